@@ -1,0 +1,57 @@
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
+CREATE SCHEMA products;
+
+CREATE TABLE products.products (
+    id          uuid PRIMARY KEY,
+    sku         text NOT NULL,
+    -- "C": code point order, the same on every PostgreSQL, so that cursors stay true after upgrades.
+    name        text COLLATE "C" NOT NULL,
+    brand       text,
+    description text,
+    categories  text[] NOT NULL DEFAULT '{}',
+    price       numeric(15, 4) NOT NULL CHECK (price >= 0),
+    url         text,
+    released_on date,
+    attributes  jsonb NOT NULL DEFAULT '{}',
+    version     bigint NOT NULL DEFAULT 1,
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    deleted_at  timestamptz
+);
+-- A deleted product frees its sku.
+CREATE UNIQUE INDEX products_sku_key ON products.products (sku) WHERE deleted_at IS NULL;
+CREATE INDEX products_created_at_idx ON products.products (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_name_idx ON products.products (name, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_price_idx ON products.products (price, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_brand_idx ON products.products (brand, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_released_on_idx ON products.products (released_on, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_categories_idx ON products.products USING gin (categories);
+CREATE INDEX products_name_trgm_idx ON products.products USING gin (name gin_trgm_ops);
+CREATE INDEX products_deleted_at_idx ON products.products (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- Apart from the product, so that selling never touches the product's version.
+-- No row: the stock of this product isn't tracked.
+CREATE TABLE products.stock (
+    product_id uuid PRIMARY KEY REFERENCES products.products (id) ON DELETE CASCADE,
+    on_hand    bigint NOT NULL CHECK (on_hand >= 0),
+    reserved   bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    CHECK (reserved <= on_hand)
+);
+
+-- Views as of the last refresh: what `sort=views` walks. The counts themselves belong to tracking.
+CREATE TABLE products.popularity (
+    product_id uuid PRIMARY KEY REFERENCES products.products (id) ON DELETE CASCADE,
+    views      bigint NOT NULL
+);
+CREATE INDEX popularity_views_idx ON products.popularity (views, product_id);
+
+-- Rows of running imports, sorted and merged by sku before they touch the catalogue.
+-- Unlogged: an import that a crash cut short is sent again by its client.
+CREATE UNLOGGED TABLE products.import_rows (
+    import_id uuid NOT NULL,
+    sku       text COLLATE "C" NOT NULL,
+    row       bigint NOT NULL,
+    document  jsonb NOT NULL,
+    PRIMARY KEY (import_id, sku, row)
+);

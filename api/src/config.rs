@@ -1,0 +1,19 @@
+//! Every setting: a flag, an environment variable, a documented default and unit.
+//!
+//! Settings are read in two steps, so that all wrong ones are reported at once and not one per
+//! start: clap collects the raw text (and writes `--help`), then [`Checker`] turns it into checked
+//! values or into a list of complaints that each name the setting, what was given and what is allowed.
+
+mod auth;
+mod check;
+mod database;
+mod events;
+mod mail;
+mod server;
+
+pub use auth::{AuthArgs, AuthSettings, SuperuserArgs, SuperuserSettings};
+pub use check::{Checker, ConfigError, Secret};
+pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
+pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
+pub use mail::{MailArgs, MailSettings, MailTls};
+pub use server::{ApiArgs, ApiSettings, LogArgs, LogFormat, OpsArgs, OpsSettings};

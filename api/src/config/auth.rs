@@ -1,0 +1,120 @@
+//! Sign-in: signing keys, token lifetimes, the superuser.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::{Checker, Secret};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Tokens and the limits on asking for them.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Sign-in")]
+pub struct AuthArgs {
+    /// Directory of PEM private keys (ES256), each named <creation time>-<name>.pem, watched for changes
+    #[arg(long, env = "AUTH_SIGNING_KEYS_DIR", value_name = "DIR")]
+    auth_signing_keys_dir: Option<PathBuf>,
+    /// Life of an access token
+    #[arg(long, env = "AUTH_ACCESS_TOKEN_TTL", default_value = "15m", value_name = "DURATION")]
+    auth_access_token_ttl: String,
+    /// Life of a refresh token
+    #[arg(long, env = "AUTH_REFRESH_TOKEN_TTL", default_value = "30d", value_name = "DURATION")]
+    auth_refresh_token_ttl: String,
+    /// Logins and refreshes per minute and client address
+    #[arg(long, env = "AUTH_RATE_PER_CLIENT", default_value = "300", value_name = "N")]
+    auth_rate_per_client: String,
+    /// Failed logins per minute and account
+    #[arg(long, env = "AUTH_FAILURES_PER_ACCOUNT", default_value = "20", value_name = "N")]
+    auth_failures_per_account: String,
+    /// Proxies in front whose X-Forwarded-For entries are believed; 0 takes the peer address
+    #[arg(long, env = "TRUSTED_PROXY_HOPS", default_value = "0", value_name = "N")]
+    trusted_proxy_hops: String,
+}
+
+/// Checked sign-in settings.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// Directory of signing keys.
+    pub signing_keys_dir: PathBuf,
+    /// Life of an access token, 1 minute to 1 day.
+    pub access_token_ttl: Duration,
+    /// Life of a refresh token, 1 minute to 400 days.
+    pub refresh_token_ttl: Duration,
+    /// Requests per minute and client address.
+    pub rate_per_client: u32,
+    /// Failed logins per minute and account.
+    pub failures_per_account: u32,
+    /// Trusted proxies in front.
+    pub trusted_proxy_hops: usize,
+}
+
+impl AuthArgs {
+    /// Checks the settings.
+    pub fn check(&self, check: &mut Checker) -> Option<AuthSettings> {
+        let signing_keys_dir = self.auth_signing_keys_dir.clone().filter(|dir| dir.is_dir());
+        if signing_keys_dir.is_none() {
+            let given = self.auth_signing_keys_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default();
+            check.complain("AUTH_SIGNING_KEYS_DIR", &given, "an existing directory of PEM private keys (ES256)");
+        }
+        let access = check.duration("AUTH_ACCESS_TOKEN_TTL", &self.auth_access_token_ttl, MINUTE, DAY);
+        let refresh = check.duration("AUTH_REFRESH_TOKEN_TTL", &self.auth_refresh_token_ttl, MINUTE, 400 * DAY);
+        let mut rate =
+            |name: &str, raw: &str| check.value(name, raw, "a whole number from 1 to 1000000", |n: &u32| (1..=1_000_000).contains(n));
+        let rate_per_client = rate("AUTH_RATE_PER_CLIENT", &self.auth_rate_per_client);
+        let failures_per_account = rate("AUTH_FAILURES_PER_ACCOUNT", &self.auth_failures_per_account);
+        let trusted_proxy_hops =
+            check.value("TRUSTED_PROXY_HOPS", &self.trusted_proxy_hops, "a whole number from 0 to 10", |n: &usize| *n <= 10);
+        Some(AuthSettings {
+            signing_keys_dir: signing_keys_dir?,
+            access_token_ttl: access?,
+            refresh_token_ttl: refresh?,
+            rate_per_client: rate_per_client?,
+            failures_per_account: failures_per_account?,
+            trusted_proxy_hops: trusted_proxy_hops?,
+        })
+    }
+}
+
+/// The admin that nobody can change through the API.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Superuser (SUPERUSER_PASSWORD: environment only)")]
+pub struct SuperuserArgs {
+    /// Username of the superuser; without it none is ensured
+    #[arg(long, env = "SUPERUSER_USERNAME", value_name = "NAME")]
+    superuser_username: Option<String>,
+    /// E-mail address of the superuser
+    #[arg(long, env = "SUPERUSER_EMAIL", value_name = "ADDRESS")]
+    superuser_email: Option<String>,
+    /// File with the password of the superuser
+    #[arg(long, env = "SUPERUSER_PASSWORD_FILE", value_name = "FILE")]
+    superuser_password_file: Option<PathBuf>,
+}
+
+/// Checked superuser settings.
+#[derive(Debug, Clone)]
+pub struct SuperuserSettings {
+    /// Username.
+    pub username: String,
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: Secret,
+}
+
+impl SuperuserArgs {
+    /// Checks the settings: all three or none. The outer option is `None` after a complaint.
+    #[allow(clippy::option_option, reason = "absent on purpose is not the same as wrong")]
+    pub fn check(&self, check: &mut Checker) -> Option<Option<SuperuserSettings>> {
+        let password = check.secret("SUPERUSER_PASSWORD", self.superuser_password_file.as_ref());
+        match (self.superuser_username.clone(), self.superuser_email.clone(), password) {
+            (None, None, None) => Some(None),
+            (Some(username), Some(email), Some(password)) => Some(Some(SuperuserSettings { username, email, password })),
+            _ => {
+                check.note("SUPERUSER_USERNAME, SUPERUSER_EMAIL and SUPERUSER_PASSWORD belong together: give all three or none");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Where the data lives, and which currency it is in.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::Args;
+use secrecy::ExposeSecret;
+use sqlx::postgres::PgConnectOptions;
+
+use super::Checker;
+
+/// PostgreSQL. `DATABASE_URL` and `DATABASE_READ_URL` hold passwords, so they come from the
+/// environment or from files, never from arguments.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Database (DATABASE_URL, DATABASE_READ_URL: environment only)")]
+pub struct DatabaseArgs {
+    /// File with the URL of the primary, postgres://user:password@host:port/name
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+    /// File with the URL of a replica, for reads that may lag [default: the primary]
+    #[arg(long, env = "DATABASE_READ_URL_FILE", value_name = "FILE")]
+    database_read_url_file: Option<PathBuf>,
+    /// Connections per process, at most
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value = "10", value_name = "N")]
+    database_max_connections: String,
+}
+
+/// Checked database settings.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// The primary.
+    pub primary: PgConnectOptions,
+    /// For reads that may lag.
+    pub replica: Option<PgConnectOptions>,
+    /// Connections per process, 1 to 1000.
+    pub max_connections: u32,
+}
+
+impl DatabaseArgs {
+    /// Checks the settings.
+    pub fn check(&self, check: &mut Checker) -> Option<DatabaseSettings> {
+        let mut url = |name: &str, file: &Option<PathBuf>, required: bool| {
+            let secret = if required { check.required_secret(name, file.as_ref()) } else { check.secret(name, file.as_ref()) };
+            secret.and_then(|url| match url.expose_secret().parse::<PgConnectOptions>() {
+                Ok(options) => Some(options),
+                Err(_) => {
+                    check.note(format!("{name} is not a PostgreSQL URL: give postgres://user:password@host:port/name"));
+                    None
+                }
+            })
+        };
+        let primary = url("DATABASE_URL", &self.database_url_file, true);
+        let replica = url("DATABASE_READ_URL", &self.database_read_url_file, false);
+        let max_connections =
+            check.value("DATABASE_MAX_CONNECTIONS", &self.database_max_connections, "a whole number from 1 to 1000", |n: &u32| {
+                (1..=1000).contains(n)
+            });
+        Some(DatabaseSettings { primary: primary?, replica, max_connections: max_connections? })
+    }
+}
+
+/// The catalogue itself.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Catalogue")]
+pub struct CatalogueArgs {
+    /// The one currency of all prices, ISO 4217; fixed once products exist
+    #[arg(long, env = "CURRENCY", default_value = "EUR", value_name = "CODE")]
+    currency: String,
+}
+
+impl CatalogueArgs {
+    /// Checks the settings.
+    pub fn check(&self, check: &mut Checker) -> Option<Currency> {
+        check.value("CURRENCY", &self.currency, "an ISO 4217 code such as EUR, USD or JPY", |_| true)
+    }
+}
+
+/// An ISO 4217 currency: its code and how many decimals its amounts have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Currency(iso_currency::Currency);
+
+impl Currency {
+    /// The three-letter code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// Digits after the decimal point (ISO 4217 minor unit): 2 for EUR, 0 for JPY, 3 for KWD.
+    #[must_use]
+    pub fn decimals(self) -> u32 {
+        self.0.exponent().map_or(0, u32::from)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = ();
+
+    fn from_str(code: &str) -> Result<Self, ()> {
+        iso_currency::Currency::from_code(code).map(Self).ok_or(())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

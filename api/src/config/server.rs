@@ -1,0 +1,113 @@
+//! Listeners, logs and the drain limit.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use super::Checker;
+
+/// The public API.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "API")]
+pub struct ApiArgs {
+    /// Where the public API listens
+    #[arg(long, env = "HTTP_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    http_address: String,
+    /// How users reach the API: links in mails, Location headers, token issuer
+    #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:8080", value_name = "URL")]
+    public_url: String,
+    /// How long deleted products can be restored before they are purged
+    #[arg(long, env = "DELETED_RETENTION", default_value = "30d", value_name = "DURATION")]
+    deleted_retention: String,
+    /// One in N successful reads is logged; writes and errors always are
+    #[arg(long, env = "ACCESS_LOG_SAMPLE", default_value = "100", value_name = "N")]
+    access_log_sample: String,
+}
+
+/// Checked API settings.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Listener.
+    pub address: SocketAddr,
+    /// Without a trailing slash.
+    pub public_url: String,
+    /// 1 second to 10 years.
+    pub deleted_retention: Duration,
+    /// One in this many successful reads is logged.
+    pub access_log_sample: u64,
+}
+
+impl ApiArgs {
+    /// Checks the settings.
+    pub fn check(&self, check: &mut Checker) -> Option<ApiSettings> {
+        let address = check.value("HTTP_ADDRESS", &self.http_address, "an address and port such as 0.0.0.0:8080", |_| true);
+        let public_url = check_public_url(check, &self.public_url);
+        let deleted_retention =
+            check.duration("DELETED_RETENTION", &self.deleted_retention, Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
+        let access_log_sample =
+            check.value("ACCESS_LOG_SAMPLE", &self.access_log_sample, "a whole number of at least 1", |n: &u64| *n >= 1);
+        Some(ApiSettings {
+            address: address?,
+            public_url: public_url?,
+            deleted_retention: deleted_retention?,
+            access_log_sample: access_log_sample?,
+        })
+    }
+}
+
+fn check_public_url(check: &mut Checker, raw: &str) -> Option<String> {
+    let url = raw.trim().trim_end_matches('/').to_owned();
+    let valid = reqwest::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !valid {
+        check.complain("PUBLIC_URL", raw, "an absolute http or https URL");
+    }
+    valid.then_some(url)
+}
+
+/// Probes, metrics and shutdown, the same for every role.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Operations")]
+pub struct OpsArgs {
+    /// Where /livez, /readyz and /metrics listen; keep it private
+    #[arg(long, env = "OPS_ADDRESS", default_value = "0.0.0.0:9090", value_name = "ADDRESS:PORT")]
+    ops_address: String,
+    /// How long requests and mails in progress may take to finish after SIGTERM
+    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "30s", value_name = "DURATION")]
+    shutdown_timeout: String,
+}
+
+/// Checked operations settings.
+#[derive(Debug, Clone, Copy)]
+pub struct OpsSettings {
+    /// Listener.
+    pub address: SocketAddr,
+    /// Drain limit, at most 1 hour.
+    pub shutdown_timeout: Duration,
+}
+
+impl OpsArgs {
+    /// Checks the settings.
+    pub fn check(&self, check: &mut Checker) -> Option<OpsSettings> {
+        let address = check.value("OPS_ADDRESS", &self.ops_address, "an address and port such as 0.0.0.0:9090", |_| true);
+        let shutdown_timeout = check.duration("SHUTDOWN_TIMEOUT", &self.shutdown_timeout, Duration::ZERO, Duration::from_secs(3600));
+        Some(OpsSettings { address: address?, shutdown_timeout: shutdown_timeout? })
+    }
+}
+
+/// Logs. `RUST_LOG` sets the level (`info`), per module if need be.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Logs (RUST_LOG sets the level: error, warn, info, debug, trace)")]
+pub struct LogArgs {
+    /// json or text [default: text on a terminal, otherwise json]
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

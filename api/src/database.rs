@@ -1,0 +1,52 @@
+//! Connections to PostgreSQL.
+
+use std::time::Duration;
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::config::DatabaseSettings;
+
+/// How long a request waits for a connection before it is answered with 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The primary, and the replica for reads that may lag. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    /// Reads that must be current, and all writes.
+    pub primary: PgPool,
+    /// Lists, exports and reports. The primary itself without `DATABASE_READ_URL`.
+    pub replica: PgPool,
+}
+
+impl Database {
+    /// Makes the pools. Nothing is connected yet, so that a process can start before its database.
+    #[must_use]
+    pub fn new(settings: &DatabaseSettings) -> Self {
+        let pool = |options: PgConnectOptions| {
+            PgPoolOptions::new()
+                .max_connections(settings.max_connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_lazy_with(options.application_name("catalog"))
+        };
+        let primary = pool(settings.primary.clone());
+        let replica = settings.replica.clone().map_or_else(|| primary.clone(), pool);
+        Self { primary, replica }
+    }
+}
+
+/// Whether the database, not the statement, is at fault: the request may be sent again later.
+#[must_use]
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        // Classes 08 (connection), 53 (insufficient resources), 57 (operator intervention), and 25006
+        // (read only, as during a failover): PostgreSQL manual, appendix A.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("53") || code.starts_with("57") || code == "25006")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,15 @@
+//! The HTTP machinery: router, errors, request context, bodies, pages, entity tags, idempotency.
+
+pub mod auth;
+pub mod body;
+pub mod context;
+pub mod etag;
+pub mod idempotency;
+pub mod observe;
+pub mod openapi;
+pub mod ops;
+pub mod page;
+pub mod path;
+pub mod problem;
+pub mod query;
+pub mod router;

@@ -1,0 +1,197 @@
+//! JSON bodies: bounded, strict, and refused with the place of every fault.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::{FieldError, Problem};
+
+/// Largest body anywhere but in bulk, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
+pub struct Json<T>(pub T);
+
+/// A JSON merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
+pub struct MergePatch(pub Value);
+
+/// The exact bytes of a JSON body, for what must hash them before reading them.
+pub struct JsonBytes(pub Bytes);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_content_type(request.headers(), &["application/json"])?;
+        read(request, state).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for MergePatch {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
+        let bytes = read(request, state).await?;
+        let patch: Value = parse(&bytes)?;
+        if patch.is_object() {
+            Ok(Self(patch))
+        } else {
+            Err(Problem::invalid(vec![FieldError::body("", "a merge patch is a JSON object")]))
+        }
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large()
+        } else {
+            Problem::malformed("The body could not be read to its end.")
+        }
+    })
+}
+
+/// 413 with the limit.
+pub fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        "The body is too large",
+        format!("A body may have {MAX_BODY} bytes. Larger imports go to POST /v1/products/bulk, which streams."),
+    )
+}
+
+/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`.
+///
+/// # Errors
+/// 415.
+pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Result<&'static str, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied().ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "Unsupported media type",
+            format!("Send the body as {}.", allowed.join(" or ")),
+        )
+    })
+}
+
+/// Parses a JSON document strictly.
+///
+/// # Errors
+/// 400 for what isn't JSON, 422 for JSON of another shape or with NUL characters.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
+    // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
+    if text.contains("\\u0000") {
+        let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+        if let Some(pointer) = find_nul(&value, "") {
+            return Err(Problem::invalid(vec![FieldError::body(pointer, "contains a NUL character, which isn't allowed")]));
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => Problem::invalid(vec![FieldError::body(pointer, without_position(&inner))]),
+            _ => not_json(&inner),
+        }
+    })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(parsed)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::malformed(format!("The body is not valid JSON: {error}."))
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}
+
+/// RFC 6901, section 3.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn find_nul(value: &Value, at: &str) -> Option<String> {
+    match value {
+        Value::String(text) if text.contains('\0') => Some(at.to_owned()),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| find_nul(item, &format!("{at}/{index}"))),
+        Value::Object(fields) => fields.iter().find_map(|(key, item)| {
+            let here = format!("{at}/{}", escape(key));
+            if key.contains('\0') { Some(at.to_owned()) } else { find_nul(item, &here) }
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    struct Shape {
+        price: Option<Inner>,
+        name: Option<String>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    struct Inner {
+        amount: String,
+    }
+
+    fn refused(body: &str) -> String {
+        String::from_utf8(parse::<Shape>(body.as_bytes()).unwrap_err().to_json("r")).unwrap()
+    }
+
+    #[test]
+    fn wrong_types_and_unknown_fields_are_named_by_pointer() {
+        assert!(refused(r#"{"price": {"amount": 1.5}}"#).contains(r##""pointer":"#/price/amount""##));
+        assert!(refused(r#"{"nmae": "x"}"#).contains("unknown field `nmae`"));
+    }
+
+    #[test]
+    fn nul_is_refused_but_an_escaped_backslash_before_u0000_is_text() {
+        assert!(refused(r#"{"name": "a\u0000b"}"#).contains(r##""pointer":"#/name""##));
+        assert_eq!(parse::<Shape>(br#"{"name": "a\\u0000b"}"#).unwrap().name.unwrap(), "a\\u0000b");
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        for body in ["", "{", "{} {}", "{\"name\": }"] {
+            assert!(refused(body).contains("problems/malformed"), "{body}");
+        }
+    }
+}

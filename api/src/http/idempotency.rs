@@ -1,0 +1,146 @@
+//! `Idempotency-Key`: the same request sent again gets the stored response, not a second effect.
+//!
+//! The response is stored in the transaction of the effect, so one is never there without the
+//! other. An advisory lock, held by that transaction, tells a request still running from a new one.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::problem::{FieldError, Problem};
+
+const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+/// Tells a stored response from a first one.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Longest key, in characters.
+const MAX_KEY: usize = 255;
+/// How long responses are kept.
+pub const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+
+/// A key, scoped to its caller and route, with the hash of the body it came with.
+pub struct IdempotencyKey {
+    caller: Uuid,
+    route: &'static str,
+    key: String,
+    request_hash: Vec<u8>,
+}
+
+/// What goes back to the client, in a form that can be stored.
+pub struct StorableResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers worth repeating.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+impl IdempotencyKey {
+    /// The request's key, or `None` without one. Quoted and bare keys are the same key.
+    ///
+    /// # Errors
+    /// 400 for an empty or over-long key.
+    pub fn of(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Option<Self>, Problem> {
+        let Some(value) = headers.get(HEADER) else { return Ok(None) };
+        let key = value.to_str().unwrap_or_default().trim();
+        let key = key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key);
+        if key.is_empty() || key.len() > MAX_KEY {
+            let detail = format!("Idempotency-Key is 1 to {MAX_KEY} visible ASCII characters");
+            return Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]));
+        }
+        Ok(Some(Self { caller, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
+    }
+
+    /// Takes the key for this transaction, or finds the response stored under it.
+    ///
+    /// # Errors
+    /// 409 while the first request is still running, 422 if that had another body.
+    pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<StorableResponse>, Problem> {
+        let name = format!("{}/{}/{}", self.caller, self.route, self.key);
+        let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, name)
+            .fetch_one(&mut *tx)
+            .await?;
+        if !free {
+            return Err(Problem::conflict(
+                "idempotency-key-in-use",
+                "A request with this Idempotency-Key is still running. Try again shortly.",
+            ));
+        }
+        let stored = sqlx::query!(
+            "SELECT request_hash, status, headers, body FROM http.idempotency_keys
+             WHERE caller = $1 AND route = $2 AND key = $3 AND created_at > $4",
+            self.caller,
+            self.route,
+            self.key,
+            now - KEPT,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(stored) = stored else { return Ok(None) };
+        if stored.request_hash != self.request_hash {
+            let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key reused", detail));
+        }
+        let status = u16::try_from(stored.status).ok().and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+        let headers = stored
+            .headers
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value.as_str()?).ok()?)));
+        let headers = headers.chain([(REPLAYED, HeaderValue::from_static("true"))]).collect();
+        Ok(Some(StorableResponse { status, headers, body: stored.body }))
+    }
+
+    /// Stores the response in the effect's own transaction.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn store(&self, tx: &mut PgConnection, response: &StorableResponse, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let headers: Map<String, Value> =
+            response.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.into()))).collect();
+        sqlx::query!(
+            "INSERT INTO http.idempotency_keys (caller, route, key, request_hash, status, headers, body, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (caller, route, key) DO UPDATE SET request_hash = excluded.request_hash, status = excluded.status,
+                 headers = excluded.headers, body = excluded.body, created_at = excluded.created_at",
+            self.caller,
+            self.route,
+            self.key,
+            self.request_hash,
+            i16::try_from(response.status.as_u16()).unwrap_or(200),
+            Value::Object(headers),
+            response.body,
+            now,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+impl From<StorableResponse> for Response {
+    fn from(stored: StorableResponse) -> Self {
+        let mut response = Self::new(Body::from(stored.body));
+        *response.status_mut() = stored.status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().extend(stored.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+}
+
+/// Forgets responses older than [`KEPT`].
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(pool: &sqlx::PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query!("DELETE FROM http.idempotency_keys WHERE created_at <= $1", now - KEPT).execute(pool).await?;
+    Ok(gone.rows_affected())
+}

@@ -1,0 +1,207 @@
+//! One layer around every route: request id and trace, timing, metrics, access log, and the bodies
+//! of problem documents. It is on the path of every cached read, so it allocates next to nothing.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc, LazyLock, OnceLock, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use pin_project_lite::pin_project;
+use prometheus::{Histogram, HistogramVec, register_histogram_vec};
+use tower::{Layer, Service};
+
+use super::{
+    context::{REQUEST_ID, RequestContext, TRACEPARENT},
+    problem::Problem,
+};
+
+static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+    register_histogram_vec!(
+        "http_request_duration_seconds",
+        "Time from the request's head to the response's head",
+        &["method", "route", "status"],
+        vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
+    )
+    .expect("a metric of this name is registered once")
+});
+
+/// The route label of requests that no route matched.
+const UNMATCHED: &str = "unmatched";
+
+/// Makes [`Observe`] services that share one table of metric handles.
+#[derive(Clone)]
+pub struct ObserveLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    routes: RwLock<HashMap<Box<str>, Arc<RouteHandles>>>,
+    log_sample: u64,
+    reads: AtomicU64,
+}
+
+const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const STATUSES: usize = 500;
+
+/// The histograms of one route, made when first needed.
+struct RouteHandles {
+    route: Box<str>,
+    by_method: [[OnceLock<Histogram>; STATUSES]; METHODS.len()],
+}
+
+impl RouteHandles {
+    fn new(route: &str) -> Self {
+        Self { route: route.into(), by_method: std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new())) }
+    }
+
+    fn observe(&self, method: &Method, status: StatusCode, seconds: f64) {
+        let make = || DURATIONS.with_label_values(&[method.as_str(), &*self.route, status.as_str()]);
+        let slot = usize::from(status.as_u16()).wrapping_sub(100);
+        match METHODS.iter().position(|known| known == method) {
+            Some(index) if slot < STATUSES => self.by_method[index][slot].get_or_init(make).observe(seconds),
+            // Method names are the client's to invent: they don't become labels.
+            _ => DURATIONS.with_label_values(&["other", &*self.route, status.as_str()]).observe(seconds),
+        }
+    }
+}
+
+impl ObserveLayer {
+    /// `log_sample`: one in this many successful reads is logged.
+    #[must_use]
+    pub fn new(log_sample: u64) -> Self {
+        let shared = Shared { routes: RwLock::default(), log_sample, reads: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner, shared: self.shared.clone() }
+    }
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Observe<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request> for Observe<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ObserveFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let started = Instant::now();
+        let context = RequestContext::of(request.headers());
+        let route = self.shared.handles(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));
+        let method = request.method().clone();
+        // Kept only where it is logged for certain: paths of sampled reads are known by their route.
+        let path = (!is_read(&method)).then(|| request.uri().path().to_owned());
+        request.extensions_mut().insert(context.clone());
+        let future = self.inner.call(request);
+        ObserveFuture { future, seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }) }
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+struct Seen {
+    started: Instant,
+    context: RequestContext,
+    route: Arc<RouteHandles>,
+    method: Method,
+    path: Option<String>,
+    shared: Arc<Shared>,
+}
+
+pin_project! {
+    /// Completes the response of one request.
+    pub struct ObserveFuture<F> {
+        #[pin]
+        future: F,
+        seen: Option<Seen>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.future.poll(cx));
+        if let Some(seen) = this.seen.take() {
+            seen.complete(&mut response);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Shared {
+    fn handles(&self, route: &str) -> Arc<RouteHandles> {
+        let known = self.routes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(route).cloned();
+        known.unwrap_or_else(|| {
+            let mut routes = self.routes.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            routes.entry(route.into()).or_insert_with(|| Arc::new(RouteHandles::new(route))).clone()
+        })
+    }
+}
+
+impl Seen {
+    fn complete(self, response: &mut Response) {
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            let body = problem.to_json(self.context.request_id());
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            *response.body_mut() = Body::from(body);
+        }
+        let status = response.status();
+        let elapsed = self.started.elapsed();
+        self.route.observe(&self.method, status, elapsed.as_secs_f64());
+        if self.worth_logging(status) {
+            tracing::info!(
+                method = %self.method,
+                route = &*self.route.route,
+                path = self.path.as_deref(),
+                status = status.as_u16(),
+                duration_ms = elapsed.as_secs_f64() * 1000.0,
+                request_id = self.context.request_id(),
+                traceparent = self.context.traceparent(),
+                "request"
+            );
+        }
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.context.request_id);
+        headers.insert(TRACEPARENT, self.context.traceparent);
+    }
+
+    fn worth_logging(&self, status: StatusCode) -> bool {
+        let quiet = is_read(&self.method) && !status.is_client_error() && !status.is_server_error();
+        !quiet || self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample)
+    }
+}

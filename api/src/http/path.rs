@@ -1,0 +1,22 @@
+//! Path parameters that are ids: anything that isn't one names nothing, hence 404.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+/// The `{id}` of the path.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let missing = || Problem::not_found("The id in the path is not a UUID, so there is nothing by that id.");
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
+        params.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse().ok()).map(Self).ok_or_else(missing)
+    }
+}

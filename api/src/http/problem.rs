@@ -1,0 +1,202 @@
+//! Errors as RFC 9457 problem documents.
+//!
+//! A [`Problem`] travels in the response's extensions; [`super::observe`] writes its body, because
+//! only there the request id is known.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Where problem types are described. The last path segment is the stable part.
+const TYPE_BASE: &str = "https://catalog.rs/problems/";
+
+/// One field of the request that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where in the body: a JSON pointer as a URI fragment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "#/price/amount")]
+    pub pointer: Option<String>,
+    /// Which query parameter or header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// What is wrong with it and what is allowed.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A wrong value in the body. `path` is a JSON pointer such as `/price/amount`.
+    pub fn body(path: impl AsRef<str>, detail: impl Into<String>) -> Self {
+        Self { pointer: Some(format!("#{}", path.as_ref())), parameter: None, detail: detail.into() }
+    }
+
+    /// A wrong query parameter or header.
+    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: None, parameter: Some(name.into()), detail: detail.into() }
+    }
+}
+
+/// What went wrong, for the one who asked.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The document as it is sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document<'a> {
+    /// Stable identifier of the kind of problem.
+    #[schema(example = "https://catalog.rs/problems/not-found")]
+    r#type: String,
+    /// The same for every problem of this type.
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    status: u16,
+    /// What happened and what to do about it.
+    detail: &'a str,
+    /// Each wrong field.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    /// The id under which this request is found in the logs.
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// A problem of a type of its own.
+    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be understood", detail)
+    }
+
+    /// 400: query parameters or headers are wrong.
+    pub fn bad_parameters(errors: Vec<FieldError>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameters", "A parameter is not allowed", summary(&errors)).with_errors(errors)
+    }
+
+    /// 401: no valid credentials.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in first", detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: signed in, but not allowed.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    /// 409: the request conflicts with what is there. `kind` names the conflict.
+    pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, "Conflict with the current state", detail)
+    }
+
+    /// 412: the resource is not in the state the request was made for.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "The resource has changed", detail)
+    }
+
+    /// 422: the body is well-formed but says something that isn't allowed.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not valid", summary(&errors)).with_errors(errors)
+    }
+
+    /// 429: too many requests. `retry_after` is in seconds.
+    pub fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after.max(1)))
+    }
+
+    /// 503: something this service depends on is away. The request may be sent again.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(2))
+    }
+
+    /// 500: our fault. The cause is logged, never shown.
+    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = cause, "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "The request failed through a fault of the service. The operators find it in the logs under request_id.",
+        )
+    }
+
+    /// Adds the wrong fields.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds a response header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The body for a request id.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        let document = Document {
+            r#type: format!("{TYPE_BASE}{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            request_id,
+        };
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    match errors {
+        [one] => one.detail.clone(),
+        many => format!("{} values are not allowed; see errors", many.len()),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Database errors that no domain gave a meaning of its own.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if crate::database::is_outage(&error) {
+            tracing::warn!(%error, "the database is away");
+            Self::unavailable("The database cannot be reached. Try again shortly.")
+        } else {
+            Self::internal(&error)
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Query strings, refused with the name of the parameter.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use serde::de::DeserializeOwned;
+
+use super::problem::{FieldError, Problem};
+
+/// A query string of type `T`, which should deny unknown fields.
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        if query.contains("%00") {
+            return Err(Problem::bad_parameters(vec![FieldError::parameter("query", "NUL characters are not allowed")]));
+        }
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
+            let parameter = error.path().to_string();
+            let detail = error.inner().to_string();
+            Problem::bad_parameters(vec![FieldError::parameter(if parameter == "." { "query".into() } else { parameter }, detail)])
+        })
+    }
+}

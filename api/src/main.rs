@@ -1,0 +1,35 @@
+//! `catalog`: the shop backend. One binary; every role is a subcommand.
+
+mod config;
+mod database;
+mod events;
+mod http;
+mod identity;
+mod notifications;
+mod products;
+mod roles;
+mod telemetry;
+mod tracking;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = roles::Cli::parse();
+    telemetry::start_logging(cli.log_format());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A product as it is given, kept and shown.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::rules::{self, Rules};
+use crate::config::Currency;
+
+/// An amount of money: a decimal string, never a float, in the catalogue's one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// At least 0, below 1,000,000,000, with at most the currency's decimals.
+    #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
+    pub amount: String,
+    /// ISO 4217.
+    #[schema(example = "EUR", min_length = 3, max_length = 3)]
+    pub currency: String,
+}
+
+impl Money {
+    /// Writes an amount with the currency's number of decimals.
+    #[must_use]
+    pub fn new(amount: Decimal, currency: Currency) -> Self {
+        let mut amount = amount;
+        amount.rescale(currency.decimals());
+        Self { amount: amount.to_string(), currency: currency.code().to_owned() }
+    }
+
+    /// The amount, if it is one.
+    #[must_use]
+    pub fn decimal(&self) -> Option<Decimal> {
+        rules::amount(&self.amount)
+    }
+}
+
+/// What an admin says of a product: the body of a create, a bulk row, and what a merge patch is applied to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Rules))]
+pub struct ProductInput {
+    /// Stock keeping unit, unique among products that aren't deleted; no spaces or control characters.
+    #[garde(custom(rules::sku))]
+    #[schema(example = "90420332", min_length = 1, max_length = 64)]
+    pub sku: String,
+    /// Display name.
+    #[garde(custom(rules::line::<200>))]
+    #[schema(example = "Bar table", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Brand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(rules::line::<100>)))]
+    #[schema(min_length = 1, max_length = 100)]
+    pub brand: Option<String>,
+    /// Description, of any number of lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(rules::text::<10_000>)))]
+    #[schema(max_length = 10_000)]
+    pub description: Option<String>,
+    /// Categories, each once.
+    #[serde(default)]
+    #[garde(custom(rules::categories))]
+    #[schema(max_items = 50)]
+    pub categories: Vec<String>,
+    /// Price.
+    #[garde(custom(rules::price))]
+    pub price: Money,
+    /// A link to more: an absolute URL, or a path on the shop's own site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(rules::url)))]
+    #[schema(max_length = 2048)]
+    pub url: Option<String>,
+    /// Release date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(rules::date)))]
+    pub released_on: Option<NaiveDate>,
+    /// Anything else: names and values.
+    #[serde(default)]
+    #[garde(custom(rules::attributes))]
+    pub attributes: BTreeMap<String, String>,
+    /// Units in stock. Absent: stays as it is, and on a new product stock isn't tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0, max = 1_000_000_000)))]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    pub quantity: Option<i64>,
+}
+
+/// A product as single reads show it. It carries neither `views` nor `quantity`, which change too
+/// often to be part of what an `ETag` names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Product {
+    /// Identifier (`UUIDv7`).
+    pub id: Uuid,
+    /// Stock keeping unit.
+    #[schema(example = "90420332")]
+    pub sku: String,
+    /// Display name.
+    pub name: String,
+    /// Brand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Categories.
+    pub categories: Vec<String>,
+    /// Price.
+    pub price: Money,
+    /// A link to more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Release date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_on: Option<NaiveDate>,
+    /// Anything else.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it can be bought now; true where stock isn't tracked.
+    pub in_stock: bool,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Grows by one with every change.
+    pub version: i64,
+}
+
+impl Product {
+    /// The strong entity tag: it names the version and whether the product is in stock.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("\"{}-{}\"", self.version, u8::from(self.in_stock))
+    }
+
+    /// The part an admin decides, without the stock.
+    #[must_use]
+    pub fn to_input(&self) -> ProductInput {
+        ProductInput {
+            sku: self.sku.clone(),
+            name: self.name.clone(),
+            brand: self.brand.clone(),
+            description: self.description.clone(),
+            categories: self.categories.clone(),
+            price: self.price.clone(),
+            url: self.url.clone(),
+            released_on: self.released_on,
+            attributes: self.attributes.clone(),
+            quantity: None,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What may be said of a product. Every rule gives a sentence that says what is allowed.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, NaiveDate};
+use rust_decimal::Decimal;
+
+use super::Money;
+use crate::config::Currency;
+
+/// What the rules need to know of the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// The catalogue's one currency.
+    pub currency: Currency,
+}
+
+/// Prices are below this.
+const PRICE_LIMIT: u32 = 1_000_000_000;
+/// Categories of one product, at most.
+const MAX_CATEGORIES: usize = 50;
+/// Attributes of one product, at most.
+const MAX_ATTRIBUTES: usize = 100;
+
+fn refuse(why: impl AsRef<str>) -> garde::Result {
+    Err(garde::Error::new(why.as_ref()))
+}
+
+/// A decimal number in plain notation: no sign, exponent, spaces or thousands separators.
+#[must_use]
+pub fn amount(text: &str) -> Option<Decimal> {
+    let plain = text.bytes().all(|c| c.is_ascii_digit() || c == b'.') && text.len() <= 24;
+    let framed = text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_digit());
+    if plain && framed { Decimal::from_str_exact(text).ok() } else { None }
+}
+
+/// `price`.
+pub fn price(price: &Money, rules: &Rules) -> garde::Result {
+    let currency = rules.currency;
+    if price.currency != currency.code() {
+        return refuse(format!("the currency of this catalogue is {currency}, not {:?}", clip(&price.currency)));
+    }
+    let Some(amount) = price.decimal() else {
+        return refuse(format!("amount is a decimal string such as \"19.90\", not {:?}", clip(&price.amount)));
+    };
+    if amount >= Decimal::from(PRICE_LIMIT) {
+        return refuse(format!("amount is below {PRICE_LIMIT}"));
+    }
+    if amount.normalize().scale() > currency.decimals() {
+        return refuse(format!("amounts in {currency} have at most {} decimals", currency.decimals()));
+    }
+    Ok(())
+}
+
+/// `sku`.
+pub fn sku(sku: &str, _: &Rules) -> garde::Result {
+    let length = sku.chars().count();
+    if !(1..=64).contains(&length) || sku.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return refuse("sku is 1 to 64 characters without spaces or control characters");
+    }
+    Ok(())
+}
+
+/// One line of text of 1 to `MAX` characters.
+pub fn line<const MAX: usize>(text: &str, _: &Rules) -> garde::Result {
+    if text.trim().is_empty() || text.chars().count() > MAX || text.chars().any(char::is_control) {
+        return refuse(format!("give 1 to {MAX} characters on one line, not all of them spaces"));
+    }
+    Ok(())
+}
+
+/// Text of at most `MAX` characters on any number of lines.
+pub fn text<const MAX: usize>(text: &str, _: &Rules) -> garde::Result {
+    if text.chars().count() > MAX || text.contains('\0') {
+        return refuse(format!("give at most {MAX} characters, none of them NUL"));
+    }
+    Ok(())
+}
+
+/// `categories`.
+pub fn categories(categories: &[String], rules: &Rules) -> garde::Result {
+    if categories.len() > MAX_CATEGORIES {
+        return refuse(format!("give at most {MAX_CATEGORIES} categories"));
+    }
+    for (index, category) in categories.iter().enumerate() {
+        line::<100>(category, rules)?;
+        if categories[..index].contains(category) {
+            return refuse(format!("the category {:?} is given twice", clip(category)));
+        }
+    }
+    Ok(())
+}
+
+/// `url`: an RFC 3986 reference, absolute or relative, whose scheme doesn't run code where it is shown as a link.
+pub fn url(url: &str, _: &Rules) -> garde::Result {
+    const RUNS_CODE: [&str; 3] = ["javascript", "data", "vbscript"];
+    let base = reqwest::Url::parse("https://shop.invalid/").ok();
+    let parsed = reqwest::Url::options().base_url(base.as_ref()).parse(url);
+    let odd = url.is_empty() || url.len() > 2048 || url.chars().any(|c| c.is_control() || c.is_whitespace());
+    match parsed {
+        Ok(parsed) if !odd && !RUNS_CODE.contains(&parsed.scheme()) => Ok(()),
+        _ => refuse("url is an absolute URL or a path, at most 2048 bytes without spaces, and not of a scheme that runs code"),
+    }
+}
+
+/// `released_on`.
+pub fn date(date: &NaiveDate, _: &Rules) -> garde::Result {
+    if (1000..=9999).contains(&date.year()) { Ok(()) } else { refuse("give a date between 1000-01-01 and 9999-12-31") }
+}
+
+/// `attributes`.
+pub fn attributes(attributes: &BTreeMap<String, String>, rules: &Rules) -> garde::Result {
+    if attributes.len() > MAX_ATTRIBUTES {
+        return refuse(format!("give at most {MAX_ATTRIBUTES} attributes"));
+    }
+    for (name, value) in attributes {
+        line::<100>(name, rules)?;
+        text::<2000>(value, rules)?;
+    }
+    Ok(())
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules { currency: "EUR".parse().unwrap() }
+    }
+
+    fn eur(amount: &str) -> Money {
+        Money { amount: amount.into(), currency: "EUR".into() }
+    }
+
+    #[test]
+    fn absurd_prices_are_refused() {
+        for bad in ["", "-1", "+1", "1e3", "1,5", "NaN", " 1", ".5", "5.", "1000000000", "0.001", "99999999999999999999999999"] {
+            assert!(price(&eur(bad), &rules()).is_err(), "{bad}");
+        }
+        for good in ["0", "0.1", "19.90", "19.900", "999999999.99"] {
+            assert!(price(&eur(good), &rules()).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn another_currency_is_refused_by_name() {
+        let error = price(&Money { amount: "1".into(), currency: "SAR".into() }, &rules()).unwrap_err();
+        assert_eq!(error.to_string(), "the currency of this catalogue is EUR, not \"SAR\"");
+    }
+
+    #[test]
+    fn links_may_be_paths_but_never_code() {
+        for good in ["https://a.example/b?c", "//a.example/b", "/main/posts/", "file:///phillips.info/main/"] {
+            assert!(url(good, &rules()).is_ok(), "{good}");
+        }
+        for bad in ["", "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "a b", "https://"] {
+            assert!(url(bad, &rules()).is_err(), "{bad}");
+        }
+    }
+}

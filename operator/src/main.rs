@@ -1,0 +1,3 @@
+//! `catalog-operator`.
+
+fn main() {}

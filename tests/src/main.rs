@@ -1,0 +1,3 @@
+//! Replaced by the suites.
+
+fn main() {}
