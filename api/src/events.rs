@@ -1,6 +1,7 @@
 //! Events: CloudEvents, written to the outbox with the change itself, relayed to JetStream,
 //! consumed at least once. Only this folder names NATS subjects.
 
+pub mod consume;
 mod envelope;
 pub mod nats;
 pub mod outbox;
@@ -8,7 +9,7 @@ pub mod streams;
 
 use std::{error::Error, fmt};
 
-pub use envelope::{Actor, Envelope, Origin};
+pub use envelope::{Actor, Envelope, Origin, Unreadable};
 pub use nats::Nats;
 pub use outbox::{Draft, Outbox};
 
