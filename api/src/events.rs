@@ -5,6 +5,7 @@ pub mod consume;
 mod envelope;
 pub mod nats;
 pub mod outbox;
+pub mod relay;
 pub mod streams;
 
 use std::{error::Error, fmt};
