@@ -2,6 +2,7 @@
 
 mod serve;
 mod supervisor;
+mod tracker;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,8 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Count published views
+    Tracker(tracker::TrackerArgs),
 }
 
 impl Cli {
@@ -36,6 +39,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Tracker(args) => tracker::run(args).await,
         }
     }
 }
