@@ -1,5 +1,6 @@
 //! The roles of the binary: wiring only.
 
+mod notifier;
 mod serve;
 mod supervisor;
 mod tracker;
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Turn changes into mail to the admins
+    Notifier(notifier::NotifierArgs),
     /// Count published views
     Tracker(tracker::TrackerArgs),
 }
@@ -39,6 +42,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Notifier(args) => notifier::run(args).await,
             Role::Tracker(args) => tracker::run(args).await,
         }
     }
