@@ -13,3 +13,4 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod router;
+pub mod validate;

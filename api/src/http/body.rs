@@ -139,8 +139,8 @@ pub fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// RFC 6901, section 3.
-fn escape(key: &str) -> String {
+/// A key as a segment of a JSON pointer: RFC 6901, section 3.
+pub(super) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
