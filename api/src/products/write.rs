@@ -151,10 +151,13 @@ impl Command<'_> {
         if !locked.deleted {
             return Ok(Outcome { product: locked.row.into_product(self.rules.currency), changed: false });
         }
-        let restored =
-            sqlx::query!("UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1", id, self.now)
-                .execute(&mut *tx)
-                .await;
+        let restored = sqlx::query!(
+            "UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+            id,
+            self.now
+        )
+        .execute(&mut *tx)
+        .await;
         restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
         let product = self.reload(tx, id).await?;
         self.tell(tx, "product.restored", &product, Vec::new()).await?;
