@@ -2,6 +2,7 @@
 //! consumed at least once. Only this folder names NATS subjects.
 
 mod envelope;
+pub mod feed;
 pub mod nats;
 pub mod outbox;
 pub mod streams;
