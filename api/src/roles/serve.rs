@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use chrono::TimeDelta;
 use clap::Args;
 use tokio::{net::TcpListener, time::interval};
@@ -102,7 +102,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     });
 
     supervisor.spawn("signing keys", identity.clone().watch_keys(stop.clone()));
-    supervisor.spawn("view publisher", publisher.run(stop.clone()));
+    // The publisher stops after the API has answered its last request, whose view it must still send.
+    let answered = CancellationToken::new();
+    supervisor.spawn("view publisher", publisher.run(answered.clone()));
     supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
     supervisor.spawn("cache invalidation", feed::follow(nats.clone(), catalogue.cache.clone(), stop.clone()));
 
@@ -111,7 +113,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         supervisor.spawn("relay", relay::run(database.clone(), nats, outbox, stop.clone()));
         supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
         let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
-        supervisor.spawn("public API", serve(listener, router(app, settings.api.access_log_sample), stop));
+        let router = router(app, settings.api.access_log_sample);
+        supervisor.spawn("public API", async move {
+            let served = serve(listener, router, stop).await;
+            answered.cancel();
+            served
+        });
         readiness.ready();
         supervisor.run().await?;
     }
@@ -119,6 +126,10 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    // Answers are written whole: waiting to fill a packet would only delay them.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
     Ok(())
