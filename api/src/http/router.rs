@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{body::MAX_BODY, observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
+use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
 use crate::{
     identity::{self, Identity},
     products::{self, Catalogue},
