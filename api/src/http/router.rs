@@ -4,22 +4,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::FromRef,
     http::{StatusCode, Uri},
-    response::IntoResponse,
     routing::get,
 };
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{
-    body::MAX_BODY,
-    observe::ObserveLayer,
-    openapi::ApiDocument,
-    problem::Problem,
-};
+use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
 use crate::{
     identity::{self, Identity},
     products::{self, Catalogue},
@@ -83,10 +76,6 @@ pub fn router(app: App, log_sample: u64) -> Router {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Problem::internal(&std::io::Error::other("a handler panicked")).into_response()
-        }))
         .layer(ObserveLayer::new(log_sample))
         .with_state(app)
 }

@@ -108,13 +108,24 @@ impl Cache {
         });
     }
 
-    /// Forgets a product that changed and now has this version.
-    pub fn invalidate(&self, id: Uuid, version: i64) {
+    /// Forgets a product, whatever is known of it: it, or whether it is in stock, has just changed.
+    /// Its version is at least this.
+    pub fn forget(&self, id: Uuid, version: i64) {
         let at = Instant::now();
-        self.slots.entry(id).and_compute_with(|known| match known.map(moka::Entry::into_value) {
-            Some(Slot::Tombstone { version: newer, .. }) if newer > version => Op::Put(Slot::Tombstone { version: newer, at }),
-            _ => Op::Put(Slot::Tombstone { version, at }),
+        self.slots.entry(id).and_compute_with(|known| {
+            let known = match known.map(moka::Entry::into_value) {
+                Some(Slot::Tombstone { version, .. }) => version,
+                _ => 0,
+            };
+            Op::Put(Slot::Tombstone { version: version.max(known), at })
         });
+    }
+
+    /// Forgets what is older than this version of a product.
+    pub fn outdate(&self, id: Uuid, version: i64) {
+        if !matches!(self.slots.get(&id), Some(Slot::Live(known)) if known.version >= version) {
+            self.forget(id, version);
+        }
     }
 
     /// The invalidation feed has just answered.
@@ -164,7 +175,7 @@ mod tests {
         let read_at = later();
         cache.fill(id, &rendered(1), read_at);
         assert!(cache.get(id).is_some());
-        cache.invalidate(id, 2);
+        cache.forget(id, 2);
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(1), later());
         assert!(cache.get(id).is_none(), "version 1 is older than the tombstone");
@@ -176,7 +187,7 @@ mod tests {
     fn a_read_begun_before_a_stock_change_of_the_same_version_is_refused() {
         let (cache, id) = (alive(), Uuid::now_v7());
         let before = Instant::now();
-        cache.invalidate(id, 1);
+        cache.forget(id, 1);
         cache.fill(id, &rendered(1), before);
         assert!(cache.get(id).is_none());
     }

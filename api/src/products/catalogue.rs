@@ -73,7 +73,7 @@ impl Catalogue {
 
     /// After the commit of a change: this process forgets the product at once, the relay tells the others.
     pub fn committed(&self, id: Uuid, version: i64) {
-        self.cache.invalidate(id, version);
+        self.cache.forget(id, version);
         self.outbox.wake();
     }
 }

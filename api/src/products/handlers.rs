@@ -23,13 +23,17 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::not_found("There is no product here. It may have been deleted."),
-            Error::SkuTaken(sku) => Self::conflict("sku-taken", format!("Another product has the sku {sku:?}. Choose another sku, or change that product."))
-                .with_errors(vec![FieldError::body("/sku", "is taken by another product")]),
+            Error::SkuTaken(sku) => {
+                Self::conflict("sku-taken", format!("Another product has the sku {sku:?}. Choose another sku, or change that product."))
+                    .with_errors(vec![FieldError::body("/sku", "is taken by another product")])
+            }
             Error::Changed => Self::precondition_failed("The product has changed since you read it. Read it again and repeat your change."),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Shape(pointer, detail) => Self::invalid(vec![FieldError::body(pointer, detail)]),
             Error::Database(error) => error.into(),
-            Error::SharedRead(error) if crate::database::is_outage(&error) => Self::unavailable("The database cannot be reached. Try again shortly."),
+            Error::SharedRead(error) if crate::database::is_outage(&error) => {
+                Self::unavailable("The database cannot be reached. Try again shortly.")
+            }
             Error::SharedRead(error) => Self::internal(&*error),
         }
     }

@@ -187,11 +187,8 @@ pub async fn page(
     let more = rows.len() > usize::from(limit);
     rows.truncate(usize::from(limit));
     let end = rows.last().filter(|_| more).map(|row| sort.position(row));
-    let items = rows.into_iter().map(|row| ListedProduct {
-        product: row.product.into_product(currency),
-        quantity: row.quantity,
-        views: row.views,
-    });
+    let items =
+        rows.into_iter().map(|row| ListedProduct { product: row.product.into_product(currency), quantity: row.quantity, views: row.views });
     Ok((items.collect(), end))
 }
 

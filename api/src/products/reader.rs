@@ -64,9 +64,7 @@ async fn lane(queue: Arc<Mutex<mpsc::Receiver<Request>>>, pool: PgPool, currency
         ids.sort_unstable();
         ids.dedup();
         let found = store::by_ids(&pool, &ids).await.map_err(Arc::new);
-        let found = found.map(|rows| {
-            rows.into_iter().map(|row| (row.id, Arc::new(row.into_product(currency)))).collect::<HashMap<_, _>>()
-        });
+        let found = found.map(|rows| rows.into_iter().map(|row| (row.id, Arc::new(row.into_product(currency)))).collect::<HashMap<_, _>>());
         for request in batch.drain(..) {
             let answer = found.as_ref().map(|products| products.get(&request.id).cloned()).map_err(Arc::clone);
             // A client that hung up meanwhile is no fault.

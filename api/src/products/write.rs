@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Money, Product, ProductChange, ProductInput,
-    change::{FieldChange, differences},
+    change::{AVAILABILITY, AvailabilityChange, FieldChange, differences},
     rules::Rules,
     stock, store,
 };
@@ -91,7 +91,12 @@ impl Command<'_> {
         }
         let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
         if after == before.to_input() {
-            return Ok(Outcome { product: self.reload(tx, id).await?, changed: false });
+            let product = self.reload(tx, id).await?;
+            if product.in_stock != before.in_stock {
+                let data = AvailabilityChange { version: product.version, in_stock: product.in_stock };
+                self.outbox.append(tx, self.origin, Draft { kind: AVAILABILITY, aggregate_id: id, time: self.now, data }).await?;
+            }
+            return Ok(Outcome { product, changed: false });
         }
         let updated = sqlx::query!(
             "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
@@ -151,10 +156,13 @@ impl Command<'_> {
         if !locked.deleted {
             return Ok(Outcome { product: locked.row.into_product(self.rules.currency), changed: false });
         }
-        let restored =
-            sqlx::query!("UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1", id, self.now)
-                .execute(&mut *tx)
-                .await;
+        let restored = sqlx::query!(
+            "UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+            id,
+            self.now
+        )
+        .execute(&mut *tx)
+        .await;
         restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
         let product = self.reload(tx, id).await?;
         self.tell(tx, "product.restored", &product, Vec::new()).await?;
