@@ -86,7 +86,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let outbox = Outbox::new(&settings.api.public_url);
     let catalogue = Catalogue::start(database.clone(), settings.currency, outbox.clone());
     let stop = supervisor.stop();
-    let (views, publisher) = Views::new(settings.views, nats.clone());
+    let (views, publisher) = Views::new(settings.views, nats.clone(), &settings.api.public_url);
 
     let readiness = supervisor.readiness().clone();
     readiness.dependency("postgresql", {
@@ -110,7 +110,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let usable = release::wait_until_usable(&readiness, &database, settings.currency);
     if supervisor.starting(usable).await?.is_some() {
-        supervisor.spawn("relay", relay::run(database.clone(), nats, outbox, stop.clone()));
+        supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
         let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
         let router = router(app, settings.api.access_log_sample);
