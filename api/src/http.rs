@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod clock;
 pub mod context;
 pub mod etag;
 pub mod idempotency;

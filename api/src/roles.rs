@@ -1,5 +1,7 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
+mod migrate;
 mod serve;
 mod supervisor;
 
@@ -21,6 +23,10 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
 }
 
 impl Cli {
@@ -36,6 +42,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
         }
     }
 }
