@@ -1,5 +1,7 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
+mod migrate;
 mod openapi;
 mod serve;
 mod supervisor;
@@ -27,6 +29,10 @@ enum Role {
     Openapi,
     /// Count published views
     Tracker(tracker::TrackerArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
 }
 
 impl Cli {
@@ -44,6 +50,8 @@ impl Cli {
             Role::Serve(args) => serve::run(args).await,
             Role::Openapi => openapi::run(),
             Role::Tracker(args) => tracker::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
         }
     }
 }
