@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod change;
 mod error;
 pub mod handlers;
+pub mod import;
 mod invalidation;
 pub mod list;
 pub mod product;

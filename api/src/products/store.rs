@@ -152,8 +152,9 @@ pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<Pr
     // The locks come first and alone: a join would show stock as of before the wait for them.
     sqlx::query_as!(
         ProductRow,
-        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
-                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+        r#"SELECT id AS "id!", sku AS "sku!", name AS "name!", brand, description, categories AS "categories!", price AS "price!", url,
+                  released_on, attributes AS "attributes!: Json<BTreeMap<String, String>>", version AS "version!",
+                  created_at AS "created_at!", updated_at AS "updated_at!",
                   (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
            FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
            WHERE p.id = ANY($1)"#,
