@@ -3,6 +3,7 @@
 mod openapi;
 mod serve;
 mod supervisor;
+mod tracker;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +25,8 @@ enum Role {
     Serve(serve::ServeArgs),
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Count published views
+    Tracker(tracker::TrackerArgs),
 }
 
 impl Cli {
@@ -40,6 +43,7 @@ impl Cli {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
             Role::Openapi => openapi::run(),
+            Role::Tracker(args) => tracker::run(args).await,
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Envelope, Origin, envelope::event_type};
+use super::{Envelope, Origin, envelope::type_of};
 
 /// How many relays can publish side by side.
 pub const PARTITIONS: i16 = 16;
+
+/// What references to whole events in the outbox start with.
+const DATAREF_SCHEME: &str = "catalog-outbox:";
 
 /// An event to be written.
 pub struct Draft<T> {
@@ -104,7 +108,7 @@ impl Outbox {
             specversion: "1.0".into(),
             id: Uuid::now_v7(),
             source: self.source.to_string(),
-            r#type: event_type(draft.kind),
+            r#type: type_of(draft.kind),
             subject: draft.aggregate_id.to_string(),
             time: draft.time,
             datacontenttype: "application/json".into(),
@@ -130,4 +134,50 @@ fn headers(origin: &Origin) -> Value {
 fn partition(aggregate_id: Uuid) -> i16 {
     // The last bytes of a UUIDv7 are random.
     i16::from(aggregate_id.as_bytes()[15]) % PARTITIONS
+}
+
+/// What is published of an event that is larger than a message may be: a reference (the extension
+/// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
+/// in place of its data. `None` if the payload is no event.
+pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
+    let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    event.remove("data")?;
+    let dataref = format!("{DATAREF_SCHEME}{}", event.get("id")?.as_str()?);
+    event.insert("dataref".into(), dataref.into());
+    serde_json::to_vec(&event).ok().map(Bytes::from)
+}
+
+/// The whole event, as it is kept in the outbox, of which `payload` is only a reference. `None` if it
+/// is no reference, or the event is kept no longer.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn dereference(conn: &mut PgConnection, payload: &[u8]) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    #[derive(Deserialize)]
+    struct Reference {
+        dataref: String,
+    }
+    let id = serde_json::from_slice::<Reference>(payload).ok().and_then(|r| r.dataref.strip_prefix(DATAREF_SCHEME)?.parse::<Uuid>().ok());
+    let Some(id) = id else { return Ok(None) };
+    let whole = sqlx::query_scalar!(r#"SELECT payload::text AS "payload!" FROM events.outbox WHERE id = $1"#, id);
+    Ok(whole.fetch_optional(conn).await?.map(String::into_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_keeps_everything_but_the_data() {
+        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x".repeat(10)}});
+        let reference: Value = serde_json::from_slice(&reference(event.to_string().as_bytes()).unwrap()).unwrap();
+        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": "catalog-outbox:0190-x"}));
+    }
+
+    #[test]
+    fn there_is_no_reference_to_what_is_no_event() {
+        for garbage in ["", "[]", "{}", r#"{"data": 1}"#, r#"{"data": 1, "id": 2}"#] {
+            assert_eq!(reference(garbage.as_bytes()), None, "{garbage}");
+        }
+    }
 }

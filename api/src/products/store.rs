@@ -75,8 +75,8 @@ pub async fn by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE p.id = ANY($1) AND deleted_at IS NULL"#,
         ids,
     )
@@ -93,8 +93,8 @@ pub async fn by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE sku = $1 AND deleted_at IS NULL"#,
         sku,
     )
@@ -124,8 +124,8 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduc
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE p.id = $1"#,
         id,
     )
@@ -152,11 +152,10 @@ pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<Pr
     // The locks come first and alone: a join would show stock as of before the wait for them.
     sqlx::query_as!(
         ProductRow,
-        r#"SELECT id AS "id!", sku AS "sku!", name AS "name!", brand, description, categories AS "categories!", price AS "price!", url,
-                  released_on, attributes AS "attributes!: Json<BTreeMap<String, String>>", version AS "version!",
-                  created_at AS "created_at!", updated_at AS "updated_at!",
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
+                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE p.id = ANY($1)"#,
         &ids,
     )
