@@ -6,6 +6,7 @@ pub mod change;
 mod error;
 mod exists;
 pub mod handlers;
+pub mod import;
 mod installed;
 mod invalidation;
 pub mod list;

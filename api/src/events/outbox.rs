@@ -50,30 +50,70 @@ impl Outbox {
     /// # Errors
     /// If the database refuses.
     pub async fn append<T: Serialize + Sync>(&self, tx: &mut PgConnection, origin: &Origin, draft: Draft<T>) -> Result<Uuid, sqlx::Error> {
-        let id = Uuid::now_v7();
-        let envelope = Envelope {
-            specversion: "1.0".into(),
+        let (aggregate_id, kind) = (draft.aggregate_id, draft.kind);
+        let envelope = self.envelope(draft);
+        let id = envelope.id;
+        sqlx::query!(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
             id,
+            partition(aggregate_id),
+            aggregate_id,
+            kind,
+            headers(origin),
+            Json(envelope) as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(id)
+    }
+
+    /// Writes many events in the transaction of their changes, in their order. What [`Outbox::append`]
+    /// asks for holds for each.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn append_many<T: Serialize + Sync>(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        drafts: Vec<Draft<T>>,
+    ) -> Result<(), sqlx::Error> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let aggregate_ids: Vec<Uuid> = drafts.iter().map(|draft| draft.aggregate_id).collect();
+        let partitions: Vec<i16> = aggregate_ids.iter().copied().map(partition).collect();
+        let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind).collect();
+        let envelopes: Vec<_> = drafts.into_iter().map(|draft| Json(self.envelope(draft))).collect();
+        let ids: Vec<Uuid> = envelopes.iter().map(|Json(envelope)| envelope.id).collect();
+        sqlx::query!(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload)
+             SELECT id, partition, aggregate_id, subject, $5, payload
+             FROM UNNEST($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $6::jsonb[])
+                  AS new (id, partition, aggregate_id, subject, payload)",
+            &ids,
+            &partitions,
+            &aggregate_ids,
+            &kinds as _,
+            headers(origin),
+            &envelopes as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    fn envelope<T>(&self, draft: Draft<T>) -> Envelope<T> {
+        Envelope {
+            specversion: "1.0".into(),
+            id: Uuid::now_v7(),
             source: self.source.to_string(),
             r#type: type_of(draft.kind),
             subject: draft.aggregate_id.to_string(),
             time: draft.time,
             datacontenttype: "application/json".into(),
             data: draft.data,
-        };
-        let headers = json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent});
-        sqlx::query!(
-            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
-            id,
-            partition(draft.aggregate_id),
-            draft.aggregate_id,
-            draft.kind,
-            headers,
-            Json(envelope) as _,
-        )
-        .execute(tx)
-        .await?;
-        Ok(id)
+        }
     }
 
     /// Wakes the relay of this process. Call it after the commit; without it the relay's poll finds the rows.
@@ -85,6 +125,10 @@ impl Outbox {
     pub async fn woken(&self) {
         self.written.notified().await;
     }
+}
+
+fn headers(origin: &Origin) -> Value {
+    json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent})
 }
 
 fn partition(aggregate_id: Uuid) -> i16 {

@@ -262,7 +262,7 @@ impl Touched {
             catalogue.cache.clear();
         }
         for (id, version) in self.products {
-            catalogue.cache.invalidate(id, version);
+            catalogue.cache.forget(id, version);
         }
         catalogue.outbox.wake();
     }

@@ -17,7 +17,12 @@ use super::{
 use crate::{
     events::Draft,
     http::validate::field_errors,
-    products::{Money, Product, ProductChange, ProductInput, change::differences, stock, store, write::Command},
+    products::{
+        Money, Product, ProductChange, ProductInput,
+        change::{AVAILABILITY, AvailabilityChange, differences},
+        stock, store,
+        write::Command,
+    },
 };
 
 /// Rounds of finding that others have just created what was to be created.
@@ -121,6 +126,11 @@ impl<'a> Plan<'a> {
         let changes = changes.chain(self.updates.iter().map(|(before, after)| ("product.updated", Some(before), after)));
         let drafts: Vec<_> = changes.map(|(kind, before, after)| draft(command, import_id, kind, before, after)).collect();
         command.outbox.append_many(tx, command.origin, drafts).await?;
+        let turned = self.same.iter().filter_map(|product| {
+            let in_stock = *self.quantities.get(&product.id)? > 0;
+            (in_stock != product.in_stock).then(|| availability(command, product, in_stock))
+        });
+        command.outbox.append_many(tx, command.origin, turned.collect()).await?;
 
         applied.counts.created += self.creates.len() as u64;
         applied.counts.updated += self.updates.len() as u64;
@@ -151,6 +161,11 @@ fn product(command: &Command<'_>, before: Option<&Product>, input: ProductInput)
         updated_at: command.now,
         version: before.map_or(1, |before| before.version + 1),
     }
+}
+
+fn availability(command: &Command<'_>, product: &Product, in_stock: bool) -> Draft<AvailabilityChange> {
+    let data = AvailabilityChange { version: product.version, in_stock };
+    Draft { kind: AVAILABILITY, aggregate_id: product.id, time: command.now, data }
 }
 
 fn draft(command: &Command<'_>, import_id: Uuid, kind: &'static str, before: Option<&Product>, after: &Product) -> Draft<ProductChange> {

@@ -105,7 +105,7 @@ pub struct RowDocument {
 }
 
 /// A price in a bulk import.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BulkPrice)]
 pub struct RowPrice {
