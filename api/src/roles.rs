@@ -1,6 +1,7 @@
 //! The roles of the binary: wiring only.
 
 mod dev;
+mod inbox;
 mod serve;
 mod supervisor;
 
@@ -24,6 +25,9 @@ enum Role {
     Serve(serve::ServeArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
+    /// Take any mail and show it, for trying and testing
+    #[command(hide = true)]
+    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
@@ -40,6 +44,7 @@ impl Cli {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
             Role::Dev(args) => dev::run(args).await,
+            Role::Inbox(args) => inbox::run(args).await,
         }
     }
 }
