@@ -1,6 +1,8 @@
 //! The roles of the binary: wiring only.
 
 mod admin;
+mod dev;
+mod inbox;
 mod migrate;
 mod openapi;
 mod serve;
@@ -33,6 +35,11 @@ enum Role {
     Migrate(migrate::MigrateArgs),
     /// Manage admins straight in the database
     Admin(admin::AdminArgs),
+    /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
+    Dev(dev::DevArgs),
+    /// Take any mail and show it, for trying and testing
+    #[command(hide = true)]
+    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
@@ -52,6 +59,8 @@ impl Cli {
             Role::Tracker(args) => tracker::run(args).await,
             Role::Migrate(args) => migrate::run(args).await,
             Role::Admin(args) => admin::run(args).await,
+            Role::Dev(args) => dev::run(args).await,
+            Role::Inbox(args) => inbox::run(args).await,
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct PublicUrl(pub Arc<str>);
 
 fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, jwks};
-    use products::handlers::{create, delete, list, patch, read, restore};
+    use products::handlers::{bulk, create, delete, list, patch, read, restore};
     OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -48,6 +48,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(admins::read, admins::patch, admins::deactivate))
         .routes(routes!(admins::restore))
         .routes(routes!(list::list, create::create))
+        .routes(routes!(bulk::bulk))
         .routes(routes!(read::read, patch::patch, delete::delete))
         .routes(routes!(read::read_by_sku))
         .routes(routes!(read::read_stock))
