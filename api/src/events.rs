@@ -3,6 +3,7 @@
 
 pub mod consume;
 mod envelope;
+pub mod feed;
 pub mod nats;
 pub mod outbox;
 pub mod relay;

@@ -1,6 +1,11 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
+mod dev;
+mod inbox;
+mod migrate;
 mod notifier;
+mod openapi;
 mod serve;
 mod supervisor;
 mod tracker;
@@ -25,8 +30,19 @@ enum Role {
     Serve(serve::ServeArgs),
     /// Turn changes into mail to the admins
     Notifier(notifier::NotifierArgs),
+    /// Print the OpenAPI document of the API
+    Openapi,
     /// Count published views
     Tracker(tracker::TrackerArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
+    /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
+    Dev(dev::DevArgs),
+    /// Take any mail and show it, for trying and testing
+    #[command(hide = true)]
+    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
@@ -43,7 +59,12 @@ impl Cli {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
             Role::Notifier(args) => notifier::run(args).await,
+            Role::Openapi => openapi::run(),
             Role::Tracker(args) => tracker::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
+            Role::Dev(args) => dev::run(args).await,
+            Role::Inbox(args) => inbox::run(args).await,
         }
     }
 }

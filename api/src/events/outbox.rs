@@ -50,30 +50,70 @@ impl Outbox {
     /// # Errors
     /// If the database refuses.
     pub async fn append<T: Serialize + Sync>(&self, tx: &mut PgConnection, origin: &Origin, draft: Draft<T>) -> Result<Uuid, sqlx::Error> {
-        let id = Uuid::now_v7();
-        let envelope = Envelope {
-            specversion: "1.0".into(),
+        let (aggregate_id, kind) = (draft.aggregate_id, draft.kind);
+        let envelope = self.envelope(draft);
+        let id = envelope.id;
+        sqlx::query!(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
             id,
+            partition(aggregate_id),
+            aggregate_id,
+            kind,
+            headers(origin),
+            Json(envelope) as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(id)
+    }
+
+    /// Writes many events in the transaction of their changes, in their order. What [`Outbox::append`]
+    /// asks for holds for each.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn append_many<T: Serialize + Sync>(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        drafts: Vec<Draft<T>>,
+    ) -> Result<(), sqlx::Error> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let aggregate_ids: Vec<Uuid> = drafts.iter().map(|draft| draft.aggregate_id).collect();
+        let partitions: Vec<i16> = aggregate_ids.iter().copied().map(partition).collect();
+        let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind).collect();
+        let envelopes: Vec<_> = drafts.into_iter().map(|draft| Json(self.envelope(draft))).collect();
+        let ids: Vec<Uuid> = envelopes.iter().map(|Json(envelope)| envelope.id).collect();
+        sqlx::query!(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload)
+             SELECT id, partition, aggregate_id, subject, $5, payload
+             FROM UNNEST($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $6::jsonb[])
+                  AS new (id, partition, aggregate_id, subject, payload)",
+            &ids,
+            &partitions,
+            &aggregate_ids,
+            &kinds as _,
+            headers(origin),
+            &envelopes as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    fn envelope<T>(&self, draft: Draft<T>) -> Envelope<T> {
+        Envelope {
+            specversion: "1.0".into(),
+            id: Uuid::now_v7(),
             source: self.source.to_string(),
             r#type: type_of(draft.kind),
             subject: draft.aggregate_id.to_string(),
             time: draft.time,
             datacontenttype: "application/json".into(),
             data: draft.data,
-        };
-        let headers = json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent});
-        sqlx::query!(
-            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
-            id,
-            partition(draft.aggregate_id),
-            draft.aggregate_id,
-            draft.kind,
-            headers,
-            Json(envelope) as _,
-        )
-        .execute(tx)
-        .await?;
-        Ok(id)
+        }
     }
 
     /// Wakes the relay of this process. Call it after the commit; without it the relay's poll finds the rows.
@@ -87,6 +127,10 @@ impl Outbox {
     }
 }
 
+fn headers(origin: &Origin) -> Value {
+    json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent})
+}
+
 fn partition(aggregate_id: Uuid) -> i16 {
     // The last bytes of a UUIDv7 are random.
     i16::from(aggregate_id.as_bytes()[15]) % PARTITIONS
@@ -94,10 +138,11 @@ fn partition(aggregate_id: Uuid) -> i16 {
 
 /// What is published of an event that is larger than a message may be: a reference (the extension
 /// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
-/// in place of its data. `None` if the payload is no event.
+/// in place of its data, of which only the version stays. `None` if the payload is no event.
 pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
     let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
-    event.remove("data")?;
+    let version = event.get("data")?.get("version").cloned();
+    event.insert("data".into(), version.map_or_else(|| json!({}), |version| json!({"version": version})));
     let dataref = format!("{DATAREF_SCHEME}{}", event.get("id")?.as_str()?);
     event.insert("dataref".into(), dataref.into());
     serde_json::to_vec(&event).ok().map(Bytes::from)
@@ -124,10 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_keeps_everything_but_the_data() {
-        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x".repeat(10)}});
+    fn a_reference_keeps_everything_but_of_the_data_only_the_version() {
+        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x", "version": 7}});
         let reference: Value = serde_json::from_slice(&reference(event.to_string().as_bytes()).unwrap()).unwrap();
-        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": "catalog-outbox:0190-x"}));
+        let dataref = "catalog-outbox:0190-x";
+        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": dataref, "data": {"version": 7}}));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
         outbox,
     },
     identity::{self, Recipient},
-    products::{ImportSummary, ProductChange},
+    products::{ImportSummary, ProductChange, change::AVAILABILITY},
 };
 
 /// Turns events into deliveries.
@@ -45,7 +45,7 @@ impl Distributor {
     /// What to tell of an event, if anything.
     async fn notice(&self, tx: &mut PgConnection, payload: &[u8]) -> Result<Result<Option<Notice>, NoticeError>, sqlx::Error> {
         let read = read(payload, &self.templates);
-        if !matches!(read, Err(NoticeError::Unreadable(Unreadable::NotAnEvent(_)))) {
+        if !matches!(read, Err(NoticeError::Unreadable(Unreadable::Data(..)))) {
             return Ok(read);
         }
         let whole = outbox::dereference(tx, payload).await?;
@@ -112,6 +112,9 @@ enum NoticeError {
 fn read(payload: &[u8], templates: &Templates) -> Result<Option<Notice>, NoticeError> {
     let event = Envelope::read(payload)?;
     let kind = event.kind()?;
+    if kind == AVAILABILITY {
+        return Ok(None);
+    }
     let told = if kind == "product.imported" {
         let summary: ImportSummary = event.data_as()?;
         let changed = summary.created > 0 || summary.updated > 0;
@@ -177,6 +180,11 @@ mod tests {
     #[test]
     fn an_import_that_changed_nothing_is_not_told() {
         assert_eq!(notice("catalog.product.imported.v1", &summary(0, 0)).unwrap(), None);
+    }
+
+    #[test]
+    fn selling_out_is_not_told() {
+        assert_eq!(notice("catalog.product.availability.v1", &json!({"version": 1, "in_stock": false})).unwrap(), None);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! `catalog notifier`: turns events into mail to the admins.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use clap::Args;
-use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use super::supervisor::Supervisor;
@@ -17,16 +16,14 @@ use crate::{
         Nats, consume,
         streams::{self, NOTIFIER},
     },
-    http::ops::Readiness,
     notifications::{self, Distributor, Senders, Transport},
+    release,
 };
 
 /// Mails on their way at once, at most.
 const MAX_SENDERS: u32 = 4;
 /// Connections that senders leave to the rest of the process.
 const OTHER_CONNECTIONS: u32 = 2;
-/// Pause between two attempts to reach the database at the start.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Settings of `catalog notifier`.
 #[derive(Args)]
@@ -71,7 +68,8 @@ impl NotifierArgs {
 pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops).await?;
-    let pool = Database::new(&settings.database).primary;
+    let database = Database::new(&settings.database);
+    let pool = database.primary.clone();
     let nats = Nats::connect(&settings.events).await?;
     let written = Arc::new(Notify::new());
     let from = settings.mail.from.clone();
@@ -79,8 +77,16 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let senders = Senders::new(pool.clone(), Transport::new(&settings.mail)?, from, written);
 
     let readiness = supervisor.readiness().clone();
+    readiness.dependency("postgresql", move || {
+        let database = database.clone();
+        async move { database.ping().await }
+    });
+    readiness.dependency("nats", {
+        let nats = nats.clone();
+        move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
+    });
     let started = supervisor.starting(async {
-        wait_for_database(&readiness, &pool).await;
+        release::wait_until_migrated(&readiness, &pool).await?;
         if !nats.is_connected() {
             readiness.waiting_for("NATS");
             nats.connected().await;
@@ -101,12 +107,4 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     supervisor.spawn("mail purge", notifications::purge(pool, stop));
     readiness.ready();
     supervisor.run().await
-}
-
-async fn wait_for_database(readiness: &Readiness, pool: &PgPool) {
-    readiness.waiting_for("the database and its migrations");
-    while let Err(error) = sqlx::query!("SELECT FROM notifications.deliveries LIMIT 1").fetch_optional(pool).await {
-        tracing::warn!(%error, "the database is not ready, trying on");
-        tokio::time::sleep(RETRY_INTERVAL).await;
-    }
 }
