@@ -227,17 +227,21 @@ impl<H: Handle> Worker<H> {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
         self.answer(good, AckKind::Ack, "done").await;
-        for Malformed { index, reason } in malformed {
-            let Some(message) = batch.get(*index) else { continue };
-            match dead::bury(&self.nats, self.durable, &message.0, reason).await {
-                Ok(()) => {
-                    tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
-                    self.answer(std::iter::once(message), AckKind::Term, "dead").await;
-                }
-                Err(error) => {
-                    tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
-                    self.answer(std::iter::once(message), AckKind::Nak(Some(PAUSE.1)), "later").await;
-                }
+        let buried = malformed.iter().filter_map(|m| Some((batch.get(m.index)?, m))).map(|(message, m)| self.bury(message, &m.reason));
+        futures::future::join_all(buried).await;
+    }
+
+    async fn bury(&self, message: &Incoming, reason: &str) {
+        match dead::bury(&self.nats, self.durable, &message.0, reason).await {
+            Ok(()) => {
+                tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
+                self.answer(std::iter::once(message), AckKind::Term, "dead").await;
+            }
+            Err(error) => {
+                tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
+                let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
+                let pause = PAUSE.1.saturating_mul(1 << delivered.min(6));
+                self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "later").await;
             }
         }
     }
