@@ -31,6 +31,9 @@ static HANDLED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         .expect("a metric of this name is registered once")
 });
 
+/// Size of one batch, at most. NATS cuts a connection with 64 MiB waiting (`max_pending`), and a
+/// backlog of large messages would reach that in one answer.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long one request for messages stays open; without any, it is asked again.
 const POLL: Duration = Duration::from_secs(2);
 /// What the answer to such a request may take beyond [`POLL`].
@@ -164,7 +167,7 @@ impl<H: Handle> Worker<H> {
 
     /// What is there now; else what comes first; nothing when [`POLL`] is over or it is time to stop.
     async fn fetch(&self, consumer: &Consumer<pull::Config>, stop: &CancellationToken) -> Result<Vec<Incoming>, PullError> {
-        let mut messages = consumer.fetch().max_messages(self.durable.batch).expires(POLL).messages().await?;
+        let mut messages = consumer.fetch().max_messages(self.durable.batch).max_bytes(MAX_BATCH_BYTES).expires(POLL).messages().await?;
         let mut batch = Vec::new();
         let deadline = tokio::time::sleep(POLL + POLL_GRACE);
         tokio::pin!(deadline);
