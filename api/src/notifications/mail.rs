@@ -25,6 +25,9 @@ pub(super) enum MailError {
     /// The headers do not make a mail.
     #[error("this makes no mail: {0}")]
     Message(#[from] lettre::error::Error),
+    /// What is written as ASCII is none: cannot happen.
+    #[error("this mail is no text: {0}")]
+    Text(#[from] std::string::FromUtf8Error),
 }
 
 /// What a mail is made of.
@@ -44,7 +47,7 @@ pub(super) struct Draft<'a> {
 
 impl Draft<'_> {
     /// The recipient, and the text to send.
-    pub(super) fn build(&self) -> Result<(Address, Vec<u8>), MailError> {
+    pub(super) fn build(&self) -> Result<(Address, String), MailError> {
         let to: Address = self.to.parse()?;
         let name = Some(line(self.to_name, MAX_NAME)).filter(|name| !name.trim().is_empty());
         let message = Message::builder()
@@ -57,7 +60,7 @@ impl Draft<'_> {
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .header(lettre::message::header::ContentType::TEXT_PLAIN)
             .body(self.body.to_owned())?;
-        Ok((to, message.formatted()))
+        Ok((to, String::from_utf8(message.formatted())?))
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
         let message_id = message_id(Uuid::nil(), Uuid::max(), "shop.example");
         let date = "2026-11-21T10:00:00Z".parse().unwrap();
         let draft = Draft { from: &from, to: "ada@shop.example", to_name, message_id: &message_id, date, subject, body };
-        String::from_utf8(draft.build().unwrap().1).unwrap()
+        draft.build().unwrap().1
     }
 
     #[test]

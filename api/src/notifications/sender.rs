@@ -186,7 +186,7 @@ impl Shared {
         outcome
     }
 
-    async fn begin_and_finish(&self, session: &mut Option<Session>, recipient: &lettre::Address, text: &[u8]) -> Result<String, Failure> {
+    async fn begin_and_finish(&self, session: &mut Option<Session>, recipient: &lettre::Address, text: &str) -> Result<String, Failure> {
         if let Some(open) = session {
             match open.begin(&self.from.email, recipient).await {
                 Ok(()) => return open.finish(recipient, text).await,

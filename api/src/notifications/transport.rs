@@ -1,7 +1,7 @@
 //! One conversation with the mail server, step by step, so that it is known who an answer is about:
 //! the server, the recipient, or the mail.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use lettre::{
     Address,
@@ -157,7 +157,7 @@ impl Session {
 
     /// Hands over a mail that was begun: the server has it when this gives its answer. After a
     /// failure other than by [`Verdict::Server`] the next mail can begin.
-    pub(super) async fn finish(&mut self, recipient: &Address, text: &[u8]) -> Result<String, Failure> {
+    pub(super) async fn finish(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
         let outcome = self.hand_over(recipient, text).await;
         if let Err(Failure { verdict: Verdict::Later | Verdict::Never, .. }) = outcome {
             self.command(Step::Sender, Rset).await?;
@@ -165,14 +165,15 @@ impl Session {
         outcome
     }
 
-    async fn hand_over(&mut self, recipient: &Address, text: &[u8]) -> Result<String, Failure> {
+    async fn hand_over(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
         self.command(Step::Recipient, Rcpt::new(recipient.clone(), Vec::new())).await?;
         self.command(Step::Text, Data).await?;
-        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.message(text)).await.map_err(|_| silence())?;
+        // In one write: the end of the text, sent on its own, would wait for the server's delayed acknowledgement.
+        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.command(Terminated(text))).await.map_err(|_| silence())?;
         Ok(one_line(&reply(&accepted.map_err(|error| failure(Step::Text, &error))?)))
     }
 
-    async fn command(&mut self, step: Step, command: impl std::fmt::Display) -> Result<Response, Failure> {
+    async fn command(&mut self, step: Step, command: impl fmt::Display) -> Result<Response, Failure> {
         let answer = timeout(ANSWER_TIMEOUT, self.connection.command(command)).await.map_err(|_| silence())?;
         answer.map_err(|error| failure(step, &error))
     }
@@ -180,6 +181,20 @@ impl Session {
     /// Says goodbye.
     pub(super) async fn quit(mut self) {
         let _ = timeout(QUIT_TIMEOUT, self.connection.abort()).await;
+    }
+}
+
+/// A mail as it goes over the line: with a second dot where a line starts with one, and an end
+/// (RFC 5321, section 4.5.2).
+struct Terminated<'a>(&'a str);
+
+impl fmt::Display for Terminated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.0.split_inclusive('\n') {
+            f.write_str(if line.starts_with('.') { "." } else { "" })?;
+            f.write_str(line)?;
+        }
+        f.write_str("\r\n.\r\n")
     }
 }
 
@@ -235,6 +250,12 @@ mod tests {
             }
         }
         assert_eq!(verdict(Step::Sender, Some(451)), Verdict::Server);
+    }
+
+    #[test]
+    fn a_line_that_starts_with_a_dot_does_not_end_the_mail() {
+        let text = Terminated("Subject: s\r\n\r\n.\r\n..a\r\nb.c\r\n.").to_string();
+        assert_eq!(text, "Subject: s\r\n\r\n..\r\n...a\r\nb.c\r\n..\r\n.\r\n");
     }
 
     #[test]
