@@ -6,10 +6,11 @@ use anyhow::Context;
 use backon::Retryable;
 use chrono::{SubsecRound, Utc};
 use clap::Args;
-use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
     config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
+    events::{Nats, streams},
     identity::superuser::{self, Ensured},
     release::{self, ReleaseError},
 };
@@ -54,6 +55,8 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
             Ensured::Unchanged => {}
         }
     }
+    // NATS may take long to come, and the lock goes with the connection.
+    conn.close().await?;
     ensure_streams(&events).await
 }
 
@@ -77,8 +80,19 @@ async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     locked.await
 }
 
-/// Creates and upgrades streams and consumers.
-#[allow(clippy::unused_async, reason = "the streams are yet to come")]
-async fn ensure_streams(_events: &EventsSettings) -> anyhow::Result<()> {
+/// Creates and upgrades streams and consumers, however long NATS takes to come.
+async fn ensure_streams(settings: &EventsSettings) -> anyhow::Result<()> {
+    let nats = Nats::connect(settings).await?;
+    (async || {
+        if !nats.is_connected() {
+            tracing::info!("waiting for NATS");
+            nats.connected().await;
+        }
+        streams::ensure(&nats).await
+    })
+    .retry(release::patience())
+    .notify(|error, _| tracing::warn!("the streams are not as they should be yet: {}", release::cause(error)))
+    .await?;
+    tracing::info!(prefix = nats.prefix(), "streams and consumers are there");
     Ok(())
 }
