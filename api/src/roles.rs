@@ -4,6 +4,7 @@ mod admin;
 mod dev;
 mod inbox;
 mod migrate;
+mod notifier;
 mod openapi;
 mod serve;
 mod supervisor;
@@ -27,6 +28,8 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Turn changes into mail to the admins
+    Notifier(notifier::NotifierArgs),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Count published views
@@ -55,6 +58,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Notifier(args) => notifier::run(args).await,
             Role::Openapi => openapi::run(),
             Role::Tracker(args) => tracker::run(args).await,
             Role::Migrate(args) => migrate::run(args).await,
