@@ -1,5 +1,9 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
+mod dev;
+mod inbox;
+mod migrate;
 mod openapi;
 mod serve;
 mod supervisor;
@@ -27,6 +31,15 @@ enum Role {
     Openapi,
     /// Count published views
     Tracker(tracker::TrackerArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
+    /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
+    Dev(dev::DevArgs),
+    /// Take any mail and show it, for trying and testing
+    #[command(hide = true)]
+    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
@@ -44,6 +57,10 @@ impl Cli {
             Role::Serve(args) => serve::run(args).await,
             Role::Openapi => openapi::run(),
             Role::Tracker(args) => tracker::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
+            Role::Dev(args) => dev::run(args).await,
+            Role::Inbox(args) => inbox::run(args).await,
         }
     }
 }

@@ -211,7 +211,8 @@ impl<H: Handle> Worker<H> {
                 Ok(())
             }
             Err(HandleError::Never(error)) if batch.len() == 1 => {
-                self.settle(batch, &[Malformed { index: 0, reason: Chain(&*error).to_string() }]).await;
+                let reason = Chain(&*error).to_string();
+                self.settle(batch, &[Malformed { index: 0, reason }]).await;
                 Ok(())
             }
             Err(HandleError::Later(error)) => {
