@@ -1,6 +1,7 @@
 //! The roles of the binary: wiring only.
 
 mod dev;
+mod healthcheck;
 mod inbox;
 mod serve;
 mod supervisor;
@@ -25,6 +26,8 @@ enum Role {
     Serve(serve::ServeArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
+    /// Ask /readyz of the role on this machine: exit code 0 means ready
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Take any mail and show it, for trying and testing
     #[command(hide = true)]
     Inbox(inbox::InboxArgs),
@@ -44,6 +47,7 @@ impl Cli {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
             Role::Dev(args) => dev::run(args).await,
+            Role::Healthcheck(args) => healthcheck::run(args).await,
             Role::Inbox(args) => inbox::run(args).await,
         }
     }
