@@ -46,12 +46,37 @@ CREATE TABLE products.popularity (
 );
 CREATE INDEX popularity_views_idx ON products.popularity (views, product_id);
 
+-- Every product has its row from the start, so that a walk by views meets all of them in one index.
+CREATE FUNCTION products.start_popularity() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO products.popularity (product_id, views) SELECT id, 0 FROM created;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER start_popularity AFTER INSERT ON products.products
+    REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION products.start_popularity();
+
 -- Rows of running imports, sorted and merged by sku before they touch the catalogue.
 -- Unlogged: an import that a crash cut short is sent again by its client.
 CREATE UNLOGGED TABLE products.import_rows (
     import_id uuid NOT NULL,
     sku       text COLLATE "C" NOT NULL,
     row       bigint NOT NULL,
-    document  jsonb NOT NULL,
+    document  text NOT NULL,               -- JSON that only the importer reads
     PRIMARY KEY (import_id, sku, row)
+);
+
+-- Imports that have committed something their summary hasn't told yet. Counts move in the transaction
+-- of what they count, so that an import cut short still gets a summary of what it did.
+CREATE TABLE products.imports (
+    id             uuid PRIMARY KEY,
+    actor_id       uuid NOT NULL,
+    actor_username text NOT NULL,
+    request_id     text NOT NULL,
+    traceparent    text NOT NULL,
+    created        bigint NOT NULL,
+    updated        bigint NOT NULL,
+    unchanged      bigint NOT NULL,
+    failed         bigint NOT NULL,
+    progressed_at  timestamptz NOT NULL
 );

@@ -1,10 +1,14 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
 mod dev;
 mod healthcheck;
 mod inbox;
+mod migrate;
+mod openapi;
 mod serve;
 mod supervisor;
+mod tracker;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +28,14 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Print the OpenAPI document of the API
+    Openapi,
+    /// Count published views
+    Tracker(tracker::TrackerArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
     /// Ask /readyz of the role on this machine: exit code 0 means ready
@@ -46,6 +58,10 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Openapi => openapi::run(),
+            Role::Tracker(args) => tracker::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
             Role::Dev(args) => dev::run(args).await,
             Role::Healthcheck(args) => healthcheck::run(args).await,
             Role::Inbox(args) => inbox::run(args).await,
