@@ -4,56 +4,37 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use p256::{
-    SecretKey,
-    pkcs8::{EncodePrivateKey, LineEnding},
-};
-use rand::RngExt;
 
-use super::directory;
+use crate::identity::keys;
 
-/// Makes a signing key (ES256, PKCS #8) unless the directory has one. Its name starts with its
-/// creation time, as `AUTH_SIGNING_KEYS_DIR` wants it.
+/// Makes a signing key unless the directory has one.
 ///
 /// # Errors
 /// If the directory cannot be read or written.
-pub fn ensure(keys: &Path, now: DateTime<Utc>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(keys).with_context(|| format!("cannot read {}", keys.display()))? {
+pub fn ensure(directory: &Path, now: DateTime<Utc>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         if entry?.path().extension().is_some_and(|extension| extension == "pem") {
             return Ok(());
         }
     }
-    let path = keys.join(format!("{}-dev.pem", now.format("%Y%m%dT%H%M%SZ")));
-    let pem = generate().to_pkcs8_pem(LineEnding::LF).context("cannot write down a signing key")?;
-    directory::write(&path, pem.as_bytes(), 0o600).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn generate() -> SecretKey {
-    let mut rng = rand::rng();
-    loop {
-        // All but about one in 2^32 numbers of this size are keys.
-        if let Ok(key) = SecretKey::from_bytes(&rng.random::<[u8; 32]>().into()) {
-            return key;
-        }
-    }
+    keys::generate(directory, now).with_context(|| format!("cannot make a signing key in {}", directory.display()))?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use p256::pkcs8::DecodePrivateKey;
-
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_and_can_be_read() {
-        let keys = std::env::temp_dir().join(format!("catalog-keys-{}", std::process::id()));
-        fs::create_dir_all(&keys).unwrap();
+    fn a_key_is_made_once() {
+        let directory = std::env::temp_dir().join(format!("catalog-keys-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
         let now = "2026-11-21T10:00:00Z".parse().unwrap();
-        ensure(&keys, now).unwrap();
-        ensure(&keys, now + chrono::TimeDelta::days(1)).unwrap();
-        assert_eq!(fs::read_dir(&keys).unwrap().count(), 1);
-        let pem = fs::read_to_string(keys.join("20261121T100000Z-dev.pem")).unwrap();
-        SecretKey::from_pkcs8_pem(&pem).unwrap();
-        fs::remove_dir_all(&keys).unwrap();
+        ensure(&directory, now).unwrap();
+        ensure(&directory, now + chrono::TimeDelta::days(1)).unwrap();
+        let made: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(made.len(), 1);
+        assert!(made[0].to_string_lossy().starts_with("20261121T100000Z-"), "{made:?}");
+        fs::remove_dir_all(&directory).unwrap();
     }
 }
