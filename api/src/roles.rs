@@ -2,6 +2,7 @@
 
 mod admin;
 mod dev;
+mod healthcheck;
 mod inbox;
 mod migrate;
 mod notifier;
@@ -40,6 +41,8 @@ enum Role {
     Admin(admin::AdminArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
+    /// Ask /readyz of the role on this machine: exit code 0 means ready
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Take any mail and show it, for trying and testing
     #[command(hide = true)]
     Inbox(inbox::InboxArgs),
@@ -64,6 +67,7 @@ impl Cli {
             Role::Migrate(args) => migrate::run(args).await,
             Role::Admin(args) => admin::run(args).await,
             Role::Dev(args) => dev::run(args).await,
+            Role::Healthcheck(args) => healthcheck::run(args).await,
             Role::Inbox(args) => inbox::run(args).await,
         }
     }
