@@ -46,6 +46,16 @@ CREATE TABLE products.popularity (
 );
 CREATE INDEX popularity_views_idx ON products.popularity (views, product_id);
 
+-- Every product has its row from the start, so that a walk by views meets all of them in one index.
+CREATE FUNCTION products.start_popularity() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO products.popularity (product_id, views) SELECT id, 0 FROM created;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER start_popularity AFTER INSERT ON products.products
+    REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION products.start_popularity();
+
 -- Rows of running imports, sorted and merged by sku before they touch the catalogue.
 -- Unlogged: an import that a crash cut short is sent again by its client.
 CREATE UNLOGGED TABLE products.import_rows (

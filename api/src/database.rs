@@ -35,6 +35,14 @@ impl Database {
         let replica = settings.replica.clone().map_or_else(|| primary.clone(), pool);
         Self { primary, replica }
     }
+
+    /// Whether the primary answers, for `/readyz?verbose`.
+    ///
+    /// # Errors
+    /// Why it doesn't.
+    pub async fn ping(&self) -> Result<(), String> {
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.primary).await.map(drop).map_err(|error| error.to_string())
+    }
 }
 
 /// Whether the database, not the statement, is at fault: the request may be sent again later.

@@ -2,7 +2,28 @@
 //! consumed at least once. Only this folder names NATS subjects.
 
 mod envelope;
+pub mod feed;
+pub mod nats;
 pub mod outbox;
+pub mod streams;
+
+use std::{error::Error, fmt};
 
 pub use envelope::{Actor, Envelope, Origin};
+pub use nats::Nats;
 pub use outbox::{Draft, Outbox};
+
+/// Shows an error with its causes, for logs.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

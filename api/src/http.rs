@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod clock;
 pub mod context;
 pub mod etag;
 pub mod idempotency;
@@ -13,3 +14,4 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod router;
+pub mod validate;

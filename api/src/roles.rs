@@ -1,5 +1,6 @@
 //! The roles of the binary: wiring only.
 
+mod openapi;
 mod serve;
 mod supervisor;
 
@@ -21,6 +22,8 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Print the OpenAPI document of the API
+    Openapi,
 }
 
 impl Cli {
@@ -36,6 +39,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
+            Role::Openapi => openapi::run(),
         }
     }
 }

@@ -44,3 +44,15 @@ pub struct Origin {
     /// W3C trace context.
     pub traceparent: String,
 }
+
+/// The event type of a kind: `product.updated` becomes `catalog.product.updated.v1`.
+#[must_use]
+pub fn event_type(kind: &str) -> String {
+    format!("catalog.{kind}.v1")
+}
+
+/// The kind of an event type, or nothing of one that isn't ours.
+#[must_use]
+pub fn kind(event_type: &str) -> &str {
+    event_type.strip_prefix("catalog.").and_then(|rest| rest.strip_suffix(".v1")).unwrap_or_default()
+}

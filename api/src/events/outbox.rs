@@ -9,7 +9,7 @@ use sqlx::{PgConnection, types::Json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Envelope, Origin};
+use super::{Envelope, Origin, envelope::event_type};
 
 /// How many relays can publish side by side.
 pub const PARTITIONS: i16 = 16;
@@ -51,7 +51,7 @@ impl Outbox {
             specversion: "1.0".into(),
             id,
             source: self.source.to_string(),
-            r#type: format!("catalog.{}.v1", draft.kind),
+            r#type: event_type(draft.kind),
             subject: draft.aggregate_id.to_string(),
             time: draft.time,
             datacontenttype: "application/json".into(),

@@ -127,7 +127,8 @@ fn without_position(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+/// A path as a JSON pointer (RFC 6901).
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
         .filter_map(|segment| match segment {
@@ -138,8 +139,8 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// RFC 6901, section 3.
-fn escape(key: &str) -> String {
+/// A key as a segment of a JSON pointer: RFC 6901, section 3.
+pub(super) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

@@ -1,1 +1,87 @@
-//! TODO
+//! Every route, in one flat list.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef},
+    http::{StatusCode, Uri},
+    response::IntoResponse,
+    routing::get,
+};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{body::MAX_BODY, observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
+use crate::{
+    identity::{self, Identity},
+    products::{self, Catalogue},
+    tracking::{self, Views},
+};
+
+/// What handlers share. Each takes the part it needs.
+#[derive(Clone, FromRef)]
+pub struct App {
+    /// Accounts, sessions, keys.
+    pub identity: Identity,
+    /// Products.
+    pub catalogue: Catalogue,
+    /// Views on their way.
+    pub views: Views,
+    /// How users reach the API.
+    pub public_url: PublicUrl,
+}
+
+/// `PUBLIC_URL`, without a trailing slash.
+#[derive(Clone)]
+pub struct PublicUrl(pub Arc<str>);
+
+fn api() -> OpenApiRouter<App> {
+    use identity::handlers::{admins, auth, jwks};
+    use products::handlers::{bulk, create, delete, list, patch, read, restore};
+    use tracking::handlers as views;
+    OpenApiRouter::with_openapi(ApiDocument::openapi())
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(jwks::jwks))
+        .routes(routes!(admins::list, admins::create))
+        .routes(routes!(admins::read, admins::patch, admins::deactivate))
+        .routes(routes!(admins::restore))
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(bulk::bulk))
+        .routes(routes!(read::read, patch::patch, delete::delete))
+        .routes(routes!(read::read_by_sku))
+        .routes(routes!(read::read_stock))
+        .routes(routes!(views::read_views))
+        .routes(routes!(restore::restore))
+        .routes(routes!(views::report_views))
+        .routes(routes!(views::report_top_products))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().into_openapi()
+}
+
+/// The public API. One in `log_sample` successful reads is logged.
+pub fn router(app: App, log_sample: u64) -> Router {
+    let (routes, document) = api().split_for_parts();
+    routes
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .route("/", get(async || axum::response::Redirect::temporary("/docs/")))
+        .fallback(async |uri: Uri| Problem::not_found(format!("There is nothing at {}. GET /docs shows every path.", uri.path())))
+        .method_not_allowed_fallback(async || {
+            let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal(&std::io::Error::other("a handler panicked")).into_response()
+        }))
+        .layer(ObserveLayer::new(log_sample))
+        .with_state(app)
+}

@@ -23,6 +23,19 @@ pub struct ProductChange {
     pub import_id: Option<Uuid>,
 }
 
+/// The kind of event that says a product came into stock or went out of it, within a version.
+/// It is for caches: nobody is mailed.
+pub const AVAILABILITY: &str = "product.availability";
+
+/// `data` of `catalog.product.availability.v1`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AvailabilityChange {
+    /// The row's version, which this doesn't change.
+    pub version: i64,
+    /// Whether it can be bought now.
+    pub in_stock: bool,
+}
+
 /// One field, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {

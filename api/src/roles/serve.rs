@@ -1,11 +1,29 @@
-//! `catalog serve`: the public API with the relay inside.
+//! `catalog serve`: the public API, with the relay inside.
 
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, serve::ListenerExt};
+use chrono::TimeDelta;
 use clap::Args;
+use tokio::{net::TcpListener, time::interval};
+use tokio_util::sync::CancellationToken;
 
-use super::supervisor::Supervisor;
+use super::supervisor::{Supervisor, listen};
 use crate::{
-    config::{ApiArgs, AuthArgs, CatalogueArgs, Checker, DatabaseArgs, EventsArgs, OpsArgs, ViewsArgs},
+    config::{
+        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs, DatabaseSettings,
+        EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
+    },
     database::Database,
+    events::{Nats, Outbox, feed, relay, streams},
+    http::{
+        clock, idempotency,
+        router::{App, PublicUrl, router},
+    },
+    identity::Identity,
+    products::{self, Catalogue},
+    release,
+    tracking::Views,
 };
 
 /// Settings of `catalog serve`.
@@ -27,16 +45,115 @@ pub struct ServeArgs {
     ops: OpsArgs,
 }
 
+struct Settings {
+    api: ApiSettings,
+    currency: Currency,
+    database: DatabaseSettings,
+    events: EventsSettings,
+    views: ViewsSettings,
+    auth: AuthSettings,
+    ops: OpsSettings,
+}
+
+impl ServeArgs {
+    fn check(&self) -> Result<Settings, ConfigError> {
+        let mut check = Checker::default();
+        let api = self.api.check(&mut check);
+        let currency = self.catalogue.check(&mut check);
+        let database = self.database.check(&mut check);
+        let events = self.events.check(&mut check);
+        let views = self.views.check(&mut check);
+        let auth = self.auth.check(&mut check);
+        let ops = self.ops.check(&mut check);
+        let settings = || {
+            Some(Settings { api: api?, currency: currency?, database: database?, events: events?, views: views?, auth: auth?, ops: ops? })
+        };
+        check.finish(settings())
+    }
+}
+
 /// Runs the role.
 ///
 /// # Errors
 /// Wrong settings, listeners that cannot be opened, or a task that ended.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
-    let mut check = Checker::default();
-    let ops = args.ops.check(&mut check);
-    let database = args.database.check(&mut check);
-    let (ops, database) = check.finish(ops.zip(database))?;
-    let supervisor = Supervisor::start(ops).await?;
-    let _database = Database::new(&database);
-    supervisor.run().await
+    let settings = args.check()?;
+    let mut supervisor = Supervisor::start(settings.ops).await?;
+    let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
+    let database = Database::new(&settings.database);
+    let identity = Identity::start(&database, &settings.auth, &settings.api.public_url).await?;
+    let nats = Nats::connect(&settings.events).await?;
+    let outbox = Outbox::new(&settings.api.public_url);
+    let catalogue = Catalogue::start(database.clone(), settings.currency, outbox.clone());
+    let stop = supervisor.stop();
+    let (views, publisher) = Views::new(settings.views, nats.clone());
+
+    let readiness = supervisor.readiness().clone();
+    readiness.dependency("postgresql", {
+        let database = database.clone();
+        move || {
+            let database = database.clone();
+            async move { database.ping().await }
+        }
+    });
+    readiness.dependency("nats", {
+        let nats = nats.clone();
+        move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
+    });
+
+    supervisor.spawn("signing keys", identity.clone().watch_keys(stop.clone()));
+    // The publisher stops after the API has answered its last request, whose view it must still send.
+    let answered = CancellationToken::new();
+    supervisor.spawn("view publisher", publisher.run(answered.clone()));
+    supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
+    supervisor.spawn("cache invalidation", feed::follow(nats.clone(), catalogue.cache.clone(), stop.clone()));
+
+    let usable = release::wait_until_usable(&readiness, &database, settings.currency);
+    if supervisor.starting(usable).await?.is_some() {
+        supervisor.spawn("relay", relay::run(database.clone(), nats, outbox, stop.clone()));
+        supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
+        let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
+        let router = router(app, settings.api.access_log_sample);
+        supervisor.spawn("public API", async move {
+            let served = serve(listener, router, stop).await;
+            answered.cancel();
+            served
+        });
+        readiness.ready();
+        supervisor.run().await?;
+    }
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    // Answers are written whole: waiting to fill a packet would only delay them.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    Ok(())
+}
+
+/// Removes what has outlived its use. Every process may do it: the statements skip each other's rows.
+async fn keep_house(database: Database, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+    const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+    let mut ticks = interval((retention / 4).clamp(Duration::from_secs(1), LONGEST_PAUSE));
+    let retention = TimeDelta::from_std(retention)?;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let now = clock::now();
+        let pool = &database.primary;
+        let purged = async {
+            products::write::purge_deleted(pool, now, retention).await?;
+            idempotency::purge(pool, now).await?;
+            Ok::<_, sqlx::Error>(())
+        };
+        if let Err(error) = purged.await {
+            tracing::warn!(%error, "housekeeping failed and will be tried again");
+        }
+    }
 }

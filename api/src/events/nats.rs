@@ -1,0 +1,163 @@
+//! The connection to NATS.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    Client, ConnectOptions, Event,
+    connection::State,
+    jetstream::{self, ContextBuilder},
+};
+use rand::RngExt;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::config::EventsSettings;
+
+/// Longest wait for an answer of `JetStream`, publish acknowledgements included.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts to connect.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// A server that leaves two of these unanswered is given up.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// The client tells its state only when asked.
+const CONNECTED_POLL: Duration = Duration::from_millis(50);
+
+/// Why the connection cannot even be attempted.
+#[derive(Debug, Error)]
+pub enum NatsError {
+    /// `NATS_CREDS_FILE` cannot be read, or holds no credentials.
+    #[error("NATS_CREDS_FILE={path}: {source}", path = path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// `NATS_CA_FILE` or `NATS_URL` cannot be used.
+    #[error("cannot prepare the connection to NATS")]
+    Connect(#[from] async_nats::ConnectError),
+}
+
+/// A connection to NATS that never gives up. Cheap to clone.
+#[derive(Clone)]
+pub struct Nats {
+    /// Core NATS.
+    pub client: Client,
+    /// `JetStream`, with [`ANSWER_TIMEOUT`].
+    pub jetstream: jetstream::Context,
+    prefix: Arc<str>,
+    missing: Arc<Notify>,
+}
+
+impl Nats {
+    /// Starts connecting and returns at once: the server may come up later.
+    ///
+    /// # Errors
+    /// If a file named by the settings cannot be used.
+    pub async fn connect(settings: &EventsSettings) -> Result<Self, NatsError> {
+        let mut options = ConnectOptions::new()
+            .name(format!("catalog {}", settings.prefix))
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .connection_timeout(ANSWER_TIMEOUT)
+            .request_timeout(Some(ANSWER_TIMEOUT))
+            .ping_interval(PING_INTERVAL)
+            .reconnect_delay_callback(reconnect_delay)
+            .event_callback(log_events());
+        if let Some(path) = &settings.creds_file {
+            let credentials = read_credentials(path).await?;
+            options = options.credentials(&credentials).map_err(|source| NatsError::Credentials { path: path.clone(), source })?;
+        }
+        if let Some(path) = &settings.ca_file {
+            options = options.add_root_certificates(path.clone()).require_tls(true);
+        }
+        let client = options.connect(&settings.servers).await?;
+        let jetstream = ContextBuilder::new().timeout(ANSWER_TIMEOUT).build(client.clone());
+        Ok(Self { client, jetstream, prefix: settings.prefix.as_str().into(), missing: Arc::default() })
+    }
+
+    /// What every stream, subject and consumer starts with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether the server answered lately.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Resolves when the server is there.
+    pub async fn connected(&self) {
+        while !self.is_connected() {
+            tokio::time::sleep(CONNECTED_POLL).await;
+        }
+    }
+
+    /// Says that a stream or consumer was not there, so that it is made again now and not at the next check.
+    pub fn report_missing(&self) {
+        self.missing.notify_one();
+    }
+
+    /// Resolves after [`Nats::report_missing`].
+    pub async fn missing(&self) {
+        self.missing.notified().await;
+    }
+}
+
+async fn read_credentials(path: &Path) -> Result<String, NatsError> {
+    tokio::fs::read_to_string(path).await.map_err(|source| NatsError::Credentials { path: path.to_owned(), source })
+}
+
+/// The first attempt comes at once, later ones after doubling pauses, none in step with other processes.
+fn reconnect_delay(attempts: usize) -> Duration {
+    if attempts <= 1 {
+        return Duration::ZERO;
+    }
+    let doublings = u32::try_from(attempts - 2).unwrap_or(u32::MAX).min(10);
+    let pause = Duration::from_millis(50).saturating_mul(1 << doublings).min(MAX_RECONNECT_DELAY);
+    pause.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+/// Failed attempts to connect come every few seconds during an outage: only the first is worth a warning.
+fn log_events() -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
+    let complained = AtomicBool::new(false);
+    move |event| {
+        match event {
+            Event::Connected => {
+                complained.store(false, Ordering::Relaxed);
+                tracing::info!("connected to NATS");
+            }
+            Event::Disconnected => tracing::warn!("lost the connection to NATS"),
+            Event::ServerError(error) => tracing::error!(%error, "NATS refuses"),
+            Event::ClientError(error) if !complained.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%error, "NATS cannot be reached, trying on");
+            }
+            other => tracing::debug!(event = %other, "NATS"),
+        }
+        std::future::ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reconnect_is_immediate_and_later_ones_pause_at_most_two_seconds() {
+        assert_eq!(reconnect_delay(1), Duration::ZERO);
+        for attempts in [2, 3, 10, 1000, usize::MAX] {
+            let delay = reconnect_delay(attempts);
+            assert!(delay >= Duration::from_millis(25) && delay <= MAX_RECONNECT_DELAY, "{attempts}: {delay:?}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The streams and durable consumers, and every name in NATS: nothing outside this file spells one.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::jetstream::{
+    ErrorCode,
+    consumer::{AckPolicy, pull},
+    context::{ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
+    stream::{
+        self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerUpdateError, DiscardPolicy, RetentionPolicy, StorageType,
+    },
+};
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::{Chain, Nats};
+
+/// How long published events can be read again, and how long the outbox keeps them for a replay.
+pub const CHANGES_KEPT: Duration = Duration::from_secs(7 * DAY);
+/// How long a view may wait for its counting; message ids are kept as long.
+pub const VIEWS_KEPT: Duration = Duration::from_secs(3 * DAY);
+const DEAD_KEPT: Duration = Duration::from_secs(30 * DAY);
+
+const DAY: u64 = 86_400;
+const MIB: i64 = 1024 * 1024;
+
+/// Grows with every change of the definitions below. What a newer release made is left as it is.
+const REVISION: u64 = 1;
+const REVISION_KEY: &str = "catalog-revision";
+
+/// How often the roles look whether everything is still there.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
+/// Between two checks, however many reports come in.
+const CHECK_PAUSE: Duration = Duration::from_millis(500);
+
+/// The durable consumer of changes that turns them into mail.
+pub const NOTIFIER: Durable = Durable { name: "notifier", handler_timeout: Duration::from_secs(8), batch: 64 };
+/// The durable consumer that counts views.
+pub const TRACKER: Durable = Durable { name: "tracker", handler_timeout: Duration::from_secs(8), batch: 512 };
+
+/// What a durable consumer is called and how much it takes at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Durable {
+    /// Name within its stream, and in metrics.
+    pub name: &'static str,
+    /// How long one batch may be worked on. Messages come again after a little more than that.
+    pub handler_timeout: Duration,
+    /// Messages in one batch, at most.
+    pub batch: usize,
+}
+
+impl Durable {
+    /// Longer than the handler's own timeout, so that nothing is handled twice side by side.
+    #[must_use]
+    pub fn ack_wait(&self) -> Duration {
+        self.handler_timeout + Duration::from_secs(4)
+    }
+}
+
+/// Why streams and consumers are not as they should be.
+#[derive(Debug, Error)]
+pub enum StreamsError {
+    /// A stream cannot be read.
+    #[error("cannot read the stream {0}")]
+    Read(String, #[source] GetStreamError),
+    /// A stream cannot be made or upgraded.
+    #[error("cannot make the stream {0}")]
+    Write(String, #[source] CreateStreamError),
+    /// A consumer cannot be read.
+    #[error("cannot read the consumer {0}")]
+    ReadConsumer(&'static str, #[source] ConsumerInfoError),
+    /// A consumer cannot be made.
+    #[error("cannot make the consumer {0}")]
+    MakeConsumer(&'static str, #[source] ConsumerCreateStrictError),
+    /// A consumer cannot be upgraded.
+    #[error("cannot upgrade the consumer {0}")]
+    UpgradeConsumer(&'static str, #[source] ConsumerUpdateError),
+}
+
+/// Events of the catalogue, kept for some days whether read or not.
+#[must_use]
+pub fn changes_stream(prefix: &str) -> String {
+    format!("{prefix}_changes")
+}
+
+/// Views that wait to be counted.
+#[must_use]
+pub fn views_stream(prefix: &str) -> String {
+    format!("{prefix}_views")
+}
+
+/// Messages nobody could understand.
+#[must_use]
+pub fn dead_stream(prefix: &str) -> String {
+    format!("{prefix}_dead")
+}
+
+/// Where an event of `kind`, such as `product.updated`, is published.
+#[must_use]
+pub fn change_subject(prefix: &str, kind: &str) -> String {
+    format!("{prefix}.changes.{kind}")
+}
+
+/// Where changes of products are heard; a filter.
+#[must_use]
+pub fn product_changes(prefix: &str) -> String {
+    format!("{prefix}.changes.product.>")
+}
+
+/// Where batches of views are published.
+#[must_use]
+pub fn views_subject(prefix: &str) -> String {
+    format!("{prefix}.views")
+}
+
+/// Where `consumer` leaves messages it cannot understand.
+#[must_use]
+pub fn dead_subject(prefix: &str, consumer: &str) -> String {
+    format!("{prefix}.dead.{consumer}")
+}
+
+fn streams(prefix: &str) -> [stream::Config; 3] {
+    let config = |name: String, subject: String| stream::Config {
+        name,
+        subjects: vec![subject],
+        storage: StorageType::File,
+        num_replicas: 1,
+        metadata: revision(),
+        ..stream::Config::default()
+    };
+    [
+        stream::Config {
+            description: Some("Changes of the catalogue".into()),
+            retention: RetentionPolicy::Limits,
+            max_age: CHANGES_KEPT,
+            max_bytes: 512 * MIB,
+            // A full stream refuses: events then wait in the outbox.
+            discard: DiscardPolicy::New,
+            ..config(changes_stream(prefix), format!("{prefix}.changes.>"))
+        },
+        stream::Config {
+            description: Some("Views that wait to be counted".into()),
+            retention: RetentionPolicy::WorkQueue,
+            max_age: VIEWS_KEPT,
+            max_bytes: 512 * MIB,
+            discard: DiscardPolicy::New,
+            ..config(views_stream(prefix), views_subject(prefix))
+        },
+        stream::Config {
+            description: Some("Messages that could not be understood".into()),
+            retention: RetentionPolicy::Limits,
+            max_age: DEAD_KEPT,
+            max_bytes: 64 * MIB,
+            discard: DiscardPolicy::Old,
+            ..config(dead_stream(prefix), format!("{prefix}.dead.>"))
+        },
+    ]
+}
+
+fn consumers(prefix: &str) -> [(String, Durable, pull::Config); 2] {
+    let config = |durable: Durable, filter: String| pull::Config {
+        durable_name: Some(durable.name.into()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: durable.ack_wait(),
+        max_deliver: -1,
+        max_ack_pending: 10_000,
+        filter_subject: filter,
+        metadata: revision(),
+        ..pull::Config::default()
+    };
+    [
+        (changes_stream(prefix), NOTIFIER, config(NOTIFIER, product_changes(prefix))),
+        (views_stream(prefix), TRACKER, config(TRACKER, views_subject(prefix))),
+    ]
+}
+
+fn revision() -> HashMap<String, String> {
+    HashMap::from([(REVISION_KEY.into(), REVISION.to_string())])
+}
+
+fn is_current(metadata: &HashMap<String, String>) -> bool {
+    metadata.get(REVISION_KEY).and_then(|revision| revision.parse().ok()).unwrap_or(0) >= REVISION
+}
+
+/// Makes what is missing and upgrades what an older release made; for `catalog migrate`.
+/// What was given more room or more replicas by hand keeps it.
+///
+/// # Errors
+/// If NATS does not answer or refuses.
+pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
+    ensure_missing(nats).await?;
+    for wanted in streams(nats.prefix()) {
+        let name = wanted.name.clone();
+        let found = nats.jetstream.get_stream(&name).await.map_err(|error| StreamsError::Read(name.clone(), error))?;
+        let found = &found.cached_info().config;
+        if !is_current(&found.metadata) {
+            let upgraded = stream::Config {
+                max_bytes: wanted.max_bytes.max(found.max_bytes),
+                num_replicas: found.num_replicas,
+                placement: found.placement.clone(),
+                ..wanted
+            };
+            nats.jetstream.update_stream(&upgraded).await.map_err(|error| StreamsError::Write(name.clone(), error))?;
+            tracing::info!(stream = name, "upgraded");
+        }
+    }
+    for (stream, durable, wanted) in consumers(nats.prefix()) {
+        let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
+        let found = handle.consumer_info(durable.name).await.map_err(|error| StreamsError::ReadConsumer(durable.name, error))?;
+        if !is_current(&found.config.metadata) {
+            handle.update_consumer(wanted).await.map_err(|error| StreamsError::UpgradeConsumer(durable.name, error))?;
+            tracing::info!(stream, consumer = durable.name, "upgraded");
+        }
+    }
+    Ok(())
+}
+
+/// Makes what is missing and leaves the rest alone; for every other role. Gives the time at which
+/// the stream of changes was made.
+///
+/// # Errors
+/// If NATS does not answer or refuses.
+pub async fn ensure_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> {
+    let [changes, views, dead] = streams(nats.prefix());
+    let created = ensure_stream(nats, changes).await?;
+    ensure_stream(nats, views).await?;
+    ensure_stream(nats, dead).await?;
+    for (stream, durable, wanted) in consumers(nats.prefix()) {
+        ensure_consumer(nats, &stream, durable, wanted).await?;
+    }
+    Ok(created)
+}
+
+async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<Utc>, StreamsError> {
+    let name = wanted.name.clone();
+    match nats.jetstream.get_stream(&name).await {
+        Ok(found) => return Ok(found.cached_info().created),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+            _ => return Err(StreamsError::Read(name, error)),
+        },
+    }
+    match nats.jetstream.create_stream(wanted).await {
+        Ok(made) => {
+            tracing::info!(stream = name, "made");
+            Ok(made.cached_info().created)
+        }
+        Err(error) => match error.kind() {
+            // Another process was faster, maybe one of another release.
+            CreateStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+                let found = nats.jetstream.get_stream(&name).await.map_err(|error| StreamsError::Read(name, error))?;
+                Ok(found.cached_info().created)
+            }
+            _ => Err(StreamsError::Write(name, error)),
+        },
+    }
+}
+
+async fn ensure_consumer(nats: &Nats, stream: &str, durable: Durable, wanted: pull::Config) -> Result<(), StreamsError> {
+    let handle = nats.jetstream.get_stream_no_info(stream).await.map_err(|error| StreamsError::Read(stream.to_owned(), error))?;
+    match handle.consumer_info(durable.name).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {}
+        Err(error) => return Err(StreamsError::ReadConsumer(durable.name, error)),
+    }
+    match handle.create_consumer_strict(wanted).await {
+        Ok(_) => {
+            tracing::info!(stream, consumer = durable.name, "made");
+            Ok(())
+        }
+        // Another process was faster, maybe one of another release.
+        Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StreamsError::MakeConsumer(durable.name, error)),
+    }
+}
+
+/// Makes streams and consumers that were deleted by hand again, within seconds. For the roles
+/// without a relay, which does the same.
+///
+/// # Errors
+/// None: it tries on until `stop`.
+pub async fn keep(nats: Nats, stop: CancellationToken) -> anyhow::Result<()> {
+    while check_due(&nats, &stop).await {
+        if let Err(error) = ensure_missing(&nats).await {
+            log_failed_check(&nats, &error);
+        }
+    }
+    Ok(())
+}
+
+/// Resolves when it is time to look again whether everything is there: to false, when it is time to stop.
+pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
+    let due = async {
+        tokio::time::sleep(CHECK_PAUSE).await;
+        let _ = tokio::time::timeout(CHECK_INTERVAL - CHECK_PAUSE, nats.missing()).await;
+        nats.connected().await;
+    };
+    stop.run_until_cancelled(due).await.is_some()
+}
+
+/// A check that failed for want of a connection is no news: the connection itself complains.
+pub(super) fn log_failed_check(nats: &Nats, error: &StreamsError) {
+    if nats.is_connected() {
+        tracing::warn!(error = %Chain(error), "cannot check streams and consumers");
+    }
+}

@@ -1,0 +1,56 @@
+//! The HTTP side of the catalogue.
+
+pub mod create;
+pub mod delete;
+pub mod list;
+pub mod patch;
+pub mod read;
+pub mod restore;
+
+use axum::{
+    http::{HeaderMap, HeaderValue},
+    response::{IntoResponse, Response},
+};
+
+use super::{Error, Product};
+use crate::http::{
+    etag,
+    problem::{FieldError, Problem},
+    validate::field_errors,
+};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found("There is no product here. It may have been deleted."),
+            Error::SkuTaken(sku) => {
+                Self::conflict("sku-taken", format!("Another product has the sku {sku:?}. Choose another sku, or change that product."))
+                    .with_errors(vec![FieldError::body("/sku", "is taken by another product")])
+            }
+            Error::Changed => Self::precondition_failed("The product has changed since you read it. Read it again and repeat your change."),
+            Error::Invalid(report) => Self::invalid(field_errors(report)),
+            Error::Shape(pointer, detail) => Self::invalid(vec![FieldError::body(pointer, detail)]),
+            Error::Database(error) => error.into(),
+            Error::SharedRead(error) if crate::database::is_outage(&error) => {
+                Self::unavailable("The database cannot be reached. Try again shortly.")
+            }
+            Error::SharedRead(error) => Self::internal(&*error),
+        }
+    }
+}
+
+fn etag_of(product: &Product) -> HeaderValue {
+    HeaderValue::from_str(&product.etag()).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Whether `If-Match` accepts the current entity tag.
+fn accepts(headers: &HeaderMap, current: &str) -> bool {
+    HeaderValue::from_str(current).is_ok_and(|current| etag::if_match_holds(headers, &current))
+}
+
+/// A product with its entity tag.
+fn with_etag(product: &Product) -> Response {
+    let mut response = axum::Json(product).into_response();
+    response.headers_mut().insert(axum::http::header::ETAG, etag_of(product));
+    response
+}

@@ -1,0 +1,74 @@
+//! Creating one product.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use super::etag_of;
+use crate::{
+    http::{
+        auth::Admin,
+        body::{JsonBytes, parse},
+        clock,
+        context::RequestContext,
+        idempotency::{IdempotencyKey, StorableResponse},
+        problem::{Document as ProblemDocument, Problem},
+        router::PublicUrl,
+    },
+    products::{Catalogue, Product, ProductInput},
+};
+
+/// Create a product
+///
+/// With `Idempotency-Key`, the same request sent again gets the same response and creates nothing new.
+#[utoipa::path(post, path = "/v1/products", tag = "products", operation_id = "create_product",
+    request_body = ProductInput,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes retries safe for 24 hours")),
+    responses(
+        (status = 201, body = Product, headers(("Location" = String), ("ETag" = String))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still running"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn create(
+    State(catalogue): State<Catalogue>,
+    State(public_url): State<PublicUrl>,
+    admin: Admin,
+    context: RequestContext,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let input: ProductInput = parse(&body)?;
+    let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products", &body)?;
+    let now = clock::now();
+    let origin = admin.origin(&context);
+    let mut tx = catalogue.database.primary.begin().await?;
+    if let Some(key) = &key
+        && let Some(stored) = key.claim(&mut tx, now).await?
+    {
+        return Ok(stored.into());
+    }
+    let product = catalogue.command(&origin, now).create(&mut tx, input).await?;
+    let location = format!("{}/v1/products/{}", public_url.0, product.id);
+    let response = StorableResponse {
+        status: StatusCode::CREATED,
+        headers: vec![
+            (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
+            (header::ETAG, etag_of(&product)),
+        ],
+        body: serde_json::to_vec(&product).unwrap_or_default(),
+    };
+    if let Some(key) = &key {
+        key.store(&mut tx, &response, now).await?;
+    }
+    tx.commit().await?;
+    catalogue.committed(product.id, product.version);
+    Ok(response.into())
+}

@@ -1,0 +1,64 @@
+//! Deleting one product.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::accepts;
+use crate::{
+    http::{
+        auth::Admin,
+        clock,
+        context::RequestContext,
+        path::Id,
+        problem::{Document as ProblemDocument, Problem},
+        query::Query,
+    },
+    products::Catalogue,
+};
+
+/// Options of a deletion.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteParams {
+    /// Remove it for good instead of keeping it restorable.
+    #[serde(default)]
+    purge: bool,
+}
+
+/// Delete a product
+///
+/// It is gone from every read, its sku is free again, and it can be restored until it is purged.
+#[utoipa::path(delete, path = "/v1/products/{id}", tag = "products", operation_id = "delete_product",
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, description = "Delete it only if it still has this entity tag"), DeleteParams),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "It has changed since it was read"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn delete(
+    State(catalogue): State<Catalogue>,
+    admin: Admin,
+    context: RequestContext,
+    Id(id): Id,
+    Query(params): Query<DeleteParams>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let origin = admin.origin(&context);
+    let command = catalogue.command(&origin, clock::now());
+    let expected = |etag: &str| accepts(&headers, etag);
+    let mut tx = catalogue.database.primary.begin().await?;
+    let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
+    tx.commit().await?;
+    catalogue.committed(id, version);
+    Ok(StatusCode::NO_CONTENT)
+}

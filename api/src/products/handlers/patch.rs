@@ -1,0 +1,53 @@
+//! Changing one product.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use uuid::Uuid;
+
+use super::{accepts, with_etag};
+use crate::{
+    http::{
+        auth::Admin,
+        body::MergePatch,
+        clock,
+        context::RequestContext,
+        path::Id,
+        problem::{Document as ProblemDocument, Problem},
+    },
+    products::{Catalogue, Product, ProductInput},
+};
+
+/// Change a product
+///
+/// A JSON merge patch (RFC 7396): fields that aren't given stay, null removes. A patch that changes
+/// nothing makes no new version and mails nobody.
+#[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, description = "Change it only if it still has this entity tag")),
+    request_body(content((ProductInput = "application/merge-patch+json"), (ProductInput = "application/json")), description = "Any part of a product"),
+    responses(
+        (status = 200, body = Product, headers(("ETag" = String))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "It has changed since it was read"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn patch(
+    State(catalogue): State<Catalogue>,
+    admin: Admin,
+    context: RequestContext,
+    Id(id): Id,
+    headers: HeaderMap,
+    MergePatch(patch): MergePatch,
+) -> Result<Response, Problem> {
+    let origin = admin.origin(&context);
+    let mut tx = catalogue.database.primary.begin().await?;
+    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| accepts(&headers, etag)).await?;
+    tx.commit().await?;
+    catalogue.committed(id, outcome.product.version);
+    Ok(with_etag(&outcome.product))
+}

@@ -1,0 +1,99 @@
+//! Single reads. An anonymous 200 or 304 to GET is one view.
+
+use axum::{
+    body::Body,
+    extract::{Path, Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        auth::Visitor,
+        clock,
+        etag::none_match_hit,
+        path::Id,
+        problem::{Document as ProblemDocument, Problem},
+    },
+    products::{Catalogue, Product, cache::Rendered, stock},
+    tracking::Views,
+};
+
+/// Read a product
+///
+/// An anonymous read is counted as one view, a conditional one that finds nothing new included.
+#[utoipa::path(get, path = "/v1/products/{id}", tag = "products", operation_id = "read_product",
+    params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, description = "Entity tag of the copy at hand")),
+    responses(
+        (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
+        (status = 304, description = "The copy at hand is current"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security((), ("bearer" = [])))]
+pub async fn read(
+    State(catalogue): State<Catalogue>,
+    State(views): State<Views>,
+    visitor: Visitor,
+    Id(id): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    let rendered = catalogue.read(id).await?;
+    Ok(answer(&request, visitor, &views, id, &rendered))
+}
+
+/// Read a product by its sku
+///
+/// Counts views as reading by id does.
+#[utoipa::path(get, path = "/v1/products/by-sku/{sku}", tag = "products", operation_id = "read_product_by_sku",
+    params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, description = "Entity tag of the copy at hand")),
+    responses(
+        (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
+        (status = 304, description = "The copy at hand is current"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security((), ("bearer" = [])))]
+pub async fn read_by_sku(
+    State(catalogue): State<Catalogue>,
+    State(views): State<Views>,
+    visitor: Visitor,
+    Path(sku): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if sku.contains('\0') {
+        return Err(Problem::not_found("No sku contains a NUL character."));
+    }
+    let (id, rendered) = catalogue.read_by_sku(&sku).await?;
+    Ok(answer(&request, visitor, &views, id, &rendered))
+}
+
+/// Read a product's stock
+#[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products", operation_id = "read_product_stock",
+    params(("id" = Uuid, Path, description = "Product id")),
+    responses(
+        (status = 200, body = stock::Stock),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub async fn read_stock(State(catalogue): State<Catalogue>, _: Visitor, Id(id): Id) -> Result<axum::Json<stock::Stock>, Problem> {
+    Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
+}
+
+fn answer(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {
+    if visitor == Visitor::Anonymous && request.method() == Method::GET {
+        views.count(id);
+    }
+    let unchanged = none_match_hit(request.headers(), &rendered.etag);
+    let mut response = if unchanged { Response::new(Body::empty()) } else { Response::new(Body::from(rendered.body.clone())) };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, rendered.etag.clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}

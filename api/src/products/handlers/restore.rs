@@ -1,0 +1,38 @@
+//! Bringing a deleted product back.
+
+use axum::{extract::State, response::Response};
+use uuid::Uuid;
+
+use super::with_etag;
+use crate::{
+    http::{
+        auth::Admin,
+        clock,
+        context::RequestContext,
+        path::Id,
+        problem::{Document as ProblemDocument, Problem},
+    },
+    products::{Catalogue, Product},
+};
+
+/// Restore a deleted product
+#[utoipa::path(post, path = "/v1/products/{id}/restore", tag = "products", operation_id = "restore_product",
+    params(("id" = Uuid, Path, description = "Product id")),
+    responses(
+        (status = 200, body = Product, headers(("ETag" = String)), description = "Restored, or never deleted"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is none, or it was purged"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Its sku belongs to another product now"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn restore(State(catalogue): State<Catalogue>, admin: Admin, context: RequestContext, Id(id): Id) -> Result<Response, Problem> {
+    let origin = admin.origin(&context);
+    let mut tx = catalogue.database.primary.begin().await?;
+    let outcome = catalogue.command(&origin, clock::now()).restore(&mut tx, id).await?;
+    tx.commit().await?;
+    if outcome.changed {
+        catalogue.committed(id, outcome.product.version);
+    }
+    Ok(with_etag(&outcome.product))
+}

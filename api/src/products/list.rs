@@ -1,0 +1,255 @@
+//! Lists: filters, sorts and keyset pages.
+//!
+//! A page costs what the first one costs, however deep it is: it starts at an index position, never
+//! at an offset. A row whose sort key doesn't change during a walk appears exactly once, because the
+//! id breaks ties.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Product, store::ProductRow};
+use crate::config::Currency;
+
+/// What a list is ordered by. `-` in front reverses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sort {
+    /// Oldest first.
+    CreatedAt,
+    /// Newest first.
+    #[serde(rename = "-created_at")]
+    CreatedAtDescending,
+    /// By name, in code point order.
+    Name,
+    /// By name, reversed.
+    #[serde(rename = "-name")]
+    NameDescending,
+    /// Cheapest first.
+    Price,
+    /// Dearest first.
+    #[serde(rename = "-price")]
+    PriceDescending,
+    /// Least viewed first, as of the last refresh of the counts.
+    Views,
+    /// Most viewed first.
+    #[serde(rename = "-views")]
+    ViewsDescending,
+}
+
+/// Which products by availability.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// Those that can be bought now.
+    #[default]
+    True,
+    /// Those that are sold out.
+    False,
+    /// All.
+    Any,
+}
+
+/// Which products to list. Every filter given must hold.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Substring of the name, in any case.
+    pub contains: Option<String>,
+    /// Exactly this brand.
+    pub brand: Option<String>,
+    /// In this category.
+    pub category: Option<String>,
+    /// At least this price.
+    pub price_min: Option<Decimal>,
+    /// At most this price.
+    pub price_max: Option<Decimal>,
+    /// Released before this day.
+    pub before: Option<NaiveDate>,
+    /// Released after this day.
+    pub after: Option<NaiveDate>,
+    /// By availability.
+    pub in_stock: Availability,
+}
+
+/// One product of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedProduct {
+    /// The product.
+    #[serde(flatten)]
+    pub product: Product,
+    /// Units that can be sold now; null where stock isn't tracked. May lag.
+    pub quantity: Option<i64>,
+    /// Views so far. May lag by seconds.
+    pub views: i64,
+}
+
+/// Where a page ended: the sort key and id of its last row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    sort: Sort,
+    key: Key,
+    id: Uuid,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Key {
+    CreatedAt(DateTime<Utc>),
+    Name(String),
+    Price(Decimal),
+    Views(i64),
+}
+
+#[derive(FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    product: ProductRow,
+    quantity: Option<i64>,
+    views: i64,
+}
+
+impl Sort {
+    fn column(self) -> &'static str {
+        match self {
+            Self::CreatedAt | Self::CreatedAtDescending => "p.created_at",
+            Self::Name | Self::NameDescending => "p.name",
+            Self::Price | Self::PriceDescending => "p.price",
+            Self::Views | Self::ViewsDescending => "v.views",
+        }
+    }
+
+    /// The id that breaks ties: of the table whose index is walked.
+    fn tie_breaker(self) -> &'static str {
+        if self.column() == "v.views" { "v.product_id" } else { "p.id" }
+    }
+
+    fn is_descending(self) -> bool {
+        matches!(self, Self::CreatedAtDescending | Self::NameDescending | Self::PriceDescending | Self::ViewsDescending)
+    }
+
+    fn position(self, row: &Row) -> Position {
+        let product = &row.product;
+        let key = match self.column() {
+            "p.created_at" => Key::CreatedAt(product.created_at),
+            "p.name" => Key::Name(product.name.clone()),
+            "p.price" => Key::Price(product.price),
+            _ => Key::Views(row.views),
+        };
+        Position { sort: self, key, id: product.id }
+    }
+}
+
+impl Position {
+    /// Whether this position belongs to a walk in this order.
+    #[must_use]
+    pub fn fits(&self, sort: Sort) -> bool {
+        let key_column = match self.key {
+            Key::CreatedAt(_) => "p.created_at",
+            Key::Name(_) => "p.name",
+            Key::Price(_) => "p.price",
+            Key::Views(_) => "v.views",
+        };
+        self.sort == sort && key_column == sort.column()
+    }
+}
+
+/// One page of at most `limit` products after `after`, and where it ended if there are more.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn page(
+    pool: &PgPool,
+    currency: Currency,
+    filter: &Filter,
+    sort: Sort,
+    after: Option<Position>,
+    limit: u16,
+) -> Result<(Vec<ListedProduct>, Option<Position>), sqlx::Error> {
+    let mut query = select(filter);
+    if let Some(position) = after {
+        let comparison = if sort.is_descending() { "<" } else { ">" };
+        query.push(format!(" AND ({}, {}) {comparison} (", sort.column(), sort.tie_breaker()));
+        match position.key {
+            Key::CreatedAt(key) => query.push_bind(key),
+            Key::Name(key) => query.push_bind(key),
+            Key::Price(key) => query.push_bind(key),
+            Key::Views(key) => query.push_bind(key),
+        };
+        query.push(", ").push_bind(position.id).push(")");
+    }
+    let direction = if sort.is_descending() { "DESC" } else { "ASC" };
+    query.push(format!(" ORDER BY {} {direction}, {} {direction} LIMIT ", sort.column(), sort.tie_breaker()));
+    query.push_bind(i64::from(limit) + 1);
+    let mut rows: Vec<Row> = query.build_query_as().fetch_all(pool).await?;
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(usize::from(limit));
+    let end = rows.last().filter(|_| more).map(|row| sort.position(row));
+    let items =
+        rows.into_iter().map(|row| ListedProduct { product: row.product.into_product(currency), quantity: row.quantity, views: row.views });
+    Ok((items.collect(), end))
+}
+
+fn select(filter: &Filter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "SELECT p.id, p.sku, p.name, p.brand, p.description, p.categories, p.price, p.url, p.released_on, p.attributes, p.version,
+                p.created_at, p.updated_at, (s.product_id IS NULL OR s.on_hand > s.reserved) AS in_stock,
+                s.on_hand - s.reserved AS quantity, v.views
+         FROM products.products p
+         JOIN products.popularity v ON v.product_id = p.id
+         LEFT JOIN products.stock s ON s.product_id = p.id
+         WHERE p.deleted_at IS NULL",
+    );
+    if let Some(text) = &filter.contains {
+        query.push(" AND p.name ILIKE ").push_bind(format!("%{}%", escape_like(text)));
+    }
+    if let Some(brand) = &filter.brand {
+        query.push(" AND p.brand = ").push_bind(brand.clone());
+    }
+    if let Some(category) = &filter.category {
+        query.push(" AND p.categories @> ").push_bind(vec![category.clone()]);
+    }
+    if let Some(price) = filter.price_min {
+        query.push(" AND p.price >= ").push_bind(price);
+    }
+    if let Some(price) = filter.price_max {
+        query.push(" AND p.price <= ").push_bind(price);
+    }
+    if let Some(day) = filter.before {
+        query.push(" AND p.released_on < ").push_bind(day);
+    }
+    if let Some(day) = filter.after {
+        query.push(" AND p.released_on > ").push_bind(day);
+    }
+    match filter.in_stock {
+        Availability::True => query.push(" AND (s.product_id IS NULL OR s.on_hand > s.reserved)"),
+        Availability::False => query.push(" AND s.on_hand <= s.reserved"),
+        Availability::Any => &mut query,
+    };
+    query
+}
+
+fn escape_like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_of_like_are_text() {
+        assert_eq!(escape_like(r"50%_\"), r"50\%\_\\");
+    }
+
+    #[test]
+    fn a_position_fits_only_the_order_it_came_from() {
+        let position = Position { sort: Sort::Name, key: Key::Name("a".into()), id: Uuid::nil() };
+        assert!(position.fits(Sort::Name));
+        assert!(!position.fits(Sort::NameDescending));
+        let forged = Position { sort: Sort::Price, ..position };
+        assert!(!forged.fits(Sort::Price), "the key is of another column");
+    }
+}

@@ -1,0 +1,141 @@
+//! Products as rows.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use sqlx::{FromRow, PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{Money, Product};
+use crate::config::Currency;
+
+/// A product that isn't deleted, with its availability.
+#[derive(Debug, FromRow)]
+pub struct ProductRow {
+    /// As in [`Product`].
+    pub id: Uuid,
+    /// As in [`Product`].
+    pub sku: String,
+    /// As in [`Product`].
+    pub name: String,
+    /// As in [`Product`].
+    pub brand: Option<String>,
+    /// As in [`Product`].
+    pub description: Option<String>,
+    /// As in [`Product`].
+    pub categories: Vec<String>,
+    /// In the catalogue's currency.
+    pub price: Decimal,
+    /// As in [`Product`].
+    pub url: Option<String>,
+    /// As in [`Product`].
+    pub released_on: Option<NaiveDate>,
+    /// As in [`Product`].
+    pub attributes: Json<BTreeMap<String, String>>,
+    /// As in [`Product`].
+    pub version: i64,
+    /// As in [`Product`].
+    pub created_at: DateTime<Utc>,
+    /// As in [`Product`].
+    pub updated_at: DateTime<Utc>,
+    /// As in [`Product`].
+    pub in_stock: bool,
+}
+
+impl ProductRow {
+    /// The product as the API shows it.
+    #[must_use]
+    pub fn into_product(self, currency: Currency) -> Product {
+        Product {
+            id: self.id,
+            sku: self.sku,
+            name: self.name,
+            brand: self.brand,
+            description: self.description,
+            categories: self.categories,
+            price: Money::new(self.price, currency),
+            url: self.url,
+            released_on: self.released_on,
+            attributes: self.attributes.0,
+            in_stock: self.in_stock,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            version: self.version,
+        }
+    }
+}
+
+/// Those of the given products that exist and aren't deleted, in any order.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ProductRow,
+        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
+                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
+           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+           WHERE p.id = ANY($1) AND deleted_at IS NULL"#,
+        ids,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The product of a sku, unless it is deleted.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ProductRow,
+        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
+                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
+           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+           WHERE sku = $1 AND deleted_at IS NULL"#,
+        sku,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// A product, deleted or not, locked until the end of the transaction.
+pub struct LockedProduct {
+    /// The row.
+    pub row: ProductRow,
+    /// Whether it is deleted.
+    pub deleted: bool,
+}
+
+/// Locks a product and its stock, so that commands on one product follow each other.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduct>, sqlx::Error> {
+    // The lock comes first and alone: a join would show stock as of before the wait for the lock.
+    let locked = sqlx::query_scalar!(r#"SELECT deleted_at IS NOT NULL AS "deleted!" FROM products.products WHERE id = $1 FOR UPDATE"#, id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(deleted) = locked else { return Ok(None) };
+    let row = sqlx::query_as!(
+        ProductRow,
+        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
+                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
+           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+           WHERE p.id = $1"#,
+        id,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Some(LockedProduct { row, deleted }))
+}
+
+/// Whether an error is the unique sku's.
+#[must_use]
+pub fn is_sku_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some("products_sku_key")
+}

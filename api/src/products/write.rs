@@ -1,0 +1,261 @@
+//! Commands: create, patch, delete, restore, purge. Each writes its rows and its event in the
+//! caller's transaction.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use garde::Validate;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Error, Money, Product, ProductChange, ProductInput,
+    change::{AVAILABILITY, AvailabilityChange, FieldChange, differences},
+    rules::Rules,
+    stock, store,
+};
+use crate::events::{Draft, Origin, Outbox};
+
+/// Deleted products purged per statement, so that a purge never holds many locks.
+const PURGE_BATCH: i64 = 1000;
+
+/// What every command needs.
+pub struct Command<'a> {
+    /// Where events go.
+    pub outbox: &'a Outbox,
+    /// Who asks.
+    pub origin: &'a Origin,
+    /// The rules of this catalogue.
+    pub rules: Rules,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// What a command did.
+pub struct Outcome {
+    /// The product as it is now.
+    pub product: Product,
+    /// Whether an event was written.
+    pub changed: bool,
+}
+
+/// The amount of a price that has been validated.
+fn amount(input: &ProductInput) -> rust_decimal::Decimal {
+    input.price.decimal().unwrap_or_default()
+}
+
+impl Command<'_> {
+    /// Creates a product.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::SkuTaken`].
+    pub async fn create(&self, tx: &mut PgConnection, input: ProductInput) -> Result<Product, Error> {
+        input.validate_with(&self.rules).map_err(Error::Invalid)?;
+        let id = Uuid::now_v7();
+        let inserted = sqlx::query!(
+            "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
+            id,
+            input.sku,
+            input.name,
+            input.brand,
+            input.description,
+            &input.categories,
+            amount(&input),
+            input.url,
+            input.released_on,
+            Json(&input.attributes) as _,
+            self.now,
+        )
+        .execute(&mut *tx)
+        .await;
+        inserted.map_err(|error| sku_taken(error, &input.sku))?;
+        if let Some(quantity) = input.quantity {
+            stock::set(tx, id, quantity).await?;
+        }
+        let product = self.reload(tx, id).await?;
+        self.tell(tx, "product.created", &product, differences(None, &product)).await?;
+        Ok(product)
+    }
+
+    /// Applies a merge patch (RFC 7396) if `expected` accepts the current entity tag.
+    /// A patch that changes nothing writes no event; one that only changes the quantity neither.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Changed`], [`Error::Shape`], [`Error::Invalid`], [`Error::SkuTaken`].
+    pub async fn patch(&self, tx: &mut PgConnection, id: Uuid, patch: &Value, expected: impl Fn(&str) -> bool) -> Result<Outcome, Error> {
+        let before = self.lock_live(tx, id, expected).await?;
+        let input = merge(&before, patch)?;
+        input.validate_with(&self.rules).map_err(Error::Invalid)?;
+        if let Some(quantity) = input.quantity {
+            stock::set(tx, id, quantity).await?;
+        }
+        let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
+        if after == before.to_input() {
+            let product = self.reload(tx, id).await?;
+            if product.in_stock != before.in_stock {
+                let data = AvailabilityChange { version: product.version, in_stock: product.in_stock };
+                self.outbox.append(tx, self.origin, Draft { kind: AVAILABILITY, aggregate_id: id, time: self.now, data }).await?;
+            }
+            return Ok(Outcome { product, changed: false });
+        }
+        let updated = sqlx::query!(
+            "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
+                 released_on = $9, attributes = $10, updated_at = $11, version = version + 1
+             WHERE id = $1",
+            id,
+            after.sku,
+            after.name,
+            after.brand,
+            after.description,
+            &after.categories,
+            amount(&after),
+            after.url,
+            after.released_on,
+            Json(&after.attributes) as _,
+            self.now,
+        )
+        .execute(&mut *tx)
+        .await;
+        updated.map_err(|error| sku_taken(error, &after.sku))?;
+        let product = self.reload(tx, id).await?;
+        self.tell(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
+        Ok(Outcome { product, changed: true })
+    }
+
+    /// Deletes a product if `expected` accepts the current entity tag, and gives its last version. It can be restored.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Changed`].
+    pub async fn delete(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
+        self.lock_live(tx, id, expected).await?;
+        sqlx::query!("UPDATE products.products SET deleted_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", id, self.now)
+            .execute(&mut *tx)
+            .await?;
+        let product = self.reload(tx, id).await?;
+        self.tell(tx, "product.deleted", &product, Vec::new()).await?;
+        Ok(product.version)
+    }
+
+    /// Deletes a product, if it isn't yet, and removes its row: it cannot be restored.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Changed`].
+    pub async fn purge(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
+        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        let version = if locked.deleted { locked.row.version } else { self.delete(tx, id, expected).await? };
+        sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(tx).await?;
+        Ok(version)
+    }
+
+    /// Brings a deleted product back. One that isn't deleted stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] once it is purged, [`Error::SkuTaken`] if its sku was given to another meanwhile.
+    pub async fn restore(&self, tx: &mut PgConnection, id: Uuid) -> Result<Outcome, Error> {
+        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        if !locked.deleted {
+            return Ok(Outcome { product: locked.row.into_product(self.rules.currency), changed: false });
+        }
+        let restored = sqlx::query!(
+            "UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+            id,
+            self.now
+        )
+        .execute(&mut *tx)
+        .await;
+        restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
+        let product = self.reload(tx, id).await?;
+        self.tell(tx, "product.restored", &product, Vec::new()).await?;
+        Ok(Outcome { product, changed: true })
+    }
+
+    async fn lock_live(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<Product, Error> {
+        let locked = store::lock(tx, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
+        let product = locked.row.into_product(self.rules.currency);
+        if expected(&product.etag()) { Ok(product) } else { Err(Error::Changed) }
+    }
+
+    async fn reload(&self, tx: &mut PgConnection, id: Uuid) -> Result<Product, Error> {
+        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        Ok(locked.row.into_product(self.rules.currency))
+    }
+
+    async fn tell(&self, tx: &mut PgConnection, kind: &'static str, product: &Product, changes: Vec<FieldChange>) -> Result<(), Error> {
+        let data = ProductChange {
+            product: product.clone(),
+            changes,
+            version: product.version,
+            actor: self.origin.actor.clone(),
+            import_id: None,
+        };
+        self.outbox.append(tx, self.origin, Draft { kind, aggregate_id: product.id, time: self.now, data }).await?;
+        Ok(())
+    }
+}
+
+fn sku_taken(error: sqlx::Error, sku: &str) -> Error {
+    if store::is_sku_taken(&error) { Error::SkuTaken(sku.to_owned()) } else { error.into() }
+}
+
+/// The product as the patch wants it: the merged document, read with the same strictness as a new one.
+fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
+    let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
+    json_patch::merge(&mut document, patch);
+    serde_path_to_error::deserialize(&document).map_err(|error| {
+        let pointer = crate::http::body::pointer(error.path());
+        Error::Shape(pointer, error.into_inner().to_string())
+    })
+}
+
+/// Removes products deleted before `deleted_before`, a batch at a time, and says how many.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge_deleted(pool: &PgPool, now: DateTime<Utc>, retention: TimeDelta) -> Result<u64, sqlx::Error> {
+    let mut purged = 0;
+    loop {
+        let gone = sqlx::query!(
+            "DELETE FROM products.products WHERE id IN (
+                 SELECT id FROM products.products WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            now - retention,
+            PURGE_BATCH,
+        )
+        .execute(pool)
+        .await?
+        .rows_affected();
+        purged += gone;
+        if gone == 0 {
+            return Ok(purged);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn product() -> Product {
+        serde_json::from_value(json!({
+            "id": Uuid::nil(), "sku": "a", "name": "A", "brand": "B", "categories": ["x"], "price": {"amount": "1.00", "currency": "EUR"},
+            "attributes": {"colour": "red", "size": "L"}, "in_stock": true,
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn null_removes_what_may_be_absent_and_is_refused_elsewhere() {
+        let merged = merge(&product(), &json!({"brand": null, "attributes": {"size": null, "weight": "3 kg"}})).unwrap();
+        assert_eq!(merged.brand, None);
+        assert_eq!(merged.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "3 kg".into())]);
+        assert!(matches!(merge(&product(), &json!({"name": null})), Err(Error::Shape(..))));
+    }
+
+    #[test]
+    fn what_the_server_owns_cannot_be_patched() {
+        for field in ["id", "version", "in_stock", "views", "created_at"] {
+            assert!(matches!(merge(&product(), &json!({ (field): 7 })), Err(Error::Shape(..))), "{field}");
+        }
+    }
+}

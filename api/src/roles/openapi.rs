@@ -1,0 +1,24 @@
+//! `catalog openapi`: the API's description, for clients and generators.
+
+/// Prints the OpenAPI document.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn run() -> anyhow::Result<()> {
+    println!("{}", document()?);
+    Ok(())
+}
+
+fn document() -> anyhow::Result<String> {
+    Ok(crate::http::router::openapi().to_pretty_json()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_document_is_what_the_code_says() {
+        let committed = include_str!("../../openapi.json");
+        let current = super::document().unwrap();
+        assert!(committed.trim_end() == current.trim_end(), "api/openapi.json is stale: run `make generate` and read the difference");
+    }
+}
