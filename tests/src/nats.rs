@@ -16,6 +16,10 @@ use crate::{
     wait,
 };
 
+/// Streams reserve the space they may ever need, and every test of this process has its own. What
+/// is really written is little.
+const MAX_FILE_STORE: &str = "64TB";
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("this machine has free ports");
@@ -56,9 +60,11 @@ impl Nats {
     }
 
     fn spawn(&mut self) {
-        let port = self.port.to_string();
-        let mut args: Vec<OsString> = ["-js", "-a", "127.0.0.1", "-p", &port, "-sd"].into_iter().map(Into::into).collect();
-        args.push(self.scratch.path().join("jetstream").into());
+        let config = self.scratch.path().join("nats.conf");
+        let store = self.scratch.path().join("jetstream");
+        let text = format!("listen: 127.0.0.1:{}\njetstream {{ store_dir: {store:?}, max_file_store: {MAX_FILE_STORE} }}\n", self.port);
+        std::fs::write(&config, text).expect("the directory can be written");
+        let args: [OsString; 2] = ["-c".into(), config.into()];
         let keeping = Keeping { directory: self.scratch.path(), signal: "KILL", removed_after: self.shared, user: None };
         let server = Server::start(&programs::servers().nats_server, &args, &keeping).expect("nats-server can be started");
         self.server = Some(server);
@@ -67,11 +73,7 @@ impl Nats {
     async fn came_up(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
         wait::eventually("nats-server starts or gives up", async || {
-            if self.greets() {
-                Ok(true)
-            } else {
-                wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false)
-            }
+            if self.greets() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
         })
         .await
     }

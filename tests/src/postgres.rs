@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsString,
-    process::{Command, Stdio},
     os::unix::process::CommandExt,
+    process::{Command, Stdio},
 };
 
 use nix::sys::signal::Signal;

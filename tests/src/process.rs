@@ -134,7 +134,8 @@ impl Process {
     /// If it goes on running.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("`catalog {}` ends", self.name);
-        let status = wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
+        let status =
+            wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
         leash::let_go(self.child.stdin.take());
         status
     }

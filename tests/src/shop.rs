@@ -141,11 +141,7 @@ impl Builder {
         let postgres = if self.private_postgres { Source::Own(Postgres::private().await) } else { Source::Shared(&everybody.postgres) };
         let mut environment = shared::settings(&postgres.url(&name), &nats.url(), &name);
         environment.insert("AUTH_SIGNING_KEYS_DIR".into(), everybody.keys.display().to_string());
-        let people = if self.private_postgres {
-            shared::prepare(&postgres, &environment).await
-        } else {
-            everybody.people.clone()
-        };
+        let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
         postgres.create_database(&name, shared::TEMPLATE).await;
         environment.extend(self.environment);
         let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment).await) } else { None };
