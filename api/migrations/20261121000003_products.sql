@@ -62,6 +62,21 @@ CREATE UNLOGGED TABLE products.import_rows (
     import_id uuid NOT NULL,
     sku       text COLLATE "C" NOT NULL,
     row       bigint NOT NULL,
-    document  jsonb NOT NULL,
+    document  text NOT NULL,               -- JSON that only the importer reads
     PRIMARY KEY (import_id, sku, row)
+);
+
+-- Imports that have committed something their summary hasn't told yet. Counts move in the transaction
+-- of what they count, so that an import cut short still gets a summary of what it did.
+CREATE TABLE products.imports (
+    id             uuid PRIMARY KEY,
+    actor_id       uuid NOT NULL,
+    actor_username text NOT NULL,
+    request_id     text NOT NULL,
+    traceparent    text NOT NULL,
+    created        bigint NOT NULL,
+    updated        bigint NOT NULL,
+    unchanged      bigint NOT NULL,
+    failed         bigint NOT NULL,
+    progressed_at  timestamptz NOT NULL
 );

@@ -7,6 +7,7 @@ mod http;
 mod identity;
 mod notifications;
 mod products;
+mod release;
 mod roles;
 mod telemetry;
 mod tracking;

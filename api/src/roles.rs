@@ -1,8 +1,13 @@
 //! The roles of the binary: wiring only.
 
+mod admin;
+mod dev;
+mod inbox;
+mod migrate;
 mod openapi;
 mod serve;
 mod supervisor;
+mod tracker;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +29,17 @@ enum Role {
     Serve(serve::ServeArgs),
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Count published views
+    Tracker(tracker::TrackerArgs),
+    /// Bring the database, the superuser and the streams to this release, then exit
+    Migrate(migrate::MigrateArgs),
+    /// Manage admins straight in the database
+    Admin(admin::AdminArgs),
+    /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
+    Dev(dev::DevArgs),
+    /// Take any mail and show it, for trying and testing
+    #[command(hide = true)]
+    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
@@ -40,6 +56,11 @@ impl Cli {
         match self.role {
             Role::Serve(args) => serve::run(args).await,
             Role::Openapi => openapi::run(),
+            Role::Tracker(args) => tracker::run(args).await,
+            Role::Migrate(args) => migrate::run(args).await,
+            Role::Admin(args) => admin::run(args).await,
+            Role::Dev(args) => dev::run(args).await,
+            Role::Inbox(args) => inbox::run(args).await,
         }
     }
 }

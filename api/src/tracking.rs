@@ -1,1 +1,18 @@
-//! TODO
+//! Views of products: collected in the API, published, counted exactly once, reported.
+
+mod batch;
+mod count;
+mod message;
+mod metrics;
+mod partitions;
+mod popularity;
+mod publish;
+mod totals;
+mod tracker;
+mod views;
+
+pub use popularity::project;
+pub use publish::Publisher;
+pub use totals::{Total, total};
+pub use tracker::{Tracker, keep_partitions};
+pub use views::Views;

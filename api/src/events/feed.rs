@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Nats, envelope, streams};
+use super::{Envelope, Nats, streams};
 
 /// How often the server is asked whether the consumer is still there.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
@@ -33,13 +33,6 @@ pub trait Listener: Send + Sync + 'static {
     fn answered(&self);
     /// The feed starts anew: changes may have been missed.
     fn gap(&self);
-}
-
-#[derive(Deserialize)]
-struct Head {
-    r#type: String,
-    subject: Uuid,
-    data: Version,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +120,8 @@ async fn subscribe(nats: &Nats) -> anyhow::Result<Consumer<pull::Config>> {
 
 fn tell(listener: &impl Listener, message: &Message) {
     // Summaries of imports carry no version and concern no single product.
-    if let Ok(head) = serde_json::from_slice::<Head>(&message.payload) {
-        listener.changed(envelope::kind(&head.r#type), head.subject, head.data.version);
+    let Ok(event) = Envelope::read(&message.payload) else { return };
+    if let (Ok(kind), Ok(id), Ok(data)) = (event.kind(), event.subject.parse(), event.data_as::<Version>()) {
+        listener.changed(kind, id, data.version);
     }
 }

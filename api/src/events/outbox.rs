@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Envelope, Origin, envelope::event_type};
+use super::{Envelope, Origin, envelope::type_of};
 
 /// How many relays can publish side by side.
 pub const PARTITIONS: i16 = 16;
+
+/// What references to whole events in the outbox start with.
+const DATAREF_SCHEME: &str = "catalog-outbox:";
 
 /// An event to be written.
 pub struct Draft<T> {
@@ -46,30 +50,70 @@ impl Outbox {
     /// # Errors
     /// If the database refuses.
     pub async fn append<T: Serialize + Sync>(&self, tx: &mut PgConnection, origin: &Origin, draft: Draft<T>) -> Result<Uuid, sqlx::Error> {
-        let id = Uuid::now_v7();
-        let envelope = Envelope {
-            specversion: "1.0".into(),
-            id,
-            source: self.source.to_string(),
-            r#type: event_type(draft.kind),
-            subject: draft.aggregate_id.to_string(),
-            time: draft.time,
-            datacontenttype: "application/json".into(),
-            data: draft.data,
-        };
-        let headers = json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent});
+        let (aggregate_id, kind) = (draft.aggregate_id, draft.kind);
+        let envelope = self.envelope(draft);
+        let id = envelope.id;
         sqlx::query!(
             "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
             id,
-            partition(draft.aggregate_id),
-            draft.aggregate_id,
-            draft.kind,
-            headers,
+            partition(aggregate_id),
+            aggregate_id,
+            kind,
+            headers(origin),
             Json(envelope) as _,
         )
         .execute(tx)
         .await?;
         Ok(id)
+    }
+
+    /// Writes many events in the transaction of their changes, in their order. What [`Outbox::append`]
+    /// asks for holds for each.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn append_many<T: Serialize + Sync>(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        drafts: Vec<Draft<T>>,
+    ) -> Result<(), sqlx::Error> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let aggregate_ids: Vec<Uuid> = drafts.iter().map(|draft| draft.aggregate_id).collect();
+        let partitions: Vec<i16> = aggregate_ids.iter().copied().map(partition).collect();
+        let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind).collect();
+        let envelopes: Vec<_> = drafts.into_iter().map(|draft| Json(self.envelope(draft))).collect();
+        let ids: Vec<Uuid> = envelopes.iter().map(|Json(envelope)| envelope.id).collect();
+        sqlx::query!(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload)
+             SELECT id, partition, aggregate_id, subject, $5, payload
+             FROM UNNEST($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $6::jsonb[])
+                  AS new (id, partition, aggregate_id, subject, payload)",
+            &ids,
+            &partitions,
+            &aggregate_ids,
+            &kinds as _,
+            headers(origin),
+            &envelopes as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    fn envelope<T>(&self, draft: Draft<T>) -> Envelope<T> {
+        Envelope {
+            specversion: "1.0".into(),
+            id: Uuid::now_v7(),
+            source: self.source.to_string(),
+            r#type: type_of(draft.kind),
+            subject: draft.aggregate_id.to_string(),
+            time: draft.time,
+            datacontenttype: "application/json".into(),
+            data: draft.data,
+        }
     }
 
     /// Wakes the relay of this process. Call it after the commit; without it the relay's poll finds the rows.
@@ -83,7 +127,57 @@ impl Outbox {
     }
 }
 
+fn headers(origin: &Origin) -> Value {
+    json!({"X-Request-Id": origin.request_id, "traceparent": origin.traceparent})
+}
+
 fn partition(aggregate_id: Uuid) -> i16 {
     // The last bytes of a UUIDv7 are random.
     i16::from(aggregate_id.as_bytes()[15]) % PARTITIONS
+}
+
+/// What is published of an event that is larger than a message may be: a reference (the extension
+/// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
+/// in place of its data. `None` if the payload is no event.
+pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
+    let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    event.remove("data")?;
+    let dataref = format!("{DATAREF_SCHEME}{}", event.get("id")?.as_str()?);
+    event.insert("dataref".into(), dataref.into());
+    serde_json::to_vec(&event).ok().map(Bytes::from)
+}
+
+/// The whole event, as it is kept in the outbox, of which `payload` is only a reference. `None` if it
+/// is no reference, or the event is kept no longer.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn dereference(conn: &mut PgConnection, payload: &[u8]) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    #[derive(Deserialize)]
+    struct Reference {
+        dataref: String,
+    }
+    let id = serde_json::from_slice::<Reference>(payload).ok().and_then(|r| r.dataref.strip_prefix(DATAREF_SCHEME)?.parse::<Uuid>().ok());
+    let Some(id) = id else { return Ok(None) };
+    let whole = sqlx::query_scalar!(r#"SELECT payload::text AS "payload!" FROM events.outbox WHERE id = $1"#, id);
+    Ok(whole.fetch_optional(conn).await?.map(String::into_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_keeps_everything_but_the_data() {
+        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x".repeat(10)}});
+        let reference: Value = serde_json::from_slice(&reference(event.to_string().as_bytes()).unwrap()).unwrap();
+        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": "catalog-outbox:0190-x"}));
+    }
+
+    #[test]
+    fn there_is_no_reference_to_what_is_no_event() {
+        for garbage in ["", "[]", "{}", r#"{"data": 1}"#, r#"{"data": 1, "id": 2}"#] {
+            assert_eq!(reference(garbage.as_bytes()), None, "{garbage}");
+        }
+    }
 }

@@ -4,10 +4,11 @@ use std::{collections::HashMap, time::Duration};
 
 use async_nats::jetstream::{
     ErrorCode,
-    consumer::{AckPolicy, pull},
+    consumer::{AckPolicy, Consumer, pull},
     context::{ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
     stream::{
-        self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerUpdateError, DiscardPolicy, RetentionPolicy, StorageType,
+        self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerUpdateError, DiscardPolicy, RetentionPolicy,
+        StorageType,
     },
 };
 use chrono::{DateTime, Utc};
@@ -35,15 +36,17 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
 
 /// The durable consumer of changes that turns them into mail.
-pub const NOTIFIER: Durable = Durable { name: "notifier", handler_timeout: Duration::from_secs(8), batch: 64 };
+pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 64 };
 /// The durable consumer that counts views.
-pub const TRACKER: Durable = Durable { name: "tracker", handler_timeout: Duration::from_secs(8), batch: 512 };
+pub const TRACKER: Durable = Durable { name: "tracker", stream: views_stream, handler_timeout: Duration::from_secs(8), batch: 512 };
 
 /// What a durable consumer is called and how much it takes at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Durable {
     /// Name within its stream, and in metrics.
     pub name: &'static str,
+    /// The name of its stream, given the prefix.
+    stream: fn(&str) -> String,
     /// How long one batch may be worked on. Messages come again after a little more than that.
     pub handler_timeout: Duration,
     /// Messages in one batch, at most.
@@ -158,7 +161,7 @@ fn streams(prefix: &str) -> [stream::Config; 3] {
     ]
 }
 
-fn consumers(prefix: &str) -> [(String, Durable, pull::Config); 2] {
+fn consumers(prefix: &str) -> [(Durable, pull::Config); 2] {
     let config = |durable: Durable, filter: String| pull::Config {
         durable_name: Some(durable.name.into()),
         ack_policy: AckPolicy::Explicit,
@@ -169,10 +172,7 @@ fn consumers(prefix: &str) -> [(String, Durable, pull::Config); 2] {
         metadata: revision(),
         ..pull::Config::default()
     };
-    [
-        (changes_stream(prefix), NOTIFIER, config(NOTIFIER, product_changes(prefix))),
-        (views_stream(prefix), TRACKER, config(TRACKER, views_subject(prefix))),
-    ]
+    [(NOTIFIER, config(NOTIFIER, product_changes(prefix))), (TRACKER, config(TRACKER, views_subject(prefix)))]
 }
 
 fn revision() -> HashMap<String, String> {
@@ -205,7 +205,8 @@ pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
             tracing::info!(stream = name, "upgraded");
         }
     }
-    for (stream, durable, wanted) in consumers(nats.prefix()) {
+    for (durable, wanted) in consumers(nats.prefix()) {
+        let stream = (durable.stream)(nats.prefix());
         let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
         let found = handle.consumer_info(durable.name).await.map_err(|error| StreamsError::ReadConsumer(durable.name, error))?;
         if !is_current(&found.config.metadata) {
@@ -226,8 +227,8 @@ pub async fn ensure_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> 
     let created = ensure_stream(nats, changes).await?;
     ensure_stream(nats, views).await?;
     ensure_stream(nats, dead).await?;
-    for (stream, durable, wanted) in consumers(nats.prefix()) {
-        ensure_consumer(nats, &stream, durable, wanted).await?;
+    for (durable, wanted) in consumers(nats.prefix()) {
+        ensure_consumer(nats, durable, wanted).await?;
     }
     Ok(created)
 }
@@ -257,8 +258,9 @@ async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<U
     }
 }
 
-async fn ensure_consumer(nats: &Nats, stream: &str, durable: Durable, wanted: pull::Config) -> Result<(), StreamsError> {
-    let handle = nats.jetstream.get_stream_no_info(stream).await.map_err(|error| StreamsError::Read(stream.to_owned(), error))?;
+async fn ensure_consumer(nats: &Nats, durable: Durable, wanted: pull::Config) -> Result<(), StreamsError> {
+    let stream = (durable.stream)(nats.prefix());
+    let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
     match handle.consumer_info(durable.name).await {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {}
@@ -273,6 +275,14 @@ async fn ensure_consumer(nats: &Nats, stream: &str, durable: Durable, wanted: pu
         Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StreamsError::MakeConsumer(durable.name, error)),
     }
+}
+
+/// Finds a durable consumer, with its numbers of this moment.
+///
+/// # Errors
+/// If NATS does not answer, or the consumer is missing.
+pub(super) async fn consumer(nats: &Nats, durable: Durable) -> Result<Consumer<pull::Config>, ConsumerError> {
+    nats.jetstream.get_consumer_from_stream(durable.name, (durable.stream)(nats.prefix())).await
 }
 
 /// Makes streams and consumers that were deleted by hand again, within seconds. For the roles

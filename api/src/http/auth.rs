@@ -1,10 +1,19 @@
 //! Who is asking: extractors that turn the bearer token into a caller.
 
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+};
 use uuid::Uuid;
 
+use super::{clock, problem::Problem};
 use crate::{
     events::{Actor, Origin},
     http::context::RequestContext,
+    identity::{
+        Identity,
+        tokens::{Role, Subject, TokenError},
+    },
 };
 
 /// An active admin.
@@ -34,6 +43,93 @@ impl Admin {
             actor: Actor { id: self.id, username: self.username.clone() },
             request_id: context.request_id().to_owned(),
             traceparent: context.traceparent().to_owned(),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin
+where
+    Identity: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let identity = Identity::from_ref(state);
+        let subject = subject(&identity, &parts.headers)?.ok_or_else(|| {
+            Problem::unauthorized("This needs an access token in the Authorization header: POST /v1/auth/login gives one.")
+        })?;
+        if subject.role != Role::Admin {
+            return Err(Problem::forbidden("Only admins may do this."));
+        }
+        let username = identity.active_username(subject).await?;
+        let username = username.ok_or_else(|| invalid_token("The session has ended or the account is deactivated. Sign in again."))?;
+        Ok(Self { id: subject.account_id, username, session_id: subject.session_id })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor
+where
+    Identity: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // Most visitors: don't even clone the handle.
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self::Anonymous);
+        }
+        let subject = subject(&Identity::from_ref(state), &parts.headers)?;
+        Ok(if subject.is_some() { Self::SignedIn } else { Self::Anonymous })
+    }
+}
+
+fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
+    bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()
+}
+
+/// The bearer token of the request (RFC 6750, section 2.1), if there is an `Authorization` header.
+///
+/// # Errors
+/// 401 for a header of another kind, or several of them.
+pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
+    if values.next().is_some() || !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(invalid_token("The Authorization header is not of the form: Bearer <access token>."));
+    }
+    Ok(Some(token.trim()))
+}
+
+/// 401 for a token that isn't accepted.
+pub fn refusal(error: TokenError) -> Problem {
+    match error {
+        TokenError::Expired => invalid_token("The access token has expired. POST /v1/auth/refresh gives a new one."),
+        TokenError::Invalid => invalid_token("The access token is not valid. Sign in again: POST /v1/auth/login."),
+    }
+}
+
+/// RFC 6750, section 3.1.
+fn invalid_token(detail: &str) -> Problem {
+    Problem::unauthorized(detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(values: &[&'static str]) -> Result<Option<String>, ()> {
+        let headers = values.iter().map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value))).collect();
+        bearer_token(&headers).map(|token| token.map(str::to_owned)).map_err(|_| ())
+    }
+
+    #[test]
+    fn only_one_bearer_header_is_understood() {
+        assert_eq!(token(&[]), Ok(None));
+        assert_eq!(token(&["Bearer abc"]), Ok(Some("abc".into())));
+        assert_eq!(token(&["bearer abc"]), Ok(Some("abc".into())));
+        for bad in [&["Basic abc"][..], &[""], &["abc"], &["Bearer"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(token(bad), Err(()), "{bad:?}");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -31,21 +32,36 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// `None` for an empty body.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
+        let headers = request.headers().clone();
+        let bytes = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        require_content_type(&headers, &["application/json"])?;
+        parse(&bytes).map(|value| Some(Self(value)))
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/json"])?;
-        read(request, state).await.map(Self)
+        read(request).await.map(Self)
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for MergePatch {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
-        let bytes = read(request, state).await?;
+        let bytes = read(request).await?;
         let patch: Value = parse(&bytes)?;
         if patch.is_object() {
             Ok(Self(patch))
@@ -55,13 +71,10 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            too_large()
-        } else {
-            Problem::malformed("The body could not be read to its end.")
-        }
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    body.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() { too_large() } else { Problem::malformed("The body could not be read to its end.") }
     })
 }
 

@@ -58,6 +58,12 @@ impl IdempotencyKey {
         Ok(Some(Self { caller, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
     }
 
+    /// The same key for a body that was hashed (SHA-256) while it was read.
+    #[must_use]
+    pub fn for_hash(self, request_hash: [u8; 32]) -> Self {
+        Self { request_hash: request_hash.to_vec(), ..self }
+    }
+
     /// Takes the key for this transaction, or finds the response stored under it.
     ///
     /// # Errors

@@ -4,21 +4,19 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::FromRef,
     http::{StatusCode, Uri},
-    response::IntoResponse,
     routing::get,
 };
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{body::MAX_BODY, observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
+use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
 use crate::{
     identity::{self, Identity},
     products::{self, Catalogue},
-    tracking::{self, Views},
+    tracking::Views,
 };
 
 /// What handlers share. Each takes the part it needs.
@@ -41,7 +39,6 @@ pub struct PublicUrl(pub Arc<str>);
 fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, jwks};
     use products::handlers::{bulk, create, delete, list, patch, read, restore};
-    use tracking::handlers as views;
     OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -55,10 +52,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(read::read, patch::patch, delete::delete))
         .routes(routes!(read::read_by_sku))
         .routes(routes!(read::read_stock))
-        .routes(routes!(views::read_views))
         .routes(routes!(restore::restore))
-        .routes(routes!(views::report_views))
-        .routes(routes!(views::report_top_products))
 }
 
 /// The OpenAPI document.
@@ -78,10 +72,6 @@ pub fn router(app: App, log_sample: u64) -> Router {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Problem::internal(&std::io::Error::other("a handler panicked")).into_response()
-        }))
         .layer(ObserveLayer::new(log_sample))
         .with_state(app)
 }

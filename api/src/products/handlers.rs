@@ -1,5 +1,6 @@
 //! The HTTP side of the catalogue.
 
+pub mod bulk;
 pub mod create;
 pub mod delete;
 pub mod list;

@@ -1,5 +1,7 @@
 //! What can be sold now. It moves without touching the product's version, and mails nobody.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -47,4 +49,29 @@ pub async fn set(tx: &mut PgConnection, id: Uuid, quantity: i64) -> Result<bool,
     .execute(tx)
     .await?;
     Ok(quantity > 0)
+}
+
+/// Makes the given quantities of products available, and says for which of them that is a change.
+/// What is reserved stays reserved.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn set_many(tx: &mut PgConnection, quantities: &HashMap<Uuid, i64>) -> Result<HashSet<Uuid>, sqlx::Error> {
+    if quantities.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut rows: Vec<_> = quantities.iter().map(|(id, quantity)| (*id, *quantity)).collect();
+    // In one order everywhere, so that two transactions never wait for each other.
+    rows.sort_unstable();
+    let (ids, on_hand): (Vec<Uuid>, Vec<i64>) = rows.into_iter().unzip();
+    let changed = sqlx::query_scalar!(
+        "INSERT INTO products.stock AS s (product_id, on_hand) SELECT * FROM UNNEST($1::uuid[], $2::bigint[])
+         ON CONFLICT (product_id) DO UPDATE SET on_hand = s.reserved + excluded.on_hand WHERE s.on_hand <> s.reserved + excluded.on_hand
+         RETURNING product_id",
+        &ids,
+        &on_hand,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(changed.into_iter().collect())
 }

@@ -75,8 +75,8 @@ pub async fn by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE p.id = ANY($1) AND deleted_at IS NULL"#,
         ids,
     )
@@ -93,8 +93,8 @@ pub async fn by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE sku = $1 AND deleted_at IS NULL"#,
         sku,
     )
@@ -124,14 +124,43 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduc
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
                   attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
-                  (s.product_id IS NULL OR s.on_hand > s.reserved) AS "in_stock!"
-           FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
            WHERE p.id = $1"#,
         id,
     )
     .fetch_one(tx)
     .await?;
     Ok(Some(LockedProduct { row, deleted }))
+}
+
+/// Locks the products of many skus, unless they are deleted, in the order of the skus, so that two
+/// imports never wait for each other.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<ProductRow>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id FROM products.products WHERE sku = ANY($1) AND deleted_at IS NULL ORDER BY sku COLLATE "C" FOR UPDATE"#,
+        skus as _,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The locks come first and alone: a join would show stock as of before the wait for them.
+    sqlx::query_as!(
+        ProductRow,
+        r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
+                  attributes AS "attributes: Json<BTreeMap<String, String>>", version, created_at, updated_at,
+                  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS "in_stock!"
+           FROM products.products p
+           WHERE p.id = ANY($1)"#,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await
 }
 
 /// Whether an error is the unique sku's.

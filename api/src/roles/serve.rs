@@ -81,12 +81,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::start(settings.ops).await?;
     let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
     let database = Database::new(&settings.database);
-    let identity = Identity::start(&database, &settings.auth, &settings.api.public_url).await?;
+    let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;
     let outbox = Outbox::new(&settings.api.public_url);
     let catalogue = Catalogue::start(database.clone(), settings.currency, outbox.clone());
     let stop = supervisor.stop();
-    let (views, publisher) = Views::new(settings.views, nats.clone());
+    let (views, publisher) = Views::new(settings.views, nats.clone(), &settings.api.public_url);
 
     let readiness = supervisor.readiness().clone();
     readiness.dependency("postgresql", {
@@ -101,16 +101,16 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
     });
 
-    supervisor.spawn("signing keys", identity.clone().watch_keys(stop.clone()));
+    supervisor.spawn("identity", identity.clone().tend(stop.clone()));
     // The publisher stops after the API has answered its last request, whose view it must still send.
     let answered = CancellationToken::new();
     supervisor.spawn("view publisher", publisher.run(answered.clone()));
     supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
     supervisor.spawn("cache invalidation", feed::follow(nats.clone(), catalogue.cache.clone(), stop.clone()));
 
-    let usable = release::wait_until_usable(&readiness, &database, settings.currency);
+    let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };
     if supervisor.starting(usable).await?.is_some() {
-        supervisor.spawn("relay", relay::run(database.clone(), nats, outbox, stop.clone()));
+        supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
         let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
         let router = router(app, settings.api.access_log_sample);

@@ -1,0 +1,298 @@
+//! Consumers: batches of messages, each acknowledged after its work is done.
+
+mod dead;
+
+use std::{sync::LazyLock, time::Duration};
+
+use async_nats::jetstream::{
+    AckKind, Message,
+    consumer::{Consumer, pull},
+};
+use futures::StreamExt;
+use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
+use rand::RngExt;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Chain, Nats,
+    streams::{self, Durable},
+};
+use crate::database;
+
+#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("consumer_lag", "Messages not yet delivered to the consumer, or not yet acknowledged by it", &["consumer"])
+        .expect("a metric of this name is registered once")
+});
+#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+static HANDLED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("consumer_messages_total", "Messages by what became of them: done, later or dead", &["consumer", "outcome"])
+        .expect("a metric of this name is registered once")
+});
+
+/// How long one request for messages stays open; without any, it is asked again.
+const POLL: Duration = Duration::from_secs(2);
+/// What the answer to such a request may take beyond [`POLL`].
+const POLL_GRACE: Duration = Duration::from_secs(1);
+/// How often the lag is measured.
+const LAG_INTERVAL: Duration = Duration::from_secs(3);
+/// First and longest pause after failures.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What is done with the messages of a consumer.
+pub trait Handle: Send + Sync + 'static {
+    /// Works on a batch, never empty. Messages may come more than once. Those that are named
+    /// malformed go to the stream of the dead, the others are acknowledged.
+    ///
+    /// # Errors
+    /// If nothing of the batch was done.
+    fn handle(&self, batch: &[Incoming]) -> impl Future<Output = Result<Vec<Malformed>, HandleError>> + Send;
+}
+
+/// A message to be handled.
+pub struct Incoming(Message);
+
+impl Incoming {
+    /// The bytes.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+    }
+}
+
+/// A message that nobody will ever understand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Its place in the batch.
+    pub index: usize,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Why a batch was not handled.
+#[derive(Debug, Error)]
+pub enum HandleError {
+    /// Something is away or in the way: the same messages will do later.
+    #[error("not now")]
+    Later(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A message of the batch is at fault. Each is tried alone, and the culprit put aside.
+    #[error("never")]
+    Never(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<sqlx::Error> for HandleError {
+    fn from(error: sqlx::Error) -> Self {
+        // Classes 22 (data exception) and 23 (integrity constraint violation), PostgreSQL manual,
+        // appendix A, and values that cannot be sent or read, come from the message itself.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let from_the_message = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            || matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. });
+        if from_the_message && !database::is_outage(&error) { Self::Never(error.into()) } else { Self::Later(error.into()) }
+    }
+}
+
+#[derive(Debug, Error)]
+enum PullError {
+    #[error("cannot find the consumer")]
+    Consumer(#[from] async_nats::jetstream::stream::ConsumerError),
+    #[error("cannot ask for messages")]
+    Request(#[from] pull::BatchError),
+    #[error("cannot get messages")]
+    Messages(#[source] async_nats::Error),
+}
+
+/// Consumes until `stop`: then the batch in work is finished and acknowledged. Survives outages of
+/// NATS and the loss of the consumer.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn run(nats: Nats, durable: Durable, handler: impl Handle, stop: CancellationToken) -> anyhow::Result<()> {
+    let worker = Worker { nats: nats.clone(), durable, handler };
+    tokio::select! {
+        () = worker.run(&stop) => {}
+        () = measure_lag(&nats, durable) => {}
+    }
+    // Acknowledgements are only queued until now.
+    if nats.is_connected() {
+        let _ = tokio::time::timeout(POLL_GRACE, nats.client.flush()).await;
+    }
+    Ok(())
+}
+
+struct Worker<H> {
+    nats: Nats,
+    durable: Durable,
+    handler: H,
+}
+
+impl<H: Handle> Worker<H> {
+    async fn run(&self, stop: &CancellationToken) {
+        let mut failures = 0;
+        while stop.run_until_cancelled(self.nats.connected()).await.is_some() {
+            if let Err(error) = self.pull(stop, &mut failures).await {
+                if self.nats.is_connected() {
+                    tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "cannot consume, trying on");
+                }
+                if let Err(error) = streams::ensure_missing(&self.nats).await {
+                    streams::log_failed_check(&self.nats, &error);
+                }
+                failures += 1;
+                stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
+            }
+        }
+    }
+
+    /// Handles batch after batch.
+    async fn pull(&self, stop: &CancellationToken, failures: &mut u32) -> Result<(), PullError> {
+        let consumer = streams::consumer(&self.nats, self.durable).await?;
+        while !stop.is_cancelled() && self.nats.is_connected() {
+            let batch = self.fetch(&consumer, stop).await?;
+            *failures = 0;
+            if !batch.is_empty() {
+                self.work(&batch, stop).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is there now; else what comes first; nothing when [`POLL`] is over or it is time to stop.
+    async fn fetch(&self, consumer: &Consumer<pull::Config>, stop: &CancellationToken) -> Result<Vec<Incoming>, PullError> {
+        let mut messages = consumer.fetch().max_messages(self.durable.batch).expires(POLL).messages().await?;
+        let mut batch = Vec::new();
+        let deadline = tokio::time::sleep(POLL + POLL_GRACE);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                biased;
+                message = messages.next() => match message {
+                    Some(Ok(message)) => batch.push(Incoming(message)),
+                    Some(Err(error)) if batch.is_empty() => return Err(PullError::Messages(error)),
+                    Some(Err(_)) | None => break,
+                },
+                () = stop.cancelled(), if batch.is_empty() => break,
+                () = &mut deadline => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Handles one batch, and gives it back when that fails for now.
+    async fn work(&self, batch: &[Incoming], stop: &CancellationToken) {
+        let failed = match self.attempt(batch).await {
+            Err(HandleError::Never(_)) if batch.len() > 1 => {
+                let mut failed = Ok(());
+                for alone in batch.chunks(1) {
+                    failed = failed.and(self.attempt(alone).await);
+                }
+                failed
+            }
+            other => other,
+        };
+        if let Err(HandleError::Later(error) | HandleError::Never(error)) = failed {
+            tracing::warn!(consumer = self.durable.name, error = %Chain(&*error), "messages are not handled for now, trying on");
+            stop.run_until_cancelled(tokio::time::sleep(pause(4))).await;
+        }
+    }
+
+    /// Acknowledges what was done, buries what is malformed, gives back what has to wait. Errors
+    /// with [`HandleError::Never`] only for batches of several messages, which are left as they are.
+    async fn attempt(&self, batch: &[Incoming]) -> Result<(), HandleError> {
+        let handled = tokio::time::timeout(self.durable.handler_timeout, self.handler.handle(batch)).await;
+        match handled.unwrap_or_else(|elapsed| Err(HandleError::Later(elapsed.into()))) {
+            Ok(malformed) => {
+                self.settle(batch, &malformed).await;
+                Ok(())
+            }
+            Err(HandleError::Never(error)) if batch.len() == 1 => {
+                let reason = Chain(&*error).to_string();
+                self.settle(batch, &[Malformed { index: 0, reason }]).await;
+                Ok(())
+            }
+            Err(HandleError::Later(error)) => {
+                self.answer(batch.iter(), AckKind::Nak(Some(PAUSE.0)), "later").await;
+                Err(HandleError::Later(error))
+            }
+            Err(never) => Err(never),
+        }
+    }
+
+    async fn settle(&self, batch: &[Incoming], malformed: &[Malformed]) {
+        let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
+        let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
+        self.answer(good, AckKind::Ack, "done").await;
+        for Malformed { index, reason } in malformed {
+            let Some(message) = batch.get(*index) else { continue };
+            match dead::bury(&self.nats, self.durable, &message.0, reason).await {
+                Ok(()) => {
+                    tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
+                    self.answer(std::iter::once(message), AckKind::Term, "dead").await;
+                }
+                Err(error) => {
+                    tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
+                    self.answer(std::iter::once(message), AckKind::Nak(Some(PAUSE.1)), "later").await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, messages: impl Iterator<Item = &Incoming>, kind: AckKind, outcome: &str) {
+        let counter = HANDLED.with_label_values(&[self.durable.name, outcome]);
+        for message in messages {
+            // An answer that is lost brings the message again, which every handler expects.
+            if let Err(error) = message.0.ack_with(kind).await {
+                tracing::debug!(consumer = self.durable.name, %error, "cannot answer");
+            }
+            counter.inc();
+        }
+    }
+}
+
+async fn measure_lag(nats: &Nats, durable: Durable) {
+    let gauge = LAG.with_label_values(&[durable.name]);
+    loop {
+        nats.connected().await;
+        if let Ok(consumer) = streams::consumer(nats, durable).await {
+            let info = consumer.cached_info();
+            gauge.set(i64::try_from(info.num_pending).unwrap_or(i64::MAX).saturating_add(i64::try_from(info.num_ack_pending).unwrap_or(0)));
+        }
+        tokio::time::sleep(LAG_INTERVAL).await;
+    }
+}
+
+/// Doubles with every failure, and differs between processes.
+fn pause(failures: u32) -> Duration {
+    let pause = PAUSE.0.saturating_mul(1 << failures.min(10)).min(PAUSE.1);
+    pause.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_of_the_database_is_waited_out() {
+        for error in [sqlx::Error::PoolTimedOut, sqlx::Error::WorkerCrashed, sqlx::Error::Protocol("torn".into())] {
+            assert!(matches!(HandleError::from(error), HandleError::Later(_)));
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_the_message_s_own_fault() {
+        assert!(matches!(HandleError::from(sqlx::Error::Decode("not a number".into())), HandleError::Never(_)));
+    }
+
+    #[test]
+    fn pauses_grow_to_two_seconds() {
+        assert!(pause(0) <= PAUSE.0);
+        for failures in [5, 30, u32::MAX] {
+            assert!((PAUSE.1 / 2..=PAUSE.1).contains(&pause(failures)), "{failures}");
+        }
+    }
+}

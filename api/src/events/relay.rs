@@ -1,0 +1,201 @@
+//! The relay: publishes the outbox to `JetStream`, in order for every aggregate, at least once.
+//! Any number of them share the work by locking partitions.
+
+mod publish;
+mod replay;
+mod upkeep;
+
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use prometheus::{IntCounter, register_int_counter};
+use rand::RngExt;
+use sqlx::{PgConnection, PgPool, types::Json};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::publish::Waiting;
+use super::{Chain, Nats, Outbox};
+
+#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("outbox_published_total", "Events published and acknowledged").expect("a metric of this name is registered once")
+});
+#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("outbox_publish_failures_total", "Events that were not acknowledged and wait for another try")
+        .expect("a metric of this name is registered once")
+});
+
+/// How long a row waits that was written by another process, or without [`Outbox::wake`].
+const POLL: Duration = Duration::from_millis(250);
+/// Rows of one partition that are published in one transaction, at most.
+const ROWS_PER_PARTITION: i64 = 32;
+/// Payload bytes held in memory, at most, and one row more.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// First and longest pause after failures.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+#[derive(Debug, Error)]
+enum RelayError {
+    #[error("the outbox cannot be read")]
+    Database(#[from] sqlx::Error),
+    #[error("{count} events are not published")]
+    Publish { count: usize, source: async_nats::jetstream::context::PublishError },
+}
+
+/// What became of one batch.
+struct Round {
+    /// Rows that are published now.
+    published: usize,
+    /// Whether more rows may wait.
+    full: bool,
+    /// Why others are not.
+    failure: Option<RelayError>,
+}
+
+/// Publishes until `stop`, and once more then. Waits out outages of the database and of NATS.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn run(nats: Nats, pool: PgPool, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
+    LazyLock::force(&PUBLISHED);
+    LazyLock::force(&FAILED);
+    if !replay::first(&nats, &pool, &stop).await {
+        return Ok(());
+    }
+    let relay = Relay { nats: nats.clone(), pool: pool.clone() };
+    tokio::join!(relay.run(&outbox, &stop), replay::watch(&nats, &pool, &stop), upkeep::measure(&pool, &stop), upkeep::purge(&pool, &stop));
+    Ok(())
+}
+
+struct Relay {
+    nats: Nats,
+    pool: PgPool,
+}
+
+impl Relay {
+    async fn run(&self, outbox: &Outbox, stop: &CancellationToken) {
+        let mut failures: u32 = 0;
+        while stop.run_until_cancelled(self.nats.connected()).await.is_some() {
+            let round = self.round().await;
+            if let Some(error) = &round.failure {
+                if self.nats.is_connected() {
+                    tracing::warn!(error = %Chain(error), published = round.published, "events wait in the outbox");
+                }
+                self.nats.report_missing();
+            }
+            if round.published > 0 {
+                failures = 0;
+                if round.full {
+                    continue;
+                }
+            } else if round.failure.is_some() {
+                failures += 1;
+                stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
+                continue;
+            }
+            tokio::select! {
+                () = outbox.woken() => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        // What the last requests wrote goes out now; the rest, if NATS is away, with the next relay.
+        while self.nats.is_connected() {
+            let round = self.round().await;
+            if round.published == 0 || !round.full {
+                break;
+            }
+        }
+    }
+
+    async fn round(&self) -> Round {
+        self.publish_batch().await.unwrap_or_else(|error| Round { published: 0, full: false, failure: Some(error.into()) })
+    }
+
+    /// Locks what partitions are free, publishes the first rows of each, and marks those acknowledged.
+    async fn publish_batch(&self) -> Result<Round, sqlx::Error> {
+        let nothing = Round { published: 0, full: false, failure: None };
+        let waits = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM events.outbox WHERE published_at IS NULL) AS "waits!""#);
+        if !waits.fetch_one(&self.pool).await? {
+            return Ok(nothing);
+        }
+        let mut tx = self.pool.begin().await?;
+        let partitions = lock_partitions(&mut tx).await?;
+        if partitions.is_empty() {
+            return Ok(nothing);
+        }
+        let (waiting, full) = read_waiting(&mut tx, &partitions).await?;
+        let outcome = publish::publish(&self.nats, waiting).await;
+        let published = outcome.published.len();
+        mark_published(&mut tx, &outcome.published, Utc::now()).await?;
+        tx.commit().await?;
+        PUBLISHED.inc_by(published as u64);
+        FAILED.inc_by(outcome.failed as u64);
+        let failure = outcome.error.map(|source| RelayError::Publish { count: outcome.failed, source });
+        Ok(Round { published, full, failure })
+    }
+}
+
+/// The timeout frees the partitions of a relay that stands still or whose machine is gone.
+async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT p.partition, set_config('idle_in_transaction_session_timeout', '60s', true)
+           FROM events.outbox_partitions p
+           WHERE EXISTS (SELECT FROM events.outbox o WHERE o.partition = p.partition AND o.published_at IS NULL)
+           FOR UPDATE OF p SKIP LOCKED"#
+    );
+    Ok(rows.fetch_all(tx).await?.into_iter().map(|row| row.partition).collect())
+}
+
+/// The first rows of each partition, and whether there may be more.
+async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<Waiting>, bool), sqlx::Error> {
+    let mut rows = sqlx::query!(
+        r#"SELECT o.seq, o.partition, o.id, o.aggregate_id, o.subject, o.headers AS "headers!: Json<HashMap<String, String>>", o.payload::text AS "payload!"
+           FROM unnest($1::smallint[]) AS p (partition)
+           CROSS JOIN LATERAL (
+               SELECT * FROM events.outbox
+               WHERE partition = p.partition AND published_at IS NULL
+               ORDER BY seq LIMIT $2
+           ) o"#,
+        partitions,
+        ROWS_PER_PARTITION
+    )
+    .fetch(tx);
+    let mut waiting = Vec::new();
+    let mut bytes = 0;
+    let mut full = false;
+    let mut in_partition = (-1, 0);
+    while let Some(row) = rows.try_next().await? {
+        in_partition = if in_partition.0 == row.partition { (row.partition, in_partition.1 + 1) } else { (row.partition, 1) };
+        full |= bytes > BATCH_BYTES || in_partition.1 == ROWS_PER_PARTITION;
+        // What comes after the cut is left for the next round: within a partition, order stays.
+        if bytes <= BATCH_BYTES {
+            bytes += row.payload.len();
+            waiting.push(Waiting {
+                seq: row.seq,
+                id: row.id,
+                aggregate_id: row.aggregate_id,
+                kind: row.subject,
+                headers: row.headers.0,
+                payload: row.payload.into(),
+            });
+        }
+    }
+    Ok((waiting, full))
+}
+
+async fn mark_published(tx: &mut PgConnection, seqs: &[i64], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    if !seqs.is_empty() {
+        sqlx::query!("UPDATE events.outbox SET published_at = $2 WHERE seq = ANY($1)", seqs, now).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Doubles with every failure, and differs between processes.
+fn pause(failures: u32) -> Duration {
+    let pause = PAUSE.0.saturating_mul(1 << failures.min(10)).min(PAUSE.1);
+    pause.mul_f64(rand::rng().random_range(0.5..1.0))
+}

@@ -1,0 +1,49 @@
+//! The HTTP side of accounts and sessions.
+
+pub mod admins;
+pub mod auth;
+mod client;
+pub mod jwks;
+
+use super::{Error, Unique, limits::Allowance, passwords::HashingError};
+use crate::http::{
+    problem::{FieldError, Problem},
+    validate::field_errors,
+};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found("There is no admin by this id."),
+            Error::Superuser => Self::forbidden(
+                "The superuser cannot be changed through the API. An operator can set its password: catalog admin set-password.",
+            ),
+            Error::Taken(fields) => taken(&fields),
+            Error::Invalid(report) => Self::invalid(field_errors(report)),
+            Error::WrongCredentials => Self::unauthorized("The username or the password is wrong."),
+            Error::DeadRefreshToken => {
+                Self::unauthorized("The refresh token is unknown, expired, used or revoked. Sign in again: POST /v1/auth/login.")
+            }
+            Error::TooManyFailures(allowance) => {
+                too_many(&allowance, "Signing in to this account failed too often. Wait as long as Retry-After says.")
+            }
+            Error::Hashing(HashingError::Busy) => Self::unavailable("Too many are signing in at this moment. Try again shortly."),
+            Error::Hashing(error) => Self::internal(&error),
+            Error::Signing(error) => Self::internal(&error),
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+fn taken(fields: &[Unique]) -> Problem {
+    let kind = if fields.contains(&Unique::Username) { "username-taken" } else { "email-taken" };
+    let names: Vec<_> = fields.iter().map(|unique| unique.field()).collect();
+    let errors = names.iter().map(|name| FieldError::body(format!("/{name}"), format!("this {name} belongs to another account")));
+    let detail = format!("Another account has this {}. Nothing was changed.", names.join(" and this "));
+    Problem::conflict(kind, detail).with_errors(errors.collect())
+}
+
+fn too_many(allowance: &Allowance, detail: &str) -> Problem {
+    let problem = Problem::too_many(detail, client::seconds(allowance.reset));
+    client::headers(allowance).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
+}

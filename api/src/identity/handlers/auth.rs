@@ -1,0 +1,122 @@
+//! Signing in and out.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::client::Client;
+use crate::{
+    config::Secret,
+    http::{
+        auth::{bearer_token, refusal},
+        body::Json,
+        clock,
+        problem::{Document as ProblemDocument, Problem},
+    },
+    identity::{Identity, SignIn, TokenPair},
+};
+
+/// A refresh token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshToken {
+    /// As it was handed out.
+    #[schema(value_type = String, max_length = 256)]
+    refresh_token: Secret,
+}
+
+/// Sign in
+///
+/// Wrong username and wrong password are answered alike.
+#[utoipa::path(post, path = "/v1/auth/login", tag = "auth", operation_id = "login",
+    request_body = SignIn,
+    responses(
+        (status = 200, body = TokenPair, headers(
+            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit-Policy" = String, description = "The client's allowance"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the password is wrong"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client, or too many failures for this account",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub async fn login(State(identity): State<Identity>, client: Client, body: Result<Json<SignIn>, Problem>) -> Response {
+    client.answer(
+        async {
+            let Json(request) = body?;
+            Ok(private(identity.sign_in(request, clock::now()).await?))
+        }
+        .await,
+    )
+}
+
+/// Get new tokens for a refresh token
+///
+/// Each refresh token works once. Using one again ends the whole session, because it must have been stolen.
+#[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", operation_id = "refresh",
+    request_body = RefreshToken,
+    responses(
+        (status = 200, body = TokenPair, headers(
+            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit-Policy" = String, description = "The client's allowance"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub async fn refresh(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
+    client.answer(
+        async {
+            let Json(request) = body?;
+            Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
+        }
+        .await,
+    )
+}
+
+/// Sign out
+///
+/// Ends the session of the access token, or of the refresh token in the body; either is enough.
+/// Doing it again is fine.
+#[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", operation_id = "logout",
+    request_body = Option<RefreshToken>,
+    responses(
+        (status = 204, description = "The session has ended"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Neither token is valid"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security((), ("bearer" = [])))]
+pub async fn logout(State(identity): State<Identity>, headers: HeaderMap, body: Option<Json<RefreshToken>>) -> Result<StatusCode, Problem> {
+    let now = clock::now();
+    let access_token = bearer_token(&headers)?;
+    if access_token.is_none() && body.is_none() {
+        return Err(Problem::unauthorized("Send the access token in the Authorization header, or the refresh token in the body."));
+    }
+    if let Some(token) = access_token {
+        let subject = identity.subject_of(token, now).map_err(refusal)?;
+        identity.end_session(subject.session_id, now).await?;
+    }
+    if let Some(Json(request)) = body {
+        identity.sign_out(&request.refresh_token, now).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tokens are for nobody else, caches included (RFC 6749, section 5.1).
+fn private(tokens: TokenPair) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], axum::Json(tokens))
+}

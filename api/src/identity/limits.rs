@@ -1,0 +1,195 @@
+//! Rate limits on signing in: requests per client address, and failures per account.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::{StateInformationMiddleware, StateSnapshot},
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
+};
+
+/// Keys share this many states, so that no flood of addresses or names fills the memory. Two keys
+/// fall together with a chance of 1 in 65,536, unforeseeable from outside.
+const STATES: u64 = 65_536;
+/// The window of both limits.
+pub const WINDOW: Duration = Duration::from_secs(60);
+
+/// What is left of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Name of the limit.
+    pub policy: &'static str,
+    /// Requests per [`WINDOW`].
+    pub quota: u32,
+    /// Requests left now.
+    pub remaining: u32,
+    /// When there are more: all of them again, or if none is left now, the next.
+    pub reset: Duration,
+}
+
+/// One limit, in the form of GCRA: a burst of the whole quota, which comes back steadily.
+pub struct Limit<C: Clock = DefaultClock> {
+    policy: &'static str,
+    charging: RateLimiter<u64, Shared, C, StateInformationMiddleware>,
+    looking: RateLimiter<u64, ReadOnly, C, StateInformationMiddleware>,
+    hasher: RandomState,
+}
+
+impl Limit {
+    /// `per_minute` requests a minute for each key.
+    #[must_use]
+    pub fn new(policy: &'static str, per_minute: u32) -> Self {
+        Self::with_clock(policy, per_minute, &DefaultClock::default())
+    }
+}
+
+impl<C: Clock + Clone> Limit<C> {
+    fn with_clock(policy: &'static str, per_minute: u32, clock: &C) -> Self {
+        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
+        let states = Shared((0..STATES).map(|_| InMemoryState::default()).collect());
+        Self {
+            policy,
+            charging: RateLimiter::new(quota, states.clone(), clock.clone()),
+            looking: RateLimiter::new(quota, ReadOnly(states), clock.clone()),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Takes one from the key's allowance and says what is left.
+    ///
+    /// # Errors
+    /// If nothing was left; `reset` is when to come back.
+    pub fn charge(&self, key: &impl Hash) -> Result<Allowance, Allowance> {
+        self.ask(&self.charging, key)
+    }
+
+    /// Like [`Limit::charge`], without taking anything.
+    ///
+    /// # Errors
+    /// As [`Limit::charge`].
+    pub fn look(&self, key: &impl Hash) -> Result<Allowance, Allowance> {
+        self.ask(&self.looking, key)
+    }
+
+    fn ask<S: StateStore<Key = u64>>(
+        &self,
+        limiter: &RateLimiter<u64, S, C, StateInformationMiddleware>,
+        key: &impl Hash,
+    ) -> Result<Allowance, Allowance> {
+        let slot = self.hasher.hash_one(key) % STATES;
+        limiter.check_key(&slot).map(|left| self.left(&left)).map_err(|refusal| Allowance {
+            policy: self.policy,
+            quota: refusal.quota().burst_size().get(),
+            remaining: 0,
+            reset: refusal.wait_time_from(limiter.clock().now()),
+        })
+    }
+
+    fn left(&self, snapshot: &StateSnapshot) -> Allowance {
+        let (quota, remaining) = (snapshot.quota(), snapshot.remaining_burst_capacity());
+        let missing = if remaining == 0 { 1 } else { quota.burst_size().get() - remaining };
+        Allowance { policy: self.policy, quota: quota.burst_size().get(), remaining, reset: quota.replenish_interval() * missing }
+    }
+}
+
+/// States by slot. Fixed in size, hence never in need of a cleaning.
+#[derive(Clone)]
+struct Shared(Arc<[InMemoryState]>);
+
+impl StateStore for Shared {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, slot: &u64, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let state = &self.0[usize::try_from(slot % STATES).unwrap_or_default()];
+        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    }
+}
+
+/// The same states, decided upon without being changed.
+struct ReadOnly(Shared);
+
+impl StateStore for ReadOnly {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, slot: &u64, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        // A refusal leaves the state as it is, so every verdict is wrapped in one.
+        let verdict = |state| Err(decide(state).map(|(allowed, _)| allowed));
+        match self.0.measure_and_replace::<std::convert::Infallible, _, _>(slot, verdict) {
+            Ok(never) => match never {},
+            Err(verdict) => verdict,
+        }
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 network that one IPv6 customer has to himself.
+#[must_use]
+pub fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn limit(per_minute: u32) -> (Limit<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        clock.advance(Duration::from_secs(1));
+        (Limit::with_clock("test", per_minute, &clock), clock)
+    }
+
+    #[test]
+    fn a_quota_is_used_up_refused_and_comes_back_steadily() {
+        let (limit, clock) = limit(3);
+        let remaining: Vec<_> = (0..3).map(|_| limit.charge(&"a").unwrap().remaining).collect();
+        assert_eq!(remaining, [2, 1, 0]);
+        let refusal = limit.charge(&"a").unwrap_err();
+        assert_eq!(refusal, Allowance { policy: "test", quota: 3, remaining: 0, reset: Duration::from_secs(20) });
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(limit.charge(&"a").unwrap().remaining, 0);
+        clock.advance(WINDOW);
+        assert_eq!(limit.charge(&"a"), Ok(Allowance { policy: "test", quota: 3, remaining: 2, reset: Duration::from_secs(20) }));
+    }
+
+    #[test]
+    fn looking_costs_nothing_and_sees_what_was_charged() {
+        let (limit, clock) = limit(2);
+        for _ in 0..5 {
+            assert!(limit.look(&"a").is_ok());
+        }
+        limit.charge(&"a").unwrap();
+        assert!(limit.look(&"a").is_ok());
+        limit.charge(&"a").unwrap();
+        assert_eq!(limit.look(&"a").unwrap_err().reset, Duration::from_secs(30));
+        assert!(limit.look(&"b").is_ok());
+        clock.advance(Duration::from_secs(30));
+        assert!(limit.look(&"a").is_ok());
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
+        let same = |a: &str, b: &str| client(a.parse().unwrap()) == client(b.parse().unwrap());
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+    }
+}

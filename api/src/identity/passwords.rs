@@ -1,0 +1,173 @@
+//! Passwords: argon2id, in a pool so small that a storm of sign-ins cannot starve anything else.
+
+use std::{num::NonZero, sync::Arc};
+
+use argon2::{
+    Argon2,
+    password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use secrecy::ExposeSecret;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Secret;
+
+/// How many passwords may wait for their turn: about a second's work for one core.
+const QUEUE: usize = 32;
+
+/// A hash of a password nobody knows, with the parameters of every other: checking it takes as long.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Why a password could not be hashed or checked.
+#[derive(Debug, Error)]
+pub enum HashingError {
+    /// Too many wait already: try again shortly.
+    #[error("too many passwords are waiting to be checked")]
+    Busy,
+    /// The stored hash or the system's random numbers are at fault.
+    #[error("hashing a password failed")]
+    Failed(#[from] password_hash::Error),
+    /// The process is stopping, or the hashing thread panicked.
+    #[error("hashing a password was interrupted")]
+    Interrupted,
+}
+
+/// Hashes a password with a fresh salt: argon2id, 19 MiB, 2 passes, 1 lane (the OWASP Password
+/// Storage Cheat Sheet's first choice, which are the library's defaults too). Takes tens of
+/// milliseconds of a core; requests go through [`Hashing`].
+///
+/// # Errors
+/// If the system gives no random salt.
+pub fn hash(password: &Secret) -> Result<String, password_hash::Error> {
+    let hash: PasswordHash = Argon2::default().hash_password(password.expose_secret().as_bytes())?;
+    Ok(hash.to_string())
+}
+
+/// Whether `hash` is one of `password`. Takes as long as [`hash`].
+///
+/// # Errors
+/// If `hash` isn't an argon2 hash.
+pub fn verify(password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
+    match Argon2::default().verify_password(password.expose_secret().as_bytes(), hash) {
+        Ok(()) => Ok(true),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Turns for hashing: as many at once as there are cores, and a bounded queue for them.
+#[derive(Clone)]
+pub struct Hashing {
+    working: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+/// One's turn. It ends when the work is done, even if the one who asked has gone.
+pub struct Turn {
+    _working: OwnedSemaphorePermit,
+    _admitted: OwnedSemaphorePermit,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get), QUEUE)
+    }
+}
+
+impl Hashing {
+    fn new(workers: usize, queue: usize) -> Self {
+        Self { working: Arc::new(Semaphore::new(workers)), admitted: Arc::new(Semaphore::new(workers + queue)) }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`HashingError::Busy`] at once if the queue is full.
+    pub async fn turn(&self) -> Result<Turn, HashingError> {
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
+        let working = self.working.clone().acquire_owned().await.map_err(|_| HashingError::Interrupted)?;
+        Ok(Turn { _working: working, _admitted: admitted })
+    }
+
+    /// Hashes a password in its turn.
+    ///
+    /// # Errors
+    /// See [`HashingError`].
+    pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
+        let turn = self.turn().await?;
+        turn.spend(move || hash(&password)).await
+    }
+}
+
+impl Turn {
+    /// Whether `hash` is one of `password`. Without a hash the answer is no, and takes as long.
+    ///
+    /// # Errors
+    /// See [`HashingError`].
+    pub async fn verify(self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
+        self.spend(move || match hash {
+            Some(hash) => verify(&password, &hash),
+            None => verify(&password, NOBODY).map(|_| false),
+        })
+        .await
+    }
+
+    async fn spend<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, password_hash::Error> + Send + 'static,
+    ) -> Result<T, HashingError> {
+        let work = move || {
+            let _turn = self;
+            work()
+        };
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| HashingError::Interrupted)??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_salted_argon2id_with_19_mib_2_passes_and_1_lane() {
+        let password = Secret::from("correct horse");
+        let (one, other) = (hash(&password).unwrap(), hash(&password).unwrap());
+        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
+        assert_ne!(one, other);
+        assert!(verify(&password, &one).unwrap());
+        assert!(!verify(&Secret::from("wrong horse"), &one).unwrap());
+    }
+
+    #[test]
+    fn nobodys_hash_costs_what_every_other_costs() {
+        let (real, nobody) = (hash(&Secret::from("x")).unwrap(), PasswordHash::new(NOBODY).unwrap());
+        let real = PasswordHash::new(&real).unwrap();
+        assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));
+        let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(|h| h.len()));
+        assert_eq!(lengths(&real), lengths(&nobody));
+    }
+
+    #[tokio::test]
+    async fn nobody_has_no_password() {
+        let turn = Hashing::new(1, 0).turn().await.unwrap();
+        assert!(!turn.verify(Secret::from("anything"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_busy_at_once_and_frees_up() {
+        let hashing = Hashing::new(1, 1);
+        let first = hashing.turn().await.unwrap();
+        let mut second = Box::pin(hashing.turn());
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(matches!(hashing.turn().await, Err(HashingError::Busy)));
+        drop(first);
+        drop(second.await.unwrap());
+        hashing.turn().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_broken_stored_hash_is_an_error_not_a_wrong_password() {
+        let turn = Hashing::default().turn().await.unwrap();
+        assert!(matches!(turn.verify(Secret::from("x"), Some("plain".into())).await, Err(HashingError::Failed(_))));
+    }
+}

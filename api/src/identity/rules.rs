@@ -1,0 +1,125 @@
+//! What may be said of an account. Every rule gives a sentence that says what is allowed.
+
+use secrecy::ExposeSecret;
+
+use crate::config::Secret;
+
+/// Longest username, in characters.
+pub const MAX_USERNAME: usize = 64;
+/// Longest password, in characters.
+pub const MAX_PASSWORD: usize = 256;
+/// Longest e-mail address, in characters (RFC 5321, section 4.5.3.1.3, without the angle brackets).
+const MAX_EMAIL: usize = 254;
+/// Longest name, in characters.
+const MAX_FULL_NAME: usize = 200;
+/// Shortest password, in characters.
+const MIN_PASSWORD: usize = 8;
+
+fn refuse(why: impl AsRef<str>) -> garde::Result {
+    Err(garde::Error::new(why.as_ref()))
+}
+
+/// `username`.
+pub fn username(username: &str, (): &()) -> garde::Result {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
+    if !(1..=MAX_USERNAME).contains(&username.len()) || !username.chars().all(allowed) {
+        return refuse(format!("username is 1 to {MAX_USERNAME} letters (a to z), digits, '.', '_', '-' or '@'"));
+    }
+    Ok(())
+}
+
+/// `email`. It must be one that the mail transport can write to, too.
+pub fn email(email: &str, (): &()) -> garde::Result {
+    let sendable = email.parse::<lettre::Address>().is_ok();
+    if email.len() > MAX_EMAIL || !sendable || garde::rules::email::parse_email(email).is_err() {
+        return refuse(format!("email is an address such as alice@example.com, at most {MAX_EMAIL} characters"));
+    }
+    Ok(())
+}
+
+/// `full_name`.
+pub fn full_name(name: &str, (): &()) -> garde::Result {
+    if name.trim().is_empty() || name.chars().count() > MAX_FULL_NAME || name.chars().any(char::is_control) {
+        return refuse(format!("full_name is 1 to {MAX_FULL_NAME} characters on one line, not all of them spaces"));
+    }
+    Ok(())
+}
+
+/// A new `password`.
+pub fn new_password(password: &Secret, (): &()) -> garde::Result {
+    let password = password.expose_secret();
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&password.chars().count()) || password.chars().any(char::is_control) {
+        return refuse(format!("password is {MIN_PASSWORD} to {MAX_PASSWORD} characters without control characters"));
+    }
+    Ok(())
+}
+
+/// A `username` to sign in with: any that could exist.
+pub fn known_username(username: &str, (): &()) -> garde::Result {
+    if (1..=MAX_USERNAME).contains(&username.chars().count()) {
+        Ok(())
+    } else {
+        refuse(format!("username is 1 to {MAX_USERNAME} characters"))
+    }
+}
+
+/// A `password` to sign in with: any that could exist.
+pub fn known_password(password: &Secret, (): &()) -> garde::Result {
+    if (1..=MAX_PASSWORD).contains(&password.expose_secret().chars().count()) {
+        Ok(())
+    } else {
+        refuse(format!("password is 1 to {MAX_PASSWORD} characters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn usernames_are_short_and_plain() {
+        for good in ["a", "alice", "Alice.B-2_x@shop", &"x".repeat(64)] {
+            assert!(username(good, &()).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "älice", "a\0", "a\n", "a/b", &"x".repeat(65)] {
+            assert!(username(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_must_be_ones_mail_can_be_sent_to() {
+        for good in ["a@b.example", "first.last+tag@sub.example.com", "root@localhost"] {
+            assert!(email(good, &()).is_ok(), "{good}");
+        }
+        let long = format!("a@{}.example", vec!["b".repeat(60); 5].join("."));
+        for bad in ["", "a", "a@", "@b", "a b@c.example", "a@b.example\r\nBcc: x@y.example", "a\0@b.example", "a@b..example", &long] {
+            assert!(email(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_one_line() {
+        assert!(full_name("Ada Ünal", &()).is_ok());
+        for bad in ["", "  ", "a\nb", "a\0b", &"x".repeat(201)] {
+            assert!(full_name(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_password_is_8_to_256_characters_whatever_their_bytes(text in "\\PC{0,300}") {
+            let length = text.chars().count();
+            let control = text.chars().any(char::is_control);
+            prop_assert_eq!(new_password(&Secret::from(text), &()).is_ok(), (8..=256).contains(&length) && !control);
+        }
+
+        #[test]
+        fn whatever_may_be_chosen_may_be_used_to_sign_in(name in "[a-zA-Z0-9._@-]{0,80}", word in "\\PC{0,300}") {
+            let word = Secret::from(word);
+            prop_assert!(username(&name, &()).is_err() || known_username(&name, &()).is_ok());
+            prop_assert!(new_password(&word, &()).is_err() || known_password(&word, &()).is_ok());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Accounts and sessions as requests use them.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    AdminAccount, AdminPatch, Error, NewAdmin, admins,
+    keys::{Jwks, KeysError, SigningKeys},
+    limits::Limit,
+    passwords::Hashing,
+    rules, sessions,
+    tokens::{self, Subject, TokenError},
+};
+use crate::{
+    config::{AuthSettings, Secret},
+    database::Database,
+};
+
+/// How often what has expired is forgotten.
+const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Accounts, sessions and keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    /// Signing in must not lag: the primary.
+    pool: PgPool,
+    settings: AuthSettings,
+    issuer: String,
+    keys: SigningKeys,
+    hashing: Hashing,
+    per_client: Limit,
+    failures: Limit,
+}
+
+/// Username and password.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// In any case.
+    #[garde(custom(rules::known_username))]
+    #[schema(example = "alice", min_length = 1, max_length = 64)]
+    username: String,
+    /// Password.
+    #[garde(custom(rules::known_password))]
+    #[schema(value_type = String, min_length = 1, max_length = 256, format = "password")]
+    password: Secret,
+}
+
+/// What a session gives out.
+#[derive(Serialize, ToSchema)]
+pub struct TokenPair {
+    /// For the `Authorization` header.
+    access_token: String,
+    /// How the access token is used.
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Life of the access token, in seconds.
+    #[schema(example = 900)]
+    expires_in: u64,
+    /// Gives the next pair, once.
+    refresh_token: String,
+    /// Life of the refresh token, in seconds.
+    #[schema(example = 2_592_000)]
+    refresh_expires_in: u64,
+}
+
+impl Identity {
+    /// Reads the signing keys; `issuer` is the public URL.
+    ///
+    /// # Errors
+    /// If there is no key to sign with.
+    pub fn new(database: &Database, settings: AuthSettings, issuer: &str) -> Result<Self, KeysError> {
+        Ok(Self(Arc::new(Inner {
+            pool: database.primary.clone(),
+            issuer: issuer.to_owned(),
+            keys: SigningKeys::open(&settings.signing_keys_dir)?,
+            hashing: Hashing::default(),
+            per_client: Limit::new("client", settings.rate_per_client),
+            failures: Limit::new("account", settings.failures_per_account),
+            settings,
+        })))
+    }
+
+    /// Follows the signing keys and forgets expired sessions, until `stop`. For the supervisor.
+    ///
+    /// # Errors
+    /// None so far.
+    pub async fn tend(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let purge = async {
+            while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
+                if let Err(error) = sessions::purge(&self.0.pool, Utc::now()).await {
+                    tracing::warn!(%error, "forgetting expired sessions failed; the next try is in an hour");
+                }
+            }
+        };
+        tokio::join!(self.0.keys.watch(stop.clone()), purge);
+        Ok(())
+    }
+
+    /// The limit on requests of one client address.
+    #[must_use]
+    pub fn per_client(&self) -> &Limit {
+        &self.0.per_client
+    }
+
+    /// Trusted proxies in front.
+    #[must_use]
+    pub fn trusted_proxy_hops(&self) -> usize {
+        self.0.settings.trusted_proxy_hops
+    }
+
+    /// The public keys.
+    #[must_use]
+    pub fn public_keys(&self) -> Jwks {
+        self.0.keys.current().public()
+    }
+
+    /// Whose access token this is. Asks no database, so it cannot know that a session has ended.
+    ///
+    /// # Errors
+    /// If the token isn't one of ours, or expired.
+    pub fn subject_of(&self, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
+        tokens::verify(&self.0.keys.current(), &self.0.issuer, token, now)
+    }
+
+    /// The username of the subject, if account and session are still good.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn active_username(&self, subject: Subject) -> Result<Option<String>, sqlx::Error> {
+        sessions::username_in(&self.0.pool, subject.session_id, subject.account_id).await
+    }
+
+    /// Signs in. Wrong user, wrong password and deactivated account cannot be told apart, not by time either.
+    ///
+    /// # Errors
+    /// [`Error::WrongCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
+    pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<TokenPair, Error> {
+        request.validate()?;
+        let account_key = request.username.to_lowercase();
+        let login = sessions::login_of(&self.0.pool, &request.username).await?;
+        let turn = self.0.hashing.turn().await?;
+        // Only now, or all who wait for their turn would pass before the first of them has failed.
+        self.0.failures.look(&account_key).map_err(Error::TooManyFailures)?;
+        let right = turn.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
+        let Some(login) = login.filter(|login| right && login.is_active) else {
+            // How much is left is nothing to tell whoever guesses.
+            let _ = self.0.failures.charge(&account_key);
+            return Err(Error::WrongCredentials);
+        };
+        let (session_id, refresh_token) = sessions::start(&self.0.pool, &login, now, self.0.settings.refresh_token_ttl).await?;
+        self.pair(Subject { account_id: login.account_id, role: login.role, session_id }, &refresh_token, now)
+    }
+
+    /// Exchanges a refresh token for the next pair.
+    ///
+    /// # Errors
+    /// [`Error::DeadRefreshToken`].
+    pub async fn refresh(&self, token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
+        let (subject, next) = sessions::rotate(&self.0.pool, token.expose_secret(), now, self.0.settings.refresh_token_ttl).await?;
+        self.pair(subject, &next, now)
+    }
+
+    /// Ends the session of a refresh token.
+    ///
+    /// # Errors
+    /// [`Error::DeadRefreshToken`] if it isn't one of ours.
+    pub async fn sign_out(&self, token: &Secret, now: DateTime<Utc>) -> Result<(), Error> {
+        let session_id = sessions::of_refresh_token(&self.0.pool, token.expose_secret()).await?;
+        self.end_session(session_id, now).await
+    }
+
+    /// Ends a session: its refresh tokens at once, and its access tokens wherever the session is asked for.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn end_session(&self, session_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+        let mut conn = self.0.pool.acquire().await?;
+        Ok(sessions::revoke(&mut conn, session_id, now).await?)
+    }
+
+    /// One page of admins, oldest first, and where the next page starts.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn admins(&self, after: Option<Uuid>, limit: u16) -> Result<(Vec<AdminAccount>, Option<Uuid>), Error> {
+        admins::list(&self.0.pool, after, limit).await
+    }
+
+    /// One admin, active or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn admin(&self, id: Uuid) -> Result<AdminAccount, Error> {
+        admins::find(&self.0.pool, id).await
+    }
+
+    /// Creates an admin.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Taken`].
+    pub async fn create_admin(&self, new: NewAdmin, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
+        new.validate()?;
+        let hash = self.0.hashing.hash(new.password.clone()).await?;
+        let mut conn = self.0.pool.acquire().await?;
+        admins::create(&mut conn, &new, &hash, now).await
+    }
+
+    /// Changes an admin.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Superuser`], [`Error::Invalid`] or [`Error::Taken`].
+    pub async fn change_admin(&self, id: Uuid, patch: AdminPatch, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
+        if self.admin(id).await?.is_superuser {
+            return Err(Error::Superuser);
+        }
+        patch.validate()?;
+        let hash = match &patch.password {
+            Some(password) => Some(self.0.hashing.hash(password.clone()).await?),
+            None => None,
+        };
+        admins::change(&self.0.pool, id, &patch, hash.as_deref(), now).await
+    }
+
+    /// Takes away an admin's right to sign in, and ends all sessions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Superuser`].
+    pub async fn deactivate_admin(&self, id: Uuid, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
+        admins::deactivate(&self.0.pool, id, now).await
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Superuser`].
+    pub async fn restore_admin(&self, id: Uuid, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
+        admins::restore(&self.0.pool, id, now).await
+    }
+
+    fn pair(&self, subject: Subject, refresh_token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
+        let settings = &self.0.settings;
+        let keys = self.0.keys.current();
+        Ok(TokenPair {
+            access_token: tokens::issue(&keys, &self.0.issuer, subject, now, settings.access_token_ttl)?,
+            token_type: "Bearer",
+            expires_in: settings.access_token_ttl.as_secs(),
+            refresh_token: refresh_token.expose_secret().to_owned(),
+            refresh_expires_in: settings.refresh_token_ttl.as_secs(),
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! Sessions: one sign-in each, and the family of refresh tokens that lives and dies with it.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{
+    Error,
+    tokens::{Role, Subject},
+};
+use crate::config::Secret;
+
+/// Refresh tokens are kept this long after their expiry, because the access tokens of their session
+/// may live on: as long as an access token can live at most.
+const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
+
+/// What is needed to check a password.
+pub struct Login {
+    /// Account.
+    pub account_id: Uuid,
+    /// Its role.
+    pub role: Role,
+    /// Its password's hash.
+    pub password_hash: String,
+    /// Whether it may sign in.
+    pub is_active: bool,
+}
+
+/// The account that signs in with this username.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sqlx::Error> {
+    sqlx::query_as!(
+        Login,
+        r#"SELECT id AS account_id, role AS "role: Role", password_hash, is_active FROM identity.accounts WHERE lower(username) = lower($1)"#,
+        username,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Starts a session, unless the account was deactivated or got another password since [`login_of`].
+///
+/// # Errors
+/// [`Error::WrongCredentials`] in that case.
+pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Duration) -> Result<(Uuid, Secret), Error> {
+    let session_id = Uuid::now_v7();
+    let token = new_refresh_token();
+    // The share lock makes a change of the account wait, and then find this session to end it.
+    let started = sqlx::query!(
+        "WITH account AS (
+             SELECT id FROM identity.accounts WHERE id = $1 AND password_hash = $2 AND is_active FOR SHARE
+         ), session AS (
+             INSERT INTO identity.sessions (id, account_id, created_at) SELECT $3, id, $4 FROM account RETURNING id
+         )
+         INSERT INTO identity.refresh_tokens (token_hash, session_id, expires_at) SELECT $5, id, $6 FROM session",
+        login.account_id,
+        login.password_hash,
+        session_id,
+        now,
+        digest(token.expose_secret()),
+        now + ttl,
+    )
+    .execute(pool)
+    .await?;
+    if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::WrongCredentials) }
+}
+
+/// Exchanges a refresh token for the next one of its family. One that was exchanged before is in
+/// two hands, one of them a thief's: the whole family ends.
+///
+/// # Errors
+/// [`Error::DeadRefreshToken`] unless the token is the living one of its session.
+pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(Subject, Secret), Error> {
+    let token_hash = digest(token);
+    let mut tx = pool.begin().await?;
+    let found = sqlx::query!(
+        r#"SELECT t.session_id, t.expires_at, t.used_at, s.revoked_at, a.id AS account_id, a.role AS "role: Role", a.is_active
+           FROM identity.refresh_tokens t
+           JOIN identity.sessions s ON s.id = t.session_id
+           JOIN identity.accounts a ON a.id = s.account_id
+           WHERE t.token_hash = $1
+           FOR UPDATE OF t, s"#,
+        token_hash,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::DeadRefreshToken)?;
+    if found.used_at.is_some() && found.revoked_at.is_none() {
+        revoke(&mut tx, found.session_id, now).await?;
+        tx.commit().await?;
+        tracing::warn!(account_id = %found.account_id, session_id = %found.session_id, "a refresh token was used twice: its session has ended");
+        return Err(Error::DeadRefreshToken);
+    }
+    if found.used_at.is_some() || found.revoked_at.is_some() || found.expires_at <= now || !found.is_active {
+        return Err(Error::DeadRefreshToken);
+    }
+    let next = new_refresh_token();
+    sqlx::query!("UPDATE identity.refresh_tokens SET used_at = $2 WHERE token_hash = $1", token_hash, now).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO identity.refresh_tokens (token_hash, session_id, expires_at) VALUES ($1, $2, $3)",
+        digest(next.expose_secret()),
+        found.session_id,
+        now + ttl,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok((Subject { account_id: found.account_id, role: found.role, session_id: found.session_id }, next))
+}
+
+/// The session a refresh token belongs to, dead or alive.
+///
+/// # Errors
+/// [`Error::DeadRefreshToken`] if there is none.
+pub async fn of_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error> {
+    sqlx::query_scalar!("SELECT session_id FROM identity.refresh_tokens WHERE token_hash = $1", digest(token))
+        .fetch_optional(pool)
+        .await?
+        .ok_or(Error::DeadRefreshToken)
+}
+
+/// The username of an active account, if this session of it goes on.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT a.username FROM identity.sessions s JOIN identity.accounts a ON a.id = s.account_id
+         WHERE s.id = $1 AND a.id = $2 AND s.revoked_at IS NULL AND a.is_active",
+        session_id,
+        account_id,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Ends a session. Doing it again changes nothing.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", session_id, now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends every session of an account. The caller has changed the account's row in the same
+/// transaction, so that no session can start beside it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL", account_id, now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets tokens and sessions that nothing can use any more. A used token is remembered until it
+/// would have expired, because its reuse must be noticed.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let before = now - KEPT_AFTER_EXPIRY;
+    sqlx::query!("DELETE FROM identity.refresh_tokens WHERE expires_at <= $1", before).execute(pool).await?;
+    sqlx::query!(
+        "DELETE FROM identity.sessions s WHERE created_at <= $1
+         AND NOT EXISTS (SELECT FROM identity.refresh_tokens t WHERE t.session_id = s.id)",
+        before,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// 256 random bits.
+fn new_refresh_token() -> Secret {
+    BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into()
+}
+
+/// A fast hash is enough for what nobody can guess.
+fn digest(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refresh_tokens_are_long_random_and_stored_as_digests_only() {
+        let (one, other) = (new_refresh_token(), new_refresh_token());
+        assert_ne!(one.expose_secret(), other.expose_secret());
+        assert_eq!(one.expose_secret().len(), 43);
+        assert_eq!(digest(one.expose_secret()).len(), 32);
+        assert!(!digest(one.expose_secret()).starts_with(&one.expose_secret().as_bytes()[..4]));
+    }
+}

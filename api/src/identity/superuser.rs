@@ -1,0 +1,128 @@
+//! The superuser: the admin that settings make and nobody changes through the API.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use sqlx::{Connection, PgConnection};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{NewAdmin, admins, passwords, sessions};
+use crate::config::SuperuserSettings;
+
+/// Why the superuser could not be ensured.
+#[derive(Debug, Error)]
+pub enum SuperuserError {
+    /// The settings break rules of accounts.
+    #[error("the superuser's settings are not allowed: {}", complaints(.0))]
+    Invalid(garde::Report),
+    /// Somebody else has the username or the address.
+    #[error("SUPERUSER_USERNAME or SUPERUSER_EMAIL cannot be used: {0}")]
+    Account(super::Error),
+    /// A password could not be hashed.
+    #[error("the superuser's password could not be hashed")]
+    Hashing(#[from] argon2::password_hash::Error),
+    /// The database failed or is away.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+fn complaints(report: &garde::Report) -> String {
+    let complaints = report.iter().map(|(path, error)| format!("SUPERUSER_{}: {error}", path.to_string().to_uppercase()));
+    complaints.collect::<Vec<_>>().join("; ")
+}
+
+impl From<super::Error> for SuperuserError {
+    fn from(error: super::Error) -> Self {
+        match error {
+            super::Error::Database(error) => Self::Database(error),
+            other => Self::Account(other),
+        }
+    }
+}
+
+/// What [`ensure`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// There was none.
+    Created,
+    /// Settings had changed.
+    Changed,
+    /// All was as the settings say.
+    Unchanged,
+}
+
+/// Makes the superuser what the settings say. It is created once. A changed password setting is
+/// applied and ends its sessions, but an unchanged one leaves a password set by hand alone.
+///
+/// # Errors
+/// See [`SuperuserError`].
+pub async fn ensure(conn: &mut PgConnection, settings: &SuperuserSettings, now: DateTime<Utc>) -> Result<Ensured, SuperuserError> {
+    let wanted = NewAdmin {
+        username: settings.username.clone(),
+        email: settings.email.clone(),
+        password: settings.password.clone(),
+        full_name: None,
+    };
+    wanted.validate().map_err(SuperuserError::Invalid)?;
+    let mut tx = conn.begin().await?;
+    let applied = sqlx::query!(
+        "SELECT s.account_id, s.password_hash, a.username, a.email
+         FROM identity.superuser_setting s JOIN identity.accounts a ON a.id = s.account_id FOR UPDATE"
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let ensured = match applied {
+        None => {
+            create(&mut tx, &wanted, now).await?;
+            Ensured::Created
+        }
+        Some(applied) => {
+            let mut ensured = Ensured::Unchanged;
+            if applied.username != wanted.username || applied.email != wanted.email {
+                rename(&mut tx, applied.account_id, &wanted, now).await?;
+                ensured = Ensured::Changed;
+            }
+            if !passwords::verify(&wanted.password, &applied.password_hash)? {
+                reset_password(&mut tx, applied.account_id, &passwords::hash(&wanted.password)?, now).await?;
+                ensured = Ensured::Changed;
+            }
+            ensured
+        }
+    };
+    tx.commit().await?;
+    Ok(ensured)
+}
+
+async fn create(conn: &mut PgConnection, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
+    let hash = passwords::hash(&wanted.password)?;
+    let account = admins::create(conn, wanted, &hash, now).await?;
+    sqlx::query!("UPDATE identity.accounts SET is_superuser = true WHERE id = $1", account.id).execute(&mut *conn).await?;
+    sqlx::query!("INSERT INTO identity.superuser_setting (account_id, password_hash) VALUES ($1, $2)", account.id, hash)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
+    admins::refuse_taken(conn, id, Some(&wanted.username), Some(&wanted.email)).await?;
+    sqlx::query!(
+        "UPDATE identity.accounts SET username = $2, email = $3, updated_at = $4 WHERE id = $1",
+        id,
+        wanted.username,
+        wanted.email,
+        now,
+    )
+    .execute(conn)
+    .await
+    .map_err(admins::taken)?;
+    Ok(())
+}
+
+async fn reset_password(conn: &mut PgConnection, id: Uuid, hash: &str, now: DateTime<Utc>) -> Result<(), SuperuserError> {
+    sqlx::query!("UPDATE identity.accounts SET password_hash = $2, updated_at = $3 WHERE id = $1", id, hash, now)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("UPDATE identity.superuser_setting SET password_hash = $1", hash).execute(&mut *conn).await?;
+    sessions::revoke_all(conn, id, now).await?;
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Importing many products.
+
+use std::{io, time::Duration};
+
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio_util::io::StreamReader;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    events::Origin,
+    http::{
+        auth::Admin,
+        body::require_content_type,
+        clock,
+        context::RequestContext,
+        idempotency::{IdempotencyKey, StorableResponse},
+        problem::{Document as ProblemDocument, FieldError, Problem},
+        query::Query,
+    },
+    products::{
+        Catalogue,
+        import::{
+            self, Format, Import, ImportResult, RowDocument, RowError,
+            rows::{MAX_ROW, ReadError},
+        },
+    },
+};
+
+const ROUTE: &str = "POST /v1/products/bulk";
+/// A client that sends nothing for this long has left.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// Times an import of all or nothing is tried that others are in the way of.
+const TRIES: usize = 3;
+
+/// Query of `POST /v1/products/bulk`.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BulkParams {
+    /// All or nothing: any row that cannot be imported refuses them all.
+    #[serde(default)]
+    atomic: bool,
+}
+
+/// Rows as one JSON document.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what the streaming reader takes")]
+pub struct BulkItems {
+    /// The rows.
+    items: Vec<RowDocument>,
+}
+
+/// Import products
+///
+/// Creates products and updates those whose sku exists; a deleted product is never revived. Rows of
+/// one sku are merged: what a later row gives wins, categories and attributes are united. Fields a
+/// row doesn't give stay as they are, null removes. The body may be of any size, each row up to 1 MiB.
+/// Rows are numbered from 1, without the header of CSV and without blank lines of NDJSON.
+///
+/// CSV has a header line with some of the columns `sku`, `name`, `brand`, `description`, `categories`
+/// (separated by `|`), `price`, `currency`, `url`, `released_on`, `quantity` and `attributes.<name>`;
+/// an empty cell is not given. A missing currency is the catalogue's.
+///
+/// The other admins get one mail for the import as a whole. Sending the same rows again changes
+/// nothing, so an import that was cut short is completed by sending it again; with `atomic=true`
+/// also `Idempotency-Key` is taken.
+#[utoipa::path(post, path = "/v1/products/bulk", tag = "products", operation_id = "import_products",
+    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, description = "With atomic=true only: makes retries safe for 24 hours")),
+    request_body(content(
+        (BulkItems = "application/json"),
+        (RowDocument = "application/x-ndjson"),
+        (String = "text/csv", example = "sku,name,price,categories,attributes.color\n90420332,Bar table,265.00,Bar furniture|Outdoor,black\n"),
+    ), description = "Rows as JSON, newline-delimited JSON or CSV"),
+    responses(
+        (status = 200, body = ImportResult),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "Not readable to its end: nothing was imported"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing came for a minute"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still running"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "A row is longer than 1 MiB"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Unknown columns or top-level fields, or a wrong row with atomic=true: nothing was imported"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn bulk(
+    State(catalogue): State<Catalogue>,
+    admin: Admin,
+    context: RequestContext,
+    Query(params): Query<BulkParams>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let format = format(&headers)?;
+    let key = IdempotencyKey::of(&headers, admin.id, ROUTE, b"")?;
+    let origin = admin.origin(&context);
+    let import = Import { catalogue: &catalogue, origin: &origin, clock: clock::now };
+    let source = StreamReader::new(Box::pin(arriving(request.into_body())));
+    match key {
+        _ if params.atomic => whole(&import, key, format, source).await,
+        None => Ok(axum::Json(import::run(&import, format, source).await?).into_response()),
+        Some(_) => {
+            let detail = "bulk takes it only with atomic=true; otherwise send the same rows again, which changes nothing twice";
+            Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]))
+        }
+    }
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let types = ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/csv"];
+    Ok(match require_content_type(headers, &types)? {
+        "application/json" => Format::Json,
+        "text/csv" => Format::Csv,
+        _ => Format::Ndjson,
+    })
+}
+
+/// The body as it arrives, which ends in an error if it stops arriving.
+fn arriving(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold(body.into_data_stream(), async |mut body: BodyDataStream| {
+        let next = match tokio::time::timeout(IDLE_LIMIT, body.next()).await {
+            Ok(next) => next?.map_err(io::Error::other),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((next, body))
+    })
+}
+
+type Source<S> = StreamReader<S, Bytes>;
+
+/// All or nothing, with the stored response if this was asked before.
+async fn whole<S>(import: &Import<'_>, key: Option<IdempotencyKey>, format: Format, source: Source<S>) -> Result<Response, Problem>
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+{
+    let staged = import.stage_whole(format, source).await?;
+    let key = key.map(|key| key.for_hash(staged.hash()));
+    let mut tries = 1..TRIES;
+    loop {
+        let now = clock::now();
+        let mut tx = import.catalogue.database.primary.begin().await?;
+        if let Some(key) = &key
+            && let Some(stored) = key.claim(&mut tx, now).await?
+        {
+            return Ok(stored.into());
+        }
+        let (result, touched) = match import.apply_whole(&mut tx, &staged).await {
+            Err(import::Error::Contended) if tries.next().is_some() => continue,
+            applied => applied?,
+        };
+        let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
+        if let Some(key) = &key {
+            key.store(&mut tx, &response, now).await?;
+        }
+        tx.commit().await?;
+        import.committed(staged, touched).await?;
+        return Ok(response.into());
+    }
+}
+
+impl From<import::Error> for Problem {
+    fn from(error: import::Error) -> Self {
+        match error {
+            import::Error::Read(error) => error.into(),
+            import::Error::Refused(errors) => Self::invalid(errors.into_iter().map(field_error).collect()),
+            import::Error::Contended => Self::unavailable(
+                "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
+            ),
+            import::Error::RowsLost => Self::unavailable(
+                "The database was restarted during the import. Send it again: what is already imported is left as it is.",
+            ),
+            import::Error::Database(error) => error.into(),
+            import::Error::Reader(error) => Self::internal(&error),
+            import::Error::Staged(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Malformed { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
+            ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
+            ReadError::Columns(complaints) => {
+                let known = "sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
+                let mut errors: Vec<_> = complaints.into_iter().map(|complaint| FieldError::body("", complaint)).collect();
+                if let [only] = errors.as_mut_slice() {
+                    only.detail = format!("{}; the columns are {known}", only.detail);
+                } else {
+                    errors.push(FieldError::body("", format!("the columns are {known}")));
+                }
+                Self::invalid(errors)
+            }
+            ReadError::TooLarge { row } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+                format!("Row {row} is longer than {MAX_ROW} bytes. Nothing was imported."),
+            ),
+            ReadError::Interrupted(error) if error.kind() == io::ErrorKind::TimedOut => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "The request took too long",
+                format!("Nothing came for {} seconds. Nothing was imported.", IDLE_LIMIT.as_secs()),
+            ),
+            ReadError::Interrupted(_) | ReadError::Stopped => Self::malformed("The body could not be read to its end. Nothing was imported."),
+        }
+    }
+}
+
+fn field_error(RowError { row, pointer, detail, .. }: RowError) -> FieldError {
+    FieldError::body(format!("/items/{}{pointer}", row - 1), format!("row {row}: {detail}"))
+}

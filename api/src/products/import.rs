@@ -1,0 +1,269 @@
+//! Bulk import: upsert by sku, of any size in constant memory.
+//!
+//! Rows are read and checked one by one and staged in the database ([`intake`], [`rows`], [`row`],
+//! [`staging`]). Once all are there, they are read back by sku, those of one sku merged ([`merge`]),
+//! and applied in chunks ([`apply`]), each in a transaction with its events and its share of the
+//! summary ([`progress`]). Or all in one transaction, if all or nothing is asked for.
+
+mod apply;
+mod error;
+mod intake;
+mod merge;
+mod progress;
+mod report;
+mod row;
+pub mod rows;
+mod staging;
+#[cfg(test)]
+mod tests;
+mod upsert;
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+use tokio::{
+    io::AsyncRead,
+    sync::{Semaphore, SemaphorePermit},
+};
+use uuid::Uuid;
+
+pub use error::Error;
+use intake::Intake;
+use merge::MergedRows;
+pub use progress::finish_abandoned;
+use progress::Counts;
+pub use report::{ImportResult, RowError};
+pub use row::{RowDocument, RowPrice};
+pub use rows::Format;
+use staging::Staging;
+pub use staging::purge_leftovers;
+
+use super::Catalogue;
+use crate::events::Origin;
+
+/// Imports at once in one process; more wait, their bodies unread.
+static RUNNING: Semaphore = Semaphore::const_new(8);
+
+/// Changed products remembered one by one until the commit; beyond, the cache is cleared.
+const MAX_TOUCHED: usize = 20_000;
+
+/// Times a chunk is tried that others are in the way of.
+const TRIES: usize = 5;
+
+/// An import that somebody asks for.
+pub struct Import<'a> {
+    /// Into which catalogue.
+    pub catalogue: &'a Catalogue,
+    /// Who asks.
+    pub origin: &'a Origin,
+    /// An import can take long: each transaction asks for its own time.
+    pub clock: fn() -> DateTime<Utc>,
+}
+
+/// An import whose rows are staged.
+pub struct Staged {
+    id: Uuid,
+    intake: Intake,
+    staging: Staging,
+    _running: SemaphorePermit<'static>,
+}
+
+/// Imports the rows of `source`, in transactions of some hundred products. Rows that cannot be
+/// imported are named in the result; the others are imported.
+///
+/// # Errors
+/// If nothing could be read, or the database fails; then what was committed stays, and importing
+/// the same rows again completes it.
+pub async fn run<R>(import: &Import<'_>, format: Format, source: R) -> Result<ImportResult, Error>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+{
+    let mut staged = import.stage(format, source).await?;
+    let applied = import.apply(&mut staged).await;
+    // Also of an import that failed: its first chunks are there.
+    let finished = progress::finish(&import.catalogue.database.primary, &import.catalogue.outbox, staged.id, (import.clock)()).await;
+    let result = applied?;
+    finished?;
+    staged.staging.clear().await?;
+    Ok(result)
+}
+
+impl Staged {
+    /// SHA-256 of the bytes the rows were read from.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.intake.hash
+    }
+
+    /// # Errors
+    /// [`Error::Refused`] if any row was.
+    fn require_all(&self) -> Result<(), Error> {
+        if self.intake.result.failed == 0 { Ok(()) } else { Err(Error::Refused(self.intake.result.errors.clone())) }
+    }
+
+    /// # Errors
+    /// [`Error::RowsLost`] unless every staged row was read back: a crash of the database empties the stage.
+    fn require_read(&self, rows: &MergedRows) -> Result<(), Error> {
+        if rows.read() == self.intake.staged { Ok(()) } else { Err(Error::RowsLost) }
+    }
+}
+
+impl Import<'_> {
+    /// Reads and checks the rows of `source` and stages them.
+    ///
+    /// # Errors
+    /// If they cannot be read to the end, or the database fails.
+    async fn stage<R>(&self, format: Format, source: R) -> Result<Staged, Error>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+    {
+        let running = RUNNING.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let id = Uuid::now_v7();
+        let staging = Staging::new(self.catalogue.database.primary.clone(), id);
+        let intake = intake::take_in(format, source, self.catalogue.rules(), &staging).await?;
+        Ok(Staged { id, intake, staging, _running: running })
+    }
+
+    /// Stages rows of which all or none are to be imported.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if any row is, and whatever ends an import.
+    pub async fn stage_whole<R>(&self, format: Format, source: R) -> Result<Staged, Error>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+    {
+        let staged = self.stage(format, source).await?;
+        staged.require_all()?;
+        Ok(staged)
+    }
+
+    /// Applies all staged rows in the caller's transaction, with the summary.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if any row is, [`Error::Contended`] if it may be tried again.
+    pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged) -> Result<(ImportResult, Touched), Error> {
+        let mut total = Total::default();
+        let mut rows = MergedRows::new(staged.id);
+        let mut touched = Touched::default();
+        let now = (self.clock)();
+        let command = self.catalogue.command(self.origin, now);
+        loop {
+            let chunk = rows.chunk(tx, &command.rules).await?;
+            if chunk.rows.is_empty() && chunk.refusals.is_empty() {
+                break;
+            }
+            total.result.refuse(chunk.refusals);
+            let applied = apply::chunk(tx, &command, staged.id, &chunk.rows).await?;
+            touched.add(total.add(applied));
+        }
+        staged.require_read(&rows)?;
+        if total.result.failed > 0 {
+            total.result.sort_errors();
+            return Err(Error::Refused(total.result.errors));
+        }
+        progress::tell(tx, &self.catalogue.outbox, staged.id, self.origin, total.counts, 0, now).await?;
+        Ok((total.result, touched))
+    }
+
+    /// After the commit of [`Import::apply_whole`].
+    ///
+    /// # Errors
+    /// If the database fails; nothing is lost by it.
+    pub async fn committed(&self, staged: Staged, touched: Touched) -> Result<(), Error> {
+        touched.forget(self.catalogue);
+        Ok(staged.staging.clear().await?)
+    }
+
+    async fn apply(&self, staged: &mut Staged) -> Result<ImportResult, Error> {
+        let mut connection = self.catalogue.database.primary.acquire().await?;
+        let mut total = Total { result: std::mem::take(&mut staged.intake.result), ..Total::default() };
+        let mut rows = MergedRows::new(staged.id);
+        loop {
+            let chunk = rows.chunk(&mut connection, &self.catalogue.rules()).await?;
+            if chunk.rows.is_empty() && chunk.refusals.is_empty() {
+                break;
+            }
+            total.result.refuse(chunk.refusals);
+            let applied = self.commit(&mut connection, staged.id, &chunk.rows, total.result.failed).await?;
+            let mut touched = Touched::default();
+            touched.add(total.add(applied));
+            touched.forget(self.catalogue);
+        }
+        staged.require_read(&rows)?;
+        total.result.sort_errors();
+        Ok(total.result)
+    }
+
+    /// Applies one chunk in a transaction of its own, again if others were in the way.
+    async fn commit(&self, connection: &mut PgConnection, id: Uuid, rows: &[merge::Merged], failed: u64) -> Result<apply::Applied, Error> {
+        let mut pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
+        loop {
+            let attempt = async {
+                let now = (self.clock)();
+                let mut tx = connection.begin().await?;
+                let command = self.catalogue.command(self.origin, now);
+                let applied = apply::chunk(&mut tx, &command, id, rows).await?;
+                let refused: u64 = applied.refusals.iter().map(|refusal| refusal.count).sum();
+                progress::record(&mut tx, id, self.origin, applied.counts, failed + refused, now).await?;
+                tx.commit().await?;
+                Ok(applied)
+            };
+            match (attempt.await, pauses.next()) {
+                (Err(Error::Contended), Some(pause)) => tokio::time::sleep(pause).await,
+                (done, _) => return done,
+            }
+        }
+    }
+}
+
+/// What all chunks did together.
+#[derive(Default)]
+struct Total {
+    result: ImportResult,
+    counts: Counts,
+}
+
+impl Total {
+    /// Adds a chunk, and gives what it touched.
+    fn add(&mut self, applied: apply::Applied) -> Vec<(Uuid, i64)> {
+        let Counts { created, updated, unchanged } = applied.counts;
+        self.counts.created += created;
+        self.counts.updated += updated;
+        self.counts.unchanged += unchanged;
+        // Who imports wants to see that a quantity went in; who is mailed about products doesn't.
+        self.result.created += created;
+        self.result.updated += updated + applied.restocked;
+        self.result.unchanged += unchanged - applied.restocked;
+        self.result.refuse(applied.refusals);
+        applied.touched
+    }
+}
+
+/// Products that changed, for the cache.
+#[derive(Default)]
+pub struct Touched {
+    products: Vec<(Uuid, i64)>,
+    too_many: bool,
+}
+
+impl Touched {
+    fn add(&mut self, products: Vec<(Uuid, i64)>) {
+        if self.products.len() + products.len() > MAX_TOUCHED {
+            self.too_many = true;
+        } else {
+            self.products.extend(products);
+        }
+    }
+
+    fn forget(self, catalogue: &Catalogue) {
+        if self.too_many {
+            catalogue.cache.clear();
+        }
+        for (id, version) in self.products {
+            catalogue.cache.forget(id, version);
+        }
+        catalogue.outbox.wake();
+    }
+}

@@ -1,0 +1,39 @@
+//! Why an import ended early.
+
+use thiserror::Error;
+
+use super::{report::RowError, rows::ReadError};
+
+/// See the variants for what the caller can do.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The rows could not be read. Nothing was imported.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// All or nothing was asked for, and some rows are wrong. Nothing was imported.
+    #[error("some rows are wrong, so none was imported")]
+    Refused(Vec<RowError>),
+    /// Others keep changing the same products: send it again. What was committed stays.
+    #[error("others are changing the same products at the same time")]
+    Contended,
+    /// The database lost the staged rows in a restart: send it again. What was committed stays.
+    #[error("the database was restarted during the import")]
+    RowsLost,
+    /// The database failed or is away. What was committed stays.
+    #[error(transparent)]
+    Database(sqlx::Error),
+    /// A fault of the importer itself.
+    #[error("the reader of an import failed")]
+    Reader(#[from] tokio::task::JoinError),
+    /// A staged row cannot be read back: written by another release, or a fault of the importer.
+    #[error("a staged row cannot be read back")]
+    Staged(#[from] serde_json::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        // Deadlock and serialization failure: PostgreSQL manual, appendix A.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.is_some_and(|code| code == "40P01" || code == "40001") { Self::Contended } else { Self::Database(error) }
+    }
+}

@@ -1,0 +1,128 @@
+//! From a stream of bytes to staged rows: parsed and checked on a thread of their own, a bounded
+//! number of rows ahead of the database.
+
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::mpsc,
+    task,
+};
+use tokio_util::io::SyncIoBridge;
+
+use super::{
+    Error, ImportResult,
+    report::Refusal,
+    rows::{self, Format, ReadError},
+    staging::{Batch, Staging},
+};
+use crate::products::rules::Rules;
+
+/// Batches on their way to the database.
+const AHEAD: usize = 2;
+/// Refusals in a batch at most.
+const MAX_REFUSALS: usize = 1000;
+/// After a refusal, what is still coming is read up to here, since many clients read the answer only
+/// after they have sent everything.
+const DRAIN_BYTES: u64 = 16 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// What came in.
+pub struct Intake {
+    /// Rows staged.
+    pub staged: u64,
+    /// With the rows that were refused.
+    pub result: ImportResult,
+    /// SHA-256 of the bytes.
+    pub hash: [u8; 32],
+}
+
+/// Rows of one stretch of the body.
+#[derive(Default)]
+struct Parsed {
+    batch: Batch,
+    refusals: Vec<Refusal>,
+}
+
+/// Stages every row of `source` that keeps the rules.
+///
+/// # Errors
+/// If the source ends the import, or the database refuses.
+pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging) -> Result<Intake, Error>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+{
+    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let mut source = Hashing { source: SyncIoBridge::new(source), hash: Sha256::new() };
+    let reading = task::spawn_blocking(move || {
+        let read = read(format, &mut source, &rules, &sender);
+        (read, source)
+    });
+    let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
+    while let Some(Parsed { batch, refusals }) = receiver.recv().await {
+        if batch.len() > 0 {
+            staging.add(&batch).await?;
+        }
+        intake.staged += batch.len() as u64;
+        intake.result.refuse(refusals);
+    }
+    let (read, source) = reading.await?;
+    let Err(error) = read else {
+        intake.hash = source.hash.finalize().into();
+        return Ok(intake);
+    };
+    if !matches!(error, Error::Read(ReadError::Interrupted(_))) {
+        let mut rest = source.source.into_inner().take(DRAIN_BYTES);
+        // Whatever comes of it, the answer is the same.
+        let _ = tokio::time::timeout(DRAIN_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+    Err(error)
+}
+
+fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
+    let mut parsed = Parsed::default();
+    let mut failure = None;
+    let read = rows::read(format, source, &mut |number, document| {
+        match document.and_then(|document| document.check(rules)) {
+            Ok(row) => {
+                if let Err(error) = parsed.batch.push(number, row) {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            Err(faults) => parsed.refusals.push(Refusal::of_row(number, faults)),
+        }
+        if parsed.batch.is_full() || parsed.refusals.len() >= MAX_REFUSALS {
+            return send(sender, std::mem::take(&mut parsed));
+        }
+        ControlFlow::Continue(())
+    });
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    read?;
+    if send(sender, parsed).is_break() { Err(ReadError::Stopped.into()) } else { Ok(()) }
+}
+
+fn send(sender: &mpsc::Sender<Parsed>, parsed: Parsed) -> ControlFlow<()> {
+    if sender.blocking_send(parsed).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// Hashes what is read.
+struct Hashing<R> {
+    source: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        Ok(read)
+    }
+}

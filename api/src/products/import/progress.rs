@@ -1,0 +1,153 @@
+//! What an import has committed so far, in the transaction that committed it. Whoever ends the
+//! import, its own process or the housekeeping of another, tells it in one summary.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    events::{Actor, Draft, Origin, Outbox},
+    products::ImportSummary,
+};
+
+/// An import without progress for this long has lost its process.
+const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
+
+/// Products an import has met.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Created.
+    pub created: u64,
+    /// Changed, with an event.
+    pub updated: u64,
+    /// Without an event: as given, or with another quantity only.
+    pub unchanged: u64,
+}
+
+/// Adds to what the import has done. `failed` is the number of rows refused so far.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn record(
+    tx: &mut PgConnection,
+    import_id: Uuid,
+    origin: &Origin,
+    counts: Counts,
+    failed: u64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO products.imports AS i (id, actor_id, actor_username, request_id, traceparent, created, updated, unchanged, failed, progressed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (id) DO UPDATE SET created = i.created + excluded.created, updated = i.updated + excluded.updated,
+             unchanged = i.unchanged + excluded.unchanged, failed = excluded.failed, progressed_at = excluded.progressed_at",
+        import_id,
+        origin.actor.id,
+        origin.actor.username,
+        origin.request_id,
+        origin.traceparent,
+        signed(counts.created),
+        signed(counts.updated),
+        signed(counts.unchanged),
+        signed(failed),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends an import: its summary, unless it changed no product, takes the place of its counts.
+///
+/// # Errors
+/// If the database refuses; [`finish_abandoned`] does it later.
+pub async fn finish(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query_as!(Ended, "DELETE FROM products.imports WHERE id = $1 RETURNING *", import_id).fetch_optional(&mut *tx).await?;
+    if let Some(row) = row {
+        row.tell(&mut tx, outbox, now).await?;
+    }
+    tx.commit().await?;
+    outbox.wake();
+    Ok(())
+}
+
+/// Ends imports that lost their process, and says how many. One that was only slow goes on, and
+/// tells the rest in another summary: nothing is told twice or never.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn finish_abandoned(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let mut finished = 0;
+    loop {
+        let mut tx = pool.begin().await?;
+        let row = sqlx::query_as!(
+            Ended,
+            "DELETE FROM products.imports WHERE id =
+                 (SELECT id FROM products.imports WHERE progressed_at < $1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+             RETURNING *",
+            now - ABANDONED_AFTER,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(finished) };
+        tracing::warn!(import_id = %row.id, "an import was cut short; what it committed is told now");
+        row.tell(&mut tx, outbox, now).await?;
+        tx.commit().await?;
+        outbox.wake();
+        finished += 1;
+    }
+}
+
+/// Writes the summary of an import, unless it changed no product.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn tell(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    import_id: Uuid,
+    origin: &Origin,
+    counts: Counts,
+    failed: u64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    if counts.created + counts.updated == 0 {
+        return Ok(());
+    }
+    let Counts { created, updated, unchanged } = counts;
+    let data = ImportSummary { import_id, created, updated, unchanged, failed, actor: origin.actor.clone() };
+    outbox.append(tx, origin, Draft { kind: "product.imported", aggregate_id: import_id, time: now, data }).await?;
+    Ok(())
+}
+
+struct Ended {
+    id: Uuid,
+    actor_id: Uuid,
+    actor_username: String,
+    request_id: String,
+    traceparent: String,
+    created: i64,
+    updated: i64,
+    unchanged: i64,
+    failed: i64,
+    #[allow(dead_code, reason = "RETURNING * has it")]
+    progressed_at: DateTime<Utc>,
+}
+
+impl Ended {
+    async fn tell(self, tx: &mut PgConnection, outbox: &Outbox, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let actor = Actor { id: self.actor_id, username: self.actor_username };
+        let origin = Origin { actor, request_id: self.request_id, traceparent: self.traceparent };
+        let counts = Counts { created: unsigned(self.created), updated: unsigned(self.updated), unchanged: unsigned(self.unchanged) };
+        tell(tx, outbox, self.id, &origin, counts, unsigned(self.failed), now).await
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}

@@ -1,0 +1,123 @@
+//! What became of the rows of an import.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::problem::FieldError;
+
+/// Errors listed at most; `failed` stays exact beyond.
+pub const MAX_ERRORS: usize = 1000;
+
+/// One thing wrong with a row, or with one of its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// JSON pointer below the row; empty for the row as a whole.
+    pub pointer: String,
+    /// What is wrong and what is allowed.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault of the row as a whole.
+    pub fn of_row(detail: impl Into<String>) -> Self {
+        Self { pointer: String::new(), detail: detail.into() }
+    }
+}
+
+impl From<FieldError> for Fault {
+    fn from(error: FieldError) -> Self {
+        let pointer = error.pointer.unwrap_or_default();
+        Self { pointer: pointer.strip_prefix('#').unwrap_or(&pointer).to_owned(), detail: error.detail }
+    }
+}
+
+/// Rows that were refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Number of the row, from 1; of several, the last.
+    pub row: u64,
+    /// How many rows it stands for: those of one sku can be refused together.
+    pub count: u64,
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl Refusal {
+    /// One row is refused.
+    #[must_use]
+    pub fn of_row(row: u64, faults: Vec<Fault>) -> Self {
+        Self { row, count: 1, faults }
+    }
+}
+
+/// One error of one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = BulkError)]
+pub struct RowError {
+    /// Number of the row, from 1.
+    #[schema(minimum = 1, example = 17)]
+    pub row: u64,
+    /// The field, such as `price.amount`; null for the row as a whole.
+    #[schema(required, example = "price.amount")]
+    pub field: Option<String>,
+    /// What is wrong and what is allowed.
+    pub detail: String,
+    /// JSON pointer below the row.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub pointer: String,
+}
+
+/// What an import did.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = BulkResult)]
+pub struct ImportResult {
+    /// Products created.
+    pub created: u64,
+    /// Products changed, or whose quantity was.
+    pub updated: u64,
+    /// Products that were already as given.
+    pub unchanged: u64,
+    /// Rows refused.
+    pub failed: u64,
+    /// Why rows were refused, by row: at most the first 1,000 errors.
+    #[schema(max_items = 1000)]
+    pub errors: Vec<RowError>,
+}
+
+impl ImportResult {
+    /// Notes rows that were refused.
+    pub fn refuse(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
+        for Refusal { row, count, faults } in refusals {
+            self.failed += count;
+            let room = MAX_ERRORS - self.errors.len();
+            self.errors.extend(faults.into_iter().take(room).map(|Fault { pointer, detail }| RowError {
+                row,
+                field: pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~")),
+                detail,
+                pointer,
+            }));
+        }
+    }
+
+    /// Puts the errors in the order of the rows: some are only found when rows of one sku meet.
+    pub fn sort_errors(&mut self) {
+        self.errors.sort_by_key(|error| error.row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_listed_errors_the_count_stays_exact() {
+        let mut result = ImportResult::default();
+        let two = || vec![Fault::of_row("broken"), Fault { pointer: "/price/amount".into(), detail: "bad".into() }];
+        result.refuse((1..=2000).rev().map(|row| Refusal::of_row(row, two())));
+        result.sort_errors();
+        assert_eq!((result.failed, result.errors.len()), (2000, MAX_ERRORS));
+        assert_eq!((result.errors[0].row, result.errors[0].field.as_deref()), (1501, None));
+        assert_eq!(result.errors[1].field.as_deref(), Some("price.amount"));
+    }
+}

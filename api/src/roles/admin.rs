@@ -1,0 +1,177 @@
+//! `catalog admin`: admins straight in the database, for those who run the shop.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, SubsecRound, Utc};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use garde::Validate;
+use sqlx::PgPool;
+
+use crate::{
+    config::{Checker, DatabaseArgs, Secret},
+    database::Database,
+    identity::{self, AdminPatch, NewAdmin, passwords},
+    release,
+};
+
+/// Admins per query of `list`.
+const PAGE: u16 = 200;
+
+/// Settings of `catalog admin`.
+#[derive(Args)]
+pub struct AdminArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create an admin
+    Create {
+        /// 1 to 64 letters, digits, '.', '_', '-' or '@'
+        #[arg(value_name = "USERNAME")]
+        username: String,
+        /// E-mail address: changes of products are mailed to it
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+        /// Name to show
+        #[arg(long, value_name = "NAME")]
+        full_name: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// List all admins
+    List,
+    /// Deactivate an admin: no signing in any more, and all sessions end
+    Deactivate {
+        /// Whom
+        #[arg(value_name = "USERNAME")]
+        username: String,
+    },
+    /// Give an admin, or the superuser, a new password; all sessions end
+    SetPassword {
+        /// Whom
+        #[arg(value_name = "USERNAME")]
+        username: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+}
+
+/// A password comes from PASSWORD, from a file, from a prompt on a terminal, or else from the first
+/// line of standard input. Never from an argument: those are visible to every user of the machine.
+#[derive(Args)]
+struct PasswordArgs {
+    /// File with the password [default: the variable PASSWORD, else a prompt or standard input]
+    #[arg(long, env = "PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+/// Runs the role.
+///
+/// # Errors
+/// Wrong settings, a database of another release, or a refused command.
+pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
+    let mut check = Checker::default();
+    let database = args.database.check(&mut check);
+    let database = Database::new(&check.finish(database)?);
+    let pool = &database.primary;
+    release::check_schema(pool).await?;
+    let now = Utc::now().trunc_subsecs(6);
+    match args.command {
+        Command::Create { username, email, full_name, password } => {
+            let password = password.read()?;
+            create(pool, NewAdmin { username, email, password, full_name }, now).await
+        }
+        Command::List => list(pool).await,
+        Command::Deactivate { username } => deactivate(pool, &username, now).await,
+        Command::SetPassword { username, password } => set_password(pool, &username, &password, now).await,
+    }
+}
+
+async fn create(pool: &PgPool, new: NewAdmin, now: DateTime<Utc>) -> anyhow::Result<()> {
+    new.validate().map_err(identity::Error::from)?;
+    let hash = passwords::hash(&new.password)?;
+    let admin = identity::create(&mut *pool.acquire().await?, &new, &hash, now).await?;
+    say(&format!("admin {} created: {}", admin.username, admin.id))
+}
+
+async fn list(pool: &PgPool) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["USERNAME", "EMAIL", "NAME", "STATE", "CREATED", "ID"]);
+    let mut after = None;
+    loop {
+        let (admins, next) = identity::list(pool, after, PAGE).await?;
+        for admin in admins {
+            let state = match (admin.is_active, admin.is_superuser) {
+                (false, _) => "deactivated",
+                (true, true) => "superuser",
+                (true, false) => "active",
+            };
+            let created = admin.created_at.format("%Y-%m-%d %H:%M UTC").to_string();
+            let name = admin.full_name.unwrap_or_default();
+            table.add_row([admin.username, admin.email, name, state.to_owned(), created, admin.id.to_string()]);
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    say(&table.trim_fmt())
+}
+
+async fn deactivate(pool: &PgPool, username: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let admin = named(pool, username).await?;
+    identity::deactivate(pool, admin.id, now).await?;
+    say(&format!("admin {} deactivated, all sessions ended", admin.username))
+}
+
+async fn set_password(pool: &PgPool, username: &str, password: &PasswordArgs, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let admin = named(pool, username).await?;
+    let patch = AdminPatch { password: Some(password.read()?), ..AdminPatch::default() };
+    patch.validate().map_err(identity::Error::from)?;
+    let hash = patch.password.as_ref().map(passwords::hash).transpose()?.unwrap_or_default();
+    identity::set_password(pool, admin.id, &hash, now).await?;
+    say(&format!("password of {} changed, all sessions ended", admin.username))
+}
+
+async fn named(pool: &PgPool, username: &str) -> anyhow::Result<identity::AdminAccount> {
+    identity::find_by_username(pool, username).await.with_context(|| format!("admin {username:?}"))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+impl PasswordArgs {
+    fn read(&self) -> anyhow::Result<Secret> {
+        let mut check = Checker::default();
+        match check.secret("PASSWORD", self.password_file.as_ref()) {
+            Some(password) => Ok(password),
+            None => {
+                check.finish(Some(()))?;
+                ask()
+            }
+        }
+    }
+}
+
+fn ask() -> anyhow::Result<Secret> {
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).context("cannot read a password from standard input")?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned().into());
+    }
+    let password = rpassword::prompt_password("Password: ").context("cannot read a password")?;
+    if rpassword::prompt_password("Again: ").context("cannot read a password")? != password {
+        bail!("the two passwords are not the same");
+    }
+    Ok(password.into())
+}

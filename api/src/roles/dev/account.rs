@@ -1,0 +1,61 @@
+//! Which user PostgreSQL runs as: it refuses root.
+
+use std::{ffi::OsStr, path::Path};
+
+use anyhow::{Context, bail};
+use nix::unistd::{Uid, User};
+use tokio::process::Command;
+
+/// Tried in this order when `catalog dev` runs as root.
+const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
+
+/// A user of this machine.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl Account {
+    /// The user PostgreSQL has to run as, or `None` if that is the user who runs this process.
+    ///
+    /// # Errors
+    /// If this is root and the machine has no user to step down to.
+    pub fn for_postgres() -> anyhow::Result<Option<Self>> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        for name in CANDIDATES {
+            let user = User::from_name(name).with_context(|| format!("cannot look up the user {name}"))?;
+            if let Some(user) = user.filter(|user| !user.uid.is_root()) {
+                return Ok(Some(Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }));
+            }
+        }
+        bail!(
+            "PostgreSQL doesn't run as root, and this machine has neither a user `postgres` nor `nobody`: add one, or run as another user"
+        )
+    }
+
+    /// Gives a file or directory to this user.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn own(&self, path: &Path) -> anyhow::Result<()> {
+        std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
+            .with_context(|| format!("cannot give {} to {}", path.display(), self.name))
+    }
+}
+
+/// A command that runs in `directory` as `account`, or as the user of this process.
+///
+/// With an account, the standard library drops root's supplementary groups too.
+pub fn command(program: impl AsRef<OsStr>, directory: &Path, account: Option<&Account>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    if let Some(account) = account {
+        command.uid(account.uid).gid(account.gid);
+    }
+    command
+}

@@ -1,0 +1,47 @@
+//! What `catalog dev` says: one line each, with the name of who says it in front.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::process::Name;
+
+/// Standard error of the terminal, shared by `catalog dev` and all its children.
+#[derive(Clone, Copy)]
+pub struct Console {
+    colour: bool,
+}
+
+impl Console {
+    /// Colours the names on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    pub fn new() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colour: io::stderr().is_terminal() && !unwanted }
+    }
+
+    /// A line of `catalog dev` itself.
+    pub fn say(self, text: impl AsRef<str>) {
+        self.line(Name::Dev, text.as_ref());
+    }
+
+    /// A line of a child.
+    pub fn line(self, name: Name, text: &str) {
+        let padded = format!("{:<8}", name.as_str());
+        let line = if self.colour { format!("\x1b[{}m{padded}\x1b[0m | {text}\n", colour(name)) } else { format!("{padded} | {text}\n") };
+        // One write, so that lines of several children don't mix. A terminal that is gone is no
+        // reason to stop the shop.
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+/// SGR foreground colours (ECMA-48, 8.3.117).
+fn colour(name: Name) -> &'static str {
+    match name {
+        Name::Dev => "1",
+        Name::Postgres => "34",
+        Name::Nats => "35",
+        Name::Migrate => "37",
+        Name::Inbox => "36",
+        Name::Serve => "32",
+        Name::Notifier => "33",
+        Name::Tracker => "31",
+    }
+}

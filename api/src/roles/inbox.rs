@@ -1,0 +1,69 @@
+//! `catalog inbox`: takes any mail and shows it. For `catalog dev` and for test suites.
+
+mod chaos;
+mod handlers;
+mod mailbox;
+mod message;
+mod page;
+mod smtp;
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+
+use self::{
+    chaos::Chaos,
+    mailbox::{Limits, Mailbox},
+};
+use super::supervisor::{Supervisor, listen};
+use crate::config::{Checker, OpsArgs};
+
+/// Settings of `catalog inbox`.
+#[derive(Args)]
+pub struct InboxArgs {
+    /// Where mail is taken (SMTP, without encryption or sign-in)
+    #[arg(long, env = "SMTP_ADDRESS", default_value = "127.0.0.1:1025", value_name = "ADDRESS:PORT")]
+    smtp_address: String,
+    /// Where mail is shown: a page at /, JSON at /api/messages
+    #[arg(long, env = "INBOX_ADDRESS", default_value = "127.0.0.1:8025", value_name = "ADDRESS:PORT")]
+    inbox_address: String,
+    /// Directory that keeps the mail over restarts, one file a mail [default: in memory only]
+    #[arg(long, env = "INBOX_DIR", value_name = "DIR")]
+    inbox_dir: Option<PathBuf>,
+    /// Mails kept; then the oldest go
+    #[arg(long, env = "INBOX_MAX_MESSAGES", default_value = "10000", value_name = "N")]
+    inbox_max_messages: String,
+    /// Bytes of mail kept; then the oldest go
+    #[arg(long, env = "INBOX_MAX_BYTES", default_value = "134217728", value_name = "BYTES")]
+    inbox_max_bytes: String,
+    #[command(flatten)]
+    ops: OpsArgs,
+}
+
+/// Runs the role.
+///
+/// # Errors
+/// Wrong settings, listeners that cannot be opened, a directory that cannot be used, or a task that ended.
+pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
+    let mut check = Checker::default();
+    let smtp = check.value("SMTP_ADDRESS", &args.smtp_address, "an address and port such as 127.0.0.1:1025", |_| true);
+    let page = check.value("INBOX_ADDRESS", &args.inbox_address, "an address and port such as 127.0.0.1:8025", |_| true);
+    let messages = check
+        .value("INBOX_MAX_MESSAGES", &args.inbox_max_messages, "a whole number from 1 to 1000000", |n: &usize| (1..=1_000_000).contains(n));
+    // Less than one whole mail would keep nothing.
+    let allowed = format!("a whole number of at least {}", smtp::MAX_MESSAGE);
+    let bytes = check.value("INBOX_MAX_BYTES", &args.inbox_max_bytes, &allowed, |n: &usize| *n >= smtp::MAX_MESSAGE);
+    let ops = args.ops.check(&mut check);
+    let settings = smtp.zip(page).zip(messages.zip(bytes)).zip(ops);
+    let (((smtp_address, page_address), (messages, bytes)), ops) = check.finish(settings)?;
+
+    let mut supervisor = Supervisor::start(ops).await?;
+    let mailbox = Arc::new(Mailbox::open(args.inbox_dir, Limits { messages, bytes })?);
+    let chaos = Arc::new(Chaos::default());
+    let smtp_listener = listen("SMTP_ADDRESS", smtp_address).await?;
+    let page_listener = listen("INBOX_ADDRESS", page_address).await?;
+    supervisor.spawn("SMTP", smtp::serve(smtp_listener, Arc::clone(&mailbox), Arc::clone(&chaos), supervisor.stop()));
+    supervisor.spawn("inbox page", handlers::serve(page_listener, mailbox, chaos, supervisor.stop()));
+    supervisor.readiness().ready();
+    supervisor.run().await
+}

@@ -1,0 +1,220 @@
+//! The SMTP server (RFC 5321): the state machine is mailin's, connections and bounds are here.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use mailin::{Action, Handler, Response, Session, SessionBuilder, response};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream, tcp::OwnedWriteHalf},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    chaos::{Chaos, Mode},
+    mailbox::Mailbox,
+    message::Delivery,
+};
+
+/// Largest mail, in bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+/// Connections at once. Further ones are told to come back.
+const MAX_CONNECTIONS: usize = 200;
+/// Recipients of one mail (RFC 5321, 4.5.3.1.8, asks for at least 100).
+const MAX_RECIPIENTS: usize = 100;
+/// Bytes of one line. RFC 5321 allows 1000; senders of long lines are let through.
+const MAX_LINE: u64 = 256 * 1024;
+/// A client that says nothing for so long is gone (RFC 5321, 4.5.3.2.7).
+const IDLE: Duration = Duration::from_secs(300);
+/// Rest after the system had no file or memory for another connection.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+const NAME: &str = "inbox";
+
+/// Takes mail until `stop`.
+///
+/// # Errors
+/// None: a client's trouble is that client's.
+pub async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, chaos: Arc<Chaos>, stop: CancellationToken) -> anyhow::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_REST).await;
+                continue;
+            }
+        };
+        let place = Arc::clone(&places).try_acquire_owned();
+        let connection = Connection { mailbox: Arc::clone(&mailbox), chaos: Arc::clone(&chaos), peer, transaction: Arc::default() };
+        let stop = stop.clone();
+        connections.spawn(async move {
+            if let Err(error) = connection.run(stream, place.is_err(), stop).await {
+                tracing::debug!(%peer, error = format!("{error:#}"), "connection lost");
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+struct Connection {
+    mailbox: Arc<Mailbox>,
+    chaos: Arc<Chaos>,
+    peer: SocketAddr,
+    transaction: Arc<Mutex<Transaction>>,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, full: bool, stop: CancellationToken) -> anyhow::Result<()> {
+        stream.set_nodelay(true)?;
+        let (reader, mut writer) = stream.into_split();
+        if full || self.chaos.strikes(Mode::Busy) {
+            return send(&mut writer, &response::NO_SERVICE).await;
+        }
+        let mut session = self.session();
+        send(&mut writer, &session.greeting()).await?;
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut limited = (&mut reader).take(MAX_LINE);
+            let read = tokio::select! {
+                () = stop.cancelled() => return send(&mut writer, &response::NO_SERVICE).await,
+                read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut line)) => read.context("idle")??,
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            if !line.ends_with(b"\n") {
+                return send(&mut writer, &Response::custom(421, "Line too long, closing connection".into())).await;
+            }
+            let mut answer = session.process(&line);
+            let finished = lock(&self.transaction).finished.take();
+            if let Some(finished) = finished {
+                let Some(kept) = self.finish(finished).await else { return Ok(()) };
+                answer = kept;
+            }
+            match answer.action {
+                Action::NoReply => {}
+                Action::Close => return send(&mut writer, &answer).await,
+                Action::Reply | Action::UpgradeTls => send(&mut writer, &answer).await?,
+            }
+        }
+    }
+
+    /// Keeps the mail and gives the answer, or `None` if the sender shall get none.
+    async fn finish(&self, finished: Finished) -> Option<Response> {
+        let Finished::Complete(delivery) = finished else { return Some(response::NO_STORAGE) };
+        let mailbox = Arc::clone(&self.mailbox);
+        let kept = tokio::task::spawn_blocking(move || mailbox.keep(delivery)).await;
+        match kept.map_err(io::Error::other).flatten() {
+            Ok(n) => {
+                tracing::debug!(n, peer = %self.peer, "kept a mail");
+                (!self.chaos.strikes(Mode::Drop)).then_some(response::OK)
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot keep a mail");
+                Some(response::INTERNAL_ERROR)
+            }
+        }
+    }
+
+    fn session(&self) -> Session<Envelope> {
+        let envelope = Envelope { transaction: Arc::clone(&self.transaction), chaos: Arc::clone(&self.chaos) };
+        SessionBuilder::new(NAME).build(self.peer.ip(), envelope)
+    }
+}
+
+async fn send(writer: &mut OwnedWriteHalf, response: &Response) -> anyhow::Result<()> {
+    writer.write_all(&response.buffer()?).await?;
+    Ok(())
+}
+
+/// The mail being received. Shared, because mailin keeps its handler to itself.
+#[derive(Default)]
+struct Transaction {
+    recipients: usize,
+    delivery: Delivery,
+    too_large: bool,
+    finished: Option<Finished>,
+}
+
+enum Finished {
+    Complete(Delivery),
+    TooLarge,
+}
+
+struct Envelope {
+    transaction: Arc<Mutex<Transaction>>,
+    chaos: Arc<Chaos>,
+}
+
+fn lock(transaction: &Mutex<Transaction>) -> MutexGuard<'_, Transaction> {
+    transaction.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Handler for Envelope {
+    fn mail(&mut self, _ip: IpAddr, _domain: &str, _from: &str) -> Response {
+        *lock(&self.transaction) = Transaction::default();
+        response::OK
+    }
+
+    fn rcpt(&mut self, to: &str) -> Response {
+        if to.starts_with("refuse") || self.chaos.strikes(Mode::Refuse) {
+            return response::NO_MAILBOX;
+        }
+        if to.starts_with("busy") || self.chaos.strikes(Mode::Defer) {
+            return Response::custom(451, "Mailbox busy, try again later".into());
+        }
+        let mut transaction = lock(&self.transaction);
+        if transaction.recipients == MAX_RECIPIENTS {
+            return Response::custom(452, "Too many recipients".into());
+        }
+        transaction.recipients += 1;
+        response::OK
+    }
+
+    fn data_start(&mut self, _domain: &str, from: &str, _is8bit: bool, to: &[String]) -> Response {
+        lock(&self.transaction).delivery = Delivery { from: from.to_owned(), to: to.to_vec(), source: Vec::new() };
+        response::OK
+    }
+
+    fn data(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut transaction = lock(&self.transaction);
+        // An error here would be answered in the middle of the mail: it is refused at its end.
+        if transaction.too_large || transaction.delivery.source.len() + line.len() > MAX_MESSAGE {
+            transaction.too_large = true;
+            transaction.delivery.source = Vec::new();
+        } else {
+            transaction.delivery.source.extend_from_slice(line);
+        }
+        Ok(())
+    }
+
+    /// Always agrees, because mailin takes whatever follows a refusal for more mail. The true
+    /// answer is [`Connection::finish`]'s.
+    fn data_end(&mut self) -> Response {
+        let mut transaction = lock(&self.transaction);
+        let received = std::mem::take(&mut *transaction);
+        let finished = if received.too_large { Finished::TooLarge } else { Finished::Complete(received.delivery) };
+        transaction.finished = Some(finished);
+        response::OK
+    }
+}
+
+#[cfg(test)]
+mod tests;

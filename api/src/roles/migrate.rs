@@ -1,0 +1,82 @@
+//! `catalog migrate`: brings the database, the superuser and the streams to this release, and exits.
+
+use anyhow::Context;
+use backon::Retryable;
+use chrono::{SubsecRound, Utc};
+use clap::Args;
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+
+use crate::{
+    config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
+    events::{Nats, streams},
+    identity::superuser::{self, Ensured},
+    release,
+};
+
+/// Settings of `catalog migrate`.
+#[derive(Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    superuser: SuperuserArgs,
+    #[command(flatten)]
+    events: EventsArgs,
+}
+
+/// Runs the role.
+///
+/// # Errors
+/// Wrong settings, an incompatible database, or a failed migration.
+pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
+    let mut check = Checker::default();
+    let currency = args.catalogue.check(&mut check);
+    let database = args.database.check(&mut check);
+    let superuser = args.superuser.check(&mut check);
+    let events = args.events.check(&mut check);
+    let settings = currency.zip(database).zip(superuser.zip(events));
+    let ((currency, database), (superuser, events)) = check.finish(settings)?;
+
+    let mut conn = connect(&database.primary).await?;
+    let now = Utc::now().trunc_subsecs(6);
+    release::lock(&mut conn).await?;
+    let migrated = release::migrate(&mut conn, currency, now).await?;
+    tracing::info!(release = release::RELEASE, %currency, "the database is migrated: {migrated}");
+    if let Some(superuser) = superuser {
+        match superuser::ensure(&mut conn, &superuser, now).await? {
+            Ensured::Created => tracing::info!(username = superuser.username, "the superuser is created"),
+            Ensured::Changed => tracing::info!(username = superuser.username, "the superuser is as the settings say now"),
+            Ensured::Unchanged => {}
+        }
+    }
+    ensure_streams(&events).await
+}
+
+/// Waits for the database, however long it takes, saying why.
+async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let options = options.clone().application_name("catalog migrate");
+    (|| options.connect())
+        .retry(release::patience())
+        .notify(|error, _| tracing::info!("waiting for the database: {error}"))
+        .await
+        .context("cannot connect to the database")
+}
+
+/// Creates and upgrades streams and consumers, however long NATS takes to come.
+async fn ensure_streams(settings: &EventsSettings) -> anyhow::Result<()> {
+    let nats = Nats::connect(settings).await?;
+    (async || {
+        if !nats.is_connected() {
+            tracing::info!("waiting for NATS");
+            nats.connected().await;
+        }
+        streams::ensure(&nats).await
+    })
+    .retry(release::patience())
+    .notify(|error, _| tracing::warn!("the streams are not as they should be yet: {}", release::cause(error)))
+    .await?;
+    tracing::info!(prefix = nats.prefix(), "streams and consumers are there");
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The publisher against a model: whatever the stream does to messages, what is counted in the end
+//! is what was viewed and not dropped. Time is virtual.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use proptest::prelude::*;
+use tokio::time::sleep;
+
+use super::*;
+use crate::tracking::message::Message;
+
+/// What becomes of one attempt to send.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Stored,
+    /// Stored, but the publisher doesn't learn it.
+    AckLost,
+    Lost,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    View(u8),
+    Pause(u8),
+}
+
+/// A stream with a script; when it is over, everything is stored.
+#[derive(Default)]
+struct Stream {
+    script: Mutex<Vec<(Fate, u8)>>,
+    sent: Mutex<HashMap<Uuid, Bytes>>,
+    stored: Mutex<Vec<Bytes>>,
+    in_flight: AtomicUsize,
+}
+
+impl Sink for &Stream {
+    type Error = &'static str;
+
+    async fn send(&self, id: Uuid, payload: Bytes) -> Result<(), &'static str> {
+        assert!(self.in_flight.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT);
+        assert_eq!(self.sent.lock().unwrap().entry(id).or_insert(payload.clone()), &payload, "resent bytes are the same");
+        let (fate, delay) = self.script.lock().unwrap().pop().unwrap_or((Fate::Stored, 0));
+        sleep(Duration::from_millis(delay.into())).await;
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !matches!(fate, Fate::Lost) {
+            self.stored.lock().unwrap().push(payload);
+        }
+        if matches!(fate, Fate::Stored) { Ok(()) } else { Err("no answer") }
+    }
+
+    fn max_payload(&self) -> usize {
+        // Room for few entries, so that views spread over several batches.
+        9000
+    }
+}
+
+impl Stream {
+    /// What a tracker makes of it: each id once.
+    fn counted(&self) -> HashMap<Uuid, u64> {
+        let messages = self.stored.lock().unwrap().iter().map(|payload| Message::parse(payload, Utc::now()).unwrap()).collect::<Vec<_>>();
+        let once: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message.views)).collect();
+        let mut counted = HashMap::new();
+        for view in once.into_values().flatten() {
+            *counted.entry(view.product_id).or_default() += u64::from(view.count);
+        }
+        counted
+    }
+}
+
+/// Plays the steps, stops, and gives what was viewed and not dropped.
+async fn play(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64> {
+    let views = Views::empty(limit, Utc::now());
+    let publisher = Publisher { views: views.clone(), flush_interval: Duration::from_millis(50), source: "test".into(), sink: stream };
+    let stop = CancellationToken::new();
+    let mut viewed = HashMap::new();
+    let viewing = async {
+        for step in steps {
+            match *step {
+                Step::View(product) => {
+                    let product_id = Uuid::from_u128(product.into());
+                    if views.waiting() < limit {
+                        *viewed.entry(product_id).or_default() += 1;
+                    }
+                    views.count(product_id);
+                }
+                Step::Pause(millis) => sleep(Duration::from_millis(millis.into())).await,
+            }
+            assert!(views.waiting() <= limit);
+        }
+        stop.cancel();
+    };
+    let (published, ()) = tokio::join!(publisher.run(stop.clone()), viewing);
+    published.unwrap();
+    assert_eq!(views.waiting(), 0);
+    viewed
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![4 => (0..20_u8).prop_map(Step::View), 1 => any::<u8>().prop_map(Step::Pause)]
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Stored), Just(Fate::AckLost), Just(Fate::Lost)]
+}
+
+proptest! {
+    #[test]
+    fn no_view_is_lost_or_counted_twice(
+        steps in prop::collection::vec(step(), 0..300),
+        script in prop::collection::vec((fate(), any::<u8>()), 0..60),
+        limit in 1..80_u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let stream = Stream { script: Mutex::new(script), ..Stream::default() };
+        let viewed = runtime.block_on(play(&stream, &steps, limit));
+        prop_assert_eq!(stream.counted(), viewed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_nobody_takes_for_a_day_is_given_up() {
+    struct Nobody;
+    impl Sink for Nobody {
+        type Error = &'static str;
+        async fn send(&self, _: Uuid, _: Bytes) -> Result<(), &'static str> {
+            Err("away")
+        }
+        fn max_payload(&self) -> usize {
+            1024 * 1024
+        }
+    }
+    let views = Views::empty(10, Utc::now());
+    views.count(Uuid::now_v7());
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let started = tokio::time::Instant::now();
+    let publisher = Publisher { views: views.clone(), flush_interval: Duration::from_secs(10), source: "test".into(), sink: Nobody };
+    publisher.run(stop).await.unwrap();
+    assert_eq!(views.waiting(), 0);
+    assert!(started.elapsed() >= MAX_AGE);
+}

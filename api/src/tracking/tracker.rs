@@ -1,0 +1,111 @@
+//! What the tracker does with messages of views.
+
+use std::{sync::LazyLock, time::Duration};
+
+use chrono::{DateTime, Utc};
+use prometheus::IntCounter;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    count::{Counted, count},
+    message::Message,
+    metrics,
+    partitions::Partitions,
+};
+use crate::events::consume::{Handle, HandleError, Incoming, Malformed};
+
+/// A transaction counts messages until they hold this many entries: enough that products repeat,
+/// few enough that it takes a fraction of the time a batch may take.
+const ENTRIES: usize = 25_000;
+/// How often partitions are looked after. Tomorrow's are there long before they are needed.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const UPKEEP_RETRY: Duration = Duration::from_secs(10);
+
+static COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));
+static DUPLICATES: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("view_messages_duplicate_total", "Messages of views that had been counted before"));
+
+/// Counts messages. Any number of trackers may work side by side.
+pub struct Tracker {
+    pool: PgPool,
+    partitions: Partitions,
+}
+
+impl Tracker {
+    /// Makes the partitions that are needed now, which fails while the database is away or not migrated.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn start(pool: PgPool, now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
+        LazyLock::force(&COUNTED);
+        LazyLock::force(&DUPLICATES);
+        let partitions = Partitions::default();
+        partitions.keep(&pool, now).await?;
+        Ok(Self { pool, partitions })
+    }
+
+    async fn count(&self, messages: &[Message], now: DateTime<Utc>) -> Result<(), HandleError> {
+        self.partitions.ensure(&self.pool, messages.iter().map(|message| message.frozen_at.date_naive())).await?;
+        let Counted { views, duplicates } = count(&self.pool, messages, now).await.map_err(|error| self.judge(error))?;
+        COUNTED.inc_by(views);
+        DUPLICATES.inc_by(duplicates);
+        Ok(())
+    }
+
+    /// A row without a partition violates a check: then somebody dropped it, and no message is at fault.
+    fn judge(&self, error: sqlx::Error) -> HandleError {
+        if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation) {
+            self.partitions.forget();
+            return HandleError::Later(error.into());
+        }
+        error.into()
+    }
+}
+
+impl Handle for Tracker {
+    /// Counts in several transactions. When one fails, the messages of those before come again and
+    /// are recognised.
+    async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
+        let now = Utc::now();
+        let mut malformed = Vec::new();
+        let mut messages = Vec::new();
+        let mut entries = 0;
+        for (index, incoming) in batch.iter().enumerate() {
+            match Message::parse(incoming.payload(), now) {
+                Ok(message) => {
+                    entries += message.views.len();
+                    messages.push(message);
+                }
+                Err(error) => malformed.push(Malformed { index, reason: error.to_string() }),
+            }
+            if entries >= ENTRIES {
+                self.count(&messages, now).await?;
+                messages.clear();
+                entries = 0;
+            }
+        }
+        if !messages.is_empty() {
+            self.count(&messages, now).await?;
+        }
+        Ok(malformed)
+    }
+}
+
+/// Looks after the partitions of message ids until `stop`.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn keep_partitions(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+    let partitions = Partitions::default();
+    loop {
+        let kept = partitions.keep(&pool, Utc::now()).await;
+        let pause = if kept.is_ok() { UPKEEP_INTERVAL } else { UPKEEP_RETRY };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "partitions of message ids are not looked after for now, trying on");
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Ok(());
+        }
+    }
+}

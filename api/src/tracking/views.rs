@@ -1,0 +1,151 @@
+//! Views that were seen and not yet published: counters per product and hour, in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
+use prometheus::{IntCounter, IntGauge};
+use uuid::Uuid;
+
+use super::{
+    message::{Hour, View},
+    metrics,
+};
+
+/// Enough for the threads of a large machine to rarely meet.
+pub(super) const SHARDS: usize = 64;
+
+static DROPPED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("views_dropped_total", "Views that were lost because the buffer was full or NATS away for a day"));
+static WAITING: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
+
+/// Counters of one shard. Product ids come from our own database, so nobody can make them collide.
+pub(super) type Open = HashMap<(Uuid, Hour), u32, RandomState>;
+
+/// Where reads say that a product was viewed. Cheap to clone.
+#[derive(Clone)]
+pub struct Views(Arc<Shared>);
+
+struct Shared {
+    shards: Box<[Mutex<Open>]>,
+    /// Views in the shards and in batches that aren't acknowledged.
+    waiting: AtomicU64,
+    limit: u64,
+    hour: AtomicU32,
+}
+
+impl Views {
+    /// `buffer_limit`: how many views may wait in memory; further ones are dropped.
+    #[must_use]
+    pub(super) fn empty(buffer_limit: u64, now: DateTime<Utc>) -> Self {
+        // Made now, so that zero is seen before the first loss.
+        LazyLock::force(&DROPPED);
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let hour = AtomicU32::new(Hour::of(now).number());
+        Self(Arc::new(Shared { shards, waiting: AtomicU64::new(0), limit: buffer_limit, hour }))
+    }
+
+    /// Counts one view of a product that exists, in the current hour. Takes some tens of nanoseconds.
+    pub fn count(&self, product_id: Uuid) {
+        let shared = &*self.0;
+        if shared.waiting.fetch_add(1, Ordering::Relaxed) >= shared.limit {
+            shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            DROPPED.inc();
+            return;
+        }
+        let hour = Hour::from_number(shared.hour.load(Ordering::Relaxed));
+        // The last byte of a UUIDv7 is random.
+        let shard = &shared.shards[usize::from(product_id.as_bytes()[15]) % SHARDS];
+        *shard.lock().unwrap_or_else(PoisonError::into_inner).entry((product_id, hour)).or_insert(0) += 1;
+    }
+
+    /// Views in memory that aren't known to be on the stream.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Tells the time, which `count` doesn't ask for itself.
+    pub(super) fn set_time(&self, now: DateTime<Utc>) {
+        self.0.hour.store(Hour::of(now).number(), Ordering::Relaxed);
+        WAITING.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
+    }
+
+    /// Moves the counters of a shard to the end of `taken`. They go on counting as waiting. `spare` is
+    /// an empty map left in their place, so that the lock is held for a moment and memory is used again.
+    pub(super) fn take(&self, shard: usize, spare: &mut Open, taken: &mut Vec<View>) {
+        std::mem::swap(&mut *self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner), spare);
+        taken.extend(spare.drain().map(|((product_id, hour), count)| View { product_id, hour, count }));
+    }
+
+    /// `views` are on the stream and no longer wait.
+    pub(super) fn published(&self, views: u64) {
+        self.0.waiting.fetch_sub(views, Ordering::Relaxed);
+    }
+
+    /// `views` are given up.
+    pub(super) fn lost(&self, views: u64) {
+        self.0.waiting.fetch_sub(views, Ordering::Relaxed);
+        DROPPED.inc_by(views);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take_all(views: &Views) -> Vec<View> {
+        let mut taken = Vec::new();
+        (0..SHARDS).for_each(|shard| views.take(shard, &mut Open::default(), &mut taken));
+        taken
+    }
+
+    #[test]
+    fn views_of_a_product_and_hour_become_one_entry() {
+        let now: DateTime<Utc> = "2026-11-21T10:59:59Z".parse().unwrap();
+        let views = Views::empty(100, now);
+        let product_id = Uuid::now_v7();
+        views.count(product_id);
+        views.count(product_id);
+        views.set_time(now + chrono::TimeDelta::seconds(1));
+        views.count(product_id);
+        let mut taken = take_all(&views);
+        taken.sort_by_key(|view| view.hour);
+        let counts: Vec<_> = taken.iter().map(|view| (view.hour.start().to_rfc3339(), view.count)).collect();
+        assert_eq!(counts, [("2026-11-21T10:00:00+00:00".into(), 2), ("2026-11-21T11:00:00+00:00".into(), 1)]);
+    }
+
+    #[test]
+    fn views_above_the_limit_are_dropped_until_waiting_ones_are_published() {
+        let views = Views::empty(2, Utc::now());
+        let product_id = Uuid::now_v7();
+        (0..3).for_each(|_| views.count(product_id));
+        assert_eq!(take_all(&views)[0].count, 2);
+        views.count(product_id);
+        assert_eq!(take_all(&views), [], "taken is not published");
+        views.published(2);
+        views.count(product_id);
+        assert_eq!(take_all(&views)[0].count, 1);
+        assert_eq!(views.waiting(), 1);
+    }
+
+    #[test]
+    fn many_threads_lose_nothing() {
+        let views = Views::empty(1_000_000, Utc::now());
+        let products: Vec<_> = (0..10).map(|_| Uuid::now_v7()).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1000).for_each(|_| products.iter().for_each(|id| views.count(*id))));
+            }
+        });
+        let taken = take_all(&views);
+        assert_eq!(taken.len(), 10);
+        assert!(taken.iter().all(|view| view.count == 4000), "{taken:?}");
+    }
+}
