@@ -19,7 +19,7 @@ use crate::events::consume::{Handle, HandleError, Incoming, Malformed};
 /// few enough that it takes a fraction of the time a batch may take.
 const ENTRIES: usize = 25_000;
 /// How often partitions are looked after. Tomorrow's are there long before they are needed.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 const UPKEEP_RETRY: Duration = Duration::from_secs(10);
 
 static COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));

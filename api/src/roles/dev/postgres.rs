@@ -23,7 +23,7 @@ use super::{
 /// Role, and database, of the shop.
 const SHOP: &str = "catalog";
 /// Recovery after a crash can take a while; more means that something is wrong.
-const START_LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_mins(5);
 /// Rest between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
 /// PostgreSQL manual, appendix A: `duplicate_database`.
@@ -135,7 +135,7 @@ impl Server {
             }
         };
         match sqlx::query("CREATE DATABASE catalog").execute(&mut connection).await {
-            Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() != Some(DUPLICATE_DATABASE) => {
+            Err(error) if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() != Some(DUPLICATE_DATABASE) => {
                 return Err(error).context("cannot make the shop's database");
             }
             _ => {}
