@@ -110,8 +110,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };
     if supervisor.starting(usable).await?.is_some() {
-        supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
-        supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
+        supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox.clone(), stop.clone()));
+        supervisor.spawn("housekeeping", keep_house(database, outbox, settings.api.deleted_retention, stop.clone()));
         let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
         let router = router(app, settings.api.access_log_sample);
         supervisor.spawn("public API", async move {
@@ -136,8 +136,8 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -
 }
 
 /// Removes what has outlived its use. Every process may do it: the statements skip each other's rows.
-async fn keep_house(database: Database, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
-    const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+async fn keep_house(database: Database, outbox: Outbox, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
     let mut ticks = interval((retention / 4).clamp(Duration::from_secs(1), LONGEST_PAUSE));
     let retention = TimeDelta::from_std(retention)?;
     loop {
@@ -150,6 +150,8 @@ async fn keep_house(database: Database, retention: Duration, stop: CancellationT
         let purged = async {
             products::write::purge_deleted(pool, now, retention).await?;
             idempotency::purge(pool, now).await?;
+            products::import::finish_abandoned(pool, &outbox, now).await?;
+            products::import::purge_leftovers(pool, now).await?;
             Ok::<_, sqlx::Error>(())
         };
         if let Err(error) = purged.await {
