@@ -329,7 +329,7 @@ mod tests {
     fn a_missing_currency_is_the_catalogues_and_another_is_refused() {
         let row = RowDocument::parse(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}}"#).unwrap().check(&rules()).unwrap();
         assert_eq!(row.price.currency, "SAR");
-        assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price");
+        assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price/currency");
     }
 
     #[test]
