@@ -93,6 +93,9 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     if opened.is_ok() && !asked.already {
         asked.to_stop().await;
     }
+    if keepers.is_empty() {
+        return opened;
+    }
     console.say("stopping; Ctrl-C once more kills");
     tokio::select! {
         () = stop_in_order(keepers) => console.say("stopped"),

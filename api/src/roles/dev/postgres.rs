@@ -26,6 +26,9 @@ const SHOP: &str = "catalog";
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// Rest between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
+/// What it says of clients that are cut off when it stops, or knock while it starts.
+const NO_NEWS: [&str; 3] =
+    ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
 /// PostgreSQL manual, appendix A: `duplicate_database`.
 const DUPLICATE_DATABASE: &str = "42P04";
 
@@ -108,8 +111,7 @@ impl Server {
             hidden: &[],
             clean: true,
             account: self.account.clone(),
-            // Clients that are cut off when it stops, or knock while it starts, are no news.
-            shown: |line| !line.contains("terminating connection due to") && !line.contains("the database system is"),
+            shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
         }
     }
 
