@@ -64,6 +64,22 @@ fn check_public_url(check: &mut Checker, raw: &str) -> Option<String> {
     valid.then_some(url)
 }
 
+/// Where links lead, for roles that write them without serving them.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Links")]
+pub struct LinksArgs {
+    /// How users reach the API: links in mails
+    #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:8080", value_name = "URL")]
+    public_url: String,
+}
+
+impl LinksArgs {
+    /// Checks the setting: the URL, without a trailing slash.
+    pub fn check(&self, check: &mut Checker) -> Option<String> {
+        check_public_url(check, &self.public_url)
+    }
+}
+
 /// Probes, metrics and shutdown, the same for every role.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Operations")]

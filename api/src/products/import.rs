@@ -14,8 +14,6 @@ mod report;
 mod row;
 pub mod rows;
 mod staging;
-#[cfg(test)]
-mod tests;
 mod upsert;
 
 use std::time::Duration;

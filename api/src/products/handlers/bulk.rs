@@ -15,7 +15,6 @@ use tokio_util::io::StreamReader;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    events::Origin,
     http::{
         auth::Admin,
         body::require_content_type,
