@@ -144,6 +144,11 @@ impl Builder {
         let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
         postgres.create_database(&name, shared::TEMPLATE).await;
         environment.extend(self.environment);
+        if environment.contains_key("CURRENCY") {
+            // The template is in euros; without products in it that can still be changed.
+            let mut migrate = Process::start(&["migrate"], &environment);
+            assert!(migrate.ended().await.success(), "{}", migrate.story());
+        }
         let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment).await) } else { None };
         let anyone = Api::anonymous("http://127.0.0.1:9", Some(everybody.contract.clone()));
         let as_account = |account: &Account| anyone.with_token(&account.token);
@@ -175,11 +180,11 @@ impl Builder {
 }
 
 async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
-    let addresses = [("INBOX_SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_HTTP_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
+    let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
     let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let process = Process::start(&[Role::Inbox.command()], &settings);
-    let smtp = process.address("INBOX_SMTP_ADDRESS").await;
-    let http = process.address("INBOX_HTTP_ADDRESS").await;
+    let smtp = process.address("SMTP_ADDRESS").await;
+    let http = process.address("INBOX_ADDRESS").await;
     environment.insert("MAIL_SERVER".into(), smtp.ip().to_string());
     environment.insert("MAIL_PORT".into(), smtp.port().to_string());
     (process, Inbox::new(format!("http://{http}")))

@@ -35,7 +35,7 @@ use crate::{
 
 const ROUTE: &str = "POST /v1/products/bulk";
 /// A client that sends nothing for this long has left.
-const IDLE_LIMIT: Duration = Duration::from_secs(60);
+const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Times an import of all or nothing is tried that others are in the way of.
 const TRIES: usize = 3;
 
@@ -155,7 +155,8 @@ where
             Err(import::Error::Contended) if tries.next().is_some() => continue,
             applied => applied?,
         };
-        let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
+        let response =
+            StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
         if let Some(key) = &key {
             key.store(&mut tx, &response, now).await?;
         }
@@ -173,9 +174,9 @@ impl From<import::Error> for Problem {
             import::Error::Contended => Self::unavailable(
                 "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
             ),
-            import::Error::RowsLost => Self::unavailable(
-                "The database was restarted during the import. Send it again: what is already imported is left as it is.",
-            ),
+            import::Error::RowsLost => {
+                Self::unavailable("The database was restarted during the import. Send it again: what is already imported is left as it is.")
+            }
             import::Error::Database(error) => error.into(),
             import::Error::Reader(error) => Self::internal(&error),
             import::Error::Staged(error) => Self::internal(&error),
@@ -210,7 +211,9 @@ impl From<ReadError> for Problem {
                 "The request took too long",
                 format!("Nothing came for {} seconds. Nothing was imported.", IDLE_LIMIT.as_secs()),
             ),
-            ReadError::Interrupted(_) | ReadError::Stopped => Self::malformed("The body could not be read to its end. Nothing was imported."),
+            ReadError::Interrupted(_) | ReadError::Stopped => {
+                Self::malformed("The body could not be read to its end. Nothing was imported.")
+            }
         }
     }
 }

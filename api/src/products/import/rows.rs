@@ -7,12 +7,13 @@ pub mod json;
 mod limit;
 pub mod ndjson;
 
+pub use csv::Column;
+
 use std::{
     io::{self, BufRead, BufReader, Read},
     ops::ControlFlow,
 };
 
-pub use csv::Column;
 use thiserror::Error;
 
 use super::{report::Fault, row::RowDocument};
