@@ -30,8 +30,8 @@ use uuid::Uuid;
 pub use error::Error;
 use intake::Intake;
 use merge::MergedRows;
-pub use progress::finish_abandoned;
 use progress::Counts;
+pub use progress::finish_abandoned;
 pub use report::{ImportResult, RowError};
 pub use row::RowDocument;
 pub use rows::Format;
@@ -196,7 +196,8 @@ impl Import<'_> {
 
     /// Applies one chunk in a transaction of its own, again if others were in the way.
     async fn commit(&self, connection: &mut PgConnection, id: Uuid, rows: &[merge::Merged], failed: u64) -> Result<apply::Applied, Error> {
-        let mut pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
+        let mut pauses =
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
         loop {
             let attempt = async {
                 let now = (self.clock)();

@@ -155,7 +155,8 @@ where
             Err(import::Error::Contended) if tries.next().is_some() => continue,
             applied => applied?,
         };
-        let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
+        let response =
+            StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
         if let Some(key) = &key {
             key.store(&mut tx, &response, now).await?;
         }
@@ -173,9 +174,9 @@ impl From<import::Error> for Problem {
             import::Error::Contended => Self::unavailable(
                 "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
             ),
-            import::Error::RowsLost => Self::unavailable(
-                "The database was restarted during the import. Send it again: what is already imported is left as it is.",
-            ),
+            import::Error::RowsLost => {
+                Self::unavailable("The database was restarted during the import. Send it again: what is already imported is left as it is.")
+            }
             import::Error::Database(error) => error.into(),
             import::Error::Reader(error) => Self::internal(&error),
             import::Error::Staged(error) => Self::internal(&error),
@@ -189,14 +190,8 @@ impl From<ReadError> for Problem {
             ReadError::Malformed { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
             ReadError::Columns(complaints) => {
-                let known = "sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
-                let mut errors: Vec<_> = complaints.into_iter().map(|complaint| FieldError::body("", complaint)).collect();
-                if let [only] = errors.as_mut_slice() {
-                    only.detail = format!("{}; the columns are {known}", only.detail);
-                } else {
-                    errors.push(FieldError::body("", format!("the columns are {known}")));
-                }
-                Self::invalid(errors)
+                let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
+                Self::invalid(complaints.into_iter().map(|complaint| FieldError::body("", format!("{complaint}; {known}"))).collect())
             }
             ReadError::TooLarge { row } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -210,7 +205,9 @@ impl From<ReadError> for Problem {
                 "The request took too long",
                 format!("Nothing came for {} seconds. Nothing was imported.", IDLE_LIMIT.as_secs()),
             ),
-            ReadError::Interrupted(_) | ReadError::Stopped => Self::malformed("The body could not be read to its end. Nothing was imported."),
+            ReadError::Interrupted(_) | ReadError::Stopped => {
+                Self::malformed("The body could not be read to its end. Nothing was imported.")
+            }
         }
     }
 }

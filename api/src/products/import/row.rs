@@ -132,7 +132,9 @@ impl RowDocument {
             Err(error) => error,
         };
         // A second, slower reading finds out where; its errors don't speak of lines, which a row has none of.
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return Err(Fault::of_row(format!("not valid JSON: {error}"))) };
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+            return Err(Fault::of_row(format!("not valid JSON: {error}")));
+        };
         match serde_path_to_error::deserialize::<_, Object<Self>>(&value) {
             Ok(_) => Err(Fault::of_row(error.to_string())),
             Err(error) => Err(Fault { pointer: pointer(error.path()), detail: error.into_inner().to_string() }),
@@ -160,7 +162,8 @@ impl RowDocument {
                 Ok(date) => Given::Value(date),
                 Err(_) => {
                     let clipped: String = text.chars().take(32).collect();
-                    faults.push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
+                    faults
+                        .push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
                     Given::Absent
                 }
             },
@@ -311,7 +314,10 @@ mod tests {
         assert!(pointer.is_empty() || pointer == "/colour", "{pointer}");
         assert!(detail.starts_with("unknown field `colour`"), "{detail}");
         assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: sequence, expected a JSON object");
-        assert_eq!(faults(r#"{"sku": "a", "price": ["1"]}"#)[0], ("/price".into(), "invalid type: sequence, expected a JSON object".into()));
+        assert_eq!(
+            faults(r#"{"sku": "a", "price": ["1"]}"#)[0],
+            ("/price".into(), "invalid type: sequence, expected a JSON object".into())
+        );
         assert_eq!(faults(r#"{"sku": "a", "price": null}"#)[0].0, "/price");
         assert!(faults(r#"{"sku": "a\u0000", "name": "A", "price": {"amount": "1"}}"#)[0].0 == "/sku");
         assert!(faults(r#"{"sku": "#)[0].1.starts_with("not valid JSON"));

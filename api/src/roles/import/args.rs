@@ -14,7 +14,8 @@ const EXAMPLES: &str = "\
 Examples:
   catalog import products.ndjson
   catalog import ikea.csv --delimiter ';' --decimal-comma --set currency=SAR \\
-      --map sku=item_id,name=name,categories=category,price=price,url=link,description=short_description
+      --map sku=item_id,name=name,categories=category,price=price \\
+      --map url=link,description=short_description,attributes.width=width
   catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
 
 Exit status: 0 all rows are imported, 3 some rows were refused (each is named), 1 nothing could be done.

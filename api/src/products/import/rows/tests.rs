@@ -185,7 +185,10 @@ fn as_json(row: &RowDocument) -> Value {
     put("description", json!(row.description));
     put("categories", json!(row.categories));
     if let Some(RowPrice { amount, currency }) = &row.price {
-        put("price", currency.as_ref().map_or_else(|| json!({"amount": amount}), |currency| json!({"amount": amount, "currency": currency})));
+        put(
+            "price",
+            currency.as_ref().map_or_else(|| json!({"amount": amount}), |currency| json!({"amount": amount, "currency": currency})),
+        );
     }
     put("url", json!(row.url));
     put("released_on", json!(row.released_on));
