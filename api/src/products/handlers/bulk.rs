@@ -50,7 +50,8 @@ pub struct BulkParams {
 }
 
 /// Rows as one JSON document.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "documents what the streaming reader takes")]
 pub struct BulkItems {
     /// The rows.
