@@ -7,12 +7,14 @@ CREATE TABLE notifications.messages (
     body       text NOT NULL,
     created_at timestamptz NOT NULL
 );
+CREATE INDEX messages_created_at_idx ON notifications.messages (created_at);
 
 CREATE TABLE notifications.deliveries (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id        uuid NOT NULL REFERENCES notifications.messages (event_id) ON DELETE CASCADE,
     recipient_id    uuid NOT NULL,
     address         text NOT NULL,
+    recipient_name  text NOT NULL,
     message_id      text NOT NULL,
     state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'refused')),
     deferrals       integer NOT NULL DEFAULT 0,   -- how often the server said "later" to this one
@@ -23,4 +25,4 @@ CREATE TABLE notifications.deliveries (
     UNIQUE (event_id, recipient_id)
 );
 CREATE INDEX deliveries_pending_idx ON notifications.deliveries (next_attempt_at, id) WHERE state = 'pending';
-CREATE INDEX deliveries_finished_idx ON notifications.deliveries (finished_at) WHERE state <> 'pending';
+CREATE INDEX deliveries_refused_idx ON notifications.deliveries (finished_at) WHERE state = 'refused';

@@ -16,4 +16,4 @@ pub use check::{Checker, ConfigError, Secret};
 pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
 pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
 pub use mail::{MailArgs, MailSettings, MailTls};
-pub use server::{ApiArgs, ApiSettings, LogArgs, LogFormat, OpsArgs, OpsSettings};
+pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, LogFormat, OpsArgs, OpsSettings};

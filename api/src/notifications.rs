@@ -1,1 +1,18 @@
-//! TODO
+//! Mail to the admins about what happened: events become deliveries, one per recipient, and
+//! deliveries become mail. Only this folder builds mail.
+
+mod deliveries;
+mod distribute;
+mod fields;
+mod gate;
+mod mail;
+mod metrics;
+mod sender;
+mod templates;
+mod transport;
+mod upkeep;
+
+pub use distribute::Distributor;
+pub use sender::Senders;
+pub use transport::Transport;
+pub use upkeep::{measure, purge};

@@ -217,8 +217,20 @@ async fn admitted(pool: &PgPool) -> Result<Installation, ReleaseError> {
 /// # Errors
 /// What no waiting would mend: [`ReleaseError::TooOld`] and [`ReleaseError::OtherCurrency`].
 pub async fn wait_until_usable(readiness: &Readiness, pool: &PgPool, currency: Currency) -> Result<(), ReleaseError> {
+    wait(readiness, || check(pool, currency)).await
+}
+
+/// As [`wait_until_usable`], for roles that know nothing of prices.
+///
+/// # Errors
+/// What no waiting would mend: [`ReleaseError::TooOld`].
+pub async fn wait_until_migrated(readiness: &Readiness, pool: &PgPool) -> Result<(), ReleaseError> {
+    wait(readiness, || check_schema(pool)).await
+}
+
+async fn wait<F: Future<Output = Result<(), ReleaseError>>>(readiness: &Readiness, check: impl FnMut() -> F) -> Result<(), ReleaseError> {
     let mut said = None;
-    (|| check(pool, currency))
+    check
         .retry(patience())
         .when(|error| !matches!(error, ReleaseError::TooOld { .. } | ReleaseError::OtherCurrency { .. }))
         .notify(|error, _| {

@@ -2,9 +2,11 @@
 
 mod admin;
 mod dev;
+mod healthcheck;
 mod import;
 mod inbox;
 mod migrate;
+mod notifier;
 mod openapi;
 mod serve;
 mod supervisor;
@@ -30,6 +32,8 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
+    /// Turn changes into mail to the admins
+    Notifier(notifier::NotifierArgs),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Count published views
@@ -42,6 +46,8 @@ enum Role {
     Import(import::ImportArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
+    /// Ask /readyz of the role on this machine: exit code 0 means ready
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Take any mail and show it, for trying and testing
     #[command(hide = true)]
     Inbox(inbox::InboxArgs),
@@ -61,11 +67,13 @@ impl Cli {
         match self.role {
             Role::Import(args) => return import::run(args).await,
             Role::Serve(args) => serve::run(args).await?,
+            Role::Notifier(args) => notifier::run(args).await?,
             Role::Openapi => openapi::run()?,
             Role::Tracker(args) => tracker::run(args).await?,
             Role::Migrate(args) => migrate::run(args).await?,
             Role::Admin(args) => admin::run(args).await?,
             Role::Dev(args) => dev::run(args).await?,
+            Role::Healthcheck(args) => healthcheck::run(args).await?,
             Role::Inbox(args) => inbox::run(args).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -2,17 +2,19 @@
 
 mod batch;
 mod count;
+mod csv;
+pub mod handlers;
 mod message;
 mod metrics;
 mod partitions;
 mod popularity;
 mod publish;
+pub mod reports;
 mod totals;
 mod tracker;
 mod views;
 
 pub use popularity::project;
-pub use publish::Publisher;
-pub use totals::{Total, total};
+pub use reports::Reports;
 pub use tracker::{Tracker, keep_partitions};
 pub use views::Views;

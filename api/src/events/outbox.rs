@@ -138,10 +138,11 @@ fn partition(aggregate_id: Uuid) -> i16 {
 
 /// What is published of an event that is larger than a message may be: a reference (the extension
 /// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
-/// in place of its data. `None` if the payload is no event.
+/// in place of its data, of which only the version stays. `None` if the payload is no event.
 pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
     let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
-    event.remove("data")?;
+    let version = event.get("data")?.get("version").cloned();
+    event.insert("data".into(), version.map_or_else(|| json!({}), |version| json!({"version": version})));
     let dataref = format!("{DATAREF_SCHEME}{}", event.get("id")?.as_str()?);
     event.insert("dataref".into(), dataref.into());
     serde_json::to_vec(&event).ok().map(Bytes::from)
@@ -168,10 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_keeps_everything_but_the_data() {
-        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x".repeat(10)}});
+    fn a_reference_keeps_everything_but_of_the_data_only_the_version() {
+        let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x", "version": 7}});
         let reference: Value = serde_json::from_slice(&reference(event.to_string().as_bytes()).unwrap()).unwrap();
-        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": "catalog-outbox:0190-x"}));
+        let dataref = "catalog-outbox:0190-x";
+        assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": dataref, "data": {"version": 7}}));
     }
 
     #[test]

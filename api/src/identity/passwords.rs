@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Secret;
 
-/// How many passwords may wait for their turn: about a second's work for one core.
-const QUEUE: usize = 32;
+/// How many passwords may wait for their turn: a few seconds' work for one core.
+const QUEUE: usize = 128;
 
 /// A hash of a password nobody knows, with the parameters of every other: checking it takes as long.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -126,6 +126,8 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::phc::Output;
+
     use super::*;
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
         let (real, nobody) = (hash(&Secret::from("x")).unwrap(), PasswordHash::new(NOBODY).unwrap());
         let real = PasswordHash::new(&real).unwrap();
         assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));
-        let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(|h| h.len()));
+        let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(Output::len));
         assert_eq!(lengths(&real), lengths(&nobody));
     }
 

@@ -164,15 +164,16 @@ impl RowDocument {
         let released_on = match self.released_on {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(text) => match NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
-                Ok(date) => Given::Value(date),
-                Err(_) => {
+            Given::Value(text) => {
+                if let Ok(date) = NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
+                    Given::Value(date)
+                } else {
                     let clipped: String = text.chars().take(32).collect();
                     faults
                         .push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
                     Given::Absent
                 }
-            },
+            }
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
         let row = ImportRow {

@@ -1,0 +1,216 @@
+//! Senders: each claims one delivery at a time, in a transaction that is open while the mail is on
+//! its way. So a process that dies frees its mails at once.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{TimeDelta, Utc};
+use lettre::message::Mailbox;
+use rand::RngExt;
+use sqlx::PgPool;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    deliveries::{self, Claimed},
+    gate::Gate,
+    mail::{Draft, masked},
+    metrics::{self, Attempt},
+    transport::{Failure, Session, Transport, Verdict},
+};
+
+/// How long a delivery waits that was written by another process, or has become due again.
+const POLL: Duration = Duration::from_secs(1);
+/// A session that was not used for so long is closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+/// First and longest time until a deferred mail is tried again.
+const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
+/// Until the database is asked again after it failed.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The senders of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Senders(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    transport: Transport,
+    from: Mailbox,
+    gate: Gate,
+    written: Arc<Notify>,
+    /// Sent, but the database could not be told: these are not sent again.
+    unmarked: Mutex<HashSet<i64>>,
+}
+
+impl Senders {
+    /// `written` wakes them.
+    #[must_use]
+    pub fn new(pool: PgPool, transport: Transport, from: Mailbox, written: Arc<Notify>) -> Self {
+        metrics::register();
+        let unmarked = Mutex::default();
+        Self(Arc::new(Shared { pool, transport, from, gate: Gate::default(), written, unmarked }))
+    }
+
+    /// What the mail server's trouble is, as of the last try.
+    ///
+    /// # Errors
+    /// If it has any.
+    pub fn check(&self) -> Result<(), String> {
+        self.0.gate.trouble().map_or(Ok(()), Err)
+    }
+
+    /// One sender: sends until `stop`, then finishes the mail on its way. Waits out outages of the
+    /// database and of the mail server.
+    ///
+    /// # Errors
+    /// None: it tries on.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut session = None;
+        while stop.run_until_cancelled(self.0.gate.opened()).await.is_some() {
+            let written = self.0.written.notified();
+            let pause = match self.0.deliver_next(&mut session).await {
+                Ok(true) => continue,
+                Ok(false) => POLL,
+                Err(error) => {
+                    tracing::warn!(%error, "the database cannot be asked for mail to send, trying on");
+                    DATABASE_PAUSE.mul_f64(rand::rng().random_range(0.5..1.0))
+                }
+            };
+            tokio::select! {
+                () = written => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+            if let Some(idle) = session.take_if(|session| session.idle() > IDLE_LIMIT) {
+                idle.quit().await;
+            }
+        }
+        if let Some(session) = session {
+            session.quit().await;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Sends the mail that is due longest; to false when there is none.
+    async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
+        // From when the gate was passed: what was under way when it closed again counts as one failure.
+        let started = Instant::now();
+        let mut tx = self.pool.begin().await?;
+        let Some(delivery) = deliveries::claim(&mut tx, Utc::now()).await? else { return Ok(false) };
+        let outcome = if self.is_unmarked(delivery.id) { Ok("sent before".to_owned()) } else { self.transmit(session, &delivery).await };
+        let now = Utc::now();
+        match &outcome {
+            Ok(reply) => {
+                // Until the commit, this process alone knows that the server has the mail.
+                self.unmarked().insert(delivery.id);
+                deliveries::mark_sent(&mut tx, delivery.id, reply, now).await?;
+            }
+            Err(Failure { verdict: Verdict::Never, reply }) => deliveries::mark_refused(&mut tx, delivery.id, reply, now).await?,
+            Err(Failure { verdict: Verdict::Later, reply }) => {
+                deliveries::defer(&mut tx, delivery.id, reply, now + deferral(delivery.deferrals)).await?;
+            }
+            Err(Failure { verdict: Verdict::Server, reply }) => {
+                deliveries::put_behind(&mut tx, delivery.id, reply, now).await?;
+            }
+        }
+        tx.commit().await?;
+        self.unmarked().remove(&delivery.id);
+        self.conclude(&delivery, &outcome, started);
+        Ok(true)
+    }
+
+    /// Tells logs, metrics and the other senders.
+    fn conclude(&self, delivery: &Claimed, outcome: &Result<String, Failure>, started: Instant) {
+        let (event, recipient) = (delivery.event_id, masked(&delivery.address));
+        let quote = |reply: &str| reply.replace(&delivery.address, &recipient);
+        match outcome {
+            Ok(_) => {
+                Attempt::Sent.count();
+                tracing::info!(%event, recipient, "mail sent");
+            }
+            Err(Failure { verdict: Verdict::Never, reply }) => {
+                Attempt::Refused.count();
+                tracing::warn!(%event, recipient, reply = quote(reply), "mail refused for good");
+            }
+            Err(Failure { verdict: Verdict::Later, reply }) => {
+                Attempt::Deferred.count();
+                tracing::info!(%event, recipient, deferrals = delivery.deferrals + 1, reply = quote(reply), "mail deferred");
+            }
+            Err(Failure { verdict: Verdict::Server, reply }) => {
+                Attempt::Interrupted.count();
+                let reply = quote(reply);
+                if let Some(pause) = self.gate.close(started, &reply) {
+                    tracing::warn!(reply, ?pause, "the mail server is in trouble, all mail waits");
+                }
+                return;
+            }
+        }
+        self.gate.open();
+    }
+
+    async fn transmit(&self, session: &mut Option<Session>, delivery: &Claimed) -> Result<String, Failure> {
+        let draft = Draft {
+            from: &self.from,
+            to: &delivery.address,
+            to_name: &delivery.recipient_name,
+            message_id: &delivery.message_id,
+            date: delivery.created_at,
+            subject: &delivery.subject,
+            body: &delivery.body,
+        };
+        let (recipient, text) = draft.build().map_err(|error| Failure { verdict: Verdict::Never, reply: error.to_string() })?;
+        let outcome = self.begin_and_finish(session, &recipient, &text).await;
+        if let Err(Failure { verdict: Verdict::Server, .. }) = outcome {
+            *session = None;
+        }
+        outcome
+    }
+
+    async fn begin_and_finish(&self, session: &mut Option<Session>, recipient: &lettre::Address, text: &[u8]) -> Result<String, Failure> {
+        if let Some(open) = session {
+            match open.begin(&self.from.email, recipient).await {
+                Ok(()) => return open.finish(recipient, text).await,
+                // Servers give up sessions after some time or some mails: that is no trouble.
+                Err(Failure { verdict: Verdict::Server, .. }) if !open.is_fresh() => *session = None,
+                Err(failure) => return Err(failure),
+            }
+        }
+        let open = session.insert(self.transport.connect().await?);
+        open.begin(&self.from.email, recipient).await?;
+        open.finish(recipient, text).await
+    }
+
+    fn is_unmarked(&self, id: i64) -> bool {
+        self.unmarked().contains(&id)
+    }
+
+    fn unmarked(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Doubles with every deferral, so that a mail never waits much longer than it has waited already.
+fn deferral(deferrals: i32) -> TimeDelta {
+    let doublings = u32::try_from(deferrals).unwrap_or(0).min(20);
+    let pause = DEFERRAL.0.saturating_mul(1 << doublings).min(DEFERRAL.1);
+    TimeDelta::from_std(pause.mul_f64(rand::rng().random_range(0.5..1.0))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deferred_mail_waits_twice_as_long_each_time_up_to_ten_minutes() {
+        for (deferrals, most) in [(0, 2), (1, 4), (5, 64), (9, 600), (1000, 600), (-1, 2)] {
+            let seconds = deferral(deferrals).as_seconds_f64();
+            let most = f64::from(most);
+            assert!(seconds >= most / 2.0 && seconds <= most, "{deferrals}: {seconds}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Measuring what waits, and purging what is done.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics;
+
+const MEASURE_INTERVAL: Duration = Duration::from_secs(3);
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+/// How long finished mail can be looked up.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// Messages deleted in one transaction, at most.
+const PURGE_BATCH: i64 = 500;
+
+/// Keeps the gauges of mail true to some seconds.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn measure(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        match backlog(&pool, Utc::now() - KEPT).await {
+            Ok(backlog) => {
+                let age = backlog.oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64().max(0.0));
+                metrics::set_backlog(backlog.pending, backlog.refused, age);
+            }
+            Err(error) => tracing::debug!(%error, "cannot measure the mail"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(MEASURE_INTERVAL)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+struct Backlog {
+    pending: i64,
+    refused: i64,
+    oldest: Option<DateTime<Utc>>,
+}
+
+async fn backlog(pool: &PgPool, since: DateTime<Utc>) -> Result<Backlog, sqlx::Error> {
+    sqlx::query_as!(
+        Backlog,
+        r#"SELECT
+               (SELECT count(*) FROM notifications.deliveries WHERE state = 'pending') AS "pending!",
+               (SELECT count(*) FROM notifications.deliveries WHERE state = 'refused' AND finished_at > $1) AS "refused!",
+               (SELECT min(created_at) FROM notifications.deliveries WHERE state = 'pending') AS oldest"#,
+        since
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Deletes messages whose last mail was finished long ago.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn purge(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+    while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
+        let before = Utc::now() - KEPT;
+        loop {
+            match purge_batch(&pool, before).await {
+                Ok(deleted) if deleted < PURGE_BATCH.unsigned_abs() || stop.is_cancelled() => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot purge old mail");
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn purge_batch(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM notifications.messages WHERE event_id IN (
+             SELECT event_id FROM notifications.messages m
+             WHERE created_at < $1
+               AND NOT EXISTS (
+                   SELECT FROM notifications.deliveries d
+                   WHERE d.event_id = m.event_id AND (d.state = 'pending' OR d.finished_at >= $1))
+             LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        before,
+        PURGE_BATCH
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}

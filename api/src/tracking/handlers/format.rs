@@ -1,0 +1,76 @@
+//! JSON or CSV, as the caller likes.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// `application/json`.
+    Json,
+    /// `text/csv`.
+    Csv,
+}
+
+/// `Content-Type` of CSV, RFC 4180 and RFC 7111.
+const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+
+impl Format {
+    /// The parameter decides, else the `Accept` header, else it is JSON.
+    pub(super) fn choose(parameter: Option<Self>, headers: &HeaderMap) -> Self {
+        parameter.unwrap_or_else(|| {
+            let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let (mut json, mut csv) = (0, 0);
+            for range in accept.flat_map(|list| list.split(',')) {
+                match essence(range) {
+                    "text/csv" => csv = csv.max(weight(range)),
+                    "application/json" | "application/*" | "*/*" => json = json.max(weight(range)),
+                    _ => {}
+                }
+            }
+            if csv > json { Self::Csv } else { Self::Json }
+        })
+    }
+}
+
+/// Headers of a CSV response that browsers save as `name`.
+pub(super) fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
+    [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, HeaderValue::from_static(name))]
+}
+
+fn essence(range: &str) -> &str {
+    range.split(';').next().unwrap_or_default().trim()
+}
+
+/// `q` in thousandths, RFC 9110, section 12.4.2. A type that is named wins over a wildcard of the same weight.
+fn weight(range: &str) -> u16 {
+    let q = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
+    let q: f32 = q.map_or(1.0, |q| q.parse().unwrap_or(0.0));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+    let thousandths = (q.clamp(0.0, 1.0) * 1000.0) as u16;
+    if thousandths > 0 && !range.contains('*') { thousandths + 1 } else { thousandths }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepting(accept: &'static str) -> Format {
+        Format::choose(None, &HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+    }
+
+    #[test]
+    fn the_header_is_asked_when_the_parameter_is_silent() {
+        assert_eq!(Format::choose(None, &HeaderMap::new()), Format::Json);
+        for csv in ["text/csv", "text/csv; header=present, */*", "application/json;q=0.5, text/csv;q=0.9", "*/*, text/csv"] {
+            assert_eq!(accepting(csv), Format::Csv, "{csv}");
+        }
+        for json in ["*/*", "application/json", "text/csv, application/json", "text/csv;q=0, text/html", "text/csv;q=x", "text/html"] {
+            assert_eq!(accepting(json), Format::Json, "{json}");
+        }
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/csv"))]);
+        assert_eq!(Format::choose(Some(Format::Json), &headers), Format::Json);
+    }
+}

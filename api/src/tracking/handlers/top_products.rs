@@ -1,0 +1,90 @@
+//! The most viewed products.
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::format::{Format, csv_headers};
+use crate::{
+    http::{
+        auth::Admin,
+        clock, page,
+        problem::{Document as ProblemDocument, Problem},
+        query::Query,
+    },
+    tracking::{
+        csv,
+        reports::{self, Bound, Bucket, Reports, Span, TopProduct},
+    },
+};
+
+/// Without `limit`.
+const DEFAULT_LIMIT: u16 = 10;
+
+/// Of which time, how many, and how they are written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TopProductsParams {
+    /// Day or RFC 3339 time of the first view; the last seven days without it. Widened to whole hours.
+    #[param(value_type = Option<String>, example = "2026-11-01")]
+    from: Option<Bound>,
+    /// Time after the last view, or its day, which counts whole; now without it. At most 366 days after `from`.
+    #[param(value_type = Option<String>, example = "2026-11-07")]
+    to: Option<Bound>,
+    /// IANA time zone in which `from` and `to` are days.
+    #[param(example = "Europe/Berlin", default = "UTC")]
+    tz: Option<String>,
+    /// How many products.
+    #[param(minimum = 1, maximum = 200, default = 10)]
+    limit: Option<u16>,
+    /// How the report is written; wins over `Accept`.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// The most viewed products of a time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TopProducts {
+    /// Start of the first hour.
+    pub from: DateTime<Utc>,
+    /// End of the last hour.
+    pub to: DateTime<Utc>,
+    /// The most viewed first.
+    pub items: Vec<TopProduct>,
+}
+
+/// Report the most viewed products
+#[utoipa::path(get, path = "/v1/reports/top-products", tag = "reports", operation_id = "report_top_products",
+    params(TopProductsParams),
+    responses(
+        (status = 200, content((TopProducts = "application/json"), (String = "text/csv"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn report_top_products(
+    State(reports): State<Reports>,
+    _: Admin,
+    headers: HeaderMap,
+    Query(params): Query<TopProductsParams>,
+) -> Result<Response, Problem> {
+    let limit = page::limit(Some(params.limit.unwrap_or(DEFAULT_LIMIT)))?;
+    let zone = reports.zone(params.tz).await?;
+    let pool = &reports.database.replica;
+    let range = Span::new(params.from, params.to, Bucket::Hour, clock::now()).widen(pool, Bucket::Hour, &zone).await?;
+    let items = reports::top_products(pool, range, limit).await?;
+    match Format::choose(params.format, &headers) {
+        Format::Json => Ok(axum::Json(TopProducts { from: range.from, to: range.to, items }).into_response()),
+        Format::Csv => {
+            let bytes = csv::top_products(&items).map_err(|error| Problem::internal(&error))?;
+            Ok((csv_headers("attachment; filename=\"top-products.csv\""), bytes).into_response())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Views by product and hour or day.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Uri},
+    response::{IntoResponse, Response},
+};
+use futures::{Stream, stream};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::format::{Format, csv_headers};
+use crate::{
+    http::{
+        auth::Admin,
+        clock,
+        page::{self, Page},
+        problem::{Document as ProblemDocument, Problem},
+        query::Query,
+    },
+    tracking::{
+        csv,
+        reports::{self, Bound, Bucket, BucketViews, Position, Reports, Selection, Span},
+    },
+};
+
+/// Rows read at once for CSV.
+const CHUNK: i64 = 5000;
+
+/// Which views, and how they are written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ViewsParams {
+    /// Day or RFC 3339 time of the first view; the last seven days without it. Widened to whole buckets.
+    #[param(value_type = Option<String>, example = "2026-11-01")]
+    from: Option<Bound>,
+    /// Time after the last view, or its day, which counts whole; now without it. At most 366 days after `from`.
+    #[param(value_type = Option<String>, example = "2026-11-07")]
+    to: Option<Bound>,
+    /// Over which time views are added up; `day` without it.
+    #[param(inline)]
+    bucket: Option<Bucket>,
+    /// Of this product only.
+    product_id: Option<Uuid>,
+    /// IANA time zone in which days are days. Hours are those of UTC, and belong to the day they start in.
+    #[param(example = "Europe/Berlin", default = "UTC")]
+    tz: Option<String>,
+    /// How the report is written; wins over `Accept`. CSV holds every row, whatever the limit.
+    #[param(inline)]
+    format: Option<Format>,
+    /// Items per page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before. Keep everything else while you walk.
+    cursor: Option<String>,
+}
+
+/// Report views by product and hour or day
+///
+/// In the order of time. Products without views in a bucket are left out.
+#[utoipa::path(get, path = "/v1/reports/views", tag = "reports", operation_id = "report_views",
+    params(ViewsParams),
+    responses(
+        (status = 200, content((Page<BucketViews> = "application/json"), (String = "text/csv")),
+            headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn report_views(
+    State(reports): State<Reports>,
+    _: Admin,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(params): Query<ViewsParams>,
+) -> Result<Response, Problem> {
+    let limit = page::limit(params.limit)?;
+    let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
+    let bucket = params.bucket.unwrap_or_default();
+    let zone = reports.zone(params.tz).await?;
+    let span = Span::new(params.from, params.to, bucket, clock::now());
+    let range = span.widen(&reports.database.replica, bucket, &zone).await?;
+    let selection = Selection { range, bucket, zone, product_id: params.product_id };
+    match Format::choose(params.format, &headers) {
+        Format::Json => Ok(one_page(&reports, &selection, after, limit).await?.respond(&uri)),
+        Format::Csv => {
+            let name = "attachment; filename=\"views.csv\"";
+            Ok((csv_headers(name), Body::from_stream(every_row(reports, selection, after))).into_response())
+        }
+    }
+}
+
+async fn one_page(reports: &Reports, selection: &Selection, after: Option<Position>, limit: u16) -> Result<Page<BucketViews>, sqlx::Error> {
+    let mut items = reports::page(&reports.database.replica, selection, after, i64::from(limit) + 1).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(usize::from(limit));
+    let next_cursor = items.last().filter(|_| more).map(|last| page::encode_cursor(&Position::from(last)));
+    Ok(Page { items, next_cursor })
+}
+
+/// Why a download breaks off. The client sees that it is cut short.
+#[derive(Debug, thiserror::Error)]
+enum CutShort {
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the rows could not be written")]
+    Csv(#[from] ::csv::Error),
+}
+
+/// The whole report, read in chunks as the client takes them.
+fn every_row(reports: Reports, selection: Selection, after: Option<Position>) -> impl Stream<Item = Result<Bytes, CutShort>> {
+    stream::try_unfold((Some(after), true), move |(position, header)| {
+        let (reports, selection) = (reports.clone(), selection.clone());
+        async move {
+            let Some(after) = position else { return Ok(None) };
+            let rows = reports::page(&reports.database.replica, &selection, after, CHUNK).await.inspect_err(|error| {
+                tracing::warn!(%error, "a report was cut short");
+            })?;
+            let full = i64::try_from(rows.len()).is_ok_and(|rows| rows == CHUNK);
+            let next = rows.last().filter(|_| full).map(|last| Some(Position::from(last)));
+            Ok(Some((csv::views(&rows, header)?.into(), (next, false))))
+        }
+    })
+}

@@ -1,0 +1,139 @@
+//! Pages of views by product and bucket, in the order of time. Every page costs what it holds: nothing
+//! is sorted or added up that isn't on it, except within a single day or product.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Bucket, BucketViews, Range, Selection, range::next_hour};
+
+/// Where a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Start of the bucket.
+    pub start: DateTime<Utc>,
+    /// The product.
+    pub product_id: Uuid,
+}
+
+impl From<&BucketViews> for Position {
+    fn from(row: &BucketViews) -> Self {
+        Self { start: row.start, product_id: row.product_id }
+    }
+}
+
+/// At most `limit` rows after `after`, ordered by bucket and product. Fewer rows mean the end.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn page(pool: &PgPool, selection: &Selection, after: Option<Position>, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    let Selection { range, bucket, zone, product_id } = selection;
+    // Before the first bucket and the first product.
+    let after = after.unwrap_or(Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() });
+    match (bucket, product_id) {
+        (Bucket::Hour, None) => hours(pool, *range, after, limit).await,
+        (Bucket::Day, None) => days(pool, *range, zone, after, limit).await,
+        (Bucket::Hour, Some(product_id)) => hours_of(pool, *range, *product_id, after, limit).await,
+        (Bucket::Day, Some(product_id)) => days_of(pool, *range, zone, *product_id, after, limit).await,
+    }
+}
+
+async fn hours(pool: &PgPool, range: Range, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    sqlx::query_as!(
+        BucketViews,
+        "SELECT product_id, hour AS start, views FROM tracking.hourly_views
+         WHERE (hour, product_id) > ($1, $2) AND hour >= $3 AND hour < $4 ORDER BY hour, product_id LIMIT $5",
+        after.start,
+        after.product_id,
+        range.from,
+        range.to,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn hours_of(pool: &PgPool, range: Range, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    sqlx::query_as!(
+        BucketViews,
+        "SELECT product_id, hour AS start, views FROM tracking.hourly_views
+         WHERE product_id = $1 AND hour > $2 AND hour >= $3 AND hour < $4 ORDER BY hour LIMIT $5",
+        id,
+        after.start,
+        range.from,
+        range.to,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn days_of(pool: &PgPool, range: Range, zone: &str, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    sqlx::query_as!(
+        BucketViews,
+        r#"SELECT product_id, start AS "start!", sum(views)::bigint AS "views!"
+           FROM (SELECT product_id, views, date_trunc('day', hour, $4) AS start FROM tracking.hourly_views
+                 WHERE product_id = $1 AND hour >= $2 AND hour < $3) AS hours
+           WHERE start > $5 GROUP BY product_id, start ORDER BY start LIMIT $6"#,
+        id,
+        range.from,
+        range.to,
+        zone,
+        after.start,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Day by day, leaving out those without views.
+async fn days(pool: &PgPool, range: Range, zone: &str, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    let mut rows = Vec::new();
+    let mut from = after.start.max(range.from);
+    while let Some(day) = next_day(pool, Range { from, to: range.to }, zone).await? {
+        let product_id = if day.from == after.start { after.product_id } else { Uuid::nil() };
+        let wanted = limit - i64::try_from(rows.len()).unwrap_or(limit);
+        rows.extend(day_after(pool, day, product_id, wanted).await?);
+        if i64::try_from(rows.len()).is_ok_and(|found| found >= limit) {
+            break;
+        }
+        from = day.to;
+    }
+    Ok(rows)
+}
+
+/// The first day with views.
+async fn next_day(pool: &PgPool, range: Range, zone: &str) -> Result<Option<Range>, sqlx::Error> {
+    sqlx::query_as!(
+        Range,
+        r#"SELECT date_trunc('day', hour, $3) AS "from!",
+                  (date_trunc('day', hour AT TIME ZONE $3) + interval '1 day') AT TIME ZONE $3 AS "to!"
+           FROM tracking.hourly_views WHERE hour >= $1 AND hour < $2 ORDER BY hour LIMIT 1"#,
+        range.from,
+        range.to,
+        zone,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The next products of a day. A product among the first `limit` of the day is among the first
+/// `limit` of each of its hours, so that no more need be read.
+async fn day_after(pool: &PgPool, day: Range, after: Uuid, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    sqlx::query_as!(
+        BucketViews,
+        r#"SELECT counted.product_id, $1::timestamptz AS "start!", sum(counted.views)::bigint AS "views!"
+           FROM generate_series($2::timestamptz, $3::timestamptz - interval '1 microsecond', interval '1 hour') AS hours (hour),
+                LATERAL (SELECT product_id, views FROM tracking.hourly_views
+                         WHERE hourly_views.hour = hours.hour AND product_id > $4 ORDER BY product_id LIMIT $5) AS counted
+           GROUP BY counted.product_id ORDER BY counted.product_id LIMIT $5"#,
+        day.from,
+        next_hour(day.from),
+        day.to,
+        after,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+}

@@ -1,0 +1,170 @@
+//! One running `catalog` process.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    process::{Child, ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{leash, log::Log, programs, wait};
+
+/// The long-running roles of a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The API with the relay inside.
+    Serve,
+    /// The mails.
+    Notifier,
+    /// The view counts.
+    Tracker,
+    /// The mail catcher.
+    Inbox,
+}
+
+impl Role {
+    /// The subcommand.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Notifier => "notifier",
+            Self::Tracker => "tracker",
+            Self::Inbox => "inbox",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.command())
+    }
+}
+
+/// Settings as environment variables.
+pub type Environment = BTreeMap<String, String>;
+
+/// One child process with its log.
+pub struct Process {
+    child: Child,
+    log: Log,
+    name: String,
+}
+
+impl Process {
+    /// Starts `catalog` with these arguments and nothing but these settings.
+    pub fn start(args: &[&str], environment: &Environment) -> Self {
+        let mut command = leash::in_place(programs::catalog());
+        command.args(args).env_clear().envs(environment).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Paths, and where an instrumented build reports its coverage.
+        let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
+        let mut child = command.envs(kept).spawn().expect("a shell can be started");
+        let log = Log::default();
+        log.collect(child.stderr.take().expect("standard error is piped"));
+        Self { child, log, name: args.join(" ") }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The address it listens on for a setting such as `HTTP_ADDRESS`, as the log tells.
+    ///
+    /// # Panics
+    /// If the process doesn't listen in time.
+    pub async fn address(&self, setting: &str) -> SocketAddr {
+        let wanted = format!("{setting} listening");
+        self.log
+            .find(&wanted, |entry| if entry["message"] == wanted.as_str() { entry["address"].as_str()?.parse().ok() } else { None })
+            .await
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// # Panics
+    /// If the process ends instead, or doesn't get ready in time; shows its log.
+    pub async fn ready(&mut self) {
+        let ops = self.address("OPS_ADDRESS").await;
+        let what = format!("`catalog {}` is ready", self.name);
+        let running = wait::eventually(&what, async || {
+            if !self.is_running() {
+                // No use in waiting on.
+                return Ok(false);
+            }
+            let response = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
+            let (status, text) = (response.status(), response.text().await.unwrap_or_default());
+            wait::holds(status.is_success(), || text).map(|()| true)
+        })
+        .await;
+        assert!(running, "it ended instead of getting ready:\n{}", self.story());
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        leash::let_go(self.child.stdin.take());
+    }
+
+    /// Asks it to drain and stop.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        kill(pid, signal).expect("the process is there to be signalled");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it goes on running.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let what = format!("`catalog {}` ends", self.name);
+        let status =
+            wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
+        leash::let_go(self.child.stdin.take());
+        status
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// What a reader of a failure wants to see.
+    pub fn story(&mut self) -> String {
+        let end = match self.child.try_wait() {
+            Ok(Some(status)) => match status.signal() {
+                Some(signal) => format!("ended by signal {signal}"),
+                None => format!("exit status {}", status.code().unwrap_or_default()),
+            },
+            _ => "running".to_owned(),
+        };
+        format!("──── catalog {} (pid {}, {end})\n{}\n", self.name, self.child.id(), self.log.lines().join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An instrumented build writes its coverage when it ends in order.
+        if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.is_running() {
+            self.terminate();
+            let _ = self.child.wait();
+        }
+        self.kill();
+    }
+}
