@@ -87,11 +87,11 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let mut opening = Opening { settings, directory, console, stopping: Stopping::default(), keepers: Vec::new() };
     let opened = tokio::select! {
         opened = opening.open() => opened,
-        () = asked.to_stop() => Ok(()),
+        () = asked.again() => Ok(()),
     };
     let Opening { keepers, stopping, .. } = opening;
     if opened.is_ok() && !asked.already {
-        asked.to_stop().await;
+        asked.again().await;
     }
     if keepers.is_empty() {
         return opened;
@@ -99,7 +99,7 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     console.say("stopping; Ctrl-C once more kills");
     tokio::select! {
         () = stop_in_order(keepers) => console.say("stopped"),
-        () = async { asked.to_stop().await; stopping.now.cancel(); std::future::pending().await } => {}
+        () = async { asked.again().await; stopping.now.cancel(); std::future::pending().await } => {}
     }
     opened
 }
@@ -126,7 +126,7 @@ impl Asked {
         Ok(Self { signals, already: false })
     }
 
-    async fn to_stop(&mut self) {
+    async fn again(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -181,7 +181,7 @@ impl Opening {
             currency: &roles.currency,
             root: self.directory.root(),
         };
-        self.console.print(&greeting.text());
+        Console::print(&greeting.text());
         Ok(())
     }
 
