@@ -19,7 +19,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
-use clap::{Args, Subcommand};
+use clap::Args;
 use nix::sys::stat;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,15 +41,9 @@ use self::{
 pub struct DevArgs {
     #[command(flatten)]
     settings: SettingsArgs,
-    #[command(subcommand)]
-    task: Option<Task>,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    /// Find or install PostgreSQL and nats-server, and print where they are as JSON
-    #[command(hide = true)]
-    Programs,
+    /// Find or install PostgreSQL and nats-server, print where they are as JSON, and exit
+    #[arg(long, hide = true)]
+    print_programs: bool,
 }
 
 /// Runs the role.
@@ -59,9 +53,10 @@ enum Task {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    match args.task {
-        Some(Task::Programs) => print_programs(&args.settings.data_dir()?).await,
-        None => keep_shop(args.settings.check()?).await,
+    if args.print_programs {
+        print_programs(&args.settings.data_dir()?).await
+    } else {
+        keep_shop(args.settings.check()?).await
     }
 }
 
