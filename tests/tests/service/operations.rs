@@ -233,7 +233,7 @@ async fn an_admins_password_can_be_set_from_the_command_line() {
     let file = password.path().join("password");
     std::fs::write(&file, "a passphrase from a file\n").unwrap();
     let mut settings = shop.environment().clone();
-    settings.insert("ADMIN_PASSWORD_FILE".into(), file.display().to_string());
+    settings.insert("PASSWORD_FILE".into(), file.display().to_string());
     let mut process = Process::start(&["admin", "set-password", ADA.0], &settings);
     assert!(process.ended().await.success(), "{}", process.story());
     shop.ada.get("/v1/admins").await.problem(401, "unauthorized");
