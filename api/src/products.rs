@@ -24,5 +24,5 @@ pub use change::{ImportSummary, ProductChange};
 pub use error::Error;
 pub use exists::exists;
 pub use installed::any_exist;
-pub use names::{Name, names};
+pub use names::names;
 pub use product::{Money, Product, ProductInput};

@@ -15,8 +15,6 @@ mod tracker;
 mod views;
 
 pub use popularity::project;
-pub use publish::Publisher;
 pub use reports::Reports;
-pub use totals::{Total, total};
 pub use tracker::{Tracker, keep_partitions};
 pub use views::Views;

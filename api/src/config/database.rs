@@ -40,9 +40,10 @@ impl DatabaseArgs {
     pub fn check(&self, check: &mut Checker) -> Option<DatabaseSettings> {
         let mut url = |name: &str, file: &Option<PathBuf>, required: bool| {
             let secret = if required { check.required_secret(name, file.as_ref()) } else { check.secret(name, file.as_ref()) };
-            secret.and_then(|url| match url.expose_secret().parse::<PgConnectOptions>() {
-                Ok(options) => Some(options),
-                Err(_) => {
+            secret.and_then(|url| {
+                if let Ok(options) = url.expose_secret().parse::<PgConnectOptions>() {
+                    Some(options)
+                } else {
                     check.note(format!("{name} is not a PostgreSQL URL: give postgres://user:password@host:port/name"));
                     None
                 }

@@ -31,6 +31,9 @@ static HANDLED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         .expect("a metric of this name is registered once")
 });
 
+/// Size of one batch, at most. NATS cuts a connection with 64 MiB waiting (`max_pending`), and a
+/// backlog of large messages would reach that in one answer.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long one request for messages stays open; without any, it is asked again.
 const POLL: Duration = Duration::from_secs(2);
 /// What the answer to such a request may take beyond [`POLL`].
@@ -58,12 +61,6 @@ impl Incoming {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
-    }
-
-    /// A header's value.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
     }
 }
 
@@ -164,7 +161,7 @@ impl<H: Handle> Worker<H> {
 
     /// What is there now; else what comes first; nothing when [`POLL`] is over or it is time to stop.
     async fn fetch(&self, consumer: &Consumer<pull::Config>, stop: &CancellationToken) -> Result<Vec<Incoming>, PullError> {
-        let mut messages = consumer.fetch().max_messages(self.durable.batch).expires(POLL).messages().await?;
+        let mut messages = consumer.fetch().max_messages(self.durable.batch).max_bytes(MAX_BATCH_BYTES).expires(POLL).messages().await?;
         let mut batch = Vec::new();
         let deadline = tokio::time::sleep(POLL + POLL_GRACE);
         tokio::pin!(deadline);
@@ -227,17 +224,21 @@ impl<H: Handle> Worker<H> {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
         self.answer(good, AckKind::Ack, "done").await;
-        for Malformed { index, reason } in malformed {
-            let Some(message) = batch.get(*index) else { continue };
-            match dead::bury(&self.nats, self.durable, &message.0, reason).await {
-                Ok(()) => {
-                    tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
-                    self.answer(std::iter::once(message), AckKind::Term, "dead").await;
-                }
-                Err(error) => {
-                    tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
-                    self.answer(std::iter::once(message), AckKind::Nak(Some(PAUSE.1)), "later").await;
-                }
+        let buried = malformed.iter().filter_map(|m| Some((batch.get(m.index)?, m))).map(|(message, m)| self.bury(message, &m.reason));
+        futures::future::join_all(buried).await;
+    }
+
+    async fn bury(&self, message: &Incoming, reason: &str) {
+        match dead::bury(&self.nats, self.durable, &message.0, reason).await {
+            Ok(()) => {
+                tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
+                self.answer(std::iter::once(message), AckKind::Term, "dead").await;
+            }
+            Err(error) => {
+                tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
+                let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
+                let pause = PAUSE.1.saturating_mul(1 << delivered.min(6));
+                self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "later").await;
             }
         }
     }

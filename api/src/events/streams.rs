@@ -35,8 +35,11 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Between two checks, however many reports come in.
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a server may take to delete what it has forgotten.
+const DELETION_TIME: Duration = Duration::from_secs(1);
+
 /// The durable consumer of changes that turns them into mail.
-pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 64 };
+pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 256 };
 /// The durable consumer that counts views.
 pub const TRACKER: Durable = Durable { name: "tracker", stream: views_stream, handler_timeout: Duration::from_secs(8), batch: 512 };
 
@@ -189,7 +192,7 @@ fn is_current(metadata: &HashMap<String, String>) -> bool {
 /// # Errors
 /// If NATS does not answer or refuses.
 pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
-    ensure_missing(nats).await?;
+    make_missing(nats).await?;
     for wanted in streams(nats.prefix()) {
         let name = wanted.name.clone();
         let found = nats.jetstream.get_stream(&name).await.map_err(|error| StreamsError::Read(name.clone(), error))?;
@@ -223,6 +226,32 @@ pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
 /// # Errors
 /// If NATS does not answer or refuses.
 pub async fn ensure_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> {
+    if let Some(created) = find_all(nats).await? {
+        return Ok(created);
+    }
+    // nats-server (2.15.1 was seen to) forgets a deleted stream before it moves the files away: what
+    // is made in between loses its files and fails every write.
+    tokio::time::sleep(DELETION_TIME).await;
+    make_missing(nats).await
+}
+
+/// When the stream of changes was made, if nothing is missing.
+async fn find_all(nats: &Nats) -> Result<Option<DateTime<Utc>>, StreamsError> {
+    let [changes, views, dead] = streams(nats.prefix());
+    let created = find_stream(nats, &changes.name).await?;
+    let others = find_stream(nats, &views.name).await?.is_some() && find_stream(nats, &dead.name).await?.is_some();
+    if created.is_none() || !others {
+        return Ok(None);
+    }
+    for (durable, _) in consumers(nats.prefix()) {
+        if !has_consumer(nats, durable).await? {
+            return Ok(None);
+        }
+    }
+    Ok(created)
+}
+
+async fn make_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> {
     let [changes, views, dead] = streams(nats.prefix());
     let created = ensure_stream(nats, changes).await?;
     ensure_stream(nats, views).await?;
@@ -233,14 +262,30 @@ pub async fn ensure_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> 
     Ok(created)
 }
 
+async fn find_stream(nats: &Nats, name: &str) -> Result<Option<DateTime<Utc>>, StreamsError> {
+    match nats.jetstream.get_stream(name).await {
+        Ok(found) => Ok(Some(found.cached_info().created)),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(StreamsError::Read(name.to_owned(), error)),
+        },
+    }
+}
+
+async fn has_consumer(nats: &Nats, durable: Durable) -> Result<bool, StreamsError> {
+    let stream = (durable.stream)(nats.prefix());
+    let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
+    match handle.consumer_info(durable.name).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StreamsError::ReadConsumer(durable.name, error)),
+    }
+}
+
 async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<Utc>, StreamsError> {
     let name = wanted.name.clone();
-    match nats.jetstream.get_stream(&name).await {
-        Ok(found) => return Ok(found.cached_info().created),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-            _ => return Err(StreamsError::Read(name, error)),
-        },
+    if let Some(created) = find_stream(nats, &name).await? {
+        return Ok(created);
     }
     match nats.jetstream.create_stream(wanted).await {
         Ok(made) => {
@@ -259,13 +304,11 @@ async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<U
 }
 
 async fn ensure_consumer(nats: &Nats, durable: Durable, wanted: pull::Config) -> Result<(), StreamsError> {
+    if has_consumer(nats, durable).await? {
+        return Ok(());
+    }
     let stream = (durable.stream)(nats.prefix());
     let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
-    match handle.consumer_info(durable.name).await {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {}
-        Err(error) => return Err(StreamsError::ReadConsumer(durable.name, error)),
-    }
     match handle.create_consumer_strict(wanted).await {
         Ok(_) => {
             tracing::info!(stream, consumer = durable.name, "made");
@@ -303,7 +346,7 @@ pub async fn keep(nats: Nats, stop: CancellationToken) -> anyhow::Result<()> {
 pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
     let due = async {
         tokio::time::sleep(CHECK_PAUSE).await;
-        let _ = tokio::time::timeout(CHECK_INTERVAL - CHECK_PAUSE, nats.missing()).await;
+        let _ = tokio::time::timeout(CHECK_INTERVAL.saturating_sub(CHECK_PAUSE), nats.missing()).await;
         nats.connected().await;
     };
     stop.run_until_cancelled(due).await.is_some()

@@ -1,5 +1,7 @@
 //! The rows: one message per event, one delivery per recipient.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -21,6 +23,15 @@ pub(super) struct Claimed {
     pub body: String,
     /// When the message was written.
     pub created_at: DateTime<Utc>,
+}
+
+/// Which of these events were turned into deliveries before: a replay brings thousands of them.
+pub(super) async fn known(tx: &mut PgConnection, event_ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    if event_ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let known = sqlx::query_scalar!("SELECT event_id FROM notifications.messages WHERE event_id = ANY($1)", event_ids);
+    Ok(known.fetch_all(tx).await?.into_iter().collect())
 }
 
 /// Writes a message and one pending delivery per recipient, and gives whether it did: an event is

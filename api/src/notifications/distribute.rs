@@ -57,19 +57,22 @@ impl Handle for Distributor {
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let now = Utc::now();
         let mut malformed = Vec::new();
-        let mut written = false;
+        let mut notices = Vec::with_capacity(batch.len());
         let mut tx = self.pool.begin().await?;
-        let mut recipients = Recipients::default();
         for (index, message) in batch.iter().enumerate() {
             match self.notice(&mut tx, message.payload()).await? {
-                Ok(None) => {}
-                Ok(Some(notice)) => {
-                    let recipients = recipients.of(&mut tx, notice.actor_id).await?;
-                    written |= deliveries::distribute(&mut tx, notice.event_id, &notice.text, recipients, &self.host, now).await?;
-                }
+                Ok(notice) => notices.extend(notice),
                 Err(NoticeError::Unreadable(error)) => malformed.push(Malformed { index, reason: error.to_string() }),
                 Err(NoticeError::Template(error)) => return Err(HandleError::Never(error.into())),
             }
+        }
+        let event_ids: Vec<_> = notices.iter().map(|notice| notice.event_id).collect();
+        let known = deliveries::known(&mut tx, &event_ids).await?;
+        let mut recipients = Recipients::default();
+        let mut written = false;
+        for notice in notices.iter().filter(|notice| !known.contains(&notice.event_id)) {
+            let recipients = recipients.of(&mut tx, notice.actor_id).await?;
+            written |= deliveries::distribute(&mut tx, notice.event_id, &notice.text, recipients, &self.host, now).await?;
         }
         tx.commit().await?;
         if written {

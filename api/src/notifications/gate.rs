@@ -20,6 +20,7 @@ struct State {
     failures: u32,
     closed_at: Option<Instant>,
     opens_at: Option<Instant>,
+    trouble: Option<String>,
 }
 
 impl Gate {
@@ -30,16 +31,26 @@ impl Gate {
         }
     }
 
+    /// What the server's trouble is, while it has any.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
     /// The server is in trouble, as a try showed that began at `since`. Gives the pause if that is
     /// news: tries that were under way when the gate closed say nothing new.
-    pub(super) fn close(&self, since: Instant) -> Option<Duration> {
+    pub(super) fn close(&self, since: Instant, trouble: &str) -> Option<Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed_at.is_some_and(|closed_at| closed_at >= since) {
             return None;
         }
         let pause = pause(state.failures);
         let now = Instant::now();
-        *state = State { failures: state.failures.saturating_add(1), closed_at: Some(now), opens_at: Some(now + pause) };
+        *state = State {
+            failures: state.failures.saturating_add(1),
+            closed_at: Some(now),
+            opens_at: Some(now + pause),
+            trouble: Some(trouble.to_owned()),
+        };
         Some(pause)
     }
 
@@ -75,21 +86,23 @@ mod tests {
     fn tries_under_way_together_count_as_one_failure() {
         let gate = Gate::default();
         let since = Instant::now();
-        assert!(gate.close(since).is_some());
-        assert!(gate.close(since).is_none());
-        assert!(gate.close(Instant::now()).is_some());
+        assert!(gate.close(since, "421").is_some());
+        assert!(gate.close(since, "421").is_none());
+        assert!(gate.close(Instant::now(), "421").is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_gate_opens_by_itself_or_when_the_server_is_well() {
         let gate = Gate::default();
         let before = Instant::now();
-        let pause = gate.close(before).unwrap();
+        let pause = gate.close(before, "421").unwrap();
         gate.opened().await;
         assert!(before.elapsed() >= pause);
-        gate.close(Instant::now()).unwrap();
+        gate.close(Instant::now(), "421").unwrap();
         let before = Instant::now();
+        assert_eq!(gate.trouble().as_deref(), Some("421"));
         gate.open();
+        assert_eq!(gate.trouble(), None);
         gate.opened().await;
         assert_eq!(before.elapsed(), Duration::ZERO);
     }

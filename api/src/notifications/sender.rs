@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use lettre::message::Mailbox;
 use rand::RngExt;
 use sqlx::PgPool;
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// A session that was not used for so long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// First and longest time until a deferred mail is tried again.
-const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
+const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
 /// Until the database is asked again after it failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -52,6 +52,14 @@ impl Senders {
         metrics::register();
         let unmarked = Mutex::default();
         Self(Arc::new(Shared { pool, transport, from, gate: Gate::default(), written, unmarked }))
+    }
+
+    /// What the mail server's trouble is, as of the last try.
+    ///
+    /// # Errors
+    /// If it has any.
+    pub fn check(&self) -> Result<(), String> {
+        self.0.gate.trouble().map_or(Ok(()), Err)
     }
 
     /// One sender: sends until `stop`, then finishes the mail on its way. Waits out outages of the
@@ -90,9 +98,10 @@ impl Senders {
 impl Shared {
     /// Sends the mail that is due longest; to false when there is none.
     async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
+        // From when the gate was passed: what was under way when it closed again counts as one failure.
+        let started = Instant::now();
         let mut tx = self.pool.begin().await?;
         let Some(delivery) = deliveries::claim(&mut tx, Utc::now()).await? else { return Ok(false) };
-        let started = Instant::now();
         let outcome = if self.is_unmarked(delivery.id) { Ok("sent before".to_owned()) } else { self.transmit(session, &delivery).await };
         let now = Utc::now();
         match &outcome {
@@ -134,8 +143,9 @@ impl Shared {
             }
             Err(Failure { verdict: Verdict::Server, reply }) => {
                 Attempt::Interrupted.count();
-                if let Some(pause) = self.gate.close(started) {
-                    tracing::warn!(reply = quote(reply), ?pause, "the mail server is in trouble, all mail waits");
+                let reply = quote(reply);
+                if let Some(pause) = self.gate.close(started, &reply) {
+                    tracing::warn!(reply, ?pause, "the mail server is in trouble, all mail waits");
                 }
                 return;
             }

@@ -33,7 +33,7 @@ use merge::MergedRows;
 use progress::Counts;
 pub use progress::finish_abandoned;
 pub use report::{ImportResult, RowError};
-pub use row::{RowDocument, RowPrice};
+pub use row::RowDocument;
 pub use rows::Format;
 use staging::Staging;
 pub use staging::purge_leftovers;

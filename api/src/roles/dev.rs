@@ -93,6 +93,9 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     if opened.is_ok() && !asked.already {
         asked.to_stop().await;
     }
+    if keepers.is_empty() {
+        return opened;
+    }
     console.say("stopping; Ctrl-C once more kills");
     tokio::select! {
         () = stop_in_order(keepers) => console.say("stopped"),
@@ -144,13 +147,16 @@ struct Opening {
 
 impl Opening {
     async fn open(&mut self) -> anyhow::Result<()> {
+        let account = Account::for_postgres()?;
+        if let Some(account) = &account {
+            account.check_reach(self.directory.root()).await?;
+        }
         stop_orphans(self.directory.root(), self.console).await?;
         let mut memory = self.directory.recall()?;
         self.settings.claim_addresses()?;
         memory.ports = memory.ports.refreshed()?;
         memory.currency = Some(self.settings.currency(memory.currency.as_deref()));
 
-        let account = Account::for_postgres()?;
         let existing = self.directory.existing_postgres(memory.postgres_major)?;
         let programs =
             Finder { directory: &self.directory.programs(), account: account.as_ref(), console: self.console }.find(existing).await?;

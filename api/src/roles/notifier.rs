@@ -85,6 +85,10 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
         let nats = nats.clone();
         move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
     });
+    readiness.dependency("mail server", {
+        let senders = senders.clone();
+        move || std::future::ready(senders.check())
+    });
     let started = supervisor.starting(async {
         release::wait_until_migrated(&readiness, &pool).await?;
         if !nats.is_connected() {

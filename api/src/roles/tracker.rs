@@ -1,8 +1,5 @@
 //! `catalog tracker`: counts published views.
 
-use std::time::Duration;
-
-use chrono::Utc;
 use clap::Args;
 
 use super::supervisor::Supervisor;
@@ -13,12 +10,9 @@ use crate::{
         Nats, consume,
         streams::{self, TRACKER},
     },
-    http::ops::Readiness,
+    release,
     tracking::{self, Tracker},
 };
-
-/// Pause between two attempts to reach the database at the start.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Settings of `catalog tracker`.
 #[derive(Args)]
@@ -43,38 +37,36 @@ pub async fn run(args: TrackerArgs) -> anyhow::Result<()> {
     let (database, (events, ops)) = check.finish(database.zip(events.zip(ops)))?;
 
     let mut supervisor = Supervisor::start(ops).await?;
-    let pool = Database::new(&database).primary;
+    let database = Database::new(&database);
+    let pool = database.primary.clone();
     let nats = Nats::connect(&events).await?;
+
     let readiness = supervisor.readiness().clone();
-    let waiting = readiness.clone();
+    readiness.dependency("postgresql", move || {
+        let database = database.clone();
+        async move { database.ping().await }
+    });
+    readiness.dependency("nats", {
+        let nats = nats.clone();
+        move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
+    });
     let started = supervisor.starting(async {
-        let tracker = wait_for_database(&waiting, &pool).await;
+        release::wait_until_migrated(&readiness, &pool).await?;
         if !nats.is_connected() {
-            waiting.waiting_for("NATS");
+            readiness.waiting_for("NATS");
             nats.connected().await;
         }
-        Ok(tracker)
+        Ok(())
     });
-    let Some(tracker) = started.await? else { return Ok(()) };
+    if started.await?.is_none() {
+        return Ok(());
+    }
 
     let stop = supervisor.stop();
     supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
-    supervisor.spawn("counting", consume::run(nats, TRACKER, tracker, stop.clone()));
+    supervisor.spawn("counting", consume::run(nats, TRACKER, Tracker::new(pool.clone()), stop.clone()));
     supervisor.spawn("partitions", tracking::keep_partitions(pool.clone(), stop.clone()));
     supervisor.spawn("popularity", tracking::project(pool, stop));
     readiness.ready();
     supervisor.run().await
-}
-
-async fn wait_for_database(readiness: &Readiness, pool: &sqlx::PgPool) -> Tracker {
-    readiness.waiting_for("the database and its migrations");
-    loop {
-        match Tracker::start(pool.clone(), Utc::now()).await {
-            Ok(tracker) => return tracker,
-            Err(error) => {
-                tracing::warn!(%error, "the database is not ready, trying on");
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-        }
-    }
 }

@@ -5,7 +5,6 @@ mod top_products;
 mod views;
 
 use axum::extract::State;
-pub use format::Format;
 pub use top_products::*;
 pub use views::*;
 

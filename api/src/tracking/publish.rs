@@ -34,7 +34,7 @@ use crate::{
 const MAX_IN_FLIGHT: usize = 8;
 /// A batch that could not be published for so long is given up: after `message::MAX_AGE` nobody
 /// could tell any more whether it was counted.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_AGE: Duration = Duration::from_hours(24);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the hour and the gauge are looked after, apart from flushes.

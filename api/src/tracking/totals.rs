@@ -1,7 +1,5 @@
 //! Totals of products, and which of them changed.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -47,7 +45,7 @@ pub struct Changed {
 /// If the database refuses.
 pub async fn take_changed(tx: &mut PgConnection) -> Result<Changed, sqlx::Error> {
     /// Countings taken at once.
-    const COUNTINGS: i64 = 100;
+    const COUNTINGS: i64 = 25;
     /// Ours among the advisory locks of the database.
     const LOCK: i64 = 0x746f_7461_6c73;
     if !sqlx::query_scalar!("SELECT pg_try_advisory_xact_lock($1) AS \"locked!\"", LOCK).fetch_one(&mut *tx).await? {
@@ -61,7 +59,9 @@ pub async fn take_changed(tx: &mut PgConnection) -> Result<Changed, sqlx::Error>
     .fetch_all(&mut *tx)
     .await?;
     let more = i64::try_from(taken.len()).is_ok_and(|taken| taken == COUNTINGS);
-    let ids: Vec<_> = taken.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut ids = taken.concat();
+    ids.sort_unstable();
+    ids.dedup();
     let rows = sqlx::query!("SELECT product_id, total FROM tracking.product_views WHERE product_id = ANY($1)", &ids);
     let totals = rows.fetch_all(tx).await?.into_iter().map(|row| (row.product_id, row.total)).collect();
     Ok(Changed { totals, more })

@@ -15,11 +15,8 @@ use super::{
 };
 use crate::events::consume::{Handle, HandleError, Incoming, Malformed};
 
-/// A transaction counts messages until they hold this many entries: enough that products repeat,
-/// few enough that it takes a fraction of the time a batch may take.
-const ENTRIES: usize = 25_000;
 /// How often partitions are looked after. Tomorrow's are there long before they are needed.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 const UPKEEP_RETRY: Duration = Duration::from_secs(10);
 
 static COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));
@@ -33,16 +30,13 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Makes the partitions that are needed now, which fails while the database is away or not migrated.
-    ///
-    /// # Errors
-    /// If the database refuses.
-    pub async fn start(pool: PgPool, now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
+    /// Counts in the database of `pool`.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        // Made now, so that zero is seen before the first message.
         LazyLock::force(&COUNTED);
         LazyLock::force(&DUPLICATES);
-        let partitions = Partitions::default();
-        partitions.keep(&pool, now).await?;
-        Ok(Self { pool, partitions })
+        Self { pool, partitions: Partitions::default() }
     }
 
     async fn count(&self, messages: &[Message], now: DateTime<Utc>) -> Result<(), HandleError> {
@@ -64,25 +58,15 @@ impl Tracker {
 }
 
 impl Handle for Tracker {
-    /// Counts in several transactions. When one fails, the messages of those before come again and
-    /// are recognised.
+    /// Counts in one transaction: the more messages, the more views of a product become one write.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let now = Utc::now();
         let mut malformed = Vec::new();
-        let mut messages = Vec::new();
-        let mut entries = 0;
+        let mut messages = Vec::with_capacity(batch.len());
         for (index, incoming) in batch.iter().enumerate() {
             match Message::parse(incoming.payload(), now) {
-                Ok(message) => {
-                    entries += message.views.len();
-                    messages.push(message);
-                }
+                Ok(message) => messages.push(message),
                 Err(error) => malformed.push(Malformed { index, reason: error.to_string() }),
-            }
-            if entries >= ENTRIES {
-                self.count(&messages, now).await?;
-                messages.clear();
-                entries = 0;
             }
         }
         if !messages.is_empty() {

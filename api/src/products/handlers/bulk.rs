@@ -35,7 +35,7 @@ use crate::{
 
 const ROUTE: &str = "POST /v1/products/bulk";
 /// A client that sends nothing for this long has left.
-const IDLE_LIMIT: Duration = Duration::from_secs(60);
+const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Times an import of all or nothing is tried that others are in the way of.
 const TRIES: usize = 3;
 

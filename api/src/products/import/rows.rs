@@ -12,7 +12,6 @@ use std::{
     ops::ControlFlow,
 };
 
-pub use csv::Column;
 use thiserror::Error;
 
 use super::{report::Fault, row::RowDocument};

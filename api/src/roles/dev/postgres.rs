@@ -23,9 +23,12 @@ use super::{
 /// Role, and database, of the shop.
 const SHOP: &str = "catalog";
 /// Recovery after a crash can take a while; more means that something is wrong.
-const START_LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_mins(5);
 /// Rest between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
+/// What it says of clients that are cut off when it stops, or knock while it starts.
+const NO_NEWS: [&str; 3] =
+    ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
 /// PostgreSQL manual, appendix A: `duplicate_database`.
 const DUPLICATE_DATABASE: &str = "42P04";
 
@@ -42,10 +45,9 @@ impl Server {
     /// Makes the data directory unless there is one.
     ///
     /// # Errors
-    /// If it cannot be made, or the server's user cannot reach it.
+    /// If it cannot be made.
     pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
-        check_reach(directory.root(), account.as_ref()).await?;
         let password = directory.secret("postgres", None)?;
         let server = Self { postgres, data, account, password, port };
         if !server.data.exists() {
@@ -108,8 +110,7 @@ impl Server {
             hidden: &[],
             clean: true,
             account: self.account.clone(),
-            // Clients that are cut off when it stops, or knock while it starts, are no news.
-            shown: |line| !line.contains("terminating connection due to") && !line.contains("the database system is"),
+            shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
         }
     }
 
@@ -135,7 +136,7 @@ impl Server {
             }
         };
         match sqlx::query("CREATE DATABASE catalog").execute(&mut connection).await {
-            Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() != Some(DUPLICATE_DATABASE) => {
+            Err(error) if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() != Some(DUPLICATE_DATABASE) => {
                 return Err(error).context("cannot make the shop's database");
             }
             _ => {}
@@ -148,18 +149,4 @@ impl Server {
     pub fn url(&self) -> String {
         format!("postgres://{SHOP}:{}@127.0.0.1:{}/{SHOP}", self.password.expose_secret(), self.port)
     }
-}
-
-/// The server's user must be able to get to the data, which a private home of root prevents.
-async fn check_reach(root: &Path, account: Option<&Account>) -> anyhow::Result<()> {
-    let Some(account) = account else { return Ok(()) };
-    let reached = account::command("/bin/true", root, Some(account)).stdin(Stdio::null()).status().await;
-    if !reached.is_ok_and(|status| status.success()) {
-        bail!(
-            "PostgreSQL doesn't run as root but as {}, who cannot reach {}: choose another --data-dir, such as /var/lib/catalog",
-            account.name,
-            root.display()
-        );
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A role that isn't ready by then never will be.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 /// Rest between two looks.
 const RETRY: Duration = Duration::from_millis(50);
 

@@ -40,7 +40,7 @@ impl Shop {
     /// # Errors
     /// If the API refuses or doesn't answer.
     pub async fn sign_in(url: String, username: &str, password: &SecretString) -> anyhow::Result<Self> {
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
         let body = json!({ "username": username, "password": password.expose_secret() });
         let answer = send(client.post(format!("{url}/v1/auth/login")).json(&body)).await.context("cannot sign in")?;
         let Tokens { access_token: token } = answer.json().await.context("cannot read the answer to a login")?;

@@ -24,7 +24,7 @@ pub struct SettingsArgs {
     /// Where the API listens
     #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     http_address: String,
-    /// How browsers and curl reach the API [default: from HTTP_ADDRESS]
+    /// How browsers and curl reach the API [default: from `HTTP_ADDRESS`]
     #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// Where the page with caught mail listens

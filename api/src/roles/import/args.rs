@@ -115,8 +115,8 @@ impl ImportArgs {
 
     fn target(&self, check: &mut Checker) -> Option<Target> {
         let url = self.url.trim().trim_end_matches('/').to_owned();
-        if !reqwest::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-            check.complain("CATALOG_URL", &self.url, "an absolute http or https URL");
+        if !reqwest::Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
+            check.complain("CATALOG_URL", &self.url, "an absolute http URL (in front of https, a local proxy)");
         }
         let username = self.username.clone().filter(|name| !name.is_empty());
         if username.is_none() {

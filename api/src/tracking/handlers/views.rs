@@ -40,8 +40,8 @@ pub struct ViewsParams {
     /// Time after the last view, or its day, which counts whole; now without it. At most 366 days after `from`.
     #[param(value_type = Option<String>, example = "2026-11-07")]
     to: Option<Bound>,
-    /// Over which time views are added up.
-    #[param(inline, default = "day")]
+    /// Over which time views are added up; `day` without it.
+    #[param(inline)]
     bucket: Option<Bucket>,
     /// Of this product only.
     product_id: Option<Uuid>,

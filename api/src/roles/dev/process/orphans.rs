@@ -75,7 +75,7 @@ fn parent(pid: i32) -> Option<i32> {
     status(pid).map(|(_, parent)| parent)
 }
 
-/// State and parent (proc_pid_stat(5), fields 3 and 4, after the name in parentheses).
+/// State and parent (`proc_pid_stat(5)`, fields 3 and 4, after the name in parentheses).
 fn status(pid: i32) -> Option<(char, i32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit_once(") ")?.1.split(' ');
