@@ -32,7 +32,8 @@ impl OpenApi {
         let templates = self.document["paths"].as_object()?.keys();
         let fits = |template: &&String| {
             let parts: Vec<_> = template.split('/').collect();
-            parts.len() == given.len() && parts.iter().zip(&given).all(|(part, given)| part == given || (part.starts_with('{') && !given.is_empty()))
+            parts.len() == given.len()
+                && parts.iter().zip(&given).all(|(part, given)| part == given || (part.starts_with('{') && !given.is_empty()))
         };
         templates.filter(fits).min_by_key(|template| template.matches('{').count()).map(String::as_str)
     }

@@ -7,6 +7,8 @@ pub mod json;
 mod limit;
 pub mod ndjson;
 
+pub use csv::Column;
+
 use std::{
     io::{self, BufRead, BufReader, Read},
     ops::ControlFlow,

@@ -84,7 +84,11 @@ impl Session {
         let request = self.http.post(format!("{}/v1/products/bulk", self.url)).bearer_auth(self.token.expose_secret());
         let answer = request.header(header::CONTENT_TYPE, "application/x-ndjson").body(rows).send().await;
         let answer = answer.context("the connection broke during the import; run it again to complete it")?;
-        expect_ok(answer, "import").await?.json().await.context("the API's answer to the import cannot be read; run it again to complete it")
+        expect_ok(answer, "import")
+            .await?
+            .json()
+            .await
+            .context("the API's answer to the import cannot be read; run it again to complete it")
     }
 }
 

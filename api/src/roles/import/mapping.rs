@@ -199,7 +199,15 @@ mod tests {
 
     #[test]
     fn a_row_of_a_shop_abroad_becomes_a_product() {
-        let maps = ["sku=item_id", "name=name", "categories=category", "price=price", "description=short", "attributes.width=width", "attributes.depth=depth"];
+        let maps = [
+            "sku=item_id",
+            "name=name",
+            "categories=category",
+            "price=price",
+            "description=short",
+            "attributes.width=width",
+            "attributes.depth=depth",
+        ];
         let mapping = mapping(&maps, &["currency=SAR", "brand=IKEA"], None).unwrap();
         let source = json!({"X1": "0", "item_id": "90420332", "name": "FREKVENS", "category": "Bar furniture", "price": "2.265,0",
             "short": "Bar table,          51x51 cm", "width": "51", "depth": ""});
@@ -239,7 +247,14 @@ mod tests {
     #[test]
     fn a_decimal_comma_is_only_read_in_numbers() {
         let mapping = mapping(&["price=p"], &[], None).unwrap();
-        for (given, amount) in [("265,0", "265.0"), ("1.234.567,89", "1234567.89"), ("1 234,5", "1234.5"), ("12", "12"), ("SR 2,375", "SR 2,375"), ("1,2,3", "1,2,3")] {
+        for (given, amount) in [
+            ("265,0", "265.0"),
+            ("1.234.567,89", "1234567.89"),
+            ("1 234,5", "1234.5"),
+            ("12", "12"),
+            ("SR 2,375", "SR 2,375"),
+            ("1,2,3", "1,2,3"),
+        ] {
             assert_eq!(mapping.row(&record(json!({"p": given})))["price"]["amount"], amount);
         }
     }

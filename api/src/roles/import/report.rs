@@ -1,10 +1,6 @@
 //! What the person at the terminal reads.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    ops::ControlFlow,
-};
+use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
 
 use serde_json::Value;
 
@@ -32,7 +28,8 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
         let known = known.get(row);
         let label = known.and_then(|known| known.label.as_ref()).map(|label| format!(" {label:?}")).unwrap_or_default();
         let detail = known.and_then(|known| known.unreadable.as_ref()).unwrap_or(detail);
-        let field = field.as_ref().filter(|field| !detail.starts_with(field.as_str())).map(|field| format!(" {field}:")).unwrap_or_default();
+        let field =
+            field.as_ref().filter(|field| !detail.starts_with(field.as_str())).map(|field| format!(" {field}:")).unwrap_or_default();
         let made_of = match mapping.sku_from() {
             Some(from) if detail == "sku is missing" => format!(", because {from} is, which it is made of"),
             _ => String::new(),

@@ -67,9 +67,9 @@ impl Source {
         let source = without_byte_order_mark(BufReader::with_capacity(64 * 1024, opened(file)))?;
         let read = match self.format {
             FileFormat::Json => json::read_items(source, json::Shape::Lenient, &mut |row, text| each(row, object(text))),
-            FileFormat::Ndjson => ndjson::read_lines(source, &mut |row, line| {
-                each(row, line.map_err(|_| "not valid UTF-8".to_owned()).and_then(object))
-            }),
+            FileFormat::Ndjson => {
+                ndjson::read_lines(source, &mut |row, line| each(row, line.map_err(|_| "not valid UTF-8".to_owned()).and_then(object)))
+            }
             FileFormat::Csv => return self.read_csv(mapping, source, each),
         };
         match read {
@@ -80,8 +80,7 @@ impl Source {
 
     fn read_csv(&self, mapping: &Mapping, source: impl Read, each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>) -> anyhow::Result<()> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(self.delimiter).from_reader(source);
-        let header: Vec<String> =
-            reader.byte_headers()?.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let header: Vec<String> = reader.byte_headers()?.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let missing = mapping.missing(&header);
         if !missing.is_empty() {
             bail!("{} has no column {}; its columns are {}", self.path.display(), missing.join(", "), header.join(", "));

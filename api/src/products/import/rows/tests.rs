@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use proptest::{collection, option, prelude::*};
 use serde_json::{Value, json};
 
-use super::{csv::Column, *};
+use super::*;
 use crate::products::import::row::{Given, RowPrice};
 
 type Rows = Vec<(u64, Result<RowDocument, Vec<Fault>>)>;
