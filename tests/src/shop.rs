@@ -286,6 +286,15 @@ impl Shop {
         jetstream::new(async_nats::connect(self.nats.url()).await.expect("NATS is up"))
     }
 
+    /// One of the shop's streams, `changes`, `views` or `dead`, as soon as it is there.
+    ///
+    /// # Panics
+    /// If nobody makes it.
+    pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {
+        let (jetstream, name) = (self.jetstream().await, format!("{}_{name}", self.name));
+        eventually(&format!("the stream {name} is there"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string())).await
+    }
+
     /// The process of a role: the one started last, if there are many.
     ///
     /// # Panics
