@@ -42,11 +42,13 @@ impl Mail {
 pub enum Mood {
     /// Takes everything.
     Normal,
-    /// Says "later" to everything.
+    /// Greets nobody: too busy.
     Busy,
-    /// Says "never" to everything.
+    /// Says "later" to every recipient.
+    Defer,
+    /// Says "never" to every recipient.
     Refuse,
-    /// Drops connections.
+    /// Keeps the mail and hangs up instead of saying so.
     Drop,
 }
 

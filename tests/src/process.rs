@@ -79,6 +79,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Seconds of processor time it has used so far, to a hundredth.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.pid())
+    }
+
     /// The address it listens on for a setting such as `HTTP_ADDRESS`, as the log tells.
     ///
     /// # Panics
@@ -156,6 +164,19 @@ impl Process {
         };
         format!("──── catalog {} (pid {}, {end})\n{}\n", self.name, self.child.id(), self.log.lines().join("\n"))
     }
+}
+
+/// Seconds of processor time that a process has used so far (proc(5): `utime` and `stime`, in
+/// hundredths of a second on Linux).
+///
+/// # Panics
+/// If there is no such process.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // After the name in parentheses, which may contain anything: field 3 is the first.
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<f64>().ok()).expect("a number of ticks");
+    (ticks(14) + ticks(15)) / 100.0
 }
 
 impl Drop for Process {

@@ -177,7 +177,12 @@ async fn an_empty_import_does_nothing() {
 async fn thousands_of_rows_go_in_at_once_and_are_counted_exactly() {
     let shop = Shop::api().await;
     let count = 3000_usize;
-    let items: Vec<_> = (0..count).map(|number| samples::product(&format!("M-{number:05}"))).collect();
+    let item = |number: usize| {
+        let mut item = samples::product(&format!("M-{number:05}"));
+        item["description"] = json!("Any number of words. ".repeat(20));
+        item
+    };
+    let items: Vec<_> = (0..count).map(item).collect();
     let body = json!({"items": items});
     assert!(body.to_string().len() > 1024 * 1024, "larger than any other body may be");
     let result = shop.ada.post(BULK, &body).await.expect(200).json();

@@ -18,8 +18,7 @@ struct Event {
 
 /// The first `count` events of the shop.
 async fn events(shop: &Shop, count: usize) -> Vec<Event> {
-    let jetstream = shop.jetstream().await;
-    let stream = jetstream.get_stream(format!("{}_changes", shop.prefix())).await.unwrap();
+    let stream = shop.stream("changes").await;
     let config = pull::Config { deliver_policy: DeliverPolicy::All, ..Default::default() };
     let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
     let read = messages.take(count).map(|message| {
@@ -80,12 +79,11 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
     };
     futures::future::join_all(products.iter().enumerate().map(|(number, product)| edit(number, &product.path))).await;
     // The import was an event for each product and a summary; nobody promises where that comes.
-    let jetstream = shop.jetstream().await;
+    let mut stream = shop.stream("changes").await;
     let published = eventually("all events are published", async || {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
         holds(left == 0, || left)?;
-        let mut stream = jetstream.get_stream(format!("{}_changes", shop.prefix())).await.unwrap();
         Ok::<_, i64>(stream.info().await.unwrap().state.messages)
     })
     .await;
@@ -103,6 +101,7 @@ async fn messages_that_nobody_can_understand_end_in_the_dead_stream_with_the_rea
     let mut shop = Shop::builder().troubled().start().await;
     let jetstream = shop.jetstream().await;
     let prefix = shop.prefix().to_owned();
+    let mut dead = shop.stream("dead").await;
     let mut sent = 0_u64;
     for subject in [format!("{prefix}.changes.product.updated"), format!("{prefix}.views")] {
         for payload in ["", "nonsense", "{}", "[1,2]", "{\"specversion\":\"1.0\",\"type\":\"catalog.product.updated.v99\",\"data\":{}}"] {
@@ -110,7 +109,6 @@ async fn messages_that_nobody_can_understand_end_in_the_dead_stream_with_the_rea
             sent += 1;
         }
     }
-    let mut dead = jetstream.get_stream(format!("{prefix}_dead")).await.unwrap();
     eventually("all of them are dead", async || {
         let messages = dead.info().await.unwrap().state.messages;
         holds(messages >= sent, || messages)

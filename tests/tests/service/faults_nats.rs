@@ -115,17 +115,14 @@ async fn views_wait_up_to_a_bound_and_what_is_beyond_is_counted_as_dropped() {
         let lines = metrics.lines().filter(|line| line.contains("views_dropped") && !line.starts_with('#'));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
-    // One more, to see that counting goes on.
     let sum = async |shop: &Shop| shop.views(&products[0].id).await + shop.views(&products[1].id).await;
-    eventually("views that waited are counted", async || {
-        let counted = sum(&shop).await;
-        holds(counted > 0, || counted)
+    let mut counted = 0;
+    eventually("every view is counted or dropped", async || {
+        counted = sum(&shop).await;
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let told = counted as f64 + dropped(&mut shop).await;
+        holds((told - 200.0).abs() < 0.1, || (counted, told))
     })
     .await;
-    shop.at_rest().await;
-    let (counted, dropped) = (sum(&shop).await, dropped(&mut shop).await);
-    assert!(dropped > 0.0);
-    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-    let served = counted as f64 + dropped;
-    assert!((served - 200.0).abs() < 0.1, "{counted} counted, {dropped} dropped, 200 served");
+    assert!((1..200).contains(&counted), "{counted} counted");
 }

@@ -16,20 +16,22 @@ async fn exists(shop: &Shop, stream: &str) -> bool {
 #[tokio::test]
 async fn the_streams_and_consumers_are_as_documented() {
     let shop = Shop::start().await;
-    let jetstream = shop.jetstream().await;
     let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
     for (name, age, subject) in [("changes", days(7), "changes.>"), ("views", days(3), "views"), ("dead", days(30), "dead.>")] {
-        let stream = jetstream.get_stream(format!("{}_{name}", shop.prefix())).await.unwrap();
+        let stream = shop.stream(name).await;
         let config = &stream.cached_info().config;
         assert_eq!(config.max_age, age, "{name}");
         assert!(config.subjects.iter().all(|given| given.starts_with(shop.prefix()) && given.ends_with(subject)), "{:?}", config.subjects);
     }
-    let changes = jetstream.get_stream(format!("{}_changes", shop.prefix())).await.unwrap();
+    let changes = shop.stream("changes").await;
     assert_eq!(changes.cached_info().config.discard, async_nats::jetstream::stream::DiscardPolicy::New);
     for (stream, durable) in [("changes", "notifier"), ("views", "tracker")] {
-        let stream = jetstream.get_stream(format!("{}_{stream}", shop.prefix())).await.unwrap();
-        let names: Vec<_> = stream.consumer_names().try_collect().await.unwrap();
-        assert!(names.iter().any(|name: &String| name == durable), "{names:?}");
+        let stream = shop.stream(stream).await;
+        eventually("the consumer is there", async || {
+            let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(|_| Vec::new())?;
+            holds(names.iter().any(|name| name == durable), || names.clone())
+        })
+        .await;
     }
 }
 

@@ -76,7 +76,7 @@ async fn the_metrics_tell_of_events_mails_and_views() {
     assert!((sample(&mut shop, Role::Serve, "views_published").await - 7.0).abs() < 0.1);
     assert!((sample(&mut shop, Role::Tracker, "views_counted").await - 7.0).abs() < 0.1);
     assert!(sample(&mut shop, Role::Serve, "views_dropped").await < 0.1);
-    assert!((sample(&mut shop, Role::Notifier, "state=\"sent\"").await - 2.0).abs() < 0.1);
+    assert!((sample(&mut shop, Role::Notifier, "outcome=\"sent\"").await - 2.0).abs() < 0.1);
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn an_admins_password_can_be_set_from_the_command_line() {
     let file = password.path().join("password");
     std::fs::write(&file, "a passphrase from a file\n").unwrap();
     let mut settings = shop.environment().clone();
-    settings.insert("ADMIN_PASSWORD_FILE".into(), file.display().to_string());
+    settings.insert("PASSWORD_FILE".into(), file.display().to_string());
     let mut process = Process::start(&["admin", "set-password", ADA.0], &settings);
     assert!(process.ended().await.success(), "{}", process.story());
     shop.ada.get("/v1/admins").await.problem(401, "unauthorized");

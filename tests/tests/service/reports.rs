@@ -44,7 +44,7 @@ async fn views_are_reported_by_product_and_time() {
     let report = shop.ada.get("/v1/reports/views").await.expect(200).json();
     assert_eq!(total(&rows(&report)), 10, "{report}");
     for bucket in ["day", "hour"] {
-        let report = shop.ada.get(&format!("/v1/reports/views?interval={bucket}")).await.expect(200).json();
+        let report = shop.ada.get(&format!("/v1/reports/views?bucket={bucket}")).await.expect(200).json();
         assert_eq!(total(&rows(&report)), 10, "{report}");
     }
     let one = shop.ada.get(&format!("/v1/reports/views?product_id={}", products[2].id)).await.expect(200).json();
