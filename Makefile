@@ -30,9 +30,7 @@ service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that th
 	cargo build --locked --package catalog
 	cargo test --locked --package catalog-tests --test '*'
 
-coverage: ## Line coverage of `make test` (installs cargo-llvm-cov if it is missing)
-	@command -v cargo-llvm-cov >/dev/null || cargo install --locked cargo-llvm-cov
-	@rustup component list --installed | grep -q llvm-tools || rustup component add llvm-tools
+coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/coverage.sh
 
 bench: ## Ratios to the limits of this machine: cached and uncached reads
