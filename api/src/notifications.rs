@@ -10,6 +10,7 @@ mod metrics;
 mod sender;
 mod templates;
 mod transport;
+mod underway;
 mod upkeep;
 
 pub use distribute::Distributor;

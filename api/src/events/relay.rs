@@ -35,7 +35,7 @@ const ROWS_PER_PARTITION: i64 = 32;
 /// Payload bytes held in memory, at most, and one row more.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// First and longest pause after failures.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 #[derive(Debug, Error)]
 enum RelayError {

@@ -2,8 +2,10 @@
 //! its way. So a process that dies frees its mails at once.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +22,7 @@ use super::{
     mail::{Draft, masked},
     metrics::{self, Attempt},
     transport::{Failure, Session, Transport, Verdict},
+    underway::{Claim, Underway},
 };
 
 /// How long a delivery waits that was written by another process, or has become due again.
@@ -41,8 +44,9 @@ struct Shared {
     from: Mailbox,
     gate: Gate,
     written: Arc<Notify>,
-    /// Sent, but the database could not be told: these are not sent again.
-    unmarked: Mutex<HashSet<i64>>,
+    /// Whether the last question to the database failed.
+    database_lost: AtomicBool,
+    underway: Underway,
 }
 
 impl Senders {
@@ -50,8 +54,8 @@ impl Senders {
     #[must_use]
     pub fn new(pool: PgPool, transport: Transport, from: Mailbox, written: Arc<Notify>) -> Self {
         metrics::register();
-        let unmarked = Mutex::default();
-        Self(Arc::new(Shared { pool, transport, from, gate: Gate::default(), written, unmarked }))
+        let (gate, database_lost, underway) = Default::default();
+        Self(Arc::new(Shared { pool, transport, from, gate, written, database_lost, underway }))
     }
 
     /// What the mail server's trouble is, as of the last try.
@@ -75,7 +79,10 @@ impl Senders {
                 Ok(true) => continue,
                 Ok(false) => POLL,
                 Err(error) => {
-                    tracing::warn!(%error, "the database cannot be asked for mail to send, trying on");
+                    // Once, not by every sender every second.
+                    if !self.0.database_lost.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "the database cannot be asked for mail to send, trying on");
+                    }
                     DATABASE_PAUSE.mul_f64(rand::rng().random_range(0.5..1.0))
                 }
             };
@@ -101,13 +108,21 @@ impl Shared {
         // From when the gate was passed: what was under way when it closed again counts as one failure.
         let started = Instant::now();
         let mut tx = self.pool.begin().await?;
-        let Some(delivery) = deliveries::claim(&mut tx, Utc::now()).await? else { return Ok(false) };
-        let outcome = if self.is_unmarked(delivery.id) { Ok("sent before".to_owned()) } else { self.transmit(session, &delivery).await };
+        let claimed = deliveries::claim(&mut tx, Utc::now()).await?;
+        self.database_lost.store(false, Ordering::Relaxed);
+        let Some(delivery) = claimed else { return Ok(false) };
+        let outcome = match self.underway.claim(delivery.id) {
+            Claim::Send => self.transmit(session, &delivery).await,
+            Claim::Mark => Ok("sent, as was known only after the database came back".to_owned()),
+            Claim::Leave => return Ok(false),
+        };
+        if outcome.is_err() {
+            self.underway.forget(delivery.id);
+        }
         let now = Utc::now();
         match &outcome {
             Ok(reply) => {
-                // Until the commit, this process alone knows that the server has the mail.
-                self.unmarked().insert(delivery.id);
+                self.underway.sent(delivery.id);
                 deliveries::mark_sent(&mut tx, delivery.id, reply, now).await?;
             }
             Err(Failure { verdict: Verdict::Never, reply }) => deliveries::mark_refused(&mut tx, delivery.id, reply, now).await?,
@@ -119,7 +134,7 @@ impl Shared {
             }
         }
         tx.commit().await?;
-        self.unmarked().remove(&delivery.id);
+        self.underway.forget(delivery.id);
         self.conclude(&delivery, &outcome, started);
         Ok(true)
     }
@@ -183,14 +198,6 @@ impl Shared {
         let open = session.insert(self.transport.connect().await?);
         open.begin(&self.from.email, recipient).await?;
         open.finish(recipient, text).await
-    }
-
-    fn is_unmarked(&self, id: i64) -> bool {
-        self.unmarked().contains(&id)
-    }
-
-    fn unmarked(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
-        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
-use clap::{Args, Subcommand};
+use clap::Args;
 use nix::sys::stat;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,15 +41,9 @@ use self::{
 pub struct DevArgs {
     #[command(flatten)]
     settings: SettingsArgs,
-    #[command(subcommand)]
-    task: Option<Task>,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    /// Find or install PostgreSQL and nats-server, and print where they are as JSON
-    #[command(hide = true)]
-    Programs,
+    /// Find or install PostgreSQL and nats-server, print where they are as JSON, and exit
+    #[arg(long, hide = true)]
+    print_programs: bool,
 }
 
 /// Runs the role.
@@ -59,10 +53,7 @@ enum Task {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    match args.task {
-        Some(Task::Programs) => print_programs(&args.settings.data_dir()?).await,
-        None => keep_shop(args.settings.check()?).await,
-    }
+    if args.print_programs { print_programs(&args.settings.data_dir()?).await } else { keep_shop(args.settings.check()?).await }
 }
 
 /// For the test suite, which starts servers of its own.
@@ -87,11 +78,11 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let mut opening = Opening { settings, directory, console, stopping: Stopping::default(), keepers: Vec::new() };
     let opened = tokio::select! {
         opened = opening.open() => opened,
-        () = asked.to_stop() => Ok(()),
+        () = asked.again() => Ok(()),
     };
     let Opening { keepers, stopping, .. } = opening;
     if opened.is_ok() && !asked.already {
-        asked.to_stop().await;
+        asked.again().await;
     }
     if keepers.is_empty() {
         return opened;
@@ -99,7 +90,7 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     console.say("stopping; Ctrl-C once more kills");
     tokio::select! {
         () = stop_in_order(keepers) => console.say("stopped"),
-        () = async { asked.to_stop().await; stopping.now.cancel(); std::future::pending().await } => {}
+        () = async { asked.again().await; stopping.now.cancel(); std::future::pending().await } => {}
     }
     opened
 }
@@ -126,7 +117,7 @@ impl Asked {
         Ok(Self { signals, already: false })
     }
 
-    async fn to_stop(&mut self) {
+    async fn again(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -181,7 +172,7 @@ impl Opening {
             currency: &roles.currency,
             root: self.directory.root(),
         };
-        self.console.print(&greeting.text());
+        Console::print(&greeting.text());
         Ok(())
     }
 

@@ -50,7 +50,8 @@ pub struct BulkParams {
 }
 
 /// Rows as one JSON document.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "documents what the streaming reader takes")]
 pub struct BulkItems {
     /// The rows.
@@ -190,14 +191,8 @@ impl From<ReadError> for Problem {
             ReadError::Malformed { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
             ReadError::Columns(complaints) => {
-                let known = "sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
-                let mut errors: Vec<_> = complaints.into_iter().map(|complaint| FieldError::body("", complaint)).collect();
-                if let [only] = errors.as_mut_slice() {
-                    only.detail = format!("{}; the columns are {known}", only.detail);
-                } else {
-                    errors.push(FieldError::body("", format!("the columns are {known}")));
-                }
-                Self::invalid(errors)
+                let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
+                Self::invalid(complaints.into_iter().map(|complaint| FieldError::body("", format!("{complaint}; {known}"))).collect())
             }
             ReadError::TooLarge { row } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -72,7 +72,7 @@ impl<T: Serialize> Serialize for Given<T> {
 /// One row of a bulk import: a whole product, or a change of the product with this sku. Fields that
 /// aren't given stay as they are on a product that exists; null removes. Attributes are taken one by one.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = BulkItem)]
 pub struct RowDocument {
     /// Stock keeping unit: which product this is about.
@@ -83,25 +83,31 @@ pub struct RowDocument {
     pub name: Option<String>,
     /// Brand.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[serde(default)]
     pub brand: Given<String>,
     /// Description, of any number of lines.
     #[schema(value_type = Option<String>, max_length = 10_000)]
+    #[serde(default)]
     pub description: Given<String>,
     /// Categories, each once. They replace the product's; those of several rows of one sku are united.
     #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[serde(default)]
     pub categories: Given<Vec<String>>,
     /// Price.
     #[schema(value_type = RowPrice, required, nullable = false)]
-    #[serde(deserialize_with = "price")]
+    #[serde(default, deserialize_with = "price")]
     pub price: Option<RowPrice>,
     /// A link to more: an absolute URL, or a path on the shop's own site.
     #[schema(value_type = Option<String>, max_length = 2048)]
+    #[serde(default)]
     pub url: Given<String>,
     /// Release date.
     #[schema(value_type = Option<NaiveDate>)]
+    #[serde(default)]
     pub released_on: Given<String>,
     /// Anything else: names and values; a null value removes that attribute.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[serde(default)]
     pub attributes: Given<BTreeMap<String, Option<String>>>,
     /// Units that can be sold now. Absent: stays as it is, and on a new product stock isn't tracked.
     #[schema(minimum = 0, maximum = 1_000_000_000)]

@@ -23,7 +23,7 @@ impl Console {
     }
 
     /// A text for people, or for whoever reads standard output.
-    pub fn print(self, text: &str) {
+    pub fn print(text: &str) {
         let _ = io::stdout().lock().write_all(text.as_bytes());
     }
 

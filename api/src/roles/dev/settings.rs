@@ -19,7 +19,7 @@ use crate::{
 #[derive(Args)]
 pub struct SettingsArgs {
     /// Where everything is kept [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
-    #[arg(long, env = "CATALOG_DATA_DIR", value_name = "DIR", global = true)]
+    #[arg(long, env = "CATALOG_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where the API listens
     #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]

@@ -11,10 +11,14 @@ use super::{
 use crate::config::{Checker, ConfigError, Secret};
 
 const EXAMPLES: &str = "\
+Fields: sku, name, brand, description, categories (separated by |), price, currency, url, released_on,
+quantity, attributes.<name>
+
 Examples:
   catalog import products.ndjson
   catalog import ikea.csv --delimiter ';' --decimal-comma --set currency=SAR \\
-      --map sku=item_id,name=name,categories=category,price=price,url=link,description=short_description
+      --map sku=item_id,name=name,categories=category,price=price \\
+      --map url=link,description=short_description,attributes.width=width
   catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
 
 Exit status: 0 all rows are imported, 3 some rows were refused (each is named), 1 nothing could be done.
@@ -36,9 +40,7 @@ pub struct ImportArgs {
     /// Numbers are written 1.234,50
     #[arg(long)]
     decimal_comma: bool,
-    /// Which field comes from which column of the file; without it columns are taken by their own name.
-    /// Fields: sku, name, brand, description, categories (separated by |), price, currency, url,
-    /// released_on, quantity, attributes.<name>
+    /// Which field comes from which column of the file; without it columns are taken by their own name
     #[arg(long, value_name = "FIELD=COLUMN,...", value_delimiter = ',')]
     map: Vec<String>,
     /// A field that is the same for every row, such as currency=EUR; repeatable

@@ -60,7 +60,7 @@ fn look_up(errors: &[RowError], source: &Source, mapping: &Mapping) -> BTreeMap<
     let _ = source.read(mapping, |file| file, &mut |row, found| {
         if let Some(entry) = known.get_mut(&row) {
             *entry = match found {
-                Ok(record) => Known { label: label(&mapping.row(&record)), unreadable: None },
+                Ok(record) => Known { label: label(&mapping.row(&record), mapping), unreadable: None },
                 Err(why) => Known { label: None, unreadable: Some(why) },
             };
         }
@@ -69,7 +69,9 @@ fn look_up(errors: &[RowError], source: &Source, mapping: &Mapping) -> BTreeMap<
     known
 }
 
-fn label(row: &Value) -> Option<String> {
-    let text = |field| row.get(field).and_then(Value::as_str);
-    text("name").or_else(|| text("sku")).or_else(|| text("url")).map(|text| text.chars().take(60).collect())
+fn label(row: &Value, mapping: &Mapping) -> Option<String> {
+    let text = |field: &str| row.get(field).and_then(Value::as_str);
+    // Nobody knows a sku that was just made up.
+    let own = mapping.sku_from().map_or("sku".to_owned(), ToString::to_string);
+    text("name").or_else(|| text(&own)).map(|text| text.chars().take(60).collect())
 }
