@@ -84,8 +84,8 @@ impl Programs {
         if !geteuid().is_root() {
             return None;
         }
-        let candidates = self.run_as.as_deref().into_iter().chain(["postgres", "nobody"]);
-        let user = candidates.filter_map(|name| User::from_name(name).ok().flatten()).next();
+        let mut candidates = self.run_as.as_deref().into_iter().chain(["postgres", "nobody"]);
+        let user = candidates.find_map(|name| User::from_name(name).ok().flatten());
         let user = user.expect("PostgreSQL refuses root, and there is no user postgres or nobody to run it as");
         Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
     }

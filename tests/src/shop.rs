@@ -55,6 +55,7 @@ enum Turn {
 }
 
 /// What a shop should be like.
+#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Builder {
     roles: Vec<Role>,
     environment: Environment,
