@@ -8,7 +8,8 @@ use super::shelf::id_in_sql;
 use crate::{postgres::Postgres, programs};
 
 /// The statement of a single read, for one id.
-const STATEMENT: &str = "SELECT id, sku, name, brand, description, categories, price, url, released_on, attributes, version, created_at, updated_at,
+const STATEMENT: &str =
+    "SELECT id, sku, name, brand, description, categories, price, url, released_on, attributes, version, created_at, updated_at,
  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS in_stock
  FROM products.products p WHERE p.id = ";
 
@@ -16,7 +17,14 @@ const STATEMENT: &str = "SELECT id, sku, name, brand, description, categories, p
 ///
 /// # Errors
 /// If pgbench fails.
-pub fn measure(postgres: &Postgres, database: &str, products: u64, connections: usize, seconds: u64, scratch: &Path) -> anyhow::Result<f64> {
+pub fn measure(
+    postgres: &Postgres,
+    database: &str,
+    products: u64,
+    connections: usize,
+    seconds: u64,
+    scratch: &Path,
+) -> anyhow::Result<f64> {
     let script = scratch.join("read.sql");
     let id = id_in_sql(":number");
     // One line: a statement of a script ends with its line unless it is continued.
