@@ -28,12 +28,14 @@ pub struct Api {
 
 impl Api {
     /// Nobody in particular, at `base` (scheme, host and port).
+    #[must_use]
     pub fn anonymous(base: &str, contract: Option<Arc<OpenApi>>) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client can be built");
         Self { http, base: Arc::new(RwLock::new(base.to_owned())), token: None, contract }
     }
 
     /// The same shop with somebody's access token.
+    #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
     }
@@ -187,6 +189,7 @@ impl Reply {
     /// # Panics
     /// If it has another.
     #[track_caller]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "often the status is all a test wants")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.call, self.text());
         self

@@ -62,7 +62,7 @@ impl Nats {
     fn spawn(&mut self) {
         let config = self.scratch.path().join("nats.conf");
         let store = self.scratch.path().join("jetstream");
-        let text = format!("listen: 127.0.0.1:{}\njetstream {{ store_dir: {store:?}, max_file_store: {MAX_FILE_STORE} }}\n", self.port);
+        let text = format!("listen: 127.0.0.1:{}\njetstream {{ store_dir: \"{}\", max_file_store: {MAX_FILE_STORE} }}\n", self.port, store.display());
         std::fs::write(&config, text).expect("the directory can be written");
         let args: [OsString; 2] = ["-c".into(), config.into()];
         let keeping = Keeping { directory: self.scratch.path(), signal: "KILL", removed_after: self.shared, user: None };

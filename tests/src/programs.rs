@@ -65,12 +65,12 @@ pub fn servers() -> &'static Programs {
 }
 
 fn asked() -> Programs {
-    let output = Command::new(catalog()).args(["dev", "programs"]).output().expect("catalog can be run");
+    let output = Command::new(catalog()).args(["dev", "--print-programs"]).output().expect("catalog can be run");
     let advice = "set CATALOG_TEST_POSTGRES_BIN (a directory) and CATALOG_TEST_NATS_SERVER (a file) to use your own";
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`catalog dev programs` failed; {advice}\n{errors}");
+    assert!(output.status.success(), "`catalog dev --print-programs` failed; {advice}\n{errors}");
     serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("`catalog dev programs` printed something else ({error}); {advice}"))
+        .unwrap_or_else(|error| panic!("`catalog dev --print-programs` printed something else ({error}); {advice}"))
 }
 
 impl Programs {
@@ -84,8 +84,8 @@ impl Programs {
         if !geteuid().is_root() {
             return None;
         }
-        let candidates = self.run_as.as_deref().into_iter().chain(["postgres", "nobody"]);
-        let user = candidates.filter_map(|name| User::from_name(name).ok().flatten()).next();
+        let mut candidates = self.run_as.as_deref().into_iter().chain(["postgres", "nobody"]);
+        let user = candidates.find_map(|name| User::from_name(name).ok().flatten());
         let user = user.expect("PostgreSQL refuses root, and there is no user postgres or nobody to run it as");
         Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
     }

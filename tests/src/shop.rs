@@ -55,6 +55,7 @@ enum Turn {
 }
 
 /// What a shop should be like.
+#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Builder {
     roles: Vec<Role>,
     environment: Environment,
@@ -292,7 +293,8 @@ impl Shop {
     /// If nobody makes it.
     pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {
         let (jetstream, name) = (self.jetstream().await, format!("{}_{name}", self.name));
-        eventually(&format!("the stream {name} is there"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string())).await
+        eventually(&format!("the stream {name} is there"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string()))
+            .await
     }
 
     /// The process of a role: the one started last, if there are many.

@@ -79,9 +79,14 @@ where
     R: AsyncRead + Unpin + Send + 'static,
 {
     let mut staged = import.stage(format, source).await?;
-    let applied = import.apply(&mut staged).await;
+    let pool = &import.catalogue.database.primary;
+    let id = staged.id;
+    let applied = tokio::select! {
+        applied = import.apply(&mut staged) => applied,
+        never = progress::keep_alive(pool, id, import.clock) => match never {},
+    };
     // Also of an import that failed: its first chunks are there.
-    let finished = progress::finish(&import.catalogue.database.primary, &import.catalogue.outbox, staged.id, (import.clock)()).await;
+    let finished = progress::finish(pool, &import.catalogue.outbox, id, (import.clock)()).await;
     let result = applied?;
     finished?;
     staged.staging.clear().await?;

@@ -53,11 +53,7 @@ pub struct DevArgs {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    if args.print_programs {
-        print_programs(&args.settings.data_dir()?).await
-    } else {
-        keep_shop(args.settings.check()?).await
-    }
+    if args.print_programs { print_programs(&args.settings.data_dir()?).await } else { keep_shop(args.settings.check()?).await }
 }
 
 /// For the test suite, which starts servers of its own.

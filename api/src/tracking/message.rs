@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::events::Envelope;
 
-/// CloudEvents type of a message of views.
+/// `CloudEvents` type of a message of views.
 pub const TYPE: &str = "catalog.products.viewed.v1";
 
 /// A message whose id is older than this is not counted: the ids it would have to be compared with

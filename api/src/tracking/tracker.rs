@@ -1,6 +1,6 @@
 //! What the tracker does with messages of views.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use prometheus::IntCounter;
@@ -15,6 +15,9 @@ use super::{
 };
 use crate::events::consume::{Handle, HandleError, Incoming, Malformed};
 
+/// A transaction takes messages until they change this many rows: each then gets its commit well
+/// within the time a batch may take, however slow the database.
+const MAX_ROWS: usize = 20_000;
 /// How often partitions are looked after. Tomorrow's are there long before they are needed.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 const UPKEEP_RETRY: Duration = Duration::from_secs(10);
@@ -58,15 +61,25 @@ impl Tracker {
 }
 
 impl Handle for Tracker {
-    /// Counts in one transaction: the more messages, the more views of a product become one write.
+    /// Counts in one transaction if it can: the more messages, the more views of a product become one
+    /// write. When a later transaction fails, the messages of those before come again and are recognised.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let now = Utc::now();
         let mut malformed = Vec::new();
         let mut messages = Vec::with_capacity(batch.len());
+        let mut rows = HashSet::new();
         for (index, incoming) in batch.iter().enumerate() {
             match Message::parse(incoming.payload(), now) {
-                Ok(message) => messages.push(message),
+                Ok(message) => {
+                    rows.extend(message.views.iter().map(|view| (view.product_id, view.hour)));
+                    messages.push(message);
+                }
                 Err(error) => malformed.push(Malformed { index, reason: error.to_string() }),
+            }
+            if rows.len() >= MAX_ROWS {
+                self.count(&messages, now).await?;
+                messages.clear();
+                rows.clear();
             }
         }
         if !messages.is_empty() {

@@ -61,8 +61,8 @@ impl Views {
         }
         let hour = Hour::from_number(shared.hour.load(Ordering::Relaxed));
         // The last byte of a UUIDv7 is random.
-        let shard = &shared.shards[usize::from(product_id.as_bytes()[15]) % SHARDS];
-        *shard.lock().unwrap_or_else(PoisonError::into_inner).entry((product_id, hour)).or_insert(0) += 1;
+        let counters = &shared.shards[usize::from(product_id.as_bytes()[15]) % SHARDS];
+        *counters.lock().unwrap_or_else(PoisonError::into_inner).entry((product_id, hour)).or_insert(0) += 1;
     }
 
     /// Views in memory that aren't known to be on the stream.

@@ -111,7 +111,7 @@ async fn every_wrong_field_is_named_at_once() {
     reply.problem(422, "invalid");
     let mut complaints = reply.complaints();
     complaints.sort_unstable();
-    complaints.iter_mut().for_each(|at| *at = at.trim_end_matches("/amount").to_owned());
+    let complaints: Vec<_> = complaints.iter().map(|at| at.trim_end_matches("/amount")).collect();
     assert_eq!(complaints, ["#/brand", "#/name", "#/price", "#/sku", "#/url"]);
 }
 
@@ -154,7 +154,11 @@ async fn bodies_that_are_not_json_are_refused_everywhere() {
         for body in ["", "{", "nonsense", "{\"a\": }", "{} {}", "\u{feff}{}", "'single'", "{\"a\": 1,}", "NaN", &deep] {
             let reply = send(body.as_bytes()).await;
             // A field that is missing or isn't known may be found before the fault behind it.
-            assert!(reply.status == 400 || (reply.status == 422 && (body.contains('a') || body == "{} {}" || body == deep)), "{method} {path} {body}: {}", reply.text());
+            assert!(
+                reply.status == 400 || (reply.status == 422 && (body.contains('a') || body == "{} {}" || body == deep)),
+                "{method} {path} {body}: {}",
+                reply.text()
+            );
         }
         send(&latin).await.problem(400, "malformed");
         for body in ["[]", "7", "null", "\"text\"", "true"] {

@@ -67,6 +67,18 @@ impl Mapping {
         self.sources.values().filter(|source| !header.contains(source)).map(String::as_str).collect()
     }
 
+    /// The fields every product must have that a file with this header gives no row.
+    #[must_use]
+    pub fn wanting(&self, header: &[String]) -> Vec<Column> {
+        let given = |column: &Column| {
+            self.sources.contains_key(column)
+                || self.constants.contains_key(column)
+                || (*column == Column::Sku && self.sku_from.is_some())
+                || (self.sources.is_empty() && header.contains(&column.to_string()))
+        };
+        [Column::Sku, Column::Name, Column::Price].into_iter().filter(|column| !given(column)).collect()
+    }
+
     /// The field the sku is made of.
     #[must_use]
     pub fn sku_from(&self) -> Option<&Column> {

@@ -85,6 +85,13 @@ impl Source {
         if !missing.is_empty() {
             bail!("{} has no column {}; its columns are {}", self.path.display(), missing.join(", "), header.join(", "));
         }
+        if let Some(column) = mapping.wanting(&header).first() {
+            bail!(
+                "no column of {} is the {column} of a product: name one with --map {column}=..., or check --delimiter; its columns are {}",
+                self.path.display(),
+                header.join(", ")
+            );
+        }
         let mut record = csv::ByteRecord::new();
         let mut row = 0;
         while reader.read_byte_record(&mut record).with_context(|| format!("{} cannot be read", self.path.display()))? {

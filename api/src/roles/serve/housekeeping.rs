@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Longest pause between two rounds: how long the mail about an import that was cut short may wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Keeps house until `stop`.
 ///

@@ -95,8 +95,8 @@ async fn play(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64>
         }
         stop.cancel();
     };
-    let (published, ()) = tokio::join!(publisher.run(stop.clone()), viewing);
-    published.unwrap();
+    let (ended, ()) = tokio::join!(publisher.run(stop.clone()), viewing);
+    ended.unwrap();
     assert_eq!(views.waiting(), 0);
     viewed
 }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Bucket, BucketViews, Range, Selection, range::next_hour};
+use super::{
+    Bucket, BucketViews, Range, Selection,
+    range::{HOUR, next_hour},
+};
 
 /// Where a page ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,16 +124,17 @@ async fn next_day(pool: &PgPool, range: Range, zone: &str) -> Result<Option<Rang
 /// The next products of a day. A product among the first `limit` of the day is among the first
 /// `limit` of each of its hours, so that no more need be read.
 async fn day_after(pool: &PgPool, day: Range, after: Uuid, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+    let hours: Vec<_> =
+        std::iter::successors(Some(next_hour(day.from)), |hour| Some(*hour + HOUR)).take_while(|hour| *hour < day.to).collect();
     sqlx::query_as!(
         BucketViews,
         r#"SELECT counted.product_id, $1::timestamptz AS "start!", sum(counted.views)::bigint AS "views!"
-           FROM generate_series($2::timestamptz, $3::timestamptz - interval '1 microsecond', interval '1 hour') AS hours (hour),
+           FROM UNNEST($2::timestamptz[]) AS hours (hour),
                 LATERAL (SELECT product_id, views FROM tracking.hourly_views
-                         WHERE hourly_views.hour = hours.hour AND product_id > $4 ORDER BY product_id LIMIT $5) AS counted
-           GROUP BY counted.product_id ORDER BY counted.product_id LIMIT $5"#,
+                         WHERE hourly_views.hour = hours.hour AND product_id > $3 ORDER BY product_id LIMIT $4) AS counted
+           GROUP BY counted.product_id ORDER BY counted.product_id LIMIT $4"#,
         day.from,
-        next_hour(day.from),
-        day.to,
+        &hours,
         after,
         limit,
     )

@@ -12,7 +12,7 @@ use super::{Bucket, Error};
 pub const MAX_DAYS: i64 = 366;
 /// Days reported without `from`, today included.
 const DEFAULT_DAYS: u64 = 7;
-const HOUR: TimeDelta = TimeDelta::hours(1);
+pub(super) const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// One end of a range as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

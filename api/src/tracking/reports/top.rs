@@ -12,7 +12,7 @@ use crate::products;
 
 /// How long the database may add up a long range of a large catalogue.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
-/// `query_canceled`, PostgreSQL manual, appendix A.
+/// `query_canceled`, `PostgreSQL` manual, appendix A.
 const CANCELED: &str = "57014";
 
 /// A product and its views in a range.
@@ -42,11 +42,11 @@ pub async fn top_products(pool: &PgPool, range: Range, limit: u16) -> Result<Vec
     })?;
     let ids: Vec<_> = most.iter().map(|(product_id, _)| *product_id).collect();
     let mut names = products::names(pool, &ids).await?;
-    let named = most.into_iter().map(|(product_id, views)| {
+    let items = most.into_iter().map(|(product_id, views)| {
         let (sku, name) = names.remove(&product_id).map(|name| (name.sku, name.name)).unzip();
         TopProduct { product_id, sku, name, views }
     });
-    Ok(named.collect())
+    Ok(items.collect())
 }
 
 async fn most_viewed(pool: &PgPool, range: Range, limit: u16) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
