@@ -150,7 +150,7 @@ struct Bare {
 
 impl Bare {
     fn start(canned: &Canned) -> anyhow::Result<Self> {
-        let mut child = leash::in_place(&std::env::current_exe()?)
+        let mut child = leash::in_place(&std::env::current_exe()?, "KILL")
             .args(["bare", &serde_json::to_string(canned)?])
             .stdout(Stdio::piped())
             .spawn()?;
