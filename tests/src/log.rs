@@ -1,10 +1,10 @@
-//! The log of one child process, as it comes.
+//! What one child process prints, as it comes.
 
 use std::{
     io::{BufRead, BufReader, Read},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 
 use crate::wait::PATIENCE;
 
-/// Lines that a process wrote to standard error. Cheap to clone.
+/// Lines that a process wrote. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     lines: Mutex<Vec<String>>,
-    ended: AtomicBool,
+    streams: AtomicUsize,
     more: Notify,
 }
 
@@ -29,12 +29,13 @@ impl Log {
     /// Collects a stream on a thread of its own, until it ends.
     pub fn collect(&self, stream: impl Read + Send + 'static) {
         let log = self.clone();
+        log.0.streams.fetch_add(1, Ordering::AcqRel);
         thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 log.lock().push(String::from_utf8_lossy(&line).into_owned());
                 log.0.more.notify_waiters();
             }
-            log.0.ended.store(true, Ordering::Release);
+            log.0.streams.fetch_sub(1, Ordering::AcqRel);
             log.0.more.notify_waiters();
         });
     }
@@ -64,7 +65,7 @@ impl Log {
                 tokio::pin!(more);
                 // Registered before looking, so that a line between looking and waiting is not missed.
                 more.as_mut().enable();
-                let ended = self.0.ended.load(Ordering::Acquire);
+                let ended = self.0.streams.load(Ordering::Acquire) == 0;
                 if let Some(found) = self.entries().iter().find_map(&pick) {
                     return Some(found);
                 }

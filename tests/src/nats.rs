@@ -92,6 +92,11 @@ impl Nats {
         stream.set_read_timeout(Some(limit)).is_ok() && stream.read_exact(&mut greeting).is_ok() && &greeting == b"INFO "
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it is.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)

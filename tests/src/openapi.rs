@@ -68,5 +68,17 @@ impl OpenApi {
             operation["responses"].as_object().map(|responses| responses.keys().collect::<Vec<_>>()),
             reply.text()
         );
+        let content = &documented["content"];
+        if reply.body.is_empty() || content.is_null() {
+            assert!(reply.body.is_empty() || method == "head", "{method} {template} {status} has an undocumented body: {}", reply.text());
+            return;
+        }
+        let essence = reply.header("content-type").split(';').next().unwrap_or_default().trim().to_owned();
+        let schema = &content[&essence]["schema"];
+        assert!(!schema.is_null(), "{method} {template} {status} is {essence}, which is not documented");
+        if essence.ends_with("json") {
+            let faults = crate::schema::faults(&self.document, schema, &reply.json());
+            assert!(faults.is_empty(), "{method} {template} {status} is not as documented: {faults:#?}\n{}", reply.text());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A whole shop of one test: its own database, events, mail catcher and processes.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     ops::{Deref, DerefMut},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -17,6 +18,7 @@ use crate::{
     people::{Account, People},
     postgres::Postgres,
     process::{Environment, Process, Role},
+    proxy::Proxy,
     shared::{self, Shared},
     wait::{eventually, holds},
 };
@@ -61,6 +63,7 @@ pub struct Builder {
     environment: Environment,
     private_nats: bool,
     private_postgres: bool,
+    proxied: bool,
     alone: bool,
     guest: bool,
     troubled: bool,
@@ -99,6 +102,13 @@ impl Builder {
     #[must_use]
     pub fn private_postgres(mut self) -> Self {
         self.private_postgres = true;
+        self
+    }
+
+    /// With a network between the roles and their servers that can fail.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
         self
     }
 
@@ -144,6 +154,7 @@ impl Builder {
         environment.insert("AUTH_SIGNING_KEYS_DIR".into(), everybody.keys.display().to_string());
         let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
         postgres.create_database(&name, shared::TEMPLATE).await;
+        let network = if self.proxied { Some(Network::start(&postgres, &nats, &name, &mut environment).await) } else { None };
         environment.extend(self.environment);
         if environment.contains_key("CURRENCY") {
             // The template is in euros; without products in it that can still be changed.
@@ -165,6 +176,7 @@ impl Builder {
             processes: Vec::new(),
             environment,
             inbox,
+            network,
             nats,
             postgres,
             troubled: self.troubled,
@@ -177,6 +189,25 @@ impl Builder {
             shop.settled_in(*role).await;
         }
         shop
+    }
+}
+
+/// Proxies in front of the servers of one shop; the test itself goes past them.
+pub struct Network {
+    /// In front of PostgreSQL.
+    pub postgres: Proxy,
+    /// In front of NATS.
+    pub nats: Proxy,
+}
+
+impl Network {
+    async fn start(postgres: &Postgres, nats: &Nats, database: &str, environment: &mut Environment) -> Self {
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let network = Self { postgres: Proxy::start(local(postgres.port())).await, nats: Proxy::start(local(nats.port())).await };
+        let postgres = network.postgres.address();
+        environment.insert("DATABASE_URL".into(), format!("postgres://postgres@{postgres}/{database}"));
+        environment.insert("NATS_URL".into(), format!("nats://{}", network.nats.address()));
+        network
     }
 }
 
@@ -210,6 +241,7 @@ pub struct Shop {
     processes: Vec<(Role, Process)>,
     environment: Environment,
     inbox: Option<(Process, Inbox)>,
+    network: Option<Network>,
     nats: Source<Nats>,
     postgres: Source<Postgres>,
     troubled: bool,
@@ -234,6 +266,7 @@ impl Shop {
             environment: Environment::new(),
             private_nats: false,
             private_postgres: false,
+            proxied: false,
             alone: false,
             guest: false,
             troubled: false,
@@ -246,6 +279,14 @@ impl Shop {
     /// In a shop without a notifier.
     pub fn inbox(&self) -> &Inbox {
         &self.inbox.as_ref().expect("a shop with a notifier").1
+    }
+
+    /// The network between its roles and their servers.
+    ///
+    /// # Panics
+    /// In a shop that isn't proxied.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("a proxied shop")
     }
 
     /// The settings its processes get.
