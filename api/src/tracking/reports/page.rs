@@ -32,8 +32,9 @@ impl From<&BucketViews> for Position {
 /// If the database refuses.
 pub async fn page(pool: &PgPool, selection: &Selection, after: Option<Position>, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     let Selection { range, bucket, zone, product_id } = selection;
-    // Before the first bucket and the first product.
-    let after = after.unwrap_or(Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() });
+    let before_all = Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() };
+    // A position made up by somebody may be of a time that the database doesn't know.
+    let after = after.map_or(before_all, |after| Position { start: after.start.clamp(before_all.start, range.to), ..after });
     match (bucket, product_id) {
         (Bucket::Hour, None) => hours(pool, *range, after, limit).await,
         (Bucket::Day, None) => days(pool, *range, zone, after, limit).await,
