@@ -1,5 +1,6 @@
 # What people do with this repository. `make help` lists it.
 CLUSTER ?= embedded
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
@@ -12,7 +13,7 @@ run: ## Build the release binary and start the whole shop (CURRENCY=EUR; Ctrl-C 
 ifeq ($(CLUSTER),embedded)
 	@echo "Building the release binary; the first time takes some minutes."
 	cargo build --release --locked --package catalog
-	@exec target/release/catalog dev
+	@exec $(TARGET)/release/catalog dev
 else
 	@echo "CLUSTER=$(CLUSTER) comes with the operator, which is not finished yet. Without CLUSTER the shop runs on this machine." >&2; exit 2
 endif

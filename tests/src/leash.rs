@@ -21,7 +21,8 @@ use crate::programs::RunAs;
 
 /// The program takes the shell's place, so that the child's id, exit status and signals are its own;
 /// a watcher on the side signals it unless it reads a line first.
-const IN_PLACE: &str = r#"signal=$1; shift; exec 3<&0; ( { read -r _ <&3 || kill -s "$signal" $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
+const IN_PLACE: &str =
+    r#"signal=$1; shift; exec 3<&0; ( { read -r _ <&3 || kill -s "$signal" $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
 
 /// The shell stays as the parent, prints the id of the server, and may remove its directory after it.
 const AS_PARENT: &str = r#"trap : INT TERM; signal=$1 remove=$2; shift 2

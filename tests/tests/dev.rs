@@ -16,7 +16,7 @@ use nix::{
 use serde_json::{Value, json};
 
 /// It makes a database, and may have to wait for its turn on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A data directory, and the `catalog dev` that may be running in it.
 struct Dev {

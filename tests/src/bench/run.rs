@@ -63,7 +63,10 @@ struct Bench {
 pub async fn run() -> anyhow::Result<()> {
     println!("setting up: PostgreSQL, NATS, {} products", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
-    println!("{ROUNDS} rounds of {SECONDS} s each, {CONNECTIONS} connections, everything on {} cores", std::thread::available_parallelism()?);
+    println!(
+        "{ROUNDS} rounds of {SECONDS} s each, {CONNECTIONS} connections, everything on {} cores",
+        std::thread::available_parallelism()?
+    );
     // The one that showed the bare server what to say.
     let mut results = Results { views: 1, ..Results::default() };
     bench.counts(1).await;
@@ -136,8 +139,7 @@ impl Bench {
     }
 
     async fn counted(&self) -> anyhow::Result<u64> {
-        let sum: Option<i64> =
-            sqlx::query_scalar("SELECT sum(total)::bigint FROM tracking.product_views").fetch_one(&self.pool).await?;
+        let sum: Option<i64> = sqlx::query_scalar("SELECT sum(total)::bigint FROM tracking.product_views").fetch_one(&self.pool).await?;
         Ok(sum.unwrap_or_default().try_into()?)
     }
 }

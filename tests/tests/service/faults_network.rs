@@ -80,7 +80,8 @@ async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
     shop.network().nats.mend();
     create(&shop.ada, &samples::product("T-2")).await;
     eventually("events flow again", async || {
-        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
         holds(left == 0, || left)
     })
     .await;
