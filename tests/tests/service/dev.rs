@@ -45,7 +45,7 @@ fn settings(directory: &Path) -> Environment {
 async fn open(directory: &Path) -> Dev {
     let process = Process::start(&["dev"], &settings(directory));
     let after = |label: &'static str| {
-        move |line: &str| line.trim().strip_prefix(label).map(|rest| rest.split_whitespace().next().unwrap_or_default().to_owned())
+        move |line: &str| line.trim().strip_prefix(label)?.split_whitespace().next().filter(|word| word.starts_with("http://")).map(str::to_owned)
     };
     let products = process.line("it prints where the products are", after("products ")).await;
     let inbox = process.line("it prints where the inbox is", after("inbox ")).await;
