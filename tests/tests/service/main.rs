@@ -7,7 +7,6 @@ mod bulk;
 mod bulk_formats;
 mod cache;
 mod configuration;
-mod dev;
 mod events;
 mod faults_kill;
 mod faults_mail;
