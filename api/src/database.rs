@@ -49,7 +49,13 @@ impl Database {
 #[must_use]
 pub fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        // `Protocol`: a connection that ends in the middle of an answer, as through a proxy.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         // Classes 08 (connection), 53 (insufficient resources), 57 (operator intervention), and 25006
         // (read only, as during a failover): PostgreSQL manual, appendix A.
         sqlx::Error::Database(error) => {

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(cli.run()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

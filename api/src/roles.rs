@@ -2,6 +2,8 @@
 
 mod admin;
 mod dev;
+mod healthcheck;
+mod import;
 mod inbox;
 mod migrate;
 mod notifier;
@@ -9,6 +11,8 @@ mod openapi;
 mod serve;
 mod supervisor;
 mod tracker;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -38,8 +42,12 @@ enum Role {
     Migrate(migrate::MigrateArgs),
     /// Manage admins straight in the database
     Admin(admin::AdminArgs),
+    /// Import a file of products through the API, as an admin
+    Import(import::ImportArgs),
     /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
     Dev(dev::DevArgs),
+    /// Ask /readyz of the role on this machine: exit code 0 means ready
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Take any mail and show it, for trying and testing
     #[command(hide = true)]
     Inbox(inbox::InboxArgs),
@@ -51,20 +59,23 @@ impl Cli {
         self.logs.log_format
     }
 
-    /// Runs the role to its end.
+    /// Runs the role to its end, and gives the exit status.
     ///
     /// # Errors
     /// Whatever ended it, for the log.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
-            Role::Serve(args) => serve::run(args).await,
-            Role::Notifier(args) => notifier::run(args).await,
-            Role::Openapi => openapi::run(),
-            Role::Tracker(args) => tracker::run(args).await,
-            Role::Migrate(args) => migrate::run(args).await,
-            Role::Admin(args) => admin::run(args).await,
-            Role::Dev(args) => dev::run(args).await,
-            Role::Inbox(args) => inbox::run(args).await,
+            Role::Import(args) => return import::run(args).await,
+            Role::Serve(args) => serve::run(args).await?,
+            Role::Notifier(args) => notifier::run(args).await?,
+            Role::Openapi => openapi::run()?,
+            Role::Tracker(args) => tracker::run(args).await?,
+            Role::Migrate(args) => migrate::run(args).await?,
+            Role::Admin(args) => admin::run(args).await?,
+            Role::Dev(args) => dev::run(args).await?,
+            Role::Healthcheck(args) => healthcheck::run(args).await?,
+            Role::Inbox(args) => inbox::run(args).await?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod count;
 mod csv;
+pub mod handlers;
 mod message;
 mod metrics;
 mod partitions;

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{Checker, Secret};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Tokens and the limits on asking for them.
 #[derive(Args, Debug, Clone)]

@@ -115,7 +115,7 @@ mod tests {
     fn every_wrong_setting_is_reported_with_its_name_the_given_and_the_allowed() {
         let mut check = Checker::default();
         let number = check.value::<u32>("DATABASE_MAX_CONNECTIONS", "many", "a whole number from 1 to 1000", |n| *n > 0);
-        let ttl = check.duration("AUTH_ACCESS_TOKEN_TTL", "1", Duration::from_secs(60), Duration::from_secs(86_400));
+        let ttl = check.duration("AUTH_ACCESS_TOKEN_TTL", "1", Duration::from_mins(1), Duration::from_hours(24));
         let text = check.finish(number.zip(ttl)).unwrap_err().to_string();
         assert!(text.contains(r#"DATABASE_MAX_CONNECTIONS="many" is not allowed: give a whole number from 1 to 1000"#));
         assert!(text.contains("AUTH_ACCESS_TOKEN_TTL=\"1\""), "{text}");

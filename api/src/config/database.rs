@@ -40,12 +40,12 @@ impl DatabaseArgs {
     pub fn check(&self, check: &mut Checker) -> Option<DatabaseSettings> {
         let mut url = |name: &str, file: &Option<PathBuf>, required: bool| {
             let secret = if required { check.required_secret(name, file.as_ref()) } else { check.secret(name, file.as_ref()) };
-            secret.and_then(|url| match url.expose_secret().parse::<PgConnectOptions>() {
-                Ok(options) => Some(options),
-                Err(_) => {
+            secret.and_then(|url| {
+                let options = postgres_options(url.expose_secret());
+                if options.is_none() {
                     check.note(format!("{name} is not a PostgreSQL URL: give postgres://user:password@host:port/name"));
-                    None
                 }
+                options
             })
         };
         let primary = url("DATABASE_URL", &self.database_url_file, true);
@@ -56,6 +56,12 @@ impl DatabaseArgs {
             });
         Some(DatabaseSettings { primary: primary?, replica, max_connections: max_connections? })
     }
+}
+
+/// The parser takes any scheme, and then connects to where nobody meant it to.
+fn postgres_options(url: &str) -> Option<PgConnectOptions> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme)?;
+    if scheme == "postgres" || scheme == "postgresql" { url.parse().ok() } else { None }
 }
 
 /// The catalogue itself.

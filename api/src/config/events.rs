@@ -11,7 +11,14 @@ use super::Checker;
 #[command(next_help_heading = "Events")]
 pub struct EventsArgs {
     /// NATS servers, comma-separated
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URLS")]
+    #[arg(
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222",
+        value_name = "URLS",
+        hide_env_values = true
+    )]
     nats_url: String,
     /// Credentials file (JWT and nkey seed)
     #[arg(long, env = "NATS_CREDS_FILE", value_name = "FILE")]

@@ -43,7 +43,7 @@ impl ApiArgs {
         let address = check.value("HTTP_ADDRESS", &self.http_address, "an address and port such as 0.0.0.0:8080", |_| true);
         let public_url = check_public_url(check, &self.public_url);
         let deleted_retention =
-            check.duration("DELETED_RETENTION", &self.deleted_retention, Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
+            check.duration("DELETED_RETENTION", &self.deleted_retention, Duration::from_secs(1), Duration::from_hours(87600));
         let access_log_sample =
             check.value("ACCESS_LOG_SAMPLE", &self.access_log_sample, "a whole number of at least 1", |n: &u64| *n >= 1);
         Some(ApiSettings {
@@ -105,7 +105,7 @@ impl OpsArgs {
     /// Checks the settings.
     pub fn check(&self, check: &mut Checker) -> Option<OpsSettings> {
         let address = check.value("OPS_ADDRESS", &self.ops_address, "an address and port such as 0.0.0.0:9090", |_| true);
-        let shutdown_timeout = check.duration("SHUTDOWN_TIMEOUT", &self.shutdown_timeout, Duration::ZERO, Duration::from_secs(3600));
+        let shutdown_timeout = check.duration("SHUTDOWN_TIMEOUT", &self.shutdown_timeout, Duration::ZERO, Duration::from_hours(1));
         Some(OpsSettings { address: address?, shutdown_timeout: shutdown_timeout? })
     }
 }

@@ -62,12 +62,6 @@ impl Incoming {
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
     }
-
-    /// A header's value.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
-    }
 }
 
 /// A message that nobody will ever understand.

@@ -59,7 +59,7 @@ pub struct Origin {
 /// Why an event cannot be understood by this release.
 #[derive(Debug, Error)]
 pub enum Unreadable {
-    /// Not a CloudEvent.
+    /// Not a `CloudEvent`.
     #[error("this is no CloudEvent: {0}")]
     NotAnEvent(serde_json::Error),
     /// A later specification than the one known.
@@ -77,7 +77,7 @@ impl Envelope<Box<RawValue>> {
     /// Reads an event and leaves its data for [`Envelope::data_as`].
     ///
     /// # Errors
-    /// If it is no CloudEvent 1.0.
+    /// If it is no `CloudEvent` 1.0.
     pub fn read(payload: &[u8]) -> Result<Self, Unreadable> {
         let envelope: Self = serde_json::from_slice(payload).map_err(Unreadable::NotAnEvent)?;
         if envelope.specversion == "1.0" { Ok(envelope) } else { Err(Unreadable::Specification(envelope.specversion)) }

@@ -23,7 +23,7 @@ use super::{Envelope, Nats, streams};
 /// How often the server is asked whether the consumer is still there.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
 /// The server forgets the consumer of a process that has been gone this long.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
+const INACTIVE_THRESHOLD: Duration = Duration::from_mins(1);
 
 /// Keeps something of aggregates in memory.
 pub trait Listener: Send + Sync + 'static {

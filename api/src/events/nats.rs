@@ -11,10 +11,11 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectOptions, Event, ServerAddr,
     connection::State,
     jetstream::{self, ContextBuilder},
 };
+use percent_encoding::percent_decode_str;
 use rand::RngExt;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -72,6 +73,7 @@ impl Nats {
             .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(log_events());
+        options = sign_in(options, &settings.servers);
         if let Some(path) = &settings.creds_file {
             let credentials = read_credentials(path).await?;
             options = options.credentials(&credentials).map_err(|source| NatsError::Credentials { path: path.clone(), source })?;
@@ -111,6 +113,16 @@ impl Nats {
     /// Resolves after [`Nats::report_missing`].
     pub async fn missing(&self) {
         self.missing.notified().await;
+    }
+}
+
+/// Takes user and password, or a token, from the first URL that has them: the client leaves them alone.
+fn sign_in(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some((user, password)) = servers.iter().find_map(|server| Some((server.username()?, server.password()))) else { return options };
+    match password {
+        Some(password) => options.user_and_password(decode(user), decode(password)),
+        None => options.token(decode(user)),
     }
 }
 

@@ -346,7 +346,7 @@ pub async fn keep(nats: Nats, stop: CancellationToken) -> anyhow::Result<()> {
 pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
     let due = async {
         tokio::time::sleep(CHECK_PAUSE).await;
-        let _ = tokio::time::timeout(CHECK_INTERVAL - CHECK_PAUSE, nats.missing()).await;
+        let _ = tokio::time::timeout(CHECK_INTERVAL.saturating_sub(CHECK_PAUSE), nats.missing()).await;
         nats.connected().await;
     };
     stop.run_until_cancelled(due).await.is_some()

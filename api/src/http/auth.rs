@@ -23,8 +23,6 @@ pub struct Admin {
     pub id: Uuid,
     /// Username.
     pub username: String,
-    /// The sign-in the token belongs to.
-    pub session_id: Uuid,
 }
 
 /// Anyone at all. A bad token is 401, not anonymous.
@@ -63,7 +61,7 @@ where
         }
         let username = identity.active_username(subject).await?;
         let username = username.ok_or_else(|| invalid_token("The session has ended or the account is deactivated. Sign in again."))?;
-        Ok(Self { id: subject.account_id, username, session_id: subject.session_id })
+        Ok(Self { id: subject.account_id, username })
     }
 }
 

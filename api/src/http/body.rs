@@ -143,13 +143,12 @@ fn without_position(error: &serde_json::Error) -> String {
 /// A path as a JSON pointer (RFC 6901).
 pub fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", escape(key))),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
+    let names = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(escape(key)),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    names.fold(String::new(), |pointer, name| pointer + "/" + &name)
 }
 
 /// A key as a segment of a JSON pointer: RFC 6901, section 3.

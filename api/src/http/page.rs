@@ -8,7 +8,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::problem::{FieldError, Problem};
+use super::{
+    body,
+    problem::{FieldError, Problem},
+};
 
 /// Items per page without `limit`.
 pub const DEFAULT_LIMIT: u16 = 50;
@@ -66,8 +69,9 @@ pub fn encode_cursor<T: Serialize>(position: &T) -> String {
 /// # Errors
 /// 400 for anything this API did not hand out for this kind of list.
 pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(bad_cursor)
+    // Strict as with bodies: a forged one may hold what the database cannot.
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad_cursor())?;
+    body::parse(&bytes).map_err(|_| bad_cursor())
 }
 
 /// 400 for a cursor that doesn't belong here.

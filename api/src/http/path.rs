@@ -1,7 +1,7 @@
-//! Path parameters that are ids: anything that isn't one names nothing, hence 404.
+//! Path parameters: what cannot be an id or a sku names nothing, hence 404.
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams},
+    extract::{FromRequestParts, Path, RawPathParams},
     http::request::Parts,
 };
 use uuid::Uuid;
@@ -10,6 +10,18 @@ use super::problem::Problem;
 
 /// The `{id}` of the path.
 pub struct Id(pub Uuid);
+
+/// The `{sku}` of the path.
+pub struct Sku(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Sku {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let sku = Path::<String>::from_request_parts(parts, state).await.ok().filter(|Path(sku)| !sku.contains('\0'));
+        sku.map(|Path(sku)| Self(sku)).ok_or_else(|| Problem::not_found("The sku in the path cannot be one, so there is nothing by it."))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;

@@ -16,7 +16,7 @@ use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
 use crate::{
     identity::{self, Identity},
     products::{self, Catalogue},
-    tracking::Views,
+    tracking::{self, Reports, Views},
 };
 
 /// What handlers share. Each takes the part it needs.
@@ -28,6 +28,8 @@ pub struct App {
     pub catalogue: Catalogue,
     /// Views on their way.
     pub views: Views,
+    /// What was viewed.
+    pub reports: Reports,
     /// How users reach the API.
     pub public_url: PublicUrl,
 }
@@ -39,6 +41,7 @@ pub struct PublicUrl(pub Arc<str>);
 fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, jwks};
     use products::handlers::{bulk, create, delete, list, patch, read, restore};
+    use tracking::handlers as views;
     OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -53,6 +56,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(read::read_by_sku))
         .routes(routes!(read::read_stock))
         .routes(routes!(restore::restore))
+        .routes(routes!(views::read_views))
+        .routes(routes!(views::report_views))
+        .routes(routes!(views::report_top_products))
 }
 
 /// The OpenAPI document.

@@ -14,7 +14,8 @@ fn pointer(path: &Path) -> String {
     // A path serializes as pairs of a kind and a name from the root on; its text would be ambiguous for names with dots.
     let segments: Vec<(String, String)> = serde_json::to_value(path).and_then(serde_json::from_value).unwrap_or_default();
     // The inside of an `Option` is a segment of kind `none`, which the body doesn't have.
-    segments.iter().filter(|(kind, _)| kind != "none").map(|(_, name)| format!("/{}", escape(name))).collect()
+    let names = segments.iter().filter(|(kind, _)| kind != "none").map(|(_, name)| escape(name));
+    names.fold(String::new(), |pointer, name| pointer + "/" + &name)
 }
 
 #[cfg(test)]

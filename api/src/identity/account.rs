@@ -58,6 +58,7 @@ pub struct NewAdmin {
 }
 
 /// What to change of an admin. Fields that aren't given stay.
+#[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminPatch {

@@ -30,14 +30,14 @@ pub enum Error {
     /// There is no such admin.
     #[error("there is no such admin")]
     NotFound,
-    /// The superuser isn't changed this way.
-    #[error("the superuser cannot be changed this way")]
+    /// The superuser is changed by its settings only, or gets a new password from an operator.
+    #[error("the superuser cannot be changed this way; `catalog admin set-password` gives it another password")]
     Superuser,
     /// Other accounts have these: choose others. Never empty.
     #[error("taken by another account: {}", .0.iter().map(|unique| unique.field()).collect::<Vec<_>>().join(" and "))]
     Taken(Vec<Unique>),
     /// A rule is broken.
-    #[error("not valid: {0}")]
+    #[error("not allowed: {}", complaints(.0))]
     Invalid(garde::Report),
     /// Username or password is wrong, or the account isn't active. Nobody learns which.
     #[error("username or password is wrong")]
@@ -57,6 +57,10 @@ pub enum Error {
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+fn complaints(report: &garde::Report) -> String {
+    report.iter().map(|(_, error)| error.message()).collect::<Vec<_>>().join("; ")
 }
 
 impl From<garde::Report> for Error {

@@ -3,10 +3,12 @@
 //! Every key verifies from the moment it is seen. A new one signs only after everybody who fetches
 //! our public keys has had time to see it too.
 
+pub(super) mod ring;
+
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,26 +16,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use chrono::{DateTime, Utc};
 use p256::{
     SecretKey,
-    elliptic_curve::{rand_core::OsRng, sec1::ToEncodedPoint},
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
+    elliptic_curve::rand_core::OsRng,
+    pkcs8::{EncodePrivateKey, LineEnding},
 };
-use serde::Serialize;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-/// How long a key is published before it signs.
-pub const PUBLISHED_BEFORE_SIGNING: TimeDelta = TimeDelta::minutes(5);
+pub use ring::{Jwks, KeyRing};
+
+use ring::NAME_FORMAT;
+
 /// How often the directory is read again.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
-/// A PEM file of a P-256 key has a few hundred bytes.
-const MAX_FILE: u64 = 16 * 1024;
-const NAME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
 /// Why there are no keys to sign with.
 #[derive(Debug, Error)]
@@ -57,140 +54,7 @@ pub enum KeysError {
 }
 
 fn list(ignored: &BTreeMap<String, String>) -> String {
-    ignored.iter().map(|(file, why)| format!("; {file} {why}")).collect()
-}
-
-/// One private key with its public half.
-#[derive(Clone)]
-pub struct SigningKey {
-    /// The file's name without `.pem`.
-    pub kid: String,
-    /// The time its name starts with.
-    pub created_at: DateTime<Utc>,
-    /// For signing.
-    pub signing: EncodingKey,
-    /// For verifying.
-    pub verifying: DecodingKey,
-    public: Jwk,
-}
-
-/// A public key (RFC 7517, RFC 7518 section 6.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Jwk {
-    /// Key type.
-    #[schema(example = "EC")]
-    pub kty: &'static str,
-    /// Curve.
-    #[schema(example = "P-256")]
-    pub crv: &'static str,
-    /// Coordinate, base64url.
-    pub x: String,
-    /// Coordinate, base64url.
-    pub y: String,
-    /// What tokens name in their header.
-    pub kid: String,
-    /// Algorithm.
-    #[schema(example = "ES256")]
-    pub alg: &'static str,
-    /// What the key is for.
-    #[schema(example = "sig")]
-    pub r#use: &'static str,
-}
-
-/// Every public key whose signatures are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Jwks {
-    /// Oldest first.
-    pub keys: Vec<Jwk>,
-}
-
-/// The keys of one moment, oldest first.
-#[derive(Default)]
-pub struct KeyRing {
-    keys: Vec<SigningKey>,
-    ignored: BTreeMap<String, String>,
-}
-
-impl KeyRing {
-    /// The key that signs at `now`: the newest that has been published long enough, else the oldest
-    /// there is, which is the one most verifiers know.
-    #[must_use]
-    pub fn signer(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
-        self.keys.iter().rev().find(|key| key.created_at <= now - PUBLISHED_BEFORE_SIGNING).or(self.keys.first())
-    }
-
-    /// The key a token names.
-    #[must_use]
-    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
-        self.keys.iter().find(|key| key.kid == kid)
-    }
-
-    /// The public halves.
-    #[must_use]
-    pub fn public(&self) -> Jwks {
-        Jwks { keys: self.keys.iter().map(|key| key.public.clone()).collect() }
-    }
-
-    fn read(dir: &Path) -> io::Result<Self> {
-        let mut ring = Self::default();
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            // Kubernetes keeps the versions of a mounted Secret under names with dots in front.
-            let Some(kid) = name.strip_suffix(".pem").filter(|_| !name.starts_with('.')) else { continue };
-            match SigningKey::read(kid, &path) {
-                Ok(key) => ring.keys.push(key),
-                Err(why) => {
-                    ring.ignored.insert(name.to_owned(), why);
-                }
-            }
-        }
-        ring.keys.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
-        Ok(ring)
-    }
-
-    fn kids(&self) -> Vec<&str> {
-        self.keys.iter().map(|key| key.kid.as_str()).collect()
-    }
-}
-
-impl SigningKey {
-    fn read(kid: &str, path: &Path) -> Result<Self, String> {
-        let created_at = creation_time(kid).ok_or("doesn't start with its creation time, as in 20261121T100000Z-name.pem")?;
-        let mut text = String::new();
-        fs::File::open(path)
-            .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-            .map_err(|error| format!("cannot be read: {error}"))?;
-        let secret = parse(&text).ok_or("is not a private key on the curve P-256 in PEM form (PKCS #8 or SEC1)")?;
-        Self::new(kid, created_at, &secret).map_err(|_| "cannot be encoded".to_owned())
-    }
-
-    fn new(kid: &str, created_at: DateTime<Utc>, secret: &SecretKey) -> Result<Self, p256::pkcs8::Error> {
-        let point = secret.public_key().to_encoded_point(false);
-        let coordinate = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
-        let (x, y) = (coordinate(point.x()), coordinate(point.y()));
-        Ok(Self {
-            kid: kid.to_owned(),
-            created_at,
-            signing: EncodingKey::from_ec_der(secret.to_pkcs8_der()?.as_bytes()),
-            verifying: DecodingKey::from_ec_der(point.as_bytes()),
-            public: Jwk { kty: "EC", crv: "P-256", x, y, kid: kid.to_owned(), alg: "ES256", r#use: "sig" },
-        })
-    }
-}
-
-fn creation_time(kid: &str) -> Option<DateTime<Utc>> {
-    let time = kid.split('-').next().unwrap_or_default();
-    NaiveDateTime::parse_from_str(time, NAME_FORMAT).ok().map(|time| time.and_utc())
-}
-
-fn parse(text: &str) -> Option<SecretKey> {
-    // `openssl ecparam -genkey` puts the curve's parameters in front of a SEC1 key.
-    let sec1 = text.find("-----BEGIN EC PRIVATE KEY-----").map(|at| &text[at..]);
-    match sec1 {
-        Some(sec1) => SecretKey::from_sec1_pem(sec1).ok(),
-        None => SecretKey::from_pkcs8_pem(text).ok(),
-    }
+    ignored.iter().fold(String::new(), |text, (file, why)| text + "; " + file + " " + why)
 }
 
 /// The keys in use, kept up to date by [`SigningKeys::watch`]. Cheap to clone.
@@ -276,21 +140,8 @@ pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use proptest::prelude::*;
-
+mod tests {
     use super::*;
-
-    /// A key made at `created_at`.
-    pub fn key(kid: &str, created_at: DateTime<Utc>) -> SigningKey {
-        SigningKey::new(kid, created_at, &SecretKey::random(&mut OsRng)).unwrap()
-    }
-
-    /// A ring of keys.
-    pub fn ring(mut keys: Vec<SigningKey>) -> KeyRing {
-        keys.sort_by_key(|key| key.created_at);
-        KeyRing { keys, ignored: BTreeMap::new() }
-    }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -313,34 +164,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_new_key_is_published_at_once_and_signs_five_minutes_later() {
-        let keys = ring(vec![key("old", at(-3600)), key("new", at(0))]);
-        assert_eq!(keys.public().keys.len(), 2);
-        assert_eq!(keys.signer(at(0)).unwrap().kid, "old");
-        assert_eq!(keys.signer(at(299)).unwrap().kid, "old");
-        assert_eq!(keys.signer(at(300)).unwrap().kid, "new");
-    }
-
-    #[test]
-    fn the_first_keys_of_an_installation_sign_at_once() {
-        let keys = ring(vec![key("b", at(10)), key("a", at(0))]);
-        assert_eq!(keys.signer(at(20)).unwrap().kid, "a");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn no_key_signs_early_while_another_may(ages in proptest::collection::vec(-1000_i64..1000, 1..6)) {
-            let secret = SecretKey::random(&mut OsRng);
-            let keys = ring(ages.iter().map(|age| SigningKey::new(&age.to_string(), at(-age), &secret).unwrap()).collect());
-            let signer: i64 = keys.signer(at(0)).unwrap().kid.parse().unwrap();
-            let ripe = ages.iter().copied().filter(|age| *age >= 300).min();
-            prop_assert_eq!(Some(signer), ripe.or(ages.iter().copied().max()));
-        }
-    }
-
-    #[test]
     fn generated_keys_are_read_back_and_are_nobody_elses_to_read() {
         use std::os::unix::fs::PermissionsExt;
         let dir = Dir::new();
@@ -349,15 +172,6 @@ pub(super) mod tests {
         let keys = SigningKeys::open(&dir.0).unwrap().current();
         assert_eq!(keys.keys[0].created_at, at(0));
         assert_eq!(path.file_stem().unwrap().to_str().unwrap(), keys.keys[0].kid);
-    }
-
-    #[test]
-    fn sec1_keys_are_read_with_and_without_curve_parameters() {
-        let secret = SecretKey::random(&mut OsRng);
-        let sec1 = secret.to_sec1_pem(LineEnding::LF).unwrap();
-        let with_parameters = format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}", sec1.as_str());
-        assert_eq!(parse(&sec1).unwrap(), secret);
-        assert_eq!(parse(&with_parameters).unwrap(), secret);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use governor::{
 /// fall together with a chance of 1 in 65,536, unforeseeable from outside.
 const STATES: u64 = 65_536;
 /// The window of both limits.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// What is left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,19 +1,22 @@
 //! Passwords: argon2id, in a pool so small that a storm of sign-ins cannot starve anything else.
 
-use std::{num::NonZero, sync::Arc};
+mod memory;
 
-use argon2::{
-    Argon2,
-    password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::memory::Memory;
 use crate::config::Secret;
 
-/// How many passwords may wait for their turn: about a second's work for one core.
-const QUEUE: usize = 32;
+/// How many passwords may wait for their turn: a few seconds' work for one core.
+const QUEUE: usize = 128;
 
 /// A hash of a password nobody knows, with the parameters of every other: checking it takes as long.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -39,8 +42,7 @@ pub enum HashingError {
 /// # Errors
 /// If the system gives no random salt.
 pub fn hash(password: &Secret) -> Result<String, password_hash::Error> {
-    let hash: PasswordHash = Argon2::default().hash_password(password.expose_secret().as_bytes())?;
-    Ok(hash.to_string())
+    hash_in(&Memory::default(), password)
 }
 
 /// Whether `hash` is one of `password`. Takes as long as [`hash`].
@@ -48,7 +50,16 @@ pub fn hash(password: &Secret) -> Result<String, password_hash::Error> {
 /// # Errors
 /// If `hash` isn't an argon2 hash.
 pub fn verify(password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
-    match Argon2::default().verify_password(password.expose_secret().as_bytes(), hash) {
+    verify_in(&Memory::default(), password, hash)
+}
+
+fn hash_in(memory: &Memory, password: &Secret) -> Result<String, password_hash::Error> {
+    let hash: PasswordHash = memory.hash_password(password.expose_secret().as_bytes())?;
+    Ok(hash.to_string())
+}
+
+fn verify_in(memory: &Memory, password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
+    match memory.verify_password(password.expose_secret().as_bytes(), &PasswordHash::new(hash)?) {
         Ok(()) => Ok(true),
         Err(password_hash::Error::PasswordInvalid) => Ok(false),
         Err(error) => Err(error),
@@ -60,10 +71,13 @@ pub fn verify(password: &Secret, hash: &str) -> Result<bool, password_hash::Erro
 pub struct Hashing {
     working: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    /// Of workers that are idle: never more than there are workers.
+    memories: Arc<Mutex<Vec<Memory>>>,
 }
 
 /// One's turn. It ends when the work is done, even if the one who asked has gone.
 pub struct Turn {
+    memories: Arc<Mutex<Vec<Memory>>>,
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
 }
@@ -76,7 +90,7 @@ impl Default for Hashing {
 
 impl Hashing {
     fn new(workers: usize, queue: usize) -> Self {
-        Self { working: Arc::new(Semaphore::new(workers)), admitted: Arc::new(Semaphore::new(workers + queue)) }
+        Self { working: Arc::new(Semaphore::new(workers)), admitted: Arc::new(Semaphore::new(workers + queue)), memories: Arc::default() }
     }
 
     /// Waits for a turn.
@@ -86,7 +100,7 @@ impl Hashing {
     pub async fn turn(&self) -> Result<Turn, HashingError> {
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
         let working = self.working.clone().acquire_owned().await.map_err(|_| HashingError::Interrupted)?;
-        Ok(Turn { _working: working, _admitted: admitted })
+        Ok(Turn { memories: self.memories.clone(), _working: working, _admitted: admitted })
     }
 
     /// Hashes a password in its turn.
@@ -95,7 +109,7 @@ impl Hashing {
     /// See [`HashingError`].
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
         let turn = self.turn().await?;
-        turn.spend(move || hash(&password)).await
+        turn.spend(move |memory| hash_in(memory, &password)).await
     }
 }
 
@@ -105,20 +119,25 @@ impl Turn {
     /// # Errors
     /// See [`HashingError`].
     pub async fn verify(self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
-        self.spend(move || match hash {
-            Some(hash) => verify(&password, &hash),
-            None => verify(&password, NOBODY).map(|_| false),
+        self.spend(move |memory| match hash {
+            Some(hash) => verify_in(memory, &password, &hash),
+            None => verify_in(memory, &password, NOBODY).map(|_| false),
         })
         .await
     }
 
     async fn spend<T: Send + 'static>(
         self,
-        work: impl FnOnce() -> Result<T, password_hash::Error> + Send + 'static,
+        work: impl FnOnce(&Memory) -> Result<T, password_hash::Error> + Send + 'static,
     ) -> Result<T, HashingError> {
         let work = move || {
-            let _turn = self;
-            work()
+            // Whole, so that the turn lasts as long as the work.
+            let turn = self;
+            let memory = turn.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let done = work(&memory);
+            // Before the turn ends, or the next one would get memory of its own.
+            turn.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            done
         };
         Ok(tokio::task::spawn_blocking(work).await.map_err(|_| HashingError::Interrupted)??)
     }
@@ -126,6 +145,8 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use argon2::{Argon2, password_hash::phc::Output};
+
     use super::*;
 
     #[test]
@@ -136,6 +157,8 @@ mod tests {
         assert_ne!(one, other);
         assert!(verify(&password, &one).unwrap());
         assert!(!verify(&Secret::from("wrong horse"), &one).unwrap());
+        // The library itself, in memory of its own, agrees.
+        assert!(Argon2::default().verify_password(b"correct horse", one.as_str()).is_ok());
     }
 
     #[test]
@@ -143,7 +166,7 @@ mod tests {
         let (real, nobody) = (hash(&Secret::from("x")).unwrap(), PasswordHash::new(NOBODY).unwrap());
         let real = PasswordHash::new(&real).unwrap();
         assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));
-        let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(|h| h.len()));
+        let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(Output::len));
         assert_eq!(lengths(&real), lengths(&nobody));
     }
 
@@ -151,6 +174,35 @@ mod tests {
     async fn nobody_has_no_password() {
         let turn = Hashing::new(1, 0).turn().await.unwrap();
         assert!(!turn.verify(Secret::from("anything"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn turns_share_their_memory_and_nothing_else() {
+        let hashing = Hashing::new(1, 0);
+        let (one, other) = (Secret::from("correct horse"), Secret::from("battery staple"));
+        let hash = hashing.hash(one.clone()).await.unwrap();
+        hashing.hash(other.clone()).await.unwrap();
+        assert_eq!(hashing.memories.lock().unwrap().len(), 1);
+        for (password, right) in [(one, true), (other, false)] {
+            assert_eq!(hashing.turn().await.unwrap().verify(password.clone(), Some(hash.clone())).await.unwrap(), right);
+            assert_eq!(verify(&password, &hash).unwrap(), right);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_goes_on_until_its_work_is_done_even_if_nobody_waits_for_it() {
+        let hashing = Hashing::new(1, 0);
+        let (finish, finished) = std::sync::mpsc::channel();
+        let turn = hashing.turn().await.unwrap();
+        let mut spent = Box::pin(turn.spend(move |_| {
+            finished.recv().unwrap();
+            Ok(())
+        }));
+        assert!(futures::poll!(&mut spent).is_pending());
+        drop(spent);
+        assert!(matches!(hashing.turn().await, Err(HashingError::Busy)));
+        finish.send(()).unwrap();
+        let _ended = hashing.working.acquire().await.unwrap();
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What may be said of an account. Every rule gives a sentence that says what is allowed.
 
+#![allow(clippy::trivially_copy_pass_by_ref, reason = "rules get their context, here none, by reference")]
+
 use secrecy::ExposeSecret;
 
 use crate::config::Secret;

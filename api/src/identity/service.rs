@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often what has expired is forgotten.
-const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Accounts, sessions and keys. Cheap to clone.
 #[derive(Clone)]

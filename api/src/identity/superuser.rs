@@ -51,19 +51,26 @@ pub enum Ensured {
     Unchanged,
 }
 
+/// Checks the settings against the rules of accounts.
+///
+/// # Errors
+/// [`SuperuserError::Invalid`].
+pub fn check(settings: &SuperuserSettings) -> Result<(), SuperuserError> {
+    wanted(settings).validate().map_err(SuperuserError::Invalid)
+}
+
+fn wanted(settings: &SuperuserSettings) -> NewAdmin {
+    NewAdmin { username: settings.username.clone(), email: settings.email.clone(), password: settings.password.clone(), full_name: None }
+}
+
 /// Makes the superuser what the settings say. It is created once. A changed password setting is
 /// applied and ends its sessions, but an unchanged one leaves a password set by hand alone.
 ///
 /// # Errors
 /// See [`SuperuserError`].
 pub async fn ensure(conn: &mut PgConnection, settings: &SuperuserSettings, now: DateTime<Utc>) -> Result<Ensured, SuperuserError> {
-    let wanted = NewAdmin {
-        username: settings.username.clone(),
-        email: settings.email.clone(),
-        password: settings.password.clone(),
-        full_name: None,
-    };
-    wanted.validate().map_err(SuperuserError::Invalid)?;
+    check(settings)?;
+    let wanted = wanted(settings);
     let mut tx = conn.begin().await?;
     let applied = sqlx::query!(
         "SELECT s.account_id, s.password_hash, a.username, a.email

@@ -128,10 +128,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::identity::keys::tests::{key, ring};
+    use crate::identity::keys::ring::tests::{key, ring};
 
     const ISSUER: &str = "https://shop.example";
-    const TTL: Duration = Duration::from_secs(900);
+    const TTL: Duration = Duration::from_mins(15);
     const SUBJECT: Subject = Subject { account_id: Uuid::from_u128(1), role: Role::Admin, session_id: Uuid::from_u128(2) };
 
     static KEYS: LazyLock<KeyRing> = LazyLock::new(|| ring(vec![key("a", at(-1000)), key("b", at(-500))]));

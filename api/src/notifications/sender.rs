@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use lettre::message::Mailbox;
 use rand::RngExt;
 use sqlx::PgPool;
@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// A session that was not used for so long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// First and longest time until a deferred mail is tried again.
-const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
+const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
 /// Until the database is asked again after it failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 

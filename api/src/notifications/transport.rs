@@ -218,12 +218,9 @@ fn silence() -> Failure {
 /// Who a negative answer is about; RFC 5321, section 4.2, and RFC 4954, section 6, for the codes.
 fn verdict(step: Step, code: Option<u16>) -> Verdict {
     match (step, code) {
-        // Nobody answered in SMTP, or nothing was said about a mail yet.
-        (_, None) | (Step::Connect, _) => Verdict::Server,
-        // Closing down; temporary authentication failure; and everything about authentication.
-        (_, Some(421 | 454 | 530..=539)) => Verdict::Server,
-        // All mail has the same sender.
-        (Step::Sender, Some(400..=499)) => Verdict::Server,
+        // Nobody answered in SMTP, or nothing was said about a mail yet; closing down; temporary
+        // authentication failure; everything about authentication; and all mail has the same sender.
+        (_, None | Some(421 | 454 | 530..=539)) | (Step::Connect, _) | (Step::Sender, Some(400..=499)) => Verdict::Server,
         (_, Some(400..=499)) => Verdict::Later,
         (_, Some(500..=599)) => Verdict::Never,
         (_, Some(_)) => Verdict::Server,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics;
 
 const MEASURE_INTERVAL: Duration = Duration::from_secs(3);
-const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 /// How long finished mail can be looked up.
 const KEPT: TimeDelta = TimeDelta::days(30);
 /// Messages deleted in one transaction, at most.

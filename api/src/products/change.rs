@@ -64,13 +64,15 @@ pub struct ImportSummary {
     pub actor: Actor,
 }
 
+/// The fields an admin decides, in the order of the API.
+const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];
+
 /// The fields in which `after` differs from `before`, in the order of the API.
 #[must_use]
 pub fn differences(before: Option<&Product>, after: &Product) -> Vec<FieldChange> {
     let fields = |product: &Product| serde_json::to_value(product.to_input()).unwrap_or_default();
     let old = before.map(fields).unwrap_or_default();
     let new = fields(after);
-    const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];
     FIELDS
         .into_iter()
         .map(|field| FieldChange {

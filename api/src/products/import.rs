@@ -14,8 +14,6 @@ mod report;
 mod row;
 pub mod rows;
 mod staging;
-#[cfg(test)]
-mod tests;
 mod upsert;
 
 use std::time::Duration;
@@ -32,10 +30,10 @@ use uuid::Uuid;
 pub use error::Error;
 use intake::Intake;
 use merge::MergedRows;
-pub use progress::finish_abandoned;
 use progress::Counts;
+pub use progress::finish_abandoned;
 pub use report::{ImportResult, RowError};
-pub use row::{RowDocument, RowPrice};
+pub use row::RowDocument;
 pub use rows::Format;
 use staging::Staging;
 pub use staging::purge_leftovers;
@@ -81,9 +79,14 @@ where
     R: AsyncRead + Unpin + Send + 'static,
 {
     let mut staged = import.stage(format, source).await?;
-    let applied = import.apply(&mut staged).await;
+    let pool = &import.catalogue.database.primary;
+    let id = staged.id;
+    let applied = tokio::select! {
+        applied = import.apply(&mut staged) => applied,
+        never = progress::keep_alive(pool, id, import.clock) => match never {},
+    };
     // Also of an import that failed: its first chunks are there.
-    let finished = progress::finish(&import.catalogue.database.primary, &import.catalogue.outbox, staged.id, (import.clock)()).await;
+    let finished = progress::finish(pool, &import.catalogue.outbox, id, (import.clock)()).await;
     let result = applied?;
     finished?;
     staged.staging.clear().await?;
@@ -198,7 +201,8 @@ impl Import<'_> {
 
     /// Applies one chunk in a transaction of its own, again if others were in the way.
     async fn commit(&self, connection: &mut PgConnection, id: Uuid, rows: &[merge::Merged], failed: u64) -> Result<apply::Applied, Error> {
-        let mut pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
+        let mut pauses =
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
         loop {
             let attempt = async {
                 let now = (self.clock)();

@@ -13,13 +13,16 @@ use super::rules::{self, Rules};
 use crate::config::Currency;
 
 /// An amount of money: a decimal string, never a float, in the catalogue's one currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Rules))]
 pub struct Money {
     /// At least 0, below 1,000,000,000, with at most the currency's decimals.
+    #[garde(custom(rules::price_amount))]
     #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
     pub amount: String,
     /// ISO 4217.
+    #[garde(custom(rules::price_currency))]
     #[schema(example = "EUR", min_length = 3, max_length = 3)]
     pub currency: String,
 }
@@ -69,7 +72,7 @@ pub struct ProductInput {
     #[schema(max_items = 50)]
     pub categories: Vec<String>,
     /// Price.
-    #[garde(custom(rules::price))]
+    #[garde(dive)]
     pub price: Money,
     /// A link to more: an absolute URL, or a path on the shop's own site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +89,7 @@ pub struct ProductInput {
     pub attributes: BTreeMap<String, String>,
     /// Units in stock. Absent: stays as it is, and on a new product stock isn't tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(range(min = 0, max = 1_000_000_000)))]
+    #[garde(inner(custom(rules::quantity)))]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,
 }

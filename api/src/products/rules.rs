@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, NaiveDate};
 use rust_decimal::Decimal;
 
-use super::Money;
 use crate::config::Currency;
 
 /// What the rules need to know of the catalogue.
@@ -17,6 +16,8 @@ pub struct Rules {
 
 /// Prices are below this.
 const PRICE_LIMIT: u32 = 1_000_000_000;
+/// Units in stock of one product, at most.
+const MAX_QUANTITY: i64 = 1_000_000_000;
 /// Categories of one product, at most.
 const MAX_CATEGORIES: usize = 50;
 /// Attributes of one product, at most.
@@ -34,14 +35,17 @@ pub fn amount(text: &str) -> Option<Decimal> {
     if plain && framed { Decimal::from_str_exact(text).ok() } else { None }
 }
 
-/// `price`.
-pub fn price(price: &Money, rules: &Rules) -> garde::Result {
+/// `price.currency`.
+pub fn price_currency(code: &str, rules: &Rules) -> garde::Result {
     let currency = rules.currency;
-    if price.currency != currency.code() {
-        return refuse(format!("the currency of this catalogue is {currency}, not {:?}", clip(&price.currency)));
-    }
-    let Some(amount) = price.decimal() else {
-        return refuse(format!("amount is a decimal string such as \"19.90\", not {:?}", clip(&price.amount)));
+    if code == currency.code() { Ok(()) } else { refuse(format!("the currency of this catalogue is {currency}, not {:?}", clip(code))) }
+}
+
+/// `price.amount`.
+pub fn price_amount(text: &str, rules: &Rules) -> garde::Result {
+    let currency = rules.currency;
+    let Some(amount) = amount(text) else {
+        return refuse(format!("amount is a decimal string such as \"19.90\", at least 0, not {:?}", clip(text)));
     };
     if amount >= Decimal::from(PRICE_LIMIT) {
         return refuse(format!("amount is below {PRICE_LIMIT}"));
@@ -50,6 +54,11 @@ pub fn price(price: &Money, rules: &Rules) -> garde::Result {
         return refuse(format!("amounts in {currency} have at most {} decimals", currency.decimals()));
     }
     Ok(())
+}
+
+/// `quantity`.
+pub fn quantity(quantity: &i64, _: &Rules) -> garde::Result {
+    if (0..=MAX_QUANTITY).contains(quantity) { Ok(()) } else { refuse(format!("quantity is a whole number from 0 to {MAX_QUANTITY}")) }
 }
 
 /// `sku`.
@@ -132,23 +141,19 @@ mod tests {
         Rules { currency: "EUR".parse().unwrap() }
     }
 
-    fn eur(amount: &str) -> Money {
-        Money { amount: amount.into(), currency: "EUR".into() }
-    }
-
     #[test]
     fn absurd_prices_are_refused() {
         for bad in ["", "-1", "+1", "1e3", "1,5", "NaN", " 1", ".5", "5.", "1000000000", "0.001", "99999999999999999999999999"] {
-            assert!(price(&eur(bad), &rules()).is_err(), "{bad}");
+            assert!(price_amount(bad, &rules()).is_err(), "{bad}");
         }
         for good in ["0", "0.1", "19.90", "19.900", "999999999.99"] {
-            assert!(price(&eur(good), &rules()).is_ok(), "{good}");
+            assert!(price_amount(good, &rules()).is_ok(), "{good}");
         }
     }
 
     #[test]
     fn another_currency_is_refused_by_name() {
-        let error = price(&Money { amount: "1".into(), currency: "SAR".into() }, &rules()).unwrap_err();
+        let error = price_currency("SAR", &rules()).unwrap_err();
         assert_eq!(error.to_string(), "the currency of this catalogue is EUR, not \"SAR\"");
     }
 

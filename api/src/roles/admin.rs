@@ -153,13 +153,9 @@ fn say(text: &str) -> anyhow::Result<()> {
 impl PasswordArgs {
     fn read(&self) -> anyhow::Result<Secret> {
         let mut check = Checker::default();
-        match check.secret("PASSWORD", self.password_file.as_ref()) {
-            Some(password) => Ok(password),
-            None => {
-                check.finish(Some(()))?;
-                ask()
-            }
-        }
+        let given = check.secret("PASSWORD", self.password_file.as_ref());
+        check.finish(Some(()))?;
+        given.map_or_else(ask, Ok)
     }
 }
 

@@ -2,34 +2,48 @@
 
 mod account;
 mod console;
+mod directory;
+mod greeting;
+mod keys;
+mod nats;
+mod ports;
+mod postgres;
 mod process;
 mod programs;
+mod roles;
+mod samples;
+mod settings;
 mod wheels;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
-use nix::{sys::stat, unistd::Uid};
+use chrono::Utc;
+use clap::Args;
+use nix::sys::stat;
 use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{account::Account, console::Console, programs::Finder};
+use self::{
+    account::Account,
+    console::Console,
+    directory::{DataDirectory, Memory},
+    greeting::Greeting,
+    process::{Keeper, Name, Stopping, stop_orphans},
+    programs::Finder,
+    roles::Roles,
+    samples::Shop,
+    settings::{Settings, SettingsArgs},
+};
 
 /// Settings of `catalog dev`.
 #[derive(Args)]
 pub struct DevArgs {
-    /// Where everything is kept [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
-    #[arg(long, env = "CATALOG_DATA_DIR", value_name = "DIR", global = true)]
-    data_dir: Option<PathBuf>,
-    #[command(subcommand)]
-    task: Option<Task>,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    /// Find or install PostgreSQL and nats-server, and print where they are as JSON
-    #[command(hide = true)]
-    Programs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Find or install PostgreSQL and nats-server, print where they are as JSON, and exit
+    #[arg(long, hide = true)]
+    print_programs: bool,
 }
 
 /// Runs the role.
@@ -39,28 +53,14 @@ enum Task {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    let directory = std::path::absolute(args.data_dir.unwrap_or_else(default_directory)).context("--data-dir is empty")?;
-    match args.task {
-        Some(Task::Programs) => print_programs(&directory.join("programs")).await,
-        None => Ok(()),
-    }
-}
-
-fn default_directory() -> PathBuf {
-    if Uid::effective().is_root() {
-        return PathBuf::from("/var/lib/catalog");
-    }
-    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored.
-    let data_home = named("XDG_DATA_HOME").filter(|path| path.is_absolute());
-    let data_home = data_home.or_else(|| named("HOME").map(|home| home.join(".local/share")));
-    data_home.unwrap_or_else(std::env::temp_dir).join("catalog")
+    if args.print_programs { print_programs(&args.settings.data_dir()?).await } else { keep_shop(args.settings.check()?).await }
 }
 
 /// For the test suite, which starts servers of its own.
-async fn print_programs(directory: &std::path::Path) -> anyhow::Result<()> {
+async fn print_programs(root: &Path) -> anyhow::Result<()> {
     let account = Account::for_postgres()?;
-    let found = Finder { directory, account: account.as_ref(), console: Console::new() }.find(None).await?;
+    let directory = directory::programs(root);
+    let found = Finder { directory: &directory, account: account.as_ref(), console: Console::new() }.find(None).await?;
     let found = json!({
         "postgres_bin": found.postgres.bin,
         "nats_server": found.nats_server,
@@ -68,4 +68,170 @@ async fn print_programs(directory: &std::path::Path) -> anyhow::Result<()> {
     });
     println!("{found}");
     Ok(())
+}
+
+/// Opens the shop, waits for Ctrl-C, and stops all in order, also if opening failed.
+async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
+    let mut asked = Asked::listen()?;
+    let console = Console::new();
+    let directory = DataDirectory::open(&settings.data_dir)?;
+    let mut opening = Opening { settings, directory, console, stopping: Stopping::default(), keepers: Vec::new() };
+    let opened = tokio::select! {
+        opened = opening.open() => opened,
+        () = asked.again() => Ok(()),
+    };
+    let Opening { keepers, stopping, .. } = opening;
+    if opened.is_ok() && !asked.already {
+        asked.again().await;
+    }
+    if keepers.is_empty() {
+        return opened;
+    }
+    console.say("stopping; Ctrl-C once more kills");
+    tokio::select! {
+        () = stop_in_order(keepers) => console.say("stopped"),
+        () = async { asked.again().await; stopping.now.cancel(); std::future::pending().await } => {}
+    }
+    opened
+}
+
+/// Those who work first, all at once; then the inbox, which takes their last mail; then the servers.
+async fn stop_in_order(mut keepers: Vec<Keeper>) {
+    for names in [&[Name::Serve, Name::Notifier, Name::Tracker][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
+        let (now, later): (Vec<_>, Vec<_>) = keepers.into_iter().partition(|keeper| names.contains(&keeper.name()));
+        keepers = later;
+        futures::future::join_all(now.into_iter().map(Keeper::stopped)).await;
+    }
+}
+
+/// Ctrl-C, SIGTERM, or a terminal that is closed.
+struct Asked {
+    signals: [Signal; 3],
+    already: bool,
+}
+
+impl Asked {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
+        Ok(Self { signals, already: false })
+    }
+
+    async fn again(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        self.already = true;
+    }
+}
+
+struct Opening {
+    settings: Settings,
+    directory: DataDirectory,
+    console: Console,
+    stopping: Stopping,
+    keepers: Vec<Keeper>,
+}
+
+impl Opening {
+    async fn open(&mut self) -> anyhow::Result<()> {
+        let account = Account::for_postgres()?;
+        if let Some(account) = &account {
+            account.check_reach(self.directory.root()).await?;
+        }
+        stop_orphans(self.directory.root(), self.console).await?;
+        let mut memory = self.directory.recall()?;
+        self.settings.claim_addresses()?;
+        memory.ports = memory.ports.refreshed()?;
+        memory.currency = Some(self.settings.currency(memory.currency.as_deref()));
+
+        let existing = self.directory.existing_postgres(memory.postgres_major)?;
+        let programs =
+            Finder { directory: &self.directory.programs(), account: account.as_ref(), console: self.console }.find(existing).await?;
+        self.console.say(format!("PostgreSQL {} is {}", programs.postgres.major, programs.postgres.bin.display()));
+        self.console.say(format!("nats-server is {}", programs.nats_server.display()));
+        memory.postgres_major = Some(programs.postgres.major);
+        self.directory.remember(&memory)?;
+
+        keys::ensure(&self.directory.keys(), Utc::now())?;
+        let roles = self.start_servers(programs, account, &memory).await?;
+        roles.spec(Name::Migrate, &self.directory).run(self.directory.root(), self.console).await?;
+        self.start_roles(&roles).await?;
+        let editor_password = self.directory.secret("editor-password", None)?;
+        self.stock(&roles, &editor_password, &mut memory).await?;
+        let greeting = Greeting {
+            url: &self.settings.local_url(),
+            inbox: self.settings.inbox_address,
+            username: &roles.username,
+            password: &roles.password,
+            editor_password: &editor_password,
+            ports: memory.ports,
+            currency: &roles.currency,
+            root: self.directory.root(),
+        };
+        Console::print(&greeting.text());
+        Ok(())
+    }
+
+    async fn start_servers(&mut self, programs: programs::Programs, account: Option<Account>, memory: &Memory) -> anyhow::Result<Roles> {
+        let postgres = postgres::Server::prepare(programs.postgres, &self.directory, account, memory.ports.postgres).await?;
+        let keeper = self.keep(postgres.spec());
+        postgres.ready(keeper).await?;
+        let nats = nats::Server::prepare(programs.nats_server, &self.directory, memory.ports.nats)?;
+        let keeper = self.keep(nats.spec());
+        nats.ready(keeper).await?;
+        Ok(Roles {
+            program: std::env::current_exe().context("cannot find this program")?,
+            database_url: postgres.url(),
+            nats_url: nats.url(),
+            http_address: self.settings.http_address,
+            public_url: self.settings.public_url(),
+            currency: memory.currency.clone().unwrap_or_default(),
+            inbox_address: self.settings.inbox_address,
+            username: self.settings.superuser_username.clone(),
+            email: self.settings.superuser_email.clone(),
+            password: self.directory.secret("superuser-password", self.settings.superuser_password.clone())?,
+            ports: memory.ports,
+        })
+    }
+
+    async fn start_roles(&mut self, roles: &Roles) -> anyhow::Result<()> {
+        let names = [Name::Inbox, Name::Serve, Name::Notifier, Name::Tracker];
+        for name in names {
+            let spec = roles.spec(name, &self.directory);
+            self.keep(spec);
+        }
+        for keeper in self.keepers.iter().filter(|keeper| names.contains(&keeper.name())) {
+            roles.ready(keeper).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a new shop its second admin and its sample products, once.
+    async fn stock(&self, roles: &Roles, editor_password: &secrecy::SecretString, memory: &mut Memory) -> anyhow::Result<()> {
+        if memory.editor && memory.samples {
+            return Ok(());
+        }
+        let shop = Shop::sign_in(self.settings.local_url(), &roles.username, &roles.password).await?;
+        if !memory.editor {
+            shop.add_editor(editor_password).await?;
+            memory.editor = true;
+            self.directory.remember(memory)?;
+        }
+        if !memory.samples {
+            let count = shop.load_products().await?;
+            self.console.say(format!("loaded {count} sample products"));
+            memory.samples = true;
+            self.directory.remember(memory)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, spec: process::Spec) -> &Keeper {
+        let keeper = Keeper::start(spec, self.directory.root().to_owned(), self.console, self.stopping.clone());
+        self.keepers.push_mut(keeper)
+    }
 }

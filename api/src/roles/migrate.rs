@@ -1,16 +1,18 @@
 //! `catalog migrate`: brings the database, the superuser and the streams to this release, and exits.
 
+use std::{pin::pin, time::Duration};
+
 use anyhow::Context;
 use backon::Retryable;
 use chrono::{SubsecRound, Utc};
 use clap::Args;
-use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
     config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
-    release,
+    release::{self, ReleaseError},
 };
 
 /// Settings of `catalog migrate`.
@@ -39,9 +41,11 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let settings = currency.zip(database).zip(superuser.zip(events));
     let ((currency, database), (superuser, events)) = check.finish(settings)?;
 
+    superuser.as_ref().map(superuser::check).transpose()?;
+
     let mut conn = connect(&database.primary).await?;
+    lock(&mut conn).await?;
     let now = Utc::now().trunc_subsecs(6);
-    release::lock(&mut conn).await?;
     let migrated = release::migrate(&mut conn, currency, now).await?;
     tracing::info!(release = release::RELEASE, %currency, "the database is migrated: {migrated}");
     if let Some(superuser) = superuser {
@@ -51,6 +55,8 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
             Ensured::Unchanged => {}
         }
     }
+    // NATS may take long to come, and the lock goes with the connection.
+    conn.close().await?;
     ensure_streams(&events).await
 }
 
@@ -62,6 +68,16 @@ async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
         .notify(|error, _| tracing::info!("waiting for the database: {error}"))
         .await
         .context("cannot connect to the database")
+}
+
+/// Waits for another `catalog migrate` to finish.
+async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
+    let mut locked = pin!(release::lock(conn));
+    if let Ok(locked) = tokio::time::timeout(Duration::from_secs(1), &mut locked).await {
+        return locked;
+    }
+    tracing::info!("waiting for another catalog migrate to finish");
+    locked.await
 }
 
 /// Creates and upgrades streams and consumers, however long NATS takes to come.

@@ -1,11 +1,12 @@
 //! `catalog serve`: the public API, with the relay inside.
 
-use std::{net::SocketAddr, time::Duration};
+mod housekeeping;
+
+use std::net::SocketAddr;
 
 use axum::{Router, serve::ListenerExt};
-use chrono::TimeDelta;
 use clap::Args;
-use tokio::{net::TcpListener, time::interval};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::{Supervisor, listen};
@@ -16,14 +17,11 @@ use crate::{
     },
     database::Database,
     events::{Nats, Outbox, feed, relay, streams},
-    http::{
-        clock, idempotency,
-        router::{App, PublicUrl, router},
-    },
+    http::router::{App, PublicUrl, router},
     identity::Identity,
-    products::{self, Catalogue},
+    products::Catalogue,
     release,
-    tracking::Views,
+    tracking::{Reports, Views},
 };
 
 /// Settings of `catalog serve`.
@@ -111,8 +109,14 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };
     if supervisor.starting(usable).await?.is_some() {
         supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
-        supervisor.spawn("housekeeping", keep_house(database, settings.api.deleted_retention, stop.clone()));
-        let app = App { identity, catalogue, views, public_url: PublicUrl(settings.api.public_url.as_str().into()) };
+        supervisor.spawn("housekeeping", housekeeping::run(catalogue.clone(), settings.api.deleted_retention, stop.clone()));
+        let app = App {
+            identity,
+            catalogue,
+            views,
+            reports: Reports::new(database),
+            public_url: PublicUrl(settings.api.public_url.as_str().into()),
+        };
         let router = router(app, settings.api.access_log_sample);
         supervisor.spawn("public API", async move {
             let served = serve(listener, router, stop).await;
@@ -133,27 +137,4 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
     Ok(())
-}
-
-/// Removes what has outlived its use. Every process may do it: the statements skip each other's rows.
-async fn keep_house(database: Database, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
-    const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-    let mut ticks = interval((retention / 4).clamp(Duration::from_secs(1), LONGEST_PAUSE));
-    let retention = TimeDelta::from_std(retention)?;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
-        let now = clock::now();
-        let pool = &database.primary;
-        let purged = async {
-            products::write::purge_deleted(pool, now, retention).await?;
-            idempotency::purge(pool, now).await?;
-            Ok::<_, sqlx::Error>(())
-        };
-        if let Err(error) = purged.await {
-            tracing::warn!(%error, "housekeeping failed and will be tried again");
-        }
-    }
 }

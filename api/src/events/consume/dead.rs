@@ -41,7 +41,9 @@ async fn publish(nats: &Nats, durable: Durable, message: &Message, reason: &str,
     for (name, values) in original {
         // Headers of the server's own steer what it does with the copy.
         if !name.to_string().starts_with("Nats-") {
-            values.iter().for_each(|value| headers.append(name.clone(), value.clone()));
+            for value in values {
+                headers.append(name.clone(), value.clone());
+            }
         }
     }
     let payload = if whole { message.payload.clone() } else { message.payload.slice(..message.payload.len() / 2) };

@@ -20,7 +20,7 @@ static OLDEST_AGE: LazyLock<Gauge> = LazyLock::new(|| {
 });
 
 const MEASURE_INTERVAL: Duration = Duration::from_secs(3);
-const PURGE_INTERVAL: Duration = Duration::from_secs(300);
+const PURGE_INTERVAL: Duration = Duration::from_mins(5);
 /// Rows deleted in one transaction, at most.
 const PURGE_BATCH: i64 = 1000;
 

@@ -100,18 +100,23 @@ pub async fn refresh(State(identity): State<Identity>, client: Client, body: Res
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn logout(State(identity): State<Identity>, headers: HeaderMap, body: Option<Json<RefreshToken>>) -> Result<StatusCode, Problem> {
+pub async fn logout(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    body: Option<Json<Option<RefreshToken>>>,
+) -> Result<StatusCode, Problem> {
     let now = clock::now();
     let access_token = bearer_token(&headers)?;
-    if access_token.is_none() && body.is_none() {
+    let refresh_token = body.and_then(|Json(request)| request).map(|request| request.refresh_token);
+    if access_token.is_none() && refresh_token.is_none() {
         return Err(Problem::unauthorized("Send the access token in the Authorization header, or the refresh token in the body."));
     }
     if let Some(token) = access_token {
         let subject = identity.subject_of(token, now).map_err(refusal)?;
         identity.end_session(subject.session_id, now).await?;
     }
-    if let Some(Json(request)) = body {
-        identity.sign_out(&request.refresh_token, now).await?;
+    if let Some(token) = refresh_token {
+        identity.sign_out(&token, now).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -15,7 +15,6 @@ use tokio_util::io::StreamReader;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    events::Origin,
     http::{
         auth::Admin,
         body::require_content_type,
@@ -36,7 +35,7 @@ use crate::{
 
 const ROUTE: &str = "POST /v1/products/bulk";
 /// A client that sends nothing for this long has left.
-const IDLE_LIMIT: Duration = Duration::from_secs(60);
+const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Times an import of all or nothing is tried that others are in the way of.
 const TRIES: usize = 3;
 
@@ -51,7 +50,8 @@ pub struct BulkParams {
 }
 
 /// Rows as one JSON document.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "documents what the streaming reader takes")]
 pub struct BulkItems {
     /// The rows.
@@ -156,7 +156,8 @@ where
             Err(import::Error::Contended) if tries.next().is_some() => continue,
             applied => applied?,
         };
-        let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
+        let response =
+            StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
         if let Some(key) = &key {
             key.store(&mut tx, &response, now).await?;
         }
@@ -174,9 +175,9 @@ impl From<import::Error> for Problem {
             import::Error::Contended => Self::unavailable(
                 "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
             ),
-            import::Error::RowsLost => Self::unavailable(
-                "The database was restarted during the import. Send it again: what is already imported is left as it is.",
-            ),
+            import::Error::RowsLost => {
+                Self::unavailable("The database was restarted during the import. Send it again: what is already imported is left as it is.")
+            }
             import::Error::Database(error) => error.into(),
             import::Error::Reader(error) => Self::internal(&error),
             import::Error::Staged(error) => Self::internal(&error),
@@ -190,14 +191,8 @@ impl From<ReadError> for Problem {
             ReadError::Malformed { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
             ReadError::Columns(complaints) => {
-                let known = "sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
-                let mut errors: Vec<_> = complaints.into_iter().map(|complaint| FieldError::body("", complaint)).collect();
-                if let [only] = errors.as_mut_slice() {
-                    only.detail = format!("{}; the columns are {known}", only.detail);
-                } else {
-                    errors.push(FieldError::body("", format!("the columns are {known}")));
-                }
-                Self::invalid(errors)
+                let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
+                Self::invalid(complaints.into_iter().map(|complaint| FieldError::body("", format!("{complaint}; {known}"))).collect())
             }
             ReadError::TooLarge { row } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -211,7 +206,9 @@ impl From<ReadError> for Problem {
                 "The request took too long",
                 format!("Nothing came for {} seconds. Nothing was imported.", IDLE_LIMIT.as_secs()),
             ),
-            ReadError::Interrupted(_) | ReadError::Stopped => Self::malformed("The body could not be read to its end. Nothing was imported."),
+            ReadError::Interrupted(_) | ReadError::Stopped => {
+                Self::malformed("The body could not be read to its end. Nothing was imported.")
+            }
         }
     }
 }

@@ -6,7 +6,6 @@ use axum::{
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use super::accepts;
 use crate::{

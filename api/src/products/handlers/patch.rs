@@ -1,7 +1,6 @@
 //! Changing one product.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use uuid::Uuid;
 
 use super::{accepts, with_etag};
 use crate::{

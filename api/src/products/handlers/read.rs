@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
@@ -13,7 +13,7 @@ use crate::{
         auth::Visitor,
         clock,
         etag::none_match_hit,
-        path::Id,
+        path::{Id, Sku},
         problem::{Document as ProblemDocument, Problem},
     },
     products::{Catalogue, Product, cache::Rendered, stock},
@@ -59,7 +59,7 @@ pub async fn read_by_sku(
     State(catalogue): State<Catalogue>,
     State(views): State<Views>,
     visitor: Visitor,
-    Path(sku): Path<String>,
+    Sku(sku): Sku,
     request: Request,
 ) -> Result<Response, Problem> {
     if sku.contains('\0') {

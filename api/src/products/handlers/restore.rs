@@ -1,7 +1,6 @@
 //! Bringing a deleted product back.
 
 use axum::{extract::State, response::Response};
-use uuid::Uuid;
 
 use super::with_etag;
 use crate::{

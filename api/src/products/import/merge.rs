@@ -53,7 +53,8 @@ impl ImportRow {
             (Given::Value(before), Given::Value(after)) => {
                 let mut united = before.clone();
                 united.extend(after.clone());
-                let set: BTreeMap<String, String> = united.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
+                let set: BTreeMap<String, String> =
+                    united.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
                 rules::attributes(&set, rules).map_err(|error| fault("/attributes", &error))?;
                 Given::Value(united)
             }

@@ -1,6 +1,8 @@
 //! What an import has committed so far, in the transaction that committed it. Whoever ends the
 //! import, its own process or the housekeeping of another, tells it in one summary.
 
+use std::{convert::Infallible, time::Duration};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -10,8 +12,10 @@ use crate::{
     products::ImportSummary,
 };
 
-/// An import without progress for this long has lost its process.
-const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// How often an import says that it is still there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// An import without progress or sign of life for this long has lost its process.
+const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// Products an import has met.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,17 @@ pub async fn record(
     Ok(())
 }
 
+/// Says again and again that the import is still there, however long its next transaction takes.
+pub async fn keep_alive(pool: &PgPool, import_id: Uuid, clock: fn() -> DateTime<Utc>) -> Infallible {
+    loop {
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        let said = sqlx::query!("UPDATE products.imports SET progressed_at = $2 WHERE id = $1", import_id, clock()).execute(pool).await;
+        if let Err(error) = said {
+            tracing::debug!(%error, %import_id, "an import cannot say that it is still there");
+        }
+    }
+}
+
 /// Ends an import: its summary, unless it changed no product, takes the place of its counts.
 ///
 /// # Errors
@@ -72,8 +87,8 @@ pub async fn finish(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now: DateTi
     Ok(())
 }
 
-/// Ends imports that lost their process, and says how many. One that was only slow goes on, and
-/// tells the rest in another summary: nothing is told twice or never.
+/// Ends imports that lost their process, and says how many. One that only couldn't show a sign of life
+/// goes on, and tells the rest in another summary: nothing is told twice or never.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,10 +1,13 @@
 //! One row of an import: how it is written, and what it says once it is checked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use chrono::NaiveDate;
 use garde::Validate;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use utoipa::ToSchema;
 
 use super::report::Fault;
@@ -69,7 +72,7 @@ impl<T: Serialize> Serialize for Given<T> {
 /// One row of a bulk import: a whole product, or a change of the product with this sku. Fields that
 /// aren't given stay as they are on a product that exists; null removes. Attributes are taken one by one.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default, expecting = "a product as a JSON object")]
+#[serde(deny_unknown_fields)]
 #[schema(as = BulkItem)]
 pub struct RowDocument {
     /// Stock keeping unit: which product this is about.
@@ -80,24 +83,31 @@ pub struct RowDocument {
     pub name: Option<String>,
     /// Brand.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[serde(default)]
     pub brand: Given<String>,
     /// Description, of any number of lines.
     #[schema(value_type = Option<String>, max_length = 10_000)]
+    #[serde(default)]
     pub description: Given<String>,
     /// Categories, each once. They replace the product's; those of several rows of one sku are united.
     #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[serde(default)]
     pub categories: Given<Vec<String>>,
     /// Price.
     #[schema(value_type = RowPrice, required, nullable = false)]
+    #[serde(default, deserialize_with = "price")]
     pub price: Option<RowPrice>,
     /// A link to more: an absolute URL, or a path on the shop's own site.
     #[schema(value_type = Option<String>, max_length = 2048)]
+    #[serde(default)]
     pub url: Given<String>,
     /// Release date.
     #[schema(value_type = Option<NaiveDate>)]
+    #[serde(default)]
     pub released_on: Given<String>,
     /// Anything else: names and values; a null value removes that attribute.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[serde(default)]
     pub attributes: Given<BTreeMap<String, Option<String>>>,
     /// Units that can be sold now. Absent: stays as it is, and on a new product stock isn't tracked.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
@@ -124,12 +134,14 @@ impl RowDocument {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let error = match serde_json::from_str(text) {
-            Ok(document) => return Ok(document),
+            Ok(Object(document)) => return Ok(document),
             Err(error) => error,
         };
         // A second, slower reading finds out where; its errors don't speak of lines, which a row has none of.
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return Err(Fault::of_row(format!("not valid JSON: {error}"))) };
-        match serde_path_to_error::deserialize::<_, Self>(&value) {
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+            return Err(Fault::of_row(format!("not valid JSON: {error}")));
+        };
+        match serde_path_to_error::deserialize::<_, Object<Self>>(&value) {
             Ok(_) => Err(Fault::of_row(error.to_string())),
             Err(error) => Err(Fault { pointer: pointer(error.path()), detail: error.into_inner().to_string() }),
         }
@@ -152,14 +164,16 @@ impl RowDocument {
         let released_on = match self.released_on {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(text) => match NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
-                Ok(date) => Given::Value(date),
-                Err(_) => {
+            Given::Value(text) => {
+                if let Ok(date) = NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
+                    Given::Value(date)
+                } else {
                     let clipped: String = text.chars().take(32).collect();
-                    faults.push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
+                    faults
+                        .push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
                     Given::Absent
                 }
-            },
+            }
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
         let row = ImportRow {
@@ -179,6 +193,33 @@ impl RowDocument {
         }
         if faults.is_empty() { Ok(row) } else { Err(faults) }
     }
+}
+
+/// A JSON object. Deserialize takes arrays for structs, too, which would make the order of fields part of the API.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+    }
+}
+
+fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RowPrice>, D::Error> {
+    Object::deserialize(deserializer).map(|Object(price)| Some(price))
 }
 
 /// A row that keeps the rules, as it is staged.
@@ -279,7 +320,12 @@ mod tests {
         let (pointer, detail) = faults(r#"{"sku": "a", "colour": "red"}"#).remove(0);
         assert!(pointer.is_empty() || pointer == "/colour", "{pointer}");
         assert!(detail.starts_with("unknown field `colour`"), "{detail}");
-        assert_eq!(faults("[1]")[0].1, "invalid type: sequence, expected a product as a JSON object");
+        assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: sequence, expected a JSON object");
+        assert_eq!(
+            faults(r#"{"sku": "a", "price": ["1"]}"#)[0],
+            ("/price".into(), "invalid type: sequence, expected a JSON object".into())
+        );
+        assert_eq!(faults(r#"{"sku": "a", "price": null}"#)[0].0, "/price");
         assert!(faults(r#"{"sku": "a\u0000", "name": "A", "price": {"amount": "1"}}"#)[0].0 == "/sku");
         assert!(faults(r#"{"sku": "#)[0].1.starts_with("not valid JSON"));
         assert!(faults(r#"{"sku": "a", "sku": "b"}"#)[0].1.starts_with("duplicate field `sku`"));
@@ -289,7 +335,7 @@ mod tests {
     fn a_missing_currency_is_the_catalogues_and_another_is_refused() {
         let row = RowDocument::parse(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}}"#).unwrap().check(&rules()).unwrap();
         assert_eq!(row.price.currency, "SAR");
-        assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price");
+        assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price/currency");
     }
 
     #[test]

@@ -5,14 +5,15 @@
 mod csv;
 pub mod json;
 mod limit;
-mod ndjson;
+pub mod ndjson;
+
+pub use csv::Column;
 
 use std::{
     io::{self, BufRead, BufReader, Read},
     ops::ControlFlow,
 };
 
-pub use csv::Column;
 use thiserror::Error;
 
 use super::{report::Fault, row::RowDocument};
@@ -85,7 +86,10 @@ fn parse(text: &str) -> Result<RowDocument, Vec<Fault>> {
 }
 
 /// Skips the mark some programs put before UTF-8.
-fn without_byte_order_mark<R: BufRead>(mut source: R) -> io::Result<impl BufRead> {
+///
+/// # Errors
+/// If the source cannot be read.
+pub fn without_byte_order_mark<R: BufRead>(mut source: R) -> io::Result<impl BufRead> {
     let mut start = Vec::with_capacity(3);
     source.by_ref().take(3).read_to_end(&mut start)?;
     if start == b"\xef\xbb\xbf" {

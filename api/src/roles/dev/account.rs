@@ -1,6 +1,6 @@
 //! Which user PostgreSQL runs as: it refuses root.
 
-use std::{ffi::OsStr, path::Path};
+use std::{ffi::OsStr, path::Path, process::Stdio};
 
 use anyhow::{Context, bail};
 use nix::unistd::{Uid, User};
@@ -36,6 +36,22 @@ impl Account {
         bail!(
             "PostgreSQL doesn't run as root, and this machine has neither a user `postgres` nor `nobody`: add one, or run as another user"
         )
+    }
+
+    /// Makes sure that this user can get to a directory, which a private home of root prevents.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn check_reach(&self, directory: &Path) -> anyhow::Result<()> {
+        let reached = command("/bin/true", directory, Some(self)).stdin(Stdio::null()).status().await;
+        if !reached.is_ok_and(|status| status.success()) {
+            bail!(
+                "PostgreSQL doesn't run as root but as {}, who cannot reach {}: choose another --data-dir, such as /var/lib/catalog",
+                self.name,
+                directory.display()
+            );
+        }
+        Ok(())
     }
 
     /// Gives a file or directory to this user.

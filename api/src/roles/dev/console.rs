@@ -22,6 +22,11 @@ impl Console {
         self.line(Name::Dev, text.as_ref());
     }
 
+    /// A text for people, or for whoever reads standard output.
+    pub fn print(text: &str) {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+
     /// A line of a child.
     pub fn line(self, name: Name, text: &str) {
         let padded = format!("{:<8}", name.as_str());

@@ -31,7 +31,7 @@ const MAX_RECIPIENTS: usize = 100;
 /// Bytes of one line. RFC 5321 allows 1000; senders of long lines are let through.
 const MAX_LINE: u64 = 256 * 1024;
 /// A client that says nothing for so long is gone (RFC 5321, 4.5.3.2.7).
-const IDLE: Duration = Duration::from_secs(300);
+const IDLE: Duration = Duration::from_mins(5);
 /// Rest after the system had no file or memory for another connection.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 

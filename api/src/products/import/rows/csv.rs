@@ -168,13 +168,14 @@ fn document(columns: &[Column], record: &ByteRecord) -> Result<RowDocument, Vec<
             Column::Currency => currency = Some(text()),
             Column::Url => document.url = Given::Value(text()),
             Column::ReleasedOn => document.released_on = Given::Value(text()),
-            Column::Quantity => match cell.parse() {
-                Ok(quantity) => document.quantity = Some(quantity),
-                Err(_) => {
+            Column::Quantity => {
+                if let Ok(quantity) = cell.parse() {
+                    document.quantity = Some(quantity);
+                } else {
                     let clipped: String = cell.chars().take(32).collect();
                     faults.push(Fault { pointer: pointer(column), detail: format!("give a whole number, not {clipped:?}") });
                 }
-            },
+            }
             Column::Attribute(name) => {
                 attributes.insert(name.clone(), Some(text()));
             }

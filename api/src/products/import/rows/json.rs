@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
         let rows = self.0;
         while let Some(field) = fields.next_key::<String>()? {
             match field.as_str() {
-                "items" if rows.items => return Err(rows.shape("/items".into(), "is given twice")),
+                "items" if rows.items => return Err(rows.shape("/items".into(), "items is given twice")),
                 "items" => {
                     rows.items = true;
                     fields.next_value_seed(Items(rows))?;
@@ -106,12 +106,13 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                     fields.next_value::<serde::de::IgnoredAny>()?;
                 }
                 _ => {
-                    let field = field.replace('~', "~0").replace('/', "~1");
-                    return Err(rows.shape(format!("/{field}"), "is not known here: give items only"));
+                    let clipped: String = field.chars().take(64).collect();
+                    let pointer = format!("/{}", field.replace('~', "~0").replace('/', "~1"));
+                    return Err(rows.shape(pointer, &format!("{clipped:?} is not known here: give items only")));
                 }
             }
         }
-        if rows.items { Ok(()) } else { Err(rows.shape("/items".into(), "is missing")) }
+        if rows.items { Ok(()) } else { Err(rows.shape("/items".into(), "items is missing")) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<(), A::Error> {

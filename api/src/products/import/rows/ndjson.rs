@@ -8,14 +8,14 @@ use std::{
 use super::{MAX_ROW, ReadError};
 use crate::products::import::report::Fault;
 
+/// Takes a line's number and text, or what is wrong with it.
+type EachLine<'a> = &'a mut dyn FnMut(u64, Result<&str, Vec<Fault>>) -> ControlFlow<()>;
+
 /// Hands every line that isn't blank to `each`, numbered from 1.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read_lines<R: BufRead>(
-    mut source: R,
-    each: &mut dyn FnMut(u64, Result<&str, Vec<Fault>>) -> ControlFlow<()>,
-) -> Result<(), ReadError> {
+pub fn read_lines<R: BufRead>(mut source: R, each: EachLine) -> Result<(), ReadError> {
     let mut line = Vec::new();
     let mut row = 0;
     loop {

@@ -1,0 +1,47 @@
+# What people do with this repository. `make help` lists it.
+CLUSTER ?= embedded
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+export CARGO_TERM_COLOR ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint unit service coverage bench generate clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Build the release binary and start the whole shop (CURRENCY=EUR; Ctrl-C stops it)
+ifeq ($(CLUSTER),embedded)
+	@echo "Building the release binary; the first time takes some minutes."
+	cargo build --release --locked --package catalog
+	@exec $(TARGET)/release/catalog dev
+else
+	@echo "CLUSTER=$(CLUSTER) comes with the operator, which is not finished yet. Without CLUSTER the shop runs on this machine." >&2; exit 2
+endif
+
+test: lint unit service ## Everything that proves it: format, lints, unit and service tests on real servers
+
+lint: ## Format check, and clippy with warnings denied
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+unit: ## Tests of one program or module alone
+	cargo test --locked --workspace --bins --lib
+
+service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
+	cargo build --locked --package catalog
+	cargo test --locked --package catalog-tests --test '*'
+
+coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
+	tests/coverage.sh
+
+bench: ## Ratios to the limits of this machine: cached and uncached reads
+	cargo build --release --locked --package catalog
+	cargo run --release --locked --package catalog-tests --bin bench
+
+generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/
+	tests/generate-queries.sh
+	cargo run --quiet --package catalog -- openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
+	cargo run --quiet --package catalog-operator -- crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
+
+clean: ## Remove what was built (the shop's data stays: `make run` says where it is)
+	cargo clean

@@ -1,0 +1,283 @@
+//! The data directory: everything that survives a stop.
+//!
+//! ```text
+//! lock              who uses it
+//! memory.json       ports and what has been done once
+//! secrets/          generated passwords, one file each
+//! keys/             signing keys
+//! postgres-<major>/ PostgreSQL's data, per major version
+//! nats/             JetStream's data and nats-server's configuration
+//! inbox/            caught mail
+//! run/              process ids
+//! programs/         installed wheels
+//! ```
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::ports::Ports;
+
+/// Characters of a generated password: 143 bits of 62 letters and digits.
+const PASSWORD_LENGTH: usize = 24;
+const POSTGRES_PREFIX: &str = "postgres-";
+
+/// What one run tells the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Where the servers listened last.
+    pub ports: Ports,
+    /// Major version of the PostgreSQL that made the data.
+    pub postgres_major: Option<u32>,
+    /// Currency of the catalogue.
+    pub currency: Option<String>,
+    /// Whether the second admin exists.
+    pub editor: bool,
+    /// Whether the sample products have been loaded.
+    pub samples: bool,
+}
+
+/// An open data directory, locked until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory if need be, and locks it.
+    ///
+    /// # Errors
+    /// If it cannot be used, or another `catalog dev` uses it.
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        let context = || format!("cannot use CATALOG_DATA_DIR={}", root.display());
+        fs::create_dir_all(root).with_context(context)?;
+        let root = root.canonicalize().with_context(context)?;
+        let mut lock =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(root.join("lock")).with_context(context)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                lock.read_to_string(&mut holder)?;
+                bail!(
+                    "another catalog dev (process {}) uses {}: stop it, or give this one another --data-dir",
+                    holder.trim(),
+                    root.display()
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+        }
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id())?;
+        let directory = Self { root, _lock: lock };
+        for private in [directory.secrets(), directory.keys(), directory.nats(), directory.inbox()] {
+            make_private(&private)?;
+        }
+        fs::create_dir_all(directory.run())?;
+        Ok(directory)
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// For installed programs.
+    pub fn programs(&self) -> PathBuf {
+        programs(&self.root)
+    }
+
+    /// For signing keys.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// For nats-server.
+    pub fn nats(&self) -> PathBuf {
+        self.root.join("nats")
+    }
+
+    /// For caught mail.
+    pub fn inbox(&self) -> PathBuf {
+        self.root.join("inbox")
+    }
+
+    /// For process ids.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// For PostgreSQL of a major version.
+    pub fn postgres(&self, major: u32) -> PathBuf {
+        self.root.join(format!("{POSTGRES_PREFIX}{major}"))
+    }
+
+    fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    /// The major version of PostgreSQL whose data is to be used: the one used last, else the newest there is.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn existing_postgres(&self, last: Option<u32>) -> anyhow::Result<Option<u32>> {
+        if let Some(major) = last.filter(|major| self.postgres(*major).exists()) {
+            return Ok(Some(major));
+        }
+        let mut newest = None;
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let major = name.to_str().and_then(|name| name.strip_prefix(POSTGRES_PREFIX)?.parse().ok());
+            newest = newest.max(major);
+        }
+        Ok(newest)
+    }
+
+    /// What the last run left. Nothing at first.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn recall(&self) -> anyhow::Result<Memory> {
+        read_json(&self.root.join("memory.json"))
+    }
+
+    /// Keeps `memory` for the next run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn remember(&self, memory: &Memory) -> anyhow::Result<()> {
+        let path = self.root.join("memory.json");
+        write(&path, &serde_json::to_vec_pretty(memory)?, 0o644).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The secret of that name: the given one, which is kept, or the kept one, or a new one.
+    ///
+    /// # Errors
+    /// If its file cannot be read or written.
+    pub fn secret(&self, name: &str, given: Option<SecretString>) -> anyhow::Result<SecretString> {
+        let path = self.secrets().join(name);
+        let context = || format!("cannot use {}", path.display());
+        let secret = match given {
+            Some(given) => given,
+            None if path.exists() => return Ok(fs::read_to_string(&path).with_context(context)?.trim_end().to_owned().into()),
+            None => generate_password().into(),
+        };
+        write(&path, secret.expose_secret().as_bytes(), 0o600).with_context(context)?;
+        Ok(secret)
+    }
+}
+
+/// Where programs are installed under a data directory.
+pub fn programs(root: &Path) -> PathBuf {
+    root.join("programs")
+}
+
+/// Writes a file under another name first, so that it is never seen half written.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn write(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
+    let unfinished = path.with_added_extension("new");
+    if let Err(error) = fs::remove_file(&unfinished)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
+}
+
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let context = || format!("cannot make {}", path.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(context)
+}
+
+fn read_json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged: delete it and try again", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn generate_password() -> String {
+    let mut rng = rand::rng();
+    (0..PASSWORD_LENGTH).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn temporary(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("catalog-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn only_one_at_a_time_may_use_a_data_directory() {
+        let root = temporary("lock");
+        let held = DataDirectory::open(&root).unwrap();
+        let refusal = DataDirectory::open(&root).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        drop(held);
+        DataDirectory::open(&root).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_made_once_kept_private_and_replaced_by_given_ones() {
+        let root = temporary("secrets");
+        let directory = DataDirectory::open(&root).unwrap();
+        let first = directory.secret("nats", None).unwrap();
+        assert_eq!(first.expose_secret().len(), PASSWORD_LENGTH);
+        assert_eq!(directory.secret("nats", None).unwrap().expose_secret(), first.expose_secret());
+        let mode = fs::metadata(root.join("secrets/nats")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        directory.secret("nats", Some("given".into())).unwrap();
+        assert_eq!(directory.secret("nats", None).unwrap().expose_secret(), "given");
+        assert_ne!(directory.secret("other", None).unwrap().expose_secret(), first.expose_secret());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_data_used_last_goes_before_newer_data() {
+        let root = temporary("majors");
+        let directory = DataDirectory::open(&root).unwrap();
+        assert_eq!(directory.existing_postgres(None).unwrap(), None);
+        assert_eq!(directory.existing_postgres(Some(15)).unwrap(), None);
+        for major in [15, 18] {
+            fs::create_dir(directory.postgres(major)).unwrap();
+        }
+        fs::create_dir(root.join("postgres-19.new")).unwrap();
+        assert_eq!(directory.existing_postgres(None).unwrap(), Some(18));
+        assert_eq!(directory.existing_postgres(Some(15)).unwrap(), Some(15));
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn what_is_remembered_is_recalled() {
+        let root = temporary("memory");
+        let directory = DataDirectory::open(&root).unwrap();
+        assert_eq!(directory.recall().unwrap(), Memory::default());
+        let memory = Memory { samples: true, postgres_major: Some(15), ..Memory::default() };
+        directory.remember(&memory).unwrap();
+        assert_eq!(directory.recall().unwrap(), memory);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

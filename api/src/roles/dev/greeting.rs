@@ -1,0 +1,67 @@
+//! What `catalog dev` prints when the shop is open.
+
+use std::{net::SocketAddr, path::Path};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{ports::Ports, samples};
+use crate::roles::healthcheck::reachable;
+
+/// What there is to tell.
+pub struct Greeting<'a> {
+    /// The API.
+    pub url: &'a str,
+    /// The inbox page.
+    pub inbox: SocketAddr,
+    /// Of the superuser.
+    pub username: &'a str,
+    /// Of the superuser.
+    pub password: &'a SecretString,
+    /// Of the second admin.
+    pub editor_password: &'a SecretString,
+    /// Where metrics are.
+    pub ports: Ports,
+    /// Of all prices.
+    pub currency: &'a str,
+    /// The data directory.
+    pub root: &'a Path,
+}
+
+impl Greeting<'_> {
+    /// The whole text.
+    pub fn text(&self) -> String {
+        let Self { url, username, .. } = self;
+        let inbox = reachable(self.inbox);
+        let (password, editor_password) = (self.password.expose_secret(), self.editor_password.expose_secret());
+        let editor = samples::EDITOR;
+        let Ports { serve, notifier, tracker, .. } = self.ports;
+        let (root, currency) = (self.root.display(), self.currency);
+        format!(
+            r#"
+  The shop is open.
+
+    products   {url}/v1/products
+    API docs   {url}/docs
+    inbox      http://{inbox}   (mail to the admins ends up here)
+    metrics    http://127.0.0.1:{serve}/metrics (serve), :{notifier} (notifier), :{tracker} (tracker)
+
+    sign in    {username} / {password}
+    or         {editor} / {editor_password}
+
+  Try it in another terminal:
+
+    curl -s '{url}/v1/products?limit=3&sort=-price'
+
+    TOKEN=$(curl -s {url}/v1/auth/login -H 'Content-Type: application/json' \
+      -d '{{"username":"{username}","password":"{password}"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+    curl -s {url}/v1/products -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+      -d '{{"sku":"my-first","name":"My first product","price":{{"amount":"5","currency":"{currency}"}}}}'
+
+    kill -9 $(cat {root}/run/notifier.pid)     # it comes back
+
+  Data is kept in {root}. Ctrl-C stops everything; the next start takes seconds.
+  To start afresh, stop it and: rm -rf {root}
+"#
+        )
+    }
+}

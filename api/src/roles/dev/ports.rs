@@ -1,0 +1,105 @@
+//! Free ports, the same ones again where possible.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use anyhow::Context;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+/// Where the servers listen, on the loopback interface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ports {
+    /// PostgreSQL.
+    pub postgres: u16,
+    /// nats-server.
+    pub nats: u16,
+    /// SMTP of the inbox.
+    pub smtp: u16,
+    /// Probes and metrics of `serve`.
+    pub serve: u16,
+    /// Probes and metrics of `notifier`.
+    pub notifier: u16,
+    /// Probes and metrics of `tracker`.
+    pub tracker: u16,
+    /// Probes and metrics of `inbox`.
+    pub inbox: u16,
+}
+
+impl Ports {
+    /// Free ports: these where they are still free, the usual ones for probes, others at random.
+    ///
+    /// # Errors
+    /// If this machine has no free port.
+    pub fn refreshed(self) -> anyhow::Result<Self> {
+        let mut taken = Vec::new();
+        let mut choose = |last: u16, usual: u16| -> anyhow::Result<u16> {
+            let mut wanted = [last, usual].into_iter().filter(|port| *port != 0 && !taken.contains(port));
+            let port = match wanted.find(|port| is_free(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))) {
+                Some(port) => port,
+                None => free(&taken)?,
+            };
+            taken.push(port);
+            Ok(port)
+        };
+        Ok(Self {
+            serve: choose(self.serve, 9090)?,
+            notifier: choose(self.notifier, 9091)?,
+            tracker: choose(self.tracker, 9092)?,
+            postgres: choose(self.postgres, 0)?,
+            nats: choose(self.nats, 0)?,
+            smtp: choose(self.smtp, 0)?,
+            inbox: choose(self.inbox, 0)?,
+        })
+    }
+}
+
+/// Whether a server could listen there now.
+pub fn is_free(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
+}
+
+/// A free loopback port that is none of `taken`.
+///
+/// # Errors
+/// If this machine has none.
+pub fn free(taken: &[u16]) -> anyhow::Result<u16> {
+    const TRIES: usize = 100;
+    const FIRST: u16 = 15_000;
+    // Not from the range that outgoing connections take their ports from: while a server restarts,
+    // the very clients that look for it could take its port.
+    let outgoing = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let end = outgoing.split_whitespace().next().and_then(|low| low.parse().ok()).filter(|low| *low > FIRST).unwrap_or(32_768);
+    let mut rng = rand::rng();
+    (0..TRIES)
+        .map(|_| rng.random_range(FIRST..end))
+        .find(|port| !taken.contains(port) && is_free(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))))
+        .context("this machine has no free port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_kept_while_free_and_chosen_anew_when_taken() {
+        let first = Ports::default().refreshed().unwrap();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first.nats)).unwrap();
+        let second = first.refreshed().unwrap();
+        assert_ne!(second.nats, first.nats);
+        assert_eq!(Ports { nats: first.nats, ..second }, first);
+        drop(taken);
+    }
+
+    #[test]
+    fn all_ports_differ() {
+        let ports = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, inbox: 1 }.refreshed().unwrap();
+        let mut all = vec![ports.postgres, ports.nats, ports.smtp, ports.serve, ports.notifier, ports.tracker, ports.inbox];
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 7);
+    }
+}

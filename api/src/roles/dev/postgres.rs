@@ -1,0 +1,152 @@
+//! The private PostgreSQL.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    account::{self, Account},
+    directory::{self, DataDirectory},
+    process::{Keeper, Name, Spec},
+    programs::Postgres,
+};
+
+/// Role, and database, of the shop.
+const SHOP: &str = "catalog";
+/// Recovery after a crash can take a while; more means that something is wrong.
+const START_LIMIT: Duration = Duration::from_mins(5);
+/// Rest between two attempts to connect.
+const RETRY: Duration = Duration::from_millis(50);
+/// What it says of clients that are cut off when it stops, or knock while it starts.
+const NO_NEWS: [&str; 3] =
+    ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
+/// PostgreSQL manual, appendix A: `duplicate_database`.
+const DUPLICATE_DATABASE: &str = "42P04";
+
+/// A PostgreSQL whose data exists.
+pub struct Server {
+    postgres: Postgres,
+    data: PathBuf,
+    account: Option<Account>,
+    password: SecretString,
+    port: u16,
+}
+
+impl Server {
+    /// Makes the data directory unless there is one.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
+        let data = directory.postgres(postgres.major);
+        let password = directory.secret("postgres", None)?;
+        let server = Self { postgres, data, account, password, port };
+        if !server.data.exists() {
+            server.initialise(directory.root()).await.with_context(|| format!("cannot make a database in {}", server.data.display()))?;
+        }
+        Ok(server)
+    }
+
+    /// Makes the data beside its place and moves it there when it is complete.
+    async fn initialise(&self, root: &Path) -> anyhow::Result<()> {
+        let unfinished = self.data.with_added_extension("new");
+        let password_file = self.data.with_added_extension("password");
+        for locale in ["C.UTF-8", "C"] {
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)?;
+            }
+            fs::create_dir(&unfinished)?;
+            directory::write(&password_file, self.password.expose_secret().as_bytes(), 0o600)?;
+            if let Some(account) = &self.account {
+                account.own(&unfinished)?;
+                account.own(&password_file)?;
+            }
+            let initialised = self.initdb(&unfinished, &password_file, locale, root).await;
+            fs::remove_file(&password_file)?;
+            match initialised {
+                Ok(()) => return Ok(fs::rename(&unfinished, &self.data)?),
+                Err(error) if locale == "C" => return Err(error),
+                // Some systems don't know C.UTF-8.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn initdb(&self, data: &Path, password_file: &Path, locale: &str, root: &Path) -> anyhow::Result<()> {
+        let mut command = account::command(self.postgres.bin.join("initdb"), root, self.account.as_ref());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.arg("--pgdata").arg(data).arg("--pwfile").arg(password_file);
+        command.args(["--username", SHOP, "--auth=scram-sha-256", "--encoding=UTF8", "--locale", locale]);
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// How to run it. It listens on the loopback interface alone, without a socket file, and says
+    /// no more than why it doesn't run.
+    pub fn spec(&self) -> Spec {
+        let mut arguments: Vec<OsString> = vec!["-D".into(), self.data.clone().into()];
+        let port = format!("port={}", self.port);
+        for setting in ["listen_addresses=127.0.0.1", &port, "unix_socket_directories=", "log_min_messages=fatal", "max_connections=200"] {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
+        Spec {
+            name: Name::Postgres,
+            program: self.postgres.bin.join("postgres"),
+            arguments,
+            environment: Vec::new(),
+            hidden: &[],
+            clean: true,
+            account: self.account.clone(),
+            shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
+        }
+    }
+
+    /// Waits until it takes connections, and makes the shop's database.
+    ///
+    /// # Errors
+    /// If it doesn't come up, or refuses.
+    pub async fn ready(&self, keeper: &Keeper) -> anyhow::Result<()> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(SHOP)
+            .password(self.password.expose_secret())
+            .database("postgres");
+        let deadline = Instant::now() + START_LIMIT;
+        let mut connection = loop {
+            match PgConnection::connect_with(&options).await {
+                Ok(connection) => break connection,
+                Err(error) if keeper.keeps_failing() || Instant::now() >= deadline => {
+                    return Err(error).context("PostgreSQL doesn't come up: see its lines above");
+                }
+                Err(_) => sleep(RETRY).await,
+            }
+        };
+        match sqlx::query("CREATE DATABASE catalog").execute(&mut connection).await {
+            Err(error) if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() != Some(DUPLICATE_DATABASE) => {
+                return Err(error).context("cannot make the shop's database");
+            }
+            _ => {}
+        }
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// `DATABASE_URL` of the shop.
+    pub fn url(&self) -> String {
+        format!("postgres://{SHOP}:{}@127.0.0.1:{}/{SHOP}", self.password.expose_secret(), self.port)
+    }
+}

@@ -1,0 +1,234 @@
+//! A child that comes back when it dies.
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use nix::{sys::signal::Signal, unistd::Pid};
+use tokio::{process::Child, sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Console, Name, Spec, send};
+
+/// Wait before the first restart; it doubles with each failure.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait before a restart.
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// A child that ran for so long didn't fail at starting: its next restart comes soon.
+const STABLE: Duration = Duration::from_secs(10);
+/// So many starts without getting ready, over 12 seconds, and it isn't bad luck.
+const MAX_STARTS: u32 = 8;
+/// A child that doesn't stop within this is killed. Longer than `SHUTDOWN_TIMEOUT`'s default.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What Ctrl-C and SIGTERM mean to the children.
+#[derive(Clone, Default)]
+pub struct Stopping {
+    /// Cancelled to kill instead of asking to stop.
+    pub now: CancellationToken,
+}
+
+/// Keeps one child running.
+pub struct Keeper {
+    name: Name,
+    starts: watch::Receiver<u32>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the child. It runs in `root`, and `root/run/<name>.pid` holds its process id.
+    pub fn start(spec: Spec, root: PathBuf, console: Console, stopping: Stopping) -> Self {
+        let (sender, starts) = watch::channel(0);
+        let stop = CancellationToken::new();
+        let name = spec.name;
+        let pid_file = root.join("run").join(format!("{}.pid", name.as_str()));
+        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, starts: sender };
+        Self { name, starts, stop, task: tokio::spawn(kept.keep()) }
+    }
+
+    /// Who it is.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Whether the child, which isn't ready yet, has been started so often that it never will be.
+    pub fn keeps_failing(&self) -> bool {
+        *self.starts.borrow() >= MAX_STARTS
+    }
+
+    /// Stops the child and waits for its end.
+    pub async fn stopped(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+struct Kept {
+    spec: Spec,
+    root: PathBuf,
+    pid_file: PathBuf,
+    console: Console,
+    stop: CancellationToken,
+    stopping: Stopping,
+    starts: watch::Sender<u32>,
+}
+
+impl Kept {
+    async fn keep(self) {
+        let mut backoff = MIN_BACKOFF;
+        while !self.stop.is_cancelled() {
+            let started = Instant::now();
+            let end = self.run_once().await;
+            if self.stop.is_cancelled() {
+                break;
+            }
+            if started.elapsed() >= STABLE {
+                backoff = MIN_BACKOFF;
+            }
+            self.console.say(format!("{} {end}: starting it again in {backoff:?}", self.spec.name.as_str()));
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = self.stop.cancelled() => break,
+            }
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+
+    /// Runs the child to its end, asked for or not, and says how it ended.
+    async fn run_once(&self) -> String {
+        let spawned = self.spec.spawn(&self.root, self.console);
+        self.starts.send_modify(|starts| *starts += 1);
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => return format!("didn't start ({error:#})"),
+        };
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        if let Some(pid) = pid
+            && let Err(error) = fs::write(&self.pid_file, format!("{pid}\n"))
+        {
+            self.console.say(format!("cannot write {}: {error}", self.pid_file.display()));
+        }
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = self.stop.cancelled() => self.stop_child(&mut child, pid).await,
+        };
+        let _ = fs::remove_file(&self.pid_file);
+        match ended {
+            Ok(status) => describe(status),
+            Err(error) => format!("is lost ({error})"),
+        }
+    }
+
+    async fn stop_child(&self, child: &mut Child, pid: Option<Pid>) -> std::io::Result<ExitStatus> {
+        if let Some(pid) = pid {
+            self.signal(pid, self.spec.name.stop_signal());
+            tokio::select! {
+                ended = timeout(PATIENCE, child.wait()) => match ended {
+                    Ok(ended) => return ended,
+                    Err(_) => self.console.say(format!("{} doesn't stop: killing it", self.spec.name.as_str())),
+                },
+                () = self.stopping.now.cancelled() => {}
+            }
+            self.signal(pid, self.spec.name.kill_signal());
+            if let Ok(ended) = timeout(Duration::from_secs(5), child.wait()).await {
+                return ended;
+            }
+        }
+        child.kill().await?;
+        child.wait().await
+    }
+
+    fn signal(&self, pid: Pid, signal: Signal) {
+        if let Err(error) = send(pid, signal) {
+            self.console.say(format!("{error:#}"));
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "ended".to_owned(),
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => {
+            let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string());
+            format!("was ended by {name}")
+        }
+        (None, None) => format!("ended ({status})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::ports, *};
+
+    fn spec(script: &str) -> Spec {
+        Spec {
+            name: Name::Serve,
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: Vec::new(),
+            hidden: &[],
+            clean: true,
+            account: None,
+            shown: |_| false,
+        }
+    }
+
+    fn root() -> PathBuf {
+        let root = std::env::temp_dir().join(format!("catalog-keeper-{}-{}", std::process::id(), ports::free(&[]).unwrap()));
+        fs::create_dir_all(root.join("run")).unwrap();
+        root
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_killed_comes_back_with_another_process_id() {
+        let root = root();
+        let mut keeper = Keeper::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default());
+        let mut pids = Vec::new();
+        for start in 1..=2 {
+            keeper.starts.wait_for(|starts| *starts == start).await.unwrap();
+            // The process id is written right after the count.
+            let pid = loop {
+                let text = fs::read_to_string(root.join("run/serve.pid")).unwrap_or_default();
+                if let Ok(pid) = text.trim().parse()
+                    && !pids.contains(&pid)
+                {
+                    break pid;
+                }
+                tokio::task::yield_now().await;
+            };
+            pids.push(pid);
+            send(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+        keeper.starts.wait_for(|starts| *starts == 3).await.unwrap();
+        keeper.stopped().await;
+        assert!(!root.join("run/serve.pid").exists());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ignores_the_request_to_stop_is_killed_on_the_second_one() {
+        let root = root();
+        let stopping = Stopping::default();
+        let script = "trap '' TERM; echo > run/trapped; while :; do read line < /dev/zero; done";
+        let keeper = Keeper::start(spec(script), root.clone(), Console::new(), stopping.clone());
+        while !root.join("run/trapped").exists() {
+            tokio::task::yield_now().await;
+        }
+        stopping.now.cancel();
+        keeper.stopped().await;
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn ends_are_described_in_words() {
+        assert_eq!(describe(ExitStatus::from_raw(9)), "was ended by SIGKILL");
+        assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "ended with exit code 2");
+        assert_eq!(describe(ExitStatus::from_raw(0)), "ended");
+    }
+}

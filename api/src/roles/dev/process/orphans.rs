@@ -1,0 +1,106 @@
+//! Children of a run that was killed and couldn't stop them.
+
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
+
+use anyhow::bail;
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep};
+
+use super::{Console, MARK, Name, mark, send};
+
+/// A leftover that doesn't stop within this is killed.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// A killed process that is still there after this is stuck in the kernel.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// They are nobody's children here, so nothing tells when they end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Stops what an earlier run in this data directory left running, in order. The directory is
+/// locked, so whatever carries its mark has lost its parent.
+///
+/// # Errors
+/// If a process cannot be stopped.
+pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
+    for name in Name::CHILDREN {
+        for pid in marked(name, root) {
+            console.say(format!("stopping {} (process {pid}), left over from a run that was killed", name.as_str()));
+            send(pid, name.stop_signal())?;
+            if gone(pid, PATIENCE).await {
+                continue;
+            }
+            send(pid, name.kill_signal())?;
+            if !gone(pid, LAST_PATIENCE).await {
+                bail!("{} (process {pid}) from an earlier run cannot be stopped", name.as_str());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The processes that carry this mark, but not their children, which inherit it.
+fn marked(name: Name, root: &Path) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids: Vec<i32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let wanted = mark(name, root);
+    let found: Vec<i32> = pids.into_iter().filter(|pid| carries(*pid, &wanted) && is_alive(*pid)).collect();
+    found.iter().filter(|pid| parent(**pid).is_none_or(|parent| !found.contains(&parent))).copied().map(Pid::from_raw).collect()
+}
+
+fn carries(pid: i32, mark: &OsStr) -> bool {
+    // Other users' processes cannot be read, and are none of ours.
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| {
+        let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|value| value == mark.as_bytes())
+    })
+}
+
+async fn gone(pid: Pid, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while is_alive(pid.as_raw()) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        sleep(LOOK).await;
+    }
+    true
+}
+
+/// A zombie has ended, even if nobody has asked how.
+fn is_alive(pid: i32) -> bool {
+    status(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    status(pid).map(|(_, parent)| parent)
+}
+
+/// State and parent (`proc_pid_stat(5)`, fields 3 and 4, after the name in parentheses).
+fn status(pid: i32) -> Option<(char, i32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leftover_of_this_directory_is_stopped_and_no_other() {
+        let root = std::env::temp_dir().join(format!("catalog-orphans-{}", std::process::id()));
+        let start = |mark| {
+            let mut command = Command::new("tail");
+            command.args(["-f", "/dev/null"]).env(MARK, mark).stdin(Stdio::null()).spawn().unwrap()
+        };
+        let mut ours = start(mark(Name::Tracker, &root));
+        let mut others = start(mark(Name::Tracker, &root.join("other")));
+        stop_orphans(&root, Console::new()).await.unwrap();
+        assert!(ours.try_wait().unwrap().is_some());
+        assert!(others.try_wait().unwrap().is_none());
+        others.kill().unwrap();
+        others.wait().unwrap();
+    }
+}

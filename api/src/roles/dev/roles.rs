@@ -1,0 +1,168 @@
+//! The roles of the shop, as child processes of this same binary.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    directory::DataDirectory,
+    ports::Ports,
+    process::{Keeper, Name, Spec},
+};
+
+/// A role that isn't ready by then never will be.
+const START_LIMIT: Duration = Duration::from_mins(2);
+/// Rest between two looks.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Settings that `catalog dev` makes. Those of a shell that was set up for another shop would
+/// contradict them.
+const MADE_HERE: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "DATABASE_READ_URL",
+    "DATABASE_READ_URL_FILE",
+    "NATS_URL",
+    "NATS_CREDS_FILE",
+    "NATS_CA_FILE",
+    "EVENTS_PREFIX",
+    "HTTP_ADDRESS",
+    "OPS_ADDRESS",
+    "CURRENCY",
+    "PUBLIC_URL",
+    "AUTH_SIGNING_KEYS_DIR",
+    "SUPERUSER_USERNAME",
+    "SUPERUSER_EMAIL",
+    "SUPERUSER_PASSWORD",
+    "SUPERUSER_PASSWORD_FILE",
+    "MAIL_SERVER",
+    "MAIL_PORT",
+    "MAIL_USERNAME",
+    "MAIL_USERNAME_FILE",
+    "MAIL_PASSWORD",
+    "MAIL_PASSWORD_FILE",
+    "MAIL_FROM",
+    "MAIL_TLS",
+    "SMTP_ADDRESS",
+    "INBOX_ADDRESS",
+    "INBOX_DIR",
+];
+
+/// Everything the roles are told.
+pub struct Roles {
+    /// This binary.
+    pub program: PathBuf,
+    /// `DATABASE_URL`.
+    pub database_url: String,
+    /// `NATS_URL`.
+    pub nats_url: String,
+    /// `HTTP_ADDRESS`.
+    pub http_address: SocketAddr,
+    /// `PUBLIC_URL`.
+    pub public_url: String,
+    /// `CURRENCY`.
+    pub currency: String,
+    /// `INBOX_ADDRESS`.
+    pub inbox_address: SocketAddr,
+    /// Of the superuser.
+    pub username: String,
+    /// Of the superuser.
+    pub email: String,
+    /// Of the superuser.
+    pub password: SecretString,
+    /// Where they listen otherwise.
+    pub ports: Ports,
+}
+
+impl Roles {
+    /// How to run a role.
+    pub fn spec(&self, name: Name, directory: &DataDirectory) -> Spec {
+        let mut environment: Vec<(&'static str, OsString)> = vec![("PUBLIC_URL", self.public_url.clone().into())];
+        let mut set = |name, value: &str| environment.push((name, value.into()));
+        if std::env::var_os("LOG_FORMAT").is_none() {
+            set("LOG_FORMAT", "text");
+        }
+        if let Some(port) = self.ops_port(name) {
+            set("OPS_ADDRESS", &loopback(port));
+        }
+        if name != Name::Inbox {
+            set("DATABASE_URL", &self.database_url);
+            set("NATS_URL", &self.nats_url);
+            set("CURRENCY", &self.currency);
+        }
+        match name {
+            Name::Migrate => {
+                set("SUPERUSER_USERNAME", &self.username);
+                set("SUPERUSER_EMAIL", &self.email);
+                set("SUPERUSER_PASSWORD", self.password.expose_secret());
+            }
+            Name::Serve => {
+                set("HTTP_ADDRESS", &self.http_address.to_string());
+                environment.push(("AUTH_SIGNING_KEYS_DIR", directory.keys().into()));
+            }
+            Name::Notifier => {
+                set("MAIL_SERVER", "127.0.0.1");
+                set("MAIL_PORT", &self.ports.smtp.to_string());
+                set("MAIL_TLS", "none");
+                set("MAIL_FROM", "Catalog <catalog@example.com>");
+            }
+            Name::Inbox => {
+                set("SMTP_ADDRESS", &loopback(self.ports.smtp));
+                set("INBOX_ADDRESS", &self.inbox_address.to_string());
+                environment.push(("INBOX_DIR", directory.inbox().into()));
+            }
+            Name::Dev | Name::Tracker | Name::Nats | Name::Postgres => {}
+        }
+        Spec {
+            name,
+            program: self.program.clone(),
+            arguments: vec![name.as_str().into()],
+            environment,
+            hidden: MADE_HERE,
+            clean: false,
+            account: None,
+            shown: |_| true,
+        }
+    }
+
+    /// Waits until a role says that it is ready.
+    ///
+    /// # Errors
+    /// If it doesn't get there.
+    pub async fn ready(&self, keeper: &Keeper) -> anyhow::Result<()> {
+        let name = keeper.name();
+        let port = self.ops_port(name).with_context(|| format!("{} has no probes", name.as_str()))?;
+        let url = format!("http://{}/readyz", loopback(port));
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let answer = client.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if keeper.keeps_failing() {
+                bail!("{} doesn't come up: see its lines above", name.as_str());
+            }
+            if Instant::now() >= deadline {
+                bail!("{} isn't ready after {} s: see its lines above", name.as_str(), START_LIMIT.as_secs());
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    fn ops_port(&self, name: Name) -> Option<u16> {
+        match name {
+            Name::Serve => Some(self.ports.serve),
+            Name::Notifier => Some(self.ports.notifier),
+            Name::Tracker => Some(self.ports.tracker),
+            Name::Inbox => Some(self.ports.inbox),
+            Name::Dev | Name::Migrate | Name::Nats | Name::Postgres => None,
+        }
+    }
+}
+
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}

@@ -1,0 +1,113 @@
+//! What a new shop gets once, through its own API: a second admin and some products.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Client, RequestBuilder, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Forty products of an invented shop, with whole prices, which are valid in any currency.
+const PRODUCTS: &str = include_str!("../../../samples/products.csv");
+/// Username of the second admin, who gets mail about what the first one does.
+pub const EDITOR: &str = "editor";
+const EDITOR_EMAIL: &str = "editor@example.com";
+
+/// A signed-in client of the new shop.
+pub struct Shop {
+    client: Client,
+    url: String,
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct Imported {
+    created: u64,
+    updated: u64,
+    unchanged: u64,
+    failed: u64,
+}
+
+impl Shop {
+    /// Signs in.
+    ///
+    /// # Errors
+    /// If the API refuses or doesn't answer.
+    pub async fn sign_in(url: String, username: &str, password: &SecretString) -> anyhow::Result<Self> {
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
+        let body = json!({ "username": username, "password": password.expose_secret() });
+        let answer = send(client.post(format!("{url}/v1/auth/login")).json(&body)).await.context("cannot sign in")?;
+        let Tokens { access_token: token } = answer.json().await.context("cannot read the answer to a login")?;
+        Ok(Self { client, url, token })
+    }
+
+    /// Makes the second admin, unless there is one of that name.
+    ///
+    /// # Errors
+    /// If the API refuses or doesn't answer.
+    pub async fn add_editor(&self, password: &SecretString) -> anyhow::Result<()> {
+        let body = json!({ "username": EDITOR, "email": EDITOR_EMAIL, "full_name": "Eddie Editor", "password": password.expose_secret() });
+        let request = self.client.post(format!("{}/v1/admins", self.url)).bearer_auth(&self.token).json(&body);
+        let answer = request.send().await?;
+        if answer.status() == StatusCode::CONFLICT {
+            return Ok(());
+        }
+        expect_success(answer).await.context("cannot make a second admin")?;
+        Ok(())
+    }
+
+    /// Loads the sample products, and says how many there are.
+    ///
+    /// # Errors
+    /// If the API refuses them or doesn't answer.
+    pub async fn load_products(&self) -> anyhow::Result<u64> {
+        let request = self.client.post(format!("{}/v1/products/bulk", self.url)).bearer_auth(&self.token);
+        let answer =
+            send(request.header(header::CONTENT_TYPE, "text/csv").body(PRODUCTS)).await.context("cannot load the sample products")?;
+        let imported: Imported = answer.json().await.context("cannot read the answer to an import")?;
+        if imported.failed > 0 {
+            bail!("{} of the sample products were refused", imported.failed);
+        }
+        Ok(imported.created + imported.updated + imported.unchanged)
+    }
+}
+
+async fn send(request: RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    expect_success(request.send().await?).await
+}
+
+async fn expect_success(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    bail!("the API answered {status}: {}", answer.text().await.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_sample_products_are_whole_and_varied() {
+        let mut reader = csv::Reader::from_reader(PRODUCTS.as_bytes());
+        let columns = reader.headers().unwrap().clone();
+        let column = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        let (sku, price, quantity) = (column("sku"), column("price"), column("quantity"));
+        let rows: Vec<_> = reader.records().collect::<Result<_, _>>().unwrap();
+        let skus: HashSet<_> = rows.iter().map(|row| row[sku].to_owned()).collect();
+        assert_eq!(skus.len(), rows.len());
+        assert!(rows.len() >= 40);
+        assert!(rows.iter().all(|row| row[price].parse::<u32>().is_ok()));
+        assert!(rows.iter().any(|row| &row[quantity] == "0"));
+        assert!(rows.iter().any(|row| row[quantity].is_empty()));
+    }
+}

@@ -1,0 +1,192 @@
+//! Settings of `catalog dev`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use nix::unistd::Uid;
+
+use super::ports;
+use crate::{
+    config::{Checker, Currency, Secret},
+    roles::healthcheck::reachable,
+};
+
+/// Raw settings.
+#[derive(Args)]
+pub struct SettingsArgs {
+    /// Where everything is kept [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
+    #[arg(long, env = "CATALOG_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the API listens
+    #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    http_address: String,
+    /// How browsers and curl reach the API [default: from `HTTP_ADDRESS`]
+    #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Where the page with caught mail listens
+    #[arg(long, env = "INBOX_ADDRESS", default_value = "127.0.0.1:8025", value_name = "ADDRESS:PORT")]
+    inbox_address: String,
+    /// The one currency of all prices, ISO 4217; fixed at the first start [default: EUR]
+    #[arg(long, env = "CURRENCY", value_name = "CODE")]
+    currency: Option<String>,
+    /// Username of the superuser
+    #[arg(long, env = "SUPERUSER_USERNAME", default_value = "admin", value_name = "NAME")]
+    superuser_username: String,
+    /// E-mail address of the superuser
+    #[arg(long, env = "SUPERUSER_EMAIL", default_value = "admin@example.com", value_name = "ADDRESS")]
+    superuser_email: String,
+    /// File with the password of the superuser, if not in `SUPERUSER_PASSWORD` [default: generated]
+    #[arg(long, env = "SUPERUSER_PASSWORD_FILE", value_name = "FILE")]
+    superuser_password_file: Option<PathBuf>,
+}
+
+/// Checked settings.
+pub struct Settings {
+    /// Absolute.
+    pub data_dir: PathBuf,
+    /// Where the API listens; after [`Settings::claim_addresses`] with a port.
+    pub http_address: SocketAddr,
+    /// Where the inbox page listens; after [`Settings::claim_addresses`] with a port.
+    pub inbox_address: SocketAddr,
+    /// Username of the superuser.
+    pub superuser_username: String,
+    /// E-mail address of the superuser.
+    pub superuser_email: String,
+    /// Password of the superuser, if one was given.
+    pub superuser_password: Option<Secret>,
+    public_url: Option<String>,
+    currency: Option<Currency>,
+}
+
+impl SettingsArgs {
+    /// The data directory.
+    ///
+    /// # Errors
+    /// If it is given and empty.
+    pub fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        let directory = self.data_dir.clone().unwrap_or_else(default_directory);
+        std::path::absolute(directory).context("CATALOG_DATA_DIR=\"\" is not allowed: give a directory")
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If any is wrong.
+    pub fn check(&self) -> anyhow::Result<Settings> {
+        let mut check = Checker::default();
+        let data_dir = self.data_dir()?;
+        let http = check.value("HTTP_ADDRESS", &self.http_address, "an address and port such as 127.0.0.1:8080", |_| true);
+        let inbox = check.value("INBOX_ADDRESS", &self.inbox_address, "an address and port such as 127.0.0.1:8025", |_| true);
+        let currency =
+            self.currency.as_deref().map(|code| check.value("CURRENCY", code, "an ISO 4217 code such as EUR, USD or JPY", |_| true));
+        let superuser_password = check.secret("SUPERUSER_PASSWORD", self.superuser_password_file.as_ref());
+        let (http_address, inbox_address) = check.finish(http.zip(inbox))?;
+        Ok(Settings {
+            data_dir,
+            http_address,
+            inbox_address,
+            superuser_username: self.superuser_username.clone(),
+            superuser_email: self.superuser_email.clone(),
+            superuser_password,
+            public_url: self.public_url.clone(),
+            currency: currency.flatten(),
+        })
+    }
+}
+
+impl Settings {
+    /// Makes sure that the addresses are free, and gives port 0 a number.
+    ///
+    /// # Errors
+    /// If one is taken.
+    pub fn claim_addresses(&mut self) -> anyhow::Result<()> {
+        let mut taken = Vec::new();
+        for (setting, address) in [("HTTP_ADDRESS", &mut self.http_address), ("INBOX_ADDRESS", &mut self.inbox_address)] {
+            if address.port() == 0 {
+                address.set_port(ports::free(&taken)?);
+            } else if !ports::is_free(*address) || taken.contains(&address.port()) {
+                let flag = setting.to_lowercase().replace('_', "-");
+                let other = SocketAddr::new(address.ip(), ports::free(&taken)?);
+                bail!("{setting}={address} is taken: stop what listens there, or choose another, such as --{flag} {other}");
+            }
+            taken.push(address.port());
+        }
+        Ok(())
+    }
+
+    /// The currency: the given one, else the one of the last run.
+    pub fn currency(&self, last: Option<&str>) -> String {
+        self.currency.map(Currency::code).or(last).unwrap_or("EUR").to_owned()
+    }
+
+    /// How this machine reaches the API.
+    pub fn local_url(&self) -> String {
+        format!("http://{}", reachable(self.http_address))
+    }
+
+    /// `PUBLIC_URL`.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| self.local_url())
+    }
+}
+
+fn default_directory() -> PathBuf {
+    if Uid::effective().is_root() {
+        return PathBuf::from("/var/lib/catalog");
+    }
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored.
+    let data_home = named("XDG_DATA_HOME").filter(|path| Path::is_absolute(path));
+    let data_home = data_home.or_else(|| named("HOME").map(|home| home.join(".local/share")));
+    data_home.unwrap_or_else(std::env::temp_dir).join("catalog")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn settings(http: SocketAddr, inbox: SocketAddr) -> Settings {
+        Settings {
+            data_dir: "/tmp".into(),
+            http_address: http,
+            inbox_address: inbox,
+            superuser_username: "admin".into(),
+            superuser_email: "admin@example.com".into(),
+            superuser_password: None,
+            public_url: None,
+            currency: None,
+        }
+    }
+
+    #[test]
+    fn a_taken_address_is_refused_with_its_setting_and_a_free_one_to_use() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap();
+        let refusal = settings(taken, "127.0.0.1:0".parse().unwrap()).claim_addresses().unwrap_err().to_string();
+        assert!(refusal.contains(&format!("HTTP_ADDRESS={taken} is taken")), "{refusal}");
+        assert!(refusal.contains("--http-address 127.0.0.1:"), "{refusal}");
+        let refusal = settings("127.0.0.1:0".parse().unwrap(), taken).claim_addresses().unwrap_err().to_string();
+        assert!(refusal.contains(&format!("INBOX_ADDRESS={taken} is taken")), "{refusal}");
+    }
+
+    #[test]
+    fn the_public_url_follows_the_address() {
+        let mut settings = settings("0.0.0.0:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
+        settings.claim_addresses().unwrap();
+        assert_eq!(settings.public_url(), format!("http://127.0.0.1:{}", settings.http_address.port()));
+        assert_ne!(settings.http_address.port(), settings.inbox_address.port());
+    }
+
+    #[test]
+    fn the_currency_of_the_last_run_stays() {
+        let settings = settings("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        assert_eq!(settings.currency(None), "EUR");
+        assert_eq!(settings.currency(Some("JPY")), "JPY");
+    }
+}

@@ -1,0 +1,133 @@
+//! The command line of `catalog import`.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    mapping::Mapping,
+    source::{FileFormat, Source},
+};
+use crate::config::{Checker, ConfigError, Secret};
+
+const EXAMPLES: &str = "\
+Fields: sku, name, brand, description, categories (separated by |), price, currency, url, released_on,
+quantity, attributes.<name>
+
+Examples:
+  catalog import products.ndjson
+  catalog import ikea.csv --delimiter ';' --decimal-comma --set currency=SAR \\
+      --map sku=item_id,name=name,categories=category,price=price \\
+      --map url=link,description=short_description,attributes.width=width
+  catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
+
+Exit status: 0 all rows are imported, 3 some rows were refused (each is named), 1 nothing could be done.
+The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.";
+
+/// Settings of `catalog import`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImportArgs {
+    /// JSON ({"items": [...]} or [...]), NDJSON or CSV
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// How the file is written [default: by its name]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FileFormat>,
+    /// Between the cells of CSV: one character, or tab
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
+    /// Numbers are written 1.234,50
+    #[arg(long)]
+    decimal_comma: bool,
+    /// Which field comes from which column of the file; without it columns are taken by their own name
+    #[arg(long, value_name = "FIELD=COLUMN,...", value_delimiter = ',')]
+    map: Vec<String>,
+    /// A field that is the same for every row, such as currency=EUR; repeatable
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// Make the sku of this field, such as url
+    #[arg(long, value_name = "FIELD")]
+    sku_from: Option<String>,
+    /// Print the rows as they would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the API is
+    #[arg(long, env = "CATALOG_URL", default_value = "http://localhost:8080", value_name = "URL")]
+    url: String,
+    /// Who imports: an admin
+    #[arg(long, env = "CATALOG_USERNAME", value_name = "NAME")]
+    username: Option<String>,
+    /// File with the password
+    #[arg(long, env = "CATALOG_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+/// Checked settings.
+pub struct ImportSettings {
+    /// What is imported.
+    pub source: Source,
+    /// What its columns mean.
+    pub mapping: Mapping,
+    /// Where to; `None` only prints the rows.
+    pub target: Option<Target>,
+}
+
+/// An API and who signs in there.
+pub struct Target {
+    /// Base URL without a trailing slash.
+    pub url: String,
+    /// An admin.
+    pub username: String,
+    /// Their password; `None` is to be asked for.
+    pub password: Option<Secret>,
+}
+
+impl ImportArgs {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Every one that is wrong.
+    pub fn check(&self) -> Result<ImportSettings, ConfigError> {
+        let mut check = Checker::default();
+        let source = self.source(&mut check);
+        let mapping = Mapping::new(&self.map, &self.set, self.sku_from.as_deref(), self.decimal_comma);
+        let mapping = mapping.map_err(|faults| faults.into_iter().for_each(|fault| check.note(fault))).ok();
+        let target = if self.dry_run { Some(None) } else { self.target(&mut check).map(Some) };
+        let settings = || Some(ImportSettings { source: source?, mapping: mapping?, target: target? });
+        check.finish(settings())
+    }
+
+    fn source(&self, check: &mut Checker) -> Option<Source> {
+        let format = self.format.or_else(|| FileFormat::of(&self.file));
+        if format.is_none() {
+            check.note(format!("the name of {} doesn't say how it is written: give --format json, ndjson or csv", self.file.display()));
+        }
+        let by_name = if self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv")) { "tab" } else { "," };
+        let delimiter = match self.delimiter.as_deref().unwrap_or(by_name) {
+            "tab" | "\\t" | "\t" => Some(b'\t'),
+            one if one.len() == 1 => one.bytes().next(),
+            other => {
+                check.complain("--delimiter", other, "one ASCII character, or tab");
+                None
+            }
+        };
+        Some(Source { path: self.file.clone(), format: format?, delimiter: delimiter? })
+    }
+
+    fn target(&self, check: &mut Checker) -> Option<Target> {
+        let url = self.url.trim().trim_end_matches('/').to_owned();
+        if !reqwest::Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
+            check.complain("CATALOG_URL", &self.url, "an absolute http URL (in front of https, a local proxy)");
+        }
+        let username = self.username.clone().filter(|name| !name.is_empty());
+        if username.is_none() {
+            check.note("CATALOG_USERNAME is missing: set it, or give --username");
+        }
+        let password = check.secret("CATALOG_PASSWORD", self.password_file.as_ref());
+        if password.is_none() && self.password_file.is_none() && !std::io::stdin().is_terminal() {
+            check.missing("CATALOG_PASSWORD", "set it, or name a file that holds it in");
+        }
+        Some(Target { url, username: username?, password })
+    }
+}

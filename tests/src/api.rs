@@ -1,0 +1,275 @@
+//! A person's view of the API: requests that read like the contract, and replies that are checked
+//! against the rules that hold everywhere before a test even sees them.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::Value;
+
+use crate::openapi::OpenApi;
+
+/// Somebody with or without a token.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    // Shared by everybody in a shop: a restarted API may listen elsewhere.
+    base: Arc<RwLock<String>>,
+    token: Option<Arc<str>>,
+    contract: Option<Arc<OpenApi>>,
+}
+
+impl Api {
+    /// Nobody in particular, at `base` (scheme, host and port).
+    #[must_use]
+    pub fn anonymous(base: &str, contract: Option<Arc<OpenApi>>) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client can be built");
+        Self { http, base: Arc::new(RwLock::new(base.to_owned())), token: None, contract }
+    }
+
+    /// The same shop with somebody's access token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The access token.
+    ///
+    /// # Panics
+    /// For nobody in particular.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("somebody signed in")
+    }
+
+    /// Where the API is.
+    pub fn base(&self) -> String {
+        self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Moves everybody in this shop to another address.
+    pub fn moved_to(&self, base: &str) {
+        base.clone_into(&mut self.base.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Any request.
+    pub fn request(&self, method: Method, path: &str) -> Call {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).expect("a token is visible ASCII"));
+        }
+        Call { api: self.clone(), method, path: path.to_owned(), headers, body: None }
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Call {
+        self.request(Method::GET, path)
+    }
+
+    /// HEAD.
+    pub fn head(&self, path: &str) -> Call {
+        self.request(Method::HEAD, path)
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Call {
+        self.request(Method::DELETE, path)
+    }
+
+    /// POST without a body.
+    pub fn post_empty(&self, path: &str) -> Call {
+        self.request(Method::POST, path)
+    }
+
+    /// POST of a JSON document.
+    pub fn post(&self, path: &str, body: &Value) -> Call {
+        self.request(Method::POST, path).json(body)
+    }
+
+    /// PATCH with a JSON document.
+    pub fn patch(&self, path: &str, body: &Value) -> Call {
+        self.request(Method::PATCH, path).json(body)
+    }
+}
+
+/// A request being made; awaiting it sends it.
+#[must_use = "a call is sent by awaiting it"]
+pub struct Call {
+    api: Api,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Option<reqwest::Body>,
+}
+
+impl Call {
+    /// Sets a header.
+    pub fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
+        self.headers.insert(HeaderName::from_static(name), value);
+        self
+    }
+
+    /// Sets a JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    /// Sets a body.
+    pub fn body(mut self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        self.headers.insert("content-type", HeaderValue::from_str(content_type).expect("a content type"));
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sets a body without saying of what type.
+    pub fn untyped_body(mut self, body: impl Into<reqwest::Body>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sends it, where the connection itself may fail.
+    ///
+    /// # Errors
+    /// If no complete response came.
+    ///
+    /// # Panics
+    /// If the response breaks a rule that holds for every response.
+    pub async fn attempt(self) -> Result<Reply, reqwest::Error> {
+        let url = format!("{}{}", self.api.base(), self.path);
+        let mut request = self.api.http.request(self.method.clone(), url).headers(self.headers);
+        if let Some(body) = self.body {
+            request = request.body(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await?;
+        let reply = Reply { call: format!("{} {}", self.method, self.path), status, headers, body };
+        reply.obey_the_rules_of_all_replies(&self.method);
+        if let Some(contract) = &self.api.contract {
+            contract.check(&self.method, &self.path, &reply);
+        }
+        Ok(reply)
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Reply;
+    type IntoFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async {
+            let call = format!("{} {}", self.method, self.path);
+            self.attempt().await.unwrap_or_else(|error| panic!("{call}: {error:?}"))
+        })
+    }
+}
+
+/// A response.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    call: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The reply, if it has this status.
+    ///
+    /// # Panics
+    /// If it has another.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "often the status is all a test wants")]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}: {}", self.call, self.text());
+        self
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// If it isn't.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.call, self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's text, empty when missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The problem document, if the reply is one of this status and type (its last segment).
+    ///
+    /// # Panics
+    /// If it isn't.
+    #[track_caller]
+    pub fn problem(&self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.call, self.text());
+        let problem = self.json();
+        let given = problem["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+        assert_eq!(given, kind, "{}: {problem}", self.call);
+        problem
+    }
+
+    /// The pointers and parameters that a problem document complains about.
+    #[track_caller]
+    pub fn complaints(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let place = |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
+        errors.iter().map(|error| place(error).unwrap_or_else(|| panic!("an error without a place: {problem}"))).collect()
+    }
+
+    #[track_caller]
+    fn obey_the_rules_of_all_replies(&self, method: &Method) {
+        let call = &self.call;
+        let shown = || format!("{call}: {} {:?} {}", self.status, self.headers, self.text());
+        assert_ne!(self.status, 500, "a fault of the service: {}", shown());
+        if !self.headers.contains_key("x-request-id") && matches!(self.status, 400 | 408 | 431) && self.body.is_empty() {
+            // The HTTP library refused it before it was a request.
+            return;
+        }
+        assert!(self.headers.contains_key("x-request-id"), "no request id: {}", shown());
+        let trace = self.header("traceparent");
+        assert!(trace.len() == 55 && trace.starts_with("00-"), "no trace: {}", shown());
+        if self.status < 400 || method == Method::HEAD {
+            return;
+        }
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", shown());
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{}", shown());
+        assert_eq!(problem["request_id"], self.header("x-request-id"), "{}", shown());
+        for field in ["type", "title", "detail"] {
+            assert!(problem[field].as_str().is_some_and(|text| !text.trim().is_empty()), "no {field}: {}", shown());
+        }
+        assert!(problem["type"].as_str().is_some_and(|kind| kind.starts_with("https://")), "{}", shown());
+        for leak in ["sqlx", "panicked", "src/", "postgres://", "SELECT ", "stack backtrace"] {
+            assert!(!problem["detail"].as_str().unwrap_or_default().contains(leak), "something internal leaks: {}", shown());
+        }
+        if matches!(self.status, 429 | 503) {
+            assert!(self.header("retry-after").parse::<u64>().is_ok_and(|s| (1..=3600).contains(&s)), "no Retry-After: {}", shown());
+        }
+        if self.status == 401 {
+            assert!(self.header("www-authenticate").starts_with("Bearer"), "no challenge: {}", shown());
+        }
+        if self.status == 405 {
+            assert!(!self.header("allow").is_empty(), "no Allow: {}", shown());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The load generator: a closed loop of requests on each of some keep-alive connections, on one thread.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// What to ask for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Whom.
+    pub address: SocketAddr,
+    /// Keep-alive connections.
+    pub connections: usize,
+    /// Seconds before the measuring begins.
+    pub warm_up: f64,
+    /// Seconds of measuring.
+    pub measure: f64,
+    /// First product number.
+    pub first: u64,
+    /// How many products are asked for at random.
+    pub products: u64,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Requests answered with 200 while measuring.
+    pub requests: u64,
+    /// Requests answered with 200 at all.
+    pub all_requests: u64,
+    /// Seconds measured.
+    pub seconds: f64,
+    /// Median latency in microseconds.
+    pub p50: u64,
+    /// 99th percentile in microseconds.
+    pub p99: u64,
+}
+
+impl Outcome {
+    /// Requests per second.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.requests as f64 / self.seconds
+    }
+}
+
+/// Latencies are counted by the microsecond up to here.
+const SLOWEST: usize = 100_000;
+
+struct Seen {
+    latencies: Vec<u32>,
+    requests: u64,
+    all_requests: u64,
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// If a connection breaks, or any answer is not 200.
+pub async fn generate(plan: Plan) -> anyhow::Result<Outcome> {
+    let from = Instant::now() + Duration::from_secs_f64(plan.warm_up);
+    let until = from + Duration::from_secs_f64(plan.measure);
+    let workers = (0..plan.connections).map(|number| connection(&plan, number as u64, from, until));
+    let all = futures::future::try_join_all(workers).await?;
+    let mut latencies = vec![0_u64; SLOWEST];
+    for seen in &all {
+        latencies.iter_mut().zip(&seen.latencies).for_each(|(sum, count)| *sum += u64::from(*count));
+    }
+    let requests: u64 = all.iter().map(|seen| seen.requests).sum();
+    let percentile = |share: u64| {
+        let mut left = requests * share / 100;
+        latencies.iter().position(|count| left.checked_sub(*count).map(|rest| left = rest).is_none()).unwrap_or(SLOWEST) as u64
+    };
+    let all_requests = all.iter().map(|seen| seen.all_requests).sum();
+    Ok(Outcome { requests, all_requests, seconds: plan.measure, p50: percentile(50), p99: percentile(99) })
+}
+
+async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> anyhow::Result<Seen> {
+    let mut stream = TcpStream::connect(plan.address).await?;
+    stream.set_nodelay(true)?;
+    let mut random = SmallRng::seed_from_u64(number + 1);
+    let mut request = super::shelf::request(plan.first, plan.address);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut seen = Seen { latencies: vec![0; SLOWEST], requests: 0, all_requests: 0 };
+    loop {
+        super::shelf::ask_for(&mut request, plan.first + random.random_range(0..plan.products));
+        let started = Instant::now();
+        if started >= until {
+            return Ok(seen);
+        }
+        stream.write_all(&request).await?;
+        answer(&mut stream, &mut buffer).await?;
+        seen.all_requests += 1;
+        if started >= from {
+            seen.requests += 1;
+            let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(SLOWEST);
+            seen.latencies[micros.min(SLOWEST - 1)] += 1;
+        }
+    }
+}
+
+/// Reads one whole response.
+async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+    let mut filled = 0;
+    let mut whole = usize::MAX;
+    while filled < whole {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            bail!("the server closed the connection");
+        }
+        filled += read;
+        if whole == usize::MAX
+            && let Some(end) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            let head = &buffer[..end];
+            if !head.starts_with(b"HTTP/1.1 200 ") {
+                bail!("answered {}", String::from_utf8_lossy(&buffer[..filled]));
+            }
+            whole = end + 4 + content_length(head).context("no content-length")?;
+        }
+    }
+    if filled == whole { Ok(()) } else { bail!("more than was asked for") }
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"content-length: ";
+    let line = head.split(|byte| *byte == b'\n').find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
+    std::str::from_utf8(&line[NAME.len()..]).ok()?.trim().parse().ok()
+}

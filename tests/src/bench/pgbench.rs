@@ -1,0 +1,43 @@
+//! The upper limit of uncached reads: `pgbench` with our own prepared statement.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, bail};
+
+use super::shelf::id_in_sql;
+use crate::{postgres::Postgres, programs};
+
+/// The statement of a single read, for one id.
+const STATEMENT: &str =
+    "SELECT id, sku, name, brand, description, categories, price, url, released_on, attributes, version, created_at, updated_at,
+ COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS in_stock
+ FROM products.products p WHERE p.id = ";
+
+/// Statements per second.
+///
+/// # Errors
+/// If pgbench fails.
+pub fn measure(
+    postgres: &Postgres,
+    database: &str,
+    products: u64,
+    connections: usize,
+    seconds: u64,
+    scratch: &Path,
+) -> anyhow::Result<f64> {
+    let script = scratch.join("read.sql");
+    let id = id_in_sql(":number");
+    // One line: a statement of a script ends with its line unless it is continued.
+    let statement = STATEMENT.replace('\n', "");
+    std::fs::write(&script, format!("\\set number random(1, {products})\n{statement}{id} AND deleted_at IS NULL;\n"))?;
+    let mut command = Command::new(programs::servers().postgres("pgbench"));
+    command.args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--host=127.0.0.1", "--username=postgres"]);
+    command.arg(format!("--client={connections}")).arg(format!("--time={seconds}")).arg(format!("--port={}", postgres.port()));
+    let output = command.arg("--file").arg(&script).arg(database).output().context("pgbench can't be run")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("pgbench failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    rate.with_context(|| format!("pgbench printed no rate:\n{text}"))
+}

@@ -1,0 +1,62 @@
+//! The products that are read: numbered, with ids that follow from the number.
+
+use std::net::SocketAddr;
+
+use sqlx::PgPool;
+
+/// What every id begins with; the rest is the number in hexadecimal.
+const ID_PREFIX: &str = "01900000-0000-7000-8000-";
+const DIGITS: usize = 12;
+
+/// The id of a product in SQL, where `number` is an expression.
+pub fn id_in_sql(number: &str) -> String {
+    format!("('{ID_PREFIX}' || lpad(to_hex(({number})::int), {DIGITS}, '0'))::uuid")
+}
+
+/// A request for a product, whose number can be changed in place by [`ask_for`].
+pub fn request(number: u64, host: SocketAddr) -> Vec<u8> {
+    let request = format!("GET /v1/products/{ID_PREFIX}{number:012x} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\nuser-agent: bench\r\n\r\n");
+    request.into_bytes()
+}
+
+/// Makes the request one for another product.
+pub fn ask_for(request: &mut [u8], mut number: u64) {
+    let start = "GET /v1/products/".len() + ID_PREFIX.len();
+    for digit in request[start..start + DIGITS].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[usize::try_from(number & 15).unwrap_or_default()];
+        number >>= 4;
+    }
+}
+
+/// Puts `count` products, numbered from 1, into the catalogue.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
+    let statement = format!(
+        "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
+         SELECT {}, 'B-' || n, 'Bar table no. ' || n, 'Nordviken',
+             'Bar table, black-brown, 140x80 cm. You sit comfortably thanks to the footrest. Solid wood is a durable natural material.',
+             ARRAY['Bar furniture', 'Tables & desks'], (n % 5000)::numeric / 10, 'https://shop.example/p/bar-table-' || n, '2024-02-29',
+             jsonb_build_object('designer', 'Francis Cayouette', 'depth', '80', 'height', '105', 'width', '140'), now(), now()
+         FROM generate_series(1, {count}) n",
+        id_in_sql("n")
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(pool).await?;
+    sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(pool).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_changed_in_place_is_one_made_afresh() {
+        let host = SocketAddr::from(([127, 0, 0, 1], 80));
+        let mut changed = request(1, host);
+        ask_for(&mut changed, 0xfe_dcba);
+        assert_eq!(changed, request(0xfe_dcba, host));
+    }
+}

@@ -1,0 +1,126 @@
+//! The mail catcher: a real SMTP server (`catalog inbox`) and what arrived there.
+
+use chrono::{DateTime, FixedOffset};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::wait::{eventually, holds};
+
+/// One mail as it arrived.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Mail {
+    /// Grows with every mail.
+    pub n: u64,
+    /// Envelope sender.
+    pub from: String,
+    /// Envelope recipients.
+    pub to: Vec<String>,
+    /// Subject, decoded.
+    pub subject: String,
+    /// `Message-ID`.
+    pub message_id: String,
+    /// When it arrived.
+    pub date: Option<DateTime<FixedOffset>>,
+    /// The text part, decoded.
+    pub text: String,
+}
+
+impl Mail {
+    /// Whether subject or text contain it.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.subject.contains(text) || self.text.contains(text)
+    }
+
+    /// Whether it went to this address.
+    pub fn is_for(&self, address: &str) -> bool {
+        self.to.iter().any(|to| to == address)
+    }
+}
+
+/// How the SMTP server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Takes everything.
+    Normal,
+    /// Greets nobody: too busy.
+    Busy,
+    /// Says "later" to every recipient.
+    Defer,
+    /// Says "never" to every recipient.
+    Refuse,
+    /// Keeps the mail and hangs up instead of saying so.
+    Drop,
+}
+
+/// The inbox of one shop.
+#[derive(Clone)]
+pub struct Inbox {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Inbox {
+    /// The inbox with its API at `base`.
+    pub fn new(base: String) -> Self {
+        Self { http: reqwest::Client::new(), base }
+    }
+
+    /// Everything that arrived, in order.
+    ///
+    /// # Panics
+    /// If the inbox doesn't answer.
+    pub async fn mails(&self) -> Vec<Mail> {
+        let response = self.http.get(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
+        let mut mails: Vec<Mail> = response.json().await.expect("a list of messages");
+        mails.sort_by_key(|mail| mail.n);
+        mails
+    }
+
+    /// What arrived for one address.
+    pub async fn mails_for(&self, address: &str) -> Vec<Mail> {
+        self.mails().await.into_iter().filter(|mail| mail.is_for(address)).collect()
+    }
+
+    /// Waits until at least `count` mails have arrived, and gives all of them.
+    pub async fn at_least(&self, count: usize) -> Vec<Mail> {
+        eventually(&format!("{count} mails arrive"), async || {
+            let mails = self.mails().await;
+            if mails.len() >= count { Ok(mails) } else { Err(mails) }
+        })
+        .await
+    }
+
+    /// Waits for a mail to `address` that mentions `text`.
+    pub async fn mail_about(&self, address: &str, text: &str) -> Mail {
+        eventually(&format!("{address} gets a mail about {text}"), async || {
+            let mails = self.mails().await;
+            mails.iter().find(|mail| mail.is_for(address) && mail.mentions(text)).cloned().ok_or(mails)
+        })
+        .await
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Panics
+    /// If the inbox doesn't.
+    pub async fn clear(&self) {
+        let response = self.http.delete(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
+        assert!(response.status().is_success());
+        eventually("the inbox is empty", async || {
+            let left = self.mails().await;
+            holds(left.is_empty(), || left)
+        })
+        .await;
+    }
+
+    /// Changes how the SMTP server behaves.
+    ///
+    /// # Panics
+    /// If it doesn't.
+    pub async fn be(&self, mood: Mood) {
+        let mode = format!("{mood:?}").to_lowercase();
+        let response = self.http.post(format!("{}/api/chaos", self.base)).json(&json!({"mode": mode})).send().await;
+        let response = response.expect("the inbox answers");
+        assert!(response.status().is_success(), "{}", response.status());
+    }
+}

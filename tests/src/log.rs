@@ -1,0 +1,83 @@
+//! What one child process prints, as it comes.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::wait::PATIENCE;
+
+/// Lines that a process wrote. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    lines: Mutex<Vec<String>>,
+    streams: AtomicUsize,
+    more: Notify,
+}
+
+impl Log {
+    /// Collects a stream on a thread of its own, until it ends.
+    pub fn collect(&self, stream: impl Read + Send + 'static) {
+        let log = self.clone();
+        log.0.streams.fetch_add(1, Ordering::AcqRel);
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                log.lock().push(String::from_utf8_lossy(&line).into_owned());
+                log.0.more.notify_waiters();
+            }
+            log.0.streams.fetch_sub(1, Ordering::AcqRel);
+            log.0.more.notify_waiters();
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    /// The lines so far that are JSON objects.
+    pub fn entries(&self) -> Vec<Value> {
+        self.lock().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The first entry of which `pick` makes something, now or later.
+    ///
+    /// # Panics
+    /// If none comes in time, or the process ends first; shows the log.
+    pub async fn find<T>(&self, what: &str, pick: impl Fn(&Value) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let more = self.0.more.notified();
+                tokio::pin!(more);
+                // Registered before looking, so that a line between looking and waiting is not missed.
+                more.as_mut().enable();
+                let ended = self.0.streams.load(Ordering::Acquire) == 0;
+                if let Some(found) = self.entries().iter().find_map(&pick) {
+                    return Some(found);
+                }
+                if ended {
+                    return None;
+                }
+                more.await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, search).await {
+            Ok(Some(found)) => found,
+            _ => panic!("the log never said {what}:\n{}", self.lines().join("\n")),
+        }
+    }
+}

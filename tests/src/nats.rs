@@ -1,0 +1,133 @@
+//! A real nats-server with `JetStream`.
+
+use std::{
+    ffi::OsString,
+    io::Read,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    leash::{Keeping, Server},
+    programs,
+    scratch::Scratch,
+    wait,
+};
+
+/// Streams reserve the space they may ever need, and every test of this process has its own. What
+/// is really written is little.
+const MAX_FILE_STORE: &str = "64TB";
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("this machine has free ports");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// A nats-server.
+pub struct Nats {
+    // Before the directory: fields are dropped in order.
+    server: Option<Server>,
+    scratch: Scratch,
+    port: u16,
+    shared: bool,
+}
+
+impl Nats {
+    /// Starts one that lives as long as this process.
+    pub async fn shared() -> Self {
+        Self::launch(true).await
+    }
+
+    /// Starts one for a test that stops it.
+    pub async fn private() -> Self {
+        Self::launch(false).await
+    }
+
+    async fn launch(shared: bool) -> Self {
+        let mut nats = Self { server: None, scratch: Scratch::new(None), port: 0, shared };
+        // Somebody else may take the port between our look and the server's.
+        for _ in 0..5 {
+            nats.port = free_port();
+            nats.spawn();
+            if nats.came_up().await {
+                return nats;
+            }
+        }
+        panic!("nats-server did not start:\n{}", nats.output());
+    }
+
+    fn spawn(&mut self) {
+        let config = self.scratch.path().join("nats.conf");
+        let store = self.scratch.path().join("jetstream");
+        let text = format!(
+            "listen: 127.0.0.1:{}\njetstream {{ store_dir: \"{}\", max_file_store: {MAX_FILE_STORE} }}\n",
+            self.port,
+            store.display()
+        );
+        std::fs::write(&config, text).expect("the directory can be written");
+        let args: [OsString; 2] = ["-c".into(), config.into()];
+        let keeping = Keeping { directory: self.scratch.path(), signal: "KILL", removed_after: self.shared, user: None };
+        let server = Server::start(&programs::servers().nats_server, &args, &keeping).expect("nats-server can be started");
+        self.server = Some(server);
+    }
+
+    async fn came_up(&self) -> bool {
+        let server = self.server.as_ref().expect("it was started");
+        wait::eventually("nats-server starts or gives up", async || {
+            if self.greets() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
+        })
+        .await
+    }
+
+    /// Whether it sends its greeting, and `JetStream` is ready (the greeting says so from the start;
+    /// streams are recovered before the port is opened).
+    fn greets(&self) -> bool {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let limit = Duration::from_secs(1);
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, limit) else { return false };
+        let mut greeting = [0; 5];
+        stream.set_read_timeout(Some(limit)).is_ok() && stream.read_exact(&mut greeting).is_ok() && &greeting == b"INFO "
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its directory, for files that should go with it.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// Ends it at once.
+    ///
+    /// # Panics
+    /// If it isn't running.
+    pub async fn stop(&mut self) {
+        let server = self.server.take().expect("nats-server runs");
+        server.signal(Signal::SIGKILL);
+        wait::eventually("nats-server ends", async || wait::holds(server.has_ended(), || "running")).await;
+    }
+
+    /// Starts it again, on the same port with the same data.
+    ///
+    /// # Panics
+    /// If it doesn't come up.
+    pub async fn start(&mut self) {
+        self.spawn();
+        assert!(self.came_up().await, "nats-server did not come back:\n{}", self.output());
+    }
+
+    /// What it printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
+    }
+}

@@ -1,0 +1,84 @@
+//! The OpenAPI document as a contract: what the API answers must be documented.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::api::Reply;
+
+/// The document, ready to be asked.
+pub struct OpenApi {
+    document: Value,
+}
+
+impl OpenApi {
+    /// Reads the document.
+    ///
+    /// # Panics
+    /// If it has no paths.
+    pub fn new(document: Value) -> Self {
+        assert!(document["paths"].as_object().is_some_and(|paths| !paths.is_empty()), "an OpenAPI document without paths");
+        Self { document }
+    }
+
+    /// The whole document.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// The path template that a request path falls under; literal segments go before parameters.
+    pub fn template(&self, path: &str) -> Option<&str> {
+        let path = path.split('?').next().unwrap_or_default();
+        let given: Vec<_> = path.split('/').collect();
+        let templates = self.document["paths"].as_object()?.keys();
+        let fits = |template: &&String| {
+            let parts: Vec<_> = template.split('/').collect();
+            parts.len() == given.len()
+                && parts.iter().zip(&given).all(|(part, given)| part == given || (part.starts_with('{') && !given.is_empty()))
+        };
+        templates.filter(fits).min_by_key(|template| template.matches('{').count()).map(String::as_str)
+    }
+
+    /// Checks that the reply's status, and its kind of body, are documented for the operation.
+    ///
+    /// # Panics
+    /// If not.
+    #[track_caller]
+    pub fn check(&self, method: &Method, path: &str, reply: &Reply) {
+        if path.starts_with("/docs") || path == "/openapi.json" {
+            // For people and tools; they are no operations.
+            return;
+        }
+        let Some(template) = self.template(path) else {
+            // Nothing is documented there, so nothing may be there.
+            assert!(matches!(reply.status, 400 | 404 | 405 | 414), "{method} {path} is undocumented, yet answers {}", reply.status);
+            return;
+        };
+        // What HEAD answers follows from GET.
+        let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
+        let operation = &self.document["paths"][template][&method];
+        if operation.is_null() {
+            assert!(matches!(reply.status, 405 | 200 | 204), "{method} {template} is undocumented, yet answers {}", reply.status);
+            return;
+        }
+        let status = reply.status.to_string();
+        let documented = &operation["responses"][&status];
+        assert!(
+            !documented.is_null(),
+            "{method} {template} answers {status}, which is not documented (there are {:?}): {}",
+            operation["responses"].as_object().map(|responses| responses.keys().collect::<Vec<_>>()),
+            reply.text()
+        );
+        let content = &documented["content"];
+        if reply.body.is_empty() || content.is_null() {
+            assert!(reply.body.is_empty() || method == "head", "{method} {template} {status} has an undocumented body: {}", reply.text());
+            return;
+        }
+        let essence = reply.header("content-type").split(';').next().unwrap_or_default().trim().to_owned();
+        let schema = &content[&essence]["schema"];
+        assert!(!schema.is_null(), "{method} {template} {status} is {essence}, which is not documented");
+        if essence.ends_with("json") {
+            let faults = crate::schema::faults(&self.document, schema, &reply.json());
+            assert!(faults.is_empty(), "{method} {template} {status} is not as documented: {faults:#?}\n{}", reply.text());
+        }
+    }
+}

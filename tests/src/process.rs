@@ -1,0 +1,209 @@
+//! One running `catalog` process.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    process::{Child, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{leash, log::Log, programs, wait};
+
+/// The long-running roles of a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The API with the relay inside.
+    Serve,
+    /// The mails.
+    Notifier,
+    /// The view counts.
+    Tracker,
+    /// The mail catcher.
+    Inbox,
+}
+
+impl Role {
+    /// The subcommand.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Notifier => "notifier",
+            Self::Tracker => "tracker",
+            Self::Inbox => "inbox",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.command())
+    }
+}
+
+/// How long a whole shop may take to open.
+const SLOW_START: Duration = Duration::from_mins(2);
+
+/// Settings as environment variables.
+pub type Environment = BTreeMap<String, String>;
+
+/// One child process with its log.
+pub struct Process {
+    child: Child,
+    log: Log,
+    name: String,
+    /// Whether it has children of its own, which it must end before it ends.
+    is_parent: bool,
+}
+
+impl Process {
+    /// Starts `catalog` with these arguments and nothing but these settings.
+    pub fn start(args: &[&str], environment: &Environment) -> Self {
+        let is_parent = args.first() == Some(&"dev");
+        let mut command = leash::in_place(programs::catalog(), if is_parent { "TERM" } else { "KILL" });
+        command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Paths, and where an instrumented build reports its coverage.
+        let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
+        let mut child = command.envs(kept).envs(environment).spawn().expect("a shell can be started");
+        let log = Log::default();
+        log.collect(child.stderr.take().expect("standard error is piped"));
+        log.collect(child.stdout.take().expect("standard output is piped"));
+        Self { child, log, name: args.join(" "), is_parent }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Seconds of processor time it has used so far, to a hundredth.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.pid())
+    }
+
+    /// The address it listens on for a setting such as `HTTP_ADDRESS`, as the log tells.
+    ///
+    /// # Panics
+    /// If the process doesn't listen in time.
+    pub async fn address(&self, setting: &str) -> SocketAddr {
+        let wanted = format!("{setting} listening");
+        self.log
+            .find(&wanted, |entry| if entry["message"] == wanted.as_str() { entry["address"].as_str()?.parse().ok() } else { None })
+            .await
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// # Panics
+    /// If the process ends instead, or doesn't get ready in time; shows its log.
+    pub async fn ready(&mut self) {
+        let ops = self.address("OPS_ADDRESS").await;
+        let what = format!("`catalog {}` is ready", self.name);
+        let running = wait::eventually(&what, async || {
+            if !self.is_running() {
+                // No use in waiting on.
+                return Ok(false);
+            }
+            let response = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
+            let (status, text) = (response.status(), response.text().await.unwrap_or_default());
+            wait::holds(status.is_success(), || text).map(|()| true)
+        })
+        .await;
+        assert!(running, "it ended instead of getting ready:\n{}", self.story());
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        leash::let_go(self.child.stdin.take());
+    }
+
+    /// Asks it to drain and stop.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        kill(pid, signal).expect("the process is there to be signalled");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it goes on running.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let what = format!("`catalog {}` ends", self.name);
+        let status =
+            wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
+        leash::let_go(self.child.stdin.take());
+        status
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for a line of which `pick` makes something.
+    ///
+    /// # Panics
+    /// If none comes in time; shows what was printed.
+    pub async fn line<T>(&self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
+        let found = async || self.log.lines().iter().find_map(|line| pick(line)).ok_or_else(|| self.log.lines().join("\n"));
+        wait::within(SLOW_START, what, found).await
+    }
+
+    /// What a reader of a failure wants to see.
+    pub fn story(&mut self) -> String {
+        let end = match self.child.try_wait() {
+            Ok(Some(status)) => match status.signal() {
+                Some(signal) => format!("ended by signal {signal}"),
+                None => format!("exit status {}", status.code().unwrap_or_default()),
+            },
+            _ => "running".to_owned(),
+        };
+        format!("──── catalog {} (pid {}, {end})\n{}\n", self.name, self.child.id(), self.log.lines().join("\n"))
+    }
+}
+
+/// Seconds of processor time that a process has used so far (proc(5): `utime` and `stime`, in
+/// hundredths of a second on Linux).
+///
+/// # Panics
+/// If there is no such process.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // After the name in parentheses, which may contain anything: field 3 is the first.
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<f64>().ok()).expect("a number of ticks");
+    (ticks(14) + ticks(15)) / 100.0
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An instrumented build writes its coverage when it ends in order.
+        let gently = self.is_parent || std::env::var_os("LLVM_PROFILE_FILE").is_some();
+        if gently && self.is_running() {
+            self.terminate();
+            let _ = self.child.wait();
+        }
+        self.kill();
+    }
+}

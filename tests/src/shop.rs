@@ -1,0 +1,508 @@
+//! A whole shop of one test: its own database, events, mail catcher and processes.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use async_nats::jetstream;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+
+use crate::{
+    api::Api,
+    inbox::Inbox,
+    nats::Nats,
+    people::{Account, People},
+    postgres::Postgres,
+    process::{Environment, Process, Role},
+    proxy::Proxy,
+    shared::{self, Shared},
+    wait::{eventually, holds},
+};
+
+/// A server that all tests share, or that one test may stop.
+enum Source<T: 'static> {
+    Shared(&'static T),
+    Own(T),
+}
+
+impl<T> Deref for Source<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Shared(shared) => shared,
+            Self::Own(own) => own,
+        }
+    }
+}
+
+impl<T> DerefMut for Source<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match self {
+            Self::Shared(_) => panic!("this server is shared: ask the builder for a private one"),
+            Self::Own(own) => own,
+        }
+    }
+}
+
+/// Held while the shop is open.
+enum Turn {
+    Beside { _others: OwnedRwLockReadGuard<()> },
+    Alone { _nobody: OwnedRwLockWriteGuard<()> },
+    Guest,
+}
+
+/// What a shop should be like.
+#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
+pub struct Builder {
+    roles: Vec<Role>,
+    environment: Environment,
+    private_nats: bool,
+    private_postgres: bool,
+    proxied: bool,
+    alone: bool,
+    guest: bool,
+    troubled: bool,
+}
+
+impl Builder {
+    /// Only the API: no mail is sent, no view counted.
+    #[must_use]
+    pub fn only_api(mut self) -> Self {
+        self.roles = vec![Role::Serve];
+        self
+    }
+
+    /// These roles (and the inbox, if the notifier is among them).
+    #[must_use]
+    pub fn roles(mut self, roles: &[Role]) -> Self {
+        self.roles = roles.to_vec();
+        self
+    }
+
+    /// A setting for every role.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A nats-server that the test may stop.
+    #[must_use]
+    pub fn private_nats(mut self) -> Self {
+        self.private_nats = true;
+        self
+    }
+
+    /// A PostgreSQL that the test may stop.
+    #[must_use]
+    pub fn private_postgres(mut self) -> Self {
+        self.private_postgres = true;
+        self
+    }
+
+    /// With a network between the roles and their servers that can fail.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// No other test meanwhile, because this one holds the shop to a time.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// A second shop in a test that has one already.
+    #[must_use]
+    pub fn beside_another(mut self) -> Self {
+        self.guest = true;
+        self
+    }
+
+    /// The test makes trouble: errors in the logs are to be expected.
+    #[must_use]
+    pub fn troubled(mut self) -> Self {
+        self.troubled = true;
+        self
+    }
+
+    /// Opens the shop: everything in it is ready.
+    ///
+    /// # Panics
+    /// If it can't be opened.
+    pub async fn start(self) -> Shop {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("shop{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let everybody = tokio::task::spawn_blocking(Shared::get).await.expect("the shared servers run");
+        let turn = if self.guest {
+            Turn::Guest
+        } else if self.alone {
+            Turn::Alone { _nobody: everybody.turn.clone().write_owned().await }
+        } else {
+            Turn::Beside { _others: everybody.turn.clone().read_owned().await }
+        };
+        let nats = if self.private_nats { Source::Own(Nats::private().await) } else { Source::Shared(&everybody.nats) };
+        let postgres = if self.private_postgres { Source::Own(Postgres::private().await) } else { Source::Shared(&everybody.postgres) };
+        let mut environment = shared::settings(&postgres.url(&name), &nats.url(), &name);
+        environment.insert("AUTH_SIGNING_KEYS_DIR".into(), everybody.keys.display().to_string());
+        let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
+        postgres.create_database(&name, shared::TEMPLATE).await;
+        let network = if self.proxied { Some(Network::start(&postgres, &nats, &name, &mut environment).await) } else { None };
+        environment.extend(self.environment);
+        if environment.contains_key("CURRENCY") {
+            // The template is in euros; without products in it that can still be changed.
+            let mut migrate = Process::start(&["migrate"], &environment);
+            assert!(migrate.ended().await.success(), "{}", migrate.story());
+        }
+        let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment).await) } else { None };
+        let anyone = Api::anonymous("http://127.0.0.1:9", Some(everybody.contract.clone()));
+        let as_account = |account: &Account| anyone.with_token(&account.token);
+        let database = PgPoolOptions::new().max_connections(2).connect_lazy(&postgres.url(&name)).expect("a URL of our own making");
+        let mut shop = Shop {
+            owner: as_account(&people.owner),
+            ada: as_account(&people.ada),
+            grace: as_account(&people.grace),
+            anyone,
+            people,
+            database,
+            name,
+            processes: Vec::new(),
+            environment,
+            inbox,
+            network,
+            nats,
+            postgres,
+            troubled: self.troubled,
+            _turn: turn,
+        };
+        for role in &self.roles {
+            shop.launch(*role);
+        }
+        for role in &self.roles {
+            shop.settled_in(*role).await;
+        }
+        shop
+    }
+}
+
+/// Proxies in front of the servers of one shop; the test itself goes past them.
+pub struct Network {
+    /// In front of PostgreSQL.
+    pub postgres: Proxy,
+    /// In front of NATS.
+    pub nats: Proxy,
+}
+
+impl Network {
+    async fn start(postgres: &Postgres, nats: &Nats, database: &str, environment: &mut Environment) -> Self {
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let network = Self { postgres: Proxy::start(local(postgres.port())).await, nats: Proxy::start(local(nats.port())).await };
+        let postgres = network.postgres.address();
+        environment.insert("DATABASE_URL".into(), format!("postgres://postgres@{postgres}/{database}"));
+        environment.insert("NATS_URL".into(), format!("nats://{}", network.nats.address()));
+        network
+    }
+}
+
+async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
+    let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
+    let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let process = Process::start(&[Role::Inbox.command()], &settings);
+    let smtp = process.address("SMTP_ADDRESS").await;
+    let http = process.address("INBOX_ADDRESS").await;
+    environment.insert("MAIL_SERVER".into(), smtp.ip().to_string());
+    environment.insert("MAIL_PORT".into(), smtp.port().to_string());
+    (process, Inbox::new(format!("http://{http}")))
+}
+
+/// An open shop.
+pub struct Shop {
+    /// Nobody in particular.
+    pub anyone: Api,
+    /// The superuser.
+    pub owner: Api,
+    /// An admin.
+    pub ada: Api,
+    /// Another admin.
+    pub grace: Api,
+    /// Who they are.
+    pub people: People,
+    /// The shop's database, to look at what no API shows.
+    pub database: PgPool,
+    name: String,
+    // Before the servers: fields are dropped in order.
+    processes: Vec<(Role, Process)>,
+    environment: Environment,
+    inbox: Option<(Process, Inbox)>,
+    network: Option<Network>,
+    nats: Source<Nats>,
+    postgres: Source<Postgres>,
+    troubled: bool,
+    _turn: Turn,
+}
+
+impl Shop {
+    /// A shop with the API, the notifier, the tracker and an inbox.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A shop with the API alone, for what needs no worker.
+    pub async fn api() -> Self {
+        Self::builder().only_api().start().await
+    }
+
+    /// A shop of another kind.
+    pub fn builder() -> Builder {
+        Builder {
+            roles: vec![Role::Serve, Role::Notifier, Role::Tracker],
+            environment: Environment::new(),
+            private_nats: false,
+            private_postgres: false,
+            proxied: false,
+            alone: false,
+            guest: false,
+            troubled: false,
+        }
+    }
+
+    /// The mail catcher.
+    ///
+    /// # Panics
+    /// In a shop without a notifier.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox.as_ref().expect("a shop with a notifier").1
+    }
+
+    /// The network between its roles and their servers.
+    ///
+    /// # Panics
+    /// In a shop that isn't proxied.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("a proxied shop")
+    }
+
+    /// The settings its processes get.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// What its streams, subjects and consumers start with; also the name of its database.
+    pub fn prefix(&self) -> &str {
+        &self.name
+    }
+
+    /// Its nats-server.
+    pub fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// Its private nats-server, to be stopped and started.
+    ///
+    /// # Panics
+    /// If it isn't private.
+    pub fn nats_mut(&mut self) -> &mut Nats {
+        &mut self.nats
+    }
+
+    /// Its private PostgreSQL, to be stopped and started.
+    ///
+    /// # Panics
+    /// If it isn't private.
+    pub fn postgres_mut(&mut self) -> &mut Postgres {
+        &mut self.postgres
+    }
+
+    /// `JetStream`, to look at streams and consumers, or to break them.
+    ///
+    /// # Panics
+    /// If NATS is away.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(self.nats.url()).await.expect("NATS is up"))
+    }
+
+    /// One of the shop's streams, `changes`, `views` or `dead`, as soon as it is there.
+    ///
+    /// # Panics
+    /// If nobody makes it.
+    pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {
+        let (jetstream, name) = (self.jetstream().await, format!("{}_{name}", self.name));
+        eventually(&format!("the stream {name} is there"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string()))
+            .await
+    }
+
+    /// The process of a role: the one started last, if there are many.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn process(&mut self, role: Role) -> &mut Process {
+        let found = self.processes.iter_mut().rev().find(|(of, _)| *of == role);
+        &mut found.unwrap_or_else(|| panic!("no {role} runs here")).1
+    }
+
+    /// Starts one more process of a role and waits until it is ready. A new API is where everybody
+    /// goes from now on.
+    ///
+    /// # Panics
+    /// If it doesn't get ready.
+    pub async fn open(&mut self, role: Role) {
+        self.launch(role);
+        self.settled_in(role).await;
+    }
+
+    /// Starts one more process of a role without waiting for it.
+    pub fn launch(&mut self, role: Role) {
+        let process = Process::start(&[role.command()], &self.environment);
+        self.processes.push((role, process));
+    }
+
+    /// Waits until the process of a role is ready.
+    ///
+    /// # Panics
+    /// If it doesn't get ready.
+    pub async fn settled_in(&mut self, role: Role) {
+        self.process(role).ready().await;
+        if role == Role::Serve {
+            let address = self.process(role).address("HTTP_ADDRESS").await;
+            self.anyone.moved_to(&format!("http://{address}"));
+        }
+    }
+
+    /// Ends the process of a role as kill -9 does.
+    pub fn kill(&mut self, role: Role) {
+        self.process(role).kill();
+        // Its log stays for the story of a failure.
+    }
+
+    /// Kills the process of a role and starts another.
+    pub async fn kill_and_restart(&mut self, role: Role) {
+        self.kill(role);
+        self.open(role).await;
+    }
+
+    /// GET on the private listener of a role: status and text.
+    ///
+    /// # Panics
+    /// If it doesn't answer.
+    pub async fn ops(&mut self, role: Role, path: &str) -> (u16, String) {
+        let address = self.process(role).address("OPS_ADDRESS").await;
+        let response = reqwest::get(format!("http://{address}{path}")).await.expect("the private listener answers");
+        (response.status().as_u16(), response.text().await.expect("text"))
+    }
+
+    /// The sum of all samples of a metric whose line contains each of `labels`; `None` without any.
+    pub async fn metric(&mut self, role: Role, name: &str, labels: &[&str]) -> Option<f64> {
+        let (_, text) = self.ops(role, "/metrics").await;
+        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let samples = text.lines().filter(of_name).filter(|line| labels.iter().all(|label| line.contains(label)));
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, sample| sum + sample)
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.processes.iter().any(|(of, _)| *of == role)
+    }
+
+    /// Waits until nothing is under way any more: every event is published, every message handled,
+    /// every mail sent or refused. What has not happened by then will not happen.
+    ///
+    /// # Panics
+    /// If it doesn't come to rest.
+    pub async fn at_rest(&self) {
+        let jetstream = self.jetstream().await;
+        eventually("the shop comes to rest", async || {
+            let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL")
+                .fetch_one(&self.database)
+                .await
+                .map_err(|error| error.to_string())?;
+            holds(waiting == 0, || format!("{waiting} events in the outbox"))?;
+            // Without its worker a stream only fills.
+            for (stream, _) in [("changes", Role::Notifier), ("views", Role::Tracker)].into_iter().filter(|(_, role)| self.has(*role)) {
+                let lag = consumer_lag(&jetstream, &format!("{}_{stream}", self.name)).await?;
+                holds(lag == 0, || format!("{lag} messages in {stream}"))?;
+            }
+            let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM notifications.deliveries WHERE state = 'pending'")
+                .fetch_one(&self.database)
+                .await
+                .map_err(|error| error.to_string())?;
+            holds(pending == 0, || format!("{pending} mails pending"))
+        })
+        .await;
+    }
+
+    /// What anonymous visitors saw of a product so far, as counted.
+    ///
+    /// # Panics
+    /// If the API doesn't tell.
+    pub async fn views(&self, id: &str) -> u64 {
+        let reply = self.ada.get(&format!("/v1/products/{id}/views")).await.expect(200).json();
+        reply["total"].as_u64().expect("a total")
+    }
+
+    /// Waits until the views of a product reach a number.
+    pub async fn views_reach(&self, id: &str, count: u64) {
+        eventually(&format!("{count} views of {id} are counted"), async || {
+            let views = self.views(id).await;
+            holds(views >= count, || views)
+        })
+        .await;
+        assert_eq!(self.views(id).await, count, "more views are counted than there were");
+    }
+
+    /// Every log line of every process so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.processes.iter().flat_map(|(_, process)| process.log().lines()).collect()
+    }
+
+    fn check_logs(&self) {
+        let secrets = [self.people.owner.password, self.people.ada.password, self.people.grace.password];
+        let tokens = [&self.people.owner.token, &self.people.ada.token, &self.people.grace.token];
+        for (role, process) in &self.processes {
+            for line in process.log().lines() {
+                let secret = secrets.iter().any(|secret| line.contains(secret)) || tokens.iter().any(|token| line.contains(token.as_str()));
+                assert!(!secret, "{role} logged a secret: {line}");
+                assert!(!line.contains("panicked"), "{role} panicked: {line}");
+                assert!(self.troubled || !line.contains(r#""level":"ERROR""#), "{role} logged an error: {line}");
+            }
+        }
+    }
+}
+
+/// Messages of a stream that its durable consumers have not acknowledged.
+async fn consumer_lag(jetstream: &jetstream::Context, stream: &str) -> Result<u64, String> {
+    use futures::TryStreamExt;
+    let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
+    let consumers: Vec<_> = stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
+    let durable = consumers.iter().filter(|consumer| consumer.config.durable_name.is_some());
+    Ok(durable.map(|consumer| consumer.num_pending + u64::try_from(consumer.num_ack_pending).unwrap_or_default()).sum())
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (_, process) in &mut self.processes {
+                eprintln!("{}", process.story());
+            }
+            if let Some((inbox, _)) = &mut self.inbox {
+                eprintln!("{}", inbox.story());
+            }
+            return;
+        }
+        for (_, process) in &mut self.processes {
+            process.kill();
+        }
+        if let Source::Shared(postgres) = &self.postgres {
+            postgres.forget_database(&self.name);
+        }
+        self.check_logs();
+    }
+}
+
+/// How long the effects of something may take where a test holds the shop to a time.
+pub const TWO_SECONDS: Duration = Duration::from_secs(2);

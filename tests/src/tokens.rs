@@ -1,0 +1,59 @@
+//! Signing keys, and tokens that an attacker might try.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use p256::{
+    SecretKey,
+    pkcs8::{EncodePrivateKey, LineEnding},
+};
+use rand::RngExt;
+use serde_json::Value;
+
+/// Writes a new ES256 key into a directory, named as made at `made`, and gives its path.
+///
+/// # Panics
+/// If the directory cannot be written.
+pub fn new_key(directory: &Path, made: DateTime<Utc>, name: &str) -> PathBuf {
+    // A random number is a valid key except with negligible probability.
+    let secret: [u8; 32] = rand::rng().random();
+    let key = SecretKey::from_slice(&secret).expect("a random number is a valid key");
+    let pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key has a PEM form");
+    let path = directory.join(format!("{}-{name}.pem", made.format("%Y%m%dT%H%M%SZ")));
+    // Renamed into place: whoever watches the directory never sees half a key.
+    let half = directory.join(format!(".{name}"));
+    std::fs::write(&half, pem.as_bytes()).expect("the key directory can be written");
+    std::fs::rename(&half, &path).expect("the key directory can be written");
+    path
+}
+
+/// The header and the claims of a token, unverified.
+///
+/// # Panics
+/// If it isn't a token.
+pub fn read(token: &str) -> (Value, Value) {
+    let mut parts = token.split('.').map(|part| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap_or_default());
+    let mut next = || serde_json::from_slice(&parts.next().expect("three parts")).expect("JSON");
+    (next(), next())
+}
+
+/// Signs claims with the key in a file, under the key id of another token's header.
+///
+/// # Panics
+/// If the key can't be read.
+pub fn sign(key: &Path, header: &Value, claims: &Value) -> String {
+    let pem = std::fs::read(key).expect("the key can be read");
+    let key = EncodingKey::from_ec_pem(&pem).expect("an EC key");
+    let mut signed = Header::new(Algorithm::ES256);
+    signed.kid = header["kid"].as_str().map(str::to_owned);
+    signed.typ = header["typ"].as_str().map(str::to_owned);
+    encode(&signed, claims, &key).expect("claims can be signed")
+}
+
+/// A token with any header, any claims and any signature.
+pub fn forge(header: &Value, claims: &Value, signature: &[u8]) -> String {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.{}", part(header), part(claims), BASE64_URL_SAFE_NO_PAD.encode(signature))
+}

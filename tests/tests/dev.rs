@@ -1,0 +1,199 @@
+//! `catalog dev`: the whole shop by one command, on data that stays.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
+
+use std::{fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+
+use catalog_tests::{
+    leash::{Keeping, Server},
+    programs,
+    scratch::Scratch,
+    wait::{self, holds},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+/// It makes a database, and may have to wait for its turn on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A data directory, and the `catalog dev` that may be running in it.
+struct Dev {
+    scratch: Scratch,
+    http: u16,
+    inbox: u16,
+    running: Option<Server>,
+}
+
+impl Dev {
+    fn new() -> Self {
+        let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+        let [http, inbox] = listeners.map(|listener| listener.local_addr().unwrap().port());
+        Self { scratch: Scratch::new(None), http, inbox, running: None }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.scratch.path().join("data")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let own_nats = programs::servers().nats_server.parent().unwrap().display();
+        let profile = std::env::var("LLVM_PROFILE_FILE").map(|file| format!("LLVM_PROFILE_FILE={file}"));
+        let mut arguments = vec!["-i".to_owned(), format!("PATH={own_nats}:{}", std::env::var("PATH").unwrap())];
+        arguments.extend(profile);
+        arguments.extend([programs::catalog().display().to_string(), "dev".into()]);
+        arguments.extend(["--data-dir".into(), self.data().display().to_string()]);
+        arguments.extend(["--http-address".into(), format!("127.0.0.1:{}", self.http)]);
+        arguments.extend(["--inbox-address".into(), format!("127.0.0.1:{}", self.inbox)]);
+        arguments
+    }
+
+    /// Starts it, and waits until it says that the shop is open.
+    async fn open(&mut self) {
+        let _ = fs::remove_file(self.output_file());
+        let keeping = Keeping { directory: self.scratch.path(), signal: "TERM", removed_after: false, user: None };
+        let arguments: Vec<_> = self.arguments().into_iter().map(Into::into).collect();
+        self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
+        self.says("The shop is open").await;
+    }
+
+    /// Starts one that is to end by itself, and gives its exit code and what it says.
+    fn refused(&self) -> (Option<i32>, String) {
+        let output = Command::new("/usr/bin/env").args(self.arguments()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn output_file(&self) -> PathBuf {
+        self.scratch.path().join("output")
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.output_file()).unwrap_or_default()
+    }
+
+    async fn says(&self, text: &str) {
+        wait::within(PATIENCE, &format!("catalog dev says {text:?}"), async || {
+            let output = self.output();
+            assert!(output.contains(text) || !self.running.as_ref().unwrap().has_ended(), "it has ended:\n{output}");
+            holds(output.contains(text), || output)
+        })
+        .await;
+    }
+
+    fn pid(&self, name: &str) -> Option<Pid> {
+        let text = fs::read_to_string(self.data().join("run").join(format!("{name}.pid"))).ok()?;
+        text.trim().parse().ok().map(Pid::from_raw)
+    }
+
+    /// Kills a child, and waits until another one has taken its place.
+    async fn survives_the_death_of(&self, name: &str) {
+        let killed = self.pid(name).unwrap();
+        kill(killed, Signal::SIGKILL).unwrap();
+        wait::within(PATIENCE, &format!("{name} comes back"), async || match self.pid(name) {
+            Some(pid) if pid != killed => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        assert!(self.output().contains(&format!("{name} was ended by SIGKILL: starting it again")), "{}", self.output());
+    }
+
+    async fn get(&self, url: String) -> Result<Value, String> {
+        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(|error| error.to_string())?;
+        if status.is_success() { serde_json::from_str(&body).map_err(|error| error.to_string()) } else { Err(body) }
+    }
+
+    /// The names of all products, once the shop answers.
+    async fn products(&self) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}/v1/products?limit=200&in_stock=any", self.http);
+        let page = wait::within(PATIENCE, "the shop answers", async || self.get(url.clone()).await).await;
+        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The subjects in the inbox, once there are `count`.
+    async fn mails(&self, count: usize) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}/api/messages", self.inbox);
+        let mails = wait::within(PATIENCE, "mail arrives", async || {
+            let mails = self.get(url.clone()).await?;
+            if mails.as_array().unwrap().len() >= count { Ok(mails) } else { Err(mails.to_string()) }
+        })
+        .await;
+        mails.as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn add_product(&self, sku: &str) {
+        let base = format!("http://127.0.0.1:{}/v1", self.http);
+        let password = fs::read_to_string(self.data().join("secrets/superuser-password")).unwrap();
+        let client = reqwest::Client::new();
+        let login = client.post(format!("{base}/auth/login")).json(&json!({"username": "admin", "password": password}));
+        let tokens: Value = login.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        let product = json!({"sku": sku, "name": format!("Product {sku}"), "price": {"amount": "5", "currency": "EUR"}});
+        let create = client.post(format!("{base}/products")).bearer_auth(tokens["access_token"].as_str().unwrap()).json(&product);
+        create.send().await.unwrap().error_for_status().unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.running.as_ref().unwrap().signal(signal);
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // In order, if it still runs; by force, if it was killed and its children live on.
+        self.running = None;
+        for name in ["serve", "notifier", "tracker", "inbox", "nats", "postgres"] {
+            if let Some(pid) = self.pid(name) {
+                let _ = kill(pid, if name == "postgres" { Signal::SIGQUIT } else { Signal::SIGKILL });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
+    let mut dev = Dev::new();
+    dev.open().await;
+    let samples = dev.products().await;
+    assert!(samples.len() >= 40 && samples.iter().any(|name| name == "Alder bar table"), "{samples:?}");
+    assert_eq!(dev.mails(1).await.len(), 1, "one summary to the other admin");
+
+    let (code, said) = dev.refused();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("another catalog dev (process "), "{said}");
+
+    for name in ["notifier", "tracker", "inbox", "serve", "nats", "postgres"] {
+        dev.survives_the_death_of(name).await;
+    }
+    assert_eq!(dev.products().await.len(), samples.len());
+    dev.add_product("KEPT-1").await;
+    assert!(dev.mails(2).await[1].contains("Product KEPT-1"));
+
+    let orphan = dev.pid("postgres").unwrap();
+    dev.signal(Signal::SIGKILL);
+    dev.running = None;
+    assert!(kill(orphan, None).is_ok(), "PostgreSQL outlives a killed parent");
+    dev.open().await;
+    assert!(dev.output().contains(&format!("stopping postgres (process {orphan}), left over")), "{}", dev.output());
+    assert_eq!(dev.products().await.len(), samples.len() + 1, "nothing is lost, and nothing is loaded twice");
+    assert_eq!(dev.mails(2).await.len(), 2);
+
+    let children: Vec<_> = ["serve", "notifier", "tracker", "inbox", "nats", "postgres"].map(|name| dev.pid(name).unwrap()).into();
+    dev.signal(Signal::SIGINT);
+    dev.says("stopped").await;
+    wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
+    assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
+    assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named_and_nothing_is_left_running() {
+    let dev = Dev::new();
+    let _taken = TcpListener::bind(("127.0.0.1", dev.http)).unwrap();
+    let (code, said) = dev.refused();
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&format!("HTTP_ADDRESS=127.0.0.1:{} is taken", dev.http)), "{said}");
+    assert!(said.contains("--http-address 127.0.0.1:"), "{said}");
+    assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
+}

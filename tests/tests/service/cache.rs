@@ -1,0 +1,84 @@
+//! What the cache must never show.
+
+use std::time::Duration;
+
+use catalog_tests::{
+    Api, Role, Shop,
+    samples::{self, create},
+    wait::{holds, within},
+};
+use serde_json::json;
+
+/// How long another process may show what has changed: its invalidation subscription answers within two seconds.
+const STALE_AT_MOST: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_change_is_read_at_once_where_it_was_made() {
+    let shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    for number in 0..50 {
+        shop.anyone.get(&product.path).await.expect(200);
+        let name = format!("Name {number}");
+        shop.ada.patch(&product.path, &json!({"name": name})).await.expect(200);
+        assert_eq!(shop.anyone.get(&product.path).await.expect(200).json()["name"], name);
+    }
+    shop.ada.delete(&product.path).await.expect(204);
+    shop.anyone.get(&product.path).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_reader_never_sees_an_older_version_after_a_newer_one() {
+    let shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    let writing = async {
+        for number in 0..60 {
+            shop.ada.patch(&product.path, &json!({"name": format!("Name {number}")})).await.expect(200);
+        }
+    };
+    let reading = async || {
+        let mut newest = 0;
+        while newest < 61 {
+            let version = shop.anyone.get(&product.path).await.expect(200).json()["version"].as_i64().unwrap();
+            assert!(version >= newest, "version {version} after {newest}");
+            newest = version;
+        }
+    };
+    tokio::join!(writing, reading(), reading(), reading());
+}
+
+#[tokio::test]
+async fn a_change_through_one_api_is_read_through_another_within_two_seconds() {
+    let mut shop = Shop::api().await;
+    let first = Api::anonymous(&shop.anyone.base(), None);
+    shop.open(Role::Serve).await;
+    let second = shop.anyone.clone();
+    assert_ne!(first.base(), second.base());
+
+    let mut body = samples::plain("T-1");
+    body["quantity"] = json!(1);
+    let product = create(&shop.ada, &body).await;
+    for number in 0..10 {
+        // In both caches.
+        first.get(&product.path).await.expect(200);
+        second.get(&product.path).await.expect(200);
+        let name = format!("Name {number}");
+        shop.ada.patch(&product.path, &json!({"name": name})).await.expect(200);
+        within(STALE_AT_MOST, "the other API shows the change", async || {
+            let shown = first.get(&product.path).await.expect(200).json();
+            holds(shown["name"] == name.as_str(), || shown)
+        })
+        .await;
+    }
+    shop.ada.patch(&product.path, &json!({"quantity": 0})).await.expect(200);
+    within(STALE_AT_MOST, "the other API shows that it is sold out", async || {
+        let shown = first.get(&product.path).await.expect(200).json();
+        holds(shown["in_stock"] == false, || shown)
+    })
+    .await;
+    shop.ada.delete(&product.path).await.expect(204);
+    within(STALE_AT_MOST, "the other API shows that it is gone", async || {
+        let status = first.get(&product.path).await.status;
+        holds(status == 404, || status)
+    })
+    .await;
+}

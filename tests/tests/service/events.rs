@@ -1,0 +1,130 @@
+//! Events as their readers see them: `CloudEvents` in `JetStream`, in order, with everything a consumer needs.
+
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use catalog_tests::{
+    Role, Shop, eventually,
+    samples::{self, create},
+    wait::holds,
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+/// One event as it was published.
+struct Event {
+    subject: String,
+    headers: async_nats::HeaderMap,
+    body: Value,
+}
+
+/// The first `count` events of the shop.
+async fn events(shop: &Shop, count: usize) -> Vec<Event> {
+    let stream = shop.stream("changes").await;
+    let config = pull::Config { deliver_policy: DeliverPolicy::All, ..Default::default() };
+    let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    let read = messages.take(count).map(|message| {
+        let message = message.unwrap();
+        Event {
+            subject: message.subject.to_string(),
+            headers: message.headers.clone().unwrap_or_default(),
+            body: serde_json::from_slice(&message.payload).unwrap(),
+        }
+    });
+    tokio::time::timeout(catalog_tests::wait::PATIENCE, read.collect()).await.expect("the events are published")
+}
+
+#[tokio::test]
+async fn each_change_is_a_cloud_event_with_all_a_consumer_needs() {
+    let shop = Shop::api().await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    let patch = shop.grace.patch(&product.path, &json!({"name": "Renamed"})).header("x-request-id", "find-me").header("traceparent", trace);
+    let after = patch.await.expect(200).json();
+    shop.ada.delete(&product.path).await.expect(204);
+    shop.ada.post_empty(&product.at("restore")).await.expect(200);
+    let events = events(&shop, 4).await;
+
+    let mut ids = std::collections::BTreeSet::new();
+    for ((event, kind), version) in events.iter().zip(["created", "updated", "deleted", "restored"]).zip(1_i64..) {
+        let body = &event.body;
+        assert_eq!(event.subject, format!("{}.changes.product.{kind}", shop.prefix()));
+        assert_eq!(body["specversion"], "1.0");
+        assert_eq!(body["type"], format!("catalog.product.{kind}.v1"));
+        assert_eq!(body["subject"], product.id.as_str());
+        assert_eq!(body["datacontenttype"], "application/json");
+        assert_eq!(body["data"]["version"], version);
+        assert_eq!(body["data"]["product"]["id"], product.id.as_str());
+        assert!(body["source"].is_string() && body["time"].is_string());
+        assert_eq!(event.headers.get("Nats-Msg-Id").unwrap().as_str(), body["id"].as_str().unwrap());
+        assert!(ids.insert(body["id"].to_string()));
+    }
+    let updated = &events[1];
+    assert_eq!(updated.body["data"]["changes"], json!([{"field": "name", "old": "Bar table T-1", "new": "Renamed"}]));
+    assert_eq!(updated.body["data"]["product"], after);
+    assert_eq!(updated.body["data"]["actor"]["username"], "grace");
+    assert_eq!(updated.body["data"]["actor"]["id"], shop.people.grace.id.as_str());
+    assert_eq!(updated.headers.get("X-Request-Id").unwrap().as_str(), "find-me");
+    assert!(updated.headers.get("traceparent").unwrap().as_str().contains("4bf92f3577b34da6a3ce929d0e0e4736"));
+}
+
+#[tokio::test]
+async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
+    let mut shop = Shop::api().await;
+    // A second relay that could overtake the first.
+    shop.open(Role::Serve).await;
+    let products = samples::create_many(&shop.ada, "O", 5).await;
+    let edit = async |number: usize, path: &str| {
+        for step in 0..20 {
+            shop.ada.patch(path, &json!({"name": format!("Step {step} of {number}")})).await.expect(200);
+        }
+    };
+    futures::future::join_all(products.iter().enumerate().map(|(number, product)| edit(number, &product.path))).await;
+    // The import was an event for each product and a summary; nobody promises where that comes.
+    let mut stream = shop.stream("changes").await;
+    let published = eventually("all events are published", async || {
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
+        holds(left == 0, || left)?;
+        Ok::<_, i64>(stream.info().await.unwrap().state.messages)
+    })
+    .await;
+    let events = events(&shop, usize::try_from(published).unwrap()).await;
+    for product in &products {
+        let of_product =
+            events.iter().filter(|event| event.body["subject"] == product.id.as_str() && event.body["data"]["product"].is_object());
+        let versions: Vec<i64> = of_product.map(|event| event.body["data"]["version"].as_i64().unwrap()).collect();
+        assert_eq!(versions, (1..=21).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn messages_that_nobody_can_understand_end_in_the_dead_stream_with_the_reason() {
+    let mut shop = Shop::builder().troubled().start().await;
+    let jetstream = shop.jetstream().await;
+    let prefix = shop.prefix().to_owned();
+    let mut dead = shop.stream("dead").await;
+    let mut sent = 0_u64;
+    for subject in [format!("{prefix}.changes.product.updated"), format!("{prefix}.views")] {
+        for payload in ["", "nonsense", "{}", "[1,2]", "{\"specversion\":\"1.0\",\"type\":\"catalog.product.updated.v99\",\"data\":{}}"] {
+            jetstream.publish(subject.clone(), payload.into()).await.unwrap().await.unwrap();
+            sent += 1;
+        }
+    }
+    eventually("all of them are dead", async || {
+        let messages = dead.info().await.unwrap().state.messages;
+        holds(messages >= sent, || messages)
+    })
+    .await;
+    let first = dead.get_raw_message(1).await.unwrap();
+    let reason = format!("{:?} {}", first.headers, String::from_utf8_lossy(&first.payload));
+    assert!(reason.to_lowercase().contains("reason") || reason.to_lowercase().contains("error"), "{reason}");
+    // Work goes on behind them.
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    shop.inbox().at_least(2).await;
+    shop.anyone.get(&product.path).await.expect(200);
+    shop.views_reach(&product.id, 1).await;
+    shop.at_rest().await;
+    for role in [Role::Notifier, Role::Tracker] {
+        let (_, metrics) = shop.ops(role, "/metrics").await;
+        assert!(metrics.contains("dead"), "{role} says nothing of dead messages:\n{metrics}");
+    }
+}

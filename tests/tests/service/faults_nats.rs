@@ -1,0 +1,128 @@
+//! NATS goes away and comes back: nobody outside notices, and nothing is lost.
+
+use catalog_tests::{
+    Role, Shop,
+    people::{GRACE, OWNER},
+    samples::{self, create, create_many},
+    wait::{eventually, holds},
+};
+use serde_json::json;
+
+async fn open() -> Shop {
+    Shop::builder().private_nats().troubled().start().await
+}
+
+#[tokio::test]
+async fn without_nats_everything_is_answered_and_arrives_when_it_is_back() {
+    let mut shop = open().await;
+    let before = create(&shop.ada, &samples::product("before")).await;
+    shop.inbox().at_least(2).await;
+    shop.anyone.get(&before.path).await.expect(200);
+    shop.views_reach(&before.id, 1).await;
+    shop.at_rest().await;
+    shop.inbox().clear().await;
+
+    shop.nats_mut().stop().await;
+    let during = create(&shop.ada, &samples::product("during")).await;
+    for number in 0..5 {
+        let name = format!("Name {number}");
+        let patched = shop.ada.patch(&before.path, &json!({ "name": name })).await.expect(200).json();
+        // No stale read, with or without a cache.
+        assert_eq!(shop.anyone.get(&before.path).await.expect(200).json(), patched);
+        shop.anyone.get(&during.path).await.expect(200);
+    }
+    shop.ada.delete(&during.path).await.expect(204);
+    shop.ada.post_empty(&during.at("restore")).await.expect(200);
+    shop.ada.post("/v1/products/bulk", &json!({"items": [samples::plain("imported")]})).await.expect(200);
+    shop.anyone.get("/v1/products").await.expect(200);
+    assert_eq!(shop.views(&before.id).await, 1);
+    for role in [Role::Serve, Role::Notifier, Role::Tracker] {
+        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not take the process away");
+        assert_eq!(shop.ops(role, "/livez").await.0, 200, "{role}");
+    }
+    eventually("the outage shows where people look", async || {
+        let (_, verbose) = shop.ops(Role::Serve, "/readyz?verbose").await;
+        holds(verbose.contains("[-] nats"), || verbose)
+    })
+    .await;
+
+    shop.nats_mut().start().await;
+    // created, 5 × updated, deleted, restored, imported: each to two admins.
+    let mails = shop.inbox().at_least(18).await;
+    shop.at_rest().await;
+    assert_eq!(mails.len(), 18, "{mails:#?}");
+    for address in [GRACE.1, OWNER.1] {
+        for number in 0..5 {
+            let name = format!("Name {number}");
+            assert!(mails.iter().any(|mail| mail.is_for(address) && mail.mentions(&name)), "{address} never heard of {name}");
+        }
+    }
+    shop.views_reach(&before.id, 6).await;
+    shop.views_reach(&during.id, 5).await;
+    assert_eq!(shop.inbox().mails().await.len(), 18);
+}
+
+#[tokio::test]
+async fn changes_survive_the_death_of_the_api_while_nats_is_away() {
+    let mut shop = open().await;
+    shop.nats_mut().stop().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    shop.kill(Role::Serve);
+    shop.nats_mut().start().await;
+    shop.open(Role::Serve).await;
+    for address in [GRACE.1, OWNER.1] {
+        shop.inbox().mail_about(address, "T-1").await;
+    }
+    shop.anyone.get(&product.path).await.expect(200);
+}
+
+#[tokio::test]
+async fn roles_start_without_nats_as_far_as_they_can() {
+    let mut shop = open().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    shop.inbox().at_least(2).await;
+    shop.nats_mut().stop().await;
+    for role in [Role::Serve, Role::Notifier, Role::Tracker] {
+        shop.kill(role);
+        shop.launch(role);
+    }
+    // The API serves: shoppers need no events.
+    shop.settled_in(Role::Serve).await;
+    shop.anyone.get(&product.path).await.expect(200);
+    shop.ada.patch(&product.path, &json!({"name": "Without NATS"})).await.expect(200);
+    shop.nats_mut().start().await;
+    for role in [Role::Notifier, Role::Tracker] {
+        shop.settled_in(role).await;
+    }
+    shop.inbox().mail_about(GRACE.1, "Without NATS").await;
+    shop.views_reach(&product.id, 1).await;
+}
+
+#[tokio::test]
+async fn views_wait_up_to_a_bound_and_what_is_beyond_is_counted_as_dropped() {
+    let mut shop =
+        Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_nats().troubled().setting("VIEWS_BUFFER_LIMIT", "50").start().await;
+    let products = create_many(&shop.ada, "V", 2).await;
+    shop.nats_mut().stop().await;
+    for _ in 0..100 {
+        for product in &products {
+            shop.anyone.get(&product.path).await.expect(200);
+        }
+    }
+    shop.nats_mut().start().await;
+    let dropped = async |shop: &mut Shop| {
+        let (_, metrics) = shop.ops(Role::Serve, "/metrics").await;
+        let lines = metrics.lines().filter(|line| line.contains("views_dropped") && !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let sum = async |shop: &Shop| shop.views(&products[0].id).await + shop.views(&products[1].id).await;
+    let mut counted = 0;
+    eventually("every view is counted or dropped", async || {
+        counted = sum(&shop).await;
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let told = counted as f64 + dropped(&mut shop).await;
+        holds((told - 200.0).abs() < 0.1, || (counted, told))
+    })
+    .await;
+    assert!((1..200).contains(&counted), "{counted} counted");
+}

@@ -1,0 +1,162 @@
+//! The network fails: connections are cut, or go silent, which is worse.
+
+use std::time::Duration;
+
+use catalog_tests::{
+    Api, Role, Shop,
+    people::{ADA, GRACE, OWNER},
+    samples::{self, create, create_many},
+    wait::{eventually, holds, within},
+};
+use serde_json::json;
+
+use crate::traffic::{Traffic, counted, everybody_heard_of_everything};
+
+async fn open() -> Shop {
+    Shop::builder().proxied().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await
+}
+
+#[tokio::test]
+async fn a_silent_database_is_an_outage_and_not_an_endless_wait() {
+    let shop = Shop::builder().only_api().proxied().troubled().start().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    let unread = create(&shop.ada, &samples::product("T-2")).await;
+    shop.network().postgres.freeze();
+    let login = json!({"username": ADA.0, "password": ADA.2});
+    let patch = json!({"name": "Lost"});
+    let calls = [
+        shop.anyone.get(&unread.path),
+        shop.anyone.get("/v1/products"),
+        shop.anyone.post("/v1/auth/login", &login),
+        shop.ada.patch(&product.path, &patch),
+        shop.ada.get("/v1/admins"),
+        shop.ada.post("/v1/products/bulk", &json!({"items": [samples::plain("T-3")]})),
+    ];
+    let answers = futures::future::join_all(calls.map(IntoFuture::into_future));
+    let answers = tokio::time::timeout(Duration::from_secs(20), answers).await.expect("nobody waits for a silent database");
+    for reply in answers {
+        reply.problem(503, "unavailable");
+    }
+    shop.network().postgres.mend();
+    eventually("reads are answered again", async || {
+        let status = shop.anyone.get("/v1/products").await.status;
+        holds(status == 200, || status)
+    })
+    .await;
+    eventually("writes are answered again", async || {
+        let status = shop.ada.patch(&product.path, &json!({"name": "Back"})).await.status;
+        holds(status == 200, || status)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
+    let mut shop = Shop::builder().only_api().proxied().troubled().start().await;
+    let other = Api::anonymous(&shop.anyone.base(), None);
+    shop.open(Role::Serve).await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    eventually("both show it", async || {
+        let seen = [other.get(&product.path).await.status, shop.anyone.get(&product.path).await.status];
+        holds(seen == [200, 200], || seen)
+    })
+    .await;
+    shop.network().nats.freeze();
+    for round in 0..3 {
+        // In the other's cache, if that still trusts it.
+        other.get(&product.path).await.expect(200);
+        let price = format!("{round}.99");
+        let changed = shop.ada.patch(&product.path, &json!({"price": {"amount": price}})).await.expect(200).json();
+        // Two seconds without an answer, and some for a busy machine.
+        within(Duration::from_secs(5), "the other API shows the new price", async || {
+            let shown = other.get(&product.path).await.expect(200).json();
+            holds(shown == changed, || shown)
+        })
+        .await;
+        for _ in 0..20 {
+            assert_eq!(other.get(&product.path).await.expect(200).json(), changed, "an older version came back");
+        }
+    }
+    shop.network().nats.mend();
+    create(&shop.ada, &samples::product("T-2")).await;
+    eventually("events flow again", async || {
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
+        holds(left == 0, || left)
+    })
+    .await;
+    // What was missed meanwhile is not served from before.
+    let latest = shop.ada.patch(&product.path, &json!({"name": "Latest"})).await.expect(200).json();
+    within(Duration::from_secs(5), "the other API shows the latest", async || {
+        let shown = other.get(&product.path).await.expect(200).json();
+        holds(shown == latest, || shown)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cutting_nats_again_and_again_loses_and_repeats_nothing() {
+    let shop = open().await;
+    let products = create_many(&shop.ada, "N", 10).await;
+    let traffic = Traffic::start(&shop, &products);
+    for round in 0..6 {
+        traffic.goes_on().await;
+        if round % 2 == 0 {
+            shop.network().nats.cut();
+        } else {
+            shop.network().nats.freeze();
+        }
+        traffic.goes_on().await;
+        shop.network().nats.mend();
+    }
+    traffic.goes_on().await;
+    let (confirmed, _, served) = traffic.end().await;
+    for address in [GRACE.1, OWNER.1] {
+        shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
+    }
+    shop.at_rest().await;
+    let mails = shop.inbox().mails().await;
+    everybody_heard_of_everything(&mails, &confirmed);
+    eventually("every view is counted", async || {
+        let counted = counted(&shop).await;
+        holds(counted >= served, || (counted, served))
+    })
+    .await;
+    shop.at_rest().await;
+    assert_eq!(counted(&shop).await, served);
+    let mut ids: Vec<_> = mails.iter().map(|mail| mail.message_id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), mails.len(), "a mail came twice");
+}
+
+#[tokio::test]
+async fn cutting_the_database_again_and_again_loses_and_repeats_nothing() {
+    let shop = open().await;
+    let products = create_many(&shop.ada, "D", 10).await;
+    let traffic = Traffic::start(&shop, &products);
+    for _ in 0..6 {
+        traffic.goes_on().await;
+        shop.network().postgres.cut();
+        eventually("the API notices", async || {
+            let status = shop.anyone.get("/v1/products").await.status;
+            holds(status == 503, || status)
+        })
+        .await;
+        shop.network().postgres.mend();
+    }
+    traffic.goes_on().await;
+    let (confirmed, asked, served) = traffic.end().await;
+    for address in [GRACE.1, OWNER.1] {
+        shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
+    }
+    shop.at_rest().await;
+    everybody_heard_of_everything(&shop.inbox().mails().await, &confirmed);
+    eventually("every view is counted", async || {
+        let counted = counted(&shop).await;
+        holds(counted >= served, || (counted, served, asked))
+    })
+    .await;
+    shop.at_rest().await;
+    assert_eq!(counted(&shop).await, served);
+}

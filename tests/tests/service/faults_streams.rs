@@ -1,0 +1,128 @@
+//! Streams and consumers deleted by hand come back, and nobody is told twice.
+
+use catalog_tests::{
+    Shop,
+    people::GRACE,
+    samples::{self, create},
+    wait::{eventually, holds},
+};
+use futures::TryStreamExt;
+use serde_json::json;
+
+async fn exists(shop: &Shop, stream: &str) -> bool {
+    shop.jetstream().await.get_stream(format!("{}_{stream}", shop.prefix())).await.is_ok()
+}
+
+#[tokio::test]
+async fn the_streams_and_consumers_are_as_documented() {
+    let shop = Shop::start().await;
+    let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
+    for (name, age, subject) in [("changes", days(7), "changes.>"), ("views", days(3), "views"), ("dead", days(30), "dead.>")] {
+        let stream = shop.stream(name).await;
+        let config = &stream.cached_info().config;
+        assert_eq!(config.max_age, age, "{name}");
+        assert!(config.subjects.iter().all(|given| given.starts_with(shop.prefix()) && given.ends_with(subject)), "{:?}", config.subjects);
+    }
+    let changes = shop.stream("changes").await;
+    assert_eq!(changes.cached_info().config.discard, async_nats::jetstream::stream::DiscardPolicy::New);
+    for (stream, durable) in [("changes", "notifier"), ("views", "tracker")] {
+        let stream = shop.stream(stream).await;
+        eventually("the consumer is there", async || {
+            let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(|_| Vec::new())?;
+            holds(names.iter().any(|name| name == durable), || names.clone())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_stream_of_changes_comes_back_is_refilled_and_tells_nobody_twice() {
+    let shop = Shop::builder().troubled().start().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    for number in 0..4 {
+        shop.ada.patch(&product.path, &json!({"name": format!("Name {number}")})).await.expect(200);
+    }
+    shop.inbox().at_least(10).await;
+    shop.at_rest().await;
+    shop.jetstream().await.delete_stream(format!("{}_changes", shop.prefix())).await.unwrap();
+    eventually("the stream is back with what was published before", async || {
+        let jetstream = shop.jetstream().await;
+        let stream = jetstream.get_stream(format!("{}_changes", shop.prefix())).await.map_err(|error| error.to_string())?;
+        let messages = stream.cached_info().state.messages;
+        holds(messages == 5, || format!("{messages} messages"))
+    })
+    .await;
+    shop.ada.patch(&product.path, &json!({"name": "After the loss"})).await.expect(200);
+    shop.inbox().mail_about(GRACE.1, "After the loss").await;
+    shop.at_rest().await;
+    assert_eq!(shop.inbox().mails().await.len(), 12, "the replay told somebody twice, or not at all");
+}
+
+#[tokio::test]
+async fn changes_made_while_the_stream_is_away_arrive() {
+    let shop = Shop::builder().troubled().start().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    shop.inbox().at_least(2).await;
+    shop.jetstream().await.delete_stream(format!("{}_changes", shop.prefix())).await.unwrap();
+    for number in 0..10 {
+        shop.ada.patch(&product.path, &json!({"name": format!("Name {number}")})).await.expect(200);
+    }
+    shop.inbox().at_least(22).await;
+    shop.at_rest().await;
+    assert_eq!(shop.inbox().mails().await.len(), 22);
+}
+
+#[tokio::test]
+async fn a_deleted_stream_of_views_comes_back_and_views_are_counted_again() {
+    let shop = Shop::builder().troubled().start().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    shop.anyone.get(&product.path).await.expect(200);
+    shop.views_reach(&product.id, 1).await;
+    shop.jetstream().await.delete_stream(format!("{}_views", shop.prefix())).await.unwrap();
+    for _ in 0..5 {
+        // Kept in memory until there is a stream again.
+        shop.anyone.get(&product.path).await.expect(200);
+    }
+    shop.views_reach(&product.id, 6).await;
+    assert!(exists(&shop, "views").await);
+}
+
+#[tokio::test]
+async fn deleted_consumers_come_back_and_repeat_nothing() {
+    let shop = Shop::builder().troubled().start().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    shop.anyone.get(&product.path).await.expect(200);
+    shop.inbox().at_least(2).await;
+    shop.views_reach(&product.id, 1).await;
+    shop.at_rest().await;
+    let jetstream = shop.jetstream().await;
+    for (stream, consumer) in [("changes", "notifier"), ("views", "tracker")] {
+        let stream = jetstream.get_stream(format!("{}_{stream}", shop.prefix())).await.unwrap();
+        assert!(stream.delete_consumer(consumer).await.unwrap().success);
+    }
+    shop.ada.patch(&product.path, &json!({"name": "After the loss"})).await.expect(200);
+    shop.anyone.get(&product.path).await.expect(200);
+    shop.inbox().mail_about(GRACE.1, "After the loss").await;
+    shop.views_reach(&product.id, 2).await;
+    shop.at_rest().await;
+    assert_eq!(shop.inbox().mails().await.len(), 4);
+}
+
+#[tokio::test]
+async fn two_shops_share_one_nats_without_hearing_each_other() {
+    let one = Shop::start().await;
+    let two = Shop::builder().beside_another().start().await;
+    let product = create(&one.ada, &samples::product("one")).await;
+    one.anyone.get(&product.path).await.expect(200);
+    create(&two.ada, &samples::product("two")).await;
+    one.inbox().at_least(2).await;
+    two.inbox().at_least(2).await;
+    one.views_reach(&product.id, 1).await;
+    one.at_rest().await;
+    two.at_rest().await;
+    for (shop, other) in [(&one, "two"), (&two, "one")] {
+        let mails = shop.inbox().mails().await;
+        assert_eq!(mails.len(), 2);
+        assert!(mails.iter().all(|mail| !mail.subject.contains(other)), "{mails:#?}");
+    }
+}

@@ -1,0 +1,148 @@
+//! `catalog import`: a signed-in client of the bulk endpoint, on files as the world writes them.
+
+use std::{path::PathBuf, process::Output};
+
+use catalog_tests::{
+    Shop,
+    people::{ADA, GRACE, OWNER},
+    programs,
+    scratch::Scratch,
+};
+use serde_json::json;
+
+/// A file of the real data, or `None` where that is not at hand.
+fn real(name: &str) -> Option<PathBuf> {
+    let directory = std::env::var_os("CATALOG_TEST_DATA").map(PathBuf::from);
+    let directory = directory.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let file = directory.join(name);
+    if !file.is_file() {
+        println!("skipped: {} is not there; CATALOG_TEST_DATA names the directory", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
+    let mut command = tokio::process::Command::new(programs::catalog());
+    command.arg("import").arg(file).args(options).env_clear().kill_on_drop(true);
+    command.env("CATALOG_URL", shop.anyone.base()).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
+    command.output().await.unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+async fn count(shop: &Shop) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM products.products WHERE deleted_at IS NULL").fetch_one(&shop.database).await.unwrap()
+}
+
+const IKEA: [&str; 12] = [
+    "--delimiter",
+    ";",
+    "--decimal-comma",
+    "--set",
+    "currency=SAR",
+    "--map",
+    "sku=item_id,name=name,categories=category,price=price,url=link,description=short_description",
+    "--map",
+    "attributes.designer=designer",
+    "--map",
+    "attributes.depth=depth,attributes.height=height,attributes.width=width",
+    "--quiet",
+];
+
+#[tokio::test]
+async fn the_furniture_file_becomes_its_products_with_their_categories_united() {
+    let Some(file) = real("ikea.csv") else { return };
+    let shop = Shop::builder().setting("CURRENCY", "SAR").start().await;
+    let output = import(&shop, &file, &IKEA[..11]).await;
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("2962") || said(&output).contains("2,962"), "{}", said(&output));
+    assert_eq!(count(&shop).await, 2962);
+    let united: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products WHERE cardinality(categories) > 1")
+        .fetch_one(&shop.database)
+        .await
+        .unwrap();
+    assert!(united > 100, "{united} products are in several categories");
+    let table = shop.anyone.get("/v1/products/by-sku/90420332").await.expect(200).json();
+    assert_eq!(table["price"], json!({"amount": "265.00", "currency": "SAR"}));
+    assert_eq!(table["name"], "FREKVENS");
+    // One summary to each other admin.
+    shop.inbox().at_least(2).await;
+    shop.at_rest().await;
+    let mut to: Vec<_> = shop.inbox().mails().await.into_iter().flat_map(|mail| mail.to).collect();
+    to.sort_unstable();
+    assert_eq!(to, [GRACE.1, OWNER.1]);
+    // Again: everything is there already, and nobody is bothered.
+    let output = import(&shop, &file, &IKEA[..11]).await;
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(count(&shop).await, 2962);
+    shop.at_rest().await;
+    assert_eq!(shop.inbox().mails().await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_file_of_entries_loads_what_can_be_understood_and_names_the_rest() {
+    let Some(file) = real("entries.json") else { return };
+    let shop = Shop::start().await;
+    let options = ["--sku-from", "url", "--map", "name=title,url=uri,released_on=date", "--set", "price=0"];
+    let output = import(&shop, &file, &options).await;
+    let entries: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let rows = entries["items"].as_array().unwrap().len();
+    let stored = usize::try_from(count(&shop).await).unwrap();
+    assert!(stored >= rows - 10 && stored < rows, "{stored} of {rows}\n{}", said(&output));
+    for (number, entry) in entries["items"].as_array().unwrap().iter().enumerate() {
+        if entry["title"].is_null() || entry["uri"].is_null() {
+            let row = format!("{}", number + 1);
+            assert!(said(&output).contains(&row), "row {row} is not named:\n{}", said(&output));
+        }
+    }
+    let dated: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM products.products WHERE released_on IS NOT NULL").fetch_one(&shop.database).await.unwrap();
+    assert!(usize::try_from(dated).unwrap() >= rows - 12, "{dated} of {rows} have a date\n{}", said(&output));
+}
+
+#[tokio::test]
+async fn a_small_file_of_each_format_goes_in_by_its_extension() {
+    let shop = Shop::api().await;
+    let directory = Scratch::new(None);
+    let files = [
+        ("a.csv", "sku,name,price\nA-1,One,1.50\nA-2,Two,2\n"),
+        (
+            "b.ndjson",
+            "{\"sku\":\"B-1\",\"name\":\"One\",\"price\":{\"amount\":\"1\"}}\n{\"sku\":\"B-2\",\"name\":\"Two\",\"price\":{\"amount\":\"2\"}}\n",
+        ),
+        (
+            "c.json",
+            "{\"items\":[{\"sku\":\"C-1\",\"name\":\"One\",\"price\":{\"amount\":\"1\"}},{\"sku\":\"C-2\",\"name\":\"Two\",\"price\":{\"amount\":\"2\"}}]}",
+        ),
+    ];
+    for (number, (name, text)) in (1..).zip(files) {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let output = import(&shop, &file, &[]).await;
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        assert_eq!(count(&shop).await, number * 2, "{name}: {}", said(&output));
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
+    let shop = Shop::api().await;
+    let directory = Scratch::new(None);
+    let file = directory.path().join("rows.csv");
+    std::fs::write(&file, "sku,name,price\nA-1,One,1\nA-2,Two,cheap\n").unwrap();
+    let output = import(&shop, &file, &[]).await;
+    assert!(!output.status.success(), "a refused row is no success: {}", said(&output));
+    assert!(said(&output).contains('2') && said(&output).contains("price"), "{}", said(&output));
+    assert_eq!(count(&shop).await, 1);
+
+    let missing = import(&shop, &directory.path().join("nothing.csv"), &[]).await;
+    assert!(!missing.status.success() && said(&missing).contains("nothing.csv"), "{}", said(&missing));
+
+    let mut command = std::process::Command::new(programs::catalog());
+    command.arg("import").arg(&file).env_clear().env("CATALOG_URL", shop.anyone.base());
+    let output = command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", "not her password").output().unwrap();
+    assert!(!output.status.success() && !said(&output).contains("not her password"), "{}", said(&output));
+}

@@ -1,0 +1,153 @@
+//! Lists: what their items carry, what they hide, and which parameters they refuse.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use catalog_tests::{
+    Shop,
+    samples::{self, create, create_many},
+};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_empty_catalogue_is_an_empty_page() {
+    let shop = Shop::api().await;
+    let reply = shop.anyone.get("/v1/products").await.expect(200);
+    assert_eq!(reply.json(), json!({"items": [], "next_cursor": null}));
+    assert_eq!(reply.header("link"), "");
+}
+
+#[tokio::test]
+async fn a_page_holds_fifty_items_unless_asked_for_more_or_fewer() {
+    let shop = Shop::api().await;
+    create_many(&shop.ada, "L", 210).await;
+    for (query, count) in [("", 50), ("?limit=1", 1), ("?limit=200", 200), ("?limit=51", 51)] {
+        let page = shop.anyone.get(&format!("/v1/products{query}")).await.expect(200).json();
+        assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
+        assert!(page["next_cursor"].is_string(), "{query}");
+        let fields: Vec<_> = page.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["items", "next_cursor"], "no total: it would cost a count");
+    }
+}
+
+#[tokio::test]
+async fn items_carry_the_product_its_quantity_and_its_views() {
+    let shop = Shop::api().await;
+    let mut body = samples::product("T-1");
+    body["quantity"] = json!(4);
+    let product = create(&shop.ada, &body).await;
+    let untracked = create(&shop.ada, &samples::plain("T-2")).await;
+    let list = shop.anyone.get("/v1/products").await.expect(200).json();
+    let item = &list["items"][0];
+    for (field, value) in product.body.as_object().unwrap() {
+        assert_eq!(&item[field], value, "{field}");
+    }
+    assert_eq!((&item["quantity"], &item["views"]), (&json!(4), &json!(0)));
+    assert_eq!(list["items"][1]["id"], untracked.id.as_str());
+    assert_eq!(list["items"][1]["quantity"], Value::Null);
+}
+
+#[tokio::test]
+async fn sold_out_products_are_hidden_unless_asked_for() {
+    let shop = Shop::api().await;
+    for (sku, quantity) in [("none", Some(0)), ("one", Some(1)), ("untracked", None)] {
+        let mut body = samples::plain(sku);
+        if let Some(quantity) = quantity {
+            body["quantity"] = json!(quantity);
+        }
+        create(&shop.ada, &body).await;
+    }
+    let listed = async |query: &str| {
+        let list = shop.anyone.get(&format!("/v1/products{query}")).await.expect(200).json();
+        list["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("").await, ["one", "untracked"]);
+    assert_eq!(listed("?in_stock=any").await, ["none", "one", "untracked"]);
+}
+
+#[tokio::test]
+async fn parameters_that_make_no_sense_are_refused_by_name() {
+    let shop = Shop::api().await;
+    let cases = [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=1.5", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("limit=", "limit"),
+        ("limit=ten", "limit"),
+        ("sort=colour", "sort"),
+        ("sort=", "sort"),
+        ("sort=--name", "sort"),
+        ("sort=Name", "sort"),
+        ("price_min=cheap", "price_min"),
+        ("price_min=-1", "price_min"),
+        ("price_max=1e9", "price_max"),
+        ("price_max=", "price_max"),
+        ("before=yesterday", "before"),
+        ("before=2024-02-30", "before"),
+        ("after=2024-1-1T00:00", "after"),
+        ("in_stock=perhaps", "in_stock"),
+        ("cursor=", "cursor"),
+        ("cursor=nonsense", "cursor"),
+        ("cursor=%FF", "cursor"),
+    ];
+    for (query, parameter) in cases {
+        let reply = shop.anyone.get(&format!("/v1/products?{query}")).await;
+        reply.problem(400, "invalid-parameters");
+        assert_eq!(reply.complaints(), [parameter], "{query}: {}", reply.text());
+    }
+    for query in ["colour=red", "limit=1&limit=2", "contains=%00", "brand=a%00b", "category=%00", "LIMIT=1", "contains=%FF%FE"] {
+        let reply = shop.anyone.get(&format!("/v1/products?{query}")).await;
+        assert!(reply.status == 400 || query.contains("%FF"), "{query}: {} {}", reply.status, reply.text());
+    }
+    let long = "x".repeat(4000);
+    for name in ["contains", "brand", "category", "cursor"] {
+        let reply = shop.anyone.get(&format!("/v1/products?{name}={long}")).await;
+        assert!(matches!(reply.status, 200 | 400), "{name}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_works_only_for_the_walk_it_came_from() {
+    let shop = Shop::api().await;
+    create_many(&shop.ada, "C", 5).await;
+    let page = shop.anyone.get("/v1/products?sort=name&limit=2").await.expect(200).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    shop.anyone.get(&format!("/v1/products?sort=name&limit=2&cursor={cursor}")).await.expect(200);
+    for sort in ["-name", "price", "created_at", "views"] {
+        let reply = shop.anyone.get(&format!("/v1/products?sort={sort}&cursor={cursor}")).await;
+        reply.problem(400, "invalid-parameters");
+        assert_eq!(reply.complaints(), ["cursor"]);
+    }
+    shop.anyone.get(&format!("/v1/products?cursor={cursor}")).await.problem(400, "invalid-parameters");
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_a_cursor_the_answer_is_a_page_or_a_refusal() {
+    let shop = Shop::api().await;
+    create_many(&shop.ada, "C", 5).await;
+    for sort in ["name", "price", "created_at", "-views"] {
+        let page = shop.anyone.get(&format!("/v1/products?sort={sort}&limit=2")).await.expect(200).json();
+        let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+        let mut tampered: Vec<String> = (0..cursor.len()).map(|cut| cursor[..cut].to_owned()).collect();
+        for at in 0..cursor.len() {
+            let mut bytes = cursor.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'x' } else { b'A' };
+            tampered.push(String::from_utf8(bytes).unwrap());
+        }
+        tampered.push(format!("{cursor}AAAA"));
+        tampered.push(format!("{cursor}="));
+        // If a cursor is readable, what its fields may be made to hold.
+        let readable = BASE64_URL_SAFE_NO_PAD.decode(&cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        for (from, to) in
+            [("C-0000", "\\u0000"), ("Stool", "\\u0000"), ("10", "1e999"), ("10", "-99999999999999999999999"), ("202", "999999")]
+        {
+            if let Some(changed) = readable.as_ref().map(|text| text.replacen(from, to, 1)) {
+                tampered.push(BASE64_URL_SAFE_NO_PAD.encode(changed));
+            }
+        }
+        for cursor in tampered {
+            let reply = shop.anyone.get(&format!("/v1/products?sort={sort}&cursor={cursor}")).await;
+            assert!(matches!(reply.status, 200 | 400), "{cursor}: {} {}", reply.status, reply.text());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Probes, metrics, the generated documents and the other commands of the binary.
+
+use std::path::PathBuf;
+
+use catalog_tests::{
+    Api, Process, Role, Shop, eventually,
+    nats::free_port,
+    people::{ADA, OWNER},
+    process::Environment,
+    samples::{self, create},
+    shared,
+    wait::holds,
+};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn every_role_answers_its_probes() {
+    let mut shop = Shop::start().await;
+    for role in [Role::Serve, Role::Notifier, Role::Tracker] {
+        assert_eq!(shop.ops(role, "/livez").await.0, 200, "{role}");
+        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}");
+        let (status, verbose) = shop.ops(role, "/readyz?verbose").await;
+        assert_eq!(status, 200, "{role}");
+        for dependency in ["postgresql: ok", "nats: ok"] {
+            assert!(verbose.contains(dependency), "{role}: {verbose}");
+        }
+        assert_eq!(shop.ops(role, "/v1/products").await.0, 404, "the private listener serves only probes and metrics");
+    }
+}
+
+#[tokio::test]
+async fn durations_are_measured_by_route_and_never_by_id() {
+    let mut shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    for _ in 0..3 {
+        shop.anyone.get(&product.path).await.expect(200);
+    }
+    shop.anyone.get("/v1/products/by-sku/absent").await.expect(404);
+    shop.anyone.get("/nothing/at/all").await.expect(404);
+    let count = "http_request_duration_seconds_count";
+    let read = [r#"method="GET""#, r#"route="/v1/products/{id}""#, r#"status="200""#];
+    assert_eq!(shop.metric(Role::Serve, count, &read).await, Some(3.0));
+    assert_eq!(shop.metric(Role::Serve, count, &[r#"route="/v1/products/by-sku/{sku}""#, r#"status="404""#]).await, Some(1.0));
+    let (_, metrics) = shop.ops(Role::Serve, "/metrics").await;
+    assert!(!metrics.contains(&product.id) && !metrics.contains("/nothing"), "labels must be bounded:\n{metrics}");
+}
+
+#[tokio::test]
+async fn the_metrics_tell_of_events_mails_and_views() {
+    let mut shop = Shop::start().await;
+    let product = create(&shop.ada, &samples::plain("T-1")).await;
+    for _ in 0..7 {
+        shop.anyone.get(&product.path).await.expect(200);
+    }
+    shop.views_reach(&product.id, 7).await;
+    shop.inbox().at_least(2).await;
+    shop.at_rest().await;
+    let wanted = [
+        (Role::Serve, vec![("outbox", None), ("outbox", Some("age")), ("views_published", None), ("views_dropped", None)]),
+        (Role::Notifier, vec![("deliveries", None), ("lag", None)]),
+        (Role::Tracker, vec![("views_counted", None), ("lag", None)]),
+    ];
+    for (role, names) in wanted {
+        let (_, metrics) = shop.ops(role, "/metrics").await;
+        let helped: Vec<_> = metrics.lines().filter(|line| line.starts_with("# HELP ")).collect();
+        for (name, also) in names {
+            let found = helped.iter().any(|line| line.contains(name) && also.is_none_or(|also| line.contains(also)));
+            assert!(found, "{role} has no metric {name} {also:?}: {helped:#?}");
+        }
+    }
+    let sample = async |shop: &mut Shop, role: Role, part: &str| {
+        let (_, metrics) = shop.ops(role, "/metrics").await;
+        let lines = metrics.lines().filter(|line| !line.starts_with('#') && line.contains(part));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    assert!((sample(&mut shop, Role::Serve, "views_published").await - 7.0).abs() < 0.1);
+    assert!((sample(&mut shop, Role::Tracker, "views_counted").await - 7.0).abs() < 0.1);
+    assert!(sample(&mut shop, Role::Serve, "views_dropped").await < 0.1);
+    assert!((sample(&mut shop, Role::Notifier, "outcome=\"sent\"").await - 2.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_role_without_its_dependencies_waits_says_so_and_starts_when_they_come() {
+    let shop = Shop::builder().roles(&[]).private_nats().troubled().start().await;
+    let mut settings = shop.environment().clone();
+    settings.insert("DATABASE_URL".into(), format!("postgres://postgres@127.0.0.1:{}/{}", free_port(), shop.prefix()));
+    for role in [Role::Serve, Role::Notifier, Role::Tracker] {
+        let mut process = Process::start(&[role.command()], &settings);
+        let ops = process.address("OPS_ADDRESS").await;
+        let probe = async |path: &str| {
+            let response = reqwest::get(format!("http://{ops}{path}")).await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        };
+        eventually("it says what it waits for", async || {
+            let (status, text) = probe("/readyz").await;
+            holds(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
+        })
+        .await;
+        assert_eq!(probe("/livez").await.0, 200, "{role}: waiting is living");
+        assert!(probe("/readyz?verbose").await.1.contains("[-] postgresql"), "{role}");
+        process.terminate();
+        let status = process.ended().await;
+        assert!(status.success(), "{role} can be stopped while it waits: {}", process.story());
+    }
+}
+
+#[tokio::test]
+async fn a_role_waits_for_the_migration_of_a_database_that_is_there() {
+    let shop = Shop::builder().roles(&[]).private_postgres().troubled().start().await;
+    let empty = format!("{}_empty", shop.prefix());
+    let url = sqlx::query_scalar::<_, i32>("SELECT inet_server_port()").fetch_one(&shop.database).await.unwrap();
+    let mut settings = shop.environment().clone();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {empty}"))).execute(&shop.database).await.unwrap();
+    settings.insert("DATABASE_URL".into(), format!("postgres://postgres@127.0.0.1:{url}/{empty}"));
+    let mut serve = Process::start(&["serve"], &settings);
+    let ops = serve.address("OPS_ADDRESS").await;
+    eventually("it waits", async || {
+        let response = reqwest::get(format!("http://{ops}/readyz")).await.unwrap();
+        holds(response.status() == 503, || "ready without tables")
+    })
+    .await;
+    settings.extend(shared::superuser());
+    let mut migrate = Process::start(&["migrate"], &settings);
+    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    serve.ready().await;
+    let http = serve.address("HTTP_ADDRESS").await;
+    let login = Api::anonymous(&format!("http://{http}"), None).post("/v1/auth/login", &json!({"username": OWNER.0, "password": OWNER.2}));
+    login.await.expect(200);
+    // Again, and several at once: nothing more happens.
+    let mut again: Vec<_> = (0..3).map(|_| Process::start(&["migrate"], &settings)).collect();
+    for migrate in &mut again {
+        assert!(migrate.ended().await.success(), "{}", migrate.story());
+    }
+}
+
+#[tokio::test]
+async fn migrate_applies_a_changed_superuser_password_and_ends_its_sessions() {
+    let shop = Shop::api().await;
+    let login = async |password: &str| shop.anyone.post("/v1/auth/login", &json!({"username": OWNER.0, "password": password})).await.status;
+    let migrate = async |password: &str| {
+        let mut settings = shop.environment().clone();
+        settings.extend(shared::superuser());
+        settings.insert("SUPERUSER_PASSWORD".into(), password.into());
+        let mut process = Process::start(&["migrate"], &settings);
+        assert!(process.ended().await.success(), "{}", process.story());
+        assert!(!process.log().lines().join("\n").contains(password));
+    };
+    migrate(OWNER.2).await;
+    shop.owner.get("/v1/admins").await.expect(200);
+    migrate("another passphrase 9!").await;
+    shop.owner.get("/v1/admins").await.problem(401, "unauthorized");
+    assert_eq!((login(OWNER.2).await, login("another passphrase 9!").await), (401, 200));
+}
+
+#[tokio::test]
+async fn the_currency_is_fixed_once_products_exist() {
+    let shop = Shop::builder().only_api().troubled().start().await;
+    create(&shop.ada, &samples::plain("T-1")).await;
+    let mut settings = shop.environment().clone();
+    settings.insert("CURRENCY".into(), "USD".into());
+    let mut migrate = Process::start(&["migrate"], &settings);
+    let status = migrate.ended().await;
+    let log = migrate.log().lines().join("\n");
+    assert!(!status.success() && log.contains("EUR") && log.contains("USD"), "{log}");
+}
+
+#[tokio::test]
+async fn a_database_of_an_incompatible_release_is_refused_by_name() {
+    let shop = Shop::builder().roles(&[]).troubled().start().await;
+    sqlx::query("UPDATE release.installation SET min_compatible = '99.0.0', migrated_by = '99.1.0'").execute(&shop.database).await.unwrap();
+    let mut migrate = Process::start(&["migrate"], shop.environment());
+    let status = migrate.ended().await;
+    let log = migrate.log().lines().join("\n");
+    assert!(!status.success() && log.contains("99.0.0"), "{log}");
+    // One that admits us, though newer, is taken.
+    sqlx::query("UPDATE release.installation SET min_compatible = '0.1.0'").execute(&shop.database).await.unwrap();
+    let mut migrate = Process::start(&["migrate"], shop.environment());
+    assert!(migrate.ended().await.success(), "{}", migrate.story());
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_the_committed_one_and_is_served() {
+    let shop = Shop::api().await;
+    let committed = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../api/openapi.json");
+    let committed: Value = serde_json::from_slice(&std::fs::read(&committed).expect("api/openapi.json is committed")).unwrap();
+    let contract = catalog_tests::shared::Shared::get().contract.document();
+    assert!(committed == *contract, "api/openapi.json is stale: run `make openapi`");
+    let served = shop.anyone.get("/openapi.json").await.expect(200).json();
+    assert_eq!(served["paths"], contract["paths"]);
+    assert!(contract["openapi"].as_str().unwrap().starts_with("3."));
+    let docs = shop.anyone.get("/docs/").await.expect(200).text();
+    assert!(docs.contains("swagger"), "{docs}");
+}
+
+#[tokio::test]
+async fn every_documented_operation_is_described_and_names_its_errors() {
+    let contract = catalog_tests::shared::Shared::get().contract.document().clone();
+    for (path, operations) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            let at = format!("{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{at} has no summary");
+            assert!(operation["tags"][0].is_string(), "{at} has no tag");
+            assert!(operation["operationId"].is_string(), "{at} has no operation id");
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                assert!(response["content"]["application/problem+json"].is_object(), "{at} {status} is no problem document");
+            }
+            let secured = operation["security"].as_array().is_some_and(|all| all.iter().any(|one| one["bearer"].is_array()));
+            assert!(!secured || responses.contains_key("401"), "{at} asks for a token and never says 401");
+            if !operation["requestBody"].is_null() {
+                assert!(responses.contains_key("413") && responses.contains_key("415"), "{at} takes a body and never says 413 or 415");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_healthcheck_tells_by_its_exit_status() {
+    let mut shop = Shop::api().await;
+    let ops = shop.process(Role::Serve).address("OPS_ADDRESS").await;
+    let check = async |address: String| {
+        let settings: Environment = [("OPS_ADDRESS".to_owned(), address)].into();
+        Process::start(&["healthcheck"], &settings).ended().await.success()
+    };
+    assert!(check(ops.to_string()).await);
+    assert!(!check(format!("127.0.0.1:{}", free_port())).await);
+}
+
+#[tokio::test]
+async fn an_admins_password_can_be_set_from_the_command_line() {
+    let shop = Shop::api().await;
+    let password = catalog_tests::scratch::Scratch::new(None);
+    let file = password.path().join("password");
+    std::fs::write(&file, "a passphrase from a file\n").unwrap();
+    let mut settings = shop.environment().clone();
+    settings.insert("PASSWORD_FILE".into(), file.display().to_string());
+    let mut process = Process::start(&["admin", "set-password", ADA.0], &settings);
+    assert!(process.ended().await.success(), "{}", process.story());
+    shop.ada.get("/v1/admins").await.problem(401, "unauthorized");
+    let login = async |password: &str| shop.anyone.post("/v1/auth/login", &json!({"username": ADA.0, "password": password})).await.status;
+    assert_eq!((login(ADA.2).await, login("a passphrase from a file").await), (401, 200));
+}

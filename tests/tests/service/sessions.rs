@@ -1,0 +1,238 @@
+//! Signing in, staying signed in, signing out.
+
+use catalog_tests::{
+    Api, Reply, Role, Shop,
+    people::{ADA, GRACE, OWNER},
+    samples,
+};
+use serde_json::{Value, json};
+
+async fn login(anyone: &Api, username: &str, password: &str) -> Reply {
+    anyone.post("/v1/auth/login", &json!({"username": username, "password": password})).await
+}
+
+async fn refresh(anyone: &Api, token: &Value) -> Reply {
+    anyone.post("/v1/auth/refresh", &json!({"refresh_token": token})).await
+}
+
+async fn signed_in(shop: &Shop) -> (Api, Value) {
+    let pair = login(&shop.anyone, ADA.0, ADA.2).await.expect(200).json();
+    (shop.anyone.with_token(pair["access_token"].as_str().unwrap()), pair)
+}
+
+async fn is_admin(api: &Api) -> bool {
+    let reply = api.get("/v1/admins").await;
+    if reply.status == 200 {
+        return true;
+    }
+    reply.problem(401, "unauthorized");
+    false
+}
+
+#[tokio::test]
+async fn signing_in_gives_a_pair_of_tokens_that_opens_the_admin_api() {
+    let shop = Shop::builder().only_api().setting("AUTH_ACCESS_TOKEN_TTL", "15m").setting("AUTH_REFRESH_TOKEN_TTL", "30d").start().await;
+    let reply = login(&shop.anyone, ADA.0, ADA.2).await.expect(200);
+    assert!(reply.header("cache-control").contains("no-store"), "a response with tokens must not be stored (RFC 6749, section 5.1)");
+    let pair = reply.json();
+    let mut fields: Vec<_> = pair.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]);
+    assert_eq!(pair["token_type"], "Bearer");
+    assert_eq!(pair["expires_in"], 15 * 60);
+    assert_eq!(pair["refresh_expires_in"], 30 * 86_400);
+    assert!(is_admin(&shop.anyone.with_token(pair["access_token"].as_str().unwrap())).await);
+    assert!(!is_admin(&shop.anyone).await);
+}
+
+#[tokio::test]
+async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
+    let mut shop = Shop::api().await;
+    let gone = json!({"username": "gone", "email": "gone@shop.test", "password": "a passphrase of mine"});
+    let id = shop.owner.post("/v1/admins", &gone).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    shop.owner.delete(&format!("/v1/admins/{id}")).await.expect(204);
+
+    let anonymised = |reply: &Reply| {
+        let mut problem = reply.json();
+        problem["request_id"] = Value::Null;
+        let mut headers: Vec<_> = reply.headers.keys().map(ToString::to_string).collect();
+        headers.sort_unstable();
+        (reply.status, problem, headers)
+    };
+    let attempts =
+        [("nobody", "whatever it may be"), (ADA.0, "not her password"), ("gone", "a passphrase of mine"), (OWNER.0, "not it either")];
+    let mut replies = Vec::new();
+    for (username, password) in attempts {
+        let reply = login(&shop.anyone, username, password).await.expect(401);
+        replies.push(anonymised(&reply));
+    }
+    for reply in &replies[1..] {
+        assert_eq!(reply, &replies[0]);
+    }
+
+    // Work instead of time, so that a busy machine doesn't blur it: in turns, and summed up.
+    let mut work = [("no-such-user", 0.0), (ADA.0, 0.0)];
+    for _ in 0..10 {
+        for (username, spent) in &mut work {
+            let before = shop.process(Role::Serve).cpu_seconds();
+            login(&shop.anyone, username, "not the password").await.expect(401);
+            *spent += shop.process(Role::Serve).cpu_seconds() - before;
+        }
+    }
+    let ratio = work[0].1 / work[1].1;
+    assert!((0.5..2.0).contains(&ratio), "seconds of work: {work:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
+    let shop = Shop::api().await;
+    let (_, first) = signed_in(&shop).await;
+    let second = refresh(&shop.anyone, &first["refresh_token"]).await.expect(200).json();
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    assert_ne!(first["access_token"], second["access_token"]);
+    assert!(is_admin(&shop.anyone.with_token(second["access_token"].as_str().unwrap())).await);
+    let third = refresh(&shop.anyone, &second["refresh_token"]).await.expect(200).json();
+    assert_ne!(second["refresh_token"], third["refresh_token"]);
+}
+
+#[tokio::test]
+async fn using_a_dead_refresh_token_ends_its_whole_family_but_no_other() {
+    let shop = Shop::api().await;
+    let (_, stolen) = signed_in(&shop).await;
+    let (other, other_pair) = signed_in(&shop).await;
+    let fresh = refresh(&shop.anyone, &stolen["refresh_token"]).await.expect(200).json();
+    let fresh_api = shop.anyone.with_token(fresh["access_token"].as_str().unwrap());
+    assert!(is_admin(&fresh_api).await);
+
+    refresh(&shop.anyone, &stolen["refresh_token"]).await.problem(401, "unauthorized");
+    refresh(&shop.anyone, &fresh["refresh_token"]).await.problem(401, "unauthorized");
+    assert!(!is_admin(&fresh_api).await, "the access token of the family lives on");
+
+    assert!(is_admin(&other).await, "another sign-in of the same person was ended too");
+    refresh(&shop.anyone, &other_pair["refresh_token"]).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_many_refreshes_with_one_token_at_once_at_most_one_succeeds() {
+    let shop = Shop::api().await;
+    let (_, pair) = signed_in(&shop).await;
+    let replies = futures::future::join_all((0..8).map(|_| refresh(&shop.anyone, &pair["refresh_token"]))).await;
+    let won: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert!(won.len() <= 1, "{} pairs came of one token", won.len());
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        reply.problem(401, "unauthorized");
+    }
+    // The others were reuse of a dead token: the family is gone.
+    for reply in won {
+        refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn unknown_expired_and_foreign_refresh_tokens_are_refused_alike() {
+    let shop = Shop::api().await;
+    let (api, pair) = signed_in(&shop).await;
+    let elsewhere = Shop::builder().only_api().beside_another().start().await;
+    let (_, foreign) = signed_in(&elsewhere).await;
+    sqlx::query("UPDATE identity.refresh_tokens SET expires_at = now() - interval '1 second'").execute(&shop.database).await.unwrap();
+
+    let long = json!("x".repeat(5000));
+    for token in
+        [&json!("nonsense"), &json!(""), &json!("ünïcode"), &long, &pair["access_token"], &foreign["refresh_token"], &pair["refresh_token"]]
+    {
+        let reply = refresh(&shop.anyone, token).await;
+        assert!(matches!(reply.status, 401 | 422), "{token}: {}", reply.text());
+        assert!(reply.status == 401 || *token == long || *token == "", "{token}: {}", reply.text());
+    }
+    let refresh_as_access = shop.anyone.with_token(pair["refresh_token"].as_str().unwrap());
+    assert!(!is_admin(&refresh_as_access).await);
+    assert!(is_admin(&api).await, "an expired refresh token ended the sign-in itself");
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_sign_in_at_once_and_only_that_one() {
+    let shop = Shop::api().await;
+    let (here, pair) = signed_in(&shop).await;
+    let (there, _) = signed_in(&shop).await;
+    here.post_empty("/v1/auth/logout").await.expect(204);
+    assert!(!is_admin(&here).await);
+    refresh(&shop.anyone, &pair["refresh_token"]).await.problem(401, "unauthorized");
+    assert!(is_admin(&there).await);
+    shop.anyone.post_empty("/v1/auth/logout").await.problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn passwords_and_tokens_never_reach_the_log_even_when_they_are_given_wrong() {
+    let shop = Shop::builder().only_api().setting("RUST_LOG", "debug").start().await;
+    let (api, pair) = signed_in(&shop).await;
+    login(&shop.anyone, ADA.0, "a-wrong-pass-phrase-9471").await.expect(401);
+    login(&shop.anyone, "a-password-typed-as-name-3313", ADA.2).await.expect(401);
+    let body = json!({"username": "newcomer", "email": "n@shop.test", "password": "first-pass-phrase-5150"});
+    api.post("/v1/admins", &body).await.expect(201);
+    shop.anyone.post("/v1/auth/login", &json!({"username": ADA.0, "password": ["array-pass-phrase-1984"]})).await.expect(422);
+    refresh(&shop.anyone, &pair["refresh_token"]).await.expect(200);
+    shop.anyone.get("/v1/products?token=query-secret-7077").await.expect(400);
+    let fields = ["access_token", "refresh_token"].map(|field| pair[field].as_str().unwrap().to_owned());
+    let typed = ["a-wrong-pass-phrase-9471", "first-pass-phrase-5150", "array-pass-phrase-1984", ADA.2, "query-secret-7077"];
+    for line in shop.log_lines() {
+        for secret in fields.iter().map(String::as_str).chain(typed) {
+            assert!(!line.contains(secret), "{secret} is in the log: {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn logging_in_is_limited_per_client_and_says_when_to_come_back() {
+    let shop = Shop::builder().only_api().setting("AUTH_RATE_PER_CLIENT", "5").start().await;
+    for _ in 0..5 {
+        let reply = login(&shop.anyone, "nobody", "at all, I say").await.expect(401);
+        assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
+    }
+    let reply = login(&shop.anyone, ADA.0, ADA.2).await;
+    reply.problem(429, "too-many-requests");
+    assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
+    refresh(&shop.anyone, &json!("x")).await.problem(429, "too-many-requests");
+    // Reads go on.
+    shop.anyone.get("/v1/products").await.expect(200);
+    shop.ada.get("/v1/admins").await.expect(200);
+}
+
+#[tokio::test]
+async fn guessing_one_accounts_password_is_limited_without_locking_others_out() {
+    let shop = Shop::builder().only_api().setting("AUTH_FAILURES_PER_ACCOUNT", "3").start().await;
+    for _ in 0..3 {
+        login(&shop.anyone, ADA.0, "not her password").await.expect(401);
+    }
+    login(&shop.anyone, ADA.0, "not her password").await.problem(429, "too-many-requests");
+    login(&shop.anyone, GRACE.0, GRACE.2).await.expect(200);
+    assert!(is_admin(&shop.ada).await, "who is signed in stays signed in");
+}
+
+#[tokio::test]
+async fn unknown_accounts_are_limited_like_known_ones() {
+    let shop = Shop::builder().only_api().setting("AUTH_FAILURES_PER_ACCOUNT", "3").start().await;
+    for _ in 0..3 {
+        login(&shop.anyone, "no-such-user", "whatever it is").await.expect(401);
+    }
+    login(&shop.anyone, "no-such-user", "whatever it is").await.problem(429, "too-many-requests");
+}
+
+#[tokio::test]
+async fn a_storm_of_logins_does_not_starve_reads() {
+    let shop = Shop::api().await;
+    let product = samples::create(&shop.ada, &samples::plain("calm")).await;
+    let storm = futures::future::join_all((0..40).map(|_| login(&shop.anyone, ADA.0, "not her password")));
+    let mut storm = std::pin::pin!(storm);
+    let reads = async {
+        for _ in 0..20 {
+            shop.anyone.get(&product.path).await.expect(200);
+        }
+    };
+    // Twenty reads are through before forty logins are.
+    tokio::select! {
+        biased;
+        () = reads => {}
+        _ = &mut storm => panic!("reads waited for logins"),
+    }
+    storm.await;
+}

@@ -1,0 +1,129 @@
+//! SIGTERM: stop taking work, finish what is under way, leave nothing behind.
+
+use std::time::Duration;
+
+use catalog_tests::{
+    Role, Shop, eventually,
+    samples::{self, create, create_many},
+    wait::holds,
+};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+#[tokio::test]
+async fn every_role_stops_in_order_when_asked() {
+    let mut shop = Shop::start().await;
+    create(&shop.ada, &samples::plain("T-1")).await;
+    shop.at_rest().await;
+    for role in [Role::Tracker, Role::Notifier, Role::Serve] {
+        shop.process(role).terminate();
+        let status = shop.process(role).ended().await;
+        assert_eq!(status.code(), Some(0), "{role}: {}", shop.process(role).story());
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_before_the_end() {
+    let mut shop = Shop::api().await;
+    let (pieces, rest) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
+    let body = reqwest::Body::wrap_stream(futures::stream::unfold(rest, async |mut rest| Some((rest.recv().await?, rest))));
+    let request = shop.ada.request(reqwest::Method::POST, "/v1/products/bulk").body("application/x-ndjson", body);
+    let upload = tokio::spawn(request.attempt());
+    let row = |number: usize| Ok(format!("{}\n", samples::plain(&format!("S-{number}"))).into_bytes());
+    pieces.send(row(1)).await.unwrap();
+    // The other side has begun to read.
+    let before = reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.unwrap();
+    assert_eq!(before.status(), 200);
+    pieces.send(row(2)).await.unwrap();
+    let address = shop.process(Role::Serve).address("OPS_ADDRESS").await;
+    shop.process(Role::Serve).terminate();
+    eventually("it says that it drains", async || {
+        let response = reqwest::get(format!("http://{address}/readyz")).await.map_err(|error| error.to_string())?;
+        let (status, text) = (response.status(), response.text().await.unwrap_or_default());
+        holds(status == 503 && text.contains("draining"), || text)
+    })
+    .await;
+    assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are taken while draining");
+    pieces.send(row(3)).await.unwrap();
+    drop(pieces);
+    let result = upload.await.unwrap().expect("the upload is answered").expect(200).json();
+    assert_eq!(result["created"], 3, "{result}");
+    let status = shop.process(Role::Serve).ended().await;
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_process_beyond_its_timeout() {
+    let mut shop = Shop::builder().only_api().troubled().setting("SHUTDOWN_TIMEOUT", "1s").start().await;
+    let (asked_for_more, begun) = tokio::sync::oneshot::channel();
+    let stuck = futures::stream::once(async { Ok::<_, std::io::Error>(b"{\"sku\":".to_vec()) }).chain(futures::stream::once(async {
+        let _ = asked_for_more.send(());
+        std::future::pending().await
+    }));
+    let request =
+        shop.ada.request(reqwest::Method::POST, "/v1/products/bulk").body("application/x-ndjson", reqwest::Body::wrap_stream(stuck));
+    let upload = tokio::spawn(request.attempt());
+    begun.await.unwrap();
+    shop.process(Role::Serve).terminate();
+    let status = shop.process(Role::Serve).ended().await;
+    assert!(upload.await.unwrap().is_err());
+    assert!(status.code().is_some(), "it ended by itself: {}", shop.process(Role::Serve).story());
+}
+
+#[tokio::test]
+async fn a_graceful_stop_loses_no_view() {
+    let mut shop = Shop::builder().roles(&[Role::Serve, Role::Tracker]).setting("VIEWS_FLUSH_INTERVAL", "10s").start().await;
+    let products = create_many(&shop.ada, "V", 3).await;
+    for product in &products {
+        for _ in 0..10 {
+            shop.anyone.get(&product.path).await.expect(200);
+        }
+    }
+    // All of them are still in memory.
+    shop.process(Role::Serve).terminate();
+    let status = shop.process(Role::Serve).ended().await;
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+    shop.open(Role::Serve).await;
+    for product in &products {
+        shop.views_reach(&product.id, 10).await;
+    }
+}
+
+#[tokio::test]
+async fn stopping_workers_in_the_middle_loses_and_repeats_nothing() {
+    let mut shop = Shop::start().await;
+    let products = create_many(&shop.ada, "W", 5).await;
+    shop.inbox().at_least(2).await;
+    shop.at_rest().await;
+    shop.inbox().clear().await;
+    for round in 0..3 {
+        for product in &products {
+            shop.anyone.get(&product.path).await.expect(200);
+            let name = format!("Round {round} of {}", product.id);
+            shop.ada.patch(&product.path, &serde_json::json!({ "name": name })).await.expect(200);
+        }
+        for role in [Role::Notifier, Role::Tracker] {
+            shop.process(role).terminate();
+            let status = shop.process(role).ended().await;
+            assert_eq!(status.code(), Some(0), "{}", shop.process(role).story());
+            shop.open(role).await;
+        }
+    }
+    shop.inbox().at_least(30).await;
+    shop.at_rest().await;
+    assert_eq!(shop.inbox().mails().await.len(), 30);
+    for product in &products {
+        shop.views_reach(&product.id, 3).await;
+    }
+}
+
+/// Idle connections that clients keep open are no reason to wait.
+#[tokio::test]
+async fn idle_connections_do_not_delay_the_end() {
+    let mut shop = Shop::builder().only_api().setting("SHUTDOWN_TIMEOUT", "20s").start().await;
+    shop.anyone.get("/v1/products").await.expect(200);
+    let started = std::time::Instant::now();
+    shop.process(Role::Serve).terminate();
+    assert!(shop.process(Role::Serve).ended().await.success());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}

@@ -1,0 +1,129 @@
+//! Changes and reads that go on whatever happens, and the accounts of what came of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use catalog_tests::{
+    Mail, Shop,
+    people::{GRACE, OWNER},
+    samples::Created,
+    wait::{eventually, holds},
+};
+use serde_json::json;
+
+/// Traffic that goes on whatever dies: changes, and reads by anonymous visitors.
+pub struct Traffic {
+    stop: Arc<AtomicBool>,
+    /// Reads that were asked for, answered or not.
+    asked: Arc<AtomicU64>,
+    /// Reads that were answered with 200.
+    served: Arc<AtomicU64>,
+    /// Changes that were confirmed.
+    changes: Arc<AtomicU64>,
+    writers: Vec<tokio::task::JoinHandle<Vec<String>>>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Traffic {
+    pub fn start(shop: &Shop, products: &[Created]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (asked, served, changes) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let writers = (0..2).map(|writer| {
+            let (ada, stop, products, changes) = (shop.ada.clone(), stop.clone(), products.to_vec(), changes.clone());
+            tokio::spawn(async move {
+                let mut confirmed = Vec::new();
+                let mut number = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let name = format!("[change {writer}.{number}]");
+                    let product = &products[number % products.len()];
+                    number += 1;
+                    // What was not confirmed may or may not have happened.
+                    if let Ok(reply) = ada.patch(&product.path, &json!({"name": name})).attempt().await {
+                        if reply.status != 200 {
+                            assert_eq!(reply.status, 503, "{}", reply.text());
+                            tokio::task::yield_now().await;
+                            continue;
+                        }
+                        confirmed.push(name);
+                        changes.fetch_add(1, Ordering::Relaxed);
+                    }
+                    tokio::task::yield_now().await;
+                }
+                confirmed
+            })
+        });
+        let readers = (0..4).map(|reader| {
+            let (anyone, stop, products) = (shop.anyone.clone(), stop.clone(), products.to_vec());
+            let (asked, served) = (asked.clone(), served.clone());
+            tokio::spawn(async move {
+                for product in products.iter().cycle().skip(reader) {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if let Ok(reply) = anyone.get(&product.path).attempt().await {
+                        assert!(matches!(reply.status, 200 | 503), "{}", reply.text());
+                        served.fetch_add(u64::from(reply.status == 200), Ordering::Relaxed);
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        let (writers, readers) = (writers.collect(), readers.collect());
+        Self { stop, asked, served, changes, writers, readers }
+    }
+
+    /// Waits until this much more has been changed and read.
+    pub async fn goes_on(&self) {
+        let (changes, served) = (self.changes.load(Ordering::Relaxed) + 8, self.served.load(Ordering::Relaxed) + 40);
+        eventually("changes and reads go on", async || {
+            let now = (self.changes.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed));
+            holds(now.0 >= changes && now.1 >= served, || now)
+        })
+        .await;
+    }
+
+    /// Ends it and gives the confirmed changes, the reads asked for and the reads served.
+    pub async fn end(self) -> (Vec<String>, u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut confirmed = Vec::new();
+        for writer in self.writers {
+            confirmed.extend(writer.await.expect("a writer"));
+        }
+        for reader in self.readers {
+            reader.await.expect("a reader");
+        }
+        (confirmed, self.asked.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed))
+    }
+}
+
+pub async fn counted(shop: &Shop) -> u64 {
+    let sum: Option<i64> =
+        sqlx::query_scalar("SELECT sum(total)::bigint FROM tracking.product_views").fetch_one(&shop.database).await.unwrap();
+    u64::try_from(sum.unwrap_or_default()).unwrap()
+}
+
+/// Every confirmed change has reached both other admins; what came twice came under one Message-ID.
+pub fn everybody_heard_of_everything(mails: &[Mail], confirmed: &[String]) {
+    for address in [GRACE.1, OWNER.1] {
+        // New and old name: the change itself is the one whose new name it is. A later change tells it as old.
+        let mut told: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for mail in mails.iter().filter(|mail| mail.is_for(address)) {
+            for part in mail.text.split('[').skip(1) {
+                if let Some((name, _)) = part.split_once(']') {
+                    told.entry(format!("[{name}]")).or_default().insert(&mail.message_id);
+                }
+            }
+        }
+        for change in confirmed {
+            let heard = told.get(change).map_or(0, BTreeSet::len);
+            assert!((1..=2).contains(&heard), "{address} got {heard} different mails about {change} (its own, and the next change's)");
+        }
+    }
+    assert!(mails.iter().all(|mail| !mail.message_id.is_empty()));
+}
