@@ -7,7 +7,7 @@ CREATE TABLE events.outbox (
     aggregate_id uuid NOT NULL,            -- events of one aggregate are published in order
     subject      text NOT NULL,            -- below `<prefix>.changes.`
     headers      jsonb NOT NULL,
-    payload      jsonb NOT NULL,           -- the whole CloudEvent
+    payload      text NOT NULL,            -- the whole CloudEvent, as it is published: nobody looks into it here
     created_at   timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz
 );

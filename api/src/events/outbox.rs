@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ impl Outbox {
             aggregate_id,
             kind,
             headers(origin),
-            Json(envelope) as _,
+            as_text(&envelope)?,
         )
         .execute(tx)
         .await?;
@@ -84,19 +84,24 @@ impl Outbox {
         let aggregate_ids: Vec<Uuid> = drafts.iter().map(|draft| draft.aggregate_id).collect();
         let partitions: Vec<i16> = aggregate_ids.iter().copied().map(partition).collect();
         let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind).collect();
-        let envelopes: Vec<_> = drafts.into_iter().map(|draft| Json(self.envelope(draft))).collect();
-        let ids: Vec<Uuid> = envelopes.iter().map(|Json(envelope)| envelope.id).collect();
+        let mut ids = Vec::with_capacity(drafts.len());
+        let mut payloads = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let envelope = self.envelope(draft);
+            ids.push(envelope.id);
+            payloads.push(as_text(&envelope)?);
+        }
         sqlx::query!(
             "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload)
              SELECT id, partition, aggregate_id, subject, $5, payload
-             FROM UNNEST($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $6::jsonb[])
+             FROM UNNEST($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $6::text[])
                   AS new (id, partition, aggregate_id, subject, payload)",
             &ids,
             &partitions,
             &aggregate_ids,
             &kinds as _,
             headers(origin),
-            &envelopes as _,
+            &payloads,
         )
         .execute(tx)
         .await?;
@@ -125,6 +130,10 @@ impl Outbox {
     pub async fn woken(&self) {
         self.written.notified().await;
     }
+}
+
+fn as_text<T: Serialize>(envelope: &Envelope<T>) -> Result<String, sqlx::Error> {
+    serde_json::to_string(envelope).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 fn headers(origin: &Origin) -> Value {
@@ -160,7 +169,7 @@ pub async fn dereference(conn: &mut PgConnection, payload: &[u8]) -> Result<Opti
     }
     let id = serde_json::from_slice::<Reference>(payload).ok().and_then(|r| r.dataref.strip_prefix(DATAREF_SCHEME)?.parse::<Uuid>().ok());
     let Some(id) = id else { return Ok(None) };
-    let whole = sqlx::query_scalar!(r#"SELECT payload::text AS "payload!" FROM events.outbox WHERE id = $1"#, id);
+    let whole = sqlx::query_scalar!("SELECT payload FROM events.outbox WHERE id = $1", id);
     Ok(whole.fetch_optional(conn).await?.map(String::into_bytes))
 }
 

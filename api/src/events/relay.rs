@@ -153,7 +153,7 @@ async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error>
 /// The first rows of each partition, and whether there may be more.
 async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<Waiting>, bool), sqlx::Error> {
     let mut rows = sqlx::query!(
-        r#"SELECT o.seq, o.partition, o.id, o.aggregate_id, o.subject, o.headers AS "headers!: Json<HashMap<String, String>>", o.payload::text AS "payload!"
+        r#"SELECT o.seq, o.partition, o.id, o.aggregate_id, o.subject, o.headers AS "headers!: Json<HashMap<String, String>>", o.payload AS "payload!"
            FROM unnest($1::smallint[]) AS p (partition)
            CROSS JOIN LATERAL (
                SELECT * FROM events.outbox

@@ -18,9 +18,11 @@ mod upsert;
 
 use std::time::Duration;
 
+use apply::Applied;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgConnection};
+use futures::{TryStreamExt, stream::FuturesUnordered};
+use sqlx::PgConnection;
 use tokio::{
     io::AsyncRead,
     sync::{Semaphore, SemaphorePermit},
@@ -29,7 +31,7 @@ use uuid::Uuid;
 
 pub use error::Error;
 use intake::Intake;
-use merge::MergedRows;
+use merge::{Chunk, MergedRows};
 use progress::Counts;
 pub use progress::finish_abandoned;
 pub use report::{ImportResult, RowError};
@@ -41,8 +43,12 @@ pub use staging::purge_leftovers;
 use super::Catalogue;
 use crate::events::Origin;
 
-/// Imports at once in one process; more wait, their bodies unread.
-static RUNNING: Semaphore = Semaphore::const_new(8);
+/// Imports that take in rows at once in one process; more wait, their bodies unread.
+static TAKING_IN: Semaphore = Semaphore::const_new(8);
+/// Imports that write products at once in one process, so that they leave connections to others.
+static APPLYING: Semaphore = Semaphore::const_new(2);
+/// Transactions of one import at once: one can be computed while another is written.
+const LANES: usize = 2;
 
 /// Changed products remembered one by one until the commit; beyond, the cache is cleared.
 const MAX_TOUCHED: usize = 20_000;
@@ -65,7 +71,7 @@ pub struct Staged {
     id: Uuid,
     intake: Intake,
     staging: Staging,
-    _running: SemaphorePermit<'static>,
+    _turn: SemaphorePermit<'static>,
 }
 
 /// Imports the rows of `source`, in transactions of some hundred products. Rows that cannot be
@@ -114,7 +120,7 @@ impl Staged {
 }
 
 impl Import<'_> {
-    /// Reads and checks the rows of `source` and stages them.
+    /// Reads and checks the rows of `source`, stages them, and waits for the turn to apply them.
     ///
     /// # Errors
     /// If they cannot be read to the end, or the database fails.
@@ -122,11 +128,14 @@ impl Import<'_> {
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
-        let running = RUNNING.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let id = Uuid::now_v7();
         let staging = Staging::new(self.catalogue.database.primary.clone(), id);
-        let intake = intake::take_in(format, source, self.catalogue.rules(), &staging).await?;
-        Ok(Staged { id, intake, staging, _running: running })
+        let intake = {
+            let _taking_in = TAKING_IN.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            intake::take_in(format, source, self.catalogue.rules(), &staging).await?
+        };
+        let turn = APPLYING.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(Staged { id, intake, staging, _turn: turn })
     }
 
     /// Stages rows of which all or none are to be imported.
@@ -154,7 +163,7 @@ impl Import<'_> {
         let command = self.catalogue.command(self.origin, now);
         loop {
             let chunk = rows.chunk(tx, &command.rules).await?;
-            if chunk.rows.is_empty() && chunk.refusals.is_empty() {
+            if chunk.is_empty() {
                 break;
             }
             total.result.refuse(chunk.refusals);
@@ -180,16 +189,21 @@ impl Import<'_> {
     }
 
     async fn apply(&self, staged: &mut Staged) -> Result<ImportResult, Error> {
-        let mut connection = self.catalogue.database.primary.acquire().await?;
+        let pool = &self.catalogue.database.primary;
         let mut total = Total { result: std::mem::take(&mut staged.intake.result), ..Total::default() };
+        let failed = total.result.failed;
         let mut rows = MergedRows::new(staged.id);
+        let mut lanes = FuturesUnordered::new();
+        let mut more = true;
         loop {
-            let chunk = rows.chunk(&mut connection, &self.catalogue.rules()).await?;
-            if chunk.rows.is_empty() && chunk.refusals.is_empty() {
-                break;
+            while more && lanes.len() < LANES {
+                let chunk = rows.chunk(&mut *pool.acquire().await?, &self.catalogue.rules()).await?;
+                more = !chunk.is_empty();
+                if more {
+                    lanes.push(self.commit(staged.id, chunk, failed));
+                }
             }
-            total.result.refuse(chunk.refusals);
-            let applied = self.commit(&mut connection, staged.id, &chunk.rows, total.result.failed).await?;
+            let Some(applied) = lanes.try_next().await? else { break };
             let mut touched = Touched::default();
             touched.add(total.add(applied));
             touched.forget(self.catalogue);
@@ -200,17 +214,18 @@ impl Import<'_> {
     }
 
     /// Applies one chunk in a transaction of its own, again if others were in the way.
-    async fn commit(&self, connection: &mut PgConnection, id: Uuid, rows: &[merge::Merged], failed: u64) -> Result<apply::Applied, Error> {
+    async fn commit(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<Applied, Error> {
         let mut pauses =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
         loop {
             let attempt = async {
                 let now = (self.clock)();
-                let mut tx = connection.begin().await?;
+                let mut tx = self.catalogue.database.primary.begin().await?;
                 let command = self.catalogue.command(self.origin, now);
-                let applied = apply::chunk(&mut tx, &command, id, rows).await?;
+                let mut applied = apply::chunk(&mut tx, &command, id, &chunk.rows).await?;
+                applied.refusals.extend(chunk.refusals.iter().cloned());
                 let refused: u64 = applied.refusals.iter().map(|refusal| refusal.count).sum();
-                progress::record(&mut tx, id, self.origin, applied.counts, failed + refused, now).await?;
+                progress::record(&mut tx, id, self.origin, applied.counts, failed, refused, now).await?;
                 tx.commit().await?;
                 Ok(applied)
             };
@@ -231,7 +246,7 @@ struct Total {
 
 impl Total {
     /// Adds a chunk, and gives what it touched.
-    fn add(&mut self, applied: apply::Applied) -> Vec<(Uuid, i64)> {
+    fn add(&mut self, applied: Applied) -> Vec<(Uuid, i64)> {
         let Counts { created, updated, unchanged } = applied.counts;
         self.counts.created += created;
         self.counts.updated += updated;

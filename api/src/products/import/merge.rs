@@ -96,6 +96,13 @@ pub struct Chunk {
     pub refusals: Vec<Refusal>,
 }
 
+impl Chunk {
+    /// Whether there is nothing left to do.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.refusals.is_empty()
+    }
+}
+
 impl MergedRows {
     /// Starts with the first sku.
     #[must_use]

@@ -28,7 +28,8 @@ pub struct Counts {
     pub unchanged: u64,
 }
 
-/// Adds to what the import has done. `failed` is the number of rows refused so far.
+/// Adds to what the import has done. `failed` rows were refused before the first product was written,
+/// `refused` ones with these.
 ///
 /// # Errors
 /// If the database refuses.
@@ -38,13 +39,14 @@ pub async fn record(
     origin: &Origin,
     counts: Counts,
     failed: u64,
+    refused: u64,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO products.imports AS i (id, actor_id, actor_username, request_id, traceparent, created, updated, unchanged, failed, progressed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint + $10::bigint, $11)
          ON CONFLICT (id) DO UPDATE SET created = i.created + excluded.created, updated = i.updated + excluded.updated,
-             unchanged = i.unchanged + excluded.unchanged, failed = excluded.failed, progressed_at = excluded.progressed_at",
+             unchanged = i.unchanged + excluded.unchanged, failed = i.failed + $10, progressed_at = excluded.progressed_at",
         import_id,
         origin.actor.id,
         origin.actor.username,
@@ -54,6 +56,7 @@ pub async fn record(
         signed(counts.updated),
         signed(counts.unchanged),
         signed(failed),
+        signed(refused),
         now,
     )
     .execute(tx)
