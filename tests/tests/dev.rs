@@ -59,7 +59,7 @@ impl Dev {
             let line = output.lines().find_map(|line| line.strip_prefix(label)).expect(label);
             line.trim_start().split(' ').next().unwrap().to_owned()
         };
-        self.shop = shown("    products ").trim_end_matches("/products").to_owned();
+        self.shop = shown("    products ").replace("/products", "");
         self.inbox = shown("    inbox ");
     }
 
