@@ -1,7 +1,7 @@
 //! `catalog dev`: the whole shop by one command, on data that stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
-use std::{fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{collections::HashSet, fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
 
 use catalog_tests::{
     leash::{Keeping, Server},
@@ -21,16 +21,15 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A data directory, and the `catalog dev` that may be running in it.
 struct Dev {
     scratch: Scratch,
-    http: u16,
-    inbox: u16,
+    http: String,
+    shop: String,
+    inbox: String,
     running: Option<Server>,
 }
 
 impl Dev {
-    fn new() -> Self {
-        let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-        let [http, inbox] = listeners.map(|listener| listener.local_addr().unwrap().port());
-        Self { scratch: Scratch::new(None), http, inbox, running: None }
+    fn at(http: &str) -> Self {
+        Self { scratch: Scratch::new(None), http: http.into(), shop: String::new(), inbox: String::new(), running: None }
     }
 
     fn data(&self) -> PathBuf {
@@ -44,18 +43,24 @@ impl Dev {
         arguments.extend(profile);
         arguments.extend([programs::catalog().display().to_string(), "dev".into()]);
         arguments.extend(["--data-dir".into(), self.data().display().to_string()]);
-        arguments.extend(["--http-address".into(), format!("127.0.0.1:{}", self.http)]);
-        arguments.extend(["--inbox-address".into(), format!("127.0.0.1:{}", self.inbox)]);
+        arguments.extend(["--http-address".into(), self.http.clone(), "--inbox-address".into(), "127.0.0.1:0".into()]);
         arguments
     }
 
-    /// Starts it, and waits until it says that the shop is open.
+    /// Starts it, and waits until it has told all there is to tell of the open shop.
     async fn open(&mut self) {
         let _ = fs::remove_file(self.output_file());
         let keeping = Keeping { directory: self.scratch.path(), signal: "TERM", removed_after: false, user: None };
         let arguments: Vec<_> = self.arguments().into_iter().map(Into::into).collect();
         self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
-        self.says("The shop is open").await;
+        self.says("To start afresh").await;
+        let output = self.output();
+        let shown = |label: &str| {
+            let line = output.lines().find_map(|line| line.strip_prefix(label)).expect(label);
+            line.trim_start().split(' ').next().unwrap().to_owned()
+        };
+        self.shop = shown("    products ").replace("/products", "");
+        self.inbox = shown("    inbox ");
     }
 
     /// Starts one that is to end by itself, and gives its exit code and what it says.
@@ -107,24 +112,27 @@ impl Dev {
 
     /// The names of all products, once the shop answers.
     async fn products(&self) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{}/v1/products?limit=200&in_stock=any", self.http);
+        let url = format!("{}/products?limit=200&in_stock=any", self.shop);
         let page = wait::within(PATIENCE, "the shop answers", async || self.get(url.clone()).await).await;
         page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The subjects in the inbox, once there are `count`.
+    /// The subjects in the inbox, once there are `count` mails. One that a killed notifier sent again
+    /// has the same `Message-ID`, and counts once.
     async fn mails(&self, count: usize) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{}/api/messages", self.inbox);
-        let mails = wait::within(PATIENCE, "mail arrives", async || {
+        let url = format!("{}/api/messages", self.inbox);
+        wait::within(PATIENCE, "mail arrives", async || {
             let mails = self.get(url.clone()).await?;
-            if mails.as_array().unwrap().len() >= count { Ok(mails) } else { Err(mails.to_string()) }
+            let mut seen = HashSet::new();
+            let once = mails.as_array().unwrap().iter().filter(|mail| seen.insert(mail["message_id"].to_string()));
+            let subjects: Vec<_> = once.map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect();
+            if subjects.len() >= count { Ok(subjects) } else { Err(mails.to_string()) }
         })
-        .await;
-        mails.as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect()
+        .await
     }
 
     async fn add_product(&self, sku: &str) {
-        let base = format!("http://127.0.0.1:{}/v1", self.http);
+        let base = &self.shop;
         let password = fs::read_to_string(self.data().join("secrets/superuser-password")).unwrap();
         let client = reqwest::Client::new();
         let login = client.post(format!("{base}/auth/login")).json(&json!({"username": "admin", "password": password}));
@@ -153,7 +161,7 @@ impl Drop for Dev {
 
 #[tokio::test]
 async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
-    let mut dev = Dev::new();
+    let mut dev = Dev::at("127.0.0.1:0");
     dev.open().await;
     let samples = dev.products().await;
     assert!(samples.len() >= 40 && samples.iter().any(|name| name == "Alder bar table"), "{samples:?}");
@@ -168,7 +176,8 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     }
     assert_eq!(dev.products().await.len(), samples.len());
     dev.add_product("KEPT-1").await;
-    assert!(dev.mails(2).await[1].contains("Product KEPT-1"));
+    let mails = dev.mails(2).await;
+    assert!(mails[1].contains("Product KEPT-1"), "{mails:?}");
 
     let orphan = dev.pid("postgres").unwrap();
     dev.signal(Signal::SIGKILL);
@@ -189,11 +198,12 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_taken_address_is_named_and_nothing_is_left_running() {
-    let dev = Dev::new();
-    let _taken = TcpListener::bind(("127.0.0.1", dev.http)).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dev = Dev::at(&address);
     let (code, said) = dev.refused();
     assert_eq!(code, Some(1));
-    assert!(said.contains(&format!("HTTP_ADDRESS=127.0.0.1:{} is taken", dev.http)), "{said}");
+    assert!(said.contains(&format!("HTTP_ADDRESS={address} is taken")), "{said}");
     assert!(said.contains("--http-address 127.0.0.1:"), "{said}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }

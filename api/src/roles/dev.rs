@@ -146,6 +146,7 @@ impl Opening {
         let mut memory = self.directory.recall()?;
         self.settings.claim_addresses()?;
         memory.ports = memory.ports.refreshed()?;
+        memory.own_password |= self.settings.superuser_password.is_some();
         memory.currency = Some(self.settings.currency(memory.currency.as_deref()));
 
         let existing = self.directory.existing_postgres(memory.postgres_major)?;
@@ -166,7 +167,7 @@ impl Opening {
             url: &self.settings.local_url(),
             inbox: self.settings.inbox_address,
             username: &roles.username,
-            password: &roles.password,
+            password: Some(&roles.password).filter(|_| !memory.own_password),
             editor_password: &editor_password,
             ports: memory.ports,
             currency: &roles.currency,

@@ -40,6 +40,8 @@ pub struct Memory {
     pub postgres_major: Option<u32>,
     /// Currency of the catalogue.
     pub currency: Option<String>,
+    /// Whether the superuser's password was given rather than generated: then it isn't shown.
+    pub own_password: bool,
     /// Whether the second admin exists.
     pub editor: bool,
     /// Whether the sample products have been loaded.

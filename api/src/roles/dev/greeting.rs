@@ -15,8 +15,8 @@ pub struct Greeting<'a> {
     pub inbox: SocketAddr,
     /// Of the superuser.
     pub username: &'a str,
-    /// Of the superuser.
-    pub password: &'a SecretString,
+    /// Of the superuser, if it was generated.
+    pub password: Option<&'a SecretString>,
     /// Of the second admin.
     pub editor_password: &'a SecretString,
     /// Where metrics are.
@@ -32,7 +32,8 @@ impl Greeting<'_> {
     pub fn text(&self) -> String {
         let Self { url, username, .. } = self;
         let inbox = reachable(self.inbox);
-        let (password, editor_password) = (self.password.expose_secret(), self.editor_password.expose_secret());
+        let password = self.password.map_or("<the password you gave>", ExposeSecret::expose_secret);
+        let editor_password = self.editor_password.expose_secret();
         let editor = samples::EDITOR;
         let Ports { serve, notifier, tracker, .. } = self.ports;
         let (root, currency) = (self.root.display(), self.currency);
@@ -63,5 +64,29 @@ impl Greeting<'_> {
   To start afresh, stop it and: rm -rf {root}
 "#
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_password_is_not_shown() {
+        let (given, generated) = (SecretString::from("given"), SecretString::from("generated"));
+        let mut greeting = Greeting {
+            url: "http://127.0.0.1:8080",
+            inbox: ([0, 0, 0, 0], 8025).into(),
+            username: "admin",
+            password: Some(&given),
+            editor_password: &generated,
+            ports: Ports::default(),
+            currency: "EUR",
+            root: Path::new("/var/lib/catalog"),
+        };
+        assert!(greeting.text().contains("admin / given"));
+        greeting.password = None;
+        assert!(!greeting.text().contains("admin / given"));
+        assert!(greeting.text().contains("http://127.0.0.1:8025 "));
     }
 }
