@@ -54,6 +54,22 @@ impl Log {
         self.lock().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Waits for the end of all streams, which follows that of the process unless a child of it lives on.
+    pub async fn complete(&self) {
+        let end = async {
+            loop {
+                let more = self.0.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if self.0.streams.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                more.await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, end).await;
+    }
+
     /// The first entry of which `pick` makes something, now or later.
     ///
     /// # Panics

@@ -153,6 +153,7 @@ impl Process {
         let status =
             wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
         leash::let_go(self.child.stdin.take());
+        self.log.complete().await;
         status
     }
 
