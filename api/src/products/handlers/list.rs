@@ -37,8 +37,10 @@ pub struct ListParams {
     #[param(max_length = 200)]
     contains: Option<String>,
     /// Exactly this brand.
+    #[param(max_length = 100)]
     brand: Option<String>,
     /// In this category.
+    #[param(max_length = 100)]
     category: Option<String>,
     /// At least this price: a decimal number.
     #[param(example = "10.00")]
@@ -74,9 +76,9 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
         return Err(page::bad_cursor());
     }
     let filter = Filter {
-        contains: params.contains,
-        brand: params.brand,
-        category: params.category,
+        contains: bounded::<200>("contains", params.contains)?,
+        brand: bounded::<100>("brand", params.brand)?,
+        category: bounded::<100>("category", params.category)?,
         price_min: price("price_min", params.price_min)?,
         price_max: price("price_max", params.price_max)?,
         before: params.before,
@@ -85,6 +87,14 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     };
     let (items, end) = list::page(&catalogue.database.replica, catalogue.currency, &filter, sort, after, limit).await?;
     Ok(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri))
+}
+
+/// Longer than what is looked for can be, it would find nothing.
+fn bounded<const MAX: usize>(name: &'static str, given: Option<String>) -> Result<Option<String>, Problem> {
+    if given.as_ref().is_some_and(|text| text.chars().count() > MAX) {
+        return Err(Problem::bad_parameters(vec![FieldError::parameter(name, format!("{name} has at most {MAX} characters"))]));
+    }
+    Ok(given)
 }
 
 fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, Problem> {
