@@ -16,7 +16,7 @@ use crate::{
     products::{
         Catalogue,
         list::{self, Availability, Filter, ListedProduct, Position, Sort},
-        rules,
+        rules::{self, Rules},
     },
 };
 
@@ -37,8 +37,10 @@ pub struct ListParams {
     #[param(max_length = 200)]
     contains: Option<String>,
     /// Exactly this brand.
+    #[param(max_length = 100)]
     brand: Option<String>,
     /// In this category.
+    #[param(max_length = 100)]
     category: Option<String>,
     /// At least this price: a decimal number.
     #[param(example = "10.00")]
@@ -73,6 +75,7 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     if after.as_ref().is_some_and(|position| !position.fits(sort)) {
         return Err(page::bad_cursor());
     }
+    check_filters(&catalogue.rules(), &params)?;
     let filter = Filter {
         contains: params.contains,
         brand: params.brand,
@@ -85,6 +88,29 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     };
     let (items, end) = list::page(&catalogue.database.replica, catalogue.currency, &filter, sort, after, limit).await?;
     Ok(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri))
+}
+
+/// The bounds of what products can have: nothing beyond them could match.
+fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
+    let text = |name, given: &Option<String>, check: fn(&str, &Rules) -> garde::Result| {
+        given.as_ref().and_then(|text| wrong(name, check(text, rules)))
+    };
+    let day = |name, given: &Option<NaiveDate>| given.as_ref().and_then(|day| wrong(name, rules::date(day, rules)));
+    let wrong: Vec<_> = [
+        text("contains", &params.contains, rules::text::<200>),
+        text("brand", &params.brand, rules::text::<100>),
+        text("category", &params.category, rules::text::<100>),
+        day("before", &params.before),
+        day("after", &params.after),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::bad_parameters(wrong)) }
+}
+
+fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
+    checked.err().map(|error| FieldError::parameter(name, format!("{name}: {error}")))
 }
 
 fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, Problem> {
