@@ -1,5 +1,7 @@
 //! JSON bodies: bounded, strict, and refused with the place of every fault.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, OptionalFromRequest, Request},
@@ -8,11 +10,15 @@ use axum::{
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::problem::{FieldError, Problem};
 
 /// Largest body anywhere but in bulk, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How long a body may take to arrive: a megabyte over a poor line.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
 pub struct Json<T>(pub T);
@@ -72,7 +78,10 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let body = timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await.map_err(|_| {
+        let detail = format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
+    })?;
     body.map(Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() { too_large() } else { Problem::malformed("The body could not be read to its end.") }
     })
@@ -118,6 +127,10 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             return Err(Problem::invalid(vec![FieldError::body(pointer, "contains a NUL character, which isn't allowed")]));
         }
     }
+    // Derived structs would take an array of their fields as well.
+    if text.trim_start().starts_with('[') {
+        return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
@@ -152,7 +165,7 @@ pub fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 /// A key as a segment of a JSON pointer: RFC 6901, section 3.
-pub(super) fn escape(key: &str) -> String {
+pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
@@ -203,6 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_malformed() {
+        assert!(refused("[\"name\"]").contains("JSON object"));
         for body in ["", "{", "{} {}", "{\"name\": }"] {
             assert!(refused(body).contains("problems/malformed"), "{body}");
         }

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -22,6 +22,7 @@ use axum::{
 };
 use pin_project_lite::pin_project;
 use prometheus::{Histogram, HistogramVec, register_histogram_vec};
+use tokio::time::Sleep;
 use tower::{Layer, Service};
 
 use super::{
@@ -39,6 +40,11 @@ static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
     )
     .expect("a metric of this name is registered once")
 });
+
+/// A request that takes longer is given up: a server it waits for has stopped answering.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
+/// Routes that take as long as their bodies do. They have limits of their own.
+const STREAMING: [&str; 1] = ["/v1/products/bulk"];
 
 /// The route label of requests that no route matched.
 const UNMATCHED: &str = "unmatched";
@@ -125,7 +131,7 @@ where
         let path = (!is_read(&method)).then(|| request.uri().path().to_owned());
         request.extensions_mut().insert(context.clone());
         let future = self.inner.call(request);
-        ObserveFuture { future, seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }) }
+        ObserveFuture { future, deadline: None, seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }) }
     }
 }
 
@@ -147,6 +153,8 @@ pin_project! {
     pub struct ObserveFuture<F> {
         #[pin]
         future: F,
+        // Made when the request first has to wait: cached reads never do.
+        deadline: Option<Pin<Box<Sleep>>>,
         seen: Option<Seen>,
     }
 }
@@ -164,9 +172,16 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
         // A panic of a handler is that request's failure, not the connection's or the process's.
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
         let mut response = match polled {
-            Ok(poll) => match ready!(poll) {
-                Ok(response) => response,
-            },
+            Ok(Poll::Ready(Ok(response))) => response,
+            Ok(Poll::Pending) => {
+                if this.seen.as_ref().is_some_and(|seen| STREAMING.contains(&&*seen.route.route)) {
+                    return Poll::Pending;
+                }
+                let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_PATIENCE)));
+                ready!(deadline.as_mut().poll(cx));
+                let detail = format!("The request was not done within {} s. Try again shortly.", REQUEST_PATIENCE.as_secs());
+                Problem::unavailable(detail).into_response()
+            }
             Err(_) => Problem::internal(&Panicked).into_response(),
         };
         if let Some(seen) = this.seen.take() {

@@ -194,7 +194,7 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if crate::database::is_outage(&error) {
             tracing::warn!(%error, "the database is away");
-            Self::unavailable("The database cannot be reached. Try again shortly.")
+            Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
         } else {
             Self::internal(&error)
         }

@@ -1,6 +1,7 @@
 //! Query strings, refused with the name of the parameter.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::problem::{FieldError, Problem};
@@ -13,6 +14,9 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
+        if percent_decode_str(query).decode_utf8().is_err() {
+            return Err(Problem::bad_parameters(vec![FieldError::parameter("query", "the query is not valid UTF-8")]));
+        }
         if query.contains("%00") {
             return Err(Problem::bad_parameters(vec![FieldError::parameter("query", "NUL characters are not allowed")]));
         }

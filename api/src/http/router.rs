@@ -73,7 +73,10 @@ pub fn router(app: App, log_sample: u64) -> Router {
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .route("/", get(async || axum::response::Redirect::temporary("/docs/")))
-        .fallback(async |uri: Uri| Problem::not_found(format!("There is nothing at {}. GET /docs shows every path.", uri.path())))
+        .fallback(async |uri: Uri| {
+            let path: String = uri.path().chars().take(100).collect();
+            Problem::not_found(format!("There is nothing at {path}. GET /docs shows every path."))
+        })
         .method_not_allowed_fallback(async || {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)

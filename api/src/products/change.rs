@@ -65,7 +65,7 @@ pub struct ImportSummary {
 }
 
 /// The fields an admin decides, in the order of the API.
-const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];
+pub const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];
 
 /// The fields in which `after` differs from `before`, in the order of the API.
 #[must_use]

@@ -33,7 +33,7 @@ impl From<Error> for Problem {
             Error::Shape(pointer, detail) => Self::invalid(vec![FieldError::body(pointer, detail)]),
             Error::Database(error) => error.into(),
             Error::SharedRead(error) if crate::database::is_outage(&error) => {
-                Self::unavailable("The database cannot be reached. Try again shortly.")
+                Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
             }
             Error::SharedRead(error) => Self::internal(&*error),
         }

@@ -26,6 +26,7 @@ use sqlx::PgConnection;
 use tokio::{
     io::AsyncRead,
     sync::{Semaphore, SemaphorePermit},
+    time::timeout,
 };
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ use crate::events::Origin;
 
 /// Imports that take in rows at once in one process; more wait, their bodies unread.
 static TAKING_IN: Semaphore = Semaphore::const_new(8);
+/// How long an import waits for others to take in their rows: slow uploads must not hang the next for ever.
+const TURN_PATIENCE: Duration = Duration::from_secs(20);
 /// Imports that write products at once in one process, so that they leave connections to others.
 static APPLYING: Semaphore = Semaphore::const_new(2);
 /// Transactions of one import at once: one can be computed while another is written.
@@ -131,7 +134,8 @@ impl Import<'_> {
         let id = Uuid::now_v7();
         let staging = Staging::new(self.catalogue.database.primary.clone(), id);
         let intake = {
-            let _taking_in = TAKING_IN.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            let _taking_in =
+                timeout(TURN_PATIENCE, TAKING_IN.acquire()).await.map_err(|_| Error::Busy)?.map_err(|_| sqlx::Error::PoolClosed)?;
             intake::take_in(format, source, self.catalogue.rules(), &staging).await?
         };
         let turn = APPLYING.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;

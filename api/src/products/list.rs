@@ -4,7 +4,7 @@
 //! at an offset. A row whose sort key doesn't change during a walk appears exactly once, because the
 //! id breaks ties.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
@@ -103,6 +103,17 @@ enum Key {
     Views(i64),
 }
 
+impl Key {
+    /// Whether a row can have it: a made-up one may be out of PostgreSQL's range.
+    fn is_possible(&self) -> bool {
+        match self {
+            Self::CreatedAt(at) => (1970..=9999).contains(&at.year()),
+            Self::Name(name) => !name.contains('\0'),
+            Self::Price(_) | Self::Views(_) => true,
+        }
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     #[sqlx(flatten)]
@@ -152,7 +163,7 @@ impl Position {
             Key::Price(_) => "p.price",
             Key::Views(_) => "v.views",
         };
-        self.sort == sort && key_column == sort.column()
+        self.sort == sort && key_column == sort.column() && self.key.is_possible()
     }
 }
 
@@ -251,5 +262,12 @@ mod tests {
         assert!(!position.fits(Sort::NameDescending));
         let forged = Position { sort: Sort::Price, ..position };
         assert!(!forged.fits(Sort::Price), "the key is of another column");
+    }
+
+    #[test]
+    fn a_made_up_key_that_no_row_can_have_fits_nowhere() {
+        let position = |sort, key| Position { sort, key, id: Uuid::nil() };
+        assert!(!position(Sort::CreatedAt, Key::CreatedAt("-5000-01-01T00:00:00Z".parse().unwrap())).fits(Sort::CreatedAt));
+        assert!(!position(Sort::Name, Key::Name("a\0".into())).fits(Sort::Name));
     }
 }

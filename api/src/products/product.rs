@@ -1,11 +1,14 @@
 //! A product as it is given, kept and shown.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -43,6 +46,25 @@ impl Money {
     }
 }
 
+/// [`Money`], but not as an array of its fields, which derived structs take as well.
+fn money_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    struct Object;
+
+    impl<'de> Visitor<'de> for Object {
+        type Value = Money;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with amount and currency")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
+            Money::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Object)
+}
+
 /// What an admin says of a product: the body of a create, a bulk row, and what a merge patch is applied to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +94,7 @@ pub struct ProductInput {
     #[schema(max_items = 50)]
     pub categories: Vec<String>,
     /// Price.
+    #[serde(deserialize_with = "money_object")]
     #[garde(dive)]
     pub price: Money,
     /// A link to more: an absolute URL, or a path on the shop's own site.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Money, Product, ProductChange, ProductInput,
-    change::{AVAILABILITY, AvailabilityChange, FieldChange, differences},
+    change::{AVAILABILITY, AvailabilityChange, FIELDS, FieldChange, differences},
     rules::Rules,
     stock, store,
 };
@@ -142,7 +142,15 @@ impl Command<'_> {
     /// [`Error::NotFound`], [`Error::Changed`].
     pub async fn purge(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
         let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
-        let version = if locked.deleted { locked.row.version } else { self.delete(tx, id, expected).await? };
+        let version = if locked.deleted {
+            let product = locked.row.into_product(self.rules.currency);
+            if !expected(&product.etag()) {
+                return Err(Error::Changed);
+            }
+            product.version
+        } else {
+            self.delete(tx, id, expected).await?
+        };
         sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(tx).await?;
         Ok(version)
     }
@@ -199,6 +207,16 @@ fn sku_taken(error: sqlx::Error, sku: &str) -> Error {
 
 /// The product as the patch wants it: the merged document, read with the same strictness as a new one.
 fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
+    for (field, value) in patch.as_object().into_iter().flatten() {
+        let refuse = |why: &str| Err(Error::Shape(format!("/{}", crate::http::body::escape(field)), why.to_owned()));
+        match field.as_str() {
+            // Null would take them away, and merging would hide that.
+            "sku" | "name" | "price" if value.is_null() => return refuse("is required and cannot be removed"),
+            "quantity" if value.is_null() => return refuse("give a whole number; stock that is tracked stays tracked"),
+            known if known == "quantity" || FIELDS.contains(&known) => {}
+            _ => return refuse("there is no such field, or it isn't yours to change"),
+        }
+    }
     let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
     json_patch::merge(&mut document, patch);
     serde_path_to_error::deserialize(&document).map_err(|error| {
@@ -249,13 +267,17 @@ mod tests {
         let merged = merge(&product(), &json!({"brand": null, "attributes": {"size": null, "weight": "3 kg"}})).unwrap();
         assert_eq!(merged.brand, None);
         assert_eq!(merged.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "3 kg".into())]);
-        assert!(matches!(merge(&product(), &json!({"name": null})), Err(Error::Shape(..))));
+        for required in ["name", "sku", "price", "quantity"] {
+            assert!(matches!(merge(&product(), &json!({ (required): null })), Err(Error::Shape(at, _)) if at == format!("/{required}")));
+        }
     }
 
     #[test]
     fn what_the_server_owns_cannot_be_patched() {
-        for field in ["id", "version", "in_stock", "views", "created_at"] {
-            assert!(matches!(merge(&product(), &json!({ (field): 7 })), Err(Error::Shape(..))), "{field}");
+        for field in ["id", "version", "in_stock", "views", "created_at", "brnd"] {
+            for value in [json!(7), json!(null)] {
+                assert!(matches!(merge(&product(), &json!({ (field): value })), Err(Error::Shape(..))), "{field}");
+            }
         }
     }
 }

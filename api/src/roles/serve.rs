@@ -1,12 +1,9 @@
 //! `catalog serve`: the public API, with the relay inside.
 
+mod connections;
 mod housekeeping;
 
-use std::net::SocketAddr;
-
-use axum::{Router, serve::ListenerExt};
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::{Supervisor, listen};
@@ -119,22 +116,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         };
         let router = router(app, settings.api.access_log_sample);
         supervisor.spawn("public API", async move {
-            let served = serve(listener, router, stop).await;
+            connections::serve(listener, router, stop).await;
             answered.cancel();
-            served
+            Ok(())
         });
         readiness.ready();
         supervisor.run().await?;
     }
-    Ok(())
-}
-
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    // Answers are written whole: waiting to fill a packet would only delay them.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
     Ok(())
 }

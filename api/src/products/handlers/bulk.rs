@@ -172,6 +172,7 @@ impl From<import::Error> for Problem {
         match error {
             import::Error::Read(error) => error.into(),
             import::Error::Refused(errors) => Self::invalid(errors.into_iter().map(field_error).collect()),
+            import::Error::Busy => Self::unavailable("Too many imports are running. Nothing was imported; send it again shortly."),
             import::Error::Contended => Self::unavailable(
                 "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
             ),

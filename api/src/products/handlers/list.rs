@@ -16,7 +16,7 @@ use crate::{
     products::{
         Catalogue,
         list::{self, Availability, Filter, ListedProduct, Position, Sort},
-        rules,
+        rules::{self, Rules},
     },
 };
 
@@ -75,6 +75,7 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     if after.as_ref().is_some_and(|position| !position.fits(sort)) {
         return Err(page::bad_cursor());
     }
+    check_filters(&catalogue.rules(), &params)?;
     let filter = Filter {
         contains: bounded::<200>("contains", params.contains)?,
         brand: bounded::<100>("brand", params.brand)?,
@@ -89,12 +90,36 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     Ok(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri))
 }
 
+<<<<<<< HEAD
 /// Longer than what is looked for can be, it would find nothing.
 fn bounded<const MAX: usize>(name: &'static str, given: Option<String>) -> Result<Option<String>, Problem> {
     if given.as_ref().is_some_and(|text| text.chars().count() > MAX) {
         return Err(Problem::bad_parameters(vec![FieldError::parameter(name, format!("{name} has at most {MAX} characters"))]));
     }
     Ok(given)
+=======
+/// The bounds of what products can have: nothing beyond them could match.
+fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
+    let text = |name, given: &Option<String>, check: fn(&str, &Rules) -> garde::Result| {
+        given.as_ref().and_then(|text| wrong(name, check(text, rules)))
+    };
+    let day = |name, given: &Option<NaiveDate>| given.as_ref().and_then(|day| wrong(name, rules::date(day, rules)));
+    let wrong: Vec<_> = [
+        text("contains", &params.contains, rules::text::<200>),
+        text("brand", &params.brand, rules::text::<100>),
+        text("category", &params.category, rules::text::<100>),
+        day("before", &params.before),
+        day("after", &params.after),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::bad_parameters(wrong)) }
+}
+
+fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
+    checked.err().map(|error| FieldError::parameter(name, format!("{name}: {error}")))
+>>>>>>> main
 }
 
 fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, Problem> {

@@ -13,6 +13,9 @@ pub enum Error {
     /// All or nothing was asked for, and some rows are wrong. Nothing was imported.
     #[error("some rows are wrong, so none was imported")]
     Refused(Vec<RowError>),
+    /// Too many others are importing: send it again later. Nothing was imported.
+    #[error("too many imports at the same time")]
+    Busy,
     /// Others keep changing the same products: send it again. What was committed stays.
     #[error("others are changing the same products at the same time")]
     Contended,

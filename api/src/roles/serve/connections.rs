@@ -1,0 +1,64 @@
+//! Connections of the public API. They are served with a limit that `axum::serve` doesn't have: who
+//! sends nothing, or half a head, is not waited for.
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// How long the head of a request may take, and how long an idle connection is kept for the next.
+/// Longer than the idle timeouts of common gateways (60 s), so that they close first and never send
+/// a request into a closing connection.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
+/// Pause after an error of accept, such as too many open files, which would otherwise repeat at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then finishes the requests in progress.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let connections = GracefulShutdown::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => attend(stream, peer, &router, &connections),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+fn attend(stream: TcpStream, peer: SocketAddr, router: &Router, connections: &GracefulShutdown) {
+    // Answers are written whole: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let router = router.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        answer(router.clone(), request)
+    });
+    let mut protocol = http1::Builder::new();
+    protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
+    let connection = connections.watch(protocol.serve_connection(TokioIo::new(stream), service));
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, %peer, "a connection ended in error");
+        }
+    });
+}
+
+async fn answer(router: Router, request: Request) -> Result<axum::response::Response, Infallible> {
+    router.oneshot(request).await
+}
