@@ -77,9 +77,9 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     }
     check_filters(&catalogue.rules(), &params)?;
     let filter = Filter {
-        contains: bounded::<200>("contains", params.contains)?,
-        brand: bounded::<100>("brand", params.brand)?,
-        category: bounded::<100>("category", params.category)?,
+        contains: params.contains,
+        brand: params.brand,
+        category: params.category,
         price_min: price("price_min", params.price_min)?,
         price_max: price("price_max", params.price_max)?,
         before: params.before,
@@ -90,14 +90,6 @@ pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Quer
     Ok(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri))
 }
 
-<<<<<<< HEAD
-/// Longer than what is looked for can be, it would find nothing.
-fn bounded<const MAX: usize>(name: &'static str, given: Option<String>) -> Result<Option<String>, Problem> {
-    if given.as_ref().is_some_and(|text| text.chars().count() > MAX) {
-        return Err(Problem::bad_parameters(vec![FieldError::parameter(name, format!("{name} has at most {MAX} characters"))]));
-    }
-    Ok(given)
-=======
 /// The bounds of what products can have: nothing beyond them could match.
 fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
     let text = |name, given: &Option<String>, check: fn(&str, &Rules) -> garde::Result| {
@@ -119,7 +111,6 @@ fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
 
 fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
     checked.err().map(|error| FieldError::parameter(name, format!("{name}: {error}")))
->>>>>>> main
 }
 
 fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, Problem> {
