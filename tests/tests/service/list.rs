@@ -88,16 +88,17 @@ async fn parameters_that_make_no_sense_are_refused_by_name() {
         ("in_stock=perhaps", "in_stock"),
         ("cursor=", "cursor"),
         ("cursor=nonsense", "cursor"),
-        ("cursor=%FF", "cursor"),
     ];
     for (query, parameter) in cases {
         let reply = shop.anyone.get(&format!("/v1/products?{query}")).await;
         reply.problem(400, "invalid-parameters");
         assert_eq!(reply.complaints(), [parameter], "{query}: {}", reply.text());
     }
-    for query in ["colour=red", "limit=1&limit=2", "contains=%00", "brand=a%00b", "category=%00", "LIMIT=1", "contains=%FF%FE"] {
+    for query in
+        ["colour=red", "limit=1&limit=2", "contains=%00", "brand=a%00b", "category=%00", "LIMIT=1", "contains=%FF%FE", "cursor=%FF"]
+    {
         let reply = shop.anyone.get(&format!("/v1/products?{query}")).await;
-        assert!(reply.status == 400 || query.contains("%FF"), "{query}: {} {}", reply.status, reply.text());
+        reply.problem(400, "invalid-parameters");
     }
     let long = "x".repeat(4000);
     for name in ["contains", "brand", "category", "cursor"] {
