@@ -29,7 +29,7 @@ unit: ## Tests of one program or module alone
 
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
 	cargo build --locked --package catalog
-	cargo test --locked --package catalog-tests --test '*'
+	cargo test --locked --package catalog-tests --test '*' -- --test-threads 4
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/coverage.sh

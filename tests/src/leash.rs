@@ -20,20 +20,18 @@ use nix::{
 use crate::programs::RunAs;
 
 /// The program takes the shell's place, so that the child's id, exit status and signals are its own;
-/// a watcher on the side signals it unless it reads a line first.
-const IN_PLACE: &str =
-    r#"signal=$1; shift; exec 3<&0; ( { read -r _ <&3 || kill -s "$signal" $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
+/// a watcher on the side kills it unless it reads a line first.
+const IN_PLACE: &str = r#"exec 3<&0; ( { read -r _ <&3 || kill -KILL $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
 
 /// The shell stays as the parent, prints the id of the server, and may remove its directory after it.
 const AS_PARENT: &str = r#"trap : INT TERM; signal=$1 remove=$2; shift 2
 "$@" </dev/null >>output 2>&1 & server=$!; echo $server
 read -r _; kill -s "$signal" $server; wait $server; [ -z "$remove" ] || rm -rf "$remove""#;
 
-/// A command that runs `program` in the shell's place. Its standard input must be kept as the leash;
-/// `signal`, such as `KILL`, is what the program gets at the end of it.
-pub fn in_place(program: &Path, signal: &str) -> Command {
+/// A command that runs `program` in the shell's place. Its standard input must be kept as the leash.
+pub fn in_place(program: &Path) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", IN_PLACE, "sh", signal]).arg(program).stdin(Stdio::piped());
+    command.args(["-c", IN_PLACE, "sh"]).arg(program).stdin(Stdio::piped());
     command
 }
 

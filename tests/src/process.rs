@@ -6,7 +6,6 @@ use std::{
     net::SocketAddr,
     os::unix::process::ExitStatusExt,
     process::{Child, ExitStatus, Stdio},
-    time::Duration,
 };
 
 use nix::{
@@ -47,9 +46,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// How long a whole shop may take to open.
-const SLOW_START: Duration = Duration::from_mins(2);
-
 /// Settings as environment variables.
 pub type Environment = BTreeMap<String, String>;
 
@@ -58,15 +54,12 @@ pub struct Process {
     child: Child,
     log: Log,
     name: String,
-    /// Whether it has children of its own, which it must end before it ends.
-    is_parent: bool,
 }
 
 impl Process {
     /// Starts `catalog` with these arguments and nothing but these settings.
     pub fn start(args: &[&str], environment: &Environment) -> Self {
-        let is_parent = args.first() == Some(&"dev");
-        let mut command = leash::in_place(programs::catalog(), if is_parent { "TERM" } else { "KILL" });
+        let mut command = leash::in_place(programs::catalog());
         command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
         // Paths, and where an instrumented build reports its coverage.
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
@@ -74,7 +67,7 @@ impl Process {
         let log = Log::default();
         log.collect(child.stderr.take().expect("standard error is piped"));
         log.collect(child.stdout.take().expect("standard output is piped"));
-        Self { child, log, name: args.join(" "), is_parent }
+        Self { child, log, name: args.join(" ") }
     }
 
     /// The log.
@@ -162,15 +155,6 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for a line of which `pick` makes something.
-    ///
-    /// # Panics
-    /// If none comes in time; shows what was printed.
-    pub async fn line<T>(&self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
-        let found = async || self.log.lines().iter().find_map(|line| pick(line)).ok_or_else(|| self.log.lines().join("\n"));
-        wait::within(SLOW_START, what, found).await
-    }
-
     /// What a reader of a failure wants to see.
     pub fn story(&mut self) -> String {
         let end = match self.child.try_wait() {
@@ -200,8 +184,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 impl Drop for Process {
     fn drop(&mut self) {
         // An instrumented build writes its coverage when it ends in order.
-        let gently = self.is_parent || std::env::var_os("LLVM_PROFILE_FILE").is_some();
-        if gently && self.is_running() {
+        if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.is_running() {
             self.terminate();
             let _ = self.child.wait();
         }

@@ -152,7 +152,7 @@ struct Bare {
 
 impl Bare {
     fn start(canned: &Canned) -> anyhow::Result<Self> {
-        let mut child = leash::in_place(&std::env::current_exe()?, "KILL")
+        let mut child = leash::in_place(&std::env::current_exe()?)
             .args(["bare", &serde_json::to_string(canned)?])
             .stdout(Stdio::piped())
             .spawn()?;

@@ -7,6 +7,7 @@ use catalog_tests::{
     wait::holds,
 };
 use futures::StreamExt;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
 /// One event as it was published.
@@ -94,6 +95,70 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
         let versions: Vec<i64> = of_product.map(|event| event.body["data"]["version"].as_i64().unwrap()).collect();
         assert_eq!(versions, (1..=21).collect::<Vec<_>>());
     }
+}
+
+/// Whoever folds the events of a product ends up with the product, whatever happened at once.
+#[tokio::test]
+async fn the_events_tell_exactly_what_became_of_the_catalogue() {
+    let mut shop = Shop::api().await;
+    let first = shop.ada.clone();
+    shop.open(Role::Serve).await;
+    let second = shop.ada.clone();
+    let skus: Vec<String> = (0..6).map(|number| format!("E-{number}")).collect();
+    // What fails, fails: a taken sku, a product that is gone meanwhile.
+    let busy = async |admin: &catalog_tests::Api, seed: u64| {
+        let mut random = SmallRng::seed_from_u64(seed);
+        for step in 0..40 {
+            let sku = &skus[random.random_range(0..skus.len())];
+            let mut body = samples::plain(sku);
+            body["name"] = json!(format!("{seed}.{step}"));
+            let found = admin.get(&format!("/v1/products/by-sku/{sku}")).await;
+            let path = found.json()["id"].as_str().map(|id| format!("/v1/products/{id}"));
+            let reply = match (random.random_range(0..6), path) {
+                (0, _) | (_, None) => admin.post("/v1/products", &body).await,
+                (1, Some(path)) => admin.delete(&path).await,
+                (2, Some(path)) => {
+                    admin.delete(&path).await;
+                    admin.post_empty(&format!("{path}/restore")).await
+                }
+                (3, _) => admin.post("/v1/products/bulk", &json!({"items": [body, samples::plain("E-0"), samples::plain("E-1")]})).await,
+                (_, Some(path)) => admin.patch(&path, &json!({"name": body["name"]})).await,
+            };
+            assert!(matches!(reply.status, 200 | 201 | 204 | 404 | 409), "{}", reply.text());
+        }
+    };
+    tokio::join!(busy(&first, 1), busy(&second, 2), busy(&second, 3), busy(&first, 4));
+
+    let mut stream = shop.stream("changes").await;
+    let published = eventually("all events are published", async || {
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
+        holds(left == 0, || left)?;
+        Ok::<_, i64>(stream.info().await.unwrap().state.messages)
+    })
+    .await;
+    let mut told: std::collections::BTreeMap<String, (i64, String, Value)> = std::collections::BTreeMap::new();
+    for event in events(&shop, usize::try_from(published).unwrap()).await {
+        let (kind, data) = (event.body["type"].as_str().unwrap().to_owned(), &event.body["data"]);
+        if !data["product"].is_object() {
+            continue;
+        }
+        let (id, version) = (data["product"]["id"].as_str().unwrap().to_owned(), data["version"].as_i64().unwrap());
+        let before = told.get(&id).map_or(0, |(version, ..)| *version);
+        assert_eq!(version, before + 1, "{kind} of {id}: no version is left out and none comes twice");
+        told.insert(id, (version, kind, data["product"].clone()));
+    }
+    let mut living = 0;
+    for (id, (_, kind, product)) in &told {
+        let shown = shop.ada.get(&format!("/v1/products/{id}")).await;
+        if kind.contains("deleted") {
+            shown.problem(404, "not-found");
+        } else {
+            assert_eq!(&shown.expect(200).json(), product);
+            living += 1;
+        }
+    }
+    let list = shop.ada.get("/v1/products?limit=200").await.expect(200).json();
+    assert_eq!(list["items"].as_array().unwrap().len(), living, "there is a product that no event told of");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod faults_nats;
 mod faults_network;
 mod faults_postgres;
 mod faults_streams;
+mod fuzz;
 mod idempotency;
 mod import;
 mod keys;

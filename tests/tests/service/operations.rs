@@ -46,6 +46,29 @@ async fn durations_are_measured_by_route_and_never_by_id() {
 }
 
 #[tokio::test]
+async fn successful_reads_are_logged_one_in_so_many_and_everything_else_always() {
+    let shop = Shop::builder().only_api().setting("ACCESS_LOG_SAMPLE", "10").start().await;
+    for number in 0..5 {
+        create(&shop.ada, &samples::plain(&format!("T-{number}"))).await;
+    }
+    for _ in 0..100 {
+        shop.anyone.get("/v1/products").await.expect(200);
+    }
+    for _ in 0..7 {
+        shop.anyone.get("/v1/products?limit=0").await.expect(400);
+    }
+    let last = shop.anyone.get("/nothing").header("x-request-id", "the-last-one").await.expect(404);
+    assert_eq!(last.header("x-request-id"), "the-last-one");
+    let entries = eventually("the last request is logged", async || {
+        let entries: Vec<Value> = shop.log_lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        holds(entries.iter().any(|entry| entry["request_id"] == "the-last-one"), || "not yet").map(|()| entries)
+    })
+    .await;
+    let count = |method: &str, status: u16| entries.iter().filter(|entry| entry["method"] == method && entry["status"] == status).count();
+    assert_eq!((count("POST", 201), count("GET", 400), count("GET", 200)), (5, 7, 10));
+}
+
+#[tokio::test]
 async fn the_metrics_tell_of_events_mails_and_views() {
     let mut shop = Shop::start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;

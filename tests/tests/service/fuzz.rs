@@ -1,0 +1,134 @@
+//! Every documented operation with everything that is likely to hurt: never a fault of the service,
+//! always an answer that is documented (which every reply of this suite is checked for).
+
+use catalog_tests::{
+    Api, Shop,
+    samples::{self, create},
+    shared::Shared,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Values for path and query parameters, escaped.
+const PARAMETERS: [&str; 18] = [
+    "",
+    "0",
+    "-1",
+    "1",
+    "99999999999999999999999999",
+    "1e400",
+    "NaN",
+    "null",
+    "true",
+    "%00",
+    "%FF%FE",
+    "%F0%9F%9B%8B",
+    "..%2F..%2Fetc%2Fpasswd",
+    "'%20OR%201=1--",
+    "%25%5F%5C",
+    "2024-02-30",
+    "+262143-12-31T23:59:60Z",
+    "%7B%22a%22:1%7D",
+];
+
+/// Values for the fields of bodies.
+fn values() -> Vec<Value> {
+    vec![
+        Value::Null,
+        json!(""),
+        json!(" "),
+        json!("\u{0}"),
+        json!("\u{ffff}\u{202e}\u{feff}"),
+        json!("x".repeat(20_000)),
+        json!("💥".repeat(300)),
+        json!(0),
+        json!(-1),
+        json!(i64::MIN),
+        json!(u64::MAX),
+        json!(1e308),
+        json!(true),
+        json!([]),
+        json!([null]),
+        json!([[[]]]),
+        json!({}),
+        json!({"": ""}),
+        json!({"amount": "0"}),
+        json!({"amount": "9".repeat(400), "currency": "EUR"}),
+    ]
+}
+
+async fn with_parameters(shop: &Shop, api: &Api, method: &Method, template: &str, operation: &Value) {
+    let fill = |value: &str| {
+        let mut path = String::new();
+        for part in template.split_inclusive(['{', '}']) {
+            path.push_str(if part.ends_with('}') { value } else { part.trim_end_matches('{') });
+        }
+        path
+    };
+    let known = fill(&shop.people.grace.id);
+    for value in PARAMETERS {
+        if template.contains('{') {
+            api.request(method.clone(), &fill(value)).json(&json!({})).await;
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap();
+            if parameter["in"] == "query" {
+                api.request(method.clone(), &format!("{known}?{name}={value}")).json(&json!({"items": []})).await;
+            }
+        }
+    }
+}
+
+async fn with_bodies(api: &Api, method: &Method, path: &str, good: &Value) {
+    for (field, value) in good.as_object().unwrap().keys().flat_map(|field| values().into_iter().map(move |value| (field, value))) {
+        let mut body = good.clone();
+        body[field] = value;
+        api.request(method.clone(), path).json(&body).await;
+    }
+    for value in values() {
+        api.request(method.clone(), path).json(&value).await;
+    }
+}
+
+#[tokio::test]
+async fn no_parameter_of_any_operation_hurts() {
+    let shop = Shop::api().await;
+    let contract = Shared::get().contract.document();
+    for (template, operations) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            if template.contains("/admins/") && method != "get" || template.contains("logout") {
+                // They would end what the others need.
+                continue;
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            for api in [&shop.ada, &shop.anyone] {
+                with_parameters(&shop, api, &method, template, operation).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_body_of_any_operation_hurts() {
+    let shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::product("fuzz")).await;
+    let mut whole = samples::product("fuzz-new");
+    whole["quantity"] = json!(5);
+    let admin = json!({"username": "fuzz", "email": "fuzz@shop.test", "password": "a passphrase of mine", "full_name": "F. Uzz"});
+    let hired = shop.ada.post("/v1/admins", &admin).await.expect(201).json();
+    with_bodies(&shop.ada, &Method::POST, "/v1/products", &whole).await;
+    with_bodies(&shop.ada, &Method::PATCH, &product.path, &whole).await;
+    with_bodies(&shop.ada, &Method::POST, "/v1/products/bulk", &json!({"items": [whole]})).await;
+    with_bodies(&shop.ada, &Method::PATCH, &format!("/v1/admins/{}", hired["id"].as_str().unwrap()), &admin).await;
+    with_bodies(&shop.ada, &Method::POST, "/v1/admins", &admin).await;
+    with_bodies(&shop.anyone, &Method::POST, "/v1/auth/refresh", &json!({"refresh_token": "x"})).await;
+    with_bodies(&shop.anyone, &Method::POST, "/v1/auth/login", &json!({"username": "fuzz", "password": "a passphrase of mine"})).await;
+    for item in values() {
+        let mut row = whole.clone();
+        for field in whole.as_object().unwrap().keys() {
+            row[field] = item.clone();
+            shop.ada.post("/v1/products/bulk", &json!({"items": [row, item]})).await;
+        }
+    }
+    shop.anyone.get("/v1/products?limit=200&in_stock=any").await.expect(200);
+}
