@@ -468,7 +468,8 @@ impl Shop {
                 let secret = secrets.iter().any(|secret| line.contains(secret)) || tokens.iter().any(|token| line.contains(token.as_str()));
                 assert!(!secret, "{role} logged a secret: {line}");
                 assert!(!line.contains("panicked"), "{role} panicked: {line}");
-                let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{role} printed what is no log entry: {line}"));
+                let entry: serde_json::Value =
+                    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{role} printed what is no log entry: {line}"));
                 assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{role}: {line}");
                 assert!(self.troubled || !line.contains(r#""level":"ERROR""#), "{role} logged an error: {line}");
             }

@@ -152,10 +152,8 @@ struct Bare {
 
 impl Bare {
     fn start(canned: &Canned) -> anyhow::Result<Self> {
-        let mut child = leash::in_place(&std::env::current_exe()?)
-            .args(["bare", &serde_json::to_string(canned)?])
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            leash::in_place(&std::env::current_exe()?).args(["bare", &serde_json::to_string(canned)?]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no standard output")?).read_line(&mut line)?;
         Ok(Self { child, address: line.trim().parse()? })

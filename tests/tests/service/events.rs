@@ -131,7 +131,8 @@ async fn the_events_tell_exactly_what_became_of_the_catalogue() {
 
     let mut stream = shop.stream("changes").await;
     let published = eventually("all events are published", async || {
-        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
         holds(left == 0, || left)?;
         Ok::<_, i64>(stream.info().await.unwrap().state.messages)
     })
