@@ -16,24 +16,24 @@ printf '#!/bin/sh\nexec "$@" -C instrument-coverage -C llvm-args=-runtime-counte
 chmod +x "$wrapper"
 profiles=$(mktemp -d)
 chmod a+rx "$profiles"
-trap 'rm -rf "$profiles"' EXIT
+# Tests that start programs with an empty environment make them report to where they run.
+trap 'rm -rf "$profiles" tests/default_*.profraw' EXIT
 export CARGO_TARGET_DIR=$target RUSTC_WORKSPACE_WRAPPER=$wrapper LLVM_PROFILE_FILE="$profiles/%8m%c.profraw"
 
-cargo build --locked --workspace --bins
-executables() { grep -o '"executable":"[^"]*"' | cut -d '"' -f 4; }
-tests=$(cargo test --locked --workspace --bins --lib --tests --no-run --message-format json | executables | sort -u)
-rm -f "$profiles"/* # of build scripts
+# One selection for both, so that nothing is built twice with other features.
+selection=(--locked --workspace --bins --lib --tests)
+executables=$(cargo build "${selection[@]}" --message-format json-render-diagnostics | grep -o '"executable":"[^"]*"' | cut -d '"' -f 4 | sort -u)
+rm -f "$profiles"/* tests/default_*.profraw # of build scripts and earlier runs
 # Coverage is of interest also when a test fails.
 failed=0
-cargo test --locked --workspace --bins --lib --no-fail-fast || failed=1
-cargo test --locked --package catalog-tests --test '*' --no-fail-fast || failed=1
+cargo test "${selection[@]}" --no-fail-fast || failed=1
 
-"$tools/llvm-profdata" merge --sparse "$profiles"/*.profraw --output "$target/coverage.profdata"
+"$tools/llvm-profdata" merge --sparse $(ls "$profiles"/*.profraw tests/default_*.profraw 2>/dev/null) --output "$target/coverage.profdata"
 objects=()
-for executable in "$target/debug/catalog" "$target/debug/catalog-operator" $tests; do
+for executable in $executables; do
     objects+=(--object "$executable")
 done
-selection=(--instr-profile "$target/coverage.profdata" --ignore-filename-regex "(/\.cargo/|/rustc/|^$PWD/tests/|/tests\.rs$)" "${objects[@]}")
-"$tools/llvm-cov" show "${selection[@]}" --format html --output-dir "$target/html" --show-instantiations=false
-"$tools/llvm-cov" report "${selection[@]}" --show-region-summary=false --show-branch-summary=false
+shown=(--instr-profile "$target/coverage.profdata" --ignore-filename-regex "(/\.cargo/|/rustc/|^$PWD/tests/|/tests\.rs$)" "${objects[@]}")
+"$tools/llvm-cov" show "${shown[@]}" --format html --output-dir "$target/html" --show-instantiations=false
+"$tools/llvm-cov" report "${shown[@]}" --show-region-summary=false --show-branch-summary=false
 exit $failed

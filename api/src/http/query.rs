@@ -14,11 +14,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        if percent_decode_str(query).decode_utf8().is_err() {
-            return Err(Problem::bad_parameters(vec![FieldError::parameter("query", "the query is not valid UTF-8")]));
-        }
-        if query.contains("%00") {
-            return Err(Problem::bad_parameters(vec![FieldError::parameter("query", "NUL characters are not allowed")]));
+        for pair in query.split('&') {
+            let name = || percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy().into_owned();
+            let refuse = |why: &str| Err(Problem::bad_parameters(vec![FieldError::parameter(name(), why)]));
+            match percent_decode_str(pair).decode_utf8() {
+                Err(_) => return refuse("is not valid UTF-8"),
+                Ok(text) if text.contains('\0') => return refuse("NUL characters are not allowed"),
+                Ok(_) => {}
+            }
         }
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {

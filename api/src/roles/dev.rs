@@ -36,6 +36,9 @@ use self::{
     settings::{Settings, SettingsArgs},
 };
 
+/// File of the superuser's password among the secrets.
+const SUPERUSER_PASSWORD: &str = "superuser-password";
+
 /// Settings of `catalog dev`.
 #[derive(Args)]
 pub struct DevArgs {
@@ -146,8 +149,6 @@ impl Opening {
         let mut memory = self.directory.recall()?;
         self.settings.claim_addresses()?;
         memory.ports = memory.ports.refreshed()?;
-        memory.own_password |= self.settings.superuser_password.is_some();
-        memory.currency = Some(self.settings.currency(memory.currency.as_deref()));
 
         let existing = self.directory.existing_postgres(memory.postgres_major)?;
         let programs =
@@ -160,8 +161,9 @@ impl Opening {
         keys::ensure(&self.directory.keys(), Utc::now())?;
         let roles = self.start_servers(programs, account, &memory).await?;
         roles.spec(Name::Migrate, &self.directory).run(self.directory.root(), self.console).await?;
+        self.keep_accepted(&roles, &mut memory)?;
         self.start_roles(&roles).await?;
-        let editor_password = self.directory.secret("editor-password", None)?;
+        let editor_password = self.directory.secret("editor-password")?;
         self.stock(&roles, &editor_password, &mut memory).await?;
         let greeting = Greeting {
             url: &self.settings.local_url(),
@@ -184,19 +186,33 @@ impl Opening {
         let nats = nats::Server::prepare(programs.nats_server, &self.directory, memory.ports.nats)?;
         let keeper = self.keep(nats.spec());
         nats.ready(keeper).await?;
+        let password = match &self.settings.superuser_password {
+            Some(given) => given.clone(),
+            None => self.directory.secret(SUPERUSER_PASSWORD)?,
+        };
         Ok(Roles {
             program: std::env::current_exe().context("cannot find this program")?,
             database_url: postgres.url(),
             nats_url: nats.url(),
             http_address: self.settings.http_address,
             public_url: self.settings.public_url(),
-            currency: memory.currency.clone().unwrap_or_default(),
+            currency: self.settings.currency(memory.currency.as_deref()),
             inbox_address: self.settings.inbox_address,
             username: self.settings.superuser_username.clone(),
             email: self.settings.superuser_email.clone(),
-            password: self.directory.secret("superuser-password", self.settings.superuser_password.clone())?,
+            password,
             ports: memory.ports,
         })
+    }
+
+    /// Keeps for the next run what was given and has turned out to be right: a mistake isn't to be repeated.
+    fn keep_accepted(&self, roles: &Roles, memory: &mut Memory) -> anyhow::Result<()> {
+        if let Some(given) = &self.settings.superuser_password {
+            self.directory.keep_secret(SUPERUSER_PASSWORD, given)?;
+            memory.own_password = true;
+        }
+        memory.currency = Some(roles.currency.clone());
+        self.directory.remember(memory)
     }
 
     async fn start_roles(&mut self, roles: &Roles) -> anyhow::Result<()> {

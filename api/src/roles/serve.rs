@@ -116,8 +116,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         };
         let router = router(app, settings.api.access_log_sample);
         supervisor.spawn("public API", async move {
+            let _last_request_answered = answered.drop_guard();
             connections::serve(listener, router, stop).await;
-            answered.cancel();
             Ok(())
         });
         readiness.ready();

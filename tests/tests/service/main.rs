@@ -28,6 +28,7 @@ mod reports;
 mod sessions;
 mod shutdown;
 mod stock;
+mod strictness;
 mod tokens;
 mod traffic;
 mod views;

@@ -162,20 +162,28 @@ impl DataDirectory {
         write(&path, &serde_json::to_vec_pretty(memory)?, 0o644).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The secret of that name: the given one, which is kept, or the kept one, or a new one.
+    /// The secret of that name: the kept one, or a new one.
     ///
     /// # Errors
     /// If its file cannot be read or written.
-    pub fn secret(&self, name: &str, given: Option<SecretString>) -> anyhow::Result<SecretString> {
+    pub fn secret(&self, name: &str) -> anyhow::Result<SecretString> {
         let path = self.secrets().join(name);
-        let context = || format!("cannot use {}", path.display());
-        let secret = match given {
-            Some(given) => given,
-            None if path.exists() => return Ok(fs::read_to_string(&path).with_context(context)?.trim_end().to_owned().into()),
-            None => generate_password().into(),
-        };
-        write(&path, secret.expose_secret().as_bytes(), 0o600).with_context(context)?;
+        if path.exists() {
+            let kept = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            return Ok(kept.trim_end().to_owned().into());
+        }
+        let secret = generate_password().into();
+        self.keep_secret(name, &secret)?;
         Ok(secret)
+    }
+
+    /// Keeps a secret for the next run.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn keep_secret(&self, name: &str, secret: &SecretString) -> anyhow::Result<()> {
+        let path = self.secrets().join(name);
+        write(&path, secret.expose_secret().as_bytes(), 0o600).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -246,14 +254,14 @@ mod tests {
     fn secrets_are_made_once_kept_private_and_replaced_by_given_ones() {
         let root = temporary("secrets");
         let directory = DataDirectory::open(&root).unwrap();
-        let first = directory.secret("nats", None).unwrap();
+        let first = directory.secret("nats").unwrap();
         assert_eq!(first.expose_secret().len(), PASSWORD_LENGTH);
-        assert_eq!(directory.secret("nats", None).unwrap().expose_secret(), first.expose_secret());
+        assert_eq!(directory.secret("nats").unwrap().expose_secret(), first.expose_secret());
         let mode = fs::metadata(root.join("secrets/nats")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        directory.secret("nats", Some("given".into())).unwrap();
-        assert_eq!(directory.secret("nats", None).unwrap().expose_secret(), "given");
-        assert_ne!(directory.secret("other", None).unwrap().expose_secret(), first.expose_secret());
+        directory.keep_secret("nats", &"given".into()).unwrap();
+        assert_eq!(directory.secret("nats").unwrap().expose_secret(), "given");
+        assert_ne!(directory.secret("other").unwrap().expose_secret(), first.expose_secret());
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -33,7 +33,7 @@ impl Server {
     /// # Errors
     /// If it cannot be written.
     pub fn prepare(program: PathBuf, directory: &DataDirectory, port: u16) -> anyhow::Result<Self> {
-        let password = directory.secret("nats", None)?;
+        let password = directory.secret("nats")?;
         let configuration = directory.nats().join("nats.conf");
         // Strings of this format are JSON's. `sync_interval: always` because by default the server
         // syncs every two minutes, and a power cut would take acknowledged events away.

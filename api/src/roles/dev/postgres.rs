@@ -48,7 +48,7 @@ impl Server {
     /// If it cannot be made.
     pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
-        let password = directory.secret("postgres", None)?;
+        let password = directory.secret("postgres")?;
         let server = Self { postgres, data, account, password, port };
         if !server.data.exists() {
             server.initialise(directory.root()).await.with_context(|| format!("cannot make a database in {}", server.data.display()))?;
