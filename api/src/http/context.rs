@@ -6,14 +6,18 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
 };
+use bytes::Bytes;
 use rand::RngExt;
-use uuid::Uuid;
 
 /// `X-Request-Id`.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// A hyphenated UUID.
+const REQUEST_ID_LENGTH: usize = 36;
+/// Version, trace id, span id and flags in hexadecimal.
+const TRACEPARENT_LENGTH: usize = 55;
 /// Longest request id taken from a client.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -31,7 +35,28 @@ impl RequestContext {
     pub fn of(headers: &HeaderMap) -> Self {
         let request_id = headers.get(REQUEST_ID).filter(|id| is_request_id(id.as_bytes())).cloned();
         let traceparent = headers.get(TRACEPARENT).filter(|t| is_traceparent(t.as_bytes())).cloned();
-        Self { request_id: request_id.unwrap_or_else(new_request_id), traceparent: traceparent.unwrap_or_else(new_traceparent) }
+        match (request_id, traceparent) {
+            (Some(request_id), Some(traceparent)) => Self { request_id, traceparent },
+            (request_id, traceparent) => {
+                let made = Self::made();
+                Self { request_id: request_id.unwrap_or(made.request_id), traceparent: traceparent.unwrap_or(made.traceparent) }
+            }
+        }
+    }
+
+    /// A random UUID, and a trace that nobody sampled (flags 00). Both are slices of one piece of memory.
+    fn made() -> Self {
+        let (id, trace): ([u8; 16], [u8; 24]) = rand::rng().random();
+        let mut text = [b'-'; REQUEST_ID_LENGTH + TRACEPARENT_LENGTH];
+        let (request_id, traceparent) = text.split_at_mut(REQUEST_ID_LENGTH);
+        uuid::Builder::from_random_bytes(id).into_uuid().hyphenated().encode_lower(request_id);
+        traceparent[..2].copy_from_slice(b"00");
+        hex(&trace[..16], &mut traceparent[3..35]);
+        hex(&trace[16..], &mut traceparent[36..52]);
+        traceparent[53..].copy_from_slice(b"00");
+        let text = Bytes::copy_from_slice(&text);
+        let header = |text: Bytes| HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""));
+        Self { request_id: header(text.slice(..REQUEST_ID_LENGTH)), traceparent: header(text.slice(REQUEST_ID_LENGTH..)) }
     }
 
     /// The id as text.
@@ -70,33 +95,27 @@ fn is_traceparent(value: &[u8]) -> bool {
         && hex(&value[53..55])
 }
 
-fn new_request_id() -> HeaderValue {
-    let mut buffer = Uuid::encode_buffer();
-    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
-    HeaderValue::from_bytes(text.as_bytes()).unwrap_or(HeaderValue::from_static("none"))
-}
-
-fn new_traceparent() -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let ids: [u8; 24] = rand::rng().random();
-    // A trace nobody sampled: flags 00.
-    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    for (index, byte) in ids.iter().enumerate() {
-        let at = if index < 16 { 3 + 2 * index } else { 36 + 2 * (index - 16) };
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
+fn hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
     }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
     fn what_we_make_is_what_we_take() {
-        assert!(is_request_id(new_request_id().as_bytes()));
-        assert!(is_traceparent(new_traceparent().as_bytes()));
+        let (one, other) = (RequestContext::of(&HeaderMap::new()), RequestContext::of(&HeaderMap::new()));
+        assert!(is_traceparent(one.traceparent.as_bytes()), "{one:?}");
+        assert_eq!(one.request_id().parse::<Uuid>().unwrap().get_version_num(), 4);
+        assert_ne!(one.request_id, other.request_id);
+        assert_ne!(one.traceparent, other.traceparent);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! of problem documents, those of panics included. It is on the path of every cached read, so it allocates next to nothing.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, LazyLock, OnceLock, RwLock,
+        Arc, LazyLock, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,6 +21,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use foldhash::fast::RandomState;
 use pin_project_lite::pin_project;
 use prometheus::{Histogram, HistogramVec, register_histogram_vec};
 use tokio::time::Sleep;
@@ -56,7 +58,6 @@ pub struct ObserveLayer {
 }
 
 struct Shared {
-    routes: RwLock<HashMap<Box<str>, Arc<RouteHandles>>>,
     log_sample: u64,
     reads: AtomicU64,
 }
@@ -64,24 +65,46 @@ struct Shared {
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 const STATUSES: usize = 500;
 
-/// The histograms of one route, made when first needed.
+/// The histograms of one route, made when first needed. There are as many as routes, and they live as long as the process.
 struct RouteHandles {
-    route: Box<str>,
+    route: &'static str,
     by_method: [[OnceLock<Histogram>; STATUSES]; METHODS.len()],
 }
 
+type Routes = HashMap<&'static str, &'static RouteHandles, RandomState>;
+
+static ROUTES: LazyLock<Mutex<Routes>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    /// The routes this thread has met: cached reads of several threads meet in no lock.
+    static MET: RefCell<Routes> = RefCell::default();
+}
+
 impl RouteHandles {
-    fn new(route: &str) -> Self {
-        Self { route: route.into(), by_method: std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new())) }
+    fn of(route: &str) -> &'static Self {
+        MET.with_borrow_mut(|met| {
+            met.get(route).copied().unwrap_or_else(|| {
+                let mut routes = ROUTES.lock().unwrap_or_else(PoisonError::into_inner);
+                let handles = routes.get(route).copied().unwrap_or_else(|| Self::new(route));
+                routes.insert(handles.route, handles);
+                met.insert(handles.route, handles);
+                handles
+            })
+        })
+    }
+
+    fn new(route: &str) -> &'static Self {
+        let by_method = std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new()));
+        Box::leak(Box::new(Self { route: Box::leak(route.into()), by_method }))
     }
 
     fn observe(&self, method: &Method, status: StatusCode, seconds: f64) {
-        let make = || DURATIONS.with_label_values(&[method.as_str(), &*self.route, status.as_str()]);
+        let make = || DURATIONS.with_label_values(&[method.as_str(), self.route, status.as_str()]);
         let slot = usize::from(status.as_u16()).wrapping_sub(100);
         match METHODS.iter().position(|known| known == method) {
             Some(index) if slot < STATUSES => self.by_method[index][slot].get_or_init(make).observe(seconds),
             // Method names are the client's to invent: they don't become labels.
-            _ => DURATIONS.with_label_values(&["other", &*self.route, status.as_str()]).observe(seconds),
+            _ => DURATIONS.with_label_values(&["other", self.route, status.as_str()]).observe(seconds),
         }
     }
 }
@@ -90,7 +113,7 @@ impl ObserveLayer {
     /// `log_sample`: one in this many successful reads is logged.
     #[must_use]
     pub fn new(log_sample: u64) -> Self {
-        let shared = Shared { routes: RwLock::default(), log_sample, reads: AtomicU64::new(0) };
+        let shared = Shared { log_sample, reads: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -125,7 +148,7 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
         let context = RequestContext::of(request.headers());
-        let route = self.shared.handles(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));
+        let route = RouteHandles::of(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));
         let method = request.method().clone();
         // Kept only where it is logged for certain: paths of sampled reads are known by their route.
         let path = (!is_read(&method)).then(|| request.uri().path().to_owned());
@@ -142,7 +165,7 @@ fn is_read(method: &Method) -> bool {
 struct Seen {
     started: Instant,
     context: RequestContext,
-    route: Arc<RouteHandles>,
+    route: &'static RouteHandles,
     method: Method,
     path: Option<String>,
     shared: Arc<Shared>,
@@ -174,7 +197,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
         let mut response = match polled {
             Ok(Poll::Ready(Ok(response))) => response,
             Ok(Poll::Pending) => {
-                if this.seen.as_ref().is_some_and(|seen| STREAMING.contains(&&*seen.route.route)) {
+                if this.seen.as_ref().is_some_and(|seen| STREAMING.contains(&seen.route.route)) {
                     return Poll::Pending;
                 }
                 let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_PATIENCE)));
@@ -191,16 +214,6 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
     }
 }
 
-impl Shared {
-    fn handles(&self, route: &str) -> Arc<RouteHandles> {
-        let known = self.routes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(route).cloned();
-        known.unwrap_or_else(|| {
-            let mut routes = self.routes.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            routes.entry(route.into()).or_insert_with(|| Arc::new(RouteHandles::new(route))).clone()
-        })
-    }
-}
-
 impl Seen {
     fn complete(self, response: &mut Response) {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -214,7 +227,7 @@ impl Seen {
         if self.worth_logging(status) {
             tracing::info!(
                 method = %self.method,
-                route = &*self.route.route,
+                route = self.route.route,
                 path = self.path.as_deref(),
                 status = status.as_u16(),
                 duration_ms = elapsed.as_secs_f64() * 1000.0,

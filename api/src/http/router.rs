@@ -19,17 +19,17 @@ use crate::{
     tracking::{self, Reports, Views},
 };
 
-/// What handlers share. Each takes the part it needs.
+/// What handlers share. Each takes the part it needs. It is cloned for every request: one counter a part.
 #[derive(Clone, FromRef)]
 pub struct App {
     /// Accounts, sessions, keys.
     pub identity: Identity,
     /// Products.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// Views on their way.
     pub views: Views,
     /// What was viewed.
-    pub reports: Reports,
+    pub reports: Arc<Reports>,
     /// How users reach the API.
     pub public_url: PublicUrl,
 }

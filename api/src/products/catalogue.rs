@@ -12,8 +12,7 @@ use crate::{
     events::{Origin, Outbox},
 };
 
-/// Cheap to clone.
-#[derive(Clone)]
+/// Shared by all requests.
 pub struct Catalogue {
     /// Where products live.
     pub database: Database,
@@ -29,9 +28,9 @@ pub struct Catalogue {
 impl Catalogue {
     /// Starts the readers.
     #[must_use]
-    pub fn start(database: Database, currency: Currency, outbox: Outbox) -> Self {
+    pub fn start(database: Database, currency: Currency, outbox: Outbox) -> Arc<Self> {
         let reader = Reader::start(&database.primary, currency);
-        Self { database, currency, outbox, cache: Cache::default(), reader }
+        Arc::new(Self { database, currency, outbox, cache: Cache::default(), reader })
     }
 
     /// The rules products must keep here.

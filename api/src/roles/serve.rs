@@ -3,6 +3,8 @@
 mod connections;
 mod housekeeping;
 
+use std::sync::Arc;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -111,7 +113,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             identity,
             catalogue,
             views,
-            reports: Reports::new(database),
+            reports: Arc::new(Reports::new(database)),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
         let router = router(app, settings.api.access_log_sample);

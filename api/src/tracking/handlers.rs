@@ -4,6 +4,8 @@ mod format;
 mod top_products;
 mod views;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 pub use top_products::*;
 pub use views::*;
@@ -49,7 +51,7 @@ impl From<reports::Error> for Problem {
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn read_views(State(reports): State<Reports>, _: Admin, Id(id): Id) -> Result<axum::Json<Total>, Problem> {
+pub async fn read_views(State(reports): State<Arc<Reports>>, _: Admin, Id(id): Id) -> Result<axum::Json<Total>, Problem> {
     let pool = &reports.database.primary;
     if !products::exists(pool, id).await? {
         return Err(Problem::not_found("There is no product here. It may have been deleted."));

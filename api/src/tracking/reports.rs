@@ -6,7 +6,7 @@ mod page;
 mod range;
 mod top;
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -79,19 +79,18 @@ pub struct Selection {
     pub product_id: Option<Uuid>,
 }
 
-/// Where reports come from. Cheap to clone.
-#[derive(Clone)]
+/// Where reports come from.
 pub struct Reports {
     /// Connections.
     pub database: Database,
-    zones: Arc<OnceCell<HashSet<String>>>,
+    zones: OnceCell<HashSet<String>>,
 }
 
 impl Reports {
     /// Reports on the counts in `database`.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, zones: Arc::default() }
+        Self { database, zones: OnceCell::new() }
     }
 
     /// Checks the name of a time zone. The database reads a directory to list those it knows, so they are asked for once.

@@ -1,6 +1,6 @@
 //! Importing many products.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream},
@@ -92,7 +92,7 @@ pub struct BulkItems {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn bulk(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
     Query(params): Query<BulkParams>,

@@ -1,5 +1,7 @@
 //! Creating one product.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -38,7 +40,7 @@ use crate::{
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn create(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     State(public_url): State<PublicUrl>,
     admin: Admin,
     context: RequestContext,

@@ -1,5 +1,7 @@
 //! Deleting one product.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -45,7 +47,7 @@ pub struct DeleteParams {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn delete(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
     Id(id): Id,

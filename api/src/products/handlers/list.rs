@@ -1,5 +1,7 @@
 //! Listing products.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::Uri, response::Response};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -68,7 +70,7 @@ pub struct ListParams {
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn list(State(catalogue): State<Catalogue>, _: Visitor, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
+pub async fn list(State(catalogue): State<Arc<Catalogue>>, _: Visitor, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
     let limit = page::limit(params.limit)?;
     let sort = params.sort.unwrap_or(Sort::CreatedAt);
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;

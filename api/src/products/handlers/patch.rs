@@ -1,5 +1,7 @@
 //! Changing one product.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::{accepts, with_etag};
@@ -36,7 +38,7 @@ use crate::{
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn patch(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
     Id(id): Id,

@@ -1,5 +1,7 @@
 //! Single reads. An anonymous 200 or 304 to GET is one view.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -33,7 +35,7 @@ use crate::{
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     visitor: Visitor,
     Id(id): Id,
@@ -56,7 +58,7 @@ pub async fn read(
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read_by_sku(
-    State(catalogue): State<Catalogue>,
+    State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     visitor: Visitor,
     Sku(sku): Sku,
@@ -77,7 +79,7 @@ pub async fn read_by_sku(
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub async fn read_stock(State(catalogue): State<Catalogue>, _: Visitor, Id(id): Id) -> Result<axum::Json<stock::Stock>, Problem> {
+pub async fn read_stock(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): Id) -> Result<axum::Json<stock::Stock>, Problem> {
     Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
 }
 
@@ -88,6 +90,8 @@ fn answer(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered
     let unchanged = none_match_hit(request.headers(), &rendered.etag);
     let mut response = if unchanged { Response::new(Body::empty()) } else { Response::new(Body::from(rendered.body.clone())) };
     let headers = response.headers_mut();
+    // With room for the ids of the request, which come last.
+    headers.reserve(8);
     headers.insert(header::ETAG, rendered.etag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if unchanged {

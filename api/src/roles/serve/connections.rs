@@ -1,6 +1,8 @@
 //! Connections of the public API. They are served with a limit that `axum::serve` doesn't have: who
 //! sends nothing, or half a head, is not waited for.
 
+mod patience;
+
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
@@ -9,10 +11,8 @@ use axum::{
     extract::{ConnectInfo, Request},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use patience::{Attended, Clock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -50,8 +50,10 @@ fn attend(stream: TcpStream, peer: SocketAddr, router: &Router, connections: &Gr
         answer(router.clone(), request)
     });
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
+    let clock = Clock::start();
+    protocol.timer(clock.clone()).header_read_timeout(HEAD_PATIENCE);
     let connection = connections.watch(protocol.serve_connection(TokioIo::new(stream), service));
+    let connection = Attended::new(connection, clock, HEAD_PATIENCE);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, %peer, "a connection ended in error");

@@ -1,7 +1,7 @@
 //! Removes what has outlived its use, and finishes what a crash left unfinished. Every process may do
 //! it at any time: the statements skip each other's rows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::time::interval;
@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If `retention` is absurdly long.
-pub async fn run(catalogue: Catalogue, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(catalogue: Arc<Catalogue>, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
     let mut rounds = interval((retention / 4).clamp(Duration::from_secs(1), LONGEST_PAUSE));
     let retention = TimeDelta::from_std(retention)?;
     loop {

@@ -1,5 +1,7 @@
 //! The most viewed products.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::HeaderMap,
@@ -70,7 +72,7 @@ pub struct TopProducts {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn report_top_products(
-    State(reports): State<Reports>,
+    State(reports): State<Arc<Reports>>,
     _: Admin,
     headers: HeaderMap,
     Query(params): Query<TopProductsParams>,

@@ -1,5 +1,7 @@
 //! Views by product and hour or day.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     extract::State,
@@ -72,7 +74,7 @@ pub struct ViewsParams {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn report_views(
-    State(reports): State<Reports>,
+    State(reports): State<Arc<Reports>>,
     _: Admin,
     uri: Uri,
     headers: HeaderMap,
@@ -112,7 +114,7 @@ enum CutShort {
 }
 
 /// The whole report, read in chunks as the client takes them.
-fn every_row(reports: Reports, selection: Selection, after: Option<Position>) -> impl Stream<Item = Result<Bytes, CutShort>> {
+fn every_row(reports: Arc<Reports>, selection: Selection, after: Option<Position>) -> impl Stream<Item = Result<Bytes, CutShort>> {
     stream::try_unfold((Some(after), true), move |(position, header)| {
         let (reports, selection) = (reports.clone(), selection.clone());
         async move {
