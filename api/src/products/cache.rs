@@ -14,13 +14,17 @@ use std::{
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
-use moka::ops::compute::Op;
+use foldhash::fast::RandomState;
+use quick_cache::{
+    Lifecycle, UnitWeighter,
+    sync::{EntryAction, EntryResult},
+};
 use uuid::Uuid;
 
 use super::Product;
 
 /// Products held at most.
-const CAPACITY: u64 = 20_000;
+const CAPACITY: usize = 20_000;
 /// Longest life of an entry, for what no invalidation tells of.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
 /// The feed counts as alive for this long after its last answer.
@@ -50,7 +54,11 @@ impl Rendered {
 
 #[derive(Clone)]
 enum Slot {
-    Live(Arc<Rendered>),
+    Live {
+        rendered: Arc<Rendered>,
+        /// Milliseconds after the cache's start.
+        until: u64,
+    },
     /// What is older than this version, or was read before this moment, may not come back.
     Tombstone {
         version: i64,
@@ -61,50 +69,85 @@ enum Slot {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
-    slots: moka::sync::Cache<Uuid, Slot>,
-    started: Instant,
-    /// Milliseconds after `started` until which the cache may serve.
-    alive_until: Arc<AtomicU64>,
-    /// Milliseconds after `started` before which reads may not fill: when the cache was last cleared.
-    cleared_at: Arc<AtomicU64>,
+    slots: Arc<Slots>,
+    times: Arc<Times>,
 }
 
-impl Default for Cache {
-    fn default() -> Self {
-        Self {
-            slots: moka::sync::Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build(),
-            started: Instant::now(),
-            alive_until: Arc::default(),
-            cleared_at: Arc::default(),
+/// Reads take a shared lock of a shard and write nothing. What is too old is found out by who reads it,
+/// so that nothing has to be swept.
+type Slots = quick_cache::sync::Cache<Uuid, Slot, UnitWeighter, RandomState, Eviction>;
+
+struct Times {
+    started: Instant,
+    /// Milliseconds after `started` until which the cache may serve.
+    alive_until: AtomicU64,
+    /// Milliseconds after `started` before which reads may not fill: when the cache was last cleared,
+    /// or the latest tombstone that had to make room.
+    fills_from: AtomicU64,
+}
+
+impl Times {
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn refuse_fills_until(&self, at: Instant) {
+        self.fills_from.fetch_max(self.millis(at), Ordering::AcqRel);
+    }
+}
+
+/// What a tombstone forbade stays forbidden when it is gone.
+#[derive(Clone)]
+struct Eviction(Arc<Times>);
+
+impl Lifecycle<Uuid, Slot> for Eviction {
+    type RequestState = ();
+
+    fn before_evict(&self, (): &mut (), _: &Uuid, slot: &mut Slot) {
+        if let Slot::Tombstone { at, .. } = slot {
+            self.0.refuse_fills_until(*at);
         }
     }
 }
 
+impl Default for Cache {
+    fn default() -> Self {
+        Self::of(CAPACITY)
+    }
+}
+
 impl Cache {
+    fn of(capacity: usize) -> Self {
+        let times = Arc::new(Times { started: Instant::now(), alive_until: AtomicU64::new(0), fills_from: AtomicU64::new(0) });
+        let eviction = Eviction(times.clone());
+        let slots = Slots::with(capacity, capacity as u64, UnitWeighter, RandomState::default(), eviction);
+        Self { slots: Arc::new(slots), times }
+    }
+
     /// The product, if it is here and the cache may serve.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Arc<Rendered>> {
-        if !self.is_alive() {
+        let now = self.times.millis(Instant::now());
+        if !self.is_alive(now) {
             return None;
         }
         match self.slots.get(&id)? {
-            Slot::Live(rendered) => Some(rendered),
-            Slot::Tombstone { .. } => None,
+            Slot::Live { rendered, until } if now < until => Some(rendered),
+            Slot::Live { .. } | Slot::Tombstone { .. } => None,
         }
     }
 
     /// Keeps what a read that began at `read_at` found, unless something newer is known.
     pub fn fill(&self, id: Uuid, rendered: &Arc<Rendered>, read_at: Instant) {
-        if !self.is_alive() || self.millis(read_at) <= self.cleared_at.load(Ordering::Acquire) {
+        let now = Instant::now();
+        if !self.is_alive(self.times.millis(now)) || self.times.millis(read_at) <= self.times.fills_from.load(Ordering::Acquire) {
             return;
         }
-        let fresh = |slot: &Slot| match slot {
-            Slot::Live(known) => rendered.version >= known.version,
-            Slot::Tombstone { version, at } => rendered.version >= *version && read_at > *at,
-        };
-        self.slots.entry(id).and_compute_with(|known| match known {
-            Some(entry) if !fresh(entry.value()) => Op::Nop,
-            _ => Op::Put(Slot::Live(rendered.clone())),
+        let live = Slot::Live { rendered: rendered.clone(), until: self.times.millis(now + TIME_TO_LIVE) };
+        self.change(id, |known| match known {
+            Some(Slot::Live { rendered: known, .. }) if rendered.version < known.version => None,
+            Some(Slot::Tombstone { version, at }) if rendered.version < *version || read_at <= *at => None,
+            _ => Some(live),
         });
     }
 
@@ -112,41 +155,54 @@ impl Cache {
     /// Its version is at least this.
     pub fn forget(&self, id: Uuid, version: i64) {
         let at = Instant::now();
-        self.slots.entry(id).and_compute_with(|known| {
-            let known = match known.map(moka::Entry::into_value) {
-                Some(Slot::Tombstone { version, .. }) => version,
+        self.change(id, |known| {
+            let known = match known {
+                Some(Slot::Tombstone { version, .. }) => *version,
                 _ => 0,
             };
-            Op::Put(Slot::Tombstone { version: version.max(known), at })
+            Some(Slot::Tombstone { version: version.max(known), at })
         });
     }
 
     /// Forgets what is older than this version of a product.
     pub fn outdate(&self, id: Uuid, version: i64) {
-        if !matches!(self.slots.get(&id), Some(Slot::Live(known)) if known.version >= version) {
+        if !matches!(self.slots.get(&id), Some(Slot::Live { rendered, .. }) if rendered.version >= version) {
             self.forget(id, version);
         }
     }
 
     /// The invalidation feed has just answered.
     pub fn feed_answered(&self) {
-        let until = self.millis(Instant::now() + FEED_PATIENCE);
-        self.alive_until.fetch_max(until, Ordering::AcqRel);
+        let until = self.times.millis(Instant::now() + FEED_PATIENCE);
+        self.times.alive_until.fetch_max(until, Ordering::AcqRel);
     }
 
     /// The feed has a gap: nothing here can be trusted.
     pub fn clear(&self) {
-        self.alive_until.store(0, Ordering::Release);
-        self.cleared_at.fetch_max(self.millis(Instant::now()), Ordering::AcqRel);
-        self.slots.invalidate_all();
+        self.times.alive_until.store(0, Ordering::Release);
+        self.times.refuse_fills_until(Instant::now());
+        self.slots.clear();
     }
 
-    fn is_alive(&self) -> bool {
-        self.millis(Instant::now()) < self.alive_until.load(Ordering::Acquire)
+    fn is_alive(&self, now: u64) -> bool {
+        now < self.times.alive_until.load(Ordering::Acquire)
     }
 
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    /// Replaces what is known of a product with what `next` makes of it, in one step.
+    fn change(&self, id: Uuid, next: impl FnOnce(Option<&Slot>) -> Option<Slot>) {
+        let mut next = Some(next);
+        let entry = self.slots.entry(&id, None, |_, known| {
+            if let Some(slot) = next.take().and_then(|next| next(Some(known))) {
+                *known = slot;
+            }
+            EntryAction::Retain(())
+        });
+        if let EntryResult::Vacant(place) = entry
+            && let Some(slot) = next.and_then(|next| next(None))
+        {
+            // Refused if the cache was cleared meanwhile, which forgets this product too.
+            let _ = place.insert(slot);
+        }
     }
 }
 
@@ -190,6 +246,21 @@ mod tests {
         cache.forget(id, 1);
         cache.fill(id, &rendered(1), before);
         assert!(cache.get(id).is_none());
+    }
+
+    #[test]
+    fn what_a_tombstone_forbade_stays_forbidden_when_it_had_to_make_room() {
+        let (cache, id) = (Cache::of(64), Uuid::now_v7());
+        cache.feed_answered();
+        let before = later();
+        std::iter::repeat_with(Instant::now).find(|now| *now > before);
+        cache.forget(id, 2);
+        (0..10_000).for_each(|_| cache.forget(Uuid::now_v7(), 1));
+        assert!(cache.slots.get(&id).is_none(), "10,000 tombstones fit into 64 places");
+        cache.fill(id, &rendered(1), before);
+        assert!(cache.get(id).is_none());
+        cache.fill(id, &rendered(2), later());
+        assert!(cache.get(id).is_some());
     }
 
     #[test]
