@@ -8,6 +8,7 @@ mod inbox;
 mod migrate;
 mod notifier;
 mod openapi;
+mod output;
 mod serve;
 mod supervisor;
 mod tracker;

@@ -69,8 +69,7 @@ async fn print_programs(root: &Path) -> anyhow::Result<()> {
         "nats_server": found.nats_server,
         "run_as": account.map(|account| account.name),
     });
-    println!("{found}");
-    Ok(())
+    Ok(super::output::print_line(&found.to_string())?)
 }
 
 /// Opens the shop, waits for Ctrl-C, and stops all in order, also if opening failed.
