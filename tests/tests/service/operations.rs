@@ -1,12 +1,13 @@
 //! Probes, metrics, the generated documents and the other commands of the binary.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Stdio};
 
 use catalog_tests::{
     Api, Process, Role, Shop, eventually,
     nats::free_port,
     people::{ADA, OWNER},
     process::Environment,
+    programs,
     samples::{self, create},
     shared,
     wait::holds,
@@ -216,6 +217,20 @@ async fn the_openapi_document_is_the_committed_one_and_is_served() {
 }
 
 #[tokio::test]
+async fn a_tool_whose_reader_has_seen_enough_ends_quietly() {
+    let shop = Shop::api().await;
+    for args in [&["openapi"][..], &["admin", "list"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = tokio::process::Command::new(programs::catalog());
+        let output = command.args(args).env_clear().envs(shop.environment()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.is_empty(), "{args:?} {:?}: {said}", output.status);
+    }
+}
+
+#[tokio::test]
 async fn every_documented_operation_is_described_and_names_its_errors() {
     let contract = catalog_tests::shared::Shared::get().contract.document().clone();
     for (path, operations) in contract["paths"].as_object().unwrap() {
@@ -233,6 +248,33 @@ async fn every_documented_operation_is_described_and_names_its_errors() {
             if !operation["requestBody"].is_null() {
                 assert!(responses.contains_key("413") && responses.contains_key("415"), "{at} takes a body and never says 413 or 415");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_string_of_a_request_is_documented_with_what_may_be_in_it() {
+    let contract = catalog_tests::shared::Shared::get().contract.document().clone();
+    let is_bounded = |schema: &Value| {
+        let text = schema["type"].to_string().contains("string");
+        !text || ["enum", "format", "maxLength", "pattern"].iter().any(|keyword| !schema[keyword].is_null())
+    };
+    // A sku that cannot be one is nowhere, and any entity tag may be asked for.
+    let free = |parameter: &&Value| parameter["name"] == "sku" || parameter["name"] == "If-None-Match";
+    for (path, operations) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten().filter(|parameter| !free(parameter)) {
+                assert!(is_bounded(&parameter["schema"]), "{method} {path}: {parameter}");
+                assert!(
+                    !parameter["schema"]["type"].to_string().contains("null"),
+                    "nothing sends null there: {method} {path}: {parameter}"
+                );
+            }
+        }
+    }
+    for name in ["ProductInput", "BulkItem", "Money", "BulkPrice", "NewAdmin", "AdminPatch", "SignIn", "RefreshToken"] {
+        for (field, schema) in contract["components"]["schemas"][name]["properties"].as_object().unwrap() {
+            assert!(is_bounded(schema), "{name}.{field}: {schema}");
         }
     }
 }

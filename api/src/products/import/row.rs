@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::report::Fault;
 use crate::{
+    full_date,
     http::{body::pointer, validate::field_errors},
     products::{Money, Product, ProductInput, rules::Rules},
 };
@@ -76,13 +77,13 @@ impl<T: Serialize> Serialize for Given<T> {
 #[schema(as = BulkItem)]
 pub struct RowDocument {
     /// Stock keeping unit: which product this is about.
-    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64)]
+    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+$")]
     pub sku: Option<String>,
     /// Display name.
-    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200)]
+    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     pub name: Option<String>,
     /// Brand.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     #[serde(default)]
     pub brand: Given<String>,
     /// Description, of any number of lines.
@@ -98,11 +99,11 @@ pub struct RowDocument {
     #[serde(default, deserialize_with = "price")]
     pub price: Option<RowPrice>,
     /// A link to more: an absolute URL, or a path on the shop's own site.
-    #[schema(value_type = Option<String>, max_length = 2048)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2048, format = "iri-reference", pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
     #[serde(default)]
     pub url: Given<String>,
     /// Release date.
-    #[schema(value_type = Option<NaiveDate>)]
+    #[schema(value_type = Option<NaiveDate>, pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     #[serde(default)]
     pub released_on: Given<String>,
     /// Anything else: names and values; a null value removes that attribute.
@@ -123,7 +124,7 @@ pub struct RowPrice {
     #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
     pub amount: String,
     /// ISO 4217. Absent: the catalogue's.
-    #[schema(example = "EUR", min_length = 3, max_length = 3)]
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     pub currency: Option<String>,
 }
 
@@ -164,16 +165,13 @@ impl RowDocument {
         let released_on = match self.released_on {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(text) => {
-                if let Ok(date) = NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
-                    Given::Value(date)
-                } else {
-                    let clipped: String = text.chars().take(32).collect();
-                    faults
-                        .push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
+            Given::Value(text) => full_date::parse(&text).map_or_else(
+                || {
+                    faults.push(Fault { pointer: "/released_on".into(), detail: full_date::refusal(&text) });
                     Given::Absent
-                }
-            }
+                },
+                Given::Value,
+            ),
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
         let row = ImportRow {
@@ -312,7 +310,7 @@ mod tests {
             faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}, "released_on": "May 23", "brand": ""}"#),
             [
                 ("/released_on".into(), "give a date such as 2024-05-23, not \"May 23\"".into()),
-                ("/brand".into(), "give 1 to 100 characters on one line, not all of them spaces".into())
+                ("/brand".into(), "give 1 to 100 characters on one line, some of them visible, and none that reorder text".into())
             ]
         );
         let (pointer, detail) = faults(r#"{"sku": "a", "price": {"amount": 1}}"#).remove(0);
