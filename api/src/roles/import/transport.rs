@@ -123,8 +123,8 @@ fn route() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
 
 /// What is wrong with the server's certificate, if that is why there is no connection.
 fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
-    let causes = std::iter::successors(Some(error), |error| cause(*error));
-    let reason = match causes.filter_map(|error| error.downcast_ref::<TlsError>()).next()? {
+    let mut causes = std::iter::successors(Some(error), |error| cause(*error));
+    let reason = match causes.find_map(|error| error.downcast_ref::<TlsError>())? {
         // A bad signature: of an authority that only has the name of one that is trusted.
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate is not of an authority that this machine trusts: if the shop has an authority of its own, \
