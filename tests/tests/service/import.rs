@@ -10,6 +10,10 @@ use catalog_tests::{
     tls::Gateway,
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// A file of the real data, or `None` where that is not at hand.
 fn real(name: &str) -> Option<PathBuf> {
@@ -153,7 +157,7 @@ async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
     assert!(!output.status.success() && !said(&output).contains("not her password"), "{}", said(&output));
 }
 
-/// Imports one row through TLS, where nothing but `trusted` and what `environment` names is trusted.
+/// Imports one row through TLS.
 async fn import_over_tls(host: &str, gateway: &Gateway, options: &[&str], environment: &[(&str, &str)]) -> Output {
     let directory = Scratch::new(None);
     let file = directory.path().join("rows.csv");
@@ -204,6 +208,40 @@ async fn a_shop_that_cannot_be_trusted_gets_no_password_and_the_reason_is_said()
         assert!(output.status.code() == Some(1) && said(&output).contains(reason), "{reason}: {}", said(&output));
     }
     assert_eq!(count(&shop).await, 0);
+}
+
+/// A proxy that connects one client where it asks to, and tells where that was.
+async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let passing = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let asked = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut server = TcpStream::connect(&asked).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        asked
+    });
+    (url, passing)
+}
+
+#[tokio::test]
+async fn the_way_to_a_shop_may_lead_through_a_proxy() {
+    let shop = Shop::api().await;
+    let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
+    let directory = Scratch::new(None);
+    let authority = directory.path().join("authority.pem");
+    std::fs::write(&authority, gateway.authority()).unwrap();
+    let (url, passing) = proxy().await;
+    let environment = [("HTTPS_PROXY", &*url), ("CATALOG_CA_FILE", authority.to_str().unwrap())];
+    let output = import_over_tls("localhost", &gateway, &[], &environment).await;
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(passing.await.unwrap(), format!("localhost:{}", gateway.port()));
 }
 
 #[tokio::test]
