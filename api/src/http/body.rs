@@ -2,6 +2,8 @@
 
 mod unique;
 
+pub use unique::doubled_key;
+
 use std::time::Duration;
 
 use axum::{
@@ -137,7 +139,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if text.trim_start().starts_with('[') {
         return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
     }
-    if let Some(pointer) = unique::doubled_key(text) {
+    if let Some(pointer) = doubled_key(text) {
         return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
