@@ -60,7 +60,7 @@ pub fn cache() -> PathBuf {
     // XDG Base Directory Specification: a relative XDG_CACHE_HOME is to be ignored.
     let cache_home = named("XDG_CACHE_HOME").filter(|path| path.is_absolute());
     let cache_home = cache_home.or_else(|| named("HOME").map(|home| home.join(".cache")));
-    // Never a shared directory: others could put programs there.
+    // Whoever has no home has it beside the data.
     cache_home.unwrap_or_else(|| super::settings::default_directory().join("cache")).join("catalog/programs")
 }
 
