@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
 };
 
 use crate::config::DatabaseSettings;
@@ -59,7 +59,13 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
         // Classes 08 (connection), 53 (insufficient resources), 57 (operator intervention), and 25006
         // (read only, as during a failover): PostgreSQL manual, appendix A.
         sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("53") || code.starts_with("57") || code == "25006")
+            // A refusal that ends the session, or keeps it from beginning (no connections allowed, no such
+            // database, another password), says nothing of the statement.
+            let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+            matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+                || error
+                    .code()
+                    .is_some_and(|code| code.starts_with("08") || code.starts_with("53") || code.starts_with("57") || code == "25006")
         }
         _ => false,
     }

@@ -1,8 +1,10 @@
 //! `catalog`: the shop backend. One binary; every role is a subcommand.
 
+mod characters;
 mod config;
 mod database;
 mod events;
+mod full_date;
 mod http;
 mod identity;
 mod notifications;

@@ -8,6 +8,7 @@ mod inbox;
 mod migrate;
 mod notifier;
 mod openapi;
+mod output;
 mod serve;
 mod supervisor;
 mod tracker;
@@ -54,9 +55,10 @@ enum Role {
 }
 
 impl Cli {
-    /// The log format asked for.
+    /// The log format asked for. What people run by hand speaks to them, also into a file or a pipe.
     pub fn log_format(&self) -> Option<LogFormat> {
-        self.logs.log_format
+        let by_hand = matches!(self.role, Role::Admin(_) | Role::Dev(_) | Role::Healthcheck(_) | Role::Import(_) | Role::Openapi);
+        self.logs.log_format.or(by_hand.then_some(LogFormat::Text))
     }
 
     /// Runs the role to its end, and gives the exit status.

@@ -29,6 +29,7 @@ pub mod schema;
 pub mod scratch;
 pub mod shared;
 pub mod shop;
+pub mod tls;
 pub mod tokens;
 pub mod wait;
 

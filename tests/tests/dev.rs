@@ -5,6 +5,7 @@ use std::{collections::HashSet, fs, net::TcpListener, path::PathBuf, process::Co
 
 use catalog_tests::{
     leash::{Keeping, Server},
+    nats::free_port,
     programs,
     scratch::Scratch,
     wait::{self, holds},
@@ -47,12 +48,16 @@ impl Dev {
         arguments
     }
 
-    /// Starts it, and waits until it has told all there is to tell of the open shop.
-    async fn open(&mut self) {
+    fn start(&mut self) {
         let _ = fs::remove_file(self.output_file());
         let keeping = Keeping { directory: self.scratch.path(), signal: "TERM", removed_after: false, user: None };
         let arguments: Vec<_> = self.arguments().into_iter().map(Into::into).collect();
         self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
+    }
+
+    /// Starts it, and waits until it has told all there is to tell of the open shop.
+    async fn open(&mut self) {
+        self.start();
         self.says("To start afresh").await;
         let output = self.output();
         let shown = |label: &str| {
@@ -193,6 +198,23 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     dev.says("stopped").await;
     wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
     assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
+    assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_meanwhile_is_named_at_once() {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut dev = Dev::at(&address);
+    dev.start();
+    // Its addresses were free, and the servers come first.
+    dev.says("nats-server is ").await;
+    let _taken = TcpListener::bind(&address).unwrap();
+    wait::within(PATIENCE, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    let output = dev.output();
+    let last = output.lines().last().unwrap();
+    assert!(last.contains(&format!("serve doesn't come up: HTTP_ADDRESS={address} is taken")), "{output}");
+    assert_eq!(output.matches("serve ended").count(), 1, "{output}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }
 

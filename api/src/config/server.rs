@@ -114,7 +114,7 @@ impl OpsArgs {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Logs (RUST_LOG sets the level: error, warn, info, debug, trace)")]
 pub struct LogArgs {
-    /// json or text [default: text on a terminal, otherwise json]
+    /// json or text [default: text on a terminal and for what is run by hand, otherwise json]
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 }

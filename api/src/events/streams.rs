@@ -192,7 +192,7 @@ fn is_current(metadata: &HashMap<String, String>) -> bool {
 /// # Errors
 /// If NATS does not answer or refuses.
 pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
-    make_missing(nats).await?;
+    ensure_missing(nats).await?;
     for wanted in streams(nats.prefix()) {
         let name = wanted.name.clone();
         let found = nats.jetstream.get_stream(&name).await.map_err(|error| StreamsError::Read(name.clone(), error))?;

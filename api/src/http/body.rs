@@ -1,5 +1,9 @@
 //! JSON bodies: bounded, strict, and refused with the place of every fault.
 
+mod unique;
+
+pub use unique::doubled_key;
+
 use std::time::Duration;
 
 use axum::{
@@ -97,27 +101,31 @@ pub fn too_large() -> Problem {
     )
 }
 
-/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`.
+/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8.
 ///
 /// # Errors
 /// 415.
 pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Result<&'static str, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied().ok_or_else(|| {
-        Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "Unsupported media type",
-            format!("Send the body as {}.", allowed.join(" or ")),
-        )
-    })
+    let mut parts = given.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let refuse = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail);
+    let essence = allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied();
+    let essence = essence.ok_or_else(|| refuse(format!("Send the body as {}.", allowed.join(" or "))))?;
+    if parts.all(is_utf_8) { Ok(essence) } else { Err(refuse("Send the body in UTF-8, with charset=utf-8 or without a charset.".into())) }
+}
+
+/// Whether a parameter of a media type isn't a charset other than UTF-8.
+fn is_utf_8(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else { return true };
+    let value = value.trim_matches('"');
+    !name.eq_ignore_ascii_case("charset") || value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
 }
 
 /// Parses a JSON document strictly.
 ///
 /// # Errors
-/// 400 for what isn't JSON, 422 for JSON of another shape or with NUL characters.
+/// 400 for what isn't JSON, 422 for JSON of another shape, with NUL characters or with a key twice.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
@@ -130,6 +138,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Derived structs would take an array of their fields as well.
     if text.trim_start().starts_with('[') {
         return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
+    }
+    if let Some(pointer) = doubled_key(text) {
+        return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -46,13 +46,15 @@ impl IdempotencyKey {
     /// The request's key, or `None` without one. Quoted and bare keys are the same key.
     ///
     /// # Errors
-    /// 400 for an empty or over-long key.
+    /// 400 for a key that is empty, too long or not of visible ASCII characters.
     pub fn of(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Option<Self>, Problem> {
         let Some(value) = headers.get(HEADER) else { return Ok(None) };
         let key = value.to_str().unwrap_or_default().trim();
         let key = key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key);
-        if key.is_empty() || key.len() > MAX_KEY {
-            let detail = format!("Idempotency-Key is 1 to {MAX_KEY} visible ASCII characters");
+        let visible = key.bytes().all(|c| c.is_ascii_graphic() && c != b'"');
+        if key.is_empty() || key.len() > MAX_KEY || !visible {
+            let detail =
+                format!("Idempotency-Key is 1 to {MAX_KEY} visible ASCII characters without spaces and quotes, all of it in quotes or not");
             return Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]));
         }
         Ok(Some(Self { caller, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
@@ -77,7 +79,8 @@ impl IdempotencyKey {
             return Err(Problem::conflict(
                 "idempotency-key-in-use",
                 "A request with this Idempotency-Key is still running. Try again shortly.",
-            ));
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from(1)));
         }
         let stored = sqlx::query!(
             "SELECT request_hash, status, headers, body FROM http.idempotency_keys

@@ -5,7 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned},
+};
 use utoipa::ToSchema;
 
 use super::{
@@ -17,6 +20,8 @@ use super::{
 pub const DEFAULT_LIMIT: u16 = 50;
 /// Items per page at most.
 pub const MAX_LIMIT: u16 = 200;
+/// Longest cursor, in characters: one that holds the longest name has some 1300.
+const MAX_CURSOR: usize = 2048;
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,16 +51,29 @@ fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", uri.path())).ok()
 }
 
-/// Checks `limit`.
-///
-/// # Errors
-/// 400 outside 1–200.
-pub fn limit(given: Option<u16>) -> Result<u16, Problem> {
-    let limit = given.unwrap_or(DEFAULT_LIMIT);
-    if (1..=MAX_LIMIT).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(Problem::bad_parameters(vec![FieldError::parameter("limit", format!("limit is a whole number from 1 to {MAX_LIMIT}"))]))
+/// `limit` of a query: how many items a page holds, from 1 to [`MAX_LIMIT`].
+#[derive(Debug, Clone, Copy)]
+pub struct Limit(u16);
+
+impl Limit {
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(DEFAULT_LIMIT)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let plain = text.bytes().all(|c| c.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| plain && (1..=MAX_LIMIT).contains(limit));
+        limit.map(Self).ok_or_else(|| de::Error::custom(format!("limit is a whole number from 1 to {MAX_LIMIT}")))
     }
 }
 
@@ -70,6 +88,9 @@ pub fn encode_cursor<T: Serialize>(position: &T) -> String {
 /// 400 for anything this API did not hand out for this kind of list.
 pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
     // Strict as with bodies: a forged one may hold what the database cannot.
+    if cursor.len() > MAX_CURSOR {
+        return Err(bad_cursor());
+    }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad_cursor())?;
     body::parse(&bytes).map_err(|_| bad_cursor())
 }

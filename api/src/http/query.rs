@@ -2,7 +2,11 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned},
+};
+use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
 
@@ -30,4 +34,25 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Problem::bad_parameters(vec![FieldError::parameter(if parameter == "." { "query".into() } else { parameter }, detail)])
         })
     }
+}
+
+/// A parameter that is `true` or `false`; with `#[serde(default)]`.
+///
+/// # Errors
+/// If it is neither.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(de::Error::custom("give true or false")),
+    }
+}
+
+/// A parameter that is an id; with `#[serde(default)]`.
+///
+/// # Errors
+/// If it isn't one.
+pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+    let id = String::deserialize(deserializer)?.parse();
+    id.map(Some).map_err(|_| de::Error::custom("give a UUID such as 019aa3f0-0000-7000-8000-000000000000"))
 }

@@ -48,12 +48,12 @@ pub struct NewAdmin {
     pub email: String,
     /// Password.
     #[garde(custom(rules::new_password))]
-    #[schema(value_type = String, min_length = 8, max_length = 256, format = "password")]
+    #[schema(value_type = String, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub password: Secret,
     /// Name to show.
     #[serde(default)]
     #[garde(inner(custom(rules::full_name)))]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     pub full_name: Option<String>,
 }
 
@@ -75,12 +75,12 @@ pub struct AdminPatch {
     /// Password. A new one ends all of the admin's sessions.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(custom(rules::new_password)))]
-    #[schema(value_type = String, required = false, min_length = 8, max_length = 256, format = "password")]
+    #[schema(value_type = String, required = false, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub password: Option<Secret>,
     /// Name to show; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(custom(rules::full_name))))]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     pub full_name: Option<Option<String>>,
 }
 

@@ -4,7 +4,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::config::Secret;
+use crate::{characters, config::Secret};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME: usize = 64;
@@ -41,8 +41,10 @@ pub fn email(email: &str, (): &()) -> garde::Result {
 
 /// `full_name`.
 pub fn full_name(name: &str, (): &()) -> garde::Result {
-    if name.trim().is_empty() || name.chars().count() > MAX_FULL_NAME || name.chars().any(char::is_control) {
-        return refuse(format!("full_name is 1 to {MAX_FULL_NAME} characters on one line, not all of them spaces"));
+    if name.chars().count() > MAX_FULL_NAME || !characters::is_plain_line(name) {
+        return refuse(format!(
+            "full_name is 1 to {MAX_FULL_NAME} characters on one line, some of them visible, and none that reorder text"
+        ));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::rules::{self, Rules};
-use crate::config::Currency;
+use crate::{config::Currency, full_date};
 
 /// An amount of money: a decimal string, never a float, in the catalogue's one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -24,9 +24,9 @@ pub struct Money {
     #[garde(custom(rules::price_amount))]
     #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
     pub amount: String,
-    /// ISO 4217.
+    /// ISO 4217; the catalogue's one currency.
     #[garde(custom(rules::price_currency))]
-    #[schema(example = "EUR", min_length = 3, max_length = 3)]
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     pub currency: String,
 }
 
@@ -70,18 +70,30 @@ fn money_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::
 #[serde(deny_unknown_fields)]
 #[garde(context(Rules))]
 pub struct ProductInput {
-    /// Stock keeping unit, unique among products that aren't deleted; no spaces or control characters.
+    /// Stock keeping unit, unique among products that aren't deleted: no spaces, control or invisible
+    /// characters, and neither `.` nor `..`.
     #[garde(custom(rules::sku))]
-    #[schema(example = "90420332", min_length = 1, max_length = 64)]
+    #[schema(
+        example = "90420332",
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+$"
+    )]
     pub sku: String,
-    /// Display name.
+    /// Display name: one line, without control characters and without those that reorder text (bidirectional
+    /// embeddings, overrides and isolates). The joiners and marks of emoji and scripts are welcome.
     #[garde(custom(rules::line::<200>))]
-    #[schema(example = "Bar table", min_length = 1, max_length = 200)]
+    #[schema(
+        example = "Bar table",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
+    )]
     pub name: String,
-    /// Brand.
+    /// Brand, with the rules of names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(custom(rules::line::<100>)))]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     pub brand: Option<String>,
     /// Description, of any number of lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,14 +109,16 @@ pub struct ProductInput {
     #[serde(deserialize_with = "money_object")]
     #[garde(dive)]
     pub price: Money,
-    /// A link to more: an absolute URL, or a path on the shop's own site.
+    /// A link to more: an absolute URL, or a path on the shop's own site. At most 2048 bytes, and not of a
+    /// scheme that runs code (`javascript`, `data`, `vbscript`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(custom(rules::url)))]
-    #[schema(max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, format = "iri-reference", pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
     pub url: Option<String>,
-    /// Release date.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Release date, from the year 1000 on.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "full_date::optional")]
     #[garde(inner(custom(rules::date)))]
+    #[schema(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     pub released_on: Option<NaiveDate>,
     /// Anything else: names and values.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, NaiveDate};
 use rust_decimal::Decimal;
 
-use crate::config::Currency;
+use crate::{characters, config::Currency};
 
 /// What the rules need to know of the catalogue.
 #[derive(Debug, Clone, Copy)]
@@ -64,16 +64,18 @@ pub fn quantity(quantity: &i64, _: &Rules) -> garde::Result {
 /// `sku`.
 pub fn sku(sku: &str, _: &Rules) -> garde::Result {
     let length = sku.chars().count();
-    if !(1..=64).contains(&length) || sku.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return refuse("sku is 1 to 64 characters without spaces or control characters");
+    let hidden = |c: char| c.is_whitespace() || c.is_control() || characters::is_invisible(c);
+    // In a path, . and .. are removed before a request is sent (RFC 3986, section 6.2.2.3).
+    if !(1..=64).contains(&length) || sku.chars().any(hidden) || matches!(sku, "." | "..") {
+        return refuse("sku is 1 to 64 characters without spaces, control or invisible characters, and neither . nor ..");
     }
     Ok(())
 }
 
 /// One line of text of 1 to `MAX` characters.
 pub fn line<const MAX: usize>(text: &str, _: &Rules) -> garde::Result {
-    if text.trim().is_empty() || text.chars().count() > MAX || text.chars().any(char::is_control) {
-        return refuse(format!("give 1 to {MAX} characters on one line, not all of them spaces"));
+    if text.chars().count() > MAX || !characters::is_plain_line(text) {
+        return refuse(format!("give 1 to {MAX} characters on one line, some of them visible, and none that reorder text"));
     }
     Ok(())
 }
@@ -155,6 +157,16 @@ mod tests {
     fn another_currency_is_refused_by_name() {
         let error = price_currency("SAR", &rules()).unwrap_err();
         assert_eq!(error.to_string(), "the currency of this catalogue is EUR, not \"SAR\"");
+    }
+
+    #[test]
+    fn a_sku_is_what_it_looks_like() {
+        for good in ["a", "A-1/2", "90420332", "…", "Größe", ".a", "a..b", "货号"] {
+            assert!(sku(good, &rules()).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a b", "a\u{a0}", "a\u{200b}", "\u{feff}a", "a\u{202e}b", "a\u{ad}b", "a\u{200d}", "a\u{7f}"] {
+            assert!(sku(bad, &rules()).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

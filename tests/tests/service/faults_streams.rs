@@ -1,7 +1,7 @@
 //! Streams and consumers deleted by hand come back, and nobody is told twice.
 
 use catalog_tests::{
-    Shop,
+    Process, Shop,
     people::GRACE,
     samples::{self, create},
     wait::{eventually, holds},
@@ -85,6 +85,23 @@ async fn a_deleted_stream_of_views_comes_back_and_views_are_counted_again() {
     }
     shop.views_reach(&product.id, 6).await;
     assert!(exists(&shop, "views").await);
+}
+
+#[tokio::test]
+async fn migrate_makes_streams_anew_that_keep_what_they_get() {
+    let shop = Shop::builder().roles(&[]).private_nats().start().await;
+    let migrate = async || {
+        let mut migrate = Process::start(&["migrate"], shop.environment());
+        assert!(migrate.ended().await.success(), "{}", migrate.story());
+    };
+    migrate().await;
+    let (jetstream, prefix) = (shop.jetstream().await, shop.prefix());
+    for stream in ["changes", "views", "dead"] {
+        jetstream.delete_stream(format!("{prefix}_{stream}")).await.unwrap();
+    }
+    migrate().await;
+    jetstream.publish(format!("{prefix}.changes.product.kept"), "1".into()).await.unwrap().await.unwrap();
+    assert_eq!(shop.stream("changes").await.cached_info().state.messages, 1);
 }
 
 #[tokio::test]

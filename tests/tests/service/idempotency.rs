@@ -69,6 +69,7 @@ async fn the_same_request_many_times_at_once_creates_one_product() {
     assert!(created.windows(2).all(|pair| pair[0].body == pair[1].body));
     for reply in replies.iter().filter(|reply| reply.status != 201) {
         reply.problem(409, "idempotency-key-in-use");
+        assert_eq!(reply.header("retry-after"), "1");
     }
     let list = shop.ada.get("/v1/products").await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
@@ -78,9 +79,10 @@ async fn the_same_request_many_times_at_once_creates_one_product() {
 async fn keys_that_are_none_are_refused() {
     let shop = Shop::api().await;
     let long = "k".repeat(256);
-    for key in ["", "\"\"", "  ", &long] {
+    for key in ["", "\"\"", "  ", "two words", "\"two words\"", "tab\tbed", "schl\u{fc}ssel", "half\"", "in\"side", &long] {
         let reply = create(&shop.ada, key, &samples::product("T-1")).await;
-        reply.problem(400, "invalid-parameters");
+        let problem = reply.problem(400, "invalid-parameters");
+        assert!(problem["detail"].as_str().unwrap().contains("visible ASCII characters"), "{problem}");
         assert_eq!(reply.complaints(), ["Idempotency-Key"]);
     }
     create(&shop.ada, &"k".repeat(255), &samples::product("T-1")).await.expect(201);

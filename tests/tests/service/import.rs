@@ -7,8 +7,13 @@ use catalog_tests::{
     people::{ADA, GRACE, OWNER},
     programs,
     scratch::Scratch,
+    tls::Gateway,
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// A file of the real data, or `None` where that is not at hand.
 fn real(name: &str) -> Option<PathBuf> {
@@ -138,6 +143,11 @@ async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
     assert!(said(&output).contains('2') && said(&output).contains("price"), "{}", said(&output));
     assert_eq!(count(&shop).await, 1);
 
+    std::fs::write(&file, "sku;name;price\nB-1;One;1\nB-2;\"Two;2\n").unwrap();
+    let output = import(&shop, &file, &["--delimiter", ";"]).await;
+    assert!(output.status.code() == Some(1) && said(&output).contains("a cell in line 3 isn't closed"), "{}", said(&output));
+    assert_eq!(count(&shop).await, 1);
+
     let missing = import(&shop, &directory.path().join("nothing.csv"), &[]).await;
     assert!(!missing.status.success() && said(&missing).contains("nothing.csv"), "{}", said(&missing));
 
@@ -145,4 +155,104 @@ async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
     command.arg("import").arg(&file).env_clear().env("CATALOG_URL", shop.anyone.base());
     let output = command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", "not her password").output().unwrap();
     assert!(!output.status.success() && !said(&output).contains("not her password"), "{}", said(&output));
+}
+
+/// Imports one row through TLS.
+async fn import_over_tls(host: &str, gateway: &Gateway, options: &[&str], environment: &[(&str, &str)]) -> Output {
+    let directory = Scratch::new(None);
+    let file = directory.path().join("rows.csv");
+    std::fs::write(&file, "sku,name,price\nA-1,One,1\n").unwrap();
+    let mut command = tokio::process::Command::new(programs::catalog());
+    command.arg("import").arg(&file).args(options).env_clear().kill_on_drop(true);
+    command.env("CATALOG_URL", format!("https://{host}:{}", gateway.port()));
+    command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2).envs(environment.iter().copied());
+    command.output().await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_go_over_https_to_a_shop_whose_authority_is_trusted() {
+    let shop = Shop::api().await;
+    let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
+    let directory = Scratch::new(None);
+    let authority = directory.path().join("authority.pem");
+    std::fs::write(&authority, gateway.authority()).unwrap();
+    let authority = authority.display().to_string();
+    for (options, environment, outcome) in [
+        (vec!["--ca-file", &authority], vec![], "1 created"),
+        (vec![], vec![("CATALOG_CA_FILE", &*authority)], "1 unchanged"),
+        (vec![], vec![("SSL_CERT_FILE", &*authority)], "1 unchanged"),
+    ] {
+        let output = import_over_tls("localhost", &gateway, &options, &environment).await;
+        assert!(output.status.success() && said(&output).contains(outcome), "{options:?} {environment:?}: {}", said(&output));
+        assert!(!said(&output).contains("unencrypted"), "{}", said(&output));
+    }
+    assert_eq!(count(&shop).await, 1);
+}
+
+#[tokio::test]
+async fn a_shop_that_cannot_be_trusted_gets_no_password_and_the_reason_is_said() {
+    let shop = Shop::api().await;
+    let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
+    let directory = Scratch::new(None);
+    let [own, empty] = ["own.pem", "empty.pem"].map(|name| directory.path().join(name).display().to_string());
+    std::fs::write(&own, gateway.authority()).unwrap();
+    std::fs::write(&empty, "nothing\n").unwrap();
+    let other = Gateway::start(&shop.anyone.base(), "localhost").await;
+    let reasons = [
+        (import_over_tls("localhost", &other, &["--ca-file", &own], &[]).await, "--ca-file or CATALOG_CA_FILE"),
+        (import_over_tls("127.0.0.1", &gateway, &["--ca-file", &own], &[]).await, "certificate is for another name"),
+        (import_over_tls("localhost", &gateway, &["--ca-file", "/nowhere.pem"], &[]).await, "CATALOG_CA_FILE: cannot read /nowhere.pem"),
+        (import_over_tls("localhost", &gateway, &["--ca-file", &empty], &[]).await, "CATALOG_CA_FILE"),
+    ];
+    for (output, reason) in reasons {
+        assert!(output.status.code() == Some(1) && said(&output).contains(reason), "{reason}: {}", said(&output));
+    }
+    assert_eq!(count(&shop).await, 0);
+}
+
+/// A proxy that connects one client where it asks to, and tells where that was.
+async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let passing = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let asked = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut server = TcpStream::connect(&asked).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        asked
+    });
+    (url, passing)
+}
+
+#[tokio::test]
+async fn the_way_to_a_shop_may_lead_through_a_proxy() {
+    let shop = Shop::api().await;
+    let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
+    let directory = Scratch::new(None);
+    let authority = directory.path().join("authority.pem");
+    std::fs::write(&authority, gateway.authority()).unwrap();
+    let (url, passing) = proxy().await;
+    let environment = [("HTTPS_PROXY", &*url), ("CATALOG_CA_FILE", authority.to_str().unwrap())];
+    let output = import_over_tls("localhost", &gateway, &[], &environment).await;
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(passing.await.unwrap(), format!("localhost:{}", gateway.port()));
+}
+
+#[tokio::test]
+async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
+    let directory = Scratch::new(None);
+    let file = directory.path().join("rows.csv");
+    std::fs::write(&file, "sku,name,price\nA-1,One,1\n").unwrap();
+    for (url, warned) in [("http://shop.invalid", true), ("http://127.0.0.1:9", false), ("http://localhost:9", false)] {
+        let mut command = tokio::process::Command::new(programs::catalog());
+        command.arg("import").arg(&file).env_clear().env("CATALOG_URL", url).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
+        let output = command.output().await.unwrap();
+        assert_eq!(said(&output).contains("unencrypted"), warned, "{url}: {}", said(&output));
+    }
 }

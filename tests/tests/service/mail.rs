@@ -137,7 +137,7 @@ async fn admins_who_left_hear_nothing_and_those_who_came_do() {
 async fn what_is_written_into_a_product_cannot_write_mail() {
     let shop = Shop::start().await;
     let mut body = samples::product("T-1");
-    body["name"] = json!("Tisch „Größe“ \u{202e}🛋 Bcc: all@shop.test ".to_owned() + &"lang ".repeat(30));
+    body["name"] = json!("Tisch „Größe“ \u{200f}🛋 Bcc: all@shop.test ".to_owned() + &"lang ".repeat(30));
     body["description"] = json!("first\r\n.\r\nQUIT\r\nRCPT TO:<evil@shop.test>\r\n\r\nSubject: Forged\n.\n..dots");
     create(&shop.ada, &body).await;
     let mails = mails_of_the_change(&shop, 2).await;

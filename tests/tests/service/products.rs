@@ -66,13 +66,8 @@ async fn text_of_any_script_comes_back_unchanged() {
 #[tokio::test]
 async fn a_sku_may_hold_what_paths_must_escape() {
     let shop = Shop::api().await;
-    for (sku, path) in [("a/b", "a%2Fb"), ("50%", "50%25"), ("q?x=1", "q%3Fx=1"), ("#1", "%231"), ("..", "%2E%2E"), ("restore", "restore")]
-    {
+    for (sku, path) in [("a/b", "a%2Fb"), ("50%", "50%25"), ("q?x=1", "q%3Fx=1"), ("#1", "%231"), ("...", "..."), ("restore", "restore")] {
         let product = create(&shop.ada, &samples::plain(sku)).await;
-        if sku == ".." {
-            // Clients resolve dot segments before they send them.
-            continue;
-        }
         let read = shop.anyone.get(&format!("/v1/products/by-sku/{path}")).await.expect(200).json();
         assert_eq!(read["id"], product.id.as_str(), "{sku}");
     }

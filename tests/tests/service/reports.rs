@@ -74,6 +74,15 @@ async fn reports_come_as_csv_too() {
 }
 
 #[tokio::test]
+async fn the_last_day_there_is_ends_before_the_year_has_five_digits() {
+    let shop = Shop::api().await;
+    for zone in ["UTC", "Etc/GMT%2B12", "Pacific/Kiritimati"] {
+        let report = shop.ada.get(&format!("/v1/reports/top-products?to=9998-12-31&tz={zone}")).await.expect(200).json();
+        assert!(report["to"].as_str().unwrap().starts_with("999"), "{report}");
+    }
+}
+
+#[tokio::test]
 async fn a_time_outside_of_all_views_is_an_empty_report() {
     let (shop, _) = viewed().await;
     let past = (Utc::now() - TimeDelta::days(30)).duration_trunc(TimeDelta::days(1)).unwrap();
@@ -81,7 +90,16 @@ async fn a_time_outside_of_all_views_is_an_empty_report() {
     for path in ["/v1/reports/views", "/v1/reports/top-products"] {
         let report = shop.ada.get(&format!("{path}?from={from}&to={to}")).await.expect(200).json();
         assert_eq!(rows(&report), Vec::<Value>::new(), "{path}");
-        for bad in ["from=yesterday", "to=2024-13-01", "tz=Mars/Olympus", "limit=0"] {
+        for bad in [
+            "from=yesterday",
+            "to=2024-13-01",
+            "to=2024-1-1",
+            "to=9999-12-31",
+            "to=9999-12-31T23:59:59Z",
+            "from=9998-12-31&to=9999-01-01",
+            "tz=Mars/Olympus",
+            "limit=0",
+        ] {
             shop.ada.get(&format!("{path}?{bad}")).await.problem(400, "invalid-parameters");
         }
         let reversed = format!("{path}?from={to}&to={from}");

@@ -34,11 +34,107 @@ async fn a_look_alike_of_a_username_is_nobody() {
 #[tokio::test]
 async fn dates_that_no_product_can_have_are_refused_by_name() {
     let shop = Shop::api().await;
-    for day in ["-262143-01-01", "-4713-01-01", "0999-12-31"] {
+    for day in ["-262143-01-01", "-4713-01-01", "0999-12-31", "2024-1-1", "2024-01-01T00:00:00Z"] {
         for parameter in ["before", "after"] {
             shop.anyone.get(&format!("/v1/products?{parameter}={day}")).await.problem(400, "invalid-parameters");
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_parameter_may_be_is_said_in_words_of_our_own() {
+    let shop = Shop::api().await;
+    for (path, parameter, allowed) in [
+        ("/v1/products?limit=abc", "limit", "limit is a whole number from 1 to 200"),
+        ("/v1/products?limit=201", "limit", "limit is a whole number from 1 to 200"),
+        ("/v1/products?limit=99999999999999999999", "limit", "limit is a whole number from 1 to 200"),
+        ("/v1/admins?limit=-1", "limit", "limit is a whole number from 1 to 200"),
+        ("/v1/reports/top-products?limit=%2B5", "limit", "limit is a whole number from 1 to 200"),
+        ("/v1/products?before=2024-02-30x", "before", "give a date such as 2024-05-23, not \"2024-02-30x\""),
+        ("/v1/products?after=", "after", "give a date such as 2024-05-23, not \"\""),
+        ("/v1/reports/views?product_id=7", "product_id", "give a UUID such as 019aa3f0-0000-7000-8000-000000000000"),
+    ] {
+        let problem = shop.ada.get(path).await.problem(400, "invalid-parameters");
+        assert_eq!((&problem["errors"][0]["parameter"], &problem["detail"]), (&json!(parameter), &json!(allowed)), "{path}");
+    }
+    let kept = create(&shop.ada, &samples::plain("T-1")).await;
+    shop.ada.delete(&format!("{}?purge=yes", kept.path)).await.problem(400, "invalid-parameters");
+}
+
+#[tokio::test]
+async fn a_release_date_is_written_in_full_and_the_refusal_says_how() {
+    let shop = Shop::api().await;
+    let kept = create(&shop.ada, &samples::plain("T-1")).await;
+    for day in ["2026-1-1", "2026-01-1", " 2026-01-01", "2026-01-01 ", "2026-01-01T00:00:00Z", "20260101"] {
+        let mut product = samples::plain("T-2");
+        product["released_on"] = json!(day);
+        for reply in [shop.ada.post("/v1/products", &product).await, shop.ada.patch(&kept.path, &json!({"released_on": day})).await] {
+            let problem = reply.problem(422, "invalid");
+            assert_eq!(problem["errors"][0]["pointer"], "#/released_on", "{day}: {problem}");
+            assert_eq!(problem["detail"], format!("give a date such as 2024-05-23, not {day:?}"));
+        }
+        let bulk = shop.ada.post("/v1/products/bulk", &json!({"items": [product]})).await.expect(200).json();
+        assert_eq!(bulk["errors"][0]["field"], "released_on", "{day}: {bulk}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_claims_another_charset_than_utf_8_is_not_read() {
+    let shop = Shop::api().await;
+    for charset in ["iso-8859-1", "\"utf-16\"", "US-ASCII", ""] {
+        for path in ["/v1/products", "/v1/products/bulk", "/v1/auth/login"] {
+            let reply = shop.ada.request(reqwest::Method::POST, path).body(&format!("application/json; charset={charset}"), "{}").await;
+            let problem = reply.problem(415, "unsupported-media-type");
+            assert!(problem["detail"].as_str().unwrap().contains("UTF-8"), "{problem}");
+        }
+    }
+    for (number, parameters) in ["charset=utf-8", "Charset=\"UTF-8\"", "profile=x; charset=utf8", ""].iter().enumerate() {
+        let product = samples::plain(&format!("T-{number}")).to_string();
+        shop.ada.request(reqwest::Method::POST, "/v1/products").body(&format!("application/json;{parameters}"), product).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_sees_is_refused_in_skus_and_what_reorders_text_in_names() {
+    let shop = Shop::api().await;
+    let with = |field: &str, value: &str| {
+        let mut product = samples::plain("T-1");
+        product[field] = json!(value);
+        product
+    };
+    for sku in [".", "..", "T\u{200b}1", "\u{feff}T", "T\u{202e}1", "T\u{200d}", "T\u{ad}1"] {
+        let reply = shop.ada.post("/v1/products", &with("sku", sku)).await;
+        assert_eq!(reply.problem(422, "invalid")["errors"][0]["pointer"], "#/sku", "{sku:?}");
+    }
+    for field in ["name", "brand"] {
+        for text in ["a\u{202e}b", "\u{2066}a", "\u{200b}\u{200d}", "a\u{2028}b"] {
+            let reply = shop.ada.post("/v1/products", &with(field, text)).await;
+            assert_eq!(reply.problem(422, "invalid")["errors"][0]["pointer"], format!("#/{field}"), "{text:?}");
+        }
+    }
+    // Joiners and marks are part of how names are written.
+    create(&shop.ada, &with("name", "👩\u{200d}🍳 می\u{200c}خواهم \u{200f}ש")).await;
+}
+
+#[tokio::test]
+async fn a_key_given_twice_is_refused_in_every_body() {
+    let shop = Shop::api().await;
+    let kept = create(&shop.ada, &samples::plain("T-1")).await;
+    let grace = format!("/v1/admins/{}", shop.people.grace.id);
+    let (post, patch) = (reqwest::Method::POST, reqwest::Method::PATCH);
+    for (method, path, body, pointer) in [
+        (&patch, &*kept.path, r#"{"name": "One", "name": "Two"}"#, "#/name"),
+        (&patch, &kept.path, r#"{"attributes": {"colour": "red", "colour": null}}"#, "#/attributes/colour"),
+        (&patch, &kept.path, r#"{"price": {"amount": "1", "amount": "2"}}"#, "#/price/amount"),
+        (&patch, &grace, r#"{"full_name": "One", "full_name": "Two"}"#, "#/full_name"),
+        (&post, "/v1/products", r#"{"sku": "T-2", "name": "A", "name": "B", "price": {"amount": "1", "currency": "EUR"}}"#, "#/name"),
+        (&post, "/v1/admins", r#"{"username": "x", "username": "y", "email": "x@shop.test", "password": "a passphrase"}"#, "#/username"),
+    ] {
+        let reply = shop.ada.request(method.clone(), path).body("application/json", body).await;
+        reply.problem(422, "invalid");
+        assert_eq!(reply.complaints(), [pointer], "{body}");
+    }
+    assert_eq!(shop.anyone.get(&kept.path).await.expect(200).json(), kept.body);
 }
 
 #[tokio::test]

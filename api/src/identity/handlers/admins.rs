@@ -14,7 +14,7 @@ use crate::{
         auth::Admin,
         body::{self, Json, MergePatch},
         clock,
-        page::{self, Page},
+        page::{self, Limit, Page},
         path::Id,
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::Query,
@@ -29,9 +29,10 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
     /// Items per page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u16>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
@@ -55,7 +56,7 @@ struct Position {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
-    let limit = page::limit(params.limit)?;
+    let limit = params.limit.unwrap_or_default().get();
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
     let (items, next) = identity.admins(after.map(|position| position.admin), limit).await?;
     Ok(Page { items, next_cursor: next.map(|admin| page::encode_cursor(&Position { admin })) }.respond(&uri))

@@ -22,7 +22,7 @@ use crate::{
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
         problem::{Document as ProblemDocument, FieldError, Problem},
-        query::Query,
+        query::{self, Query},
     },
     products::{
         Catalogue,
@@ -45,7 +45,7 @@ const TRIES: usize = 3;
 #[into_params(parameter_in = Query)]
 pub struct BulkParams {
     /// All or nothing: any row that cannot be imported refuses them all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::flag")]
     atomic: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct BulkItems {
 /// nothing, so an import that was cut short is completed by sending it again; with `atomic=true`
 /// also `Idempotency-Key` is taken.
 #[utoipa::path(post, path = "/v1/products/bulk", tag = "products", operation_id = "import_products",
-    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, description = "With atomic=true only: makes retries safe for 24 hours")),
+    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. With atomic=true only: makes retries safe for 24 hours")),
     request_body(content(
         (BulkItems = "application/json"),
         (RowDocument = "application/x-ndjson"),
@@ -85,7 +85,8 @@ pub struct BulkItems {
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing came for a minute"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still running"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still running",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "A row is longer than 1 MiB"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Unknown columns or top-level fields, or a wrong row with atomic=true: nothing was imported"),
@@ -189,7 +190,7 @@ impl From<import::Error> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Malformed { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
+            ReadError::Malformed { .. } | ReadError::OpenQuote { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
             ReadError::Columns(complaints) => {
                 let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";

@@ -27,13 +27,14 @@ use crate::{
 /// With `Idempotency-Key`, the same request sent again gets the same response and creates nothing new.
 #[utoipa::path(post, path = "/v1/products", tag = "products", operation_id = "create_product",
     request_body = ProductInput,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes retries safe for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Product, headers(("Location" = String), ("ETag" = String))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still running"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still running",
+            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),

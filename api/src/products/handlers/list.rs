@@ -9,9 +9,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    full_date,
     http::{
         auth::Visitor,
-        page::{self, Page},
+        page::{self, Limit, Page},
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::Query,
     },
@@ -28,9 +29,10 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
     /// Items per page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u16>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
     /// `next_cursor` of the page before. Keep sort and filters while you walk.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// Order; `created_at` without it.
     #[param(inline)]
@@ -45,14 +47,18 @@ pub struct ListParams {
     #[param(max_length = 100)]
     category: Option<String>,
     /// At least this price: a decimal number.
-    #[param(example = "10.00")]
+    #[param(example = "10.00", max_length = 24, pattern = r"^[0-9]+(\.[0-9]+)?$")]
     price_min: Option<String>,
     /// At most this price: a decimal number.
-    #[param(example = "100.00")]
+    #[param(example = "100.00", max_length = 24, pattern = r"^[0-9]+(\.[0-9]+)?$")]
     price_max: Option<String>,
     /// Released before this day.
+    #[serde(default, deserialize_with = "full_date::optional")]
+    #[param(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     before: Option<NaiveDate>,
     /// Released after this day.
+    #[serde(default, deserialize_with = "full_date::optional")]
+    #[param(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     after: Option<NaiveDate>,
     /// `true` hides what is sold out and is the default; `any` shows everything.
     #[param(inline)]
@@ -71,7 +77,7 @@ pub struct ListParams {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn list(State(catalogue): State<Arc<Catalogue>>, _: Visitor, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
-    let limit = page::limit(params.limit)?;
+    let limit = params.limit.unwrap_or_default().get();
     let sort = params.sort.unwrap_or(Sort::CreatedAt);
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
     if after.as_ref().is_some_and(|position| !position.fits(sort)) {

@@ -22,7 +22,7 @@ use crate::{
 /// A JSON merge patch (RFC 7396): fields that aren't given stay, null removes. A patch that changes
 /// nothing makes no new version and mails nobody.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, description = "Change it only if it still has this entity tag")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag")),
     request_body(content((ProductInput = "application/merge-patch+json"), (ProductInput = "application/json")), description = "Any part of a product"),
     responses(
         (status = 200, body = Product, headers(("ETag" = String))),

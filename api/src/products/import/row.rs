@@ -12,7 +12,11 @@ use utoipa::ToSchema;
 
 use super::report::Fault;
 use crate::{
-    http::{body::pointer, validate::field_errors},
+    full_date,
+    http::{
+        body::{doubled_key, pointer},
+        validate::field_errors,
+    },
     products::{Money, Product, ProductInput, rules::Rules},
 };
 
@@ -76,13 +80,13 @@ impl<T: Serialize> Serialize for Given<T> {
 #[schema(as = BulkItem)]
 pub struct RowDocument {
     /// Stock keeping unit: which product this is about.
-    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64)]
+    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+$")]
     pub sku: Option<String>,
     /// Display name.
-    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200)]
+    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     pub name: Option<String>,
     /// Brand.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
     #[serde(default)]
     pub brand: Given<String>,
     /// Description, of any number of lines.
@@ -98,11 +102,11 @@ pub struct RowDocument {
     #[serde(default, deserialize_with = "price")]
     pub price: Option<RowPrice>,
     /// A link to more: an absolute URL, or a path on the shop's own site.
-    #[schema(value_type = Option<String>, max_length = 2048)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2048, format = "iri-reference", pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
     #[serde(default)]
     pub url: Given<String>,
     /// Release date.
-    #[schema(value_type = Option<NaiveDate>)]
+    #[schema(value_type = Option<NaiveDate>, pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     #[serde(default)]
     pub released_on: Given<String>,
     /// Anything else: names and values; a null value removes that attribute.
@@ -123,7 +127,7 @@ pub struct RowPrice {
     #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
     pub amount: String,
     /// ISO 4217. Absent: the catalogue's.
-    #[schema(example = "EUR", min_length = 3, max_length = 3)]
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     pub currency: Option<String>,
 }
 
@@ -133,8 +137,12 @@ impl RowDocument {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let error = match serde_json::from_str(text) {
-            Ok(Object(document)) => return Ok(document),
+        let error = match serde_json::from_str::<Object<Self>>(text) {
+            // Only attributes can hide a doubled key: structs refuse theirs.
+            Ok(Object(document)) => {
+                let doubled = if document.attributes.is_given() { doubled_key(text) } else { None };
+                return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
+            }
             Err(error) => error,
         };
         // A second, slower reading finds out where; its errors don't speak of lines, which a row has none of.
@@ -164,16 +172,13 @@ impl RowDocument {
         let released_on = match self.released_on {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(text) => {
-                if let Ok(date) = NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
-                    Given::Value(date)
-                } else {
-                    let clipped: String = text.chars().take(32).collect();
-                    faults
-                        .push(Fault { pointer: "/released_on".into(), detail: format!("give a date such as 2024-05-23, not {clipped:?}") });
+            Given::Value(text) => full_date::parse(&text).map_or_else(
+                || {
+                    faults.push(Fault { pointer: "/released_on".into(), detail: full_date::refusal(&text) });
                     Given::Absent
-                }
-            }
+                },
+                Given::Value,
+            ),
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
         let row = ImportRow {
@@ -290,70 +295,4 @@ fn attributes_over(given: Given<BTreeMap<String, Option<String>>>, mut attribute
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules() -> Rules {
-        Rules { currency: "SAR".parse().unwrap() }
-    }
-
-    fn faults(text: &str) -> Vec<(String, String)> {
-        let faults = match RowDocument::parse(text) {
-            Ok(document) => document.check(&rules()).unwrap_err(),
-            Err(fault) => vec![fault],
-        };
-        faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
-    }
-
-    #[test]
-    fn every_fault_of_a_row_is_named_with_its_field() {
-        assert_eq!(faults(r#"{"sku": "a", "price": {"amount": "1"}}"#), [("/name".into(), "name is missing".into())]);
-        assert_eq!(
-            faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}, "released_on": "May 23", "brand": ""}"#),
-            [
-                ("/released_on".into(), "give a date such as 2024-05-23, not \"May 23\"".into()),
-                ("/brand".into(), "give 1 to 100 characters on one line, not all of them spaces".into())
-            ]
-        );
-        let (pointer, detail) = faults(r#"{"sku": "a", "price": {"amount": 1}}"#).remove(0);
-        assert_eq!((pointer.as_str(), detail.as_str()), ("/price/amount", "invalid type: integer `1`, expected a string"));
-        let (pointer, detail) = faults(r#"{"sku": "a", "colour": "red"}"#).remove(0);
-        assert!(pointer.is_empty() || pointer == "/colour", "{pointer}");
-        assert!(detail.starts_with("unknown field `colour`"), "{detail}");
-        assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: sequence, expected a JSON object");
-        assert_eq!(
-            faults(r#"{"sku": "a", "price": ["1"]}"#)[0],
-            ("/price".into(), "invalid type: sequence, expected a JSON object".into())
-        );
-        assert_eq!(faults(r#"{"sku": "a", "price": null}"#)[0].0, "/price");
-        assert!(faults(r#"{"sku": "a\u0000", "name": "A", "price": {"amount": "1"}}"#)[0].0 == "/sku");
-        assert!(faults(r#"{"sku": "#)[0].1.starts_with("not valid JSON"));
-        assert!(faults(r#"{"sku": "a", "sku": "b"}"#)[0].1.starts_with("duplicate field `sku`"));
-    }
-
-    #[test]
-    fn a_missing_currency_is_the_catalogues_and_another_is_refused() {
-        let row = RowDocument::parse(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}}"#).unwrap().check(&rules()).unwrap();
-        assert_eq!(row.price.currency, "SAR");
-        assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price/currency");
-    }
-
-    #[test]
-    fn absent_stays_and_null_removes() {
-        let before = r#"{"id": "00000000-0000-0000-0000-000000000000", "sku": "a", "name": "A", "brand": "B", "categories": ["x"],
-            "price": {"amount": "1.00", "currency": "SAR"}, "url": "/a", "attributes": {"colour": "red", "size": "L"}, "in_stock": true,
-            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}"#;
-        let before: Product = serde_json::from_str(before).unwrap();
-        let row = r#"{"sku": "a", "name": "A2", "price": {"amount": "2"}, "brand": null, "attributes": {"size": null, "weight": "1 kg"}}"#;
-        let after = RowDocument::parse(row).unwrap().check(&rules()).unwrap().over(Some(&before));
-        assert_eq!((after.brand, after.url, after.categories), (None, Some("/a".into()), vec!["x".into()]));
-        assert_eq!(after.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "1 kg".into())]);
-    }
-
-    #[test]
-    fn what_is_staged_is_what_was_checked() {
-        let row = r#"{"sku": "a", "name": "A", "price": {"amount": "2"}, "brand": null, "categories": [], "attributes": {"size": null}, "quantity": 0}"#;
-        let row = RowDocument::parse(row).unwrap().check(&rules()).unwrap();
-        assert_eq!(serde_json::from_str::<ImportRow>(&serde_json::to_string(&row).unwrap()).unwrap(), row);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ mod csv;
 pub mod json;
 mod limit;
 pub mod ndjson;
+pub mod quotes;
 
 pub use csv::Column;
 
@@ -42,6 +43,14 @@ pub enum ReadError {
         row: u64,
         /// Where and how.
         source: serde_json::Error,
+    },
+    /// A quote of CSV never closes: which rows were meant cannot be told.
+    #[error("row {row}: the quote that opens a cell in line {line} isn't closed")]
+    OpenQuote {
+        /// Number of the row, from 1.
+        row: u64,
+        /// Line of the quote, from 1, the header's included.
+        line: u64,
     },
     /// The body is JSON of another shape.
     #[error("{}: {}", .0.pointer, .0.detail)]

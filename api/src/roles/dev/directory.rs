@@ -9,7 +9,6 @@
 //! nats/             JetStream's data and nats-server's configuration
 //! inbox/            caught mail
 //! run/              process ids
-//! programs/         installed wheels
 //! ```
 
 use std::{
@@ -92,11 +91,6 @@ impl DataDirectory {
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// For installed programs.
-    pub fn programs(&self) -> PathBuf {
-        programs(&self.root)
     }
 
     /// For signing keys.
@@ -185,11 +179,6 @@ impl DataDirectory {
         let path = self.secrets().join(name);
         write(&path, secret.expose_secret().as_bytes(), 0o600).with_context(|| format!("cannot write {}", path.display()))
     }
-}
-
-/// Where programs are installed under a data directory.
-pub fn programs(root: &Path) -> PathBuf {
-    root.join("programs")
 }
 
 /// Writes a file under another name first, so that it is never seen half written.

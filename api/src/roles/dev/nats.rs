@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
 use super::{
     directory::{self, DataDirectory},
+    ports::Place,
     process::{Keeper, Name, Spec},
 };
 
@@ -61,6 +62,7 @@ impl Server {
             hidden: &[],
             clean: true,
             account: None,
+            places: vec![Place::chosen(self.port)],
             // The password is plain in a file that nobody else can read.
             shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
         }
@@ -76,6 +78,7 @@ impl Server {
             let options = async_nats::ConnectOptions::with_user_and_password(USER.to_owned(), self.password.expose_secret().to_owned());
             match options.connect(format!("127.0.0.1:{}", self.port)).await {
                 Ok(_) => return Ok(()),
+                Err(_) if let Some(taken) = keeper.taken() => bail!("nats-server doesn't come up: {taken}"),
                 Err(error) if keeper.keeps_failing() || Instant::now() >= deadline => {
                     return Err(error).context("nats-server doesn't come up: see its lines above");
                 }

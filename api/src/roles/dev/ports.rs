@@ -57,6 +57,43 @@ impl Ports {
     }
 }
 
+/// Where a child listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The address.
+    pub address: SocketAddr,
+    /// The setting that names it, unless it was chosen here.
+    pub setting: Option<&'static str>,
+}
+
+impl Place {
+    /// A port of [`Ports`].
+    pub fn chosen(port: u16) -> Self {
+        Self { address: (Ipv4Addr::LOCALHOST, port).into(), setting: None }
+    }
+
+    /// An address that was given.
+    pub fn given(setting: &'static str, address: SocketAddr) -> Self {
+        Self { address, setting: Some(setting) }
+    }
+
+    /// What to do about it, if another program listens there.
+    pub fn taken(self) -> Option<String> {
+        if is_free(self.address) { None } else { Some(self.refusal(&[])) }
+    }
+
+    /// What to do about a place that cannot be had. The advice is none of the ports `but`.
+    pub fn refusal(self, but: &[u16]) -> String {
+        let Self { address, setting } = self;
+        let Some(setting) = setting else {
+            return format!("another program has taken {address} meanwhile: start again, and another port is chosen");
+        };
+        let flag = setting.to_lowercase().replace('_', "-");
+        let other = free(but).map(|port| format!(", such as --{flag} {}", SocketAddr::new(address.ip(), port))).unwrap_or_default();
+        format!("{setting}={address} is taken: stop what listens there, or choose another{other}")
+    }
+}
+
 /// Whether a server could listen there now.
 pub fn is_free(address: SocketAddr) -> bool {
     TcpListener::bind(address).is_ok()

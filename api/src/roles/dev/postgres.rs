@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     account::{self, Account},
     directory::{self, DataDirectory},
+    ports::Place,
     process::{Keeper, Name, Spec},
     programs::Postgres,
 };
@@ -110,6 +111,7 @@ impl Server {
             hidden: &[],
             clean: true,
             account: self.account.clone(),
+            places: vec![Place::chosen(self.port)],
             shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
         }
     }
@@ -129,6 +131,7 @@ impl Server {
         let mut connection = loop {
             match PgConnection::connect_with(&options).await {
                 Ok(connection) => break connection,
+                Err(_) if let Some(taken) = keeper.taken() => bail!("PostgreSQL doesn't come up: {taken}"),
                 Err(error) if keeper.keeps_failing() || Instant::now() >= deadline => {
                     return Err(error).context("PostgreSQL doesn't come up: see its lines above");
                 }

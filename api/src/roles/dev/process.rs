@@ -21,7 +21,7 @@ use tokio::process::{Child, Command};
 pub use keeper::{Keeper, Stopping};
 pub use orphans::stop_orphans;
 
-use super::{account::Account, console::Console};
+use super::{account::Account, console::Console, ports::Place};
 
 /// Marks a child in its environment with who it is and whose: `notifier@/var/lib/catalog`. So the
 /// children of a run that was killed are found, whatever happened to their files of process ids.
@@ -95,6 +95,8 @@ pub struct Spec {
     pub clean: bool,
     /// Runs as this user.
     pub account: Option<Account>,
+    /// Where it listens.
+    pub places: Vec<Place>,
     /// Which of its lines are worth showing.
     pub shown: fn(&str) -> bool,
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use nix::unistd::Uid;
 
 use super::{
     account::{self, Account},
@@ -48,6 +49,19 @@ impl fmt::Display for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgreSQL {} ({})", self.major, self.bin.display())
     }
+}
+
+/// Where wheels are installed, for every data directory of this user. PostgreSQL's user has to reach it.
+pub fn cache() -> PathBuf {
+    if Uid::effective().is_root() {
+        return PathBuf::from("/var/cache/catalog/programs");
+    }
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // XDG Base Directory Specification: a relative XDG_CACHE_HOME is to be ignored.
+    let cache_home = named("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let cache_home = cache_home.or_else(|| named("HOME").map(|home| home.join(".cache")));
+    // Whoever has no home has it beside the data.
+    cache_home.unwrap_or_else(|| super::settings::default_directory().join("cache")).join("catalog/programs")
 }
 
 /// Finds the programs, and installs those that are missing.

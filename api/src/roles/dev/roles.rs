@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     directory::DataDirectory,
-    ports::Ports,
+    ports::{Place, Ports},
     process::{Keeper, Name, Spec},
 };
 
@@ -123,6 +123,7 @@ impl Roles {
             hidden: MADE_HERE,
             clean: false,
             account: None,
+            places: self.places(name),
             shown: |_| true,
         }
     }
@@ -142,6 +143,9 @@ impl Roles {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
+            if let Some(taken) = keeper.taken() {
+                bail!("{} doesn't come up: {taken}", name.as_str());
+            }
             if keeper.keeps_failing() {
                 bail!("{} doesn't come up: see its lines above", name.as_str());
             }
@@ -150,6 +154,15 @@ impl Roles {
             }
             sleep(RETRY).await;
         }
+    }
+
+    fn places(&self, name: Name) -> Vec<Place> {
+        let given = match name {
+            Name::Serve => vec![Place::given("HTTP_ADDRESS", self.http_address)],
+            Name::Inbox => vec![Place::given("INBOX_ADDRESS", self.inbox_address), Place::chosen(self.ports.smtp)],
+            _ => Vec::new(),
+        };
+        given.into_iter().chain(self.ops_port(name).map(Place::chosen)).collect()
     }
 
     fn ops_port(&self, name: Name) -> Option<u16> {

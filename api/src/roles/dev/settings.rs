@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nix::unistd::Uid;
 
-use super::ports;
+use super::ports::{self, Place};
 use crate::{
     config::{Checker, Currency, Secret},
     roles::healthcheck::reachable,
@@ -109,9 +109,7 @@ impl Settings {
             if address.port() == 0 {
                 address.set_port(ports::free(&taken)?);
             } else if !ports::is_free(*address) || taken.contains(&address.port()) {
-                let flag = setting.to_lowercase().replace('_', "-");
-                let other = SocketAddr::new(address.ip(), ports::free(&taken)?);
-                bail!("{setting}={address} is taken: stop what listens there, or choose another, such as --{flag} {other}");
+                bail!("{}", Place::given(setting, *address).refusal(&taken));
             }
             taken.push(address.port());
         }
@@ -134,7 +132,8 @@ impl Settings {
     }
 }
 
-fn default_directory() -> PathBuf {
+/// The data directory that nobody chose.
+pub fn default_directory() -> PathBuf {
     if Uid::effective().is_root() {
         return PathBuf::from("/var/lib/catalog");
     }

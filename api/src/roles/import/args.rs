@@ -1,8 +1,14 @@
 //! The command line of `catalog import`.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{
+    io::IsTerminal,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+use reqwest::Url;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
     mapping::Mapping,
@@ -22,7 +28,9 @@ Examples:
   catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
 
 Exit status: 0 all rows are imported, 3 some rows were refused (each is named), 1 nothing could be done.
-The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.";
+The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.
+Over https, SSL_CERT_FILE and SSL_CERT_DIR replace the authorities that the system trusts, --ca-file adds to them.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY are heeded.";
 
 /// Settings of `catalog import`.
 #[derive(Args)]
@@ -55,6 +63,9 @@ pub struct ImportArgs {
     /// Where the API is
     #[arg(long, env = "CATALOG_URL", default_value = "http://localhost:8080", value_name = "URL")]
     url: String,
+    /// Certificates of authorities to trust besides the system's, PEM
+    #[arg(long, env = "CATALOG_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Who imports: an admin
     #[arg(long, env = "CATALOG_USERNAME", value_name = "NAME")]
     username: Option<String>,
@@ -77,6 +88,8 @@ pub struct ImportSettings {
 pub struct Target {
     /// Base URL without a trailing slash.
     pub url: String,
+    /// Who may vouch for it, besides the authorities that the system trusts.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// An admin.
     pub username: String,
     /// Their password; `None` is to be asked for.
@@ -116,10 +129,8 @@ impl ImportArgs {
     }
 
     fn target(&self, check: &mut Checker) -> Option<Target> {
-        let url = self.url.trim().trim_end_matches('/').to_owned();
-        if !reqwest::Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
-            check.complain("CATALOG_URL", &self.url, "an absolute http URL (in front of https, a local proxy)");
-        }
+        let url = self.url(check);
+        let authorities = self.ca_file.as_deref().map_or(Some(Vec::new()), |file| authorities(file, check));
         let username = self.username.clone().filter(|name| !name.is_empty());
         if username.is_none() {
             check.note("CATALOG_USERNAME is missing: set it, or give --username");
@@ -128,6 +139,58 @@ impl ImportArgs {
         if password.is_none() && self.password_file.is_none() && !std::io::stdin().is_terminal() {
             check.missing("CATALOG_PASSWORD", "set it, or name a file that holds it in");
         }
-        Some(Target { url, username: username?, password })
+        Some(Target { url: url?, authorities: authorities?, username: username?, password })
+    }
+
+    fn url(&self, check: &mut Checker) -> Option<String> {
+        let parsed = Url::parse(self.url.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = parsed else {
+            check.complain("CATALOG_URL", &self.url, "an absolute http or https URL");
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            check.note("CATALOG_URL is not allowed: leave out what is before @, and give it as CATALOG_USERNAME and CATALOG_PASSWORD");
+            return None;
+        }
+        if url.scheme() == "http" && !is_this_machine(&url) {
+            tracing::warn!("the password goes unencrypted to {}: use https if the shop offers it", url.host_str().unwrap_or_default());
+        }
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+}
+
+/// Names under localhost are this machine's (RFC 6761, section 6.3).
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
+}
+
+fn authorities(file: &Path, check: &mut Checker) -> Option<Vec<CertificateDer<'static>>> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    match read {
+        Ok(found) if !found.is_empty() => return Some(found),
+        Ok(_) => check.complain("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM form: this one has none"),
+        Err(error) => check.note(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_and_addresses_are_this_machine() {
+        for (url, ours) in [
+            ("http://localhost:8080", true),
+            ("http://shop.localhost", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+            ("http://[2001:db8::1]", false),
+        ] {
+            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), ours, "{url}");
+        }
     }
 }

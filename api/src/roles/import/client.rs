@@ -1,19 +1,21 @@
 //! The API as the import sees it.
 
 use anyhow::{Context, bail};
-use reqwest::{Body, Client, Response, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::args::Target;
+use super::{
+    args::Target,
+    transport::{self, Answer, Body, Transport},
+};
 use crate::config::Secret;
 
 /// A signed-in client.
 pub struct Session {
-    http: Client,
-    url: String,
-    token: Secret,
+    transport: Transport,
+    authorization: HeaderValue,
 }
 
 /// What the import did, as the API tells it.
@@ -65,15 +67,19 @@ impl Session {
     /// # Errors
     /// If the API cannot be reached or refuses.
     pub async fn start(target: &Target, password: &Secret) -> anyhow::Result<Self> {
-        let http = Client::builder().user_agent(concat!("catalog-import/", env!("CARGO_PKG_VERSION"))).build()?;
+        let transport = Transport::new(&target.url, &target.authorities)?;
         let credentials = json!({"username": target.username, "password": password.expose_secret()});
-        let answer = http.post(format!("{}/v1/auth/login", target.url)).json(&credentials).send().await;
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let answer = transport.post("/v1/auth/login", &json, transport::whole(credentials.to_string().into())).await;
         let answer = answer.with_context(|| format!("{} cannot be reached", target.url))?;
-        if answer.status() == StatusCode::UNAUTHORIZED {
+        if answer.status == StatusCode::UNAUTHORIZED {
             bail!("the username or the password is wrong");
         }
-        let tokens: Tokens = expect_ok(answer, "sign in").await?.json().await.context("the API didn't answer as a Catalog does")?;
-        Ok(Self { http, url: target.url.clone(), token: tokens.access_token })
+        let tokens: Tokens = read(&answer, "sign in")?.context("the API didn't answer as a Catalog does")?;
+        let authorization = HeaderValue::try_from(format!("Bearer {}", tokens.access_token.expose_secret()));
+        let mut authorization = authorization.context("the API didn't answer as a Catalog does")?;
+        authorization.set_sensitive(true);
+        Ok(Self { transport, authorization })
     }
 
     /// Sends rows as NDJSON.
@@ -81,24 +87,24 @@ impl Session {
     /// # Errors
     /// If the API cannot be reached or refuses them all.
     pub async fn import(&self, rows: Body) -> anyhow::Result<Outcome> {
-        let request = self.http.post(format!("{}/v1/products/bulk", self.url)).bearer_auth(self.token.expose_secret());
-        let answer = request.header(header::CONTENT_TYPE, "application/x-ndjson").body(rows).send().await;
+        let headers =
+            [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")), (header::AUTHORIZATION, self.authorization.clone())];
+        let answer = self.transport.post("/v1/products/bulk", &headers, rows).await;
         let answer = answer.context("the connection broke during the import; run it again to complete it")?;
-        expect_ok(answer, "import")
-            .await?
-            .json()
-            .await
-            .context("the API's answer to the import cannot be read; run it again to complete it")
+        read(&answer, "import")?.context("the API's answer to the import cannot be read; run it again to complete it")
     }
 }
 
-async fn expect_ok(answer: Response, what: &str) -> anyhow::Result<Response> {
-    let status = answer.status();
+/// What a success says. A refusal is an error of its own.
+fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> anyhow::Result<Result<T, serde_json::Error>> {
+    let status = answer.status;
     if status.is_success() {
-        return Ok(answer);
+        return Ok(serde_json::from_slice(&answer.body));
     }
-    let text = answer.text().await.unwrap_or_default();
-    let Ok(problem) = serde_json::from_str::<Problem>(&text) else { bail!("cannot {what}: the API answered {status}") };
+    if let Some(location) = answer.location.as_ref().filter(|_| status.is_redirection()) {
+        bail!("cannot {what}: the API sends us on to {location}; give the URL of the API itself");
+    }
+    let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) else { bail!("cannot {what}: the API answered {status}") };
     let mut reasons = problem.detail;
     // A problem with one error has its text as its detail.
     if problem.errors.len() > 1 {

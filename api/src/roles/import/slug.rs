@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::characters;
+
 /// Longest sku, in characters.
 const MAX_SKU: usize = 64;
 /// Hexadecimal digits of the hash: 40 bits, so that even a million rows hardly ever meet.
@@ -16,7 +18,8 @@ pub fn of(text: &str) -> String {
     let place = place.split(['?', '#']).next().unwrap_or_default();
     let mut slug = String::with_capacity(MAX_SKU);
     for c in place.chars().flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() || (c == '.' && !slug.is_empty()) {
+        // Some fillers of Hangul count as letters, and show nothing.
+        if (c.is_alphanumeric() && !characters::is_invisible(c)) || (c == '.' && !slug.is_empty()) {
             slug.push(c);
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
@@ -38,6 +41,12 @@ mod tests {
 
     use super::*;
     use crate::products::rules::{self, Rules};
+
+    #[test]
+    fn letters_that_show_nothing_are_left_out() {
+        assert_eq!(of("\u{3164}").len(), HASH_DIGITS);
+        assert!(of("a\u{3164}b").starts_with("a-b-"));
+    }
 
     #[test]
     fn a_url_gives_its_host_and_path() {

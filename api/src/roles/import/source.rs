@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::mapping::{Mapping, Record};
-use crate::products::import::rows::{ReadError, json, ndjson, without_byte_order_mark};
+use crate::products::import::rows::{ReadError, json, ndjson, quotes::Quotes, without_byte_order_mark};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,7 +79,8 @@ impl Source {
     }
 
     fn read_csv(&self, mapping: &Mapping, source: impl Read, each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>) -> anyhow::Result<()> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(self.delimiter).from_reader(source);
+        let (quotes, open_quote) = Quotes::new(source, self.delimiter);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(self.delimiter).from_reader(quotes);
         let header: Vec<String> = reader.byte_headers()?.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let missing = mapping.missing(&header);
         if !missing.is_empty() {
@@ -96,6 +97,9 @@ impl Source {
         let mut row = 0;
         while reader.read_byte_record(&mut record).with_context(|| format!("{} cannot be read", self.path.display()))? {
             row += 1;
+            if let Some(line) = open_quote.at_end() {
+                bail!("{} cannot be read: the quote that opens a cell in line {line} isn't closed", self.path.display());
+            }
             if each(row, cells(&header, &record)).is_break() {
                 break;
             }

@@ -15,7 +15,8 @@ use super::format::{Format, csv_headers};
 use crate::{
     http::{
         auth::Admin,
-        clock, page,
+        clock,
+        page::Limit,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
     },
@@ -34,17 +35,17 @@ const DEFAULT_LIMIT: u16 = 10;
 #[into_params(parameter_in = Query)]
 pub struct TopProductsParams {
     /// Day or RFC 3339 time of the first view; the last seven days without it. Widened to whole hours.
-    #[param(value_type = Option<String>, example = "2026-11-01")]
+    #[param(value_type = Option<String>, example = "2026-11-01", pattern = r"^(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$")]
     from: Option<Bound>,
     /// Time after the last view, or its day, which counts whole; now without it. At most 366 days after `from`.
-    #[param(value_type = Option<String>, example = "2026-11-07")]
+    #[param(value_type = Option<String>, example = "2026-11-07", pattern = r"^(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$")]
     to: Option<Bound>,
     /// IANA time zone in which `from` and `to` are days.
-    #[param(example = "Europe/Berlin", default = "UTC")]
+    #[param(example = "Europe/Berlin", default = "UTC", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9+_/-]+$")]
     tz: Option<String>,
     /// How many products.
-    #[param(minimum = 1, maximum = 200, default = 10)]
-    limit: Option<u16>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 10)]
+    limit: Option<Limit>,
     /// How the report is written; wins over `Accept`.
     #[param(inline)]
     format: Option<Format>,
@@ -77,7 +78,7 @@ pub async fn report_top_products(
     headers: HeaderMap,
     Query(params): Query<TopProductsParams>,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(Some(params.limit.unwrap_or(DEFAULT_LIMIT)))?;
+    let limit = params.limit.map_or(DEFAULT_LIMIT, Limit::get);
     let zone = reports.zone(params.tz).await?;
     let pool = &reports.database.replica;
     let range = Span::new(params.from, params.to, Bucket::Hour, clock::now()).widen(pool, Bucket::Hour, &zone).await?;

@@ -18,9 +18,9 @@ use crate::{
     http::{
         auth::Admin,
         clock,
-        page::{self, Page},
+        page::{self, Limit, Page},
         problem::{Document as ProblemDocument, Problem},
-        query::Query,
+        query::{self, Query},
     },
     tracking::{
         csv,
@@ -37,26 +37,28 @@ const CHUNK: i64 = 5000;
 #[into_params(parameter_in = Query)]
 pub struct ViewsParams {
     /// Day or RFC 3339 time of the first view; the last seven days without it. Widened to whole buckets.
-    #[param(value_type = Option<String>, example = "2026-11-01")]
+    #[param(value_type = Option<String>, example = "2026-11-01", pattern = r"^(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$")]
     from: Option<Bound>,
     /// Time after the last view, or its day, which counts whole; now without it. At most 366 days after `from`.
-    #[param(value_type = Option<String>, example = "2026-11-07")]
+    #[param(value_type = Option<String>, example = "2026-11-07", pattern = r"^(?!9999)(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$")]
     to: Option<Bound>,
     /// Over which time views are added up; `day` without it.
     #[param(inline)]
     bucket: Option<Bucket>,
     /// Of this product only.
+    #[serde(default, deserialize_with = "query::id")]
     product_id: Option<Uuid>,
     /// IANA time zone in which days are days. Hours are those of UTC, and belong to the day they start in.
-    #[param(example = "Europe/Berlin", default = "UTC")]
+    #[param(example = "Europe/Berlin", default = "UTC", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9+_/-]+$")]
     tz: Option<String>,
     /// How the report is written; wins over `Accept`. CSV holds every row, whatever the limit.
     #[param(inline)]
     format: Option<Format>,
     /// Items per page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u16>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
     /// `next_cursor` of the page before. Keep everything else while you walk.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
@@ -80,7 +82,7 @@ pub async fn report_views(
     headers: HeaderMap,
     Query(params): Query<ViewsParams>,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(params.limit)?;
+    let limit = params.limit.unwrap_or_default().get();
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
     let bucket = params.bucket.unwrap_or_default();
     let zone = reports.zone(params.tz).await?;

@@ -1,13 +1,16 @@
 //! From when until when: what was asked for, widened to whole buckets, so that every number is of a whole bucket.
 
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de};
 use sqlx::PgPool;
 
 use super::{Bucket, Error};
+use crate::full_date;
 
+/// Years of a bound, in UTC. Widened to whole buckets in any time zone, they still have four digits.
+const YEARS: RangeInclusive<i32> = 1970..=9998;
 /// Longest range, in days.
 pub const MAX_DAYS: i64 = 366;
 /// Days reported without `from`, today included.
@@ -27,10 +30,14 @@ impl FromStr for Bound {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Self::Day);
-        let bound = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|time| Self::Instant(time.to_utc()))).ok();
-        bound.filter(|bound| (1970..=9999).contains(&bound.year())).ok_or_else(|| {
-            "give a day such as 2026-11-21 or an RFC 3339 time such as 2026-11-21T10:00:00Z; in a query string + is written %2B".into()
+        let day = full_date::parse(text).map(Self::Day);
+        let bound = day.or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| Self::Instant(time.to_utc())));
+        bound.filter(|bound| YEARS.contains(&bound.year())).ok_or_else(|| {
+            let (first, last) = (YEARS.start(), YEARS.end());
+            format!(
+                "give a day such as 2026-11-21 or an RFC 3339 time such as 2026-11-21T10:00:00Z, of the years {first} to {last}; \
+                 in a query string + is written %2B"
+            )
         })
     }
 }
@@ -146,9 +153,18 @@ mod tests {
     fn a_bound_is_a_day_or_a_time() {
         assert_eq!("2026-11-21".parse(), Ok(Bound::Day(NaiveDate::from_ymd_opt(2026, 11, 21).unwrap())));
         assert_eq!("2026-11-21T12:00:00+02:00".parse(), Ok(Bound::Instant(at("2026-11-21T10:00:00Z"))));
-        for bad in
-            ["", "yesterday", "2026-11-31", "2026-11-21 10:00", "2026-11-21T12:00:00 02:00", "1969-12-31", "+12345-01-01", "10000-01-01"]
-        {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-11-31",
+            "2026-11-21 10:00",
+            "2026-11-21T12:00:00 02:00",
+            "1969-12-31",
+            "+12345-01-01",
+            "2026-1-1",
+            "9999-01-01",
+            "9999-12-31T23:59:59Z",
+        ] {
             assert!(bad.parse::<Bound>().is_err(), "{bad}");
         }
     }

@@ -7,6 +7,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::{
     MAX_ROW, ReadError,
     limit::{Limited, RowBytes},
+    quotes::Quotes,
 };
 use crate::products::import::{
     report::Fault,
@@ -90,15 +91,19 @@ impl fmt::Display for Column {
 pub fn read<R: Read>(source: R, each: &mut dyn FnMut(u64, Result<RowDocument, Vec<Fault>>) -> ControlFlow<()>) -> Result<(), ReadError> {
     let limit = MAX_ROW + 2 * BUFFER;
     let bytes = RowBytes::default();
-    let limited = Limited::new(source, limit, bytes.clone());
-    let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(limited);
+    let (quotes, open_quote) = Quotes::new(Limited::new(source, limit, bytes.clone()), b',');
+    let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(quotes);
     let fail = |error: csv::Error, row| match error.into_kind() {
         csv::ErrorKind::Io(_) if bytes.exceed(limit) => ReadError::TooLarge { row },
         csv::ErrorKind::Io(error) => ReadError::Interrupted(error),
         // Only reading fails: lengths are checked here, and bytes need not be UTF-8 there.
         other => ReadError::Interrupted(std::io::Error::other(format!("{other:?}"))),
     };
-    let columns = columns(reader.byte_headers().map_err(|error| fail(error, 1))?)?;
+    let header = reader.byte_headers().map_err(|error| fail(error, 1))?;
+    if let Some(line) = open_quote.at_end() {
+        return Err(ReadError::OpenQuote { row: 1, line });
+    }
+    let columns = columns(header)?;
     let mut record = ByteRecord::new();
     let mut row = 0;
     loop {
@@ -110,6 +115,10 @@ pub fn read<R: Read>(source: R, each: &mut dyn FnMut(u64, Result<RowDocument, Ve
         let start = record.position().map_or(0, csv::Position::byte);
         if reader.position().byte().saturating_sub(start) > MAX_ROW as u64 + 2 {
             return Err(ReadError::TooLarge { row });
+        }
+        // It takes everything up to the end of the file, so this row is the last.
+        if let Some(line) = open_quote.at_end() {
+            return Err(ReadError::OpenQuote { row, line });
         }
         if each(row, document(&columns, &record)).is_break() {
             return Err(ReadError::Stopped);

@@ -36,6 +36,7 @@ pub struct Stopping {
 pub struct Keeper {
     name: Name,
     starts: watch::Receiver<u32>,
+    taken: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -44,11 +45,12 @@ impl Keeper {
     /// Starts the child. It runs in `root`, and `root/run/<name>.pid` holds its process id.
     pub fn start(spec: Spec, root: PathBuf, console: Console, stopping: Stopping) -> Self {
         let (sender, starts) = watch::channel(0);
+        let (taken_sender, taken) = watch::channel(None);
         let stop = CancellationToken::new();
         let name = spec.name;
         let pid_file = root.join("run").join(format!("{}.pid", name.as_str()));
-        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, starts: sender };
-        Self { name, starts, stop, task: tokio::spawn(kept.keep()) }
+        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, starts: sender, taken: taken_sender };
+        Self { name, starts, taken, stop, task: tokio::spawn(kept.keep()) }
     }
 
     /// Who it is.
@@ -59,6 +61,11 @@ impl Keeper {
     /// Whether the child, which isn't ready yet, has been started so often that it never will be.
     pub fn keeps_failing(&self) -> bool {
         *self.starts.borrow() >= MAX_STARTS
+    }
+
+    /// What to do about another program that listens where the child, which has ended, did or wanted to.
+    pub fn taken(&self) -> Option<String> {
+        self.taken.borrow().clone()
     }
 
     /// Stops the child and waits for its end.
@@ -76,6 +83,7 @@ struct Kept {
     stop: CancellationToken,
     stopping: Stopping,
     starts: watch::Sender<u32>,
+    taken: watch::Sender<Option<String>>,
 }
 
 impl Kept {
@@ -87,10 +95,16 @@ impl Kept {
             if self.stop.is_cancelled() {
                 break;
             }
+            // Nobody of ours listens there now.
+            let taken = self.spec.places.iter().find_map(|place| place.taken());
+            self.taken.send_replace(taken.clone());
             if started.elapsed() >= STABLE {
                 backoff = MIN_BACKOFF;
             }
             self.console.say(format!("{} {end}: starting it again in {backoff:?}", self.spec.name.as_str()));
+            if let Some(taken) = taken {
+                self.console.say(taken);
+            }
             tokio::select! {
                 () = tokio::time::sleep(backoff) => {}
                 () = self.stop.cancelled() => break,
@@ -175,6 +189,7 @@ mod tests {
             hidden: &[],
             clean: true,
             account: None,
+            places: Vec::new(),
             shown: |_| false,
         }
     }
@@ -221,6 +236,19 @@ mod tests {
             tokio::task::yield_now().await;
         }
         stopping.now.cancel();
+        keeper.stopped().await;
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_place_is_taken_says_where() {
+        let root = root();
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = other.local_addr().unwrap();
+        let spec = Spec { places: vec![ports::Place::given("HTTP_ADDRESS", address)], ..spec("exit 1") };
+        let mut keeper = Keeper::start(spec, root.clone(), Console::new(), Stopping::default());
+        keeper.taken.wait_for(Option::is_some).await.unwrap();
+        assert!(keeper.taken().unwrap().starts_with(&format!("HTTP_ADDRESS={address} is taken")), "{:?}", keeper.taken());
         keeper.stopped().await;
         fs::remove_dir_all(&root).unwrap();
     }

@@ -1,0 +1,66 @@
+use super::*;
+
+fn rules() -> Rules {
+    Rules { currency: "SAR".parse().unwrap() }
+}
+
+fn faults(text: &str) -> Vec<(String, String)> {
+    let faults = match RowDocument::parse(text) {
+        Ok(document) => document.check(&rules()).unwrap_err(),
+        Err(fault) => vec![fault],
+    };
+    faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
+}
+
+#[test]
+fn every_fault_of_a_row_is_named_with_its_field() {
+    assert_eq!(faults(r#"{"sku": "a", "price": {"amount": "1"}}"#), [("/name".into(), "name is missing".into())]);
+    assert_eq!(
+        faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}, "released_on": "May 23", "brand": ""}"#),
+        [
+            ("/released_on".into(), "give a date such as 2024-05-23, not \"May 23\"".into()),
+            ("/brand".into(), "give 1 to 100 characters on one line, some of them visible, and none that reorder text".into())
+        ]
+    );
+    let (pointer, detail) = faults(r#"{"sku": "a", "price": {"amount": 1}}"#).remove(0);
+    assert_eq!((pointer.as_str(), detail.as_str()), ("/price/amount", "invalid type: integer `1`, expected a string"));
+    let (pointer, detail) = faults(r#"{"sku": "a", "colour": "red"}"#).remove(0);
+    assert!(pointer.is_empty() || pointer == "/colour", "{pointer}");
+    assert!(detail.starts_with("unknown field `colour`"), "{detail}");
+    assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: sequence, expected a JSON object");
+    assert_eq!(faults(r#"{"sku": "a", "price": ["1"]}"#)[0], ("/price".into(), "invalid type: sequence, expected a JSON object".into()));
+    assert_eq!(faults(r#"{"sku": "a", "price": null}"#)[0].0, "/price");
+    assert!(faults(r#"{"sku": "a\u0000", "name": "A", "price": {"amount": "1"}}"#)[0].0 == "/sku");
+    assert!(faults(r#"{"sku": "#)[0].1.starts_with("not valid JSON"));
+    assert_eq!(
+        faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}, "attributes": {"size": "L", "size": null}}"#),
+        [("/attributes/size".into(), "is given twice".into())]
+    );
+    assert!(faults(r#"{"sku": "a", "sku": "b"}"#)[0].1.starts_with("duplicate field `sku`"));
+}
+
+#[test]
+fn a_missing_currency_is_the_catalogues_and_another_is_refused() {
+    let row = RowDocument::parse(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}}"#).unwrap().check(&rules()).unwrap();
+    assert_eq!(row.price.currency, "SAR");
+    assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price/currency");
+}
+
+#[test]
+fn absent_stays_and_null_removes() {
+    let before = r#"{"id": "00000000-0000-0000-0000-000000000000", "sku": "a", "name": "A", "brand": "B", "categories": ["x"],
+        "price": {"amount": "1.00", "currency": "SAR"}, "url": "/a", "attributes": {"colour": "red", "size": "L"}, "in_stock": true,
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}"#;
+    let before: Product = serde_json::from_str(before).unwrap();
+    let row = r#"{"sku": "a", "name": "A2", "price": {"amount": "2"}, "brand": null, "attributes": {"size": null, "weight": "1 kg"}}"#;
+    let after = RowDocument::parse(row).unwrap().check(&rules()).unwrap().over(Some(&before));
+    assert_eq!((after.brand, after.url, after.categories), (None, Some("/a".into()), vec!["x".into()]));
+    assert_eq!(after.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "1 kg".into())]);
+}
+
+#[test]
+fn what_is_staged_is_what_was_checked() {
+    let row = r#"{"sku": "a", "name": "A", "price": {"amount": "2"}, "brand": null, "categories": [], "attributes": {"size": null}, "quantity": 0}"#;
+    let row = RowDocument::parse(row).unwrap().check(&rules()).unwrap();
+    assert_eq!(serde_json::from_str::<ImportRow>(&serde_json::to_string(&row).unwrap()).unwrap(), row);
+}
