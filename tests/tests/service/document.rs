@@ -67,3 +67,12 @@ async fn every_string_of_a_request_is_documented_with_what_may_be_in_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_patch_is_documented_as_any_part_of_a_product() {
+    let contract = catalog_tests::shared::Shared::get().contract.document();
+    let body = &contract["paths"]["/v1/products/{id}"]["patch"]["requestBody"]["content"]["application/merge-patch+json"]["schema"];
+    let schema = &contract["components"]["schemas"][body["$ref"].as_str().unwrap().rsplit('/').next().unwrap()];
+    assert!(schema["required"].as_array().is_none_or(Vec::is_empty), "{schema}");
+    assert_eq!(schema["properties"], contract["components"]["schemas"]["ProductInput"]["properties"]);
+}

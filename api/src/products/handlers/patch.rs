@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{accepts, with_etag};
 use crate::{
@@ -17,13 +21,33 @@ use crate::{
     products::{Catalogue, Product, ProductInput},
 };
 
+/// In the document only: [`ProductInput`], of which nothing has to be given.
+struct ProductPatch;
+
+impl PartialSchema for ProductPatch {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = ProductInput::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.clear();
+            object.description = Some("What shall change of a product".into());
+        }
+        schema
+    }
+}
+
+impl ToSchema for ProductPatch {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        ProductInput::schemas(schemas);
+    }
+}
+
 /// Change a product
 ///
 /// A JSON merge patch (RFC 7396): fields that aren't given stay, null removes. A patch that changes
 /// nothing makes no new version and mails nobody.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
     params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag")),
-    request_body(content((ProductInput = "application/merge-patch+json"), (ProductInput = "application/json")), description = "Any part of a product"),
+    request_body(content((ProductPatch = "application/merge-patch+json"), (ProductPatch = "application/json")), description = "Any part of a product"),
     responses(
         (status = 200, body = Product, headers(("ETag" = String))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
