@@ -60,10 +60,7 @@ enum Slot {
         until: u64,
     },
     /// What is older than this version, or was read before this moment, may not come back.
-    Tombstone {
-        version: i64,
-        at: Instant,
-    },
+    Tombstone { version: i64, at: Instant },
 }
 
 /// Cheap to clone.

@@ -76,7 +76,12 @@ pub struct ListParams {
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn list(State(catalogue): State<Arc<Catalogue>>, _: Visitor, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
+pub async fn list(
+    State(catalogue): State<Arc<Catalogue>>,
+    _: Visitor,
+    uri: Uri,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let sort = params.sort.unwrap_or(Sort::CreatedAt);
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;

@@ -27,7 +27,12 @@ use crate::{
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Its sku belongs to another product now"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn restore(State(catalogue): State<Arc<Catalogue>>, admin: Admin, context: RequestContext, Id(id): Id) -> Result<Response, Problem> {
+pub async fn restore(
+    State(catalogue): State<Arc<Catalogue>>,
+    admin: Admin,
+    context: RequestContext,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     let origin = admin.origin(&context);
     let mut tx = catalogue.database.primary.begin().await?;
     let outcome = catalogue.command(&origin, clock::now()).restore(&mut tx, id).await?;
