@@ -137,11 +137,14 @@ impl Cache {
     /// Keeps what a read that began at `read_at` found, unless something newer is known.
     pub fn fill(&self, id: Uuid, rendered: &Arc<Rendered>, read_at: Instant) {
         let now = Instant::now();
-        if !self.is_alive(self.times.millis(now)) || self.times.millis(read_at) <= self.times.fills_from.load(Ordering::Acquire) {
+        if !self.is_alive(self.times.millis(now)) {
             return;
         }
         let live = Slot::Live { rendered: rendered.clone(), until: self.times.millis(now + TIME_TO_LIVE) };
+        // Asked when the place is ours: who clears the cache from now on clears this too.
+        let may_fill = || self.times.millis(read_at) > self.times.fills_from.load(Ordering::Acquire);
         self.change(id, |known| match known {
+            _ if !may_fill() => None,
             Some(Slot::Live { rendered: known, .. }) if rendered.version < known.version => None,
             Some(Slot::Tombstone { version, at }) if rendered.version < *version || read_at <= *at => None,
             _ => Some(live),

@@ -46,7 +46,7 @@ impl Account {
         let reached = command("/bin/true", directory, Some(self)).stdin(Stdio::null()).status().await;
         if !reached.is_ok_and(|status| status.success()) {
             bail!(
-                "PostgreSQL doesn't run as root but as {}, who cannot reach {}: choose another --data-dir, such as /var/lib/catalog",
+                "PostgreSQL doesn't run as root but as {}, who cannot reach {}: choose another --data-dir, such as /var/lib/catalog-shop",
                 self.name,
                 directory.display()
             );

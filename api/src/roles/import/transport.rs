@@ -137,6 +137,10 @@ fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
         TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
+        TlsError::InvalidCertificate(CertificateError::Other(why)) => format!(
+            "its certificate cannot be used ({why}): a server needs one that an authority has signed, and not the authority's own, \
+             such as openssl makes when it is asked for a self-signed one; --ca-file or CATALOG_CA_FILE names the authority's"
+        ),
         TlsError::InvalidMessage(_) => "what listens there doesn't speak TLS: give the URL with http://, or another port".to_owned(),
         other => format!("no secure connection can be made: {other}"),
     };

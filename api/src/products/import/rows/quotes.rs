@@ -39,18 +39,29 @@ pub struct Quotes<R> {
     source: R,
     delimiter: u8,
     line: u64,
+    /// Bytes of the byte order mark that were read, until something else is: it is no part of the first cell.
+    mark: Option<usize>,
     place: OpenQuote,
 }
+
+/// UTF-8's byte order mark, which the CSV reader skips too.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl<R: Read> Quotes<R> {
     /// Cells of `source` are separated by `delimiter`.
     pub fn new(source: R, delimiter: u8) -> (Self, OpenQuote) {
         let place = OpenQuote(Rc::new(Cell::new((Place::Start, false))));
-        (Self { source, delimiter, line: 1, place: place.clone() }, place)
+        (Self { source, delimiter, line: 1, mark: Some(0), place: place.clone() }, place)
     }
 
     fn pass(&mut self, mut place: Place, bytes: &[u8]) -> Place {
         for byte in bytes {
+            if let Some(read) = self.mark.take()
+                && MARK.get(read) == Some(byte)
+            {
+                self.mark = Some(read + 1);
+                continue;
+            }
             place = match (place, byte) {
                 (Place::Start, b'"') => Place::Quoted { since: self.line },
                 (Place::Quoted { since }, b'"') => Place::MaybeClosed { since },
@@ -90,6 +101,8 @@ mod tests {
         for (text, line) in [
             ("a,b\n1,\"2\n3,4\n", Some(2)),
             ("\"a", Some(1)),
+            ("\u{feff}\"a,b\n", Some(1)),
+            ("\u{feff}\"a\"\n", None),
             ("a\n\"two\nlines\",\"x", Some(3)),
             ("a,\"b\"\"", Some(1)),
             ("a,\"b\"", None),

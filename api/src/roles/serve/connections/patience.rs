@@ -43,7 +43,8 @@ impl Timer for Clock {
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn Sleep>> {
         let deadline = Instant::from_std(deadline);
-        let millis = deadline.saturating_duration_since(self.0.started).as_millis();
+        // Rounded up: a clock that rings before the sleep is over would find it still to go, and itself with nothing to do.
+        let millis = deadline.saturating_duration_since(self.0.started).as_millis() + 1;
         self.0.until.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
         Box::pin(Until(deadline))
     }
@@ -141,6 +142,16 @@ mod tests {
         let mut client = connection();
         client.write_all(&REQUEST[..10]).await.unwrap();
         assert_eq!(closed_after(&mut client).await, 75);
+    }
+
+    #[test]
+    fn the_clock_rings_when_the_sleep_is_over() {
+        let clock = Clock::start();
+        for nanos in (0..5_000_000).step_by(99_999) {
+            let deadline = clock.0.started + Duration::from_nanos(nanos);
+            let _ = clock.sleep_until(deadline.into_std());
+            assert!(clock.until() >= deadline, "{nanos} ns");
+        }
     }
 
     #[tokio::test(start_paused = true)]
