@@ -8,7 +8,10 @@ use catalog_tests::{
     wait::holds,
 };
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
 #[tokio::test]
 async fn every_role_stops_in_order_when_asked() {
@@ -48,6 +51,33 @@ async fn a_request_under_way_is_finished_before_the_end() {
     drop(pieces);
     let result = upload.await.unwrap().expect("the upload is answered").expect(200).json();
     assert_eq!(result["created"], 3, "{result}");
+    let status = shop.process(Role::Serve).ended().await;
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+}
+
+#[tokio::test]
+async fn a_busy_connection_is_told_of_the_end_before_it_comes() {
+    let mut shop = Shop::api().await;
+    let address = shop.anyone.base().trim_start_matches("http://").to_owned();
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut answers = 0;
+    loop {
+        connection.write_all(b"HEAD /v1/products HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.expect("every request is answered"));
+        }
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        if head.contains("connection: close") {
+            break;
+        }
+        answers += 1;
+        if answers == 10 {
+            shop.process(Role::Serve).terminate();
+        }
+    }
+    assert!(answers >= 10, "told after {answers} answers, before it was time");
     let status = shop.process(Role::Serve).ended().await;
     assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
 }
