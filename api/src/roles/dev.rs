@@ -27,6 +27,7 @@ use self::{
     console::Console,
     directory::{DataDirectory, Memory},
     greeting::Greeting,
+    ports::Reservation,
     process::{Keeper, Name, Stopping, stop_orphans},
     programs::Finder,
     roles::Roles,
@@ -80,12 +81,13 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let mut asked = Asked::listen()?;
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
-    let mut opening = Opening { settings, directory, console, stopping: Stopping::default(), keepers: Vec::new() };
+    let (stopping, reservation) = (Stopping::default(), Reservation::default());
+    let mut opening = Opening { settings, directory, console, stopping, keepers: Vec::new(), reservation };
     let opened = tokio::select! {
         opened = opening.open() => opened,
         () = asked.again() => Ok(()),
     };
-    let Opening { keepers, stopping, .. } = opening;
+    let Opening { keepers, stopping, reservation: _reservation, .. } = opening;
     if opened.is_ok() && !asked.already {
         asked.again().await;
     }
@@ -139,6 +141,7 @@ struct Opening {
     console: Console,
     stopping: Stopping,
     keepers: Vec<Keeper>,
+    reservation: Reservation,
 }
 
 impl Opening {
@@ -150,7 +153,7 @@ impl Opening {
         stop_orphans(self.directory.root(), self.console).await?;
         let mut memory = self.directory.recall()?;
         self.settings.claim_addresses()?;
-        memory.ports = memory.ports.refreshed()?;
+        (memory.ports, self.reservation) = memory.ports.refreshed()?;
 
         let existing = self.directory.existing_postgres(memory.postgres_major)?;
         let programs = Finder { directory: &programs::cache(), account: account.as_ref(), console: self.console }.find(existing).await?;

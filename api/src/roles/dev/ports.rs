@@ -3,11 +3,15 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::{linux::net::SocketAddrExt, unix::net},
 };
 
 use anyhow::Context;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+
+/// Random ports that are looked at before this machine counts as full.
+const TRIES: usize = 100;
 
 /// Where the servers listen, on the loopback interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,22 +34,23 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Free ports: these where they are still free, the usual ones for probes, others at random.
+    /// Free ports: these where they are still free, the usual ones for probes, others at random. No other
+    /// `catalog dev` chooses them while the reservation lives, though the children that listen come later.
     ///
     /// # Errors
     /// If this machine has no free port.
-    pub fn refreshed(self) -> anyhow::Result<Self> {
+    pub fn refreshed(self) -> anyhow::Result<(Self, Reservation)> {
         let mut taken = Vec::new();
+        let mut reserved = Reservation::default();
         let mut choose = |last: u16, usual: u16| -> anyhow::Result<u16> {
-            let mut wanted = [last, usual].into_iter().filter(|port| *port != 0 && !taken.contains(port));
-            let port = match wanted.find(|port| is_free(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))) {
-                Some(port) => port,
-                None => free(&taken)?,
-            };
+            let wanted = [last, usual].into_iter().filter(|port| *port != 0 && is_free(loopback(*port)));
+            let others = (0..TRIES).map_while(|_| free(&taken).ok());
+            let port = wanted.chain(others).find(|port| !taken.contains(port) && reserved.add(*port));
+            let port = port.context("this machine has no free port")?;
             taken.push(port);
             Ok(port)
         };
-        Ok(Self {
+        let ports = Self {
             serve: choose(self.serve, 9090)?,
             notifier: choose(self.notifier, 9091)?,
             tracker: choose(self.tracker, 9092)?,
@@ -53,7 +58,23 @@ impl Ports {
             nats: choose(self.nats, 0)?,
             smtp: choose(self.smtp, 0)?,
             inbox: choose(self.inbox, 0)?,
-        })
+        };
+        Ok((ports, reserved))
+    }
+}
+
+/// Ports that are ours, as long as this lives. Each is an abstract Unix socket named after the port: the kernel
+/// gives a name to one process only, whoever it runs as, and takes it back however that process ends.
+#[derive(Default)]
+pub struct Reservation(Vec<net::UnixListener>);
+
+impl Reservation {
+    /// Whether the port could be had.
+    fn add(&mut self, port: u16) -> bool {
+        let name = net::SocketAddr::from_abstract_name(format!("catalog-dev-port-{port}"));
+        let Ok(listener) = name.and_then(|name| net::UnixListener::bind_addr(&name)) else { return false };
+        self.0.push(listener);
+        true
     }
 }
 
@@ -69,7 +90,7 @@ pub struct Place {
 impl Place {
     /// A port of [`Ports`].
     pub fn chosen(port: u16) -> Self {
-        Self { address: (Ipv4Addr::LOCALHOST, port).into(), setting: None }
+        Self { address: loopback(port), setting: None }
     }
 
     /// An address that was given.
@@ -94,6 +115,10 @@ impl Place {
     }
 }
 
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
 /// Whether a server could listen there now.
 pub fn is_free(address: SocketAddr) -> bool {
     TcpListener::bind(address).is_ok()
@@ -104,7 +129,6 @@ pub fn is_free(address: SocketAddr) -> bool {
 /// # Errors
 /// If this machine has none.
 pub fn free(taken: &[u16]) -> anyhow::Result<u16> {
-    const TRIES: usize = 100;
     const FIRST: u16 = 15_000;
     // Not from the range that outgoing connections take their ports from: while a server restarts,
     // the very clients that look for it could take its port.
@@ -113,7 +137,7 @@ pub fn free(taken: &[u16]) -> anyhow::Result<u16> {
     let mut rng = rand::rng();
     (0..TRIES)
         .map(|_| rng.random_range(FIRST..end))
-        .find(|port| !taken.contains(port) && is_free(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))))
+        .find(|port| !taken.contains(port) && is_free(loopback(*port)))
         .context("this machine has no free port")
 }
 
@@ -123,20 +147,32 @@ mod tests {
 
     #[test]
     fn ports_are_kept_while_free_and_chosen_anew_when_taken() {
-        let first = Ports::default().refreshed().unwrap();
+        let (first, reserved) = Ports::default().refreshed().unwrap();
+        drop(reserved);
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first.nats)).unwrap();
-        let second = first.refreshed().unwrap();
+        let (second, _reserved) = first.refreshed().unwrap();
         assert_ne!(second.nats, first.nats);
-        assert_eq!(Ports { nats: first.nats, ..second }, first);
         drop(taken);
     }
 
     #[test]
+    fn shops_that_start_at_the_same_time_choose_different_ports() {
+        let (first, _reserved) = Ports::default().refreshed().unwrap();
+        let (second, _also_reserved) = first.refreshed().unwrap();
+        assert!(all(second).iter().all(|port| !all(first).contains(port)), "{first:?} {second:?}");
+    }
+
+    #[test]
     fn all_ports_differ() {
-        let ports = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, inbox: 1 }.refreshed().unwrap();
-        let mut all = vec![ports.postgres, ports.nats, ports.smtp, ports.serve, ports.notifier, ports.tracker, ports.inbox];
+        let same = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, inbox: 1 };
+        let (ports, _reserved) = same.refreshed().unwrap();
+        let mut all = all(ports);
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 7);
+    }
+
+    fn all(ports: Ports) -> Vec<u16> {
+        vec![ports.postgres, ports.nats, ports.smtp, ports.serve, ports.notifier, ports.tracker, ports.inbox]
     }
 }

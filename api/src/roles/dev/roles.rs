@@ -140,11 +140,12 @@ impl Roles {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             let answer = client.get(&url).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
+            // First, because what answers may be what took the place.
             if let Some(taken) = keeper.taken() {
                 bail!("{} doesn't come up: {taken}", name.as_str());
+            }
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
             }
             if keeper.keeps_failing() {
                 bail!("{} doesn't come up: see its lines above", name.as_str());
