@@ -4,7 +4,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit service coverage bench generate clean
+.PHONY: help run test lint unit service coverage bench images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are 
 bench: ## Ratios to the limits of this machine: cached and uncached reads
 	cargo build --release --locked --package catalog
 	cargo run --release --locked --package catalog-tests --bin bench
+
+images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
+	cargo build --release --locked --package catalog --package catalog-operator
+	tests/images/make --programs $(TARGET)/release --out target/images
 
 generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/
 	tests/generate-queries.sh
