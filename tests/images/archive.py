@@ -59,27 +59,38 @@ def write(image: Image, path: Path) -> Written:
 
     layers = [blob(LAYER, layer.tar(when)) for layer in image.layers]
     created = datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    config = blob(CONFIG, _json({
-        "created": created,
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": image.config,
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
-        "history": [{"created": created, "created_by": "tests/images/make"} for _ in layers],
-    }))
+    config = blob(
+        CONFIG,
+        _json(
+            {
+                "created": created,
+                "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+                "os": "linux",
+                "config": image.config,
+                "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+                "history": [{"created": created, "created_by": "tests/images/make"} for _ in layers],
+            }
+        ),
+    )
     manifest = blob(MANIFEST, _json({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}))
     files = blobs | {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-        "index.json": _json({
-            "schemaVersion": 2,
-            "mediaType": INDEX,
-            "manifests": [manifest | {"annotations": _named(name)} for name in image.names],
-        }),
-        "manifest.json": _json([{
-            "Config": _blob_path(config),
-            "RepoTags": [name.removeprefix("docker.io/library/") for name in image.names],
-            "Layers": [_blob_path(layer) for layer in layers],
-        }]),
+        "index.json": _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": INDEX,
+                "manifests": [manifest | {"annotations": _named(name)} for name in image.names],
+            }
+        ),
+        "manifest.json": _json(
+            [
+                {
+                    "Config": _blob_path(config),
+                    "RepoTags": [name.removeprefix("docker.io/library/") for name in image.names],
+                    "Layers": [_blob_path(layer) for layer in layers],
+                }
+            ]
+        ),
     }
     unfinished = path.with_name(f"{path.name}.new")
     with tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as archive:
@@ -97,7 +108,7 @@ def _named(name: str) -> dict[str, str]:
 
 
 def _blob_path(descriptor: dict[str, Any]) -> str:
-    return "blobs/" + descriptor["digest"].replace(":", "/")
+    return f"blobs/{descriptor['digest']}".replace(":", "/")
 
 
 def _json(value: Any) -> bytes:

@@ -55,7 +55,10 @@ class Layer:
             for name in sorted([*names, *files]):
                 found = Path(directory, name)
                 relative = found.relative_to(source)
-                if any(fnmatchcase(relative.as_posix(), pattern) or relative.is_relative_to(pattern) for pattern in left_out):
+                if any(
+                    fnmatchcase(relative.as_posix(), pattern) or relative.is_relative_to(pattern)
+                    for pattern in left_out
+                ):
                     continue
                 here = f"{path}/{relative.as_posix()}"
                 if found.is_symlink():
@@ -104,5 +107,5 @@ def merged(path: str) -> str:
     """Where a path really is in an image with a merged /usr."""
     for merged_path, target in MERGED.items():
         if path.startswith(f"{merged_path}/"):
-            return f"/{target}{path[len(merged_path):]}"
+            return f"/{target}{path[len(merged_path) :]}"
     return path

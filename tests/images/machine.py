@@ -63,7 +63,9 @@ def add_name_services(layer: Layer, program: Path) -> None:
     """Makes host names resolve as elsewhere: files first, then DNS."""
     layer.text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
     c_library = next((library for library in libraries(program) if library.name == "libc.so.6"), None)
-    for name in NAME_SERVICES if c_library else ():
+    for name in NAME_SERVICES:
+        if c_library is None:
+            return
         service = c_library.with_name(name)
         if service.exists():
             layer.copy(service, str(service))
@@ -92,7 +94,9 @@ def add_locale(layer: Layer) -> None:
 def add_people(layer: Layer, name: str, number: int, home: str) -> None:
     """Root, nobody, and the one the image is for."""
     people = {"root": (0, "/root"), "nobody": (65534, "/nonexistent"), name: (number, home)}
-    layer.text("/etc/passwd", "".join(f"{who}:x:{id}:{id}:{who}:{at}:/sbin/nologin\n" for who, (id, at) in people.items()))
+    layer.text(
+        "/etc/passwd", "".join(f"{who}:x:{id}:{id}:{who}:{at}:/sbin/nologin\n" for who, (id, at) in people.items())
+    )
     layer.text("/etc/group", "".join(f"{who}:x:{id}:\n" for who, (id, _) in people.items()))
 
 
@@ -100,5 +104,7 @@ def tool(name: str) -> Path:
     """The file of a program of this machine."""
     found = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
     if found is None:
-        raise Missing(f"{name} is not on this machine; distributions have it in util-linux, coreutils or a package of its name")
+        raise Missing(
+            f"{name} is not on this machine; distributions have it in util-linux, coreutils or a package of its name"
+        )
     return Path(found).resolve()

@@ -1,4 +1,4 @@
-"""NATS as in the official image `nats:2` (https://github.com/nats-io/nats-docker): the same paths, ports and command."""
+"""NATS as in the official image `nats:2` (https://github.com/nats-io/nats-docker): the same paths, ports, command."""
 
 from __future__ import annotations
 

