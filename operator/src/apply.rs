@@ -1,0 +1,240 @@
+//! Makes the cluster say what is declared, object by object, writing only where it doesn't.
+
+mod contains;
+mod managers;
+mod owner;
+mod prune;
+
+use k8s_openapi::Resource;
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use contains::contains;
+
+use crate::{
+    apply::{
+        managers::{HANDOVER, MANAGER},
+        owner::{Owner, owner},
+    },
+    build::{Foundation, Workloads},
+    error::Error,
+    kinds::Kind,
+    live::Live,
+};
+
+/// Annotation with the hash of what was declared. A field that is no longer declared changes it, though the
+/// object still contains what is.
+const APPLIED: &str = "catalog.rs/applied-hash";
+
+/// Applies the objects of one Catalog.
+pub struct Apply<'a> {
+    /// For reads and writes.
+    pub client: &'a Client,
+    /// Where everything is.
+    pub namespace: &'a str,
+    /// Name of the Catalog.
+    pub name: &'a str,
+    /// Uid of the Catalog.
+    pub uid: &'a str,
+    /// As it is; kept up to date.
+    pub live: &'a mut Live,
+    /// What is declared, for [`Apply::prune`].
+    wanted: Vec<(Kind, String)>,
+    /// Fields of others that were overridden.
+    overridden: Vec<Overridden>,
+}
+
+/// Another manager had changed what is declared, and doesn't any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overridden {
+    /// Such as `Deployment shop-api`.
+    pub object: String,
+    /// Such as `kubectl-edit`.
+    pub managers: Vec<String>,
+}
+
+impl<'a> Apply<'a> {
+    /// For one Catalog.
+    pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live) -> Self {
+        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new() }
+    }
+
+    /// Applies what the migration needs.
+    ///
+    /// # Errors
+    /// At the first object that cannot be applied.
+    pub async fn foundation(&mut self, objects: &Foundation) -> Result<(), Error> {
+        // Every field by name: a new kind that nobody applies doesn't compile.
+        let Foundation { claims, secrets, service_accounts, config_maps, services, stateful_sets } = objects;
+        self.each(Kind::Claim, claims).await?;
+        self.each(Kind::Secret, secrets).await?;
+        self.each(Kind::ServiceAccount, service_accounts).await?;
+        self.each(Kind::ConfigMap, config_maps).await?;
+        self.each(Kind::Service, services).await?;
+        self.each(Kind::StatefulSet, stateful_sets).await
+    }
+
+    /// Applies the migration.
+    ///
+    /// # Errors
+    /// If it cannot be applied.
+    pub async fn migration(&mut self, job: &k8s_openapi::api::batch::v1::Job) -> Result<(), Error> {
+        self.each(Kind::Job, std::slice::from_ref(job)).await
+    }
+
+    /// Applies what needs the migrated database.
+    ///
+    /// # Errors
+    /// At the first object that cannot be applied.
+    pub async fn workloads(&mut self, objects: &Workloads) -> Result<(), Error> {
+        let Workloads { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = objects;
+        self.each(Kind::Deployment, deployments).await?;
+        self.each(Kind::DisruptionBudget, disruption_budgets).await?;
+        self.each(Kind::Autoscaler, autoscalers).await?;
+        self.each(Kind::TriggerAuthentication, trigger_authentications).await?;
+        self.each(Kind::ScaledObject, scaled_objects).await
+    }
+
+    /// What was overridden so far.
+    pub fn overridden(&mut self) -> Vec<Overridden> {
+        std::mem::take(&mut self.overridden)
+    }
+
+    async fn each<K: Resource + Serialize>(&mut self, kind: Kind, objects: &[K]) -> Result<(), Error> {
+        for object in objects {
+            self.one(kind, sealed(serde_json::to_value(object)?)).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
+        let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.wanted.push((kind, name.clone()));
+        if let Some(live) = self.find(kind, &name).await? {
+            if let Owner::Other(whose) = owner(live, self.name, self.uid) {
+                return Err(Error::taken(kind, &name, whose));
+            }
+            if contains(&serde_json::to_value(live)?, &declared) {
+                return Ok(());
+            }
+            if kind == Kind::Deployment && !managers::declares_replicas(&declared) && managers::owns_replicas(live) {
+                self.hand_replicas_over(kind, &name).await?;
+            }
+        }
+        self.patch(kind, &name, declared).await
+    }
+
+    /// The live object. One that isn't among the labelled is looked for by name: its labels may be lost, or it may be
+    /// somebody else's.
+    async fn find(&mut self, kind: Kind, name: &str) -> Result<Option<&DynamicObject>, Error> {
+        if self.live.get(kind, name).is_none() {
+            let found = self.api(kind).get_opt(name).await.map_err(|source| Error::api("get", describe(kind, name), source))?;
+            if let Some(object) = found {
+                self.live.put(kind, object);
+            }
+        }
+        Ok(self.live.get(kind, name))
+    }
+
+    async fn patch(&mut self, kind: Kind, name: &str, declared: Value) -> Result<(), Error> {
+        let api = self.api(kind);
+        let asked = PatchParams::apply(MANAGER);
+        let patch = Patch::Apply(&declared);
+        let applied = match api.patch(name, &asked, &patch).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                let applied = api.patch(name, &asked.force(), &patch).await;
+                let managers = managers::conflicting(&status);
+                if applied.is_ok() && !managers.is_empty() {
+                    self.overridden.push(Overridden { object: describe(kind, name), managers });
+                }
+                applied
+            }
+            answered => answered,
+        };
+        self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
+        Ok(())
+    }
+
+    /// Lets another manager own the count as it is, so that it stays when [`MANAGER`] no longer declares it.
+    async fn hand_replicas_over(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
+        let Some(replicas) = self.live.get(kind, name).and_then(|live| live.data["spec"]["replicas"].as_i64()) else { return Ok(()) };
+        let resource = kind.resource();
+        let count = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name},
+            "spec": {"replicas": replicas},
+        });
+        let asked = PatchParams::apply(HANDOVER).force();
+        let handed = self.api(kind).patch(name, &asked, &Patch::Apply(&count)).await;
+        self.live.put(kind, handed.map_err(|source| Error::api("apply", describe(kind, name), source))?);
+        Ok(())
+    }
+
+    /// Creates a Secret whose content is made once. One that is there already is read instead.
+    ///
+    /// # Errors
+    /// If it can neither be created nor read.
+    pub async fn create(&mut self, secret: &k8s_openapi::api::core::v1::Secret) -> Result<(), Error> {
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        if let Some(found) = self.find(Kind::Secret, &name).await? {
+            return match owner(found, self.name, self.uid) {
+                Owner::Other(whose) => Err(Error::taken(Kind::Secret, &name, whose)),
+                Owner::This | Owner::Kept => Ok(()),
+            };
+        }
+        let object: DynamicObject = serde_json::from_value(serde_json::to_value(secret)?)?;
+        let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let created = self.api(Kind::Secret).create(&asked, &object).await;
+        self.live.put(Kind::Secret, created.map_err(|source| Error::api("create", describe(Kind::Secret, &name), source))?);
+        Ok(())
+    }
+
+    /// Replaces the content of a generated Secret, unless it has changed since it was read.
+    ///
+    /// # Errors
+    /// If it cannot be replaced.
+    pub async fn replace(&mut self, name: &str, data: Value) -> Result<(), Error> {
+        let Some(live) = self.live.get(Kind::Secret, name) else { return Ok(()) };
+        let mut object = live.clone();
+        object.data["data"] = data;
+        let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let replaced = self.api(Kind::Secret).replace(name, &asked, &object).await;
+        self.live.put(Kind::Secret, replaced.map_err(|source| Error::api("replace", describe(Kind::Secret, name), source))?);
+        Ok(())
+    }
+
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource())
+    }
+}
+
+fn describe(kind: Kind, name: &str) -> String {
+    format!("{} {name}", kind.resource().kind)
+}
+
+/// With the hash of all that is declared.
+fn sealed(mut declared: Value) -> Value {
+    let hash = Sha256::digest(declared.to_string());
+    let short: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    declared["metadata"]["annotations"][APPLIED] = short.into();
+    declared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_longer_declared_changes_the_seal() {
+        let before = sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}));
+        let after = sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1}}));
+        assert!(!contains(&before, &after));
+        assert!(contains(&before, &sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}))));
+    }
+}

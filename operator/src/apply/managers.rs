@@ -1,0 +1,42 @@
+//! Who manages which field, as `managedFields` says.
+
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+/// Applies everything that is declared.
+pub const MANAGER: &str = "catalog-operator";
+/// Keeps a field's value while it goes from [`MANAGER`] to an autoscaler.
+pub const HANDOVER: &str = "catalog-operator-handover";
+
+/// Whether [`MANAGER`] has applied `spec.replicas`: if it no longer did, a solely owned count would fall to its default.
+#[must_use]
+pub fn owns_replicas(object: &DynamicObject) -> bool {
+    object.managed_fields().iter().any(|entry| {
+        entry.manager.as_deref() == Some(MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
+    })
+}
+
+/// The other managers that a refused apply names, such as `kubectl-edit`.
+///
+/// The API server answers a conflict with one cause per field, `conflict with "kubectl-edit" using apps/v1` in its message
+/// (Kubernetes documentation, Server-Side Apply, "Conflicts").
+#[must_use]
+pub fn conflicting(status: &kube::core::Status) -> Vec<String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut managers: Vec<_> = causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .filter_map(|cause| cause.message.split('"').nth(1).map(str::to_owned))
+        .filter(|manager| manager != HANDOVER)
+        .collect();
+    managers.sort_unstable();
+    managers.dedup();
+    managers
+}
+
+/// Whether the object declares how many replicas it has.
+#[must_use]
+pub fn declares_replicas(declared: &Value) -> bool {
+    declared["spec"].get("replicas").is_some()
+}

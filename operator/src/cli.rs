@@ -1,0 +1,78 @@
+//! The command line: one subcommand, one role.
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::{crd, run};
+
+/// The Kubernetes operator of Catalog.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines are written [default: text on a terminal, else json]
+    #[arg(long, env = "LOG_FORMAT", global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged, such as `info` or `catalog_operator=debug`
+    #[arg(long, env = "RUST_LOG", global = true, default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator in the cluster that KUBECONFIG or the pod's account names
+    Run(run::RunArgs),
+    /// Print the definition of the `Catalog` resource as YAML, for `kubectl apply -f -`
+    Crd,
+}
+
+/// Does what the command line says.
+pub async fn run() -> ExitCode {
+    let Cli { command, log_format, log } = Cli::parse();
+    if let Err(error) = start_logs(log_format, &log) {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    let done = match command {
+        Command::Run(args) => run::run(args).await,
+        Command::Crd => crd::yaml().map_err(Into::into).and_then(|yaml| print(&yaml)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_logs(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("RUST_LOG={filter} is not allowed: {error}"))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let usual = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    match format.unwrap_or(usual) {
+        LogFormat::Json => logs.json().init(),
+        LogFormat::Text => logs.init(),
+    }
+    Ok(())
+}
+
+/// A reader that has seen enough is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}

@@ -1,0 +1,81 @@
+//! Watches Catalogs and what they own or refer to, and reconciles whatever changed.
+
+mod backoff;
+mod triggers;
+
+use std::{future::ready, sync::Arc};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{Action, Config, Error as ControllerError},
+        reflector::{self, ObjectRef},
+        watcher,
+    },
+};
+
+use self::backoff::Backoff;
+use crate::{
+    crd::Catalog,
+    error::Error,
+    metrics::Metrics,
+    reconcile::{Context, reconcile},
+};
+
+/// A Catalog as it was read: one that cannot be understood doesn't stop the watch of the others.
+pub type Guarded = DeserializeGuard<Catalog>;
+
+/// What is shared by all reconciles.
+struct Shared {
+    context: Arc<Context>,
+    metrics: Metrics,
+    backoff: Backoff,
+}
+
+/// Reconciles until dropped, `concurrency` Catalogs at a time.
+pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
+    let (reader, writer) = reflector::store();
+    let catalogs = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|catalog| catalog.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects();
+    let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
+    let controller = triggers::add(controller, &client);
+    let shared = Arc::new(Shared { context: Arc::new(Context::new(client)), metrics, backoff: Backoff::default() });
+    controller
+        .run(one, retry, shared)
+        .for_each(|end| {
+            if let Err(ControllerError::QueueError(error)) = &end {
+                tracing::warn!(%error, "a watch failed, and is tried again");
+            }
+            ready(())
+        })
+        .await;
+}
+
+async fn one(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
+    let (name, namespace) = (guarded.name_any(), guarded.namespace().unwrap_or_default());
+    let DeserializeGuard(Ok(catalog)) = &*guarded else {
+        tracing::error!(name, namespace, "the Catalog cannot be understood: is its definition newer than this operator?");
+        return Ok(Action::await_change());
+    };
+    let measured = shared.metrics.start();
+    let result = reconcile(Arc::new(catalog.clone()), shared.context.clone()).await;
+    measured.end(&result);
+    if result.is_ok() {
+        shared.backoff.reset(&ObjectRef::from_obj(&*guarded));
+    }
+    result
+}
+
+/// Called after a reconcile that didn't come to its end.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn retry(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action {
+    let pause = shared.backoff.next(ObjectRef::from_obj(&*guarded));
+    tracing::warn!(name = guarded.name_any(), namespace = guarded.meta().namespace, %error, "tried again in {pause:.1?}");
+    Action::requeue(pause)
+}

@@ -1,0 +1,91 @@
+//! What else than a Catalog itself makes it reconcile.
+//!
+//! Everything is watched as metadata and without a store: a reconcile reads what it needs, so memory doesn't grow with
+//! what a thousand Catalogs own.
+
+use futures::{Stream, StreamExt, future::ready};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        autoscaling::v2::HorizontalPodAutoscaler,
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        Controller, WatchStreamExt, metadata_watcher,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+
+use super::Guarded;
+use crate::{
+    build::keda::{ScaledObject, TriggerAuthentication},
+    dereference::referenced_secrets,
+    live::{INSTANCE, MANAGED_BY, OPERATOR},
+};
+
+/// The definition whose presence says that KEDA is installed.
+const KEDA: &str = "scaledobjects.keda.sh";
+
+/// Adds everything that a Catalog owns or refers to.
+pub fn add(controller: Controller<Guarded>, client: &Client) -> Controller<Guarded> {
+    let store = controller.store();
+    let controller = owned::<PersistentVolumeClaim>(controller, client);
+    let controller = owned::<ServiceAccount>(controller, client);
+    let controller = owned::<ConfigMap>(controller, client);
+    let controller = owned::<Service>(controller, client);
+    let controller = owned::<StatefulSet>(controller, client);
+    let controller = owned::<Job>(controller, client);
+    let controller = owned::<Deployment>(controller, client);
+    let controller = owned::<PodDisruptionBudget>(controller, client);
+    let controller = owned::<HorizontalPodAutoscaler>(controller, client);
+    let controller = owned::<TriggerAuthentication>(controller, client);
+    let controller = owned::<ScaledObject>(controller, client);
+    let secrets = touched::<Secret>(client, watcher::Config::default());
+    controller.watches_stream(secrets, move |secret| of_secret(&store, &secret)).reconcile_all_on(keda(client))
+}
+
+/// Objects with the operator's labels. One that loses them is seen as deleted, with the labels it had.
+fn owned<K>(controller: Controller<Guarded>, client: &Client) -> Controller<Guarded>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let made = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+    controller.watches_stream(touched::<K>(client, made), |object| of_labels(&object))
+}
+
+fn touched<K>(client: &Client, config: watcher::Config) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    metadata_watcher(Api::<K>::all(client.clone()), config).default_backoff().touched_objects()
+}
+
+fn of_labels<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
+where
+    PartialObjectMeta<K>: ResourceExt,
+{
+    Some(ObjectRef::new(object.labels().get(INSTANCE)?).within(&object.namespace()?))
+}
+
+/// The Catalog that made it, and those that refer to it.
+fn of_secret(store: &Store<Guarded>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
+    let (name, namespace) = (secret.name_any(), secret.namespace());
+    let refer = |catalog: &Guarded| catalog.0.as_ref().is_ok_and(|catalog| referenced_secrets(&catalog.spec).contains(&*name));
+    let referring = store.state().into_iter().filter(|catalog| catalog.namespace() == namespace && refer(catalog));
+    of_labels(secret).into_iter().chain(referring.map(|catalog| ObjectRef::from_obj(&*catalog))).collect()
+}
+
+/// KEDA comes or goes.
+fn keda(client: &Client) -> impl Stream<Item = ()> + Send + 'static {
+    let named = watcher::Config::default().fields(&format!("metadata.name={KEDA}"));
+    touched::<CustomResourceDefinition>(client, named).filter_map(|touched| ready(touched.ok().map(drop)))
+}

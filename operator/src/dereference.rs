@@ -1,0 +1,73 @@
+//! Reads everything that a plan depends on besides the Catalog itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt};
+
+use crate::{
+    crd::{Catalog, CatalogSpec, Pod},
+    error::Error,
+    kinds::Kind,
+    live::Live,
+    observed::{ClaimFacts, Observed, SecretFacts},
+};
+
+/// What the Secrets are like that a Catalog refers to, by name. What isn't here doesn't exist.
+#[derive(Debug, Clone, Default)]
+pub struct Referenced(BTreeMap<String, SecretFacts>);
+
+impl Referenced {
+    /// Reads them. One call per Secret.
+    ///
+    /// # Errors
+    /// If the API server cannot be asked.
+    pub async fn read(client: &Client, namespace: &str, catalog: &Catalog) -> Result<Self, Error> {
+        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        let mut facts = BTreeMap::new();
+        for name in referenced_secrets(&catalog.spec) {
+            let found = api.get_opt(name).await.map_err(|source| Error::api("get", format!("Secret {name}"), source))?;
+            facts.extend(found.map(|secret| (name.to_owned(), SecretFacts::of(&secret))));
+        }
+        Ok(Self(facts))
+    }
+}
+
+/// All that was read.
+#[must_use]
+pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
+    let generated = live.of_kind(Kind::Secret).map(ResourceExt::name_any);
+    let claims = live.of_kind(Kind::Claim);
+    Observed {
+        keda: live.keda(),
+        referenced: referenced.0.clone(),
+        generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
+        claims: claims
+            .map(|claim| {
+                let spec = &claim.data["spec"];
+                let storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into();
+                let storage_class_name = spec["storageClassName"].as_str().map(str::to_owned);
+                (claim.name_any(), ClaimFacts { storage, storage_class_name })
+            })
+            .collect(),
+    }
+}
+
+/// Names of the Secrets that a spec refers to.
+#[must_use]
+pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
+    let CatalogSpec { api, notifier, tracker, database, messaging, mail, auth, .. } = spec;
+    let database = database
+        .external
+        .iter()
+        .flat_map(|external| std::iter::once(&external.secret_ref.name).chain(external.ca_secret_ref.iter().map(|ca| &ca.name)));
+    let messaging = messaging
+        .external
+        .iter()
+        .flat_map(|external| external.credentials_secret_ref.iter().chain(&external.ca_secret_ref).map(|reference| &reference.name));
+    let mail = mail.credentials_secret_ref.iter().map(|credentials| &credentials.name);
+    let superuser = auth.superuser_secret_ref.iter().map(|reference| &reference.name);
+    let environment = [&api.pod, &notifier.pod, &tracker.pod].into_iter().flat_map(|Pod { env, .. }| env);
+    let environment = environment.filter_map(|variable| Some(&variable.value_from.as_ref()?.secret_key_ref.name));
+    database.chain(messaging).chain(mail).chain(superuser).chain(environment).map(String::as_str).collect()
+}

@@ -1,0 +1,110 @@
+//! The objects of one Catalog as they are in the cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
+
+use crate::{error::Error, kinds::Kind};
+
+/// Label with the name of the Catalog.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label with the name of the operator.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Name of the operator, as in [`MANAGED_BY`].
+pub const OPERATOR: &str = "catalog-operator";
+
+/// Objects of one Catalog, by kind and name.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    objects: BTreeMap<(Kind, String), DynamicObject>,
+    keda: bool,
+}
+
+impl Live {
+    /// Reads all objects that carry the labels of the Catalog `name`. One call per kind.
+    ///
+    /// # Errors
+    /// If the API server cannot be asked.
+    pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Self, Error> {
+        let mut live = Self { keda: true, ..Self::default() };
+        let parameters = ListParams::default().labels(&selector(name));
+        for kind in Kind::ALL {
+            if kind.needs_keda() && !live.keda {
+                continue;
+            }
+            let resource = kind.resource();
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+            match api.list(&parameters).await {
+                Ok(list) => live.objects.extend(list.items.into_iter().map(|mut object| {
+                    // Lists leave out what kind their items are.
+                    object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+                    ((kind, object.name_any()), object)
+                })),
+                // What isn't installed has no path.
+                Err(kube::Error::Api(status)) if kind.needs_keda() && status.is_not_found() => live.keda = false,
+                Err(source) => return Err(Error::api("list", resource.plural, source)),
+            }
+        }
+        Ok(live)
+    }
+
+    /// Whether KEDA's kinds are installed.
+    #[must_use]
+    pub fn keda(&self) -> bool {
+        self.keda
+    }
+
+    /// The object, if it is there.
+    #[must_use]
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&DynamicObject> {
+        self.objects.get(&(kind, name.to_owned()))
+    }
+
+    /// A Secret with its content, if it is there.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.get(Kind::Secret, name)?.clone().try_parse().ok()
+    }
+
+    /// All objects of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &DynamicObject> {
+        self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|(_, object)| object)
+    }
+
+    /// All objects.
+    pub fn all(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
+        self.objects.iter().map(|((kind, _), object)| (*kind, object))
+    }
+
+    /// Notes an object as the API server just gave it.
+    pub fn put(&mut self, kind: Kind, object: DynamicObject) {
+        self.objects.insert((kind, object.name_any()), object);
+    }
+
+    /// Notes that an object is no more.
+    pub fn remove(&mut self, kind: Kind, name: &str) {
+        self.objects.remove(&(kind, name.to_owned()));
+    }
+}
+
+/// Selects what the operator made for the Catalog `name`.
+fn selector(name: &str) -> String {
+    format!("{INSTANCE}={name},{MANAGED_BY}={OPERATOR}")
+}
+
+/// Selects the pods of the Catalog `name`. They get their labels from templates.
+#[must_use]
+pub fn pod_selector(name: &str) -> String {
+    format!("{INSTANCE}={name},app.kubernetes.io/name=catalog")
+}
+
+/// Whether these are the labels of what the operator made for the Catalog `name`.
+#[must_use]
+pub fn is_labelled(labels: &BTreeMap<String, String>, name: &str) -> bool {
+    let is = |label: &str, value: &str| labels.get(label).is_some_and(|given| given == value);
+    is(INSTANCE, name) && is(MANAGED_BY, OPERATOR)
+}

@@ -1,0 +1,79 @@
+//! Makes what one Catalog declares true: dereference → validate → build → apply → status.
+
+mod attempt;
+mod report;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{
+    Client, ResourceExt,
+    runtime::{
+        controller::Action,
+        events::{Recorder, Reporter},
+    },
+};
+use rand::RngExt;
+
+use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
+
+/// kube has no resync: this recovers from lost events. Up to a fifth is added, so that Catalogs spread.
+const RESYNC: Duration = Duration::from_mins(10);
+/// Between two looks while something isn't ready: as long as it has been so, within these bounds.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
+
+/// What every reconcile needs.
+#[derive(Clone)]
+pub struct Context {
+    client: Client,
+    recorder: Recorder,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Context {
+    /// With the clock of this machine.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
+        Self { recorder: Recorder::new(client.clone(), reporter), client, clock: Arc::new(Timestamp::now) }
+    }
+
+    /// With another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+/// Makes what the Catalog declares true, as far as can be done now, and reports how that went.
+///
+/// # Errors
+/// If it didn't come to its end, and has to be tried again. The status says so by then, if it could be written.
+pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<Action, Error> {
+    // Owner references clean up behind it.
+    if catalog.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let namespace = catalog.namespace().unwrap_or_default();
+    let mut live = Live::default();
+    let outcome = attempt::attempt(&catalog, &context, &namespace, &mut live).await.unwrap_or_else(Outcome::Failed);
+    let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
+    match outcome {
+        Outcome::Failed(error) => Err(error),
+        Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating | Outcome::Applied => {
+            reported.map(|waiting| Action::requeue(pause(waiting)))
+        }
+    }
+}
+
+/// Until the next look, if nothing happens before. `waiting` is for how long something hasn't been ready.
+fn pause(waiting: Option<Duration>) -> Duration {
+    match waiting {
+        Some(waiting) => waiting.clamp(LOOKS.0, LOOKS.1),
+        None => RESYNC.mul_f64(1.0 + rand::rng().random_range(0.0..0.2)),
+    }
+}

@@ -1,0 +1,77 @@
+//! One attempt, from reading to the last object.
+
+use kube::ResourceExt;
+
+use super::Context;
+use crate::{
+    apply::Apply,
+    build::{Objects, build},
+    crd::Catalog,
+    dereference::{Referenced, observed},
+    error::Error,
+    kinds::Kind,
+    live::Live,
+    secrets,
+    status::{Outcome, has_condition},
+    validate::{Plan, validate},
+};
+
+/// Does what can be done now. `live` is what is there afterwards.
+///
+/// # Errors
+/// If the API server refuses or doesn't answer, or a name is taken.
+pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<Outcome, Error> {
+    let name = catalog.name_any();
+    *live = Live::read(&context.client, namespace, &name).await?;
+    if catalog.spec.paused {
+        return Ok(Outcome::Paused);
+    }
+    let referenced = Referenced::read(&context.client, namespace, catalog).await?;
+    let mut plan = match validate(catalog, &observed(live, &referenced)) {
+        Ok(plan) => plan,
+        Err(problems) => return Ok(Outcome::Refused(problems)),
+    };
+    let uid = catalog.uid().unwrap_or_default();
+    let mut apply = Apply::new(&context.client, namespace, &name, &uid, live);
+    if generate(&plan, &referenced, &mut apply, context).await? {
+        // What was generated is part of what is built, by its hash.
+        plan = match validate(catalog, &observed(apply.live, &referenced)) {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Outcome::Refused(problems)),
+        };
+    }
+    let outcome = in_order(&build(&plan), &mut apply).await;
+    for overridden in apply.overridden() {
+        context.tell_overridden(catalog, &overridden).await;
+    }
+    outcome
+}
+
+/// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.
+async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
+    let missing = secrets::missing(plan, &observed(apply.live, referenced));
+    for recipe in &missing {
+        apply.create(&recipe.make(context.now(), &mut rand::rng())).await?;
+    }
+    let name = format!("{}-signing-keys", apply.name);
+    let data = apply.live.secret(&name).and_then(|secret| secret.data);
+    let rotated = data.and_then(|data| secrets::rotated(plan, &data, context.now(), &mut rand::rng()));
+    if let Some(data) = &rotated {
+        apply.replace(&name, serde_json::to_value(data)?).await?;
+    }
+    Ok(!missing.is_empty() || rotated.is_some())
+}
+
+/// Everything up to the migration; and if that has succeeded, the rest.
+async fn in_order(objects: &Objects, apply: &mut Apply<'_>) -> Result<Outcome, Error> {
+    let Objects { foundation, migration, workloads } = objects;
+    apply.foundation(foundation).await?;
+    apply.migration(migration).await?;
+    let job = apply.live.get(Kind::Job, migration.metadata.name.as_deref().unwrap_or_default());
+    if !job.is_some_and(|job| has_condition(job, "Complete")) {
+        return Ok(Outcome::Migrating);
+    }
+    apply.workloads(workloads).await?;
+    apply.prune().await?;
+    Ok(Outcome::Applied)
+}

@@ -1,0 +1,106 @@
+//! Writes the status, on every path, and only if it says something new.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+    runtime::events::{Event, EventType},
+};
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    apply::Overridden,
+    crd::{Catalog, CatalogStatus},
+    error::Error,
+    live::{Live, pod_selector},
+    status::{Outcome, ailment, status},
+};
+
+/// Writes the status. How long the Catalog hasn't been ready, if it isn't.
+///
+/// # Errors
+/// If it cannot be written.
+pub async fn report(
+    catalog: &Catalog,
+    context: &Context,
+    namespace: &str,
+    live: &Live,
+    outcome: &Outcome,
+) -> Result<Option<Duration>, Error> {
+    let now = context.now();
+    let mut report = status(catalog, live, outcome, None, now);
+    if matches!(outcome, Outcome::Migrating | Outcome::Applied) && unready_since(&report).is_some() {
+        // Only then is it worth a call to know what is wrong.
+        let pods = pods(context, namespace, &catalog.name_any()).await?;
+        report = status(catalog, live, outcome, ailment(&pods).as_ref(), now);
+    }
+    if catalog.status.as_ref() != Some(&report) {
+        write(catalog, context, namespace, &report).await?;
+        context.tell_change(catalog, &report).await;
+    }
+    Ok(unready_since(&report).map(|since| now.duration_since(since).try_into().unwrap_or_default()))
+}
+
+async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &CatalogStatus) -> Result<(), Error> {
+    let name = catalog.name_any();
+    let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
+    // What is absent now must go, too: RFC 7396 removes what is null.
+    let CatalogStatus { observed_generation, conditions, replicas, version, url } = status;
+    let whole = json!({
+        "observedGeneration": observed_generation,
+        "conditions": conditions,
+        "replicas": replicas,
+        "version": version,
+        "url": url,
+    });
+    match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": whole}))).await {
+        Ok(_) => Ok(()),
+        // Deleted meanwhile.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::api("write the status of", format!("Catalog {name}"), source)),
+    }
+}
+
+async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
+    Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
+}
+
+fn unready_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    (ready.status != "True").then_some(ready.last_transition_time.0)
+}
+
+impl Context {
+    /// Tells that fields of another manager were overridden.
+    pub async fn tell_overridden(&self, catalog: &Catalog, overridden: &Overridden) {
+        let Overridden { object, managers } = overridden;
+        let note = format!("{object} is as the Catalog declares again: {} had changed it. Edit the Catalog instead.", managers.join(", "));
+        self.tell(catalog, EventType::Warning, "FieldsOverridden", note).await;
+    }
+
+    /// Tells that the Catalog has become ready, or what is wrong with it.
+    async fn tell_change(&self, catalog: &Catalog, report: &CatalogStatus) {
+        let told = [("Ready", EventType::Normal), ("Degraded", EventType::Warning)];
+        for (kind, event) in told {
+            let of = |status: &CatalogStatus| status.conditions.iter().find(|condition| condition.type_ == kind).cloned();
+            let before = catalog.status.as_ref().and_then(of);
+            let Some(now) = of(report).filter(|now| now.status == "True") else { continue };
+            if before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason)) {
+                self.tell(catalog, event, &now.reason, now.message).await;
+            }
+        }
+    }
+
+    /// Tells people something about a Catalog. That it couldn't be told is no reason to stop.
+    async fn tell(&self, catalog: &Catalog, kind: EventType, reason: &str, note: String) {
+        let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary: None };
+        if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
+            tracing::warn!(catalog = catalog.name_any(), %error, "cannot write an Event");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! `render FILE`: what a Catalog would become, without a cluster.

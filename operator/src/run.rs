@@ -1,0 +1,97 @@
+//! `catalog-operator run`: the operator itself.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use kube::{Client, Config, client::ClientBuilder};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    controller,
+    leader::{Candidate, Leadership, fence},
+    metrics::Metrics,
+    ops,
+};
+
+/// Settings of `catalog-operator run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Where probes and metrics are served
+    #[arg(long, env = "OPS_ADDRESS", default_value = "0.0.0.0:9090", value_name = "ADDRESS:PORT")]
+    ops_address: SocketAddr,
+    /// Namespace of the Lease by which one of several operators is chosen
+    #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAME")]
+    lease_namespace: String,
+    /// Name of this process in the election; no two may have the same
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    identity: Option<String>,
+    /// Catalogs that are reconciled at the same time
+    #[arg(long, env = "CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    concurrency: u16,
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// If there is no cluster to talk to, an address is taken, or a task ends that shouldn't.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
+    let leadership = Leadership::default();
+    let metrics = Metrics::new()?;
+    let listener =
+        TcpListener::bind(args.ops_address).await.with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
+    tracing::info!(address = %args.ops_address, cluster = %config.cluster_url, "started");
+
+    // The election writes while nobody leads, so its client has no fence.
+    let election = Client::try_from(config.clone())?;
+    let fenced: Client = ClientBuilder::try_from(config)?.with_layer(&fence(leadership.clone())).build();
+    let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
+    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
+
+    let ended = tokio::select! {
+        asked = asked_to_stop() => asked,
+        served = ops::serve(listener, metrics.clone()) => served.context("probes and metrics ended"),
+        () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
+    };
+    // Reconciles end here, in the middle of whatever: the next one begins from what is there.
+    drop(stop);
+    candidate.await.context("the election ended")?;
+    tracing::info!("stopped");
+    ended
+}
+
+/// Reconciles whenever this process leads.
+async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concurrency: u16) {
+    loop {
+        leadership.won().await;
+        tracing::info!("leading");
+        metrics.leads(true);
+        tokio::select! {
+            () = controller::run(client.clone(), metrics.clone(), concurrency) => return,
+            () = leadership.lost() => {}
+        }
+        metrics.leads(false);
+        tracing::warn!("no longer leading");
+    }
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    Ok(())
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "catalog-operator".into(), |name| name.trim().to_owned())
+}

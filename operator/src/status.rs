@@ -1,0 +1,98 @@
+//! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
+
+mod conditions;
+mod parts;
+mod pods;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+pub use parts::has_condition;
+pub use pods::{Ailment, ailment};
+
+use self::{
+    conditions::{Conditions, Verdict},
+    parts::Parts,
+};
+use crate::{
+    crd::{Catalog, CatalogStatus, Replicas},
+    error::Error,
+    live::Live,
+    validate::Problems,
+};
+
+/// How a reconcile went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing was done, as was asked.
+    Paused,
+    /// What is declared cannot be done.
+    Refused(Problems),
+    /// The migration has to succeed before the workloads are applied.
+    Migrating,
+    /// Everything is applied.
+    Applied,
+    /// It didn't come to its end.
+    Failed(Error),
+}
+
+/// The status of `catalog`. Times of conditions that stay as they are stay, too.
+#[must_use]
+pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option<&Ailment>, now: Timestamp) -> CatalogStatus {
+    let parts = Parts::of(catalog, live, ailment);
+    let before = catalog.status.clone().unwrap_or_default();
+    let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
+    let all = [
+        ("DatabaseReady", &parts.database),
+        ("MessagingReady", &parts.messaging),
+        ("Migrated", &parts.migrated),
+        ("ApiAvailable", &parts.api.verdict),
+        ("NotifierAvailable", &parts.notifier.verdict),
+        ("TrackerAvailable", &parts.tracker.verdict),
+    ];
+    for (kind, verdict) in all {
+        conditions.set(kind, verdict);
+    }
+    let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
+    conditions.set("Ready", &ready(outcome, unready));
+    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
+    conditions.set("Degraded", &degraded(outcome, ailment));
+    CatalogStatus {
+        observed_generation: catalog.metadata.generation,
+        conditions: conditions.finish(),
+        replicas: Some(Replicas { api: parts.api.count(), notifier: parts.notifier.count(), tracker: parts.tracker.count() }),
+        version: parts.version(),
+        url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
+    }
+}
+
+fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdict {
+    match (outcome, unready) {
+        (Outcome::Refused(problems), _) => Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems),
+        (Outcome::Failed(error), _) => Verdict::no(error.reason(), error),
+        (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
+        (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
+        (Outcome::Migrating | Outcome::Applied, None) => Verdict::yes("Ready", "everything works"),
+    }
+}
+
+fn progressing(outcome: &Outcome, parts: &Parts, unready: bool) -> Verdict {
+    match outcome {
+        Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
+        Outcome::Refused(_) => Verdict::no("Refused", "the spec has to be corrected first: see Ready"),
+        Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
+        Outcome::Migrating => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
+        Outcome::Applied if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
+        Outcome::Applied if unready => Verdict::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
+        Outcome::Applied => Verdict::no("Settled", "everything is as declared"),
+    }
+}
+
+fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
+    match (outcome, ailment) {
+        (Outcome::Refused(problems), _) => Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems),
+        (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error),
+        (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment),
+        (_, None) => Verdict::no("Healthy", "nothing is wrong"),
+    }
+}

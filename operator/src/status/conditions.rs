@@ -1,0 +1,87 @@
+//! Conditions, as the Kubernetes API conventions want them ("Typical status properties").
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Longest message that the definition of `Condition` allows.
+const MAX_MESSAGE: usize = 32_768;
+
+/// Whether something holds, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it does.
+    pub holds: bool,
+    /// A word in `CamelCase`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+impl Verdict {
+    /// It holds.
+    pub fn yes(reason: &str, message: impl ToString) -> Self {
+        Self { holds: true, reason: reason.into(), message: message.to_string() }
+    }
+
+    /// It doesn't.
+    pub fn no(reason: &str, message: impl ToString) -> Self {
+        Self { holds: false, reason: reason.into(), message: message.to_string() }
+    }
+}
+
+/// The conditions of one status, as they are set.
+pub struct Conditions<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    set: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    /// After `before`, about the spec of that generation.
+    pub fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { before, generation, now, set: Vec::new() }
+    }
+
+    /// Sets one. Its time changes only with its status.
+    pub fn set(&mut self, kind: &str, verdict: &Verdict) {
+        let status = if verdict.holds { "True" } else { "False" };
+        let same = self.before.iter().find(|before| before.type_ == kind && before.status == status);
+        let mut message = verdict.message.clone();
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        self.set.push(Condition {
+            type_: kind.into(),
+            status: status.into(),
+            reason: verdict.reason.clone(),
+            message,
+            observed_generation: self.generation,
+            last_transition_time: same.map_or(Time(self.now), |same| same.last_transition_time.clone()),
+        });
+    }
+
+    /// All that were set, `Ready` first.
+    pub fn finish(mut self) -> Vec<Condition> {
+        self.set.sort_by_key(|condition| !matches!(condition.type_.as_str(), "Ready" | "Progressing" | "Degraded"));
+        self.set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_condition_is_when_its_status_changed() {
+        let (first, second) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
+        let set = |before: &[Condition], now, verdict: &Verdict| {
+            let mut conditions = Conditions::new(before, Some(1), now);
+            conditions.set("Ready", verdict);
+            conditions.finish()
+        };
+        let before = set(&[], first, &Verdict::no("Starting", "wait"));
+        let other_reason = set(&before, second, &Verdict::no("StillStarting", "wait"));
+        assert_eq!(other_reason[0].last_transition_time, Time(first));
+        let other_status = set(&other_reason, second, &Verdict::yes("Ready", ""));
+        assert_eq!(other_status[0].last_transition_time, Time(second));
+    }
+}

@@ -1,0 +1,138 @@
+//! The parts of a Catalog, each judged by its objects.
+
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use super::{conditions::Verdict, pods::Ailment};
+use crate::{crd::Catalog, kinds::Kind, live::Live};
+
+/// Label with the release of what an object runs.
+const VERSION: &str = "app.kubernetes.io/version";
+/// Label with the part that an object belongs to.
+const COMPONENT: &str = "app.kubernetes.io/component";
+
+/// All parts.
+pub struct Parts {
+    /// PostgreSQL.
+    pub database: Verdict,
+    /// NATS.
+    pub messaging: Verdict,
+    /// The migration of this spec.
+    pub migrated: Verdict,
+    /// The API.
+    pub api: Workload,
+    /// The notifier.
+    pub notifier: Workload,
+    /// The tracker.
+    pub tracker: Workload,
+}
+
+/// A Deployment.
+pub struct Workload {
+    /// Whether it is available.
+    pub verdict: Verdict,
+    ready: i64,
+    desired: i64,
+    rolling: bool,
+    version: Option<String>,
+}
+
+impl Parts {
+    /// Judges them.
+    pub fn of(catalog: &Catalog, live: &Live, ailment: Option<&Ailment>) -> Self {
+        let name = catalog.name_any();
+        let why = |part: &str| ailment.filter(|ailment| ailment.component == part);
+        let workload = |part: &str| Workload::of(live.get(Kind::Deployment, &format!("{name}-{part}")), why(part));
+        let spec = &catalog.spec;
+        let database = if spec.database.embedded.is_some() {
+            let hosted = hosted(live, &format!("{name}-postgres"), why("postgres"));
+            // Said wherever people look, since nobody reads what they applied last year.
+            Verdict { message: format!("{}; one pod without replica or backup: for development only", hosted.message), ..hosted }
+        } else {
+            Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+        };
+        let messaging = if spec.messaging.embedded.is_some() {
+            hosted(live, &format!("{name}-nats"), why("nats"))
+        } else {
+            Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+        };
+        let migrated = migrated(live, why("migrate"));
+        Self { database, messaging, migrated, api: workload("api"), notifier: workload("notifier"), tracker: workload("tracker") }
+    }
+
+    /// Pods are being replaced or added.
+    pub fn rolling(&self) -> bool {
+        [&self.api, &self.notifier, &self.tracker].iter().any(|workload| workload.rolling)
+    }
+
+    /// The release that all workloads run, once it is rolled out.
+    pub fn version(&self) -> Option<String> {
+        let mut versions = [&self.api, &self.notifier, &self.tracker].into_iter().map(|workload| workload.version.clone());
+        let first = versions.next().flatten()?;
+        (!self.rolling() && versions.all(|version| version.as_ref() == Some(&first))).then_some(first)
+    }
+}
+
+impl Workload {
+    fn of(deployment: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Self {
+        let Some(deployment) = deployment else {
+            let verdict = Verdict::no("NotCreated", "its Deployment isn't there yet");
+            return Self { verdict, ready: 0, desired: 0, rolling: false, version: None };
+        };
+        let (spec, status) = (&deployment.data["spec"], &deployment.data["status"]);
+        let number = |value: &Value| value.as_i64().unwrap_or(0);
+        let desired = spec["replicas"].as_i64().unwrap_or(1);
+        let seen = number(&status["observedGeneration"]) >= deployment.metadata.generation.unwrap_or(0);
+        let (ready, available) = (number(&status["readyReplicas"]), number(&status["availableReplicas"]));
+        let (updated, total) = (number(&status["updatedReplicas"]), number(&status["replicas"]));
+        let rolling = !seen || updated < desired || total > updated || available < desired;
+        let verdict = match ailment {
+            _ if desired == 0 => Verdict::yes("ScaledToZero", "no pods while there is no work"),
+            Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment),
+            _ if available == 0 => Verdict::no("Unavailable", format!("0 of {desired} pods are available")),
+            _ => Verdict::yes("Available", format!("{available} of {desired} pods are available")),
+        };
+        Self { verdict, ready, desired, rolling, version: deployment.labels().get(VERSION).cloned() }
+    }
+
+    /// Such as `1/2`.
+    pub fn count(&self) -> String {
+        format!("{}/{}", self.ready, self.desired)
+    }
+}
+
+/// A server that the operator runs as a `StatefulSet` of one pod.
+fn hosted(live: &Live, name: &str, ailment: Option<&Ailment>) -> Verdict {
+    let ready = live.get(Kind::StatefulSet, name).and_then(|set| set.data["status"]["readyReplicas"].as_i64()).unwrap_or(0);
+    match ailment {
+        _ if ready > 0 => Verdict::yes("Running", "its pod is ready"),
+        Some(ailment) => Verdict::no(&ailment.reason, ailment),
+        None => Verdict::no("Starting", "its pod isn't ready yet"),
+    }
+}
+
+fn migrated(live: &Live, ailment: Option<&Ailment>) -> Verdict {
+    match (newest_migration(live), ailment) {
+        (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the database is at the release of this spec"),
+        (Some(job), _) if has_condition(job, "Failed") => {
+            Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
+        }
+        (Some(_), Some(ailment)) => Verdict::no(&ailment.reason, ailment),
+        (Some(job), None) => Verdict::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
+        (None, _) => Verdict::no("NotCreated", "its Job isn't there yet"),
+    }
+}
+
+/// The one that counts: older ones are deleted when it has succeeded.
+fn newest_migration(live: &Live) -> Option<&DynamicObject> {
+    live.of_kind(Kind::Job)
+        .filter(|job| job.labels().get(COMPONENT).is_some_and(|part| part == "migrate"))
+        .max_by_key(|job| job.creation_timestamp())
+}
+
+/// Whether a condition of the object is `True`.
+#[must_use]
+pub fn has_condition(object: &DynamicObject, kind: &str) -> bool {
+    let conditions = object.data["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
