@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # Two images: `docker build -t catalog .` and `docker build -t catalog-operator --target operator .`
-# Nothing but the program, its C library and CA certificates; runs as user 65532.
+# The same that `make images` makes without Docker (docs/images.md): nothing but the program, its C library and CA
+# certificates; runs as user 65532. tests/images/own.py says the same in its own way.
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain is the pinned one: rust-toolchain.toml would add components for people.
@@ -10,16 +11,28 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --package catalog --package catalog-operator && \
-    install -D --target-directory /out target/release/catalog target/release/catalog-operator
+    tests/images/make --programs target/release --out /out --unpacked catalog catalog-operator
 
-FROM gcr.io/distroless/cc-debian12:nonroot AS operator
-COPY --from=build /out/catalog-operator /usr/local/bin/
+FROM scratch AS base
+ENV PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+LABEL org.opencontainers.image.version=0.1.0 \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.source=https://github.com/catalog-rs/catalog
 USER 65532:65532
+WORKDIR /
+
+FROM base AS operator
+COPY --from=build /out/catalog-operator/ /
+LABEL org.opencontainers.image.title=catalog-operator \
+      org.opencontainers.image.description="The Kubernetes operator of Catalog"
+EXPOSE 9090
 ENTRYPOINT ["/usr/local/bin/catalog-operator"]
+CMD ["run"]
 
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /out/catalog /usr/local/bin/
-USER 65532:65532
+FROM base
+COPY --from=build /out/catalog/ /
+LABEL org.opencontainers.image.title=catalog \
+      org.opencontainers.image.description="A product catalogue you can run and trust: API, workers and tools"
 EXPOSE 8080 9090
 # Every long-running role answers here; OPS_ADDRESS moves it for both.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/local/bin/catalog", "healthcheck"]

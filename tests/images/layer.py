@@ -25,6 +25,10 @@ class Entry:
     source: Path | None = None
     target: str = ""
 
+    def content(self) -> bytes:
+        """What the file holds."""
+        return self.source.read_bytes() if self.source else self.data
+
 
 class Layer:
     """Files by their absolute path in the image."""
@@ -97,10 +101,25 @@ class Layer:
                 info.type, info.mode, info.mtime = entry.kind, entry.mode, when
                 info.uid = info.gid = entry.owner
                 info.linkname = entry.target
-                content = entry.source.read_bytes() if entry.source else entry.data
+                content = entry.content()
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
         return written.getvalue()
+
+    def unpack(self, root: Path) -> None:
+        """Writes the files below a directory. Who owns them is lost."""
+        root.mkdir(parents=True, exist_ok=True)
+        for path, entry in sorted(self._entries.items()):
+            here = root / path.lstrip("/")
+            if entry.kind == tarfile.DIRTYPE:
+                here.mkdir(parents=True, exist_ok=True)
+            elif entry.kind == tarfile.SYMTYPE:
+                here.unlink(missing_ok=True)
+                here.symlink_to(entry.target)
+                continue
+            else:
+                here.write_bytes(entry.content())
+            here.chmod(entry.mode)
 
 
 def merged(path: str) -> str:

@@ -39,7 +39,7 @@ def image(name: str, program: Path) -> Image:
     }
     config: dict[str, Any] = {
         "User": f"{USER}:{USER}",
-        "WorkingDir": HOME,
+        "WorkingDir": "/",
         "Entrypoint": [f"/usr/local/bin/{name}"],
         "Cmd": COMMANDS[name],
         "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
@@ -65,7 +65,7 @@ def _base(program: Path) -> Layer:
     machine.add_name_services(layer, program)
     machine.add_certificates(layer)
     machine.add_people(layer, "nonroot", USER, HOME)
-    layer.directory(HOME, 0o700, USER)
+    layer.directory(HOME, 0o755, USER)
     layer.directory("/tmp", 0o1777)
     return layer
 
