@@ -1,0 +1,21 @@
+{{- define "catalog-operator.labels" -}}
+{{ include "catalog-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: catalog
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "catalog-operator.selector" -}}
+app.kubernetes.io/name: catalog-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "catalog-operator.account" -}}
+{{ .Values.serviceAccount.name | default .Release.Name }}
+{{- end }}
+
+{{- /* Names of what belongs to no namespace must differ between releases. */ -}}
+{{- define "catalog-operator.role" -}}
+{{ printf "%s-%s" .Release.Namespace .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
