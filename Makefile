@@ -4,18 +4,19 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
+include tests/cluster/cluster.mk
 .PHONY: help run test lint unit service coverage bench images generate clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## Build the release binary and start the whole shop (CURRENCY=EUR; Ctrl-C stops it)
+run: ## Build the release binary and start the whole shop (Ctrl-C stops it); on Kubernetes with CLUSTER=local, kind or existing
 ifeq ($(CLUSTER),embedded)
 	@echo "Building the release binary; the first time takes some minutes."
 	cargo build --release --locked --package catalog
 	@exec $(TARGET)/release/catalog dev
 else
-	@echo "CLUSTER=$(CLUSTER) comes with the operator, which is not finished yet. Without CLUSTER the shop runs on this machine." >&2; exit 2
+	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
 test: lint unit service ## Everything that proves it: format, lints, unit and service tests on real servers
@@ -28,7 +29,7 @@ unit: ## Tests of one program or module alone
 	cargo test --locked --workspace --bins --lib
 
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
-	cargo build --locked --package catalog
+	cargo build --locked --package catalog --package catalog-operator
 	cargo test --locked --package catalog-tests --test '*' -- --test-threads 4
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
