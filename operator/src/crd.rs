@@ -1,33 +1,40 @@
-//! The `Catalog` resource, version `v1alpha1`.
+//! The `Catalog` resource, version `v1alpha1`: its types, and the rules that the API server enforces.
+//!
+//! Rules are CEL, not patterns, wherever a person may meet them: a pattern says what it didn't match,
+//! a rule says what to do.
 
 mod auth;
 mod database;
+mod definition;
 mod image;
 mod mail;
 mod messaging;
+mod pod;
 mod quantity;
 mod references;
 mod status;
 mod workload;
 
-use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use auth::Auth;
 pub use database::{Database, DatabaseKeys, EmbeddedDatabase, ExternalDatabase, SslMode};
+pub use definition::{definition, yaml};
 pub use image::{Image, PullPolicy};
 pub use mail::{Mail, MailCredentials, MailTls};
 pub use messaging::{EmbeddedMessaging, ExternalMessaging, Messaging};
+pub use pod::{EnvVar, EnvVarSource, Pod, Resources};
 pub use quantity::Quantity;
 pub use references::{SecretKeyRef, SecretRef};
 pub use status::{CatalogStatus, Condition, Replicas};
-pub use workload::{Api, ApiAutoscaling, EnvVar, EnvVarSource, Pod, Resources, Worker, WorkerAutoscaling};
+pub use workload::{Api, ApiAutoscaling, Worker, WorkerAutoscaling};
 
-/// The API version of the resource.
-pub const API_VERSION: &str = "catalog.rs/v1alpha1";
+/// The longest name of a Catalog: with it, every derived name is a valid one.
+pub const MAX_NAME: usize = 40;
 
-/// What a catalogue shall be.
+/// What the shop shall be.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "catalog.rs",
@@ -40,14 +47,22 @@ pub const API_VERSION: &str = "catalog.rs/v1alpha1";
     status = "CatalogStatus",
     derive = "PartialEq",
     doc = "A shop backend: its API, its workers, and where their data lives.",
-    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
-    printcolumn = r#"{"name":"API","type":"string","jsonPath":".status.replicas.api"}"#,
-    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1}"#
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the shop is as declared"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","description":"Why, or why not"}"#,
+    printcolumn = r#"{"name":"API","type":"string","jsonPath":".status.replicas.api","description":"Ready and desired pods of the API"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that serves"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since it was created"}"#,
+    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"How the API is reached"}"#,
+    validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-0123456789 are made from it"),
+    validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.database)", "say where the data lives: database: {embedded: {}} for development, or database: {external: {secretRef: {name: ...}}}"),
+    validation = ("has(self.messaging)", "say what carries the events: messaging: {embedded: {}}, or messaging: {external: {url: ...}}"),
+    validation = ("has(self.mail)", "name the SMTP server that sends the notifier's mail: mail: {server: smtp.example.com, from: shop@example.com}"),
+    validation = ("!has(self.messaging) || !has(self.messaging.external) || has(self.messaging.external.monitoringEndpoint) || (!has(self.notifier.autoscaling) && !has(self.tracker.autoscaling))", "autoscaling of notifier and tracker reads the lag from NATS: give messaging.external.monitoringEndpoint, or replicas instead of autoscaling")
+)]
 pub struct CatalogSpec {
     /// The image of every role.
     #[serde(default)]
@@ -62,20 +77,29 @@ pub struct CatalogSpec {
     #[serde(default)]
     pub tracker: Worker,
     /// Where the data lives: exactly one of `embedded` and `external`.
+    #[serde(default)]
+    #[schemars(!default)]
     pub database: Database,
     /// What carries the events: exactly one of `embedded` and `external`.
+    #[serde(default)]
+    #[schemars(!default)]
     pub messaging: Messaging,
     /// The server that sends the notifier's mail.
+    #[serde(default)]
+    #[schemars(!default)]
     pub mail: Mail,
-    /// The one currency of all prices, ISO 4217. It cannot be changed.
+    /// The one currency of all prices, an ISO 4217 code such as EUR. It cannot be changed.
     #[serde(default = "default_currency")]
-    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
-    #[x_kube(validation = ("self == oldSelf", "the currency is fixed: make another Catalog for another currency"))]
+    #[schemars(length(max = 3))]
+    #[x_kube(
+        validation = ("self.matches('^[A-Z]{3}$')", "give an ISO 4217 code such as EUR, USD or JPY"),
+        validation = ("self == oldSelf", "the currency is fixed, because prices are stored in it: make another Catalog for another currency")
+    )]
     pub currency: String,
     /// Sign-in.
     #[serde(default)]
     pub auth: Auth,
-    /// Leave everything as it is until this is false again.
+    /// While true, the operator changes nothing.
     #[serde(default)]
     pub paused: bool,
     /// What happens to data volumes and generated Secrets when the Catalog is deleted.
@@ -83,24 +107,16 @@ pub struct CatalogSpec {
     pub deletion_policy: DeletionPolicy,
 }
 
-/// What happens to data when the Catalog is deleted.
+/// What happens to data volumes and generated Secrets when the Catalog is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Data volumes and generated Secrets stay; a Catalog of the same name takes them over.
+    /// They stay; a Catalog of the same name takes them over.
     #[default]
     Retain,
-    /// Data volumes and generated Secrets are deleted too.
+    /// They are deleted too.
     Delete,
 }
 
 fn default_currency() -> String {
     "EUR".into()
-}
-
-/// The custom resource definition, as `crds/catalog.yaml` has it.
-///
-/// # Errors
-/// If the schema cannot be written as YAML.
-pub fn yaml() -> Result<String, serde_norway::Error> {
-    serde_norway::to_string(&Catalog::crd())
 }

@@ -5,18 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
 
-/// A container image.
+/// The image of every role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
-    /// Repository, without a tag.
-    #[schemars(length(min = 1, max = 255))]
+    /// Repository, without a tag, such as `registry.example.com/catalog`.
+    #[schemars(length(max = 255), extend("x-kubernetes-validations" = [{
+        "rule": "self.matches('^[a-z0-9]+([._:/-]+[a-zA-Z0-9]+)*$') && !self.matches(':[^/]*$')",
+        "message": "give the repository alone, such as registry.example.com/catalog: the tag goes into image.tag"
+    }]))]
     pub repository: String,
     /// Tag. Absent: the operator's own release.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128), extend("x-kubernetes-validations" = [{
+        "rule": "self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')",
+        "message": "a tag is made of letters, digits, '_', '.' and '-', such as 1.2.0"
+    }]))]
     pub tag: Option<String>,
-    /// When nodes fetch it.
+    /// When nodes fetch the image, as in Kubernetes.
     pub pull_policy: PullPolicy,
     /// Secrets with the credentials of the registry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -30,7 +36,7 @@ impl Default for Image {
     }
 }
 
-/// When nodes fetch an image, as in Kubernetes.
+/// When nodes fetch an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
     /// Before every start.

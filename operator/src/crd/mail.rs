@@ -6,8 +6,27 @@ use serde::{Deserialize, Serialize};
 /// The outgoing mail server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "has(self.server)",
+        "message": "name the SMTP server in mail.server, such as smtp.example.com"
+    },
+    {
+        "rule": "has(self.from)",
+        "message": "say in mail.from who sends the mail, such as Catalog <catalog@example.com>"
+    },
+    {
+        "rule": "self.tls != 'None' || !has(self.credentialsSecretRef)",
+        "message": "a password isn't sent in the clear: set mail.tls to StartTls or Tls, or leave out mail.credentialsSecretRef"
+    }
+]))]
 pub struct Mail {
     /// Host name of the SMTP server.
+    #[serde(default)]
+    #[schemars(!default, length(max = 253), extend("x-kubernetes-validations" = [{
+        "rule": "isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*[.]?$')",
+        "message": "give a host name such as smtp.example.com, without a scheme or a port: the port goes into mail.port"
+    }]))]
     pub server: String,
     /// Port of the SMTP server.
     #[serde(default = "submission")]
@@ -17,15 +36,21 @@ pub struct Mail {
     #[serde(default)]
     pub tls: MailTls,
     /// Sender of all mail, such as `Catalog <catalog@example.com>`.
+    #[serde(default)]
+    #[schemars(!default, length(max = 320), extend("x-kubernetes-validations" = [{
+        "rule": r"self.matches('^([^<>@\\r\\n]*<[^<>@\\s]+@[^<>@\\s]+>|[^<>@\\s]+@[^<>@\\s]+)$')",
+        "message": "give an e-mail address such as catalog@example.com or Catalog <catalog@example.com>"
+    }]))]
     pub from: String,
     /// User name and password. Absent: the server asks for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<MailCredentials>,
 }
 
-/// RFC 6409.
-fn submission() -> i32 {
-    587
+impl Default for Mail {
+    fn default() -> Self {
+        Self { server: String::new(), port: submission(), tls: MailTls::default(), from: String::new(), credentials_secret_ref: None }
+    }
 }
 
 /// The Secret with user name and password of the mail server.
@@ -43,6 +68,11 @@ pub struct MailCredentials {
     #[serde(default = "password")]
     #[schemars(length(min = 1, max = 253))]
     pub password_key: String,
+}
+
+/// RFC 6409.
+fn submission() -> i32 {
+    587
 }
 
 fn username() -> String {
@@ -63,4 +93,16 @@ pub enum MailTls {
     StartTls,
     /// From the first byte.
     Tls,
+}
+
+impl MailTls {
+    /// As `MAIL_TLS` spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+        }
+    }
 }

@@ -3,54 +3,109 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Quantity, Resources, SecretKeyRef};
+use super::{
+    Quantity, Resources, SecretKeyRef,
+    quantity::{fixed_storage_class, volume_size},
+};
 
 /// What carries the events: exactly one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.embedded) != has(self.external)",
+    "message": "give exactly one of messaging.embedded (one NATS pod) and messaging.external (a NATS that somebody else runs)"
+}]))]
 pub struct Messaging {
-    /// One NATS pod with JetStream.
+    /// One NATS pod with `JetStream`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedMessaging>,
-    /// A NATS that somebody else runs, with JetStream.
+    /// A NATS with `JetStream` that somebody else runs. It must accept messages of 8 MB (`max_payload`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalMessaging>,
 }
 
-/// One NATS pod with JetStream.
+/// One NATS pod with `JetStream`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = fixed_storage_class()))]
 pub struct EmbeddedMessaging {
-    /// Size of the data volume. It can grow, never shrink.
+    /// Size of the data volume, at least `2Gi`. It can grow, where the storage class allows it, but never shrink.
+    #[schemars(schema_with = "stream_volume_size")]
     pub storage: Quantity,
-    /// Storage class of the data volume. Absent: the cluster's default.
+    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// Image that honours the contract of the official `nats` image.
+    /// An image that keeps the contract of the official `nats` image, NATS 2.11 or later.
+    #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// CPU and memory.
-    pub resources: Resources,
+    /// CPU and memory. Absent: a request of 50m and 64Mi and a memory limit of 512Mi.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
 }
 
 impl Default for EmbeddedMessaging {
     fn default() -> Self {
-        Self { storage: "2Gi".into(), storage_class_name: None, image: "nats:2".into(), resources: Resources::default() }
+        Self { storage: "2Gi".into(), storage_class_name: None, image: "nats:2".into(), resources: None }
     }
 }
 
-/// A NATS that somebody else runs, with JetStream.
+/// The streams reserve more than 1 GiB, and a server refuses to make what doesn't fit.
+fn stream_volume_size(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut schema = volume_size(generator);
+    if let Some(serde_json::Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") {
+        rules.push(serde_json::json!({
+            "rule": "!isQuantity(self) || quantity(self).compareTo(quantity('2Gi')) >= 0",
+            "message": "the streams need room: give at least 2Gi"
+        }));
+    }
+    schema
+}
+
+/// A NATS with `JetStream` that somebody else runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.url) != has(self.urlSecretRef)",
+    "message": "give exactly one of messaging.external.url and, for a URL with user and password or a token in it, messaging.external.urlSecretRef"
+}]))]
 pub struct ExternalMessaging {
     /// Servers, `nats://host:port` or `tls://host:port`, several separated by commas.
-    pub url: String,
-    /// Credentials file (JWT and nkey seed).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = [
+        {
+            "rule": "!self.contains('@')",
+            "message": "this field isn't secret: put a URL with credentials into a Secret and name it in messaging.external.urlSecretRef"
+        },
+        {
+            "rule": r"self.contains('@') || self.matches('^(nats|tls)://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]+)?(,(nats|tls)://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]+)?)*$')",
+            "message": "give nats://host:port or tls://host:port, several separated by commas without spaces"
+        }
+    ]))]
+    pub url: Option<String>,
+    /// Key of a Secret that holds the servers' URLs, user and password or token included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_secret_ref: Option<SecretKeyRef>,
+    /// Key of a Secret that holds a credentials file (JWT and nkey seed).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretKeyRef>,
-    /// CA certificates to trust, PEM.
+    /// Key of a Secret that holds CA certificates (PEM) to trust. TLS is then required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
-    /// `host:port` of the monitoring endpoint, from which KEDA reads the lag.
+    /// `host:port` of the servers' HTTP monitoring, from which KEDA reads the lag of the workers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 261), extend("x-kubernetes-validations" = [{
+        "rule": r"self.matches('^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]+$')",
+        "message": "give host:port without a scheme, such as nats.example.com:8222"
+    }]))]
     pub monitoring_endpoint: Option<String>,
+    /// NATS account of the streams, as its monitoring knows it.
+    #[serde(default = "global_account")]
+    #[schemars(length(min = 1, max = 253))]
+    pub account: String,
+}
+
+/// The account of servers without accounts.
+fn global_account() -> String {
+    "$G".into()
 }

@@ -1,14 +1,125 @@
 //! Amounts of CPU, memory and storage.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt};
+
+use kube_quantity::{ParseQuantityError, ParsedQuantity};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// How Kubernetes writes quantities (`resource.Quantity`; the pattern is the one of controller-gen).
+const PATTERN: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 
 /// An amount of CPU, memory or storage, such as `500m`, `2` or `5Gi`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Quantity(pub String);
+
+impl Quantity {
+    /// What it amounts to: `1Gi` and `1024Mi` are the same.
+    ///
+    /// # Errors
+    /// If it isn't a quantity.
+    pub fn amount(&self) -> Result<ParsedQuantity, ParseQuantityError> {
+        self.0.as_str().try_into()
+    }
+}
 
 impl From<&str> for Quantity {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `cpu: 2` is as good as `cpu: "2"`.
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity such as 500m, 2 or 5Gi")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "x-kubernetes-int-or-string": true, "pattern": PATTERN, "maxLength": 32 })
+    }
+}
+
+/// The schema of a volume's size: text, because rules compare it with what it was.
+pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": [
+            {
+                "rule": "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+                "message": "give a size such as 5Gi"
+            },
+            {
+                "rule": "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0",
+                "message": "a volume can grow but not shrink: keep the size or give a larger one"
+            }
+        ]
+    })
+}
+
+/// The rule that a volume stays in its storage class.
+pub(super) fn fixed_storage_class() -> serde_json::Value {
+    serde_json::json!([{
+        "rule": "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+        "message": "storageClassName is fixed once the volume exists: make another Catalog with the other class and move the data"
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_texts_are_quantities() {
+        let read: Vec<Quantity> = serde_norway::from_str("[2, 500m, 5Gi, '1.5']").unwrap();
+        assert_eq!(read, ["2", "500m", "5Gi", "1.5"].map(Quantity::from));
+    }
+
+    #[test]
+    fn spellings_of_one_amount_are_equal() {
+        let amount = |text: &str| Quantity::from(text).amount().unwrap();
+        assert_eq!(amount("1Gi"), amount("1024Mi"));
+        assert_eq!(amount("1"), amount("1000m"));
+        assert!(amount("1Gi") > amount("1G"));
+        assert!(Quantity::from("much").amount().is_err());
     }
 }

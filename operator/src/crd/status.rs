@@ -7,15 +7,16 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// What the operator reports.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct CatalogStatus {
     /// Generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions, one of each type.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(!default, extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Ready and desired pods.
+    /// Ready and desired pods of each role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
     /// Release that serves.
@@ -26,14 +27,20 @@ pub struct CatalogStatus {
     pub url: Option<String>,
 }
 
-/// Ready and desired pods, as `ready/desired`.
+/// Ready and desired pods of each role, as `ready/desired`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Replicas {
     /// Of the API.
+    #[serde(default)]
+    #[schemars(!default)]
     pub api: String,
     /// Of the notifier.
+    #[serde(default)]
+    #[schemars(!default)]
     pub notifier: String,
     /// Of the tracker.
+    #[serde(default)]
+    #[schemars(!default)]
     pub tracker: String,
 }

@@ -1,24 +1,32 @@
-//! The API and the workers.
+//! The API and the workers, and how many pods they have.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Quantity, SecretKeyRef};
+use super::Pod;
 
 /// The public API: `replicas` or `autoscaling`, not both.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!has(self.replicas) || !has(self.autoscaling)",
+        "message": "give replicas for a fixed number of pods, or autoscaling, not both"
+    },
+    {
+        "rule": "!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+        "message": "autoscaling measures CPU use against the request: give resources.requests.cpu"
+    }
+]))]
 pub struct Api {
-    /// Number of pods. Absent: 2.
+    /// Number of pods. Absent, without `autoscaling`: 2.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
     /// Let CPU load decide the number of pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<ApiAutoscaling>,
-    /// Its pods.
+    /// What its pods are like.
     #[serde(flatten)]
     pub pod: Pod,
 }
@@ -26,27 +34,48 @@ pub struct Api {
 /// Let CPU load decide the number of pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.minReplicas <= self.maxReplicas",
+    "message": "minReplicas may not be more than maxReplicas: lower the one or raise the other"
+}]))]
 pub struct ApiAutoscaling {
     /// Fewest pods.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: i32,
     /// Most pods.
+    #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
     /// Average CPU use to aim for, in percent of the request.
-    #[serde(rename = "targetCPUUtilizationPercentage")]
+    #[serde(rename = "targetCPUUtilizationPercentage", default = "seventy")]
+    #[schemars(range(min = 1, max = 1000))]
     pub target_cpu_utilization_percentage: i32,
+}
+
+fn two() -> i32 {
+    2
+}
+
+fn seventy() -> i32 {
+    70
 }
 
 /// A worker: `replicas` or `autoscaling`, not both.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.replicas) || !has(self.autoscaling)",
+    "message": "give replicas for a fixed number of pods, or autoscaling, not both"
+}]))]
 pub struct Worker {
-    /// Number of pods. Absent: 1.
+    /// Number of pods. Absent, without `autoscaling`: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// Let waiting work decide the number of pods (needs KEDA).
+    /// Let waiting work decide the number of pods. Without KEDA in the cluster there are `minReplicas` pods, at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<WorkerAutoscaling>,
-    /// Its pods.
+    /// What its pods are like.
     #[serde(flatten)]
     pub pod: Pod,
 }
@@ -54,69 +83,24 @@ pub struct Worker {
 /// Let waiting work decide the number of pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.minReplicas <= self.maxReplicas",
+    "message": "minReplicas may not be more than maxReplicas: lower the one or raise the other"
+}]))]
 pub struct WorkerAutoscaling {
-    /// Fewest pods.
+    /// Fewest pods; with 0 the worker sleeps while nothing waits.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: i32,
     /// Most pods.
+    #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Waiting messages per pod.
-    pub lag_threshold: i32,
+    /// Waiting messages, and for the notifier waiting mails, per pod. Absent: 50 for the notifier, 1000 for the tracker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub lag_threshold: Option<i32>,
 }
 
-/// What the pods of a role are like.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Pod {
-    /// CPU and memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Labels that a node must have.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that don't keep the pods away.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tolerations: Vec<Toleration>,
-    /// Where the pods like to run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Affinity>,
-    /// Further annotations of the pods.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// Further environment variables.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<EnvVar>,
-}
-
-/// CPU and memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Resources {
-    /// What a pod is sure to get.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub requests: BTreeMap<String, Quantity>,
-    /// What a pod cannot exceed.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, Quantity>,
-}
-
-/// An environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// Name.
-    pub name: String,
-    /// Value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Where the value comes from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<EnvVarSource>,
-}
-
-/// Where the value of an environment variable comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVarSource {
-    /// One key of a Secret.
-    pub secret_key_ref: SecretKeyRef,
+fn one() -> i32 {
+    1
 }
