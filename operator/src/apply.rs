@@ -115,7 +115,8 @@ impl<'a> Apply<'a> {
     async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
         let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         self.wanted.push((kind, name.clone()));
-        if let Some(live) = self.find(kind, &name).await? {
+        self.look_for(kind, &name).await?;
+        if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(whose) = owner(live, self.name, self.uid) {
                 return Err(Error::taken(kind, &name, whose));
             }
@@ -129,16 +130,15 @@ impl<'a> Apply<'a> {
         self.patch(kind, &name, declared).await
     }
 
-    /// The live object. One that isn't among the labelled is looked for by name: its labels may be lost, or it may be
-    /// somebody else's.
-    async fn find(&mut self, kind: Kind, name: &str) -> Result<Option<&DynamicObject>, Error> {
+    /// Looks by name for an object that isn't among the labelled: its labels may be lost, or it may be somebody else's.
+    async fn look_for(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
         if self.live.get(kind, name).is_none() {
             let found = self.api(kind).get_opt(name).await.map_err(|source| Error::api("get", describe(kind, name), source))?;
             if let Some(object) = found {
                 self.live.put(kind, object);
             }
         }
-        Ok(self.live.get(kind, name))
+        Ok(())
     }
 
     async fn patch(&mut self, kind: Kind, name: &str, declared: Value) -> Result<(), Error> {
@@ -182,7 +182,8 @@ impl<'a> Apply<'a> {
     /// If it can neither be created nor read.
     pub async fn create(&mut self, secret: &k8s_openapi::api::core::v1::Secret) -> Result<(), Error> {
         let name = secret.metadata.name.clone().unwrap_or_default();
-        if let Some(found) = self.find(Kind::Secret, &name).await? {
+        self.look_for(Kind::Secret, &name).await?;
+        if let Some(found) = self.live.get(Kind::Secret, &name) {
             return match owner(found, self.name, self.uid) {
                 Owner::Other(whose) => Err(Error::taken(Kind::Secret, &name, whose)),
                 Owner::This | Owner::Kept => Ok(()),

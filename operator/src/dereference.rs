@@ -64,7 +64,7 @@ pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
     let messaging = messaging
         .external
         .iter()
-        .flat_map(|external| external.credentials_secret_ref.iter().chain(&external.ca_secret_ref).map(|reference| &reference.name));
+        .flat_map(|external| external.url_secret_ref.iter().chain(&external.credentials_secret_ref).chain(&external.ca_secret_ref).map(|reference| &reference.name));
     let mail = mail.credentials_secret_ref.iter().map(|credentials| &credentials.name);
     let superuser = auth.superuser_secret_ref.iter().map(|reference| &reference.name);
     let environment = [&api.pod, &notifier.pod, &tracker.pod].into_iter().flat_map(|Pod { env, .. }| env);

@@ -57,7 +57,9 @@ impl Leadership {
     /// Returns when this process may no longer write.
     pub async fn lost(&self) {
         let mut until = self.0.subscribe();
-        while let Some(deadline) = until.borrow_and_update().filter(|deadline| Instant::now() < *deadline) {
+        loop {
+            let deadline = *until.borrow_and_update();
+            let Some(deadline) = deadline.filter(|deadline| Instant::now() < *deadline) else { return };
             tokio::select! {
                 () = sleep_until(deadline) => {}
                 _ = until.changed() => {}

@@ -18,7 +18,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
     runtime::{
-        Controller, WatchStreamExt, metadata_watcher,
+        Controller, WatchStreamExt,
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -66,7 +66,7 @@ fn touched<K>(client: &Client, config: watcher::Config) -> impl Stream<Item = Re
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    metadata_watcher(Api::<K>::all(client.clone()), config).default_backoff().touched_objects()
+    watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config).default_backoff().touched_objects()
 }
 
 fn of_labels<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>

@@ -51,7 +51,8 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
 async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
     for recipe in &missing {
-        apply.create(&recipe.make(context.now(), &mut rand::rng())).await?;
+        let made = recipe.make(context.now(), &mut rand::rng());
+        apply.create(&made).await?;
     }
     let name = format!("{}-signing-keys", apply.name);
     let data = apply.live.secret(&name).and_then(|secret| secret.data);
