@@ -7,7 +7,7 @@ mod prune;
 
 use k8s_openapi::Resource;
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde::Serialize;
@@ -116,6 +116,8 @@ impl<'a> Apply<'a> {
         let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         self.wanted.push((kind, name.clone()));
         self.look_for(kind, &name).await?;
+        // What is declared now was applied before, and yet isn't there.
+        let mut edited = false;
         if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(whose) = owner(live, self.name, self.uid) {
                 return Err(Error::taken(kind, &name, whose));
@@ -123,11 +125,16 @@ impl<'a> Apply<'a> {
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
             }
+            edited = live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str();
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && managers::owns_replicas(live) {
                 self.hand_replicas_over(kind, &name).await?;
             }
         }
-        self.patch(kind, &name, declared).await
+        let conflicting = self.patch(kind, &name, declared).await?;
+        if edited && !conflicting.is_empty() {
+            self.overridden.push(Overridden { object: describe(kind, &name), managers: conflicting });
+        }
+        Ok(())
     }
 
     /// Looks by name for an object that isn't among the labelled: its labels may be lost, or it may be somebody else's.
@@ -141,23 +148,21 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    async fn patch(&mut self, kind: Kind, name: &str, declared: Value) -> Result<(), Error> {
+    /// Applies it, and takes the fields that other managers hold. Who they were.
+    async fn patch(&mut self, kind: Kind, name: &str, declared: Value) -> Result<Vec<String>, Error> {
         let api = self.api(kind);
         let asked = PatchParams::apply(MANAGER);
         let patch = Patch::Apply(&declared);
+        let mut conflicting = Vec::new();
         let applied = match api.patch(name, &asked, &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => {
-                let applied = api.patch(name, &asked.force(), &patch).await;
-                let managers = managers::conflicting(&status);
-                if applied.is_ok() && !managers.is_empty() {
-                    self.overridden.push(Overridden { object: describe(kind, name), managers });
-                }
-                applied
+                conflicting = managers::conflicting(&status);
+                api.patch(name, &asked.force(), &patch).await
             }
             answered => answered,
         };
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
-        Ok(())
+        Ok(conflicting)
     }
 
     /// Lets another manager own the count as it is, so that it stays when [`MANAGER`] no longer declares it.
