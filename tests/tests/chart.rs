@@ -1,0 +1,74 @@
+//! The operator's chart says what the operator is.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use catalog_operator::{crd, kinds::Kind};
+use serde::Deserialize;
+
+/// The release of all packages.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    #[serde(default)]
+    resource_names: Vec<String>,
+    verbs: BTreeSet<String>,
+}
+
+#[test]
+fn the_operator_may_do_to_each_kind_what_it_does_and_no_more() {
+    let rules = rules();
+    for kind in Kind::ALL {
+        let resource = kind.resource();
+        let allowed = rules.iter().find(|rule| rule.api_groups == [&*resource.group] && rule.resources.contains(&resource.plural));
+        let allowed = &allowed.unwrap_or_else(|| panic!("nothing is allowed on {}", resource.plural)).verbs;
+        let mut needed: BTreeSet<_> = ["get", "list", "watch", "create", "patch"].map(str::to_owned).into();
+        if kind == Kind::Secret {
+            // Keys are added to a Secret by replacing what was read.
+            needed.insert("update".into());
+        }
+        if !kind.is_kept() {
+            needed.insert("delete".into());
+        }
+        assert_eq!(*allowed, needed, "{}", resource.plural);
+    }
+}
+
+#[test]
+fn the_operator_owns_all_that_it_may_write() {
+    let owned: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.resource().plural).collect();
+    let others = ["catalogs/status", "catalogs/finalizers", "events"];
+    for rule in rules() {
+        let writes = rule.verbs.iter().any(|verb| !["get", "list", "watch"].contains(&verb.as_str()));
+        for resource in &rule.resources {
+            assert!(!writes || owned.contains(resource) || others.contains(&resource.as_str()), "{resource} is written");
+        }
+        assert!(rule.verbs.iter().chain(&rule.resources).chain(&rule.api_groups).all(|word| word != "*"), "no rule is for everything");
+        assert!(rule.resource_names.len() <= 1);
+    }
+}
+
+#[test]
+fn the_chart_brings_the_definition_of_this_release() {
+    assert_eq!(read("charts/catalog-operator/files/catalog-definition.yaml"), crd::yaml().unwrap(), "run `make generate`");
+}
+
+#[test]
+fn chart_and_manifests_name_this_release() {
+    let chart: serde_json::Value = serde_norway::from_str(&read("charts/catalog-operator/Chart.yaml")).unwrap();
+    assert_eq!(chart["appVersion"], VERSION);
+    assert_eq!(chart["version"], VERSION);
+    assert!(read("tests/cluster/manifests/inbox.yaml").contains(&format!("image: catalog:{VERSION}\n")));
+}
+
+fn rules() -> Vec<Rule> {
+    serde_norway::from_str(&read("charts/catalog-operator/files/rules.yaml")).unwrap()
+}
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
