@@ -1,8 +1,9 @@
 //! What was read from the cluster: pure data, made by dereference and by tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
+use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 
 use crate::crd::Quantity;
@@ -20,18 +21,67 @@ pub struct Observed {
     pub claims: BTreeMap<String, ClaimFacts>,
 }
 
-/// What may be known of a Secret without holding its values: its keys, each with a hash of its value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What was read of a Secret. Values are there to be checked; printing shows none.
+#[derive(Clone, Default)]
 pub struct SecretFacts {
-    /// SHA-256 of each value, by key.
-    pub keys: BTreeMap<String, [u8; 32]>,
+    uid: Option<String>,
+    values: BTreeMap<String, SecretSlice<u8>>,
 }
 
 impl SecretFacts {
     /// The facts of a Secret that was read.
     #[must_use]
     pub fn of(secret: &Secret) -> Self {
-        Self { keys: secret.data.iter().flatten().map(|(key, ByteString(value))| (key.clone(), Sha256::digest(value).into())).collect() }
+        let values = secret.data.iter().flatten().map(|(key, ByteString(value))| (key.clone(), value.clone().into()));
+        Self { uid: secret.metadata.uid.clone(), values: values.collect() }
+    }
+
+    /// Its uid, if it was read from a cluster.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// The value of a key, if it is there and text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.values.get(key)?.expose_secret()).ok()
+    }
+
+    /// Whether the key is there.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// SHA-256 of each value, by key.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<String, [u8; 32]> {
+        self.values.iter().map(|(key, value)| (key.clone(), Sha256::digest(value.expose_secret()).into())).collect()
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for SecretFacts {
+    fn from(values: [(&str, &str); N]) -> Self {
+        let values = values.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec().into()));
+        Self { uid: None, values: values.into() }
+    }
+}
+
+impl PartialEq for SecretFacts {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.digests() == other.digests()
+    }
+}
+
+impl fmt::Debug for SecretFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretFacts").field("uid", &self.uid).field("keys", &self.values.keys()).finish_non_exhaustive()
     }
 }
 
@@ -42,4 +92,21 @@ pub struct ClaimFacts {
     pub storage: Quantity,
     /// `spec.storageClassName`.
     pub storage_class_name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_shows_keys_and_no_values() {
+        let printed = format!("{:?}", SecretFacts::from([("password", "hunter2")]));
+        assert!(printed.contains("password") && !printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn facts_differ_when_a_value_does() {
+        assert_eq!(SecretFacts::from([("a", "1")]), SecretFacts::from([("a", "1")]));
+        assert_ne!(SecretFacts::from([("a", "1")]), SecretFacts::from([("a", "2")]));
+    }
 }

@@ -1,72 +1,90 @@
 //! What was declared and what was read become a checked plan, or named problems.
+//!
+//! The API server has refused what the rules of the definition can see. Here is what they cannot: what
+//! is in Secrets and on volumes, and what needs a parser. Names of fields are those of the resource.
 
-use std::fmt;
+mod auth;
+mod check;
+mod database;
+mod mail;
+mod messaging;
+mod plan;
+mod problem;
+mod resources;
+mod roles;
+mod shop;
+mod volume;
 
-use crate::{crd::Catalog, observed::Observed};
+use crate::{
+    crd::{Catalog, DeletionPolicy},
+    observed::Observed,
+};
+use check::Check;
 
-/// A checked plan, with every default resolved.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {}
-
-/// Something that keeps a Catalog from becoming a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The field, such as `spec.mail.credentialsSecretRef.name`.
-    pub path: String,
-    /// What kind of problem.
-    pub reason: Reason,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-/// The kinds of problems: reasons of conditions and events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// A Secret doesn't exist.
-    SecretNotFound,
-    /// A Secret lacks a key.
-    SecretKeyMissing,
-    /// A data volume would shrink.
-    VolumeShrinks,
-    /// A data volume would change its storage class.
-    StorageClassChanges,
-    /// A value that the definition should have refused.
-    InvalidValue,
-}
-
-impl Reason {
-    /// As it stands in conditions.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SecretNotFound => "SecretNotFound",
-            Self::SecretKeyMissing => "SecretKeyMissing",
-            Self::VolumeShrinks => "VolumeShrinks",
-            Self::StorageClassChanges => "StorageClassChanges",
-            Self::InvalidValue => "InvalidValue",
-        }
-    }
-}
-
-/// Every problem of a Catalog; at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { path, message, .. }) in self.0.iter().enumerate() {
-            write!(f, "{}{path}: {message}", if index == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
+pub use auth::ROTATE;
+pub use plan::{
+    ApiScale, AuthPlan, DatabasePlan, EmbeddedDatabasePlan, EmbeddedMessagingPlan, ExternalDatabasePlan, ExternalMessagingPlan, MailPlan,
+    MessagingPlan, NatsServers, Plan, PostgresAddress, Release, RolePlan, SecretKey, Shop, Skipped, Superuser, Volume, WorkerScale,
+};
+pub use problem::{Problem, Problems, Reason};
 
 /// Checks what was declared against what was read.
 ///
+/// Generated Secrets that don't exist yet are no problem: [`crate::secrets::missing`] tells of them. When
+/// they have been made, what is observed has changed, so that a new plan is needed to build from.
+///
 /// # Errors
 /// Every problem found.
-pub fn validate(_catalog: &Catalog, _observed: &Observed) -> Result<Plan, Problems> {
-    Ok(Plan {})
+pub fn validate(catalog: &Catalog, observed: &Observed) -> Result<Plan, Problems> {
+    let mut check = Check::against(observed);
+    if catalog.metadata.uid.is_none() {
+        check.complain("metadata.uid", Reason::InvalidValue, "the Catalog has not been stored yet".into());
+    }
+    plan(catalog, check)
+}
+
+/// Checks what was declared alone, as if every Secret were there and right, and KEDA if `keda`.
+///
+/// # Errors
+/// Every problem found.
+pub fn validate_unseen(catalog: &Catalog, keda: bool) -> Result<Plan, Problems> {
+    plan(catalog, Check::unseen(keda))
+}
+
+fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
+    let spec = &catalog.spec;
+    let shop = shop::check(catalog, &mut check);
+    let release = shop::release(&spec.image, &mut check);
+    let currency = shop::currency(&spec.currency, &mut check);
+    let database = database::check(&shop, &spec.database, &mut check);
+    let messaging = messaging::check(&shop, &spec.messaging, &mut check);
+    let mail = mail::check(&spec.mail, &mut check);
+    let auth = auth::check(catalog, &shop, &mut check);
+    let api = roles::api(&spec.api, &mut check);
+    let notifier = roles::worker("notifier", roles::NOTIFIER_LAG, &spec.notifier, &mut check);
+    let tracker = roles::worker("tracker", roles::TRACKER_LAG, &spec.tracker, &mut check);
+    let checked = || {
+        Some(Plan {
+            public_url: format!("http://{}.{}.svc", shop.named("api"), shop.namespace),
+            events_prefix: shop::events_prefix(&shop),
+            retain: spec.deletion_policy == DeletionPolicy::Retain,
+            digests: check.digests(),
+            kept_secrets: check.generated_uids(),
+            release: release?,
+            currency: currency?,
+            database: database?,
+            messaging: messaging?,
+            mail: mail?,
+            auth: auth?,
+            api: api?,
+            notifier: notifier?,
+            tracker: tracker?,
+            skipped: check.skipped.clone(),
+            shop,
+        })
+    };
+    match checked() {
+        Some(plan) if check.problems.is_empty() => Ok(plan),
+        _ => Err(Problems(check.problems)),
+    }
 }

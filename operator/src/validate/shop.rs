@@ -1,0 +1,63 @@
+//! Whose it is, in which release, and in which currency.
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    check::Check,
+    plan::{Release, Shop},
+};
+use crate::crd::{Catalog, Image, MAX_NAME};
+
+/// `EVENTS_PREFIX` has at most as many characters.
+const MAX_PREFIX: usize = 64;
+
+/// The Catalog's name and namespace.
+pub fn check(catalog: &Catalog, check: &mut Check<'_>) -> Shop {
+    let metadata = &catalog.metadata;
+    let name = metadata.name.clone().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_label = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with('-') && name.chars().all(plain);
+    if !is_label || name.len() > MAX_NAME {
+        check.invalid(
+            "metadata.name",
+            format!("start with a letter and use only lower-case letters, digits and '-', at most {MAX_NAME} in all"),
+        );
+    }
+    Shop { name, namespace: metadata.namespace.clone().unwrap_or_else(|| "default".into()), uid: metadata.uid.clone() }
+}
+
+/// The image; without a tag, the operator's own release.
+pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
+    let version = image.tag.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    for reference in &image.pull_secrets {
+        check.secret("spec.image.pullSecrets", &reference.name);
+    }
+    if image.repository.is_empty() || image.repository.contains(char::is_whitespace) {
+        check.invalid("spec.image.repository", "give a repository such as registry.example.com/catalog");
+        return None;
+    }
+    Some(Release {
+        image: format!("{}:{version}", image.repository),
+        version,
+        pull_policy: image.pull_policy,
+        pull_secrets: image.pull_secrets.iter().map(|reference| reference.name.clone()).collect(),
+    })
+}
+
+/// The currency, by the same list as `catalog`'s.
+pub fn currency(code: &str, check: &mut Check<'_>) -> Option<String> {
+    if iso_currency::Currency::from_code(code).is_none() {
+        check.invalid("spec.currency", format!("{code} is not in ISO 4217: give a code such as EUR, USD or JPY"));
+        return None;
+    }
+    Some(code.to_owned())
+}
+
+/// Unique for namespace and name, and the same for a Catalog that comes back: its streams may still be there.
+pub fn events_prefix(shop: &Shop) -> String {
+    let digest = Sha256::digest(format!("{}/{}", shop.namespace, shop.name));
+    let hash = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
+    let room = MAX_PREFIX - hash.len() - "__".len() - shop.name.len().min(MAX_NAME);
+    let namespace: String = shop.namespace.chars().take(room).collect();
+    format!("{namespace}_{}_{hash}", shop.name)
+}
