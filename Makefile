@@ -1,11 +1,12 @@
 # What people do with this repository. `make help` lists it.
 CLUSTER ?= embedded
+SERVICE_TESTS = service $(filter-out control_plane,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint unit service coverage bench images generate clean
+.PHONY: help run test lint unit service control-plane coverage bench images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
-test: lint unit service ## Everything that proves it: format, lints, unit and service tests on real servers
+test: lint unit service control-plane ## Everything that proves it: format, lints, unit and service tests on real servers
 
 lint: ## Format check, and clippy with warnings denied
 	cargo fmt --all --check
@@ -30,7 +31,11 @@ unit: ## Tests of one program or module alone
 
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
 	cargo build --locked --package catalog --package catalog-operator
-	cargo test --locked --package catalog-tests --test '*' -- --test-threads 4
+	cargo test --locked --package catalog-tests $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
+
+control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
+	tests/cluster/build etcd kube-apiserver
+	cargo test --locked --package catalog-tests --test control_plane -- --test-threads 4 --show-output
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/coverage.sh

@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod control_plane;
 pub mod inbox;
 pub mod leash;
 pub mod log;

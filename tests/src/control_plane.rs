@@ -1,0 +1,25 @@
+//! A control plane for the operator: a real etcd and a real kube-apiserver, and nothing else.
+//!
+//! Nothing else means that nobody starts pods, binds claims or collects garbage. What the tests
+//! need of that is played by [`Played`], and only when a test says so. Every run has a namespace
+//! of its own, which is never deleted: the API server ends with the suite.
+
+pub mod api_server;
+pub mod certificates;
+pub mod change;
+pub mod changes;
+pub mod definitions;
+pub mod namespace;
+pub mod operator;
+pub mod played;
+pub mod programs;
+pub mod snapshot;
+pub mod specs;
+pub mod wire;
+
+pub use api_server::ApiServer;
+pub use change::Change;
+pub use namespace::Namespace;
+pub use operator::Operator;
+pub use played::Played;
+pub use wire::{Call, Fault, Wire};

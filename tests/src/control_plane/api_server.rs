@@ -1,0 +1,187 @@
+//! etcd and kube-apiserver.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
+
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::{certificates::Certificates, definitions, programs::programs, wire::Wire};
+use crate::{
+    leash::{Keeping, Server},
+    nats::free_port,
+    scratch::Scratch,
+    wait,
+};
+
+/// A cold kube-apiserver on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A kube-apiserver with an etcd of its own. It ends with its value, or with this process.
+pub struct ApiServer {
+    // Before the directories: fields are dropped in order.
+    api: Server,
+    etcd: Server,
+    scratch: Scratch,
+    data: Scratch,
+    kubeconfig: String,
+}
+
+impl ApiServer {
+    /// The one that all tests of this process share, with the definitions of Catalogs and of KEDA.
+    ///
+    /// # Panics
+    /// If it could not be started, with the reason, in every test.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Option<ApiServer>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| {
+            // A thread and a runtime of its own: the runtime of the first test ends with that test.
+            let starting = thread::Builder::new().name("shared API server".into()).spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async {
+                    let server = Self::start().await;
+                    definitions::install_keda(&server.client().await).await;
+                    server
+                })
+            });
+            starting.expect("a thread can be started").join().ok()
+        });
+        shared.as_ref().expect("the shared API server could not be started; see the first panic of this run")
+    }
+
+    /// One for a test that changes what all namespaces share. It has the definition of Catalogs.
+    ///
+    /// # Panics
+    /// If it doesn't start.
+    pub async fn start() -> Self {
+        // Somebody else may take a port between our look and the server's.
+        for _ in 0..5 {
+            if let Some(started) = Self::try_start().await {
+                let client = started.client().await;
+                definitions::install_catalog(&client).await;
+                definitions::install_storage_class(&client).await;
+                return started;
+            }
+        }
+        panic!("kube-apiserver did not start five times; the last outputs are above");
+    }
+
+    async fn try_start() -> Option<Self> {
+        let (scratch, data) = (Scratch::new(None), Scratch::new(None));
+        let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
+        let certificates = Certificates::make(scratch.path());
+        let kubeconfig = certificates.kubeconfig(port);
+        fs::write(scratch.path().join("kubeconfig"), &kubeconfig).expect("the directory can be written");
+
+        let etcd =
+            Server::start(&programs().etcd, &etcd_arguments(etcd_port, peer_port), &keeping(data.path())).expect("etcd can be started");
+        let arguments = api_server_arguments(port, etcd_port, &certificates);
+        let api = Server::start(&programs().kube_apiserver, &arguments, &keeping(scratch.path())).expect("kube-apiserver can be started");
+        let started = Self { api, etcd, scratch, data, kubeconfig };
+        if started.came_up().await {
+            return Some(started);
+        }
+        eprintln!("{}\n{}", started.output(), fs::read_to_string(started.data.path().join("output")).unwrap_or_default());
+        None
+    }
+
+    async fn came_up(&self) -> bool {
+        let client = self.client().await;
+        wait::within(PATIENCE, "kube-apiserver is ready or gives up", async || {
+            if self.api.has_ended() {
+                return Ok(false);
+            }
+            let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
+            client.request_text(request).await.map(|_| true).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    async fn config(&self) -> Config {
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).expect("our own kubeconfig is one");
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("our own kubeconfig is complete")
+    }
+
+    /// A client of the administrator's, of the runtime that asks for it.
+    ///
+    /// # Panics
+    /// If the kubeconfig is wrong.
+    pub async fn client(&self) -> Client {
+        Client::try_from(self.config().await).expect("a client of our own kubeconfig")
+    }
+
+    /// The same, with a wire that counts, remembers and breaks.
+    ///
+    /// # Panics
+    /// If the kubeconfig is wrong.
+    pub async fn client_through(&self, wire: &Wire) -> Client {
+        ClientBuilder::try_from(self.config().await).expect("a client of our own kubeconfig").with_layer(wire).build()
+    }
+
+    /// The administrator's kubeconfig, for programs.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.scratch.path().join("kubeconfig")
+    }
+
+    /// The process ids of kube-apiserver and etcd.
+    pub fn pids(&self) -> [u32; 2] {
+        [self.api.pid(), self.etcd.pid()]
+    }
+
+    /// What kube-apiserver printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
+    }
+}
+
+fn keeping(directory: &Path) -> Keeping<'_> {
+    Keeping { directory, signal: "KILL", removed_after: true, user: None }
+}
+
+fn etcd_arguments(port: u16, peer_port: u16) -> Vec<OsString> {
+    let (clients, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
+    [
+        "--data-dir=data".to_owned(),
+        // What is written here need not survive the machine.
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+        format!("--listen-client-urls={clients}"),
+        format!("--advertise-client-urls={clients}"),
+        format!("--listen-peer-urls={peers}"),
+        format!("--initial-advertise-peer-urls={peers}"),
+        format!("--initial-cluster=default={peers}"),
+    ]
+    .map(Into::into)
+    .into()
+}
+
+fn api_server_arguments(port: u16, etcd_port: u16, certificates: &Certificates) -> Vec<OsString> {
+    let file = |path: &PathBuf| path.display().to_string();
+    [
+        format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        // Loopback addresses are refused in the endpoints it would otherwise write for itself.
+        "--endpoint-reconciler-type=none".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--tls-cert-file={}", file(&certificates.server)),
+        format!("--tls-private-key-file={}", file(&certificates.server_key)),
+        format!("--client-ca-file={}", file(&certificates.authority)),
+        format!("--service-account-key-file={}", file(&certificates.token_public_key)),
+        format!("--service-account-signing-key-file={}", file(&certificates.token_key)),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+    ]
+    .map(Into::into)
+    .into()
+}

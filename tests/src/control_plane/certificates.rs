@@ -1,0 +1,95 @@
+//! The certificates of one control plane.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use serde_json::json;
+
+/// Files for kube-apiserver, and what its clients need.
+pub struct Certificates {
+    /// The authority of all of them, PEM.
+    pub authority: PathBuf,
+    /// The server's certificate for 127.0.0.1.
+    pub server: PathBuf,
+    /// Its key.
+    pub server_key: PathBuf,
+    /// The key that signs tokens of service accounts.
+    pub token_key: PathBuf,
+    /// Its public half.
+    pub token_public_key: PathBuf,
+    authority_pem: String,
+    admin: (String, String),
+}
+
+impl Certificates {
+    /// Makes them in a directory.
+    ///
+    /// # Panics
+    /// If the directory cannot be written.
+    pub fn make(directory: &Path) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "control plane of a test");
+        let authority = CertifiedIssuer::self_signed(params, key()).expect("a certificate can be signed");
+
+        let mut server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("valid names");
+        server.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        let (server, server_key) = signed(&server, &authority);
+
+        let mut admin = CertificateParams::new(Vec::new()).expect("no names");
+        admin.distinguished_name.push(DnType::CommonName, "admin");
+        admin.distinguished_name.push(DnType::OrganizationName, "system:masters");
+        admin.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        let admin = signed(&admin, &authority);
+
+        let tokens = key();
+        let write = |name: &str, content: &str| {
+            let path = directory.join(name);
+            fs::write(&path, content).expect("the directory can be written");
+            path
+        };
+        Self {
+            authority: write("authority.crt", &authority.pem()),
+            server: write("server.crt", &server),
+            server_key: write("server.key", &server_key),
+            token_key: write("tokens.key", &tokens.serialize_pem()),
+            token_public_key: write("tokens.pub", &tokens.public_key_pem()),
+            authority_pem: authority.pem(),
+            admin,
+        }
+    }
+
+    /// A kubeconfig for the administrator of the server on this port.
+    pub fn kubeconfig(&self, port: u16) -> String {
+        let server = format!("https://127.0.0.1:{port}");
+        let encoded = |pem: &str| BASE64_STANDARD.encode(pem);
+        // JSON is YAML.
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority-data": encoded(&self.authority_pem)}}],
+            "users": [{"name": "admin", "user": {
+                "client-certificate-data": encoded(&self.admin.0),
+                "client-key-data": encoded(&self.admin.1),
+            }}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "test",
+        })
+        .to_string()
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key can be made")
+}
+
+/// A certificate and its key, PEM.
+fn signed(params: &CertificateParams, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
+    let key = key();
+    let certificate = params.signed_by(&key, authority).expect("a certificate can be signed");
+    (certificate.pem(), key.serialize_pem())
+}

@@ -1,0 +1,107 @@
+//! What is installed for all namespaces: custom resource definitions and a storage class.
+
+use std::{fs, path::Path};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use super::programs::script;
+use crate::wait::{eventually, holds};
+
+/// The kinds of KEDA that the operator makes.
+const KEDA: [&str; 2] = ["scaledobjects", "triggerauthentications"];
+
+/// Installs `crds/catalog.yaml`.
+///
+/// # Panics
+/// If the API server refuses it.
+pub async fn install_catalog(client: &Client) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/catalog.yaml");
+    install(client, &fs::read_to_string(path).expect("crds/catalog.yaml is there")).await;
+}
+
+/// Installs KEDA's own definitions, out of the Go module that the cluster suite runs.
+///
+/// # Panics
+/// If they cannot be fetched, or the API server refuses them.
+pub async fn install_keda(client: &Client) {
+    let found = "
+        . ./cache; . ./go-toolchain; find_go \"$PWD/go/keda\" >&2; cd go/keda
+        GOWORK=off GOFLAGS=-mod=readonly go mod download -json github.com/kedacore/keda/v2";
+    let module: Value = serde_json::from_str(&script(found)).expect("`go mod download -json` prints JSON");
+    let directory = Path::new(module["Dir"].as_str().expect("where the module is")).join("config/crd/bases");
+    for name in KEDA {
+        let path = directory.join(format!("keda.sh_{name}.yaml"));
+        install(client, &fs::read_to_string(path).expect("KEDA's module has its definitions")).await;
+    }
+}
+
+/// Takes KEDA's definitions away, and with them every object of theirs.
+///
+/// # Panics
+/// If they stay.
+pub async fn uninstall_keda(client: &Client) {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    for name in KEDA {
+        let name = format!("{name}.keda.sh");
+        definitions.delete(&name, &DeleteParams::default()).await.expect("a definition can be deleted");
+        eventually("the definition goes", async || match definitions.get_opt(&name).await {
+            Ok(None) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+}
+
+async fn install(client: &Client, yaml: &str) {
+    let definition: CustomResourceDefinition = serde_norway::from_str(yaml).expect("a definition");
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let name = definition.name_any();
+    definitions.patch(&name, &PatchParams::apply("suite").force(), &Patch::Apply(&definition)).await.expect("it is accepted");
+    eventually("the definition is served", async || {
+        let live = definitions.get(&name).await.map_err(|error| error.to_string())?;
+        let conditions = live.status.and_then(|status| status.conditions).unwrap_or_default();
+        let established = conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
+        holds(established, || format!("{conditions:?}"))?;
+        // The condition comes a moment before the path is there.
+        let version = &definition.spec.versions[0].name;
+        let resource = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(&definition.spec.group, version, &definition.spec.names.kind),
+            &definition.spec.names.plural,
+        );
+        let objects = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        objects.list(&ListParams::default()).await.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+/// A default storage class whose volumes may grow, as most clusters have one.
+///
+/// # Panics
+/// If the API server refuses it.
+pub async fn install_storage_class(client: &Client) {
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "suite.catalog.rs/nobody",
+        "allowVolumeExpansion": true,
+    });
+    let classes = Api::<k8s_openapi::api::storage::v1::StorageClass>::all(client.clone());
+    classes.patch("standard", &PatchParams::apply("suite"), &Patch::Apply(&class)).await.expect("it is accepted");
+}
+
+/// The resource of a kind that has no type here.
+pub fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// The resource of a kind that has one.
+pub fn resource_of<K: Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
+}

@@ -1,0 +1,169 @@
+//! What kube-controller-manager, the scheduler and kubelets do in a cluster, played by the tests.
+//!
+//! Only the API server runs here. [`Played`] writes the status that those would write once
+//! everything went well, and nothing else: it starts no pods, and it does nothing unless told to.
+
+mod garbage;
+
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        batch::v1::Job,
+        core::v1::PersistentVolumeClaim,
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Namespace;
+
+const MANAGER: &str = "played-controllers";
+
+/// The controllers of one namespace.
+pub struct Played {
+    namespace: Namespace,
+}
+
+impl Played {
+    /// Of this namespace. They do nothing yet.
+    pub fn new(namespace: &Namespace) -> Self {
+        Self { namespace: namespace.clone() }
+    }
+
+    /// Everything goes well: claims are bound, Jobs succeed, workloads roll out. Says how many
+    /// objects that changed.
+    pub async fn everything_goes_well(&self) -> usize {
+        self.bind_claims().await
+            + self.roll_out_stateful_sets().await
+            + self.finish_jobs(JobEnd::Complete).await
+            + self.roll_out_deployments().await
+    }
+
+    /// Claims get volumes of the size they ask for.
+    pub async fn bind_claims(&self) -> usize {
+        let mut changed = 0;
+        for claim in self.namespace.all::<PersistentVolumeClaim>().await {
+            let spec = claim.spec.as_ref().expect("a claim has a spec");
+            let requested = spec.resources.as_ref().and_then(|resources| resources.requests.clone());
+            let status = json!({"phase": "Bound", "capacity": requested, "accessModes": spec.access_modes});
+            let live = claim.status.as_ref();
+            let is_bound = live.is_some_and(|live| live.phase.as_deref() == Some("Bound") && live.capacity == requested);
+            changed += self.set(&claim, is_bound, status).await;
+        }
+        changed
+    }
+
+    /// Stateful sets have all the pods of their newest revision, ready.
+    pub async fn roll_out_stateful_sets(&self) -> usize {
+        let mut changed = 0;
+        for set in self.namespace.all::<StatefulSet>().await {
+            let replicas = set.spec.replicas.unwrap_or(1);
+            let revision = format!("{}-{}", set.name_any(), set.metadata.generation.unwrap_or_default());
+            let status = json!({
+                "observedGeneration": set.metadata.generation, "replicas": replicas, "readyReplicas": replicas,
+                "currentReplicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
+                "currentRevision": revision, "updateRevision": revision,
+            });
+            let is_so = set.status.as_ref().is_some_and(|live| {
+                live.observed_generation == set.metadata.generation && live.ready_replicas.unwrap_or_default() == replicas
+            });
+            changed += self.set(&set, is_so, status).await;
+        }
+        changed
+    }
+
+    /// Deployments have all the pods of their newest revision, available.
+    pub async fn roll_out_deployments(&self) -> usize {
+        let mut changed = 0;
+        for deployment in self.namespace.all::<Deployment>().await {
+            let replicas = deployment.spec.replicas.unwrap_or(1);
+            let is_so = deployment.status.as_ref().is_some_and(|live| {
+                live.observed_generation == deployment.metadata.generation && live.available_replicas.unwrap_or_default() == replicas
+            });
+            let status = json!({
+                "observedGeneration": deployment.metadata.generation, "replicas": replicas, "updatedReplicas": replicas,
+                "readyReplicas": replicas, "availableReplicas": replicas, "unavailableReplicas": null,
+                "conditions": [
+                    condition("Available", "True", "MinimumReplicasAvailable"),
+                    condition("Progressing", "True", "NewReplicaSetAvailable"),
+                ],
+            });
+            changed += self.set(&deployment, is_so, status).await;
+        }
+        changed
+    }
+
+    /// Deployments have none of the pods they want.
+    pub async fn lose_all_pods_of(&self, deployment: &str) {
+        let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment is there");
+        let status = json!({
+            "observedGeneration": live.metadata.generation, "replicas": live.spec.replicas,
+            "readyReplicas": null, "availableReplicas": null, "unavailableReplicas": 1,
+            "conditions": [condition("Available", "False", "MinimumReplicasUnavailable")],
+        });
+        self.set(&live, false, status).await;
+    }
+
+    /// All Jobs that have not ended come to this end.
+    pub async fn finish_jobs(&self, end: JobEnd) -> usize {
+        let mut changed = 0;
+        for job in self.namespace.all::<Job>().await {
+            let now = Timestamp::now().round(k8s_openapi::jiff::Unit::Second).expect("seconds");
+            let conditions = |names: [&str; 2], reason: &str| {
+                names.map(|name| json!({"type": name, "status": "True", "reason": reason, "lastProbeTime": now, "lastTransitionTime": now}))
+            };
+            let status = match end {
+                JobEnd::Complete => json!({
+                    "startTime": now, "completionTime": now, "succeeded": 1,
+                    "conditions": conditions(["SuccessCriteriaMet", "Complete"], "CompletionsReached"),
+                }),
+                JobEnd::Failed => json!({
+                    "startTime": now, "failed": 1,
+                    "conditions": conditions(["FailureTarget", "Failed"], "BackoffLimitExceeded"),
+                }),
+            };
+            let live = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+            let has_ended = live.is_some_and(|conditions| conditions.iter().any(|one| matches!(one.type_.as_str(), "Complete" | "Failed")));
+            changed += self.set(&job, has_ended, status).await;
+        }
+        changed
+    }
+
+    async fn set<K>(&self, object: &K, is_so: bool, status: Value) -> usize
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        if is_so {
+            return 0;
+        }
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let patched = self.namespace.api::<K>().patch_status(&object.name_any(), &params, &Patch::Merge(json!({"status": status}))).await;
+        match patched {
+            Ok(_) => 1,
+            // Gone meanwhile, which is none of our business.
+            Err(kube::Error::Api(error)) if error.code == 404 => 1,
+            Err(error) => panic!("the status of {} {} cannot be set: {error}", K::kind(&()), object.name_any()),
+        }
+    }
+}
+
+/// How a Job ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobEnd {
+    /// Well.
+    Complete,
+    /// With an error, for good.
+    Failed,
+}
+
+fn condition(name: &str, status: &str, reason: &str) -> Value {
+    json!({"type": name, "status": status, "reason": reason, "message": "played", "lastUpdateTime": null, "lastTransitionTime": null})
+}

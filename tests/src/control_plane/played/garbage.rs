@@ -1,0 +1,59 @@
+//! The garbage collector, played.
+
+use std::collections::BTreeSet;
+
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    core::ApiResource,
+};
+use serde_json::json;
+
+use super::Played;
+use crate::control_plane::snapshot;
+
+impl Played {
+    /// Objects go whose owners are gone, and their dependants after them; and so do deleted objects that
+    /// only waited for somebody who isn't there: claims that no pod uses, owners whose dependants are gone.
+    pub async fn collect_garbage(&self) {
+        loop {
+            let objects = snapshot::objects(&self.namespace).await;
+            let there: BTreeSet<_> = objects.iter().filter_map(ResourceExt::uid).collect();
+            let mut collected = 0;
+            for object in &objects {
+                let owners = object.owner_references();
+                let is_orphan = !owners.is_empty() && owners.iter().all(|owner| !there.contains(&owner.uid));
+                if object.metadata.deletion_timestamp.is_some() {
+                    self.release(object).await;
+                } else if is_orphan {
+                    self.namespace
+                        .dynamic(&resource(object))
+                        .delete(&object.name_any(), &DeleteParams::background())
+                        .await
+                        .expect("it can go");
+                } else {
+                    continue;
+                }
+                collected += 1;
+            }
+            if collected == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn release(&self, object: &DynamicObject) {
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        let api = self.namespace.dynamic(&resource(object));
+        match api.patch(&object.name_any(), &PatchParams::default(), &patch).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(error)) if error.code == 404 => {}
+            Err(error) => panic!("the finalizers of {} cannot be taken away: {error}", object.name_any()),
+        }
+    }
+}
+
+fn resource(object: &DynamicObject) -> ApiResource {
+    let types = object.types.as_ref().expect("it was listed with its kind");
+    ApiResource::from_gvk(&types.try_into().expect("a kind of the API server"))
+}

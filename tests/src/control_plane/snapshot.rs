@@ -1,0 +1,186 @@
+//! All objects of a namespace, without what differs between runs that came to the same.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use kube::{
+    Client, Discovery, ResourceExt,
+    api::{DynamicObject, ListParams, TypeMeta},
+    core::ApiResource,
+    discovery::{ApiGroup, Scope, verbs},
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{Namespace, wire};
+
+/// Kinds that say what happened, or that are made by the API server itself.
+const ASIDE: [&str; 5] = ["Event", "Lease", "Namespace", "Endpoints", "EndpointSlice"];
+
+/// Objects by kind and name, ready to be compared.
+pub type Snapshot = BTreeMap<String, Value>;
+
+/// The kinds that a namespace can hold. They don't change while the shared API server runs.
+pub async fn kinds(client: &Client) -> &'static [ApiResource] {
+    static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
+    KINDS.get_or_init(|| discover(client)).await
+}
+
+async fn discover(client: &Client) -> Vec<ApiResource> {
+    let discovery = Discovery::new(client.clone()).run().await.expect("the API server says what it has");
+    let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
+    resources
+        .filter(|(resource, capabilities)| {
+            capabilities.scope == Scope::Namespaced
+                && capabilities.supports_operation(verbs::LIST)
+                && !ASIDE.contains(&resource.kind.as_str())
+        })
+        .map(|(resource, _)| resource)
+        .collect()
+}
+
+/// Every object of the namespace as it is.
+///
+/// # Panics
+/// If a kind cannot be listed.
+pub async fn objects(namespace: &Namespace) -> Vec<DynamicObject> {
+    let kinds = kinds(namespace.client()).await;
+    let lists = kinds.iter().map(async |kind| {
+        let list = namespace.dynamic(kind).list(&ListParams::default()).await.expect("objects can be listed");
+        list.items.into_iter().map(|mut object| {
+            object.types.get_or_insert_with(|| TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
+            object
+        })
+    });
+    join_all(lists).await.into_iter().flatten().collect()
+}
+
+/// Every object of the namespace, normalised.
+///
+/// # Panics
+/// If a kind cannot be listed.
+pub async fn take(namespace: &Namespace) -> Snapshot {
+    let normalised = objects(namespace).await.into_iter().map(|object| {
+        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+        let name = format!("{kind}/{}", wire::without_hash(&object.name_any()));
+        let value = serde_json::to_value(&object).expect("an object is JSON");
+        (name, normalised(&kind, value, namespace.name()))
+    });
+    let mut snapshot = Snapshot::new();
+    for (name, value) in normalised {
+        // Two migrations with other hashes are two objects.
+        let also = snapshot.keys().filter(|key| key.split('+').next() == Some(&name)).count();
+        snapshot.insert(if also == 0 { name } else { format!("{name}+{also}") }, value);
+    }
+    snapshot
+}
+
+/// Says in which objects and fields two snapshots differ, or nothing if they don't.
+pub fn differences(expected: &Snapshot, actual: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, value) in expected {
+        match actual.get(name) {
+            Some(other) => differ(name, value, other, &mut found),
+            None => found.push(format!("{name} is missing")),
+        }
+    }
+    found.extend(actual.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name} should not be there")));
+    found
+}
+
+fn differ(path: &str, expected: &Value, actual: &Value, found: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for key in expected.keys().chain(actual.keys().filter(|key| !expected.contains_key(*key))) {
+                let (expected, actual) = (expected.get(key).unwrap_or(&Value::Null), actual.get(key).unwrap_or(&Value::Null));
+                differ(&format!("{path}.{key}"), expected, actual, found);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+            for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+                differ(&format!("{path}[{index}]"), expected, actual, found);
+            }
+        }
+        _ if expected != actual => found.push(format!("{path}: {actual}, not {expected}")),
+        _ => {}
+    }
+}
+
+fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace"] {
+            metadata.remove(key);
+        }
+        if let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) {
+            for owner in owners {
+                owner["uid"] = json!("UID");
+            }
+        }
+    }
+    match kind {
+        "Secret" => hide_contents(&mut object),
+        "Service" => {
+            for key in ["clusterIP", "clusterIPs"] {
+                remove(&mut object["spec"], key);
+            }
+        }
+        "Catalog" => {
+            for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
+                remove(condition, "lastTransitionTime");
+            }
+        }
+        _ => {}
+    }
+    // What the played controllers say isn't the operator's.
+    if kind != "Catalog" {
+        remove(&mut object, "status");
+    }
+    settle(&mut object, namespace);
+    object
+}
+
+fn remove(object: &mut Value, key: &str) {
+    if let Some(object) = object.as_object_mut() {
+        object.remove(key);
+    }
+}
+
+/// Contents that were generated differ; which keys there are does not, but for the names of signing keys.
+fn hide_contents(secret: &mut Value) {
+    let keys = secret["data"].as_object().into_iter().flatten().map(|(key, _)| {
+        let is_signing_key = std::path::Path::new(key).extension().is_some_and(|extension| extension == "pem");
+        if is_signing_key { "KEY.pem".to_owned() } else { key.clone() }
+    });
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort();
+    secret["data"] = json!(keys);
+}
+
+/// Takes out of all texts what differs: the namespace, hashes over generated contents, uids.
+fn settle(value: &mut Value, namespace: &str) {
+    match value {
+        Value::String(text) => *text = settled(text, namespace),
+        Value::Array(items) => items.iter_mut().for_each(|item| settle(item, namespace)),
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                let differs = key.ends_with("-hash") || key.ends_with("controller-uid");
+                if differs { *field = json!("HASH") } else { settle(field, namespace) }
+            }
+            if fields.get("name").is_some_and(|name| name == "EVENTS_PREFIX") {
+                fields.insert("value".into(), json!("PREFIX"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn settled(text: &str, namespace: &str) -> String {
+    let text = text.replace(namespace, "NAMESPACE");
+    let mut parts = text.split("-migrate-");
+    let mut settled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        settled.push_str("-migrate-HASH");
+        settled.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+    }
+    settled
+}

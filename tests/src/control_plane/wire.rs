@@ -1,0 +1,106 @@
+//! The wire between an operator and the API server: it numbers the calls, and breaks at one of them.
+
+mod call;
+mod journal;
+mod service;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tower::Layer;
+
+pub use call::{Call, Verb, without_hash};
+pub use journal::Made;
+
+use self::{journal::Journal, service::Wired};
+
+/// What happens to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// It fails before anything is sent.
+    Refused,
+    /// It is sent and done, but the answer is lost.
+    Lost,
+    /// It is sent and done, and then the operator is no more: the call never returns.
+    Crash,
+    /// A read, answered with what was true when the same was asked first.
+    Stale,
+}
+
+impl Fault {
+    /// What can happen to any call.
+    pub const OUTAGES: [Self; 3] = [Self::Refused, Self::Lost, Self::Crash];
+
+    /// Whether it could make a difference there. A read whose answer is lost is a read that failed: it has
+    /// changed nothing; and only reads can be stale.
+    pub fn matters_at(self, call: &Call) -> bool {
+        let is_read = call.verb == Verb::GET;
+        match self {
+            Self::Refused | Self::Crash => true,
+            Self::Lost => !is_read,
+            Self::Stale => is_read,
+        }
+    }
+}
+
+/// A wire. Clones are the same wire. As a [`Layer`] it goes around a client.
+///
+/// Watches, Leases and Events pass without a number: they are not part of a reconcile, or say only
+/// what happened.
+#[derive(Clone, Default)]
+pub struct Wire(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    journal: Mutex<Journal>,
+    crashed: Notify,
+}
+
+impl Wire {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts counting anew. What was read before is remembered for stale answers.
+    pub fn begin(&self) {
+        self.journal().begin();
+    }
+
+    /// Plans a fault at a call that is counted from the last [`Self::begin`].
+    pub fn plan(&self, call: Call, fault: Fault) {
+        self.journal().plan(call, fault);
+    }
+
+    /// From now on every read is answered as it was first, until `false`.
+    pub fn make_all_reads_stale(&self, stale: bool) {
+        self.journal().all_stale = stale;
+    }
+
+    /// The calls since the last [`Self::begin`], in order.
+    pub fn calls(&self) -> Vec<Made> {
+        self.journal().made().to_vec()
+    }
+
+    /// The calls that change something.
+    pub fn writes(&self) -> Vec<Call> {
+        self.journal().made().iter().filter(|made| made.is_write).map(|made| made.call.clone()).collect()
+    }
+
+    /// How often a planned fault, or a stale answer, has happened.
+    pub fn injected(&self) -> usize {
+        self.journal().injected
+    }
+
+    /// Returns when a call has crashed the operator, at once if it was before.
+    pub async fn crashed(&self) {
+        self.0.crashed.notified().await;
+    }
+}
+
+impl<S> Layer<S> for Wire {
+    type Service = Wired<S>;
+
+    fn layer(&self, inner: S) -> Wired<S> {
+        Wired::new(inner, self.clone())
+    }
+}

@@ -1,0 +1,101 @@
+//! The service around the client's own.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use kube::client::Body;
+use tower::{BoxError, Service};
+
+use super::{
+    Fault, Wire,
+    call::{self, Verb},
+    journal::Answer,
+};
+
+type Answered = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
+
+/// A client's service with a [`Wire`] around it.
+pub struct Wired<S> {
+    inner: S,
+    wire: Wire,
+}
+
+impl<S> Wired<S> {
+    pub fn new(inner: S, wire: Wire) -> Self {
+        Self { inner, wire }
+    }
+}
+
+impl<S, B> Service<Request<Body>> for Wired<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
+{
+    type Response = Response<UnsyncBoxBody<Bytes, BoxError>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let uri = request.uri().clone();
+        if call::is_aside(&uri) {
+            let sent = self.inner.call(request);
+            return Box::pin(async move { sent.await.map(|response| response.map(BodyExt::boxed_unsync)) });
+        }
+        let is_read = *request.method() == Verb::GET;
+        let (fault, first) = {
+            let mut journal = self.wire.journal();
+            (journal.number(request.method(), &uri), journal.first(&uri))
+        };
+        match (fault, first) {
+            (Some(Fault::Refused), _) => return Box::pin(async { Err(broken("refused by the wire")) }),
+            (Some(Fault::Stale), Some(first)) => return Box::pin(async { Ok(again(first)) }),
+            _ => {}
+        }
+        let sent = self.inner.call(request);
+        let wire = self.wire.clone();
+        Box::pin(async move {
+            let (parts, body) = sent.await?.into_parts();
+            // To the end: only then the server has certainly done it.
+            let body = body.collect().await?.to_bytes();
+            match fault {
+                Some(Fault::Lost) => return Err(broken("the answer was lost by the wire")),
+                Some(Fault::Crash) => {
+                    wire.0.crashed.notify_one();
+                    return std::future::pending().await;
+                }
+                _ => {}
+            }
+            if is_read {
+                let answer = Answer { status: parts.status, headers: parts.headers.clone(), body: body.clone() };
+                wire.journal().remember(&uri, &answer);
+            }
+            Ok(Response::from_parts(parts, whole(body)))
+        })
+    }
+}
+
+fn again(answer: Answer) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+    let mut response = Response::new(whole(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+fn whole(body: Bytes) -> UnsyncBoxBody<Bytes, BoxError> {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn broken(why: &str) -> BoxError {
+    io::Error::new(io::ErrorKind::ConnectionReset, why).into()
+}

@@ -1,0 +1,207 @@
+//! What the API server refuses at once, in words that say what to do.
+
+use catalog_tests::control_plane::{
+    ApiServer, Namespace,
+    operator::{NAME, catalog},
+    specs::{minimal, with},
+};
+use serde_json::{Value, json};
+
+/// What a person who applies it reads, or nothing if it is accepted.
+async fn refusal(namespace: &Namespace, object: &Value) -> Option<String> {
+    match namespace.apply(object).await {
+        Ok(_) => None,
+        Err(kube::Error::Api(status)) => Some(status.message),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Applies each edit of the minimal spec to a shop of its own, and compares what is said against it.
+async fn each_is_refused(stem: &str, edits: &[(&str, Value, &str)]) {
+    let namespace = Namespace::new(ApiServer::shared(), stem).await;
+    assert_eq!(refusal(&namespace, &catalog(&minimal())).await, None, "the minimal spec is accepted");
+    // Not the name of the shop that is there: what is refused at creation must not depend on what was before.
+    compare(&namespace, "another", &minimal(), edits).await;
+}
+
+/// Applies each edit to the shop that is there.
+async fn each_edit_is_refused(stem: &str, before: &Value, edits: &[(&str, Value, &str)]) {
+    let namespace = Namespace::new(ApiServer::shared(), stem).await;
+    assert_eq!(refusal(&namespace, &catalog(before)).await, None);
+    compare(&namespace, NAME, before, edits).await;
+}
+
+async fn compare(namespace: &Namespace, name: &str, before: &Value, edits: &[(&str, Value, &str)]) {
+    let mut wrong = Vec::new();
+    for (pointer, value, expected) in edits {
+        let mut object = catalog(&with(before.clone(), pointer, value.clone()));
+        object["metadata"]["name"] = json!(name);
+        match refusal(namespace, &object).await {
+            Some(message) if message.contains(expected) => println!("{pointer} = {value}: {message}"),
+            Some(message) => wrong.push(format!("{pointer} = {value}\n  says    {message}\n  not     {expected}")),
+            None => wrong.push(format!("{pointer} = {value} is accepted")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn two_databases_at_once_or_none() {
+    let external = json!({"secretRef": {"name": "db"}});
+    each_is_refused(
+        "databases",
+        &[
+            ("/database/external", external, "exactly one of embedded and external"),
+            ("/database", json!({}), "exactly one of embedded and external"),
+            ("/database", Value::Null, "spec.database: Required value"),
+            ("/database", json!({"external": {}}), "spec.database.external.secretRef: Required value"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn two_messagings_at_once_or_none() {
+    each_is_refused(
+        "messagings",
+        &[
+            ("/messaging/external", json!({"url": "nats://nats.example.com:4222"}), "exactly one of embedded and external"),
+            ("/messaging", json!({}), "exactly one of embedded and external"),
+            ("/messaging", Value::Null, "spec.messaging: Required value"),
+            ("/messaging", json!({"external": {"url": "http://nats.example.com"}}), "spec.messaging.external.url"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn no_mail_server_or_one_that_cannot_be() {
+    each_is_refused(
+        "mail",
+        &[
+            ("/mail", Value::Null, "spec.mail: Required value"),
+            ("/mail/server", Value::Null, "spec.mail.server: Required value"),
+            ("/mail/server", json!(""), "spec.mail.server"),
+            ("/mail/server", json!("not a host"), "spec.mail.server"),
+            ("/mail/server", json!("https://smtp.example.com"), "spec.mail.server"),
+            ("/mail/server", json!("smtp.example.com:587"), "spec.mail.server"),
+            ("/mail/from", json!("nobody"), "spec.mail.from"),
+            ("/mail/from", Value::Null, "spec.mail.from: Required value"),
+            ("/mail/port", json!(0), "spec.mail.port"),
+            ("/mail/port", json!(65_536), "spec.mail.port"),
+            ("/mail/tls", json!("starttls"), "supported values: \"None\", \"StartTls\", \"Tls\""),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn pods_that_are_counted_twice_or_not_at_all() {
+    let api = |min: i32, max: i32| json!({"minReplicas": min, "maxReplicas": max, "targetCPUUtilizationPercentage": 70});
+    let worker = |min: i32, max: i32| json!({"minReplicas": min, "maxReplicas": max, "lagThreshold": 50});
+    each_is_refused(
+        "counts",
+        &[
+            ("/api", json!({"replicas": 2, "autoscaling": api(1, 2)}), "not both"),
+            ("/notifier", json!({"replicas": 1, "autoscaling": worker(0, 2)}), "not both"),
+            ("/tracker", json!({"replicas": 1, "autoscaling": worker(0, 2)}), "not both"),
+            ("/api/replicas", json!(-1), "spec.api.replicas"),
+            ("/notifier/replicas", json!(-1), "spec.notifier.replicas"),
+            ("/api/autoscaling", api(3, 2), "minReplicas"),
+            ("/tracker/autoscaling", worker(3, 2), "minReplicas"),
+            ("/api/autoscaling", api(0, 2), "spec.api.autoscaling.minReplicas"),
+            ("/api/replicas", json!("2"), "spec.api.replicas"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn sizes_that_are_none() {
+    let mut edits = Vec::new();
+    for (pointer, path) in [
+        ("/database/embedded/storage", "spec.database.embedded.storage"),
+        ("/messaging/embedded/storage", "spec.messaging.embedded.storage"),
+    ] {
+        for size in ["-1Gi", "0", "", "5 gigabytes", "5GB!"] {
+            edits.push((pointer, json!(size), path));
+        }
+    }
+    edits.push(("/api/resources", json!({"requests": {"cpu": "-1"}}), "spec.api.resources"));
+    edits.push(("/api/resources", json!({"requests": {"cpu": "much"}}), "spec.api.resources"));
+    each_is_refused("sizes", &edits).await;
+}
+
+#[tokio::test]
+async fn durations_currencies_and_images_that_are_none() {
+    each_is_refused(
+        "values",
+        &[
+            ("/currency", json!("euro"), "spec.currency"),
+            ("/auth/accessTokenTTL", json!("15 minutes or so"), "spec.auth.accessTokenTTL"),
+            ("/auth/accessTokenTTL", json!("-15m"), "spec.auth.accessTokenTTL"),
+            ("/auth/refreshTokenTTL", json!("0s"), "spec.auth.refreshTokenTTL"),
+            ("/auth/signingKeyRotation", json!("soon"), "spec.auth.signingKeyRotation"),
+            ("/image/repository", json!(""), "spec.image.repository"),
+            ("/image/repository", json!("not an image"), "spec.image.repository"),
+            ("/image/tag", json!("not a tag"), "spec.image.tag"),
+            ("/image/pullPolicy", json!("Sometimes"), "spec.image.pullPolicy"),
+            ("/deletionPolicy", json!("Forget"), "supported values: \"Delete\", \"Retain\""),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn fields_that_dont_exist() {
+    each_is_refused(
+        "unknown",
+        &[("/api/replcas", json!(2), "field not declared in schema"), ("/monitoring", json!({}), "field not declared in schema")],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn names_that_leave_no_room_for_the_names_of_parts() {
+    let namespace = Namespace::new(ApiServer::shared(), "names").await;
+    let mut wrong = Vec::new();
+    for name in [&"a".repeat(41), "shop.example.com", "1shop"] {
+        let mut object = catalog(&minimal());
+        object["metadata"]["name"] = json!(name);
+        match refusal(&namespace, &object).await {
+            Some(message) if message.contains("name") && message.contains("40") => println!("{name}: {message}"),
+            other => wrong.push(format!("{name}: {other:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut object = catalog(&minimal());
+    object["metadata"]["name"] = json!("a".repeat(40));
+    assert_eq!(refusal(&namespace, &object).await, None);
+}
+
+#[tokio::test]
+async fn edits_of_what_cannot_change() {
+    let before = with(minimal(), "/database/embedded", json!({"storage": "5Gi", "storageClassName": "standard"}));
+    let before = with(before, "/messaging/embedded", json!({"storage": "2Gi", "storageClassName": "standard"}));
+    each_edit_is_refused(
+        "edits",
+        &before,
+        &[
+            ("/currency", json!("USD"), "another Catalog for another currency"),
+            ("/database/embedded/storage", json!("4Gi"), "shrink"),
+            ("/messaging/embedded/storage", json!("1Gi"), "shrink"),
+            ("/database/embedded/storageClassName", json!("fast"), "storageClassName"),
+            ("/messaging/embedded/storageClassName", json!("fast"), "storageClassName"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_may_grow_and_be_written_in_another_way() {
+    let namespace = Namespace::new(ApiServer::shared(), "grow").await;
+    for size in ["5Gi", "5120Mi", "6Gi"] {
+        let spec = with(minimal(), "/database/embedded/storage", json!(size));
+        assert_eq!(refusal(&namespace, &catalog(&spec)).await, None, "{size} of {NAME}");
+    }
+}
