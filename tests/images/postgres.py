@@ -84,7 +84,7 @@ def _base() -> Layer:
     machine.add_locale(layer)
     layer.directory("/tmp", 0o1777)
     layer.directory("/run")
-    layer.link("/var/run", "/run")
+    layer.link("/var/run", "../run")
     layer.directory("/run/postgresql", 0o3777, USER)
     layer.directory(HOME, 0o1777, USER)
     layer.directory("/docker-entrypoint-initdb.d")

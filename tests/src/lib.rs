@@ -14,7 +14,9 @@
 
 pub mod api;
 pub mod bench;
+pub mod container;
 pub mod control_plane;
+pub mod image;
 pub mod inbox;
 pub mod leash;
 pub mod log;

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fmt,
     net::SocketAddr,
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Child, ExitStatus, Stdio},
 };
 
@@ -59,7 +61,12 @@ pub struct Process {
 impl Process {
     /// Starts `catalog` with these arguments and nothing but these settings.
     pub fn start(args: &[&str], environment: &Environment) -> Self {
-        let mut command = leash::in_place(programs::catalog());
+        Self::of(programs::catalog(), args, environment, &format!("catalog {}", args.join(" ")))
+    }
+
+    /// Starts another program with these arguments and nothing but these settings. `name` is for reports.
+    pub fn of(program: &Path, args: &[impl AsRef<OsStr>], environment: &Environment, name: &str) -> Self {
+        let mut command = leash::in_place(program);
         command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
         // Paths, and where an instrumented build reports its coverage.
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
@@ -67,7 +74,7 @@ impl Process {
         let log = Log::default();
         log.collect(child.stderr.take().expect("standard error is piped"));
         log.collect(child.stdout.take().expect("standard output is piped"));
-        Self { child, log, name: args.join(" ") }
+        Self { child, log, name: name.to_owned() }
     }
 
     /// The log.
@@ -105,7 +112,7 @@ impl Process {
     /// If the process ends instead, or doesn't get ready in time; shows its log.
     pub async fn ready(&mut self) {
         let ops = self.address("OPS_ADDRESS").await;
-        let what = format!("`catalog {}` is ready", self.name);
+        let what = format!("`{}` is ready", self.name);
         let running = wait::eventually(&what, async || {
             if !self.is_running() {
                 // No use in waiting on.
@@ -142,7 +149,7 @@ impl Process {
     /// # Panics
     /// If it goes on running.
     pub async fn ended(&mut self) -> ExitStatus {
-        let what = format!("`catalog {}` ends", self.name);
+        let what = format!("`{}` ends", self.name);
         let status =
             wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
         leash::let_go(self.child.stdin.take());
@@ -164,7 +171,7 @@ impl Process {
             },
             _ => "running".to_owned(),
         };
-        format!("──── catalog {} (pid {}, {end})\n{}\n", self.name, self.child.id(), self.log.lines().join("\n"))
+        format!("──── {} (pid {}, {end})\n{}\n", self.name, self.child.id(), self.log.lines().join("\n"))
     }
 }
 

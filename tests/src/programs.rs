@@ -33,17 +33,23 @@ pub struct RunAs {
 /// The `catalog` binary of the same build: it lies beside the directory of the test executable.
 pub fn catalog() -> &'static Path {
     static CATALOG: OnceLock<PathBuf> = OnceLock::new();
-    CATALOG.get_or_init(|| {
-        if let Some(given) = std::env::var_os("CATALOG_TEST_BINARY") {
-            return given.into();
-        }
-        let executable = std::env::current_exe().expect("the test executable has a path");
-        let directory = executable.parent().expect("an executable lies in a directory");
-        let profile = if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
-        let binary = profile.join("catalog");
-        assert!(binary.is_file(), "{} is missing: build it with `cargo build -p catalog`, or run `make test`", binary.display());
-        binary
+    CATALOG.get_or_init(|| match std::env::var_os("CATALOG_TEST_BINARY") {
+        Some(given) => given.into(),
+        None => beside("catalog"),
     })
+}
+
+/// A program of the same build as the tests.
+///
+/// # Panics
+/// If it isn't built.
+pub fn beside(name: &str) -> PathBuf {
+    let executable = std::env::current_exe().expect("the test executable has a path");
+    let directory = executable.parent().expect("an executable lies in a directory");
+    let profile = if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
+    let binary = profile.join(name);
+    assert!(binary.is_file(), "{} is missing: build it with `cargo build -p {name}`, or run `make test`", binary.display());
+    binary
 }
 
 /// The servers: from the environment, otherwise what `catalog dev` itself would use.

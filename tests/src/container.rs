@@ -1,0 +1,126 @@
+//! A container without an engine: the files of an image as a read-only root, a user without rights,
+//! processes of its own. The network is the machine's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::{Pid, geteuid},
+};
+
+use crate::{
+    image::Image,
+    process::{Environment, Process},
+};
+
+/// `$1` is the root, `$2` the PATH inside, `$3` the user and group if we are root ourselves; then
+/// pairs of directories here and there up to `--`, then the command.
+const INSIDE: &str = r#"set -eu
+PATH=/usr/sbin:/usr/bin:/sbin:/bin root=$1 path=$2 user=$3; shift 3
+mount --bind "$root" "$root"
+while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done; shift
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+mount -o remount,bind,ro "$root"
+chroot=$(command -v chroot)
+PATH=$path exec "$chroot" ${user:+--userspec="$user" --groups=} "$root" "$@""#;
+
+/// A container to be started.
+pub struct Container<'a> {
+    image: &'a Image,
+    user: (u32, u32),
+    environment: Environment,
+    volumes: Vec<(PathBuf, String)>,
+}
+
+impl<'a> Container<'a> {
+    /// One of this image, with the environment that the image asks for, as this user and group.
+    pub fn of(image: &'a Image, user: (u32, u32)) -> Self {
+        Self { image, user, environment: image.environment().into_iter().collect(), volumes: Vec::new() }
+    }
+
+    /// Whether this machine lets us make one. For root nearly always; other people need user namespaces.
+    pub fn possible() -> bool {
+        let mut command = Command::new("unshare");
+        command.args(namespaces((65532, 65532))).args(["mount", "-t", "proc", "proc", "/proc"]);
+        let possible = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        assert!(possible || std::env::var_os("CI").is_none(), "CI must be able to make containers");
+        if !possible {
+            eprintln!("not shown: this machine lets us make no containers (be root, or allow user namespaces)");
+        }
+        possible
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A directory of this machine that is to be found at `path`.
+    #[must_use]
+    pub fn volume(mut self, directory: &Path, path: &str) -> Self {
+        self.volumes.push((directory.to_owned(), path.to_owned()));
+        self
+    }
+
+    /// Starts the entrypoint with these arguments, or with the image's own if there are none.
+    pub fn start(self, args: &[&str]) -> Process {
+        let mut command = self.image.words("Entrypoint");
+        if args.is_empty() {
+            command.extend(self.image.words("Cmd"));
+        }
+        command.extend(args.iter().map(|&arg| arg.to_owned()));
+        self.start_command(&command)
+    }
+
+    /// Starts a command instead of the entrypoint.
+    ///
+    /// # Panics
+    /// If the mount points cannot be made.
+    pub fn start_command(mut self, command: &[String]) -> Process {
+        let root = self.image.root();
+        for path in ["/dev", "/proc"].into_iter().chain(self.volumes.iter().map(|(_, path)| path.as_str())) {
+            fs::create_dir_all(root.join(path.trim_start_matches('/'))).expect("a mount point can be made");
+        }
+        let path = self.environment.remove("PATH").unwrap_or_default();
+        let (uid, gid) = self.user;
+        let user = if geteuid().is_root() { format!("{uid}:{gid}") } else { String::new() };
+        let mut args = namespaces(self.user);
+        args.extend(["sh", "-c", INSIDE, "sh"].map(str::to_owned));
+        args.extend([root.display().to_string(), path, user]);
+        args.extend(self.volumes.iter().flat_map(|(here, there)| [here.display().to_string(), there.clone()]));
+        args.push("--".to_owned());
+        args.extend_from_slice(command);
+        Process::of(Path::new("unshare"), &args, &self.environment, &command.join(" "))
+    }
+}
+
+/// Kills everything in a container, and comes back when nothing of it is left.
+///
+/// # Panics
+/// If that takes too long.
+pub async fn kill(container: &mut Process) {
+    // The first process in there takes the others along, and unshare waits for it.
+    let pid = container.pid();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    for first in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+        let _ = signal::kill(Pid::from_raw(first), Signal::SIGKILL);
+    }
+    container.ended().await;
+}
+
+/// Arguments of unshare(1). Whoever isn't root becomes the user by a user namespace, and keeps in there
+/// what mounting needs.
+fn namespaces((uid, gid): (u32, u32)) -> Vec<String> {
+    let mut args = ["--mount", "--pid", "--ipc", "--fork", "--kill-child"].map(str::to_owned).to_vec();
+    if !geteuid().is_root() {
+        args.extend(["--user".into(), format!("--map-user={uid}"), format!("--map-group={gid}"), "--keep-caps".into()]);
+    }
+    args
+}

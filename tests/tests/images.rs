@@ -1,0 +1,272 @@
+//! The container images: what is in them, and that it runs as it will on a cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use catalog_tests::{
+    container::{self, Container},
+    image::{self, Image},
+    nats::free_port,
+    programs,
+    scratch::Scratch,
+    wait::eventually,
+};
+use nix::unistd::geteuid;
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+
+/// The user of our own images, and that of PostgreSQL's.
+const NONROOT: (u32, u32) = (65532, 65532);
+const POSTGRES: (u32, u32) = (999, 999);
+
+fn own() -> [(&'static str, Vec<&'static str>); 2] {
+    [("catalog", vec!["8080/tcp", "9090/tcp"]), ("catalog-operator", vec!["9090/tcp"])]
+}
+
+#[test]
+fn own_images_are_one_program_for_a_user_without_rights() {
+    for (name, ports) in own() {
+        let image = Image::make(name);
+        assert_eq!(image.names, [format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION"))]);
+        assert_eq!(image.config["User"], "65532:65532");
+        assert_eq!(image.words("Entrypoint"), [format!("/usr/local/bin/{name}")]);
+        let exposed: Vec<_> = image.config["ExposedPorts"].as_object().unwrap().keys().collect();
+        assert_eq!(exposed, ports);
+        let labels = &image.config["Labels"];
+        assert_eq!(labels["org.opencontainers.image.title"], name);
+        assert_eq!(labels["org.opencontainers.image.version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(labels["org.opencontainers.image.licenses"], env!("CARGO_PKG_LICENSE"));
+        // All that can be run is the program, what it is linked against, and the loader between them.
+        let executable = |path: &PathBuf| {
+            let metadata = fs::symlink_metadata(image.root().join(path.strip_prefix("/").unwrap())).unwrap();
+            metadata.is_file() && metadata.mode() & 0o111 != 0
+        };
+        let programs: Vec<_> = image.files().into_iter().filter(executable).filter(|path| !is_library(path)).collect();
+        assert_eq!(programs, [Path::new("/usr/local/bin").join(name)]);
+        let passwd = fs::read_to_string(image.root().join("etc/passwd")).unwrap();
+        assert!(passwd.contains("nonroot:x:65532:65532:"), "{passwd}");
+    }
+}
+
+#[test]
+fn the_dockerfile_says_the_same_of_them() {
+    let dockerfile = include_str!("../../Dockerfile").replace(" \\\n     ", "");
+    // Stages in order: the build, what is common, the operator, and the shop.
+    let stages: Vec<_> = dockerfile.split("\nFROM ").collect();
+    for ((name, _), stage) in own().into_iter().zip([stages[4], stages[3]]) {
+        let image = Image::make(name);
+        let says = |line: &str| [stages[2], stage].iter().any(|stage| stage.lines().any(|said| said.contains(line)));
+        let json = |words: &[String]| serde_json::to_string(words).unwrap();
+        assert!(says(&format!("ENTRYPOINT {}", json(&image.words("Entrypoint")))), "{name}");
+        assert!(says(&format!("CMD {}", json(&image.words("Cmd")))), "{name}");
+        assert!(says(&format!("USER {}", image.config["User"].as_str().unwrap())), "{name}");
+        assert!(says(&format!("WORKDIR {}", image.config["WorkingDir"].as_str().unwrap())), "{name}");
+        for (label, value) in image.config["Labels"].as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            assert!(says(&format!("{label}={value}")) || says(&format!("{label}=\"{value}\"")), "{name}: {label}={value}");
+        }
+        for (setting, value) in image.environment() {
+            assert!(says(&format!("{setting}={value}")), "{name}: {setting}={value}");
+        }
+        for port in image.config["ExposedPorts"].as_object().unwrap().keys() {
+            let port = port.trim_end_matches("/tcp");
+            assert!(stage.lines().any(|line| line.starts_with("EXPOSE ") && line.split(' ').any(|word| word == port)), "{name}: {port}");
+        }
+    }
+}
+
+fn is_library(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"))
+}
+
+#[test]
+fn own_images_trust_the_usual_authorities_and_none_of_this_machine_alone() {
+    let image = Image::make("catalog");
+    let bundle = fs::read_to_string(image.root().join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    let count = bundle.matches("-----BEGIN CERTIFICATE-----").count();
+    assert!(count > 50, "{count} authorities");
+    for added in fs::read_dir("/usr/local/share/ca-certificates").into_iter().flatten().flatten() {
+        let Ok(added) = fs::read_to_string(added.path()) else { continue };
+        let line = added.lines().nth(5).unwrap_or("-----BEGIN NOTHING-----");
+        let only_here = !Path::new("/usr/share/ca-certificates/mozilla").is_dir();
+        assert!(only_here || !bundle.contains(line), "an authority that was added to this machine is in the image");
+    }
+}
+
+#[tokio::test]
+async fn own_images_run_on_a_read_only_root() {
+    if !Container::possible() {
+        return;
+    }
+    for (name, _) in own() {
+        let image = Image::make(name);
+        let mut inside = Container::of(&image, NONROOT).start(&["--help"]);
+        let status = inside.ended().await;
+        assert!(status.success(), "{}", inside.story());
+        let outside = Command::new(programs::beside(name)).arg("--help").env("COLUMNS", "100").output().unwrap();
+        assert_eq!(inside.log().lines().first().map(String::as_str), String::from_utf8_lossy(&outside.stdout).lines().next());
+    }
+}
+
+#[tokio::test]
+async fn a_role_gets_ready_in_its_image() {
+    if !Container::possible() {
+        return;
+    }
+    let image = Image::make("catalog");
+    let addresses = ["OPS_ADDRESS", "SMTP_ADDRESS", "INBOX_ADDRESS"];
+    let inbox = addresses.iter().fold(Container::of(&image, NONROOT), |inbox, name| inbox.setting(name, "127.0.0.1:0"));
+    inbox.setting("LOG_FORMAT", "json").start(&["inbox"]).ready().await;
+}
+
+#[test]
+fn an_image_is_the_same_whenever_it_is_made() {
+    for name in ["catalog", "nats"] {
+        assert_eq!(Image::make(name).digest, Image::make(name).digest, "{name}");
+    }
+}
+
+#[test]
+fn an_own_image_that_outgrows_its_limit_is_refused() {
+    let out = Scratch::new(None);
+    let output = image::make(out.path(), &["--limit", "1", "catalog"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("catalog has ") && said.contains(" MB, and may have 1"), "{said}");
+    assert!(!out.path().join("catalog.tar").exists());
+}
+
+/// A volume as a cluster provides it, writable for the group of the pod.
+fn volumes(user: (u32, u32)) -> [(Scratch, &'static str); 3] {
+    ["/var/lib/postgresql", "/var/run/postgresql", "/tmp"].map(|path| {
+        let scratch = Scratch::new(None);
+        if geteuid().is_root() {
+            chown(scratch.path(), Some(user.0), Some(user.1)).unwrap();
+        }
+        (scratch, path)
+    })
+}
+
+fn postgres<'a>(image: &'a Image, user: (u32, u32), volumes: &[(Scratch, &str)], port: u16) -> Container<'a> {
+    let container = Container::of(image, user).setting("PGPORT", port.to_string());
+    // Without these arguments it trusts the machine itself, which is where we are.
+    let container = container.setting("POSTGRES_INITDB_ARGS", "--auth-host='scram-sha-256' --data-checksums");
+    let container = container.setting("POSTGRES_USER", "shop").setting("POSTGRES_DB", "the shop");
+    volumes.iter().fold(container, |container, (scratch, path)| container.volume(scratch.path(), path))
+}
+
+#[tokio::test]
+async fn postgres_makes_its_database_once_and_comes_back_with_it() {
+    if !Container::possible() {
+        return;
+    }
+    let image = Image::make("postgres");
+    assert_eq!(image.names[0], "docker.io/library/postgres:18");
+    assert_eq!(image.config["Volumes"], json!({"/var/lib/postgresql": {}}));
+    // The official user, and any other.
+    for user in [POSTGRES, (12345, 0)] {
+        let (volumes, port) = (volumes(user), free_port());
+        let url = |password: &str| format!("postgres://shop:{password}@127.0.0.1:{port}/the%20shop");
+        let mut first = postgres(&image, user, &volumes, port).setting("POSTGRES_PASSWORD", "it's one").start(&[]);
+        let mut connection = connected(&url("it's%20one"), &mut first).await;
+        sqlx::raw_sql("CREATE EXTENSION pg_trgm; CREATE TABLE kept AS SELECT 1 AS one").execute(&mut connection).await.unwrap();
+        container::kill(&mut first).await;
+        // Another password in the environment changes nothing once there is data …
+        let again = postgres(&image, user, &volumes, port).setting("POSTGRES_PASSWORD", "another");
+        let mut again = again.start(&["postgres", "-c", "log_line_prefix=it's %p "]);
+        let mut connection = connected(&url("it's%20one"), &mut again).await;
+        let one: i32 = sqlx::query_scalar("SELECT one FROM kept").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(one, 1);
+        let rule = "SELECT auth_method FROM pg_hba_file_rules WHERE address = 'all' AND database = '{all}'";
+        let everybody: String = sqlx::query_scalar(rule).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(everybody, "scram-sha-256");
+        // … but over the local socket it can be set, in the pod, by a shell.
+        let psql = r#"printf '%s\n' '\getenv password NEW' 'ALTER ROLE shop PASSWORD :'"'password'" | psql -v ON_ERROR_STOP=1 -U shop -d postgres"#;
+        let setting = postgres(&image, user, &volumes, port).setting("NEW", "two");
+        let mut setting = setting.start_command(&["sh", "-c", psql].map(str::to_owned));
+        assert!(setting.ended().await.success(), "{}", setting.story());
+        connected(&url("two"), &mut again).await;
+        assert!(PgConnection::connect(&url("it's%20one")).await.is_err(), "the old password still works");
+    }
+}
+
+async fn connected(url: &str, server: &mut catalog_tests::Process) -> PgConnection {
+    eventually("PostgreSQL lets us in", async || {
+        assert!(server.is_running(), "{}", server.story());
+        PgConnection::connect(url).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn postgres_begins_anew_after_a_death_while_it_made_its_database() {
+    if !Container::possible() {
+        return;
+    }
+    let image = Image::make("postgres");
+    let (volumes, port) = (volumes(POSTGRES), free_port());
+    let server = || postgres(&image, POSTGRES, &volumes, port).setting("POSTGRES_PASSWORD", "secret");
+    let mut cut_short = server().start(&[]);
+    eventually("initdb has begun", async || {
+        let begun = volumes[0].0.path().join("18/docker.unfinished/PG_VERSION").exists();
+        if begun { Ok(()) } else { Err(cut_short.story()) }
+    })
+    .await;
+    container::kill(&mut cut_short).await;
+    connected(&format!("postgres://shop:secret@127.0.0.1:{port}/the%20shop"), &mut server().start(&[])).await;
+}
+
+#[tokio::test]
+async fn postgres_wants_a_password_for_a_new_database() {
+    if !Container::possible() {
+        return;
+    }
+    let image = Image::make("postgres");
+    let volumes = volumes(POSTGRES);
+    let mut refusing = postgres(&image, POSTGRES, &volumes, free_port()).start(&[]);
+    assert!(!refusing.ended().await.success());
+    assert!(refusing.story().contains("set POSTGRES_PASSWORD"), "{}", refusing.story());
+    let both = postgres(&image, POSTGRES, &volumes, free_port()).setting("POSTGRES_PASSWORD", "a").setting("POSTGRES_PASSWORD_FILE", "/b");
+    let mut both = both.start(&[]);
+    assert!(!both.ended().await.success());
+    assert!(both.story().contains("give one of them"), "{}", both.story());
+}
+
+#[tokio::test]
+async fn nats_keeps_streams_on_its_volume_under_the_config_it_is_given() {
+    if !Container::possible() {
+        return;
+    }
+    let image = Image::make("nats");
+    assert_eq!(image.names[0], "docker.io/library/nats:2");
+    assert_eq!(image.words("Entrypoint"), ["/nats-server"]);
+    let (config, store, port) = (Scratch::new(None), Scratch::new(None), free_port());
+    if geteuid().is_root() {
+        chown(store.path(), Some(1000), Some(1000)).unwrap();
+    }
+    let text = format!("port: {port}\njetstream {{ store_dir: /data, sync_interval: always }}\nauthorization {{ token: $NATS_TOKEN }}\n");
+    fs::write(config.path().join("nats.conf"), text).unwrap();
+    let container = Container::of(&image, (1000, 1000)).volume(config.path(), "/etc/nats").volume(store.path(), "/data");
+    let mut server = container.setting("NATS_TOKEN", "sesame").start(&["--config", "/etc/nats/nats.conf"]);
+    let address = format!("nats://127.0.0.1:{port}");
+    let client = eventually("NATS lets us in", async || {
+        assert!(server.is_running(), "{}", server.story());
+        async_nats::ConnectOptions::with_token("sesame".into()).connect(&address).await
+    })
+    .await;
+    let stream = async_nats::jetstream::stream::Config { name: "kept".into(), ..Default::default() };
+    async_nats::jetstream::new(client).create_stream(stream).await.unwrap();
+    assert!(store.path().join("jetstream").is_dir());
+    assert!(async_nats::connect(&address).await.is_err(), "without the token");
+}
+
+#[test]
+fn the_inbox_of_clusters_runs_this_release() {
+    let manifest = include_str!("../cluster/manifests/inbox.yaml");
+    assert!(manifest.contains(&format!("image: catalog:{}\n", env!("CARGO_PKG_VERSION"))));
+}
