@@ -18,7 +18,7 @@ use crate::{
     crd::{Catalog, CatalogStatus, Replicas},
     error::Error,
     live::Live,
-    validate::Problems,
+    validate::{Problems, Skipped},
 };
 
 /// How a reconcile went.
@@ -28,10 +28,10 @@ pub enum Outcome {
     Paused,
     /// What is declared cannot be done.
     Refused(Problems),
-    /// The migration has to succeed before the workloads are applied.
-    Migrating,
-    /// Everything is applied.
-    Applied,
+    /// The migration has to succeed before the workloads are applied. With what the plan had to leave out.
+    Migrating(Vec<Skipped>),
+    /// Everything is applied. With what the plan had to leave out.
+    Applied(Vec<Skipped>),
     /// It didn't come to its end.
     Failed(Error),
 }
@@ -56,6 +56,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     conditions.set("Ready", &ready(outcome, unready));
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
+    if let Outcome::Migrating(skipped) | Outcome::Applied(skipped) = outcome {
+        conditions.set("Complete", &complete(skipped));
+    }
     conditions.set("Degraded", &degraded(outcome, ailment));
     CatalogStatus {
         observed_generation: catalog.metadata.generation,
@@ -72,7 +75,7 @@ fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdic
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
         (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
-        (Outcome::Migrating | Outcome::Applied, None) => Verdict::yes("Ready", "everything works"),
+        (Outcome::Migrating(_) | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
     }
 }
 
@@ -81,11 +84,20 @@ fn progressing(outcome: &Outcome, parts: &Parts, unready: bool) -> Verdict {
         Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
         Outcome::Refused(_) => Verdict::no("Refused", "the spec has to be corrected first: see Ready"),
         Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
-        Outcome::Migrating => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
-        Outcome::Applied if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
-        Outcome::Applied if unready => Verdict::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
-        Outcome::Applied => Verdict::no("Settled", "everything is as declared"),
+        Outcome::Migrating(_) => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
+        Outcome::Applied(_) if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
+        Outcome::Applied(_) if unready => Verdict::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
+        Outcome::Applied(_) => Verdict::no("Settled", "everything is as declared"),
     }
+}
+
+/// What the cluster lacks isn't wrong, and people should know.
+fn complete(skipped: &[Skipped]) -> Verdict {
+    if skipped.is_empty() {
+        return Verdict::yes("NothingSkipped", "the cluster has all that is asked for");
+    }
+    let said: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
+    Verdict::no("Skipped", said.join("; "))
 }
 
 fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {

@@ -40,11 +40,11 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
             Err(problems) => return Ok(Outcome::Refused(problems)),
         };
     }
-    let outcome = in_order(&build(&plan), &mut apply).await;
+    let done = in_order(&build(&plan), &mut apply).await;
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, &overridden).await;
     }
-    outcome
+    Ok(if done? { Outcome::Applied(plan.skipped) } else { Outcome::Migrating(plan.skipped) })
 }
 
 /// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.
@@ -63,16 +63,16 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     Ok(!missing.is_empty() || rotated.is_some())
 }
 
-/// Everything up to the migration; and if that has succeeded, the rest.
-async fn in_order(objects: &Objects, apply: &mut Apply<'_>) -> Result<Outcome, Error> {
+/// Everything up to the migration; and if that has succeeded, the rest. Whether it has.
+async fn in_order(objects: &Objects, apply: &mut Apply<'_>) -> Result<bool, Error> {
     let Objects { foundation, migration, workloads } = objects;
     apply.foundation(foundation).await?;
     apply.migration(migration).await?;
     let job = apply.live.get(Kind::Job, migration.metadata.name.as_deref().unwrap_or_default());
     if !job.is_some_and(|job| has_condition(job, "Complete")) {
-        return Ok(Outcome::Migrating);
+        return Ok(false);
     }
     apply.workloads(workloads).await?;
     apply.prune().await?;
-    Ok(Outcome::Applied)
+    Ok(true)
 }
