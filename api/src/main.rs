@@ -18,6 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// A cached read makes some twenty small pieces of memory, and threads free what others made: with this allocator it takes a
+/// twentieth less processor time than with that of the C library (`make bench`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = roles::Cli::parse();
     telemetry::start_logging(cli.log_format());
