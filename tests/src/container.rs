@@ -22,9 +22,9 @@ use crate::{
 const INSIDE: &str = r#"set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin root=$1 path=$2 user=$3; shift 3
 mount --bind "$root" "$root"
-while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done; shift
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
+while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done; shift
 mount -o remount,bind,ro "$root"
 chroot=$(command -v chroot)
 PATH=$path exec "$chroot" ${user:+--userspec="$user" --groups=} "$root" "$@""#;
@@ -85,7 +85,8 @@ impl<'a> Container<'a> {
     /// If the mount points cannot be made.
     pub fn start_command(mut self, command: &[String]) -> Process {
         let root = self.image.root();
-        for path in ["/dev", "/proc"].into_iter().chain(self.volumes.iter().map(|(_, path)| path.as_str())) {
+        let volumes = self.volumes.iter().map(|(_, path)| path.as_str()).filter(|path| !path.starts_with("/dev/"));
+        for path in ["/dev", "/proc"].into_iter().chain(volumes) {
             fs::create_dir_all(root.join(path.trim_start_matches('/'))).expect("a mount point can be made");
         }
         let path = self.environment.remove("PATH").unwrap_or_default();
