@@ -11,7 +11,6 @@ use std::{
 
 use kube::{
     Client, Config,
-    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 
@@ -106,7 +105,11 @@ impl ApiServer {
         .await
     }
 
-    async fn config(&self) -> Config {
+    /// How the administrator reaches it.
+    ///
+    /// # Panics
+    /// If the kubeconfig is wrong.
+    pub async fn config(&self) -> Config {
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).expect("our own kubeconfig is one");
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("our own kubeconfig is complete")
     }
@@ -124,7 +127,7 @@ impl ApiServer {
     /// # Panics
     /// If the kubeconfig is wrong.
     pub async fn client_through(&self, wire: &Wire) -> Client {
-        ClientBuilder::try_from(self.config().await).expect("a client of our own kubeconfig").with_layer(wire).build()
+        wire.client(self.config().await)
     }
 
     /// The administrator's kubeconfig, for programs.

@@ -64,6 +64,7 @@ impl Operator {
         let operator = Self { played: Played::new(&namespace), namespace, wire, client, ahead, context };
         // What specs of the suite refer to.
         operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
+        operator.write_secret("database", &[("uri", "postgres://shop:secret@db.example.com/shop")]).await;
         operator
     }
 

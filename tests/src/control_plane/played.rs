@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
-        core::v1::PersistentVolumeClaim,
+        core::v1::{PersistentVolumeClaim, Pod},
     },
     jiff::Timestamp,
 };
@@ -101,6 +101,13 @@ impl Played {
         changed
     }
 
+    /// An autoscaler sets the number of pods.
+    pub async fn scale(&self, deployment: &str, replicas: i32) {
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.namespace.api::<Deployment>().patch_scale(deployment, &params, &scale).await.expect("a Deployment can be scaled");
+    }
+
     /// Deployments have none of the pods they want.
     pub async fn lose_all_pods_of(&self, deployment: &str) {
         let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment is there");
@@ -110,6 +117,25 @@ impl Played {
             "conditions": [condition("Available", "False", "MinimumReplicasUnavailable")],
         });
         self.set(&live, false, status).await;
+    }
+
+    /// The kubelet says of a pod of the Deployment that its container cannot start.
+    pub async fn pod_that_cannot_start(&self, deployment: &str, reason: &str, message: &str) {
+        let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment is there");
+        let template = serde_json::to_value(&live.spec.template).expect("a template is JSON");
+        let name = format!("{deployment}-7d4b9c-x2x2x");
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
+            "metadata": {"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"]},
+        });
+        self.namespace.apply(&pod).await.expect("the template makes a pod");
+        let container = template["spec"]["containers"][0]["name"].clone();
+        let pod = self.namespace.api::<Pod>().get(&name).await.expect("it was made");
+        let status = json!({"phase": "Pending", "containerStatuses": [{
+            "name": container, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": reason, "message": message}},
+        }]});
+        self.set(&pod, false, status).await;
     }
 
     /// All Jobs that have not ended come to this end.

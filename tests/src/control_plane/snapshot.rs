@@ -55,6 +55,15 @@ pub async fn objects(namespace: &Namespace) -> Vec<DynamicObject> {
     join_all(lists).await.into_iter().flatten().collect()
 }
 
+/// What the API server calls the kind of an object from [`objects`].
+///
+/// # Panics
+/// If it was not listed with its kind.
+pub fn resource(object: &DynamicObject) -> ApiResource {
+    let types = object.types.as_ref().expect("it was listed with its kind");
+    ApiResource::from_gvk(&types.try_into().expect("a kind of the API server"))
+}
+
 /// Every object of the namespace, normalised.
 ///
 /// # Panics

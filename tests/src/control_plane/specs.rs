@@ -1,5 +1,6 @@
 //! Specs of shops.
 
+use proptest::prelude::{BoxedStrategy, Just, Strategy, prop_oneof};
 use serde_json::{Value, json};
 
 /// The least that a spec has to say: everything is embedded, and there is a mail server.
@@ -51,4 +52,60 @@ pub fn full() -> Value {
         },
         "currency": "EUR",
     })
+}
+
+/// Any spec that is valid after any other: sizes stay, since they may only grow.
+pub fn any_spec() -> impl Strategy<Value = Value> {
+    let role = |scaling: BoxedStrategy<Value>| (scaling, any_pod()).prop_map(|(scaling, pod)| merged(scaling, pod));
+    let count = || (0..4_i32).prop_map(|replicas| json!({"replicas": replicas}));
+    let api = prop_oneof![
+        Just(json!({})),
+        count(),
+        (1..3_i32, 3..6_i32).prop_map(|(min, max)| {
+            json!({"autoscaling": {"minReplicas": min, "maxReplicas": max, "targetCPUUtilizationPercentage": 70}})
+        })
+    ];
+    let worker = || {
+        prop_oneof![
+            Just(json!({})),
+            count(),
+            (0..3_i32, 3..6_i32)
+                .prop_map(|(min, max)| json!({"autoscaling": {"minReplicas": min, "maxReplicas": max, "lagThreshold": 50}}))
+        ]
+        .boxed()
+    };
+    let database = prop_oneof![Just(json!({"embedded": {}})), Just(json!({"external": {"secretRef": {"name": "database"}}}))];
+    let external = json!({"external": {"url": "nats://nats.example.com:4222", "monitoringEndpoint": "nats.example.com:8222"}});
+    let messaging = prop_oneof![Just(json!({"embedded": {}})), Just(external)];
+    let mail = prop_oneof![Just(json!({})), Just(json!({"credentialsSecretRef": {"name": "mail"}}))]
+        .prop_map(|credentials| merged(minimal()["mail"].clone(), credentials));
+    let image = prop_oneof![Just(json!({})), Just(json!({"tag": "1.2.3"})), Just(json!({"tag": "1.2.4", "pullPolicy": "Always"}))];
+    let auth = prop_oneof![Just(json!({})), Just(json!({"accessTokenTTL": "30m"}))];
+    let policy = prop_oneof![Just("Retain"), Just("Delete")];
+    (role(api.boxed()), role(worker()), role(worker()), database, messaging, mail, image, auth, policy).prop_map(
+        |(api, notifier, tracker, database, messaging, mail, image, auth, policy)| {
+            json!({
+                "api": api, "notifier": notifier, "tracker": tracker, "database": database, "messaging": messaging,
+                "mail": mail, "image": image, "auth": auth, "deletionPolicy": policy,
+            })
+        },
+    )
+}
+
+fn any_pod() -> impl Strategy<Value = Value> {
+    let parts = [
+        json!({"resources": {"requests": {"cpu": "0.25", "memory": "0.5Gi"}}}),
+        json!({"env": [{"name": "RUST_LOG", "value": "debug"}, {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "mail", "key": "password"}}}]}),
+        json!({"annotations": {"example.com/team": "shelves"}}),
+        json!({"nodeSelector": {"example.com/pool": "web"}}),
+        json!({"tolerations": [{"key": "example.com/spot", "operator": "Exists"}]}),
+    ];
+    proptest::sample::subsequence(parts.to_vec(), 0..=2).prop_map(|parts| parts.into_iter().fold(json!({}), merged))
+}
+
+fn merged(mut all: Value, more: Value) -> Value {
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+        all.extend(more);
+    }
+    all
 }

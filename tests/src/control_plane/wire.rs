@@ -3,10 +3,12 @@
 mod call;
 mod journal;
 mod service;
+mod watching;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use kube::{Client, Config, client::ClientBuilder};
+use tokio::sync::{Notify, watch};
 use tower::Layer;
 
 pub use call::{Call, Verb, without_hash};
@@ -54,11 +56,20 @@ pub struct Wire(Arc<State>);
 struct State {
     journal: Mutex<Journal>,
     crashed: Notify,
+    deaf: watch::Sender<bool>,
 }
 
 impl Wire {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client of the runtime that asks for it, with this wire around it.
+    ///
+    /// # Panics
+    /// If the configuration is wrong.
+    pub fn client(&self, config: Config) -> Client {
+        ClientBuilder::try_from(config).expect("a valid configuration").with_layer(self).build()
     }
 
     /// Starts counting anew. What was read before is remembered for stale answers.
@@ -74,6 +85,11 @@ impl Wire {
     /// From now on every read is answered as it was first, until `false`.
     pub fn make_all_reads_stale(&self, stale: bool) {
         self.journal().all_stale = stale;
+    }
+
+    /// Watches break off and cannot be begun again, until `false`: what happens meanwhile isn't heard of.
+    pub fn make_deaf(&self, deaf: bool) {
+        self.0.deaf.send_replace(deaf);
     }
 
     /// The calls since the last [`Self::begin`], in order.

@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod faults;
+mod heal;
+mod keda;
+mod paths;
+mod recover;
 mod refused;
 mod rest;
+mod safe;
+mod watches;
 mod wire;

@@ -51,9 +51,9 @@ async fn two_databases_at_once_or_none() {
     each_is_refused(
         "databases",
         &[
-            ("/database/external", external, "exactly one of embedded and external"),
-            ("/database", json!({}), "exactly one of embedded and external"),
-            ("/database", Value::Null, "spec.database: Required value"),
+            ("/database/external", external, "give exactly one of database.embedded"),
+            ("/database", json!({}), "give exactly one of database.embedded"),
+            ("/database", Value::Null, "say where the data lives"),
             ("/database", json!({"external": {}}), "spec.database.external.secretRef: Required value"),
         ],
     )
@@ -65,9 +65,13 @@ async fn two_messagings_at_once_or_none() {
     each_is_refused(
         "messagings",
         &[
-            ("/messaging/external", json!({"url": "nats://nats.example.com:4222"}), "exactly one of embedded and external"),
-            ("/messaging", json!({}), "exactly one of embedded and external"),
-            ("/messaging", Value::Null, "spec.messaging: Required value"),
+            (
+                "/messaging/external",
+                json!({"url": "nats://nats.example.com:4222", "monitoringEndpoint": "nats.example.com:8222"}),
+                "give exactly one of messaging.embedded",
+            ),
+            ("/messaging", json!({}), "give exactly one of messaging.embedded"),
+            ("/messaging", Value::Null, "say what carries the events"),
             ("/messaging", json!({"external": {"url": "http://nats.example.com"}}), "spec.messaging.external.url"),
         ],
     )
@@ -79,7 +83,7 @@ async fn no_mail_server_or_one_that_cannot_be() {
     each_is_refused(
         "mail",
         &[
-            ("/mail", Value::Null, "spec.mail: Required value"),
+            ("/mail", Value::Null, "name the SMTP server"),
             ("/mail/server", Value::Null, "spec.mail.server: Required value"),
             ("/mail/server", json!(""), "spec.mail.server"),
             ("/mail/server", json!("not a host"), "spec.mail.server"),
@@ -146,7 +150,7 @@ async fn durations_currencies_and_images_that_are_none() {
             ("/image/repository", json!("not an image"), "spec.image.repository"),
             ("/image/tag", json!("not a tag"), "spec.image.tag"),
             ("/image/pullPolicy", json!("Sometimes"), "spec.image.pullPolicy"),
-            ("/deletionPolicy", json!("Forget"), "supported values: \"Delete\", \"Retain\""),
+            ("/deletionPolicy", json!("Forget"), "supported values: \"Retain\", \"Delete\""),
         ],
     )
     .await;
@@ -165,11 +169,15 @@ async fn fields_that_dont_exist() {
 async fn names_that_leave_no_room_for_the_names_of_parts() {
     let namespace = Namespace::new(ApiServer::shared(), "names").await;
     let mut wrong = Vec::new();
-    for name in [&"a".repeat(41), "shop.example.com", "1shop"] {
+    for (name, expected) in [
+        (&*"a".repeat(41), "take at most 40 characters"),
+        ("shop.example.com", "use only lower-case letters, digits and '-'"),
+        ("1shop", "start with a letter"),
+    ] {
         let mut object = catalog(&minimal());
         object["metadata"]["name"] = json!(name);
         match refusal(&namespace, &object).await {
-            Some(message) if message.contains("name") && message.contains("40") => println!("{name}: {message}"),
+            Some(message) if message.contains(expected) => println!("{name}: {message}"),
             other => wrong.push(format!("{name}: {other:?}")),
         }
     }

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
-    core::ApiResource,
 };
 use serde_json::json;
 
 use super::Played;
-use crate::control_plane::snapshot;
+use crate::control_plane::snapshot::{self, resource};
 
 impl Played {
     /// Objects go whose owners are gone, and their dependants after them; and so do deleted objects that
@@ -51,9 +50,4 @@ impl Played {
             Err(error) => panic!("the finalizers of {} cannot be taken away: {error}", object.name_any()),
         }
     }
-}
-
-fn resource(object: &DynamicObject) -> ApiResource {
-    let types = object.types.as_ref().expect("it was listed with its kind");
-    ApiResource::from_gvk(&types.try_into().expect("a kind of the API server"))
 }

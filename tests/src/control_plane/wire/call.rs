@@ -43,11 +43,15 @@ pub fn without_hash(name: &str) -> String {
     }
 }
 
+/// Whether a call is a watch.
+pub fn is_watch(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch")))
+}
+
 /// Whether a call has no number: watches, Leases and Events.
 pub fn is_aside(uri: &Uri) -> bool {
-    let watch = uri.query().is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch")));
     let path = uri.path();
-    watch || path.contains("/leases") || path.split('/').any(|part| part == "events")
+    is_watch(uri) || path.contains("/leases") || path.split('/').any(|part| part == "events")
 }
 
 /// Whether a call changes something.

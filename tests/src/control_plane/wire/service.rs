@@ -16,6 +16,7 @@ use super::{
     Fault, Wire,
     call::{self, Verb},
     journal::Answer,
+    watching::Watching,
 };
 
 type Answered = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
@@ -49,8 +50,20 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let uri = request.uri().clone();
         if call::is_aside(&uri) {
+            let is_watch = call::is_watch(&uri);
+            let deaf = self.wire.0.deaf.subscribe();
+            if is_watch && *deaf.borrow() {
+                return Box::pin(async { Err(broken("deaf")) });
+            }
             let sent = self.inner.call(request);
-            return Box::pin(async move { sent.await.map(|response| response.map(BodyExt::boxed_unsync)) });
+            return Box::pin(async move {
+                let response = sent.await?;
+                Ok(if is_watch {
+                    response.map(|body| Watching::new(body, deaf).boxed_unsync())
+                } else {
+                    response.map(BodyExt::boxed_unsync)
+                })
+            });
         }
         let is_read = *request.method() == Verb::GET;
         let (fault, first) = {
@@ -96,6 +109,6 @@ fn whole(body: Bytes) -> UnsyncBoxBody<Bytes, BoxError> {
     Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn broken(why: &str) -> BoxError {
+pub fn broken(why: &str) -> BoxError {
     io::Error::new(io::ErrorKind::ConnectionReset, why).into()
 }

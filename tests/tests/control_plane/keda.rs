@@ -1,0 +1,81 @@
+//! What isn't installed is done without, and used as soon as it is there.
+
+use catalog_tests::control_plane::{
+    ApiServer, Namespace, Operator, definitions,
+    specs::{minimal, with},
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+async fn replicas(operator: &Operator, name: &str) -> Option<i32> {
+    operator.namespace().api::<Deployment>().get(name).await.unwrap().spec.replicas
+}
+
+/// Names of the scaled objects, or nothing if there are no such things.
+async fn scaled(operator: &Operator) -> Option<Vec<String>> {
+    let kind = definitions::resource("keda.sh", "v1alpha1", "ScaledObject");
+    let list = operator.namespace().dynamic(&kind).list(&ListParams::default()).await.ok()?;
+    Some(list.items.into_iter().filter_map(|object| object.metadata.name).collect())
+}
+
+fn autoscaled() -> Value {
+    let worker = |min: i32| json!({"minReplicas": min, "maxReplicas": 8, "lagThreshold": 100});
+    with(with(minimal(), "/notifier/autoscaling", worker(0)), "/tracker/autoscaling", worker(3))
+}
+
+#[tokio::test]
+async fn keda_is_used_as_soon_as_it_is_installed_and_done_without_when_it_is_gone() {
+    let server = ApiServer::start().await;
+    let client = server.client().await;
+    let mut operator = Operator::on(&server, Namespace::new(&server, "keda").await).await;
+    operator.apply(&autoscaled()).await.unwrap();
+    operator.settle().await;
+    assert_eq!(scaled(&operator).await, None);
+    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+
+    definitions::install_keda(&client).await;
+    operator.settle().await;
+    assert_eq!(scaled(&operator).await.unwrap(), ["shop-notifier", "shop-tracker"]);
+    // Nothing falls to a default at the moment when somebody else takes over.
+    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+    operator.played().scale("shop-tracker", 6).await;
+    operator.settle().await;
+    assert_eq!(replicas(&operator, "shop-tracker").await, Some(6), "the autoscaler's number is not the operator's to change");
+
+    definitions::uninstall_keda(&client).await;
+    operator.settle().await;
+    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+}
+
+#[tokio::test]
+async fn an_autoscaler_of_the_api_takes_over_what_is_there_and_gives_it_back() {
+    let mut operator = Operator::new("handover").await;
+    let fixed = |replicas: i32| with(minimal(), "/api", json!({"replicas": replicas}));
+    let scaled =
+        with(minimal(), "/api", json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 9, "targetCPUUtilizationPercentage": 70}}));
+    operator.apply(&fixed(5)).await.unwrap();
+    operator.settle().await;
+    operator.apply(&scaled).await.unwrap();
+    operator.settle().await;
+    assert_eq!(replicas(&operator, "shop-api").await, Some(5));
+    operator.played().scale("shop-api", 7).await;
+    operator.settle().await;
+    assert_eq!(replicas(&operator, "shop-api").await, Some(7));
+    operator.apply(&fixed(3)).await.unwrap();
+    operator.settle().await;
+    assert_eq!(replicas(&operator, "shop-api").await, Some(3));
+}
+
+#[tokio::test]
+async fn an_api_without_pods_gets_some_before_its_autoscaler_which_would_leave_it_alone() {
+    let mut operator = Operator::new("from-zero").await;
+    operator.apply(&with(minimal(), "/api", json!({"replicas": 0}))).await.unwrap();
+    operator.settle().await;
+    let scaled = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 9, "targetCPUUtilizationPercentage": 70}});
+    operator.apply(&with(minimal(), "/api", scaled)).await.unwrap();
+    operator.settle().await;
+    // A HorizontalPodAutoscaler does nothing for a Deployment of 0 replicas (Kubernetes documentation,
+    // Horizontal Pod Autoscaling, "Implicit maintenance-mode deactivation").
+    assert!(replicas(&operator, "shop-api").await >= Some(1));
+}
