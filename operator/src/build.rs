@@ -1,6 +1,23 @@
 //! A plan becomes objects. Pure: the same plan gives the same objects, byte for byte.
 
+mod autoscaler;
+mod claim;
+mod config_map;
+mod container;
+mod deployment;
+mod disruption_budget;
+mod environment;
+mod files;
+mod identity;
 pub mod keda;
+mod metadata;
+mod migration;
+mod nats;
+mod postgres;
+mod scaled_object;
+mod secrets_hash;
+mod service;
+mod stateful_set;
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -12,6 +29,8 @@ use k8s_openapi::api::{
 
 use crate::validate::Plan;
 use keda::{ScaledObject, TriggerAuthentication};
+
+pub use metadata::{Component, kept_metadata};
 
 /// What a Catalog becomes, in the order in which it is applied.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,8 +48,8 @@ pub struct Objects {
 pub struct Foundation {
     /// Claims of data volumes. Never pruned.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// Metadata of the generated Secrets, without their content: labels, and owner references under `deletionPolicy: Delete`.
-    /// One for each generated Secret of the plan. Never pruned. (They are created without owner references.)
+    /// Metadata of generated Secrets that exist, with their uid where it is known, so that applying them
+    /// never makes an empty one. Their content isn't declared. Never pruned.
     pub secrets: Vec<Secret>,
     /// The identity of every pod.
     pub service_accounts: Vec<ServiceAccount>,
@@ -59,6 +78,28 @@ pub struct Workloads {
 
 /// What `plan` becomes.
 #[must_use]
-pub fn build(_plan: &Plan) -> Objects {
-    Objects::default()
+pub fn build(plan: &Plan) -> Objects {
+    Objects {
+        foundation: Foundation {
+            claims: claim::claims(plan),
+            secrets: identity::kept_secrets(plan),
+            service_accounts: vec![identity::service_account(plan)],
+            config_maps: config_map::config_maps(plan),
+            services: service::services(plan),
+            stateful_sets: stateful_set::stateful_sets(plan),
+        },
+        migration: migration::job(plan),
+        workloads: Workloads {
+            deployments: deployment::deployments(plan),
+            disruption_budgets: disruption_budget::disruption_budgets(plan),
+            autoscalers: autoscaler::autoscalers(plan),
+            trigger_authentications: scaled_object::trigger_authentications(plan),
+            scaled_objects: scaled_object::scaled_objects(plan),
+        },
+    }
 }
+
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+pub mod samples;

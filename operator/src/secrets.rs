@@ -1,42 +1,164 @@
-//! Generated Secrets: which are missing or due, and how they are made.
+//! Generated Secrets: which are missing, and how they are made. Randomness and time come from outside.
+//!
+//! They are created and never overwritten: whoever deletes one gets a new one, and whoever edits one
+//! keeps the edit. Nothing in them is derived from something else in them, so that no edit is half one.
 
-use std::collections::BTreeMap;
+mod signing_keys;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use rand::Rng;
+use kube::core::ObjectMeta;
+use rand::{Rng, RngExt};
 
-use crate::{observed::Observed, validate::Plan};
+use crate::{
+    build::{Component, kept_metadata},
+    observed::Observed,
+    validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
+};
+
+pub use signing_keys::rotated;
+
+/// Length of generated passwords: 190 bits.
+const PASSWORD_LENGTH: usize = 32;
 
 /// How one generated Secret is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
-    /// Name of the Secret.
-    pub name: String,
+    metadata: ObjectMeta,
+    content: Content,
+}
+
+/// What is put into a generated Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// A key that signs tokens.
+    SigningKeys,
+    /// The first account.
+    Superuser {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// A password.
+    Password,
 }
 
 impl Recipe {
+    /// Name of the Secret.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
     /// The Secret, to be POSTed.
     #[must_use]
-    pub fn make(&self, _now: Timestamp, _rng: &mut impl Rng) -> Secret {
-        Secret::default()
+    pub fn make(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
+        let data = match &self.content {
+            Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
+            Content::Superuser { email } => [entry("username", "admin"), entry("email", email), entry("password", &password(rng))].into(),
+            Content::Password => [entry("password", &password(rng))].into(),
+        };
+        Secret { metadata: self.metadata.clone(), data: Some(data), type_: Some("Opaque".into()), ..Secret::default() }
     }
 }
 
 /// Recipes of the generated Secrets that don't exist.
 #[must_use]
-pub fn missing(_plan: &Plan, _observed: &Observed) -> Vec<Recipe> {
-    Vec::new()
+pub fn missing(plan: &Plan, observed: &Observed) -> Vec<Recipe> {
+    let mut recipes = recipes(plan);
+    recipes.retain(|recipe| !observed.generated.contains_key(recipe.name()));
+    recipes
 }
 
-/// The data of the Secret with the signing keys as it shall become, if it shall change: a successor
-/// was due, or an old key is no longer needed.
+/// Names of the generated Secrets.
 #[must_use]
-pub fn rotated(
-    _plan: &Plan,
-    _data: &BTreeMap<String, ByteString>,
-    _now: Timestamp,
-    _rng: &mut impl Rng,
-) -> Option<BTreeMap<String, ByteString>> {
-    None
+pub fn names(plan: &Plan) -> BTreeSet<String> {
+    recipes(plan).iter().map(|recipe| recipe.name().to_owned()).collect()
+}
+
+fn recipes(plan: &Plan) -> Vec<Recipe> {
+    let recipe = |name: &str, component, content| Recipe { metadata: kept_metadata(plan, name.to_owned(), component), content };
+    let mut recipes = vec![recipe(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
+    if let Superuser::Generated(name) = &plan.auth.superuser {
+        // The superuser hears of changes, so the address has to be one of the shop's own.
+        recipes.push(recipe(name, Component::Shared, Content::Superuser { email: plan.mail.address.clone() }));
+    }
+    if let DatabasePlan::Embedded(database) = &plan.database {
+        recipes.push(recipe(&database.password.secret, Component::Postgres, Content::Password));
+    }
+    if let MessagingPlan::Embedded(messaging) = &plan.messaging {
+        recipes.push(recipe(&messaging.password.secret, Component::Nats, Content::Password));
+    }
+    recipes
+}
+
+fn entry(key: &str, value: &str) -> (String, ByteString) {
+    (key.to_owned(), ByteString(value.as_bytes().to_vec()))
+}
+
+/// Letters and digits, a letter first: so it can stand in a URL and in the configuration of NATS.
+fn password(rng: &mut impl Rng) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let first = rng.random_range(0..52);
+    let rest = (1..PASSWORD_LENGTH).map(|_| rng.random_range(0..LETTERS.len())).collect::<Vec<_>>();
+    std::iter::once(first).chain(rest).map(|index| char::from(LETTERS[index])).collect()
+}
+
+/// The data of a Secret.
+pub type Data = BTreeMap<String, ByteString>;
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::{
+        build::samples,
+        observed::SecretFacts,
+        validate::{Reason, validate},
+    };
+
+    fn made(plan: &Plan, seed: u64) -> Vec<Secret> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        missing(plan, &Observed::default()).iter().map(|recipe| recipe.make(Timestamp::UNIX_EPOCH, &mut rng)).collect()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_made() {
+        let plan = samples::minimal();
+        let names = |observed: &Observed| missing(&plan, observed).iter().map(|recipe| recipe.name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&Observed::default()), ["shop-signing-keys", "shop-superuser", "shop-postgres", "shop-nats"]);
+        let generated = [("shop-postgres".to_owned(), SecretFacts::from([("password", "edited-by-hand")]))].into();
+        assert_eq!(names(&Observed { generated, ..Observed::default() }), ["shop-signing-keys", "shop-superuser", "shop-nats"]);
+        assert_eq!(missing(&samples::full(), &Observed::default()).len(), 1, "the signing keys");
+    }
+
+    #[test]
+    fn what_is_made_is_random_and_passes_validation() {
+        let (catalog, mut observed) = samples::minimal_input();
+        let plan = validate(&catalog, &observed).unwrap();
+        assert_ne!(made(&plan, 1), made(&plan, 2));
+        assert_eq!(made(&plan, 1), made(&plan, 1));
+        observed.generated = made(&plan, 1).iter().map(|secret| (secret.metadata.name.clone().unwrap(), SecretFacts::of(secret))).collect();
+        let plan = validate(&catalog, &observed).unwrap();
+        assert!(missing(&plan, &observed).is_empty());
+    }
+
+    #[test]
+    fn a_generated_secret_that_was_emptied_is_a_problem_that_says_how_to_heal_it() {
+        let (catalog, mut observed) = samples::minimal_input();
+        observed.generated.insert("shop-nats".into(), SecretFacts::default());
+        let problem = validate(&catalog, &observed).unwrap_err().0.remove(0);
+        assert_eq!((problem.path.as_str(), problem.reason), ("spec.messaging.embedded", Reason::SecretKeyMissing));
+        assert!(problem.message.ends_with("delete the Secret, and it is generated again"), "{problem}");
+    }
+
+    #[test]
+    fn they_outlive_the_catalog_unless_its_deletion_policy_says_otherwise() {
+        let mut plan = samples::minimal();
+        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
+        plan.retain = false;
+        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_some()));
+    }
 }

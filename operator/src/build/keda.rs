@@ -32,8 +32,41 @@ pub struct ScaledObjectSpec {
     pub min_replica_count: i32,
     /// Most pods.
     pub max_replica_count: i32,
+    /// Further settings.
+    pub advanced: Advanced,
     /// What asks for pods.
     pub triggers: Vec<Trigger>,
+}
+
+/// Further settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Advanced {
+    /// Settings of the autoscaler that KEDA makes.
+    pub horizontal_pod_autoscaler_config: HpaConfig,
+}
+
+/// Settings of the autoscaler that KEDA makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaConfig {
+    /// How fast it scales.
+    pub behavior: Behavior,
+}
+
+/// How fast an autoscaler scales.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Behavior {
+    /// Towards fewer pods.
+    pub scale_down: ScaleDown,
+}
+
+/// How fast an autoscaler scales towards fewer pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleDown {
+    /// Seconds for which it must have been right.
+    pub stabilization_window_seconds: i32,
 }
 
 /// The Deployment that is scaled.

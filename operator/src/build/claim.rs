@@ -1,0 +1,58 @@
+//! Claims of data volumes.
+//!
+//! They are objects of their own and no templates of a StatefulSet, which cannot be changed: so a volume
+//! grows by applying its claim.
+
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+use super::metadata::{Component, kept_metadata};
+use crate::validate::{DatabasePlan, MessagingPlan, Plan, Volume};
+
+/// The claims of the embedded parts.
+pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
+    let postgres = match &plan.database {
+        DatabasePlan::Embedded(database) => Some((&database.volume, Component::Postgres)),
+        DatabasePlan::External(_) => None,
+    };
+    let nats = match &plan.messaging {
+        MessagingPlan::Embedded(messaging) => Some((&messaging.volume, Component::Nats)),
+        MessagingPlan::External(_) => None,
+    };
+    postgres.into_iter().chain(nats).map(|(volume, component)| claim(plan, volume, component)).collect()
+}
+
+fn claim(plan: &Plan, volume: &Volume, component: Component) -> PersistentVolumeClaim {
+    let requests = [("storage".to_owned(), Quantity(volume.size.0.clone()))];
+    PersistentVolumeClaim {
+        metadata: kept_metadata(plan, volume.claim.clone(), component),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            resources: Some(VolumeResourceRequirements { requests: Some(requests.into()), limits: None }),
+            storage_class_name: volume.storage_class.clone(),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    #[test]
+    fn volumes_are_owned_only_if_they_go_with_the_catalog() {
+        let mut plan = samples::minimal();
+        assert!(claims(&plan).iter().all(|claim| claim.metadata.owner_references.is_none()));
+        plan.retain = false;
+        assert!(claims(&plan).iter().all(|claim| claim.metadata.owner_references.is_some()));
+    }
+
+    #[test]
+    fn external_parts_have_no_volumes() {
+        assert_eq!(claims(&samples::minimal()).len(), 2);
+        assert_eq!(claims(&samples::full()).len(), 0);
+    }
+}

@@ -1,0 +1,19 @@
+//! Configuration files.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::{
+    metadata::{Component, metadata},
+    nats,
+};
+use crate::validate::{MessagingPlan, Plan};
+
+/// The configuration of the embedded NATS, if there is one.
+pub fn config_maps(plan: &Plan) -> Vec<ConfigMap> {
+    let MessagingPlan::Embedded(messaging) = &plan.messaging else { return Vec::new() };
+    vec![ConfigMap {
+        metadata: metadata(plan, plan.shop.named("nats"), Component::Nats),
+        data: Some([(nats::FILE.to_owned(), nats::configuration(plan, messaging))].into()),
+        ..ConfigMap::default()
+    }]
+}

@@ -1,0 +1,169 @@
+//! Deployments of API and workers.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{Container, ContainerPort, EnvVar, Lifecycle, LifecycleHandler, PodSpec, SleepAction},
+    },
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{
+    container,
+    environment::{self, HTTP_PORT, OPS_PORT, SHUTDOWN_SECONDS},
+    files::Files,
+    metadata::{Component, metadata, selector},
+};
+use crate::{
+    crd::PullPolicy,
+    validate::{ApiScale, Plan, RolePlan, WorkerScale},
+};
+
+/// How long the API goes on after it is told to stop, so that nobody sends it requests any more when it
+/// does: proxies learn of the end of a pod at the same time as the pod itself.
+const DRAIN_SECONDS: i64 = 5;
+/// Between the end of the drain limit and the kill.
+const SPARE_SECONDS: i64 = 5;
+
+/// The Deployments.
+pub fn deployments(plan: &Plan) -> Vec<Deployment> {
+    let replicas = |scale: WorkerScale| match scale {
+        WorkerScale::Fixed(replicas) => Some(replicas),
+        // Whoever scales owns the field.
+        WorkerScale::Lag { .. } => None,
+    };
+    vec![
+        api(plan),
+        worker(plan, Component::Notifier, &plan.notifier, replicas(plan.notifier.scale), environment::mail(plan)),
+        worker(plan, Component::Tracker, &plan.tracker, replicas(plan.tracker.scale), Vec::new()),
+    ]
+}
+
+fn api(plan: &Plan) -> Deployment {
+    let replicas = match plan.api.scale {
+        ApiScale::Fixed(replicas) => Some(replicas),
+        ApiScale::Cpu { .. } => None,
+    };
+    let mut files = Files::default();
+    files.mount_signing_keys(&plan.auth.signing_keys);
+    let drain = LifecycleHandler { sleep: Some(SleepAction { seconds: DRAIN_SECONDS }), ..LifecycleHandler::default() };
+    let container = Container {
+        args: Some(vec!["serve".into()]),
+        ports: Some(vec![container::port("http", HTTP_PORT), container::port("ops", OPS_PORT)]),
+        lifecycle: Some(Lifecycle { pre_stop: Some(drain), ..Lifecycle::default() }),
+        ..Container::default()
+    };
+    deployment(plan, Component::Api, &plan.api, replicas, Role { container, settings: environment::api(plan), files, drain: DRAIN_SECONDS })
+}
+
+fn worker(plan: &Plan, component: Component, role: &RolePlan<WorkerScale>, replicas: Option<i32>, settings: Vec<EnvVar>) -> Deployment {
+    let ops: ContainerPort = container::port("ops", OPS_PORT);
+    let container = Container { args: Some(vec![component.as_str().into()]), ports: Some(vec![ops]), ..Container::default() };
+    deployment(plan, component, role, replicas, Role { container, settings, files: Files::default(), drain: 0 })
+}
+
+/// What differs from role to role.
+struct Role {
+    container: Container,
+    settings: Vec<EnvVar>,
+    files: Files,
+    drain: i64,
+}
+
+fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, replicas: Option<i32>, own: Role) -> Deployment {
+    let Role { container, mut settings, mut files, drain } = own;
+    settings.extend(environment::database(plan, &mut files));
+    settings.extend(environment::events(plan, &mut files));
+    settings.extend(environment::operations());
+    settings.extend(environment::further(&role.pod.env));
+    let container = Container {
+        name: component.as_str().into(),
+        image: Some(plan.release.image.clone()),
+        image_pull_policy: Some(pull_policy(plan.release.pull_policy).into()),
+        env: Some(settings),
+        resources: Some(container::resources(&role.resources)),
+        security_context: Some(container::security()),
+        // Up at once; what it waits for is said by the readiness probe.
+        startup_probe: Some(container::http_probe("/livez", "ops", 1, 60)),
+        liveness_probe: Some(container::http_probe("/livez", "ops", 10, 3)),
+        readiness_probe: Some(container::http_probe("/readyz", "ops", 3, 2)),
+        volume_mounts: (!files.mounts.is_empty()).then_some(files.mounts),
+        ..container
+    };
+    let spec = PodSpec {
+        containers: vec![container],
+        volumes: (!files.volumes.is_empty()).then_some(files.volumes),
+        image_pull_secrets: container::pull_secrets(plan),
+        security_context: Some(container::pod_security(container::USER)),
+        termination_grace_period_seconds: Some(drain + SHUTDOWN_SECONDS + SPARE_SECONDS),
+        topology_spread_constraints: Some(container::spread(plan, component)),
+        node_selector: (!role.pod.node_selector.is_empty()).then(|| role.pod.node_selector.clone()),
+        tolerations: (!role.pod.tolerations.is_empty()).then(|| role.pod.tolerations.clone()),
+        affinity: role.pod.affinity.clone(),
+        ..PodSpec::default()
+    };
+    Deployment {
+        metadata: metadata(plan, plan.shop.named(component.as_str()), component),
+        spec: DeploymentSpec {
+            replicas,
+            revision_history_limit: Some(3),
+            selector: selector(plan, component),
+            // No pod goes before its successor is ready.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template: container::template(plan, component, role.pod.annotations.clone(), spec),
+            ..DeploymentSpec::default()
+        },
+        ..Deployment::default()
+    }
+}
+
+/// As Kubernetes spells it.
+pub fn pull_policy(policy: PullPolicy) -> &'static str {
+    match policy {
+        PullPolicy::Always => "Always",
+        PullPolicy::IfNotPresent => "IfNotPresent",
+        PullPolicy::Never => "Never",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    fn replicas(plan: &Plan) -> Vec<Option<i32>> {
+        deployments(plan).iter().map(|deployment| deployment.spec.replicas).collect()
+    }
+
+    #[test]
+    fn replicas_are_declared_unless_an_autoscaler_owns_them() {
+        assert_eq!(replicas(&samples::minimal()), [Some(2), Some(1), Some(1)]);
+        assert_eq!(replicas(&samples::full()), [None, None, None]);
+    }
+
+    #[test]
+    fn pods_live_long_enough_to_drain() {
+        let grace = |deployment: &Deployment| deployment.spec.template.spec.as_ref()?.termination_grace_period_seconds;
+        assert_eq!(deployments(&samples::minimal()).iter().map(grace).collect::<Vec<_>>(), [Some(40), Some(35), Some(35)]);
+    }
+
+    #[test]
+    fn pods_are_as_the_spec_says() {
+        let deployment = &deployments(&samples::full())[0];
+        let template = &deployment.spec.template;
+        let pod = template.spec.as_ref().unwrap();
+        assert_eq!(pod.node_selector.as_ref().unwrap()["kubernetes.io/arch"], "amd64");
+        assert_eq!(pod.tolerations.as_ref().unwrap().len(), 1);
+        assert!(pod.affinity.is_some());
+        assert_eq!(pod.image_pull_secrets.as_ref().unwrap()[0].name, "registry");
+        assert_eq!(template.metadata.as_ref().unwrap().annotations.as_ref().unwrap()["example.com/team"], "shop");
+        let container = &pod.containers[0];
+        assert_eq!(container.image.as_deref(), Some("registry.example.com/catalog:1.2.0"));
+        assert!(container.env.as_ref().unwrap().iter().any(|variable| variable.name == "ACCESS_LOG_SAMPLE"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The migration Job.
+
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::{Container, PodSpec},
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    container,
+    deployment::pull_policy,
+    environment,
+    files::Files,
+    metadata::{Component, metadata},
+    secrets_hash::short,
+};
+use crate::validate::Plan;
+
+/// The Job. Its name is a hash of all that it does, Secrets included: another migration is another Job,
+/// and the same one isn't done twice. It waits for its servers and tries until it succeeds.
+pub fn job(plan: &Plan) -> Job {
+    let mut files = Files::default();
+    let mut settings = environment::migration(plan);
+    settings.extend(environment::database(plan, &mut files));
+    settings.extend(environment::events(plan, &mut files));
+    let container = Container {
+        name: Component::Migrate.as_str().into(),
+        args: Some(vec!["migrate".into()]),
+        image: Some(plan.release.image.clone()),
+        image_pull_policy: Some(pull_policy(plan.release.pull_policy).into()),
+        env: Some(settings),
+        resources: Some(container::resources(&plan.api.resources)),
+        security_context: Some(container::security()),
+        volume_mounts: (!files.mounts.is_empty()).then_some(files.mounts),
+        ..Container::default()
+    };
+    let pod = &plan.api.pod;
+    let spec = PodSpec {
+        containers: vec![container],
+        restart_policy: Some("OnFailure".into()),
+        volumes: (!files.volumes.is_empty()).then_some(files.volumes),
+        image_pull_secrets: container::pull_secrets(plan),
+        security_context: Some(container::pod_security(container::USER)),
+        // Where the API may run, the migration may.
+        node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
+        tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
+        ..PodSpec::default()
+    };
+    let spec = JobSpec {
+        backoff_limit: Some(i32::MAX),
+        template: container::template(plan, Component::Migrate, std::collections::BTreeMap::new(), spec),
+        ..JobSpec::default()
+    };
+    let mut hash = Sha256::new();
+    // Serialising what was just built cannot fail; if it did, the name would only be less telling.
+    hash.update(serde_json::to_vec(&spec).unwrap_or_default());
+    Job {
+        metadata: metadata(plan, plan.shop.named(&format!("migrate-{}", &short(hash)[..10])), Component::Migrate),
+        spec: Some(spec),
+        ..Job::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    fn name(plan: &Plan) -> String {
+        job(plan).metadata.name.unwrap()
+    }
+
+    #[test]
+    fn another_image_or_password_is_another_migration_and_a_scale_is_not() {
+        let plan = samples::full();
+        let before = name(&plan);
+        assert!(before.starts_with("shop-migrate-") && before.len() == "shop-migrate-".len() + 10, "{before}");
+        let mut scaled = plan.clone();
+        scaled.tracker.scale = crate::validate::WorkerScale::Fixed(7);
+        assert_eq!(name(&scaled), before);
+        let mut upgraded = plan.clone();
+        upgraded.release.image = "registry.example.com/catalog:1.3.0".into();
+        assert_ne!(name(&upgraded), before);
+        let mut rotated = plan.clone();
+        rotated.digests.entry("admin".into()).or_default().insert("password".into(), [7; 32]);
+        assert_ne!(name(&rotated), before);
+    }
+}

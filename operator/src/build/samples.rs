@@ -1,0 +1,60 @@
+//! Plans for tests, made from the samples by the real validation.
+
+use crate::{
+    crd::Catalog,
+    observed::{Observed, SecretFacts},
+    validate::{Plan, validate},
+};
+
+/// Values that stand in Secrets of the samples: none may be seen anywhere else.
+pub const VALUES: [&str; 8] = [
+    "postgres://shop:S3cretUri@db.example.com/shop",
+    "-----BEGIN CERTIFICATE-----\nS3cretCa",
+    "-----BEGIN NATS USER JWT-----\nS3cretJwt\n-----BEGIN USER NKEY SEED-----",
+    "S3cretName",
+    "S3cretPassword",
+    "S3cretHeaders",
+    "s3cret@example.com",
+    "S3cretKey",
+];
+
+fn catalog(text: &str) -> Catalog {
+    let mut catalog: Catalog = serde_norway::from_str(text).unwrap();
+    catalog.metadata.uid = Some("6a1c9a4e-5f0a-4b43-9d3f-3f1f3f6d8f10".into());
+    catalog
+}
+
+/// The least that can be said, and nothing there yet.
+pub fn minimal_input() -> (Catalog, Observed) {
+    (catalog(include_str!("../../samples/minimal.yaml")), Observed::default())
+}
+
+/// Everything that can be said, with the Secrets that it names.
+pub fn full_input() -> (Catalog, Observed) {
+    let [uri, certificate, credentials, name, password, headers, email, key] = VALUES;
+    let referenced = [
+        ("registry", SecretFacts::from([(".dockerconfigjson", "{}")])),
+        ("telemetry", SecretFacts::from([("headers", headers)])),
+        ("shop-db", SecretFacts::from([("uri", uri)])),
+        ("shop-db-ca", SecretFacts::from([("ca.crt", certificate)])),
+        ("nats", SecretFacts::from([("user.creds", credentials), ("ca.crt", certificate)])),
+        ("smtp", SecretFacts::from([("username", name), ("password", password)])),
+        ("admin", SecretFacts::from([("username", name), ("email", email), ("password", password)])),
+    ];
+    let generated = [("shop-signing-keys", SecretFacts::from([("20261121T100000Z-aaaaaa.pem", key)]))];
+    let named = |secrets: &[(&str, SecretFacts)]| secrets.iter().map(|(name, facts)| ((*name).to_owned(), facts.clone())).collect();
+    let observed = Observed { keda: true, referenced: named(&referenced), generated: named(&generated), ..Observed::default() };
+    (catalog(include_str!("../../samples/full.yaml")), observed)
+}
+
+/// The plan of [`minimal_input`].
+pub fn minimal() -> Plan {
+    let (catalog, observed) = minimal_input();
+    validate(&catalog, &observed).unwrap()
+}
+
+/// The plan of [`full_input`].
+pub fn full() -> Plan {
+    let (catalog, observed) = full_input();
+    validate(&catalog, &observed).unwrap()
+}

@@ -1,0 +1,97 @@
+//! What the API server would say of a Catalog: its schema and its rules, without a server.
+
+use kube_cel::{Validator, apply_defaults};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    crd::definition,
+    validate::{Problem, Reason},
+};
+
+/// The schema of a Catalog.
+fn schema() -> Value {
+    let version = definition().spec.versions.into_iter().next();
+    let schema = version.and_then(|version| version.schema?.open_api_v3_schema);
+    serde_json::to_value(schema).unwrap_or_default()
+}
+
+/// The Catalog with the defaults that the API server would put in, and without nulls, which it drops.
+pub fn defaulted(catalog: &Value) -> Value {
+    let mut catalog = catalog.clone();
+    drop_nulls(&mut catalog);
+    apply_defaults(&schema(), &catalog)
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Everything that the API server would refuse.
+pub fn problems(catalog: &Value) -> Vec<Problem> {
+    let schema = schema();
+    let problems = against_schema(&schema, catalog);
+    // Rules rely on the schema: on a Catalog that breaks it they may only fail to be evaluated.
+    if problems.is_empty() { against_rules(&schema, catalog) } else { problems }
+}
+
+fn against_schema(schema: &Value, catalog: &Value) -> Vec<Problem> {
+    let mut schema = schema.clone();
+    closed(&mut schema);
+    // The metadata of all objects is checked elsewhere.
+    let Some(properties) = schema["properties"].as_object_mut() else { return Vec::new() };
+    for field in ["apiVersion", "kind", "metadata"] {
+        properties.insert(field.into(), json!({}));
+    }
+    let Ok(validator) = jsonschema::draft7::new(&schema) else { return Vec::new() };
+    let problem = |error: jsonschema::ValidationError<'_>| invalid(&path(&error.instance_path().to_string()), error.to_string());
+    validator.iter_errors(catalog).map(problem).collect()
+}
+
+/// Unknown fields are mistakes: the API server warns of them and drops them.
+fn closed(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    if fields.contains_key("properties") && !fields.contains_key("x-kubernetes-preserve-unknown-fields") {
+        fields.insert("additionalProperties".into(), Value::Bool(false));
+    }
+    let schemas = |fields: &mut Map<String, Value>| {
+        for (keyword, value) in fields.iter_mut() {
+            match keyword.as_str() {
+                "properties" => value.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()).for_each(closed),
+                "items" | "additionalProperties" => closed(value),
+                _ => {}
+            }
+        }
+    };
+    schemas(fields);
+}
+
+fn against_rules(schema: &Value, catalog: &Value) -> Vec<Problem> {
+    match Validator::new().validate(schema, catalog, None) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.into_vec().into_iter().map(|error| invalid(&error.field_path, error.message)).collect(),
+    }
+}
+
+fn invalid(path: &str, message: String) -> Problem {
+    let path = if path.is_empty() { "metadata.name" } else { path };
+    Problem { path: path.to_owned(), reason: Reason::InvalidValue, message }
+}
+
+/// A JSON pointer in the form of field paths.
+fn path(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |path, part| match part.parse::<usize>() {
+        Ok(index) => format!("{path}[{index}]"),
+        Err(_) if path.is_empty() => part.to_owned(),
+        Err(_) => format!("{path}.{part}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

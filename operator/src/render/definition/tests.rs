@@ -1,0 +1,202 @@
+//! Each rule of the definition, once kept and once broken.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn minimal() -> Value {
+    json!({
+        "apiVersion": "catalog.rs/v1alpha1",
+        "kind": "Catalog",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "database": {"embedded": {"storage": "5Gi"}},
+            "messaging": {"embedded": {}},
+            "mail": {"server": "smtp.example.com", "from": "shop@example.com"}
+        }
+    })
+}
+
+fn with(pointer: &str, value: Value) -> Value {
+    let mut catalog = minimal();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    catalog.pointer_mut(parent).unwrap()[field] = value;
+    catalog
+}
+
+fn refusals(catalog: &Value) -> Vec<Problem> {
+    problems(&defaulted(catalog))
+}
+
+#[track_caller]
+fn is_refused(pointer: &str, value: Value, path: &str, says: &str) {
+    let refusals = refusals(&with(pointer, value.clone()));
+    let found = refusals.iter().any(|problem| problem.path == path && problem.message.contains(says));
+    assert!(found, "{pointer} = {value} should be refused at {path} with {says:?}, got {refusals:?}");
+}
+
+#[track_caller]
+fn is_taken(pointer: &str, value: Value) {
+    assert_eq!(refusals(&with(pointer, value.clone())), [], "{pointer} = {value}");
+}
+
+#[test]
+fn the_samples_are_taken() {
+    for sample in [
+        include_str!("../../../samples/minimal.yaml"),
+        include_str!("../../../samples/full.yaml"),
+        include_str!("../../../samples/catalog.yaml"),
+    ] {
+        assert_eq!(refusals(&serde_norway::from_str(sample).unwrap()), []);
+    }
+}
+
+#[test]
+fn names_leave_room_for_derived_ones() {
+    is_taken("/metadata/name", json!("a".repeat(40)));
+    is_refused("/metadata/name", json!("a".repeat(41)), "metadata.name", "at most 40 characters");
+    for name in ["1shop", "shop.eu", "shop-"] {
+        is_refused("/metadata/name", json!(name), "metadata.name", "start with a letter");
+    }
+}
+
+#[test]
+fn there_is_exactly_one_database_and_one_messaging() {
+    let external = json!({"secretRef": {"name": "db"}});
+    is_taken("/spec/database", json!({"external": external}));
+    is_taken("/spec/database", json!({"external": external, "embedded": null}));
+    is_refused("/spec/database", json!({"external": external, "embedded": {}}), "spec.database", "exactly one");
+    is_refused("/spec/database", json!({}), "spec.database", "exactly one");
+    is_refused("/spec/messaging", json!({}), "spec.messaging", "exactly one");
+    is_refused("/spec/database", Value::Null, "spec", "say where the data lives");
+    is_refused("/spec/messaging", Value::Null, "spec", "say what carries the events");
+}
+
+#[test]
+fn there_is_a_mail_server_with_a_plain_host_name_and_a_sender() {
+    is_refused("/spec/mail", Value::Null, "spec", "name the SMTP server");
+    is_refused("/spec/mail/server", Value::Null, "spec.mail", "name the SMTP server in mail.server");
+    is_refused("/spec/mail/from", Value::Null, "spec.mail", "say in mail.from");
+    for server in ["smtp.example.com", "mail", "10.0.0.1", "2001:db8::1", "smtp.mail.svc.cluster.local."] {
+        is_taken("/spec/mail/server", json!(server));
+    }
+    for server in ["", "smtp://mail", "mail:25", "ma il", "-mail", "a..b"] {
+        is_refused("/spec/mail/server", json!(server), "spec.mail.server", "give a host name");
+    }
+    for from in ["shop@example.com", "The Shop <shop@example.com>", "Ünal's <a@b.example>"] {
+        is_taken("/spec/mail/from", json!(from));
+    }
+    for from in ["", "shop", "Shop <shop>", "a@b@c", "a@b.example\nBcc: c@d.example"] {
+        is_refused("/spec/mail/from", json!(from), "spec.mail.from", "give an e-mail address");
+    }
+    let credentials = json!({"server": "a", "from": "a@b.example", "tls": "None", "credentialsSecretRef": {"name": "smtp"}});
+    is_refused("/spec/mail", credentials, "spec.mail", "isn't sent in the clear");
+}
+
+#[test]
+fn pods_are_counted_or_scaled_but_not_both() {
+    let autoscaling = json!({"minReplicas": 1, "maxReplicas": 3});
+    for role in ["api", "notifier", "tracker"] {
+        let (pointer, path) = (format!("/spec/{role}"), format!("spec.{role}"));
+        is_taken(&pointer, json!({"replicas": 3}));
+        is_taken(&pointer, json!({"autoscaling": autoscaling}));
+        is_refused(&pointer, json!({"replicas": 3, "autoscaling": autoscaling}), &path, "not both");
+        let upside_down = json!({"autoscaling": {"minReplicas": 4, "maxReplicas": 3}});
+        is_refused(&pointer, upside_down, &format!("{path}.autoscaling"), "may not be more than maxReplicas");
+        is_refused(&pointer, json!({"replicas": -1}), &format!("{path}.replicas"), "minimum");
+    }
+    let unmeasurable = json!({"autoscaling": autoscaling, "resources": {"requests": {"memory": "64Mi"}}});
+    is_refused("/spec/api", unmeasurable, "spec.api", "requests.cpu");
+}
+
+#[test]
+fn lag_can_only_be_read_where_it_is_told() {
+    let mut catalog = with("/spec/messaging", json!({"external": {"url": "nats://nats:4222"}}));
+    assert_eq!(refusals(&catalog), []);
+    catalog["spec"]["tracker"] = json!({"autoscaling": {"maxReplicas": 3}});
+    assert!(refusals(&catalog)[0].message.contains("monitoringEndpoint"));
+    catalog["spec"]["messaging"]["external"]["monitoringEndpoint"] = json!("nats:8222");
+    assert_eq!(refusals(&catalog), []);
+}
+
+#[test]
+fn nats_is_named_by_urls_and_its_secrets_are_in_secrets() {
+    let url = |url: &str| json!({"external": {"url": url}});
+    for good in ["nats://a:4222", "tls://a.example,nats://[2001:db8::1]:4222"] {
+        is_taken("/spec/messaging", url(good));
+    }
+    for bad in ["", "a:4222", "http://a", "nats://a:4222, nats://b"] {
+        is_refused("/spec/messaging", url(bad), "spec.messaging.external.url", "give nats://host:port");
+    }
+    is_refused("/spec/messaging", url("nats://user:word@a:4222"), "spec.messaging.external.url", "isn't secret");
+    is_taken("/spec/messaging", json!({"external": {"urlSecretRef": {"name": "nats", "key": "url"}}}));
+    is_refused("/spec/messaging", json!({"external": {}}), "spec.messaging.external", "exactly one");
+}
+
+#[test]
+fn sizes_are_positive_and_grow() {
+    let path = "spec.database.embedded.storage";
+    for bad in ["0", "-5Gi", "much", "5 Gi", ""] {
+        is_refused("/spec/database/embedded/storage", json!(bad), path, "give a size such as 5Gi");
+    }
+    is_refused("/spec/messaging/embedded/storage", json!("1Gi"), "spec.messaging.embedded.storage", "at least 2Gi");
+    let edit = |old: &str, new: &str| {
+        let size = |size: &str| defaulted(&with("/spec/database/embedded/storage", json!(size)));
+        Validator::new().validate(&schema(), &size(new), Some(&size(old)))
+    };
+    assert!(edit("5Gi", "6Gi").is_ok());
+    assert!(edit("5Gi", "5120Mi").is_ok());
+    assert!(edit("5Gi", "4Gi").unwrap_err()[0].message.contains("can grow but not shrink"));
+}
+
+#[test]
+fn what_is_fixed_cannot_be_edited() {
+    let refused = |old: Value, new: Value| Validator::new().validate(&schema(), &defaulted(&new), Some(&defaulted(&old))).is_err();
+    assert!(refused(minimal(), with("/spec/currency", json!("USD"))));
+    assert!(!refused(minimal(), with("/spec/currency", json!("EUR"))));
+    let class = |name: &str| with("/spec/database/embedded/storageClassName", json!(name));
+    assert!(refused(class("fast"), class("slow")));
+    assert!(refused(minimal(), class("fast")));
+    assert!(refused(class("fast"), minimal()));
+}
+
+#[test]
+fn durations_are_spelled_as_go_and_catalog_read_them() {
+    is_taken("/spec/auth", json!({"accessTokenTTL": "1h30m", "refreshTokenTTL": "9600h"}));
+    for bad in ["30d", "15", "-1h", "", "1h 5m"] {
+        is_refused("/spec/auth", json!({"accessTokenTTL": bad}), "spec.auth.accessTokenTTL", "give a duration");
+    }
+    is_refused("/spec/auth", json!({"accessTokenTTL": "25h"}), "spec.auth.accessTokenTTL", "from 1m to 24h");
+    is_refused("/spec/auth", json!({"signingKeyRotation": "30m"}), "spec.auth.signingKeyRotation", "from 1h to 87600h");
+}
+
+#[test]
+fn variables_of_the_operator_are_its_own() {
+    let env = |name: &str| json!({"env": [{"name": name, "value": "x"}]});
+    is_taken("/spec/api", env("RUST_LOG"));
+    is_taken("/spec/api", env("DATABASE_MAX_CONNECTIONS"));
+    for reserved in ["DATABASE_URL", "DATABASE_URL_FILE", "MAIL_TLS", "PGPASSWORD", "SUPERUSER_EMAIL"] {
+        is_refused("/spec/api", env(reserved), "spec.api.env[0].name", "the operator sets this variable itself");
+    }
+    is_refused("/spec/api", env("1X"), "spec.api.env[0].name", "letters, digits");
+    is_refused("/spec/api", json!({"env": [{"name": "A"}]}), "spec.api.env[0]", "exactly one of value and valueFrom");
+    is_refused("/spec/api", json!({"annotations": {"catalog.rs/x": "y"}}), "spec.api.annotations", "the operator's own");
+}
+
+#[test]
+fn images_are_repository_and_tag() {
+    for good in ["catalog", "registry.example.com:5000/shop/catalog", "localhost/catalog_x"] {
+        is_taken("/spec/image", json!({"repository": good}));
+    }
+    for bad in ["catalog:1.0", "registry:5000/catalog:1", "Catalog", "", "a b"] {
+        is_refused("/spec/image", json!({"repository": bad}), "spec.image.repository", "give the repository alone");
+    }
+    is_refused("/spec/image", json!({"tag": "a b"}), "spec.image.tag", "a tag is made of");
+}
+
+#[test]
+fn unknown_fields_and_wrong_kinds_of_values_are_named() {
+    is_refused("/spec/tracker", json!({"replica": 1}), "spec.tracker", "replica");
+    is_refused("/spec/deletionPolicy", json!("Keep"), "spec.deletionPolicy", "Keep");
+    is_refused("/spec/mail/port", json!(0), "spec.mail.port", "minimum");
+}

@@ -1,0 +1,160 @@
+//! Keys that sign tokens: made, followed by successors, and dropped when nothing they signed can be valid.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use k8s_openapi::ByteString;
+use p256::{
+    SecretKey,
+    pkcs8::{EncodePrivateKey, LineEnding},
+};
+use rand::{Rng, RngExt};
+
+use super::Data;
+use crate::validate::Plan;
+
+/// How names start: the creation time, UTC, as `catalog` reads it (api/src/identity/keys/ring.rs).
+const NAME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+/// Beyond the longest life of a token: until a successor signs, and for clocks that differ.
+const SPARE: Duration = Duration::from_hours(1);
+
+/// A new key, by its name.
+pub fn generate(now: Timestamp, rng: &mut impl Rng) -> (String, ByteString) {
+    let name = format!("{}-{:06x}.pem", now.to_zoned(TimeZone::UTC).strftime(NAME_FORMAT), rng.random_range(0..0x0100_0000_u32));
+    loop {
+        let mut scalar = [0; 32];
+        rng.fill_bytes(&mut scalar);
+        // Not every number is a key (SEC 1, section 3.2.1), though nearly every one is.
+        let pem = SecretKey::from_slice(&scalar).ok().and_then(|key| key.to_pkcs8_pem(LineEnding::LF).ok());
+        if let Some(pem) = pem {
+            return (name, ByteString(pem.as_bytes().to_vec()));
+        }
+    }
+}
+
+/// The data of the Secret with the signing keys as it shall become, if it shall change: the newest key is
+/// due for a successor, or an old one isn't needed any more. Other keys in it are left alone.
+#[must_use]
+pub fn rotated(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> Option<Data> {
+    let mut changed = data.clone();
+    let mut keys: Vec<(Timestamp, &String)> = data.keys().filter_map(|name| Some((created_at(name)?, name))).collect();
+    keys.sort_unstable();
+
+    let keep = signed(plan.auth.access_token_life.max(plan.auth.refresh_token_life) + SPARE);
+    for ((_, old), (successor, _)) in keys.iter().zip(keys.iter().skip(1)) {
+        if now.duration_since(*successor) > keep {
+            changed.remove(*old);
+        }
+    }
+    if is_due(plan, keys.last().map(|(created_at, _)| *created_at), now) {
+        changed.extend([generate(now, rng)]);
+    }
+    (changed != *data).then_some(changed)
+}
+
+fn is_due(plan: &Plan, newest: Option<Timestamp>, now: Timestamp) -> bool {
+    let Some(newest) = newest else { return true };
+    let asked_for = plan.auth.rotate.is_some_and(|instant| newest < instant && instant <= now);
+    asked_for || now.duration_since(newest) >= signed(plan.auth.rotation)
+}
+
+fn created_at(name: &str) -> Option<Timestamp> {
+    let time = name.strip_suffix(".pem")?.split('-').next()?;
+    DateTime::strptime(NAME_FORMAT, time).ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use p256::pkcs8::DecodePrivateKey;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::build::samples;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(7)
+    }
+
+    fn first() -> Data {
+        [generate(at("2026-01-01T00:00:00Z"), &mut rng())].into()
+    }
+
+    fn names(data: &Data) -> Vec<&str> {
+        data.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_time_and_is_one_for_es256() {
+        let (name, pem) = generate(at("2026-11-21T10:00:00Z"), &mut rng());
+        assert!(name.starts_with("20261121T100000Z-") && name.len() == "20261121T100000Z-aaaaaa.pem".len(), "{name}");
+        assert_eq!(created_at(&name), Some(at("2026-11-21T10:00:00Z")));
+        let pem = String::from_utf8(pem.0).unwrap();
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"), "PKCS #8");
+        SecretKey::from_pkcs8_pem(&pem).unwrap();
+    }
+
+    #[test]
+    fn a_key_gets_a_successor_after_its_time_and_stays_until_its_tokens_are_over() {
+        let plan = samples::minimal();
+        let data = first();
+        assert_eq!(rotated(&plan, &data, at("2026-03-31T23:00:00Z"), &mut rng()), None, "2160 hours are 90 days");
+        let both = rotated(&plan, &data, at("2026-04-01T00:00:00Z"), &mut rng()).unwrap();
+        assert_eq!(both.len(), 2);
+        assert!(data.iter().all(|(name, pem)| both[name] == *pem), "the old key stays");
+        // 30 days of a refresh token, and an hour.
+        assert_eq!(rotated(&plan, &both, at("2026-05-01T01:00:00Z"), &mut rng()), None);
+        let one = rotated(&plan, &both, at("2026-05-01T01:00:01Z"), &mut rng()).unwrap();
+        assert_eq!(one.len(), 1);
+        assert!(names(&one)[0].starts_with("20260401T000000Z-"));
+    }
+
+    #[test]
+    fn a_rotation_can_be_asked_for_once() {
+        let mut plan = samples::minimal();
+        plan.auth.rotate = Some(at("2026-01-10T00:00:00Z"));
+        let data = first();
+        assert_eq!(rotated(&plan, &data, at("2026-01-09T00:00:00Z"), &mut rng()), None, "not before its time");
+        let now = at("2026-01-10T00:00:01Z");
+        let both = rotated(&plan, &data, now, &mut rng()).unwrap();
+        assert_eq!(both.len(), 2);
+        assert_eq!(rotated(&plan, &both, now, &mut rng()), None, "asked for once, done once");
+    }
+
+    #[test]
+    fn keys_that_somebody_else_put_there_are_left_alone_and_an_empty_secret_is_filled() {
+        let plan = samples::minimal();
+        let data: Data = [("README".to_owned(), ByteString(b"hands off".to_vec()))].into();
+        let filled = rotated(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
+        assert_eq!(filled.len(), 2);
+        assert_eq!(filled["README"], data["README"]);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn however_time_passes_the_newest_key_stays_and_nothing_changes_twice(hours in proptest::collection::vec(1_i64..4000, 1..12)) {
+            let plan = samples::minimal();
+            let mut data = first();
+            let mut now = at("2026-01-01T00:00:00Z");
+            let mut rng = rng();
+            for pause in hours {
+                now = now.checked_add(SignedDuration::from_hours(pause)).unwrap();
+                let newest = data.keys().next_back().cloned().unwrap();
+                if let Some(changed) = rotated(&plan, &data, now, &mut rng) {
+                    proptest::prop_assert!(changed.contains_key(&newest));
+                    data = changed;
+                }
+                proptest::prop_assert_eq!(rotated(&plan, &data, now, &mut rng), None);
+            }
+        }
+    }
+}
