@@ -173,7 +173,8 @@ impl<'a> Apply<'a> {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": {"name": name},
-            "spec": {"replicas": replicas},
+            // A HorizontalPodAutoscaler leaves a Deployment without pods alone.
+            "spec": {"replicas": replicas.max(1)},
         });
         let asked = PatchParams::apply(HANDOVER).force();
         let handed = self.api(kind).patch(name, &asked, &Patch::Apply(&count)).await;
