@@ -119,7 +119,7 @@ impl Shop {
     /// How many pods a Deployment is to have, and has ready.
     pub async fn replicas(&self, deployment: &str) -> (i32, i32) {
         let deployment: Deployment = self.kube().get(deployment).await.unwrap();
-        let wanted = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let wanted = deployment.spec.replicas.unwrap_or(1);
         (wanted, deployment.status.and_then(|status| status.ready_replicas).unwrap_or(0))
     }
 
