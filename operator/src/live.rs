@@ -44,8 +44,8 @@ impl Live {
                     object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
                     ((kind, object.name_any()), object)
                 })),
-                // What isn't installed has no path.
-                Err(kube::Error::Api(status)) if kind.needs_keda() && status.is_not_found() => live.keda = false,
+                // What isn't installed has no path, and the answer no reason.
+                Err(kube::Error::Api(status)) if kind.needs_keda() && status.code == 404 => live.keda = false,
                 Err(source) => return Err(Error::api("list", resource.plural, source)),
             }
         }
