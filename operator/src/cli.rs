@@ -2,13 +2,15 @@
 
 use std::{
     io::{IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::{crd, run};
+use crate::{crd, render, run};
 
 /// The Kubernetes operator of Catalog.
 #[derive(Parser)]
@@ -36,6 +38,17 @@ enum Command {
     Run(run::RunArgs),
     /// Print the definition of the `Catalog` resource as YAML, for `kubectl apply -f -`
     Crd,
+    /// Print the objects that a Catalog would become, without a cluster, or what is wrong with it
+    Render(RenderArgs),
+}
+
+#[derive(Args)]
+struct RenderArgs {
+    /// File with the Catalog as YAML, or - for the standard input
+    file: PathBuf,
+    /// Render for a cluster without KEDA
+    #[arg(long)]
+    without_keda: bool,
 }
 
 /// Does what the command line says.
@@ -48,6 +61,7 @@ pub async fn run() -> ExitCode {
     let done = match command {
         Command::Run(args) => run::run(args).await,
         Command::Crd => crd::yaml().map_err(Into::into).and_then(|yaml| print(&yaml)),
+        Command::Render(args) => render(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +81,12 @@ fn start_logs(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
         LogFormat::Text => logs.init(),
     }
     Ok(())
+}
+
+fn render(RenderArgs { file, without_keda }: &RenderArgs) -> anyhow::Result<()> {
+    let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    print(&render::render(&text, !without_keda)?)
 }
 
 /// A reader that has seen enough is no error.

@@ -53,7 +53,7 @@ pub const MAX_NAME: usize = 40;
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that serves"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since it was created"}"#,
     printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"How the API is reached"}"#,
-    validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-0123456789 are made from it"),
+    validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-01234567 are made from it"),
     validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'")
 )]
 #[serde(rename_all = "camelCase")]
@@ -78,15 +78,15 @@ pub struct CatalogSpec {
     pub tracker: Worker,
     /// Where the data lives: exactly one of `embedded` and `external`.
     #[serde(default)]
-    #[schemars(!default)]
+    #[schemars(transform = definition::without_default)]
     pub database: Database,
     /// What carries the events: exactly one of `embedded` and `external`.
     #[serde(default)]
-    #[schemars(!default)]
+    #[schemars(transform = definition::without_default)]
     pub messaging: Messaging,
     /// The server that sends the notifier's mail.
     #[serde(default)]
-    #[schemars(!default)]
+    #[schemars(transform = definition::without_default)]
     pub mail: Mail,
     /// The one currency of all prices, an ISO 4217 code such as EUR. It cannot be changed.
     #[serde(default = "default_currency")]

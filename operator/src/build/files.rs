@@ -35,7 +35,8 @@ impl Files {
     }
 
     fn add(&mut self, volume: &str, secret: &str, items: Option<Vec<KeyToPath>>, directory: &str) {
-        let source = SecretVolumeSource { secret_name: Some(secret.into()), default_mode: Some(MODE), items, ..SecretVolumeSource::default() };
+        let source =
+            SecretVolumeSource { secret_name: Some(secret.into()), default_mode: Some(MODE), items, ..SecretVolumeSource::default() };
         self.volumes.push(Volume { name: volume.into(), secret: Some(source), ..Volume::default() });
         self.mounts.push(VolumeMount {
             name: volume.into(),

@@ -55,7 +55,7 @@ pub fn job(plan: &Plan) -> Job {
     // Serialising what was just built cannot fail; if it did, the name would only be less telling.
     hash.update(serde_json::to_vec(&spec).unwrap_or_default());
     Job {
-        metadata: metadata(plan, plan.shop.named(&format!("migrate-{}", &short(hash)[..10])), Component::Migrate),
+        metadata: metadata(plan, plan.shop.named(&format!("migrate-{}", &short(hash)[..8])), Component::Migrate),
         spec: Some(spec),
         ..Job::default()
     }
@@ -73,7 +73,7 @@ mod tests {
     fn another_image_or_password_is_another_migration_and_a_scale_is_not() {
         let plan = samples::full();
         let before = name(&plan);
-        assert!(before.starts_with("shop-migrate-") && before.len() == "shop-migrate-".len() + 10, "{before}");
+        assert!(before.starts_with("shop-migrate-") && before.len() == "shop-migrate-".len() + 8, "{before}");
         let mut scaled = plan.clone();
         scaled.tracker.scale = crate::validate::WorkerScale::Fixed(7);
         assert_eq!(name(&scaled), before);

@@ -39,12 +39,8 @@ pub fn configuration(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> String {
 
 /// The pod.
 pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSpec {
-    let mount = |name: &str, path: &str, read_only| VolumeMount {
-        name: name.into(),
-        mount_path: path.into(),
-        read_only,
-        ..VolumeMount::default()
-    };
+    let mount =
+        |name: &str, path: &str, read_only| VolumeMount { name: name.into(), mount_path: path.into(), read_only, ..VolumeMount::default() };
     let container = Container {
         name: Component::Nats.as_str().into(),
         image: Some(messaging.image.clone()),
@@ -68,6 +64,7 @@ pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSp
             data_volume(&messaging.volume),
             Volume { name: "config".into(), config_map: Some(config), ..Volume::default() },
         ]),
+        image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(USER)),
         termination_grace_period_seconds: Some(30),
         ..PodSpec::default()

@@ -29,7 +29,11 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
     let (run, run_mount) = container::scratch("run", "/var/run/postgresql");
     let data_mount = VolumeMount { name: "data".into(), mount_path: "/var/lib/postgresql".into(), ..VolumeMount::default() };
     // Parallel queries share memory here, and a container has only 64 MiB by itself.
-    let shared = EmptyDirVolumeSource { medium: Some("Memory".into()), size_limit: Some(Quantity("256Mi".into())), ..EmptyDirVolumeSource::default() };
+    let shared = EmptyDirVolumeSource {
+        medium: Some("Memory".into()),
+        size_limit: Some(Quantity("256Mi".into())),
+        ..EmptyDirVolumeSource::default()
+    };
     let shared = Volume { name: "shared-memory".into(), empty_dir: Some(shared), ..Volume::default() };
     let shared_mount = VolumeMount { name: "shared-memory".into(), mount_path: "/dev/shm".into(), ..VolumeMount::default() };
     let container = Container {
@@ -59,6 +63,7 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
     let spec = PodSpec {
         containers: vec![container],
         volumes: Some(vec![data_volume(&database.volume), tmp, run, shared]),
+        image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(USER)),
         termination_grace_period_seconds: Some(120),
         ..PodSpec::default()

@@ -29,9 +29,7 @@ fn both() -> [Plan; 2] {
 fn every_object_is_labelled_and_in_the_namespace_of_the_catalog() {
     for object in both().iter().flat_map(objects) {
         let labels = &object["metadata"]["labels"];
-        for (label, value) in
-            [("name", "catalog"), ("instance", "shop"), ("managed-by", "catalog-operator"), ("part-of", "catalog")]
-        {
+        for (label, value) in [("name", "catalog"), ("instance", "shop"), ("managed-by", "catalog-operator"), ("part-of", "catalog")] {
             assert_eq!(labels[format!("app.kubernetes.io/{label}")], value, "{}", kind_and_name(&object));
         }
         assert!(labels["app.kubernetes.io/component"].is_string() && labels["app.kubernetes.io/version"].is_string());

@@ -29,6 +29,8 @@ fn stateful_set(plan: &Plan, component: Component, template: PodTemplateSpec) ->
         metadata: metadata(plan, name.clone(), component),
         spec: StatefulSetSpec {
             replicas: Some(1),
+            // Otherwise a pod that never becomes ready would be waited for, and a corrected spec would not replace it.
+            pod_management_policy: Some("Parallel".into()),
             revision_history_limit: Some(3),
             selector: selector(plan, component),
             service_name: Some(name),

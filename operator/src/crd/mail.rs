@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct Mail {
     /// Host name of the SMTP server.
     #[serde(default)]
-    #[schemars(!default, length(max = 253), extend("x-kubernetes-validations" = [{
+    #[schemars(transform = super::definition::without_default, length(max = 253), extend("x-kubernetes-validations" = [{
         "rule": "isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*[.]?$')",
         "message": "give a host name such as smtp.example.com, without a scheme or a port: the port goes into mail.port"
     }]))]
@@ -37,7 +37,7 @@ pub struct Mail {
     pub tls: MailTls,
     /// Sender of all mail, such as `Catalog <catalog@example.com>`.
     #[serde(default)]
-    #[schemars(!default, length(max = 320), extend("x-kubernetes-validations" = [{
+    #[schemars(transform = super::definition::without_default, length(max = 320), extend("x-kubernetes-validations" = [{
         "rule": r"self.matches('^([^<>@\\r\\n]*<[^<>@\\s]+@[^<>@\\s]+>|[^<>@\\s]+@[^<>@\\s]+)$')",
         "message": "give an e-mail address such as catalog@example.com or Catalog <catalog@example.com>"
     }]))]

@@ -108,12 +108,6 @@ const RESERVED: [&str; 14] = [
     "SUPERUSER_",
 ];
 
-/// Whether the operator sets the variable itself.
-#[must_use]
-pub fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| name.starts_with(reserved))
-}
-
 fn reserved_rule() -> String {
     format!("!self.matches('^({})')", RESERVED.join("|"))
 }

@@ -32,15 +32,9 @@ pub struct CatalogStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Replicas {
     /// Of the API.
-    #[serde(default)]
-    #[schemars(!default)]
     pub api: String,
     /// Of the notifier.
-    #[serde(default)]
-    #[schemars(!default)]
     pub notifier: String,
     /// Of the tracker.
-    #[serde(default)]
-    #[schemars(!default)]
     pub tracker: String,
 }

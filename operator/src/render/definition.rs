@@ -1,5 +1,7 @@
 //! What the API server would say of a Catalog: its schema and its rules, without a server.
 
+use std::sync::LazyLock;
+
 use kube_cel::{Validator, apply_defaults};
 use serde_json::{Map, Value, json};
 
@@ -9,17 +11,17 @@ use crate::{
 };
 
 /// The schema of a Catalog.
-fn schema() -> Value {
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let version = definition().spec.versions.into_iter().next();
     let schema = version.and_then(|version| version.schema?.open_api_v3_schema);
     serde_json::to_value(schema).unwrap_or_default()
-}
+});
 
 /// The Catalog with the defaults that the API server would put in, and without nulls, which it drops.
 pub fn defaulted(catalog: &Value) -> Value {
     let mut catalog = catalog.clone();
     drop_nulls(&mut catalog);
-    apply_defaults(&schema(), &catalog)
+    apply_defaults(&SCHEMA, &catalog)
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -35,14 +37,13 @@ fn drop_nulls(value: &mut Value) {
 
 /// Everything that the API server would refuse.
 pub fn problems(catalog: &Value) -> Vec<Problem> {
-    let schema = schema();
-    let problems = against_schema(&schema, catalog);
+    let problems = against_schema(catalog);
     // Rules rely on the schema: on a Catalog that breaks it they may only fail to be evaluated.
-    if problems.is_empty() { against_rules(&schema, catalog) } else { problems }
+    if problems.is_empty() { against_rules(catalog) } else { problems }
 }
 
-fn against_schema(schema: &Value, catalog: &Value) -> Vec<Problem> {
-    let mut schema = schema.clone();
+fn against_schema(catalog: &Value) -> Vec<Problem> {
+    let mut schema = SCHEMA.clone();
     closed(&mut schema);
     // The metadata of all objects is checked elsewhere.
     let Some(properties) = schema["properties"].as_object_mut() else { return Vec::new() };
@@ -72,8 +73,8 @@ fn closed(schema: &mut Value) {
     schemas(fields);
 }
 
-fn against_rules(schema: &Value, catalog: &Value) -> Vec<Problem> {
-    match Validator::new().validate(schema, catalog, None) {
+fn against_rules(catalog: &Value) -> Vec<Problem> {
+    match Validator::new().validate(&SCHEMA, catalog, None) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.into_vec().into_iter().map(|error| invalid(&error.field_path, error.message)).collect(),
     }
