@@ -13,6 +13,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
+use sqlx::{
+    ConnectOptions, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 
 /// Where and what the sample is.
 pub const NAMESPACE: &str = "shop";
@@ -59,6 +63,15 @@ impl Shop {
         let credentials = json!({"username": value("username"), "password": value("password")});
         let tokens = self.anyone.post("/v1/auth/login", &credentials).await.expect(200).json();
         self.anyone.with_token(tokens["access_token"].as_str().unwrap())
+    }
+
+    /// A connection to its database, with the generated password.
+    pub async fn database(&self) -> PgConnection {
+        let secret: Secret = self.kube().get("shop-postgres").await.unwrap();
+        let password = String::from_utf8(secret.data.as_ref().unwrap()["password"].0.clone()).unwrap();
+        let service: Service = self.kube().get("shop-postgres").await.unwrap();
+        let options = PgConnectOptions::new().host(&service.spec.unwrap().cluster_ip.unwrap()).username("catalog").database("catalog");
+        options.password(&password).ssl_mode(PgSslMode::Disable).connect().await.unwrap()
     }
 
     /// Objects of a kind in the shop's namespace.
