@@ -5,6 +5,7 @@
 //! of its own, which is never deleted: the API server ends with the suite.
 
 pub mod api_server;
+pub mod audit;
 pub mod certificates;
 pub mod change;
 pub mod changes;

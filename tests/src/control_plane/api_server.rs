@@ -14,7 +14,13 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use super::{certificates::Certificates, definitions, programs::programs, wire::Wire};
+use super::{
+    audit::{self, Audit},
+    certificates::Certificates,
+    definitions,
+    programs::programs,
+    wire::Wire,
+};
 use crate::{
     leash::{Keeping, Server},
     nats::free_port,
@@ -62,9 +68,21 @@ impl ApiServer {
     /// # Panics
     /// If it doesn't start.
     pub async fn start() -> Self {
+        Self::launch(false).await
+    }
+
+    /// One that writes down who asked for what; see [`super::audit`].
+    ///
+    /// # Panics
+    /// If it doesn't start.
+    pub async fn audited() -> Self {
+        Self::launch(true).await
+    }
+
+    async fn launch(audited: bool) -> Self {
         // Somebody else may take a port between our look and the server's.
         for _ in 0..5 {
-            if let Some(started) = Self::try_start().await {
+            if let Some(started) = Self::try_start(audited).await {
                 let client = started.client().await;
                 definitions::install_catalog(&client).await;
                 definitions::install_storage_class(&client).await;
@@ -74,16 +92,19 @@ impl ApiServer {
         panic!("kube-apiserver did not start five times; the last outputs are above");
     }
 
-    async fn try_start() -> Option<Self> {
+    async fn try_start(audited: bool) -> Option<Self> {
         let (scratch, data) = (Scratch::new(None), Scratch::new(None));
         let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
         let certificates = Certificates::make(scratch.path());
-        let kubeconfig = certificates.kubeconfig(port);
-        fs::write(scratch.path().join("kubeconfig"), &kubeconfig).expect("the directory can be written");
+        let kubeconfig = certificates.admin(port);
+        fs::write(scratch.path().join("kubeconfig"), certificates.operator(port)).expect("the directory can be written");
 
         let etcd =
             Server::start(&programs().etcd, &etcd_arguments(etcd_port, peer_port), &keeping(data.path())).expect("etcd can be started");
-        let arguments = api_server_arguments(port, etcd_port, &certificates);
+        let mut arguments = api_server_arguments(port, etcd_port, &certificates);
+        if audited {
+            arguments.extend(audit::arguments(scratch.path()));
+        }
         let api = Server::start(&programs().kube_apiserver, &arguments, &keeping(scratch.path())).expect("kube-apiserver can be started");
         let started = Self { api, etcd, scratch, data, kubeconfig };
         if started.came_up().await {
@@ -130,7 +151,7 @@ impl ApiServer {
         wire.client(self.config().await)
     }
 
-    /// The administrator's kubeconfig, for programs.
+    /// A file with the kubeconfig of an operator, which may do everything, too.
     pub fn kubeconfig(&self) -> PathBuf {
         self.scratch.path().join("kubeconfig")
     }
@@ -138,6 +159,11 @@ impl ApiServer {
     /// The process ids of kube-apiserver and etcd.
     pub fn pids(&self) -> [u32; 2] {
         [self.api.pid(), self.etcd.pid()]
+    }
+
+    /// Who asked for what, from now on, if the server is an audited one.
+    pub fn audit(&self) -> Audit {
+        Audit::of(self.scratch.path())
     }
 
     /// What kube-apiserver printed.

@@ -9,6 +9,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::json;
 
+/// The name of operators that run as programs, to tell their calls from others.
+pub const OPERATOR: &str = "operator";
+
 /// Files for kube-apiserver, and what its clients need.
 pub struct Certificates {
     /// The authority of all of them, PEM.
@@ -23,6 +26,7 @@ pub struct Certificates {
     pub token_public_key: PathBuf,
     authority_pem: String,
     admin: (String, String),
+    operator: (String, String),
 }
 
 impl Certificates {
@@ -40,11 +44,7 @@ impl Certificates {
         server.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
         let (server, server_key) = signed(&server, &authority);
 
-        let mut admin = CertificateParams::new(Vec::new()).expect("no names");
-        admin.distinguished_name.push(DnType::CommonName, "admin");
-        admin.distinguished_name.push(DnType::OrganizationName, "system:masters");
-        admin.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
-        let admin = signed(&admin, &authority);
+        let (admin, operator) = (client("admin", &authority), client(OPERATOR, &authority));
 
         let tokens = key();
         let write = |name: &str, content: &str| {
@@ -60,11 +60,21 @@ impl Certificates {
             token_public_key: write("tokens.pub", &tokens.public_key_pem()),
             authority_pem: authority.pem(),
             admin,
+            operator,
         }
     }
 
     /// A kubeconfig for the administrator of the server on this port.
-    pub fn kubeconfig(&self, port: u16) -> String {
+    pub fn admin(&self, port: u16) -> String {
+        self.kubeconfig(port, &self.admin)
+    }
+
+    /// A kubeconfig for an operator.
+    pub fn operator(&self, port: u16) -> String {
+        self.kubeconfig(port, &self.operator)
+    }
+
+    fn kubeconfig(&self, port: u16, (certificate, key): &(String, String)) -> String {
         let server = format!("https://127.0.0.1:{port}");
         let encoded = |pem: &str| BASE64_STANDARD.encode(pem);
         // JSON is YAML.
@@ -72,11 +82,11 @@ impl Certificates {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority-data": encoded(&self.authority_pem)}}],
-            "users": [{"name": "admin", "user": {
-                "client-certificate-data": encoded(&self.admin.0),
-                "client-key-data": encoded(&self.admin.1),
+            "users": [{"name": "user", "user": {
+                "client-certificate-data": encoded(certificate),
+                "client-key-data": encoded(key),
             }}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
             "current-context": "test",
         })
         .to_string()
@@ -85,6 +95,15 @@ impl Certificates {
 
 fn key() -> KeyPair {
     KeyPair::generate().expect("a key can be made")
+}
+
+/// Somebody who may do everything.
+fn client(name: &str, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    signed(&params, authority)
 }
 
 /// A certificate and its key, PEM.

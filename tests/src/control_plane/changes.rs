@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Change, Operator,
     operator::NAME,
-    specs::{full, minimal, with},
+    specs::{full, with},
 };
 
 /// All of them.
@@ -83,7 +83,5 @@ async fn delete_and_apply(operator: &mut Operator) {
     // Whatever it makes now belongs to nobody.
     operator.reconcile_as(before).await;
     operator.played().collect_garbage().await;
-    operator.apply(&minimal()).await.expect("the spec is valid");
-    operator.settle().await;
     operator.apply(&full()).await.expect("the spec is valid");
 }

@@ -38,6 +38,17 @@ pub enum Ended {
     Crashed,
 }
 
+/// What a condition says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it is `True`.
+    pub holds: bool,
+    /// Its reason.
+    pub reason: String,
+    /// Its message.
+    pub message: String,
+}
+
 /// An operator whose reconciles are called by the test, in a namespace of its own.
 pub struct Operator {
     namespace: Namespace,
@@ -64,6 +75,7 @@ impl Operator {
         let operator = Self { played: Played::new(&namespace), namespace, wire, client, ahead, context };
         // What specs of the suite refer to.
         operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
+        operator.write_secret("registry", &[(".dockerconfigjson", "{}")]).await;
         operator.write_secret("database", &[("uri", "postgres://shop:secret@db.example.com/shop")]).await;
         operator
     }
@@ -135,11 +147,32 @@ impl Operator {
         ended
     }
 
+    /// Reconciles, in a cluster where everything goes well, until there is nothing left to do and the shop is ready.
+    ///
+    /// # Panics
+    /// If it doesn't come to rest, or is not ready then; says why.
+    pub async fn settle(&mut self) {
+        self.come_to_rest().await;
+        let ready = self.condition("Ready").await;
+        assert!(ready.holds, "the shop is at rest, but not ready: {}: {}", ready.reason, ready.message);
+    }
+
+    /// A condition of the Catalog.
+    ///
+    /// # Panics
+    /// If there is none of that type.
+    pub async fn condition(&self, kind: &str) -> Condition {
+        let status = self.catalog().await.expect("there is a Catalog").status.unwrap_or_default();
+        let found = status.conditions.into_iter().find(|condition| condition.type_ == kind);
+        let found = found.unwrap_or_else(|| panic!("there is no condition {kind}"));
+        Condition { holds: found.status == "True", reason: found.reason, message: found.message }
+    }
+
     /// Reconciles, in a cluster where everything goes well, until there is nothing left to do.
     ///
     /// # Panics
     /// If it doesn't come to rest; says what was still written.
-    pub async fn settle(&mut self) {
+    pub async fn come_to_rest(&mut self) {
         let mut last = String::new();
         for _ in 0..ROUNDS {
             let before = self.wire.writes().len();

@@ -54,6 +54,13 @@ pub fn full() -> Value {
     })
 }
 
+/// Embedded servers and every kind of scaling, and no Secret that somebody would have to write first.
+pub fn scaled() -> Value {
+    let mut spec = with(with(full(), "/mail/credentialsSecretRef", Value::Null), "/image/pullSecrets", Value::Null);
+    spec["api"] = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 10, "targetCPUUtilizationPercentage": 70}});
+    spec
+}
+
 /// Any spec that is valid after any other: sizes stay, since they may only grow.
 pub fn any_spec() -> impl Strategy<Value = Value> {
     let role = |scaling: BoxedStrategy<Value>| (scaling, any_pod()).prop_map(|(scaling, pod)| merged(scaling, pod));

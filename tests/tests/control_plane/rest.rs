@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use catalog_tests::control_plane::{
     Operator,
-    specs::{full, minimal},
+    specs::{full, minimal, with},
 };
 use k8s_openapi::jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 async fn settled(stem: &str, spec: &Value) -> Operator {
     let mut operator = Operator::new(stem).await;
@@ -45,9 +45,8 @@ async fn time_alone_changes_nothing_until_a_key_is_due() {
 
 #[tokio::test]
 async fn a_paused_shop_is_not_written_to_but_for_its_status() {
-    let mut operator = settled("paused", &minimal()).await;
-    let mut spec = full();
-    spec["paused"] = true.into();
+    let mut operator = settled("paused", &full()).await;
+    let spec = with(with(full(), "/image/tag", json!("9.9.9")), "/paused", json!(true));
     operator.apply(&spec).await.unwrap();
     operator.settle().await;
     assert!(operator.wire().writes().iter().all(|call| call.path == "catalogs/shop/status"), "{:?}", operator.wire().writes());

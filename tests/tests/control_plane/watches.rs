@@ -26,6 +26,7 @@ async fn is_ready(namespace: &Namespace, name: &str) -> Result<(), String> {
 /// Applies the Catalog, with the Secrets it refers to, in a cluster where everything goes well.
 async fn becomes_ready(namespace: &Namespace, spec: &Value) {
     write_secret(namespace, "mail", "secret").await;
+    write_secret(namespace, "registry", "secret").await;
     namespace.apply(&catalog(spec)).await.unwrap();
     goes_well(namespace).await;
 }
@@ -82,7 +83,7 @@ async fn a_secret_that_somebody_changes_rolls_the_pods_that_use_it() {
 #[tokio::test]
 async fn a_secret_that_comes_later_is_seen() {
     let namespace = Watched::shared().namespace("late-secret").await;
-    namespace.apply(&catalog(&with(full(), "/mail/credentialsSecretRef/name", json!("late")))).await.unwrap();
+    namespace.apply(&catalog(&with(minimal(), "/mail/credentialsSecretRef", json!({"name": "late"})))).await.unwrap();
     eventually("the Secret is missed", async || {
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         holds(status.conditions.iter().any(|condition| condition.reason == "SecretNotFound"), || format!("{status:?}"))
