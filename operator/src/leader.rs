@@ -133,13 +133,12 @@ impl Candidate {
             return Ok(false);
         }
         let spec = self.renewed(record.as_ref(), ours);
-        let written = match found {
-            Some(lease) => self.api.replace(NAME, &PostParams::default(), &Lease { spec: Some(spec), ..lease }).await,
-            None => {
-                let mut lease = Lease { spec: Some(spec), ..Lease::default() };
-                lease.metadata.name = Some(NAME.into());
-                self.api.create(&PostParams::default(), &lease).await
-            }
+        let written = if let Some(lease) = found {
+            self.api.replace(NAME, &PostParams::default(), &Lease { spec: Some(spec), ..lease }).await
+        } else {
+            let mut lease = Lease { spec: Some(spec), ..Lease::default() };
+            lease.metadata.name = Some(NAME.into());
+            self.api.create(&PostParams::default(), &lease).await
         };
         match written {
             Ok(_) => Ok(true),

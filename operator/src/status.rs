@@ -71,8 +71,10 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
 
 fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdict {
     match (outcome, unready) {
-        (Outcome::Refused(problems), _) => Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems),
-        (Outcome::Failed(error), _) => Verdict::no(error.reason(), error),
+        (Outcome::Refused(problems), _) => {
+            Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
+        }
+        (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
         (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
         (Outcome::Migrating(_) | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
@@ -102,9 +104,11 @@ fn complete(skipped: &[Skipped]) -> Verdict {
 
 fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
     match (outcome, ailment) {
-        (Outcome::Refused(problems), _) => Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems),
-        (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error),
-        (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment),
+        (Outcome::Refused(problems), _) => {
+            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
+        }
+        (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error.to_string()),
+        (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment.to_string()),
         (_, None) => Verdict::no("Healthy", "nothing is wrong"),
     }
 }

@@ -19,13 +19,13 @@ pub struct Verdict {
 
 impl Verdict {
     /// It holds.
-    pub fn yes(reason: &str, message: impl ToString) -> Self {
-        Self { holds: true, reason: reason.into(), message: message.to_string() }
+    pub fn yes(reason: &str, message: impl Into<String>) -> Self {
+        Self { holds: true, reason: reason.into(), message: message.into() }
     }
 
     /// It doesn't.
-    pub fn no(reason: &str, message: impl ToString) -> Self {
-        Self { holds: false, reason: reason.into(), message: message.to_string() }
+    pub fn no(reason: &str, message: impl Into<String>) -> Self {
+        Self { holds: false, reason: reason.into(), message: message.into() }
     }
 }
 

@@ -88,7 +88,7 @@ impl Workload {
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let verdict = match ailment {
             _ if desired == 0 => Verdict::yes("ScaledToZero", "no pods while there is no work"),
-            Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment),
+            Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment.to_string()),
             _ if available == 0 => Verdict::no("Unavailable", format!("0 of {desired} pods are available")),
             _ => Verdict::yes("Available", format!("{available} of {desired} pods are available")),
         };
@@ -106,7 +106,7 @@ fn hosted(live: &Live, name: &str, ailment: Option<&Ailment>) -> Verdict {
     let ready = live.get(Kind::StatefulSet, name).and_then(|set| set.data["status"]["readyReplicas"].as_i64()).unwrap_or(0);
     match ailment {
         _ if ready > 0 => Verdict::yes("Running", "its pod is ready"),
-        Some(ailment) => Verdict::no(&ailment.reason, ailment),
+        Some(ailment) => Verdict::no(&ailment.reason, ailment.to_string()),
         None => Verdict::no("Starting", "its pod isn't ready yet"),
     }
 }
@@ -117,7 +117,7 @@ fn migrated(live: &Live, ailment: Option<&Ailment>) -> Verdict {
         (Some(job), _) if has_condition(job, "Failed") => {
             Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
         }
-        (Some(_), Some(ailment)) => Verdict::no(&ailment.reason, ailment),
+        (Some(_), Some(ailment)) => Verdict::no(&ailment.reason, ailment.to_string()),
         (Some(job), None) => Verdict::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
         (None, _) => Verdict::no("NotCreated", "its Job isn't there yet"),
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    check::{Check, some_text},
+    check::{Check, Rule, some_text},
     plan::{AuthPlan, Shop, Superuser},
 };
 use crate::crd::Catalog;
+
+/// What a value has to be; if it isn't, why.
+type Rule = fn(&str) -> Result<(), String>;
 
 /// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
 pub const ROTATE: &str = "catalog.rs/rotate-signing-key";
@@ -47,7 +50,7 @@ fn duration(field: &str, text: &str, min: Duration, max: Duration, check: &mut C
 }
 
 fn superuser(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Superuser {
-    let rules: [(&str, fn(&str) -> Result<(), String>); 3] = [("username", username), ("email", email), ("password", password)];
+    let rules: [(&str, Rule); 3] = [("username", username), ("email", email), ("password", password)];
     if let Some(reference) = &catalog.spec.auth.superuser_secret_ref {
         let path = "spec.auth.superuserSecretRef";
         for (key, valid) in rules {
