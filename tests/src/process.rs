@@ -150,8 +150,11 @@ impl Process {
     /// If it goes on running.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("`{}` ends", self.name);
-        let status =
-            wait::eventually(&what, async || self.child.try_wait().expect("a child can be waited for").ok_or("still running")).await;
+        let status = wait::eventually(&what, async || {
+            let ended = self.child.try_wait().expect("a child can be waited for");
+            ended.ok_or_else(|| format!("it runs, and says {}", self.log.lines().pop().unwrap_or_default()))
+        })
+        .await;
         leash::let_go(self.child.stdin.take());
         self.log.complete().await;
         status

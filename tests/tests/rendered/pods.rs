@@ -1,0 +1,243 @@
+//! What a Catalog becomes, and its pods as a kubelet would start them: every variable and every
+//! file resolved from the Secrets and `ConfigMaps` that go with them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use catalog_operator::{
+    build::{Objects, build},
+    crd::Catalog,
+    observed::{Observed, SecretFacts},
+    secrets,
+    validate::validate,
+};
+use catalog_tests::{process::Environment, scratch::Scratch};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Container, EnvVarSource, KeyToPath, PodSpec, PodTemplateSpec, Secret, Volume, VolumeMount},
+    jiff::Timestamp,
+};
+
+/// A rendered Catalog with the Secrets its pods need.
+pub struct Rendered {
+    /// The objects.
+    pub objects: Objects,
+    /// The Secrets, given and generated, by name.
+    pub secrets: BTreeMap<String, BTreeMap<String, ByteString>>,
+}
+
+impl Rendered {
+    /// What this Catalog becomes in a namespace with these Secrets.
+    ///
+    /// # Panics
+    /// If it has problems.
+    pub fn of(catalog: &str, given: &[Secret]) -> Self {
+        let catalog: Catalog = serde_norway::from_str(catalog).expect("a Catalog");
+        let name = |secret: &Secret| secret.metadata.name.clone().expect("a Secret has a name");
+        let facts = |secrets: &[Secret]| secrets.iter().map(|secret| (name(secret), SecretFacts::of(secret))).collect();
+        let mut observed = Observed { referenced: facts(given), ..Observed::default() };
+        let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
+        let recipes = secrets::missing(&plan, &observed);
+        let generated: Vec<_> = recipes.iter().map(|recipe| recipe.make(Timestamp::now(), &mut rand::rng())).collect();
+        observed.generated = facts(&generated);
+        let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
+        let secrets = given.iter().chain(&generated).map(|secret| (name(secret), values(secret))).collect();
+        Self { objects: build(&plan), secrets }
+    }
+
+    /// The pod of a Deployment, `StatefulSet` or Job whose name starts with `name`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn pod(&self, name: &str) -> Pod<'_> {
+        let objects = &self.objects;
+        let deployments = objects.workloads.deployments.iter();
+        let deployments = deployments.map(|it| (&it.metadata, Some(&it.spec.template)));
+        let servers = objects.foundation.stateful_sets.iter();
+        let servers = servers.map(|it| (&it.metadata, Some(&it.spec.template)));
+        let job = (&objects.migration.metadata, objects.migration.spec.as_ref().map(|spec| &spec.template));
+        let mut all = deployments.chain(servers).chain([job]);
+        let found = all.find(|(metadata, _)| metadata.name.as_ref().is_some_and(|found| found.starts_with(name)));
+        let (metadata, template) = found.unwrap_or_else(|| panic!("nothing is called {name}…"));
+        let namespace = metadata.namespace.clone().expect("a namespaced object");
+        Pod { rendered: self, name: metadata.name.clone().unwrap_or_default(), namespace, template: template.expect("a template") }
+    }
+
+    /// A value of a Secret.
+    ///
+    /// # Panics
+    /// If it isn't there.
+    pub fn secret(&self, name: &str, key: &str) -> String {
+        let secret = self.secrets.get(name).unwrap_or_else(|| panic!("no Secret is called {name}"));
+        let value = secret.get(key).unwrap_or_else(|| panic!("the Secret {name} has no {key}"));
+        String::from_utf8(value.0.clone()).expect("text")
+    }
+
+    fn config_map(&self, name: &str) -> &ConfigMap {
+        let config_maps = &self.objects.foundation.config_maps;
+        let found = config_maps.iter().find(|it| it.metadata.name.as_deref() == Some(name));
+        found.unwrap_or_else(|| panic!("no ConfigMap is called {name}"))
+    }
+}
+
+fn values(secret: &Secret) -> BTreeMap<String, ByteString> {
+    let text = secret.string_data.iter().flatten().map(|(key, value)| (key.clone(), ByteString(value.clone().into_bytes())));
+    secret.data.clone().into_iter().flatten().chain(text).collect()
+}
+
+/// A pod to be started.
+pub struct Pod<'a> {
+    rendered: &'a Rendered,
+    name: String,
+    namespace: String,
+    template: &'a PodTemplateSpec,
+}
+
+impl Pod<'_> {
+    fn spec(&self) -> &PodSpec {
+        self.template.spec.as_ref().expect("a pod has a spec")
+    }
+
+    /// Its one container.
+    ///
+    /// # Panics
+    /// If it has more, which nobody has taught us to start.
+    pub fn container(&self) -> &Container {
+        let containers = &self.spec().containers;
+        assert!(containers.len() == 1 && self.spec().init_containers.is_none(), "{} has more than one container", self.name);
+        &containers[0]
+    }
+
+    /// The user and group it runs as.
+    ///
+    /// # Panics
+    /// If it doesn't say.
+    pub fn user(&self) -> (u32, u32) {
+        let context = self.spec().security_context.as_ref().expect("a security context");
+        let number = |id: Option<i64>| u32::try_from(id.expect("a user and a group")).expect("a number of a user or group");
+        (number(context.run_as_user), number(context.run_as_group))
+    }
+
+    /// The container's `command` and `args`.
+    pub fn words(&self) -> (Vec<String>, Vec<String>) {
+        let environment = self.environment();
+        let all = |words: &Option<Vec<String>>| words.iter().flatten().map(|word| expanded(word, &environment)).collect();
+        (all(&self.container().command), all(&self.container().args))
+    }
+
+    /// The container's variables, with their values.
+    ///
+    /// # Panics
+    /// If one comes from something that isn't there.
+    pub fn environment(&self) -> Environment {
+        assert!(self.container().env_from.is_none(), "{}: nobody has taught us envFrom", self.name);
+        let mut environment = Environment::new();
+        for variable in self.container().env.iter().flatten() {
+            let value = match &variable.value_from {
+                Some(source) => self.resolved(source, &variable.name),
+                None => Some(expanded(variable.value.as_deref().unwrap_or_default(), &environment)),
+            };
+            if let Some(value) = value {
+                environment.insert(variable.name.clone(), value);
+            }
+        }
+        environment
+    }
+
+    fn resolved(&self, source: &EnvVarSource, name: &str) -> Option<String> {
+        if let Some(key) = &source.secret_key_ref {
+            let is_there = self.rendered.secrets.get(&key.name).is_some_and(|secret| secret.contains_key(&key.key));
+            return if key.optional == Some(true) && !is_there { None } else { Some(self.rendered.secret(&key.name, &key.key)) };
+        }
+        let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
+        Some(match field {
+            Some("metadata.name") => format!("{}-0", self.name),
+            Some("metadata.namespace") => self.namespace.clone(),
+            Some("status.podIP") => "127.0.0.1".to_owned(),
+            _ => panic!("{}: nobody has taught us where {name} comes from", self.name),
+        })
+    }
+
+    /// Its volumes as directories in `scratch`, with the paths they are to be found at.
+    ///
+    /// # Panics
+    /// If one comes from something that isn't there.
+    pub fn volumes(&self, scratch: &Scratch) -> Vec<(PathBuf, String)> {
+        self.container().volume_mounts.iter().flatten().map(|mount| (self.mounted(mount, scratch), mount.mount_path.clone())).collect()
+    }
+
+    fn mounted(&self, mount: &VolumeMount, scratch: &Scratch) -> PathBuf {
+        let volume = self.spec().volumes.iter().flatten().find(|volume| volume.name == mount.name);
+        let volume = volume.unwrap_or_else(|| panic!("{} mounts {}, which it doesn't have", self.name, mount.name));
+        let directory = scratch.path().join(&self.name).join(&volume.name);
+        if !directory.exists() {
+            fs::create_dir_all(&directory).expect("the scratch directory can be written");
+            self.fill(volume, &directory);
+        }
+        match &mount.sub_path {
+            Some(path) => directory.join(path),
+            None => directory,
+        }
+    }
+
+    fn fill(&self, volume: &Volume, directory: &Path) {
+        if let Some(source) = &volume.secret {
+            let name = source.secret_name.as_deref().unwrap_or_default();
+            let secret = self.rendered.secrets.get(name).unwrap_or_else(|| panic!("no Secret is called {name}"));
+            write(secret.iter().map(|(key, value)| (key.as_str(), value.0.as_slice())), source.items.as_deref(), directory);
+        } else if let Some(source) = &volume.config_map {
+            let texts = self.rendered.config_map(&source.name).data.iter().flatten();
+            write(texts.map(|(key, text)| (key.as_str(), text.as_bytes())), source.items.as_deref(), directory);
+        } else if let Some(claim) = &volume.persistent_volume_claim {
+            let claims = &self.rendered.objects.foundation.claims;
+            let claimed = claims.iter().any(|it| it.metadata.name.as_ref() == Some(&claim.claim_name));
+            assert!(claimed, "{} mounts the claim {}, which nobody makes", self.name, claim.claim_name);
+        } else {
+            assert!(volume.empty_dir.is_some(), "{}: nobody has taught us what {} is", self.name, volume.name);
+        }
+    }
+}
+
+/// Writes the files of a volume: all, or those that are chosen under the names they are given.
+fn write<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>, chosen: Option<&[KeyToPath]>, directory: &Path) {
+    let files: BTreeMap<_, _> = files.collect();
+    let names: Vec<(&str, &str)> = match chosen {
+        Some(chosen) => chosen.iter().map(|item| (item.key.as_str(), item.path.as_str())).collect(),
+        None => files.keys().map(|&key| (key, key)).collect(),
+    };
+    for (key, path) in names {
+        let content = files.get(key).unwrap_or_else(|| panic!("there is no key {key} to be mounted"));
+        fs::write(directory.join(path), content).expect("the scratch directory can be written");
+    }
+}
+
+/// `$(NAME)` is the variable of that name if it is known, `$$` a dollar
+/// (<https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>).
+fn expanded(text: &str, environment: &Environment) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        let reference = after.strip_prefix('(').and_then(|name| name.split_once(')'));
+        if let Some(after) = after.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+        } else if let Some((value, after)) = reference.and_then(|(name, after)| Some((environment.get(name)?, after))) {
+            expanded.push_str(value);
+            rest = after;
+        } else {
+            expanded.push('$');
+            rest = after;
+        }
+    }
+    expanded + rest
+}
+
+#[test]
+fn variables_are_expanded_as_in_pods() {
+    let environment = Environment::from([("NAME".to_owned(), "shop".to_owned())]);
+    assert_eq!(expanded("$(NAME)-$(NONE) $$(NAME) $NAME 5$", &environment), "shop-$(NONE) $(NAME) $NAME 5$");
+}
