@@ -10,9 +10,6 @@ use super::{
 };
 use crate::crd::Catalog;
 
-/// What a value has to be; if it isn't, why.
-type Rule = fn(&str) -> Result<(), String>;
-
 /// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
 pub const ROTATE: &str = "catalog.rs/rotate-signing-key";
 

@@ -11,6 +11,9 @@ use crate::{
     observed::{ClaimFacts, Observed, SecretFacts},
 };
 
+/// What the value of a key has to be, said as the end of a sentence if it isn't.
+pub type Rule = fn(&str) -> Result<(), String>;
+
 /// Collects problems while a plan is made, and knows what was read, if anything was.
 pub struct Check<'a> {
     observed: Option<&'a Observed>,
@@ -62,7 +65,7 @@ impl<'a> Check<'a> {
 
     /// A key of a Secret is there, and its value passes `valid`, which says what it has to be. `paths`
     /// are the fields with the names of the Secret and of the key.
-    pub fn key(&mut self, paths: (&str, &str), name: &str, key: &str, valid: impl Fn(&str) -> Result<(), String>) -> SecretKey {
+    pub fn key(&mut self, paths: (&str, &str), name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.secret(paths.0, name) {
             self.value(paths.1, name, secret, key, valid);
         }
@@ -70,7 +73,7 @@ impl<'a> Check<'a> {
     }
 
     /// A key of a Secret that the operator generates, if it is there, is still there and usable.
-    pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: impl Fn(&str) -> Result<(), String>) -> SecretKey {
+    pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {
             let before = self.problems.len();
             self.value(path, name, secret, key, valid);
@@ -81,7 +84,7 @@ impl<'a> Check<'a> {
         SecretKey { secret: name.to_owned(), key: key.to_owned() }
     }
 
-    fn value(&mut self, path: &str, name: &str, secret: &SecretFacts, key: &str, valid: impl Fn(&str) -> Result<(), String>) {
+    fn value(&mut self, path: &str, name: &str, secret: &SecretFacts, key: &str, valid: Rule) {
         if !secret.has(key) {
             let keys: Vec<&str> = secret.keys().collect();
             let has = if keys.is_empty() { "it is empty".to_owned() } else { format!("it has {}", keys.join(", ")) };

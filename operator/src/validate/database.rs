@@ -1,7 +1,7 @@
 //! Where the data lives.
 
 use super::{
-    check::{Check, certificates, some_text},
+    check::{Check, Rule, certificates, some_text},
     plan::{DatabasePlan, EmbeddedDatabasePlan, ExternalDatabasePlan, PostgresAddress, Shop},
     resources, volume,
 };
@@ -33,7 +33,7 @@ fn embedded(shop: &Shop, embedded: &EmbeddedDatabase, check: &mut Check<'_>) -> 
 fn external(external: &ExternalDatabase, check: &mut Check<'_>) -> ExternalDatabasePlan {
     let path = "spec.database.external";
     let (secret, keys) = (&external.secret_ref.name, &external.keys);
-    let mut key = |field: &str, key: &str, valid: fn(&str) -> Result<(), String>| {
+    let mut key = |field: &str, key: &str, valid: Rule| {
         check.key((&format!("{path}.secretRef.name"), &format!("{path}.keys.{field}")), secret, key, valid)
     };
     let address = match &external.host {

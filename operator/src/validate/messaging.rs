@@ -1,7 +1,7 @@
 //! What carries the events.
 
 use super::{
-    check::{Check, certificates},
+    check::{Check, Rule, certificates},
     plan::{EmbeddedMessagingPlan, ExternalMessagingPlan, MessagingPlan, NatsServers, Shop},
     resources, volume,
 };
@@ -34,7 +34,7 @@ fn embedded(shop: &Shop, embedded: &EmbeddedMessaging, check: &mut Check<'_>) ->
 
 fn external(external: &ExternalMessaging, check: &mut Check<'_>) -> Option<ExternalMessagingPlan> {
     let path = "spec.messaging.external";
-    let mut key = |field: &str, reference: &SecretKeyRef, valid: fn(&str) -> Result<(), String>| {
+    let mut key = |field: &str, reference: &SecretKeyRef, valid: Rule| {
         let path = format!("{path}.{field}");
         check.key((&format!("{path}.name"), &format!("{path}.key")), &reference.name, &reference.key, valid)
     };
@@ -69,11 +69,7 @@ fn servers(text: &str) -> Result<(), String> {
         let parsed = if server.contains("://") { url::Url::parse(server) } else { url::Url::parse(&format!("nats://{server}")) };
         parsed.is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
     };
-    if text.split(',').all(is_server) {
-        Ok(())
-    } else {
-        Err("nats://host:port or tls://host:port, several separated by commas".into())
-    }
+    if text.split(',').all(is_server) { Ok(()) } else { Err("nats://host:port or tls://host:port, several separated by commas".into()) }
 }
 
 /// The form of `nsc generate creds`.

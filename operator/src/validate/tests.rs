@@ -1,0 +1,182 @@
+//! Problems are named by field, reason, and what to do.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    build::samples::{VALUES, full_input, minimal_input},
+    crd::{Quantity, SslMode, WorkerAutoscaling},
+    observed::{ClaimFacts, SecretFacts},
+};
+
+fn problems(catalog: &Catalog, observed: &Observed) -> Vec<(String, Reason)> {
+    match validate(catalog, observed) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0.into_iter().map(|problem| (problem.path, problem.reason)).collect(),
+    }
+}
+
+#[track_caller]
+fn has_problem((catalog, observed): &(Catalog, Observed), path: &str, reason: Reason, says: &str) {
+    let problems = validate(catalog, observed).expect_err("a problem").0;
+    let found = problems.iter().any(|problem| problem.path == path && problem.reason == reason && problem.message.contains(says));
+    assert!(found, "{path}, {reason:?}, {says:?} should be among {problems:#?}");
+    for value in VALUES {
+        assert!(!format!("{problems:?}").contains(value), "a problem may not tell a secret");
+    }
+}
+
+#[test]
+fn the_samples_become_plans() {
+    for (catalog, observed) in [minimal_input(), full_input()] {
+        assert_eq!(problems(&catalog, &observed), []);
+    }
+}
+
+#[test]
+fn every_secret_that_is_missing_is_a_problem_of_the_field_that_names_it() {
+    let fields = [
+        ("registry", "spec.image.pullSecrets"),
+        ("telemetry", "spec.api.env[1].valueFrom.secretKeyRef.name"),
+        ("shop-db", "spec.database.external.secretRef.name"),
+        ("shop-db-ca", "spec.database.external.caSecretRef.name"),
+        ("nats", "spec.messaging.external.credentialsSecretRef.name"),
+        ("smtp", "spec.mail.credentialsSecretRef.name"),
+        ("admin", "spec.auth.superuserSecretRef.name"),
+    ];
+    for (name, path) in fields {
+        let (catalog, mut observed) = full_input();
+        observed.referenced.remove(name);
+        has_problem(&(catalog, observed), path, Reason::SecretNotFound, &format!("there is no Secret {name}"));
+    }
+    let (catalog, observed) = full_input();
+    let all = problems(&catalog, &Observed { referenced: [].into(), ..observed });
+    assert_eq!(all.len(), fields.len() + 1, "all at once, each once; nats is named by two fields: {all:?}");
+}
+
+#[test]
+fn every_key_that_is_missing_is_a_problem_of_the_field_that_names_it() {
+    for (name, path) in [
+        ("telemetry", "spec.api.env[1].valueFrom.secretKeyRef.key"),
+        ("shop-db", "spec.database.external.keys.uri"),
+        ("shop-db-ca", "spec.database.external.caSecretRef.key"),
+        ("nats", "spec.messaging.external.caSecretRef.key"),
+        ("smtp", "spec.mail.credentialsSecretRef.passwordKey"),
+        ("admin", "spec.auth.superuserSecretRef"),
+    ] {
+        let (catalog, mut observed) = full_input();
+        observed.referenced.insert(name.into(), SecretFacts::from([("other", "x")]));
+        has_problem(&(catalog, observed), path, Reason::SecretKeyMissing, "(it has other)");
+    }
+}
+
+#[test]
+fn values_that_would_keep_the_shop_from_starting_are_refused_before() {
+    let superuser = |name, email, password| SecretFacts::from([("username", name), ("email", email), ("password", password)]);
+    for (name, facts, path, says) in [
+        ("shop-db", SecretFacts::from([("uri", "mysql://db")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
+        ("shop-db", SecretFacts::from([("uri", "db.example.com")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
+        ("shop-db-ca", SecretFacts::from([("ca.crt", "x")]), "spec.database.external.caSecretRef.key", "a certificate"),
+        ("admin", superuser("a b", "a@b.example", "long enough"), "spec.auth.superuserSecretRef", "1 to 64 letters"),
+        ("admin", superuser("admin", "a", "long enough"), "spec.auth.superuserSecretRef", "an address"),
+        ("admin", superuser("admin", "a@b.example", "with newline\n"), "spec.auth.superuserSecretRef", "mind a newline"),
+        ("admin", superuser("admin", "a@b.example", "short"), "spec.auth.superuserSecretRef", "8 to 256 characters"),
+    ] {
+        let (catalog, mut observed) = full_input();
+        observed.referenced.insert(name.into(), facts);
+        has_problem(&(catalog, observed), path, Reason::SecretValueInvalid, says);
+    }
+}
+
+#[test]
+fn a_password_of_nats_that_would_break_its_url_is_refused() {
+    for password in ["p@ss/word", "12345678", "short"] {
+        let (catalog, mut observed) = minimal_input();
+        observed.generated.insert("shop-nats".into(), SecretFacts::from([("password", password)]));
+        has_problem(&(catalog, observed), "spec.messaging.embedded", Reason::SecretValueInvalid, "letters and digits");
+    }
+}
+
+#[test]
+fn a_volume_that_is_already_larger_or_elsewhere_is_a_problem() {
+    let (mut catalog, mut observed) = minimal_input();
+    let claim = ClaimFacts { storage: "6Gi".into(), storage_class_name: Some("slow".into()) };
+    observed.claims.insert("shop-postgres-data".into(), claim);
+    let path = "spec.database.embedded";
+    has_problem(&(catalog.clone(), observed.clone()), &format!("{path}.storage"), Reason::VolumeShrinks, "give at least that");
+    let embedded = catalog.spec.database.embedded.as_mut().unwrap();
+    embedded.storage = "6144Mi".into();
+    assert_eq!(problems(&catalog, &observed), [], "the same size, and the class that the cluster chose");
+    catalog.spec.database.embedded.as_mut().unwrap().storage_class_name = Some("fast".into());
+    has_problem(&(catalog, observed), &format!("{path}.storageClassName"), Reason::StorageClassChanges, "give that class");
+}
+
+#[test]
+fn what_needs_a_parser_is_checked_here() {
+    let refused = |edit: fn(&mut Catalog), path: &str, says: &str| {
+        let (mut catalog, observed) = minimal_input();
+        edit(&mut catalog);
+        has_problem(&(catalog, observed), path, Reason::InvalidValue, says);
+    };
+    refused(|catalog| catalog.spec.currency = "XYZ".into(), "spec.currency", "ISO 4217");
+    refused(|catalog| catalog.spec.mail.from = "a..b@example.com".into(), "spec.mail.from", "e-mail address");
+    refused(|catalog| catalog.spec.auth.access_token_ttl = "2 fortnights".into(), "spec.auth.accessTokenTTL", "at most 24h");
+    let resources = |requests: &str, limits: &str| crate::crd::Resources {
+        requests: [("memory".into(), Quantity::from(requests))].into(),
+        limits: [("memory".into(), Quantity::from(limits))].into(),
+    };
+    let (mut catalog, observed) = minimal_input();
+    catalog.spec.tracker.pod.resources = Some(resources("2Gi", "1Gi"));
+    has_problem(&(catalog.clone(), observed.clone()), "spec.tracker.resources.requests.memory", Reason::InvalidValue, "than its limit");
+    catalog.spec.tracker.pod.resources = Some(resources("-1", "lots"));
+    has_problem(&(catalog, observed), "spec.tracker.resources.limits.memory", Reason::InvalidValue, "is not an amount");
+    let annotated = |catalog: &mut Catalog| catalog.metadata.annotations = Some([(ROTATE.to_owned(), "now".to_owned())].into());
+    refused(annotated, "metadata.annotations[catalog.rs/rotate-signing-key]", "give an instant");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let (mut catalog, mut observed) = full_input();
+    catalog.spec.currency = "XYZ".into();
+    catalog.spec.mail.from = String::new();
+    observed.referenced.remove("shop-db");
+    assert_eq!(problems(&catalog, &observed).len(), 3);
+}
+
+#[test]
+fn without_keda_a_worker_is_awake_and_the_plan_says_why() {
+    let (catalog, mut observed) = full_input();
+    observed.keda = false;
+    let plan = validate(&catalog, &observed).unwrap();
+    assert_eq!((plan.notifier.scale, plan.tracker.scale), (WorkerScale::Fixed(1), WorkerScale::Fixed(1)));
+    assert_eq!(
+        plan.skipped.iter().map(|skipped| skipped.path.as_str()).collect::<Vec<_>>(),
+        ["spec.notifier.autoscaling", "spec.tracker.autoscaling"]
+    );
+}
+
+#[test]
+fn a_database_of_zalando_needs_no_uri() {
+    let (mut catalog, mut observed) = full_input();
+    let external = catalog.spec.database.external.as_mut().unwrap();
+    external.host = Some("acid-shop".into());
+    external.ssl_mode = Some(SslMode::Require);
+    external.ca_secret_ref = None;
+    observed.referenced.insert("shop-db".into(), SecretFacts::from([("username", "shop"), ("password", "p@ss:/word")]));
+    let DatabasePlan::External(plan) = validate(&catalog, &observed).unwrap().database else { panic!("embedded") };
+    assert!(matches!(plan.address, PostgresAddress::Parts { port: 5432, ref database, .. } if database == "catalog"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_worker_without_keda_has_as_many_pods_as_it_may_sleep_to_but_one_at_least(min_replicas in 0_i32..1000) {
+        let (mut catalog, mut observed) = minimal_input();
+        catalog.spec.tracker.autoscaling = Some(WorkerAutoscaling { min_replicas, max_replicas: 1000, lag_threshold: None });
+        prop_assert_eq!(validate(&catalog, &observed).unwrap().tracker.scale, WorkerScale::Fixed(min_replicas.max(1)));
+        observed.keda = true;
+        let lag = WorkerScale::Lag { min: min_replicas, max: 1000, threshold: 1000 };
+        prop_assert_eq!(validate(&catalog, &observed).unwrap().tracker.scale, lag);
+    }
+}
