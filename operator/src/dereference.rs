@@ -56,18 +56,41 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
 /// Names of the Secrets that a spec refers to.
 #[must_use]
 pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
-    let CatalogSpec { api, notifier, tracker, database, messaging, mail, auth, .. } = spec;
+    let CatalogSpec { image, api, notifier, tracker, database, messaging, mail, auth, .. } = spec;
     let database = database
         .external
         .iter()
         .flat_map(|external| std::iter::once(&external.secret_ref.name).chain(external.ca_secret_ref.iter().map(|ca| &ca.name)));
-    let messaging = messaging
-        .external
-        .iter()
-        .flat_map(|external| external.url_secret_ref.iter().chain(&external.credentials_secret_ref).chain(&external.ca_secret_ref).map(|reference| &reference.name));
+    let messaging = messaging.external.iter().flat_map(|external| {
+        external
+            .url_secret_ref
+            .iter()
+            .chain(&external.credentials_secret_ref)
+            .chain(&external.ca_secret_ref)
+            .map(|reference| &reference.name)
+    });
     let mail = mail.credentials_secret_ref.iter().map(|credentials| &credentials.name);
     let superuser = auth.superuser_secret_ref.iter().map(|reference| &reference.name);
     let environment = [&api.pod, &notifier.pod, &tracker.pod].into_iter().flat_map(|Pod { env, .. }| env);
     let environment = environment.filter_map(|variable| Some(&variable.value_from.as_ref()?.secret_key_ref.name));
-    database.chain(messaging).chain(mail).chain(superuser).chain(environment).map(String::as_str).collect()
+    let pull = image.pull_secrets.iter().map(|reference| &reference.name);
+    pull.chain(database).chain(messaging).chain(mail).chain(superuser).chain(environment).map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::{Reason, validate};
+
+    #[test]
+    fn every_secret_that_a_plan_needs_is_read() {
+        let full: Catalog = serde_norway::from_str(include_str!("../samples/full.yaml")).unwrap();
+        let problems = validate(&full, &Observed::default()).unwrap_err().0;
+        let missed: Vec<_> = problems.iter().filter(|problem| problem.reason == Reason::SecretNotFound).collect();
+        assert!(missed.len() > 5, "{missed:?}");
+        let read = referenced_secrets(&full.spec);
+        for problem in missed {
+            assert!(read.iter().any(|name| problem.message.contains(&format!("no Secret {name} "))), "{problem:?} {read:?}");
+        }
+    }
 }

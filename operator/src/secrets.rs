@@ -51,7 +51,7 @@ impl Recipe {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The Secret, to be POSTed.
+    /// The Secret, to be created.
     #[must_use]
     pub fn make(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
         let data = match &self.content {

@@ -15,6 +15,9 @@ mod roles;
 mod shop;
 mod volume;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     crd::{Catalog, DeletionPolicy},
     observed::Observed,
