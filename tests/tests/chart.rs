@@ -1,4 +1,5 @@
 //! The operator's chart says what the operator is.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
