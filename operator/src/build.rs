@@ -102,4 +102,4 @@ pub fn build(plan: &Plan) -> Objects {
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
-pub mod samples;
+pub(crate) mod samples;

@@ -78,7 +78,11 @@ pub fn names(plan: &Plan) -> BTreeSet<String> {
 }
 
 fn recipes(plan: &Plan) -> Vec<Recipe> {
-    let recipe = |name: &str, component, content| Recipe { metadata: kept_metadata(plan, name.to_owned(), component), content };
+    let recipe = |name: &str, component, content| {
+        // The owner is applied afterwards: a field that was only applied goes when it is no longer declared.
+        let metadata = ObjectMeta { owner_references: None, ..kept_metadata(plan, name.to_owned(), component) };
+        Recipe { metadata, content }
+    };
     let mut recipes = vec![recipe(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
     if let Superuser::Generated(name) = &plan.auth.superuser {
         // The superuser hears of changes, so the address has to be one of the shop's own.
@@ -155,10 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn they_outlive_the_catalog_unless_its_deletion_policy_says_otherwise() {
+    fn they_are_made_without_an_owner_whatever_the_deletion_policy_says_now() {
         let mut plan = samples::minimal();
         assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
         plan.retain = false;
-        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_some()));
+        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
     }
 }
