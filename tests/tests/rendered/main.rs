@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod pods;
+mod scaling;
 mod servers;
 
 use catalog_tests::{
@@ -26,6 +27,8 @@ spec:
   database: {embedded: {storage: 1Gi}}
   messaging: {embedded: {storage: 2Gi}} # the least there may be
   mail: {server: inbox, port: 1025, tls: None, from: Shop <shop@example.com>}
+  notifier: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
+  tracker: {autoscaling: {minReplicas: 1, maxReplicas: 8, lagThreshold: 1000}}
 ";
 
 const EXTERNAL: &str = "
@@ -35,10 +38,12 @@ metadata: {name: external, namespace: shops, uid: 7c1f}
 spec:
   currency: SAR
   database: {external: {secretRef: {name: db}, keys: {uri: url}}}
-  messaging: {external: {url: 'nats://nats.example.com:4222'}}
+  messaging: {external: {url: 'nats://nats.example.com:4222', monitoringEndpoint: 'nats.example.com:8222'}}
   mail: {server: mail.example.com, port: 2525, tls: None, from: shop@example.com}
   auth: {accessTokenTTL: 10m, refreshTokenTTL: 48h, superuserSecretRef: {name: boss}}
   api: {replicas: 3, env: [{name: ACCESS_LOG_SAMPLE, value: '7'}]}
+  notifier: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
+  tracker: {autoscaling: {minReplicas: 1, maxReplicas: 8, lagThreshold: 1000}}
 ";
 
 /// With everything that only servers of other people ask for.
@@ -223,7 +228,7 @@ async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, serv
     let (_mail_server, inbox, mut addresses) = open_inbox().await;
     let local = [("HTTP_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
     addresses.extend(local.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    addresses.extend(servers);
+    addresses.extend(servers.clone());
 
     let migration = rendered.pod(&format!("{shop}-migrate"));
     let mut migrate = start(&migration, &addresses, &scratch);
@@ -255,6 +260,7 @@ async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, serv
         if views["total"] == 1 { Ok(()) } else { Err(views) }
     })
     .await;
+    scaling::triggers_see_what_waits(rendered, &servers).await;
 }
 
 #[tokio::test]
@@ -268,7 +274,9 @@ async fn an_embedded_shop_works_with_what_its_pods_give_it() {
     let settings = rendered.pod(&format!("{shop}-api")).environment();
     let reached = [("DATABASE_URL", &postgres), ("NATS_URL", &nats)];
     let servers = reached.map(|(name, server)| (name.to_owned(), server.reached_by(&settings[name])));
-    roles_get_ready_and_work_together(shop, &rendered, servers.into()).await;
+    let mut servers = Environment::from(servers);
+    servers.insert("NATS_MONITOR".to_owned(), nats.monitor().expect("NATS is watched"));
+    roles_get_ready_and_work_together(shop, &rendered, servers).await;
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// What this Catalog becomes in a namespace with these Secrets.
+    /// What this Catalog becomes in a namespace with these Secrets, where KEDA is installed.
     ///
     /// # Panics
     /// If it has problems.
@@ -38,7 +38,7 @@ impl Rendered {
         let catalog: Catalog = serde_norway::from_str(catalog).expect("a Catalog");
         let name = |secret: &Secret| secret.metadata.name.clone().expect("a Secret has a name");
         let facts = |secrets: &[Secret]| secrets.iter().map(|secret| (name(secret), SecretFacts::of(secret))).collect();
-        let mut observed = Observed { referenced: facts(given), ..Observed::default() };
+        let mut observed = Observed { keda: true, referenced: facts(given), ..Observed::default() };
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
         let recipes = secrets::missing(&plan, &observed);
         let generated: Vec<_> = recipes.iter().map(|recipe| recipe.make(Timestamp::now(), &mut rand::rng())).collect();

@@ -26,6 +26,7 @@ pub struct Server<'a> {
     pod: Pod<'a>,
     image: Image,
     port: u16,
+    monitor: Option<u16>,
     overrides: Environment,
     process: Process,
     // After the process that uses it: fields are dropped in order.
@@ -35,28 +36,29 @@ pub struct Server<'a> {
 impl<'a> Server<'a> {
     /// PostgreSQL, with the password that its `postStart` hook has set.
     pub async fn postgres(rendered: &'a Rendered, shop: &str) -> Self {
-        let mut server = Self::start(rendered.pod(&format!("{shop}-postgres")), "postgres", |_| Vec::new());
+        let mut server = Self::start(rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None);
         server.run_hook().await;
         server
     }
 
     /// nats-server.
     pub fn nats(rendered: &'a Rendered, shop: &str) -> Self {
-        let ports = |port: u16| ["--port".to_owned(), port.to_string(), "--http_port".to_owned(), free_port().to_string()].to_vec();
-        Self::start(rendered.pod(&format!("{shop}-nats")), "nats", ports)
+        Self::start(rendered.pod(&format!("{shop}-nats")), "nats", free_port(), Some(free_port()))
     }
 
-    fn start(pod: Pod<'a>, image: &str, more: impl Fn(u16) -> Vec<String>) -> Self {
+    fn start(pod: Pod<'a>, image: &str, port: u16, monitor: Option<u16>) -> Self {
         let image = Image::make(image);
         assert!(image.names.contains(&canonical(pod.container().image.as_deref().unwrap_or_default())), "{:?}", image.names);
-        let (scratch, port) = (Scratch::new(None), free_port());
+        let scratch = Scratch::new(None);
         let (command, args) = pod.words();
         let mut words = if command.is_empty() { image.words("Entrypoint") } else { command };
         words.extend(args);
-        words.extend(more(port));
+        // PostgreSQL takes its port from the environment, NATS from its arguments.
+        let ports = monitor.map(|monitor| ["--port".to_owned(), port.to_string(), "--http_port".to_owned(), monitor.to_string()]);
+        words.extend(ports.into_iter().flatten());
         let overrides = Environment::from([("PGPORT".to_owned(), port.to_string())]);
         let process = container_of(&pod, &image, &scratch, &overrides).start_command(&words);
-        Self { pod, image, port, overrides, process, scratch }
+        Self { pod, image, port, monitor, overrides, process, scratch }
     }
 
     /// Runs the `postStart` hook until it succeeds.
@@ -79,6 +81,11 @@ impl<'a> Server<'a> {
         let words: Vec<_> = self.image.words("Entrypoint").into_iter().chain(args).collect();
         self.process = container_of(&self.pod, &self.image, &self.scratch, &self.overrides).start_command(&words);
         self.run_hook().await;
+    }
+
+    /// Where NATS shows what it does.
+    pub fn monitor(&self) -> Option<String> {
+        self.monitor.map(|port| format!("127.0.0.1:{port}"))
     }
 
     /// `url` with our address instead of that in the cluster. Not the loopback one, if there is another:

@@ -1,0 +1,66 @@
+//! What KEDA is told to look at is there to be seen, in a shop whose roles run.
+
+use std::collections::BTreeMap;
+
+use catalog_operator::build::keda::Trigger;
+use catalog_tests::process::Environment;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use crate::pods::Rendered;
+
+/// Asks what every trigger would ask, of the servers at these addresses.
+///
+/// # Panics
+/// If an answer isn't one that KEDA could use.
+pub async fn triggers_see_what_waits(rendered: &Rendered, servers: &Environment) {
+    let objects = &rendered.objects.workloads.scaled_objects;
+    assert_eq!(objects.len(), 2, "notifier and tracker");
+    for object in objects {
+        for trigger in &object.spec.triggers {
+            match trigger.r#type.as_str() {
+                "nats-jetstream" => lag(trigger, servers).await,
+                "postgresql" => waiting(rendered, trigger, servers).await,
+                other => panic!("nobody has taught us what {other} asks"),
+            }
+        }
+    }
+}
+
+/// <https://keda.sh/docs/latest/scalers/nats-jetstream/>
+async fn lag(trigger: &Trigger, servers: &Environment) {
+    let [stream, consumer] = ["stream", "consumer"].map(|name| trigger.metadata[name].as_str());
+    let url: reqwest::Url = servers["NATS_URL"].parse().unwrap();
+    let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
+    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(url.as_str()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
+    stream.consumer_info(consumer).await.unwrap();
+    // The monitoring endpoint shows them only under the right account.
+    let Some(monitor) = servers.get("NATS_MONITOR") else { return };
+    let asked = format!("http://{monitor}/jsz?acc={}&consumers=true&config=true", trigger.metadata["account"]);
+    let seen: serde_json::Value = reqwest::get(asked).await.unwrap().json().await.unwrap();
+    let seen = seen["account_details"].as_array().into_iter().flatten().flat_map(|it| it["stream_detail"].as_array().into_iter().flatten());
+    let mut seen = seen.filter(|it| it["name"] == trigger.metadata["stream"]);
+    let consumers = seen.next().and_then(|it| it["consumer_detail"].as_array()).into_iter().flatten();
+    assert!(consumers.into_iter().any(|it| it["name"] == consumer), "KEDA would not see {:?}", trigger.metadata);
+}
+
+/// <https://keda.sh/docs/latest/scalers/postgresql/>
+async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) {
+    let mut parameters: BTreeMap<String, String> = trigger.metadata.clone();
+    if let Some(reference) = &trigger.authentication_ref {
+        let mut all = rendered.objects.workloads.trigger_authentications.iter();
+        let found = all.find(|it| it.metadata.name.as_ref() == Some(&reference.name)).expect("the TriggerAuthentication is rendered");
+        let secrets = found.spec.secret_target_ref.iter();
+        parameters.extend(secrets.map(|it| (it.parameter.clone(), rendered.secret(&it.name, &it.key))));
+    }
+    let mut options: PgConnectOptions = servers["DATABASE_URL"].parse().unwrap();
+    if let Some(connection) = parameters.get("connection") {
+        connection.parse::<PgConnectOptions>().unwrap();
+    } else {
+        options = options.username(&parameters["userName"]).password(&parameters["password"]).database(&parameters["dbName"]);
+    }
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    let waiting: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(parameters["query"].clone())).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(waiting, 0, "every mail was sent");
+    parameters["targetQueryValue"].parse::<u32>().unwrap();
+}
