@@ -1,5 +1,6 @@
 //! Who manages which field, as `managedFields` says.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
@@ -16,6 +17,13 @@ pub fn owns_replicas(object: &DynamicObject) -> bool {
             && entry.operation.as_deref() == Some("Apply")
             && entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
     })
+}
+
+/// Whether [`MANAGER`] has applied anything of it.
+#[must_use]
+pub fn has_applied(object: &DynamicObject) -> bool {
+    let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply");
+    object.managed_fields().iter().any(is_ours)
 }
 
 /// The other managers that a refused apply names, such as `kubectl-edit`.

@@ -2,6 +2,7 @@
 
 use kube::{ResourceExt, api::DynamicObject};
 
+use super::managers::has_applied;
 use crate::live::is_labelled;
 
 /// Whose an object is, as seen by one Catalog.
@@ -9,7 +10,8 @@ use crate::live::is_labelled;
 pub enum Owner {
     /// This Catalog's.
     This,
-    /// Nobody's, but with the labels of this Catalog: kept when a Catalog of this name was deleted.
+    /// Nobody's, but made for a Catalog of this name, and kept when that was deleted: it has its labels, or, if somebody took
+    /// those away, the operator's mark in its `managedFields`. (Names of kept objects are never those of two Catalogs.)
     Kept,
     /// Of something else, described for people.
     Other(String),
@@ -24,7 +26,7 @@ pub fn owner(object: &DynamicObject, name: &str, uid: &str) -> Owner {
             Owner::Other(format!("still there of the Catalog {name} that was deleted"))
         }
         Some(owner) => Owner::Other(format!("owned by the {} {}", owner.kind, owner.name)),
-        None if is_labelled(object.labels(), name) => Owner::Kept,
+        None if is_labelled(object.labels(), name) || has_applied(object) => Owner::Kept,
         None => Owner::Other("not made for this Catalog".into()),
     }
 }
@@ -53,5 +55,7 @@ mod tests {
         let labels = json!({"app.kubernetes.io/instance": "shop", "app.kubernetes.io/managed-by": "catalog-operator"});
         assert_eq!(owner(&object(&json!({"name": "shop-postgres", "labels": labels})), "shop", "1"), Owner::Kept);
         assert_eq!(owner(&object(&json!({"name": "shop-postgres"})), "shop", "1"), Owner::Other("not made for this Catalog".into()));
+        let entry = json!({"manager": "catalog-operator", "operation": "Apply", "fieldsV1": {}});
+        assert_eq!(owner(&object(&json!({"name": "shop-postgres", "managedFields": [entry]})), "shop", "1"), Owner::Kept);
     }
 }

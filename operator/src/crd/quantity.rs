@@ -6,8 +6,9 @@ use kube_quantity::{ParseQuantityError, ParsedQuantity};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// How Kubernetes writes quantities (`resource.Quantity`; the pattern is the one of controller-gen).
-const PATTERN: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// How Kubernetes writes quantities (`resource.Quantity`; the pattern is the one of controller-gen, but for the sign:
+/// nothing here can be less than nothing).
+const PATTERN: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 
 /// An amount of CPU, memory or storage, such as `500m`, `2` or `5Gi`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,7 +75,7 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-kubernetes-int-or-string": true, "pattern": PATTERN, "maxLength": 32 })
+        json_schema!({ "x-kubernetes-int-or-string": true, "pattern": PATTERN, "maxLength": 32, "minimum": 0 })
     }
 }
 

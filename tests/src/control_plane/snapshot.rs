@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Namespace, wire};
+use super::{Namespace, operator::NAME, wire};
 
 /// Kinds that say what happened, or that are made by the API server itself.
 const ASIDE: [&str; 5] = ["Event", "Lease", "Namespace", "Endpoints", "EndpointSlice"];
@@ -116,6 +116,7 @@ fn differ(path: &str, expected: &Value, actual: &Value, found: &mut Vec<String>)
 }
 
 fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
+    let generation = object["metadata"]["generation"].clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace"] {
             metadata.remove(key);
@@ -134,7 +135,9 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
             }
         }
         "Catalog" => {
+            observed(&mut object["status"], &generation);
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
+                observed(condition, &generation);
                 remove(condition, "lastTransitionTime");
             }
         }
@@ -146,6 +149,13 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
     }
     settle(&mut object, namespace);
     object
+}
+
+/// How many edits it took doesn't count, but that the last one was seen.
+fn observed(status: &mut Value, generation: &Value) {
+    if status.get("observedGeneration") == Some(generation) {
+        status["observedGeneration"] = json!("the last");
+    }
 }
 
 fn remove(object: &mut Value, key: &str) {
@@ -175,9 +185,6 @@ fn settle(value: &mut Value, namespace: &str) {
                 let differs = key.ends_with("-hash") || key.ends_with("controller-uid");
                 if differs { *field = json!("HASH") } else { settle(field, namespace) }
             }
-            if fields.get("name").is_some_and(|name| name == "EVENTS_PREFIX") {
-                fields.insert("value".into(), json!("PREFIX"));
-            }
         }
         _ => {}
     }
@@ -185,11 +192,18 @@ fn settle(value: &mut Value, namespace: &str) {
 
 fn settled(text: &str, namespace: &str) -> String {
     let text = text.replace(namespace, "NAMESPACE");
-    let mut parts = text.split("-migrate-");
+    // Names of migrations, and the prefix of streams.
+    let text = without_hash_after(&text, "-migrate-");
+    without_hash_after(&text, &format!("NAMESPACE_{NAME}_"))
+}
+
+fn without_hash_after(text: &str, stem: &str) -> String {
+    let mut parts = text.split(stem);
     let mut settled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        settled.push_str("-migrate-HASH");
-        settled.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+        settled.push_str(stem);
+        settled.push_str("HASH");
+        settled.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
     }
     settled
 }

@@ -56,12 +56,8 @@ fn declared(mut snapshot: Snapshot) -> Snapshot {
     if let Some(Value::Object(status)) = snapshot.get_mut("Catalog/shop").map(|catalog| &mut catalog["status"]) {
         status.remove("replicas");
         for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
-            // Each change of the spec is a generation.
-            for key in ["message", "observedGeneration"] {
-                condition.as_object_mut().map(|condition| condition.remove(key));
-            }
+            condition.as_object_mut().map(|condition| condition.remove("message"));
         }
-        status.remove("observedGeneration");
     }
     snapshot
 }

@@ -131,7 +131,8 @@ async fn sizes_that_are_none() {
             edits.push((pointer, json!(size), path));
         }
     }
-    edits.push(("/api/resources", json!({"requests": {"cpu": "-1"}}), "spec.api.resources"));
+    edits.push(("/api/resources", json!({"requests": {"cpu": "-1"}}), "spec.api.resources.requests.cpu"));
+    edits.push(("/api/resources", json!({"limits": {"memory": -1}}), "spec.api.resources.limits.memory"));
     edits.push(("/api/resources", json!({"requests": {"cpu": "much"}}), "spec.api.resources"));
     each_is_refused("sizes", &edits).await;
 }
