@@ -17,7 +17,7 @@ pub async fn each_pod(shop: &Shop) {
     let path = &usage::paths(shop).await[1];
     for component in ["notifier", "tracker", "nats", "api", "postgres"] {
         let before = format!("[before the kill of {component}]");
-        shop.admin.patch(path, &json!({"name": before})).await.expect(200);
+        rename(shop, path, &before).await;
         let killed = shop.pods(component).await;
         assert!(!killed.is_empty(), "{component} has no pods");
         for pod in &killed {
@@ -32,11 +32,7 @@ pub async fn each_pod(shop: &Shop) {
         .await;
         shop.is_ready().await;
         let after = format!("[after the kill of {component}]");
-        wait::within(PATIENCE, "a change is taken", async || {
-            let reply = shop.admin.patch(path, &json!({"name": after})).attempt().await.map_err(|error| error.to_string())?;
-            wait::holds(reply.status == 200, || reply.text())
-        })
-        .await;
+        rename(shop, path, &after).await;
         for mail in [&before, &after] {
             wait::within(PATIENCE, &format!("the mail about {mail} arrives"), async || {
                 let mails = shop.inbox.mails_for(EDITOR.1).await;
@@ -45,6 +41,15 @@ pub async fn each_pod(shop: &Shop) {
             .await;
         }
     }
+}
+
+/// Changes a product. With every pod of the API killed, the node may need another second to know the new ones.
+async fn rename(shop: &Shop, path: &str, name: &str) {
+    wait::within(PATIENCE, "a change is taken", async || {
+        let reply = shop.admin.patch(path, &json!({"name": name})).attempt().await.map_err(|error| error.to_string())?;
+        wait::holds(reply.status == 200, || reply.text())
+    })
+    .await;
 }
 
 fn is_ready(pod: &Pod) -> bool {
