@@ -109,7 +109,7 @@ fn add<T: Serialize>(documents: &mut Vec<Value>, objects: &[T]) -> Result<(), se
 mod tests {
     use super::*;
 
-    /// The reviewed output. `RENEW_GOLDEN=1 cargo test -p catalog-operator golden` writes it anew.
+    /// The reviewed output. `make generate` writes it anew.
     fn is_golden(name: &str, keda: bool) {
         let directory = env!("CARGO_MANIFEST_DIR");
         let rendered = render(&std::fs::read_to_string(format!("{directory}/samples/{name}.yaml")).unwrap(), keda).unwrap();
@@ -118,7 +118,7 @@ mod tests {
             std::fs::write(&path, &rendered).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(rendered == golden, "{path} is stale: renew it with RENEW_GOLDEN=1 and read the difference");
+        assert!(rendered == golden, "{path} is stale: run `make generate` and read the difference");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod plan;
 mod problem;
 mod resources;
 mod roles;
+mod scale;
 mod shop;
 mod volume;
 

@@ -1,5 +1,7 @@
 //! Each rule of the definition, once kept and once broken.
 
+#![allow(clippy::needless_pass_by_value, reason = "values are written where they are used")]
+
 use serde_json::{Value, json};
 
 use super::*;
