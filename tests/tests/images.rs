@@ -209,8 +209,14 @@ async fn postgres_begins_anew_after_a_death_while_it_made_its_database() {
         return;
     }
     let image = Image::make("postgres");
-    let (volumes, port) = (volumes(POSTGRES), free_port());
-    let server = || postgres(&image, POSTGRES, &volumes, port).setting("POSTGRES_PASSWORD", "secret");
+    let (volumes, port, given) = (volumes(POSTGRES), free_port(), Scratch::new(None));
+    fs::write(given.path().join("password"), "secret\n").unwrap();
+    fs::write(given.path().join("1.sql"), "CREATE TABLE by_sql ();").unwrap();
+    fs::write(given.path().join("2.sh"), "sql --dbname \"$POSTGRES_DB\" --command 'CREATE TABLE by_sh ()'").unwrap();
+    let server = || {
+        let server = postgres(&image, POSTGRES, &volumes, port).setting("POSTGRES_PASSWORD_FILE", "/docker-entrypoint-initdb.d/password");
+        server.volume(given.path(), "/docker-entrypoint-initdb.d")
+    };
     let mut cut_short = server().start(&[]);
     eventually("initdb has begun", async || {
         let begun = volumes[0].0.path().join("18/docker.unfinished/PG_VERSION").exists();
@@ -218,7 +224,14 @@ async fn postgres_begins_anew_after_a_death_while_it_made_its_database() {
     })
     .await;
     container::kill(&mut cut_short).await;
-    connected(&format!("postgres://shop:secret@127.0.0.1:{port}/the%20shop"), &mut server().start(&[])).await;
+    let mut whole = server().start(&[]);
+    let mut connection = connected(&format!("postgres://shop:secret@127.0.0.1:{port}/the%20shop"), &mut whole).await;
+    // The scripts of people have run, too.
+    let made: Vec<String> = sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(made, ["by_sh", "by_sql"], "{}", whole.story());
 }
 
 #[tokio::test]
