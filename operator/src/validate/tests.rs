@@ -179,4 +179,31 @@ proptest! {
         let lag = WorkerScale::Lag { min: min_replicas, max: 1000, threshold: 1000 };
         prop_assert_eq!(validate(&catalog, &observed).unwrap().tracker.scale, lag);
     }
+
+    #[test]
+    fn whatever_slipped_past_the_definition_becomes_a_plan_or_problems_that_name_a_field(
+        full in any::<bool>(),
+        text in "\\PC{0,80}",
+        number in any::<i32>(),
+    ) {
+        let (mut catalog, observed) = if full { full_input() } else { minimal_input() };
+        let spec = &mut catalog.spec;
+        spec.currency.clone_from(&text);
+        spec.mail.from.clone_from(&text);
+        spec.auth.access_token_ttl.clone_from(&text);
+        spec.image.repository.clone_from(&text);
+        spec.api.replicas = Some(number);
+        spec.api.pod.resources = Some(crate::crd::Resources { limits: [(text.clone(), Quantity(text.clone()))].into(), ..Default::default() });
+        if let Some(embedded) = &mut spec.database.embedded {
+            embedded.storage = Quantity(text.clone());
+        }
+        if let Some(external) = &mut spec.messaging.external {
+            external.url = Some(text.clone());
+        }
+        catalog.metadata.name = Some(text);
+        match validate(&catalog, &observed) {
+            Ok(plan) => drop(crate::build::build(&plan)),
+            Err(problems) => prop_assert!(problems.0.iter().all(|problem| !problem.path.is_empty() && !problem.message.is_empty())),
+        }
+    }
 }

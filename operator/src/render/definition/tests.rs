@@ -48,6 +48,7 @@ fn the_samples_are_taken() {
         include_str!("../../../samples/minimal.yaml"),
         include_str!("../../../samples/full.yaml"),
         include_str!("../../../samples/catalog.yaml"),
+        include_str!("../../../../tests/cluster/manifests/shop.yaml"),
     ] {
         assert_eq!(refusals(&serde_norway::from_str(sample).unwrap()), []);
     }
