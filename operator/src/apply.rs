@@ -2,6 +2,7 @@
 
 mod contains;
 mod managers;
+mod mend;
 mod owner;
 mod prune;
 
@@ -154,13 +155,16 @@ impl<'a> Apply<'a> {
         let asked = PatchParams::apply(MANAGER);
         let patch = Patch::Apply(&declared);
         let mut conflicting = Vec::new();
-        let applied = match api.patch(name, &asked, &patch).await {
+        let mut applied = match api.patch(name, &asked, &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => {
                 conflicting = managers::conflicting(&status);
-                api.patch(name, &asked.force(), &patch).await
+                api.patch(name, &asked.clone().force(), &patch).await
             }
             answered => answered,
         };
+        if is_invalid(&applied) && self.mend(kind, name, &declared).await? {
+            applied = api.patch(name, &asked.force(), &patch).await;
+        }
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
         Ok(conflicting)
     }
@@ -219,6 +223,10 @@ impl<'a> Apply<'a> {
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource())
     }
+}
+
+fn is_invalid<T>(answer: &kube::Result<T>) -> bool {
+    matches!(answer, Err(kube::Error::Api(status)) if status.code == 422)
 }
 
 fn describe(kind: Kind, name: &str) -> String {

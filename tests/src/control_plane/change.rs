@@ -1,6 +1,8 @@
 //! What people do to a running shop, and every fault at every call while the operator follows.
 
-use futures::{StreamExt, future::BoxFuture};
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use serde_json::Value;
 
 use super::{
@@ -54,20 +56,62 @@ impl Change {
         Reference { snapshot: snapshot::take(operator.namespace()).await, calls }
     }
 
-    /// With one fault.
+    /// With one fault. How often it happened.
     ///
     /// # Errors
     /// What is different in the end.
-    pub async fn with(&self, call: &Call, fault: Fault, reference: &Snapshot) -> Result<(), String> {
+    pub async fn with(&self, call: &Call, fault: Fault, reference: &Snapshot) -> Result<usize, String> {
         let mut operator = self.prepared().await;
         operator.wire().plan(call.clone(), fault);
         (self.done)(&mut operator).await;
         operator.settle().await;
-        if fault != Fault::Stale && operator.wire().injected() == 0 {
+        let injected = operator.wire().injected();
+        // Only an answer to a question that was asked before can be stale.
+        if fault != Fault::Stale && injected == 0 {
             return Err(format!("{call} was not made again: a reconcile asks for other things each time"));
         }
-        let differences = differences(reference, &snapshot::take(operator.namespace()).await);
-        if differences.is_empty() { Ok(()) } else { Err(format!("{fault:?} at {call}:\n  {}", differences.join("\n  "))) }
+        same(reference, &operator, &format!("{fault:?} at {call}")).await.map(|()| injected)
+    }
+
+    /// The same, with a panic as one failure among others.
+    async fn caught(&self, call: &Call, fault: Fault, reference: &Snapshot) -> Result<usize, String> {
+        let end = AssertUnwindSafe(self.with(call, fault, reference)).catch_unwind().await;
+        end.unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into());
+            Err(format!("{fault:?} at {call}: {what}"))
+        })
+    }
+
+    /// With a first reconcile that reads nothing but what was true before the change.
+    ///
+    /// # Panics
+    /// If that makes a difference in the end.
+    pub async fn comes_to_the_same_after_a_reconcile_that_reads_the_past(&self) {
+        let reference = self.reference().await;
+        let mut operator = self.prepared().await;
+        (self.done)(&mut operator).await;
+        operator.wire().make_all_reads_stale(true);
+        operator.reconcile().await;
+        operator.wire().make_all_reads_stale(false);
+        println!("{}: {} stale reads at once", self.name, operator.wire().injected());
+        operator.settle().await;
+        same(&reference.snapshot, &operator, "all reads stale").await.unwrap_or_else(|what| panic!("{}: {what}", self.name));
+    }
+
+    /// With a first reconcile of the Catalog as it was before the change.
+    ///
+    /// # Panics
+    /// If that makes a difference in the end.
+    pub async fn comes_to_the_same_after_a_reconcile_of_the_past(&self) {
+        let reference = self.reference().await;
+        let mut operator = self.prepared().await;
+        let Some(past) = operator.catalog().await else { return };
+        (self.done)(&mut operator).await;
+        operator.reconcile_as(past).await;
+        operator.played().everything_goes_well().await;
+        operator.played().collect_garbage().await;
+        operator.settle().await;
+        same(&reference.snapshot, &operator, "the Catalog as it was").await.unwrap_or_else(|what| panic!("{}: {what}", self.name));
     }
 
     /// With each of these faults at every call. Prints how many there were.
@@ -78,9 +122,17 @@ impl Change {
         let reference = self.reference().await;
         let injections = reference.calls.iter().flat_map(|call| faults.iter().map(move |fault| (call, *fault)));
         let injections: Vec<_> = injections.filter(|(call, fault)| fault.matters_at(call)).collect();
-        let runs = injections.iter().map(|(call, fault)| self.with(call, *fault, &reference.snapshot));
-        let failures: Vec<_> = futures::stream::iter(runs).buffer_unordered(BESIDE).filter_map(async |end| end.err()).collect().await;
-        println!("{}: {} faults at {} calls", self.name, injections.len(), reference.calls.len());
+        let runs = injections.iter().map(|(call, fault)| self.caught(call, *fault, &reference.snapshot));
+        let ends: Vec<_> = futures::stream::iter(runs).buffer_unordered(BESIDE).collect().await;
+        let happened: usize = ends.iter().flatten().sum();
+        let failures: Vec<_> = ends.into_iter().filter_map(Result::err).collect();
+        println!("{}: {happened} faults at {} calls", self.name, reference.calls.len());
         assert!(failures.is_empty(), "{} of {} faults made a difference:\n{}", failures.len(), injections.len(), failures.join("\n"));
     }
+}
+
+/// Whether the operator's namespace is as it should be.
+async fn same(expected: &Snapshot, operator: &Operator, what: &str) -> Result<(), String> {
+    let differences = differences(expected, &snapshot::take(operator.namespace()).await);
+    if differences.is_empty() { Ok(()) } else { Err(format!("{what}:\n  {}", differences.join("\n  "))) }
 }

@@ -56,6 +56,26 @@ fn has(item: &Value, keys: &Value) -> bool {
     keys.as_object().is_some_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
+/// The field of `after` that is the one at the pointer in `before`, wherever the items of lists are now.
+pub fn same_field<'a>(before: &Value, after: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let (mut before, mut after) = (before, after);
+    for step in pointer.split('/').skip(1) {
+        let below = before.pointer(&format!("/{step}"))?;
+        after = match after.as_array() {
+            Some(items) => items.iter().find(|item| is_same(below, item))?,
+            None => after.pointer(&format!("/{step}"))?,
+        };
+        before = below;
+    }
+    Some(after)
+}
+
+/// Whether two items of a list are versions of the same: by what tells items of such lists apart.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let key = ["mountPath", "containerPort", "port", "topologyKey", "uid", "name"].into_iter().find(|key| one.get(key).is_some());
+    key.map_or(one == other, |key| one.get(key) == other.get(key))
+}
+
 /// Another value of the same type, if there is one.
 pub fn another(value: &Value) -> Option<Value> {
     match value {

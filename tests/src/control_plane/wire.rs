@@ -33,13 +33,14 @@ impl Fault {
     /// What can happen to any call.
     pub const OUTAGES: [Self; 3] = [Self::Refused, Self::Lost, Self::Crash];
 
-    /// Whether it could make a difference there. A read whose answer is lost is a read that failed: it has
-    /// changed nothing; and only reads can be stale.
+    /// Whether it could make a difference there that no other fault makes. A read changes nothing: one whose answer is
+    /// lost is one that was refused, and a crash at one is a crash after the write before it, since nothing of the
+    /// operator survives either. And only reads can be stale.
     pub fn matters_at(self, call: &Call) -> bool {
         let is_read = call.verb == Verb::GET;
         match self {
-            Self::Refused | Self::Crash => true,
-            Self::Lost => !is_read,
+            Self::Refused => true,
+            Self::Lost | Self::Crash => !is_read,
             Self::Stale => is_read,
         }
     }

@@ -46,3 +46,17 @@ async fn every_change_survives_every_stale_read() {
         survives_every_stale_read(change).await;
     }
 }
+
+#[tokio::test]
+async fn every_change_survives_a_reconcile_that_reads_nothing_but_the_past() {
+    for change in changes::all() {
+        change().comes_to_the_same_after_a_reconcile_that_reads_the_past().await;
+    }
+}
+
+#[tokio::test]
+async fn every_change_survives_a_reconcile_of_the_catalog_as_it_was() {
+    for change in changes::all() {
+        change().comes_to_the_same_after_a_reconcile_of_the_past().await;
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use catalog_tests::control_plane::{
     Operator,
-    declared::{another, fields, remove},
+    declared::{another, fields, remove, same_field},
     operator::Ended,
     snapshot::{self, differences, resource},
     specs::{full, with},
@@ -14,7 +14,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 async fn settled(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
@@ -92,6 +92,13 @@ async fn spoil(operator: &Operator, object: &DynamicObject, pointer: &str, how: 
     }
 }
 
+async fn put_back(operator: &Operator, object: &DynamicObject) {
+    let mut before = object.clone();
+    before.metadata.resource_version = None;
+    before.metadata.managed_fields = None;
+    operator.namespace().dynamic(&resource(object)).replace(&object.name_any(), &PostParams::default(), &before).await.unwrap();
+}
+
 /// A list or map that says which objects are whose: an edit of it is not one of a declared field.
 fn is_identity(pointer: &str) -> bool {
     pointer.starts_with("/metadata/ownerReferences/") || pointer == "/metadata/name" || pointer == "/metadata/namespace"
@@ -120,18 +127,30 @@ async fn each_field_comes_back(stem: &str, how: Spoilt) {
             }
         }
         spoilt_fields += spoilt.len();
-        let ended = operator.reconcile().await;
-        assert!(
-            matches!(ended, Ended::Well),
-            "{ended:?} after {how:?} {:?}",
-            spoilt.iter().map(|(object, pointer)| (named(object), pointer)).collect::<Vec<_>>()
-        );
+        if let Ended::Failed(error) = operator.reconcile().await {
+            let fields = spoilt.iter().map(|(object, pointer)| format!("{} {pointer}", named(object))).collect::<Vec<_>>().join(", ");
+            wrong.push(format!("{error}, after {fields}"));
+            // The others shall have their turn.
+            for (object, _) in &spoilt {
+                put_back(&operator, object).await;
+            }
+            operator.come_to_rest().await;
+            continue;
+        }
         for (object, pointer) in spoilt {
             let live = operator.namespace().dynamic(&resource(object)).get(&object.name_any()).await.unwrap();
-            let value = |object: &DynamicObject| serde_json::to_value(object).unwrap().pointer(pointer).cloned().unwrap_or(Value::Null);
-            let (before, after) = (value(object), value(&live));
-            if before != after {
-                wrong.push(format!("{} {pointer}: {after}, not {before}", named(object)));
+            let (before, after) = (serde_json::to_value(object).unwrap(), serde_json::to_value(&live).unwrap());
+            if same_field(&before, &after, pointer) != before.pointer(pointer) {
+                wrong.push(format!(
+                    "{} {pointer}: {:?}, not {:?}",
+                    named(object),
+                    same_field(&before, &after, pointer),
+                    before.pointer(pointer)
+                ));
+            }
+            // An item that was given another name is one that somebody added, and stays; but places have shifted.
+            if before.pointer(pointer) != after.pointer(pointer) {
+                put_back(&operator, object).await;
             }
         }
     }
