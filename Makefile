@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint unit service control-plane coverage bench images generate clean
+.PHONY: help run test lint unit service control-plane e2e coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ test: lint unit service control-plane ## Everything that proves it: format, lint
 
 lint: ## Format check, and clippy with warnings denied
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
 
 unit: ## Tests of one program or module alone
 	cargo test --locked --workspace --bins --lib
@@ -53,10 +53,16 @@ images: ## Container images without Docker: target/images/*.tar, for `ctr images
 	cargo build --release --locked --package catalog --package catalog-operator
 	tests/images/make --programs $(TARGET)/release --out target/images
 
-generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/
+bench-operator: ## What the operator costs with one Catalog and with a thousand: memory, writes at rest, calls, time
+	tests/cluster/build etcd kube-apiserver
+	cargo build --release --locked --package catalog --package catalog-operator
+	cargo run --release --locked --package catalog-tests --bin bench-operator
+
+generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/
 	tests/generate-queries.sh
 	cargo run --quiet --package catalog -- openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
 	cargo run --quiet --package catalog-operator -- crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
+	RENEW_GOLDEN=1 cargo test --quiet --package catalog-operator --lib golden
 
 clean: ## Remove what was built (the shop's data stays: `make run` says where it is)
 	cargo clean

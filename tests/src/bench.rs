@@ -6,6 +6,7 @@
 
 pub mod bare;
 pub mod load;
+pub mod operator;
 pub mod pgbench;
 pub mod run;
 pub mod shelf;

@@ -12,6 +12,16 @@ use super::Played;
 use crate::control_plane::snapshot::{self, resource};
 
 impl Played {
+    /// Objects of that kind go; the collector hasn't come to the others yet.
+    pub async fn collect_garbage_of(&self, kind: &str) {
+        for object in snapshot::objects(&self.namespace).await {
+            if object.types.as_ref().is_some_and(|types| types.kind == kind) {
+                let asked = DeleteParams::background();
+                self.namespace.dynamic(&resource(&object)).delete(&object.name_any(), &asked).await.expect("it can go");
+            }
+        }
+    }
+
     /// Objects go whose owners are gone, and their dependants after them; and so do deleted objects that
     /// only waited for somebody who isn't there: claims that no pod uses, owners whose dependants are gone.
     pub async fn collect_garbage(&self) {
