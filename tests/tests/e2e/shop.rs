@@ -153,7 +153,8 @@ impl Shop {
 /// Addresses of Services answer on the node, and this machine is the node.
 async fn address(client: &Client, service: &str) -> String {
     let services: kube::Api<Service> = kube::Api::namespaced(client.clone(), NAMESPACE);
-    let spec = services.get(service).await.unwrap().spec.unwrap();
+    // A Catalog that was applied a moment ago has none yet.
+    let spec = wait::within(PATIENCE, &format!("there is a Service {service}"), async || services.get(service).await).await.spec.unwrap();
     let port = spec.ports.iter().flatten().find(|port| port.name.as_deref() == Some("http")).expect("a port named http").port;
     format!("http://{}:{port}", spec.cluster_ip.unwrap())
 }
