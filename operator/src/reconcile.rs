@@ -60,7 +60,8 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     }
     let namespace = catalog.namespace().unwrap_or_default();
     let mut live = Live::default();
-    let outcome = attempt::attempt(&catalog, &context, &namespace, &mut live).await.unwrap_or_else(Outcome::Failed);
+    // On the heap, where it is only while it runs: it is large.
+    let outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
         Outcome::Failed(error) => Err(error),
