@@ -9,7 +9,7 @@ include tests/cluster/cluster.mk
 .PHONY: help run test lint unit service control-plane e2e coverage bench bench-operator images generate clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Build the release binary and start the whole shop (Ctrl-C stops it); on Kubernetes with CLUSTER=local, kind or existing
 ifeq ($(CLUSTER),embedded)
@@ -43,6 +43,7 @@ e2e: images ## The operator and a shop on a real cluster of this machine (Linux,
 		status=$$?; $(MAKE) --no-print-directory cluster-down; exit $$status
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
+	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
 bench: ## Ratios to the limits of this machine: cached and uncached reads
