@@ -38,6 +38,7 @@ control-plane: ## What the operator promises, on a real etcd and kube-apiserver 
 	cargo test --locked --package catalog-tests --test control_plane -- --test-threads 4 --show-output
 
 e2e: images ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
+	@tests/cluster/run down local
 	tests/cluster/run local
 	cargo test --locked --package catalog-tests --features e2e --test e2e -- --nocapture; \
 		status=$$?; $(MAKE) --no-print-directory cluster-down; exit $$status
