@@ -1,6 +1,6 @@
 # What people do with this repository. `make help` lists it.
 CLUSTER ?= embedded
-SERVICE_TESTS = service $(filter-out control_plane,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+SERVICE_TESTS = $(filter-out control_plane e2e,$(basename $(notdir $(wildcard tests/tests/*))))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
 
