@@ -1,11 +1,14 @@
 //! Secrets that are replaced.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use catalog_tests::wait;
 use jsonwebtoken::decode_header;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
+use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
 use crate::shop::{PATIENCE, Shop};
@@ -52,12 +55,22 @@ pub async fn database_password(shop: &Shop) {
     let secrets = shop.kube::<Secret>();
     let password = |secret: &Secret| secret.data.as_ref().unwrap()["password"].clone();
     let before = password(&secrets.get("shop-postgres").await.unwrap());
+    let pods = async |component| shop.pods(component).await.iter().filter_map(ResourceExt::uid).collect::<HashSet<_>>();
+    let (database, api) = (pods("postgres").await, pods("api").await);
     secrets.delete("shop-postgres", &DeleteParams::default()).await.unwrap();
     wait::within(PATIENCE, "another password is made", async || {
         let secret = secrets.get("shop-postgres").await.map_err(|error| error.to_string())?;
         wait::holds(password(&secret) != before, || "the old one".to_owned())
     })
     .await;
+    // The database has but one pod, and is away while that is replaced; whoever uses it begins anew after the migration.
+    for (component, before) in [("postgres", database), ("api", api)] {
+        wait::within(PATIENCE, &format!("{component} has other pods"), async || {
+            let now = pods(component).await;
+            wait::holds(!now.is_empty() && now.is_disjoint(&before), || now)
+        })
+        .await;
+    }
     shop.is_ready().await;
     wait::within(PATIENCE, "the database is written to", async || {
         let product = json!({"sku": "after-rotation", "name": "After the rotation", "price": {"amount": "1", "currency": "EUR"}});
