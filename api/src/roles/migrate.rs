@@ -15,6 +15,9 @@ use crate::{
     release::{self, ReleaseError},
 };
 
+/// Who doesn't answer by then may be a server that was taken away in the middle, and never will.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Settings of `catalog migrate`.
 #[derive(Args)]
 pub struct MigrateArgs {
@@ -63,7 +66,11 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
 /// Waits for the database, however long it takes, saying why.
 async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     let options = options.clone().application_name("catalog migrate");
-    (|| options.connect())
+    let attempt = async || match tokio::time::timeout(CONNECT_PATIENCE, options.connect()).await {
+        Ok(connected) => connected.map_err(anyhow::Error::from),
+        Err(_) => Err(anyhow::anyhow!("no answer within {} s", CONNECT_PATIENCE.as_secs())),
+    };
+    attempt
         .retry(release::patience())
         .notify(|error, _| tracing::info!("waiting for the database: {error}"))
         .await

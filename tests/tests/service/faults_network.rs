@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use catalog_tests::{
-    Api, Role, Shop,
+    Api, Process, Role, Shop,
     people::{ADA, GRACE, OWNER},
     samples::{self, create, create_many},
     wait::{eventually, holds, within},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::traffic::{Traffic, counted, everybody_heard_of_everything};
 
@@ -48,6 +48,17 @@ async fn a_silent_database_is_an_outage_and_not_an_endless_wait() {
         holds(status == 200, || status)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_migration_doesnt_wait_for_a_server_that_went_silent() {
+    let shop = Shop::builder().only_api().proxied().troubled().start().await;
+    shop.network().postgres.freeze();
+    let mut migrate = Process::start(&["migrate"], shop.environment());
+    let told = |entry: &Value| entry["message"].as_str().is_some_and(|said| said.contains("no answer within")).then_some(());
+    migrate.log().find("the silence is noticed", told).await;
+    shop.network().postgres.mend();
+    assert!(migrate.ended().await.success(), "{}", migrate.story());
 }
 
 #[tokio::test]
