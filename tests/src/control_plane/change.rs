@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Operator,
     snapshot::{self, Snapshot, differences},
-    wire::{Call, Fault},
+    wire::{Call, Fault, Made},
 };
 
 /// Runs beside each other. They wait for the API server most of the time.
@@ -32,7 +32,7 @@ pub struct Reference {
     /// What was there in the end.
     pub snapshot: Snapshot,
     /// The calls of all reconciles after the change.
-    pub calls: Vec<Call>,
+    pub calls: Vec<Made>,
 }
 
 impl Change {
@@ -52,7 +52,7 @@ impl Change {
         let mut operator = self.prepared().await;
         (self.done)(&mut operator).await;
         operator.settle().await;
-        let calls = operator.wire().calls().into_iter().map(|made| made.call).collect();
+        let calls = operator.wire().calls();
         Reference { snapshot: snapshot::take(operator.namespace()).await, calls }
     }
 
@@ -120,9 +120,9 @@ impl Change {
     /// If any fault makes a difference in the end; shows each.
     pub async fn comes_to_the_same_with(&self, faults: &[Fault]) {
         let reference = self.reference().await;
-        let injections = reference.calls.iter().flat_map(|call| faults.iter().map(move |fault| (call, *fault)));
-        let injections: Vec<_> = injections.filter(|(call, fault)| fault.matters_at(call)).collect();
-        let runs = injections.iter().map(|(call, fault)| self.caught(call, *fault, &reference.snapshot));
+        let injections = reference.calls.iter().flat_map(|made| faults.iter().map(move |fault| (made, *fault)));
+        let injections: Vec<_> = injections.filter(|(made, fault)| fault.matters_at(made)).collect();
+        let runs = injections.iter().map(|(made, fault)| self.caught(&made.call, *fault, &reference.snapshot));
         let ends: Vec<_> = futures::stream::iter(runs).buffer_unordered(BESIDE).collect().await;
         let happened: usize = ends.iter().flatten().sum();
         let failures: Vec<_> = ends.into_iter().filter_map(Result::err).collect();

@@ -35,13 +35,12 @@ impl Fault {
 
     /// Whether it could make a difference there that no other fault makes. A read changes nothing: one whose answer is
     /// lost is one that was refused, and a crash at one is a crash after the write before it, since nothing of the
-    /// operator survives either. And only reads can be stale.
-    pub fn matters_at(self, call: &Call) -> bool {
-        let is_read = call.verb == Verb::GET;
+    /// operator survives either. And only a read of what has changed can be stale.
+    pub fn matters_at(self, made: &Made) -> bool {
         match self {
             Self::Refused => true,
-            Self::Lost | Self::Crash => !is_read,
-            Self::Stale => is_read,
+            Self::Lost | Self::Crash => made.is_write,
+            Self::Stale => made.is_news,
         }
     }
 }

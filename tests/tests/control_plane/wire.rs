@@ -87,6 +87,8 @@ async fn a_stale_read_says_what_was_true_at_first() {
     wire.plan(call(Verb::GET, "configmaps/a", 2), Fault::Stale);
     assert!(api.get_opt("a").await.unwrap().is_none());
     assert!(api.get_opt("a").await.unwrap().is_some());
+    let news: Vec<_> = wire.calls().iter().map(|made| made.is_news).collect();
+    assert_eq!(news, [false, false, false, true], "only what has changed can be stale");
     wire.make_all_reads_stale(true);
     assert!(api.get_opt("a").await.unwrap().is_none());
     assert_eq!(wire.injected(), 2);

@@ -66,7 +66,7 @@ where
             });
         }
         let is_read = *request.method() == Verb::GET;
-        let (fault, first) = {
+        let ((number, fault), first) = {
             let mut journal = self.wire.journal();
             (journal.number(request.method(), &uri), journal.first(&uri))
         };
@@ -91,7 +91,7 @@ where
             }
             if is_read {
                 let answer = Answer { status: parts.status, headers: parts.headers.clone(), body: body.clone() };
-                wire.journal().remember(&uri, &answer);
+                wire.journal().remember(number, &uri, answer);
             }
             Ok(Response::from_parts(parts, whole(body)))
         })
