@@ -34,7 +34,15 @@ impl Watched {
     /// # Panics
     /// If it doesn't start.
     pub async fn start() -> Self {
-        let (server, wire) = (ApiServer::start().await, Wire::default());
+        Self::on(ApiServer::start().await).await
+    }
+
+    /// An operator that is started on a server which has been prepared for it.
+    ///
+    /// # Panics
+    /// If it doesn't start.
+    pub async fn on(server: ApiServer) -> Self {
+        let wire = Wire::default();
         let config = server.config().await;
         let its_wire = wire.clone();
         // A runtime of its own: that of a test ends with the test.

@@ -3,7 +3,7 @@
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        Namespace, Played, Watched, definitions,
+        ApiServer, Namespace, Played, Watched, definitions,
         operator::{NAME, catalog},
         specs::{full, minimal, with},
     },
@@ -95,15 +95,15 @@ async fn a_secret_that_comes_later_is_seen() {
 
 #[tokio::test]
 async fn a_catalog_that_cannot_be_understood_stops_nobody_else() {
-    let watched = Watched::start().await;
-    let client = watched.server().client().await;
+    let server = ApiServer::start().await;
+    let client = server.client().await;
     // A definition of another release, which says less of what is allowed.
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
     let mut definition = definitions.get("catalogs.catalog.rs").await.unwrap();
     let anything = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     definition.spec.versions[0].schema = Some(serde_json::from_value(anything).unwrap());
     definitions.replace("catalogs.catalog.rs", &PostParams::default(), &definition).await.unwrap();
-    let namespace = watched.namespace("misunderstood").await;
+    let namespace = Namespace::new(&server, "misunderstood").await;
     let resource = definitions::resource_of::<Catalog>();
     let strange =
         json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": "strange"}, "spec": {"currency": ["EUR"]}});
@@ -111,6 +111,7 @@ async fn a_catalog_that_cannot_be_understood_stops_nobody_else() {
         namespace.dynamic(&resource).create(&PostParams::default(), &serde_json::from_value(strange.clone()).unwrap()).await
     })
     .await;
+    let _watched = Watched::on(server).await;
     becomes_ready(&namespace, &full()).await;
     let strange = namespace.dynamic(&resource).get("strange").await.unwrap();
     assert_eq!(strange.data["status"], Value::Null, "nothing is known of it, so nothing is said");
