@@ -58,20 +58,17 @@ impl Shop {
 
     /// The superuser, with the password of the generated Secret.
     pub async fn signed_in(&self) -> Api {
+        wait::within(PATIENCE, "the superuser signs in", async || self.sign_in().await).await
+    }
+
+    /// The same, or why not: so may be too many tries, or a database that is being replaced.
+    pub async fn sign_in(&self) -> Result<Api, String> {
         let secret: Secret = self.kube().get("shop-superuser").await.unwrap();
         let value = |key: &str| String::from_utf8(secret.data.as_ref().unwrap()[key].0.clone()).unwrap();
         let credentials = json!({"username": value("username"), "password": value("password")});
-        let tokens = self.anyone.post("/v1/auth/login", &credentials).await.expect(200).json();
-        self.anyone.with_token(tokens["access_token"].as_str().unwrap())
-    }
-
-    /// A connection to its database, with the generated password.
-    pub async fn database(&self) -> PgConnection {
-        let secret: Secret = self.kube().get("shop-postgres").await.unwrap();
-        let password = String::from_utf8(secret.data.as_ref().unwrap()["password"].0.clone()).unwrap();
-        let service: Service = self.kube().get("shop-postgres").await.unwrap();
-        let options = PgConnectOptions::new().host(&service.spec.unwrap().cluster_ip.unwrap()).username("catalog").database("catalog");
-        options.password(&password).ssl_mode(PgSslMode::Disable).connect().await.unwrap()
+        let reply = self.anyone.post("/v1/auth/login", &credentials).attempt().await.map_err(|error| error.to_string())?;
+        wait::holds(reply.status == 200, || reply.text())?;
+        Ok(self.anyone.with_token(reply.json()["access_token"].as_str().unwrap()))
     }
 
     /// Objects of a kind in the shop's namespace.
