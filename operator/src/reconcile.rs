@@ -65,7 +65,7 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
         Outcome::Failed(error) => Err(error),
-        Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating(_) | Outcome::Applied(_) => {
+        Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
             reported.map(|waiting| Action::requeue(pause(waiting)))
         }
     }

@@ -28,8 +28,13 @@ pub enum Outcome {
     Paused,
     /// What is declared cannot be done.
     Refused(Problems),
-    /// The migration has to succeed before the workloads are applied. With what the plan had to leave out.
-    Migrating(Vec<Skipped>),
+    /// The migration has to succeed before the workloads are applied.
+    Migrating {
+        /// The name of its Job.
+        job: String,
+        /// What the plan had to leave out.
+        skipped: Vec<Skipped>,
+    },
     /// Everything is applied. With what the plan had to leave out.
     Applied(Vec<Skipped>),
     /// It didn't come to its end.
@@ -39,7 +44,11 @@ pub enum Outcome {
 /// The status of `catalog`. Times of conditions that stay as they are stay, too.
 #[must_use]
 pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option<&Ailment>, now: Timestamp) -> CatalogStatus {
-    let parts = Parts::of(catalog, live, ailment);
+    let migration = match outcome {
+        Outcome::Migrating { job, .. } => Some(job.as_str()),
+        Outcome::Paused | Outcome::Refused(_) | Outcome::Applied(_) | Outcome::Failed(_) => None,
+    };
+    let parts = Parts::of(catalog, live, migration, ailment);
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
@@ -56,7 +65,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     conditions.set("Ready", &ready(outcome, unready));
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
-    if let Outcome::Migrating(skipped) | Outcome::Applied(skipped) = outcome {
+    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
     }
     conditions.set("Degraded", &degraded(outcome, ailment));
@@ -77,7 +86,7 @@ fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdic
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
         (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
-        (Outcome::Migrating(_) | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
+        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
     }
 }
 
@@ -86,7 +95,7 @@ fn progressing(outcome: &Outcome, parts: &Parts, unready: bool) -> Verdict {
         Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
         Outcome::Refused(_) => Verdict::no("Refused", "the spec has to be corrected first: see Ready"),
         Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
-        Outcome::Migrating(_) => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
+        Outcome::Migrating { .. } => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
         Outcome::Applied(_) if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
         Outcome::Applied(_) if unready => Verdict::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
         Outcome::Applied(_) => Verdict::no("Settled", "everything is as declared"),

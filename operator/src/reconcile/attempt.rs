@@ -40,11 +40,13 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
             Err(problems) => return Ok(Outcome::Refused(problems)),
         };
     }
-    let done = in_order(&build(&plan), &mut apply).await;
+    let objects = build(&plan);
+    let done = in_order(&objects, &mut apply).await;
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, &overridden).await;
     }
-    Ok(if done? { Outcome::Applied(plan.skipped) } else { Outcome::Migrating(plan.skipped) })
+    let skipped = plan.skipped;
+    Ok(if done? { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
 }
 
 /// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.
@@ -68,7 +70,7 @@ async fn in_order(objects: &Objects, apply: &mut Apply<'_>) -> Result<bool, Erro
     let Objects { foundation, migration, workloads } = objects;
     apply.foundation(foundation).await?;
     apply.migration(migration).await?;
-    let job = apply.live.get(Kind::Job, migration.metadata.name.as_deref().unwrap_or_default());
+    let job = apply.live.get(Kind::Job, &migration.name_any());
     if !job.is_some_and(|job| has_condition(job, "Complete")) {
         return Ok(false);
     }

@@ -32,7 +32,7 @@ pub async fn report(
 ) -> Result<Option<Duration>, Error> {
     let now = context.now();
     let mut report = status(catalog, live, outcome, None, now);
-    if matches!(outcome, Outcome::Migrating(_) | Outcome::Applied(_)) && unready_since(&report).is_some() {
+    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unready_since(&report).is_some() {
         // Only then is it worth a call to know what is wrong.
         let pods = pods(context, namespace, &catalog.name_any()).await?;
         report = status(catalog, live, outcome, ailment(&pods).as_ref(), now);

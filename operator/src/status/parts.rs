@@ -39,7 +39,8 @@ pub struct Workload {
 
 impl Parts {
     /// Judges them.
-    pub fn of(catalog: &Catalog, live: &Live, ailment: Option<&Ailment>) -> Self {
+    /// `migration` is the name of the Job that is waited for, if one is.
+    pub fn of(catalog: &Catalog, live: &Live, migration: Option<&str>, ailment: Option<&Ailment>) -> Self {
         let name = catalog.name_any();
         let why = |part: &str| ailment.filter(|ailment| ailment.component == part);
         let workload = |part: &str| Workload::of(live.get(Kind::Deployment, &format!("{name}-{part}")), why(part));
@@ -56,7 +57,8 @@ impl Parts {
         } else {
             Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
         };
-        let migrated = migrated(live, why("migrate"));
+        let migration = migration.map_or_else(|| newest_migration(live), |job| live.get(Kind::Job, job));
+        let migrated = migrated(migration, why("migrate"));
         Self { database, messaging, migrated, api: workload("api"), notifier: workload("notifier"), tracker: workload("tracker") }
     }
 
@@ -111,8 +113,8 @@ fn hosted(live: &Live, name: &str, ailment: Option<&Ailment>) -> Verdict {
     }
 }
 
-fn migrated(live: &Live, ailment: Option<&Ailment>) -> Verdict {
-    match (newest_migration(live), ailment) {
+fn migrated(migration: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Verdict {
+    match (migration, ailment) {
         (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the database is at the release of this spec"),
         (Some(job), _) if has_condition(job, "Failed") => {
             Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
@@ -135,4 +137,34 @@ fn newest_migration(live: &Live) -> Option<&DynamicObject> {
 pub fn has_condition(object: &DynamicObject, kind: &str) -> bool {
     let conditions = object.data["status"]["conditions"].as_array();
     conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    use super::*;
+    use crate::build::samples;
+
+    #[test]
+    fn of_two_migrations_of_one_second_the_one_that_is_waited_for_counts() {
+        let job = |name: &str, end: &str| -> DynamicObject {
+            let metadata = json!({
+                "name": name, "creationTimestamp": "2026-11-25T12:00:00Z", "labels": {COMPONENT: "migrate"},
+            });
+            let status = json!({"conditions": [{"type": end, "status": "True"}]});
+            serde_json::from_value(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": status})).unwrap()
+        };
+        let mut live = Live::default();
+        for (name, end) in [("shop-migrate-1", "Complete"), ("shop-migrate-2", "Failed"), ("shop-migrate-3", "Complete")] {
+            live.put(Kind::Job, job(name, end));
+        }
+        let (catalog, _) = samples::minimal_input();
+        let parts = Parts::of(&catalog, &live, Some("shop-migrate-2"), None);
+        assert_eq!(parts.migrated.reason, "MigrationFailed");
+        // One that isn't there yet isn't another one.
+        let parts = Parts::of(&catalog, &live, Some("shop-migrate-4"), None);
+        assert_eq!(parts.migrated.reason, "NotCreated");
+    }
 }

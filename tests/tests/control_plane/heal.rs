@@ -8,6 +8,7 @@ use catalog_tests::control_plane::{
     operator::Ended,
     snapshot::{self, differences, resource},
     specs::{full, with},
+    wire::without_hash,
 };
 use k8s_openapi::api::{apps::v1::Deployment, events::v1::Event};
 use kube::{
@@ -30,7 +31,8 @@ async fn owned(operator: &Operator) -> Vec<DynamicObject> {
 }
 
 fn named(object: &DynamicObject) -> String {
-    format!("{} {}", object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default(), object.name_any())
+    let kind = object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
+    format!("{kind} {}", without_hash(&object.name_any()))
 }
 
 async fn delete(operator: &Operator, object: &DynamicObject) {
@@ -41,17 +43,20 @@ async fn delete(operator: &Operator, object: &DynamicObject) {
 async fn each_deleted_object_comes_back() {
     let mut operator = settled("deleted").await;
     let before = snapshot::take(operator.namespace()).await;
-    let objects = owned(&operator).await;
-    assert!(objects.len() > 15, "{} objects", objects.len());
-    for object in &objects {
+    let all: Vec<_> = owned(&operator).await.iter().map(named).collect();
+    assert!(all.len() > 15, "{} objects", all.len());
+    for name in &all {
+        // Looked up each time: a Secret that was made anew is part of the name of the migration.
+        let objects = owned(&operator).await;
+        let object = objects.iter().find(|object| named(object) == *name).unwrap_or_else(|| panic!("there is no {name}"));
         delete(&operator, object).await;
         // Claims wait for somebody who sees that no pod uses them.
         operator.played().collect_garbage().await;
         operator.settle().await;
         let after = snapshot::take(operator.namespace()).await;
-        assert_eq!(differences(&before, &after), Vec::<String>::new(), "after {} was deleted", named(object));
+        assert_eq!(differences(&before, &after), Vec::<String>::new(), "after {name} was deleted");
     }
-    println!("{} deleted objects came back", objects.len());
+    println!("{} deleted objects came back", all.len());
 }
 
 #[tokio::test]
