@@ -38,10 +38,13 @@ control-plane: ## What the operator promises, on a real etcd and kube-apiserver 
 	cargo test --locked --package catalog-tests --test control_plane -- --test-threads 4 --show-output
 
 e2e: images ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
-	@tests/cluster/run down local
-	tests/cluster/run local
-	cargo test --locked --package catalog-tests --features e2e --test e2e -- --nocapture; \
-		status=$$?; $(MAKE) --no-print-directory cluster-down; exit $$status
+	@tests/cluster/local/is-free
+	cargo test --locked --package catalog-tests --features e2e --test e2e --no-run
+	@status=0; \
+		{ tests/cluster/run local && \
+			cargo test --locked --package catalog-tests --features e2e --test e2e -- --nocapture; } || \
+			{ status=$$?; tests/cluster/tell-what-happened; }; \
+		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use catalog_operator::crd::Catalog;
-use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Client,
     api::{ListParams, Patch, PatchParams},
@@ -24,8 +24,9 @@ use crate::{
     wait::{holds, within},
 };
 
-/// Catalogs in the end, and the namespaces that they are spread over.
-const CATALOGS: (u32, u32) = (1_000, 25);
+/// Catalogs in the end, the namespaces that they are spread over, and how many of these are filled at a time: more would
+/// only keep the API server busy with looking whether they are ready.
+const CATALOGS: (u32, u32, usize) = (1_000, 25, 4);
 /// Shops whose making is timed.
 const TIMED: u32 = 5;
 /// How long rest is looked at.
@@ -114,8 +115,8 @@ impl Bench {
     }
 
     async fn makes_many_shops(&mut self) -> anyhow::Result<()> {
-        let (catalogs, namespaces) = CATALOGS;
-        let spread = (0..namespaces).map(async |_| {
+        let (catalogs, namespaces, at_a_time) = CATALOGS;
+        let spread = stream::iter(0..namespaces).map(async |_| {
             let namespace = Namespace::with(self.client.clone(), "many").await;
             for number in 0..catalogs / namespaces {
                 namespace.apply(&shop(&format!("shop-{number}"))).await?;
@@ -123,8 +124,8 @@ impl Bench {
             all_ready(&namespace).await;
             anyhow::Ok(())
         });
-        join_all(spread).await.into_iter().collect::<anyhow::Result<()>>()?;
-        self.traffic.rest().await
+        spread.buffer_unordered(at_a_time).try_collect::<()>().await?;
+        self.traffic.rest_from_writes().await
     }
 
     fn memory(&self, what: &str, aim: f64) -> anyhow::Result<()> {

@@ -41,12 +41,24 @@ impl Traffic {
     /// # Errors
     /// If that doesn't come.
     pub async fn rest(&mut self) -> anyhow::Result<()> {
+        self.rest_from(Request::is_of_a_reconcile).await
+    }
+
+    /// Waits until nothing was written for a while. A thousand Catalogs are never without one that is looked at again.
+    ///
+    /// # Errors
+    /// If that doesn't come.
+    pub async fn rest_from_writes(&mut self) -> anyhow::Result<()> {
+        self.rest_from(|request| request.by_operator && request.is_write()).await
+    }
+
+    async fn rest_from(&mut self, is_work: impl Fn(&Request) -> bool) -> anyhow::Result<()> {
         let (started, mut last) = (Instant::now(), Instant::now());
         while last.elapsed() < REST {
             ensure!(started.elapsed() < PATIENCE, "the operator doesn't come to rest");
             sleep(Duration::from_millis(200)).await;
             let more = self.audit.more();
-            if more.iter().any(Request::is_of_a_reconcile) {
+            if more.iter().any(&is_work) {
                 last = Instant::now();
             }
             self.seen.extend(more);
