@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# Two images: `docker build -t catalog .` and `docker build -t catalog-operator --target operator .`
+# Two images: `docker build -t catalog .` and `docker build -t catalog-operator --target operator .` (before Docker 23 with
+# `DOCKER_BUILDKIT=1`).
 # The same that `make images` makes without Docker (docs/images.md): nothing but the program, its C library and CA
 # certificates; runs as user 65532. tests/images/own.py says the same in its own way.
 

@@ -20,7 +20,7 @@ else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
-test: lint unit service control-plane ## Everything that proves it: format, lints, unit and service tests on real servers
+test: lint unit service control-plane ## Everything that proves it: format, lints, unit, service and control-plane tests on real servers
 
 lint: ## Format check, and clippy with warnings denied
 	cargo fmt --all --check
@@ -37,8 +37,11 @@ control-plane: ## What the operator promises, on a real etcd and kube-apiserver 
 	tests/cluster/build etcd kube-apiserver
 	cargo test --locked --package catalog-tests --test control_plane -- --test-threads 4 --show-output
 
-e2e: images ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
+e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
+	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root: it starts a cluster, and asks its container runtime what runs." >&2; exit 1; }
 	@tests/cluster/local/is-free
+	@tests/cluster/run check local
+	@$(MAKE) --no-print-directory images
 	cargo test --locked --package catalog-tests --features e2e --test e2e --no-run
 	@status=0; \
 		{ tests/cluster/run local && \

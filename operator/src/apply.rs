@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use contains::contains;
+pub use managers::owns;
 
 use crate::{
     apply::{
@@ -53,8 +54,10 @@ pub struct Apply<'a> {
 /// Another manager had changed what is declared, and doesn't any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overridden {
-    /// Such as `Deployment shop-api`.
-    pub object: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
     /// Such as `kubectl-edit`.
     pub managers: Vec<String>,
 }
@@ -127,13 +130,13 @@ impl<'a> Apply<'a> {
                 return Ok(());
             }
             edited = live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str();
-            if kind == Kind::Deployment && !managers::declares_replicas(&declared) && managers::owns_replicas(live) {
+            if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
                 self.hand_replicas_over(kind, &name).await?;
             }
         }
         let conflicting = self.patch(kind, &name, declared).await?;
         if edited && !conflicting.is_empty() {
-            self.overridden.push(Overridden { object: describe(kind, &name), managers: conflicting });
+            self.overridden.push(Overridden { kind, name, managers: conflicting });
         }
         Ok(())
     }

@@ -45,12 +45,18 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
         .applied_objects();
     let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
     let controller = triggers::add(controller, &client);
+    metrics.counts(controller.store());
     let shared = Arc::new(Shared { context: Arc::new(Context::new(client)), metrics, backoff: Backoff::default() });
     controller
-        .run(one, retry, shared)
+        .run(one, retry, shared.clone())
         .for_each(|end| {
-            if let Err(ControllerError::QueueError(error)) = &end {
-                tracing::warn!(%error, "a watch failed, and is tried again");
+            match &end {
+                // A later one of that name has nothing to do with its failures.
+                Err(ControllerError::ObjectNotFound(gone)) => shared.backoff.reset(&gone.clone().into_kind_unchecked(())),
+                // KEDA isn't installed.
+                Err(ControllerError::QueueError(watcher::Error::InitialListFailed(kube::Error::Api(status)))) if status.code == 404 => {}
+                Err(ControllerError::QueueError(error)) => tracing::warn!(%error, "a watch failed, and is tried again"),
+                Ok(_) | Err(ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }
             ready(())
         })

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 
 use crate::{
+    apply::owns,
     crd::{Catalog, CatalogSpec, Pod},
     error::Error,
     kinds::Kind,
@@ -47,7 +48,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
                 let spec = &claim.data["spec"];
                 let storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into();
                 let storage_class_name = spec["storageClassName"].as_str().map(str::to_owned);
-                (claim.name_any(), ClaimFacts { storage, storage_class_name })
+                (claim.name_any(), ClaimFacts { storage, storage_class_name, class_is_declared: owns(claim, "storageClassName") })
             })
             .collect(),
     }

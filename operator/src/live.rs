@@ -22,6 +22,7 @@ pub const OPERATOR: &str = "catalog-operator";
 pub struct Live {
     objects: BTreeMap<(Kind, String), DynamicObject>,
     keda: bool,
+    complete: bool,
 }
 
 impl Live {
@@ -49,7 +50,14 @@ impl Live {
                 Err(source) => return Err(Error::api("list", resource.plural, source)),
             }
         }
+        live.complete = true;
         Ok(live)
+    }
+
+    /// Whether all was read, so that what isn't here isn't there.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.complete
     }
 
     /// Whether KEDA's kinds are installed.

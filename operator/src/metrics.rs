@@ -1,11 +1,15 @@
 //! What Prometheus is told.
 
-use std::time::Instant;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use kube::runtime::controller::Action;
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use kube::runtime::{controller::Action, reflector::Store};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::error::Error;
+use crate::{controller::Guarded, error::Error};
 
 /// All metrics of the operator. Cheap to clone.
 #[derive(Clone)]
@@ -15,6 +19,8 @@ pub struct Metrics {
     errors: IntCounterVec,
     running: IntGauge,
     leader: IntGauge,
+    catalogs: IntGaugeVec,
+    store: Arc<Mutex<Option<Store<Guarded>>>>,
 }
 
 impl Metrics {
@@ -34,11 +40,17 @@ impl Metrics {
             )?,
             running: IntGauge::new("catalog_operator_reconciles_running", "Reconciles that run now")?,
             leader: IntGauge::new("catalog_operator_leader", "1 while this process leads, 0 otherwise")?,
+            catalogs: IntGaugeVec::new(
+                Opts::new("catalog_operator_catalogs", "Catalogs by condition and its status, as the leader sees them"),
+                &["condition", "status"],
+            )?,
+            store: Arc::default(),
         };
         metrics.registry.register(Box::new(metrics.duration.clone()))?;
         metrics.registry.register(Box::new(metrics.errors.clone()))?;
         metrics.registry.register(Box::new(metrics.running.clone()))?;
         metrics.registry.register(Box::new(metrics.leader.clone()))?;
+        metrics.registry.register(Box::new(metrics.catalogs.clone()))?;
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
@@ -51,9 +63,31 @@ impl Metrics {
         Measured { metrics: self.clone(), started: Instant::now() }
     }
 
-    /// Whether this process leads.
+    /// Whether this process leads. One that doesn't counts no Catalogs.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
+        if !leads {
+            *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// The Catalogs that are counted, as they are when somebody asks.
+    pub fn counts(&self, store: Store<Guarded>) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    }
+
+    fn count(&self) {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut numbers = BTreeMap::<_, i64>::new();
+        let catalogs = store.iter().flat_map(Store::state).collect::<Vec<_>>();
+        let statuses = catalogs.iter().filter_map(|catalog| catalog.0.as_ref().ok()?.status.as_ref());
+        for condition in statuses.flat_map(|status| &status.conditions) {
+            *numbers.entry((condition.type_.as_str(), condition.status.as_str())).or_default() += 1;
+        }
+        self.catalogs.reset();
+        for ((condition, status), number) in numbers {
+            self.catalogs.with_label_values(&[condition, status]).set(number);
+        }
     }
 
     /// In the text format of Prometheus.
@@ -61,6 +95,7 @@ impl Metrics {
     /// # Errors
     /// If the values cannot be written.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        self.count();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -92,6 +92,8 @@ pub struct ClaimFacts {
     pub storage: Quantity,
     /// `spec.storageClassName`.
     pub storage_class_name: Option<String>,
+    /// The operator has declared that class: it cannot be left out any more, as the field cannot be changed.
+    pub class_is_declared: bool,
 }
 
 #[cfg(test)]

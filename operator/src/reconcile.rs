@@ -19,7 +19,7 @@ use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 
 /// kube has no resync: this recovers from lost events. Up to a fifth is added, so that Catalogs spread.
 const RESYNC: Duration = Duration::from_mins(10);
-/// Between two looks while something isn't ready: as long as it has been so, within these bounds.
+/// Between two looks while something isn't ready or settled: as long as it has been so, within these bounds.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
 /// What every reconcile needs.
@@ -71,7 +71,7 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     }
 }
 
-/// Until the next look, if nothing happens before. `waiting` is for how long something hasn't been ready.
+/// Until the next look, if nothing happens before. `waiting` is for how long something hasn't been ready or settled.
 fn pause(waiting: Option<Duration>) -> Duration {
     match waiting {
         Some(waiting) => waiting.clamp(LOOKS.0, LOOKS.1),

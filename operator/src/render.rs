@@ -62,7 +62,7 @@ fn unreadable(error: &serde_json::Error) -> Problems {
 }
 
 fn text_of(plan: &Plan, documents: &[Value]) -> Result<String, serde_norway::Error> {
-    let names: Vec<String> = secrets::names(plan).into_iter().collect();
+    let names: Vec<String> = secrets::names(plan).into_keys().collect();
     let mut text = format!("# Secrets that the operator generates: {}\n", names.join(", "));
     for skipped in &plan.skipped {
         let _ = writeln!(text, "# {}: {}", skipped.path, skipped.message);

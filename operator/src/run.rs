@@ -53,12 +53,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
     let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone());
     let (stop, stopped) = oneshot::channel::<()>();
-    let candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
+    let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
         asked = asked_to_stop() => asked,
         served = ops::serve(listener, metrics.clone()) => served.context("probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
+        died = &mut candidate => bail!("the election ended: {died:?}"),
     };
     // Reconciles end here, in the middle of whatever: the next one begins from what is there.
     drop(stop);

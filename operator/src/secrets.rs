@@ -5,7 +5,7 @@
 
 mod signing_keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -27,6 +27,7 @@ const PASSWORD_LENGTH: usize = 32;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     metadata: ObjectMeta,
+    component: Component,
     content: Content,
 }
 
@@ -71,17 +72,17 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Vec<Recipe> {
     recipes
 }
 
-/// Names of the generated Secrets.
+/// Names of the generated Secrets, and the parts that they belong to.
 #[must_use]
-pub fn names(plan: &Plan) -> BTreeSet<String> {
-    recipes(plan).iter().map(|recipe| recipe.name().to_owned()).collect()
+pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
+    recipes(plan).iter().map(|recipe| (recipe.name().to_owned(), recipe.component)).collect()
 }
 
 fn recipes(plan: &Plan) -> Vec<Recipe> {
     let recipe = |name: &str, component, content| {
         // The owner is applied afterwards: a field that was only applied goes when it is no longer declared.
         let metadata = ObjectMeta { owner_references: None, ..kept_metadata(plan, name.to_owned(), component) };
-        Recipe { metadata, content }
+        Recipe { metadata, component, content }
     };
     let mut recipes = vec![recipe(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
     if let Superuser::Generated(name) = &plan.auth.superuser {

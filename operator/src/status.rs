@@ -60,20 +60,29 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         ("TrackerAvailable", &parts.tracker.verdict),
     ];
     for (kind, verdict) in all {
-        conditions.set(kind, verdict);
+        // Of what couldn't be looked at, there is nothing new to say.
+        if live.complete() { conditions.set(kind, verdict) } else { conditions.keep(kind) }
     }
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     conditions.set("Ready", &ready(outcome, unready));
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
+    } else {
+        conditions.keep("Complete");
     }
     conditions.set("Degraded", &degraded(outcome, ailment));
+    let (replicas, version) = if live.complete() {
+        let replicas = Replicas { api: parts.api.count(), notifier: parts.notifier.count(), tracker: parts.tracker.count() };
+        (Some(replicas), parts.version())
+    } else {
+        (before.replicas, before.version)
+    };
     CatalogStatus {
         observed_generation: catalog.metadata.generation,
         conditions: conditions.finish(),
-        replicas: Some(Replicas { api: parts.api.count(), notifier: parts.notifier.count(), tracker: parts.tracker.count() }),
-        version: parts.version(),
+        replicas,
+        version,
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
     }
 }

@@ -67,6 +67,12 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
     let api = roles::api(&spec.api, &mut check);
     let notifier = roles::worker("notifier", roles::NOTIFIER_LAG, &spec.notifier, &mut check);
     let tracker = roles::worker("tracker", roles::TRACKER_LAG, &spec.tracker, &mut check);
+    if let (Some(RolePlan { scale: WorkerScale::Lag { min: 0, .. }, .. }), Some(database)) = (&notifier, &database)
+        && !database.is_open_to_keda()
+    {
+        let message = "KEDA cannot count waiting mail in a database with a CA, or with an sslMode beside its URI: 1 instead of 0";
+        check.skip("spec.notifier.autoscaling.minReplicas".into(), message);
+    }
     let checked = || {
         Some(Plan {
             public_url: format!("http://{}.{}.svc", shop.named("api"), shop.namespace),

@@ -3,6 +3,7 @@
 
 run-on-cluster:
 ifeq ($(CLUSTER),local)
+	@tests/cluster/run check local
 	$(MAKE) images
 endif
 	@tests/cluster/run $(CLUSTER)

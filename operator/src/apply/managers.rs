@@ -9,13 +9,14 @@ pub const MANAGER: &str = "catalog-operator";
 /// Keeps a field's value while it goes from [`MANAGER`] to an autoscaler.
 pub const HANDOVER: &str = "catalog-operator-handover";
 
-/// Whether [`MANAGER`] has applied `spec.replicas`: if it no longer did, a solely owned count would fall to its default.
+/// Whether [`MANAGER`] has applied that field of `spec`: if it no longer did, a solely owned one would fall to its default.
 #[must_use]
-pub fn owns_replicas(object: &DynamicObject) -> bool {
+pub fn owns(object: &DynamicObject, field: &str) -> bool {
+    let field = format!("f:{field}");
     object.managed_fields().iter().any(|entry| {
         entry.manager.as_deref() == Some(MANAGER)
             && entry.operation.as_deref() == Some("Apply")
-            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
+            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get(&field).is_some())
     })
 }
 

@@ -1,12 +1,12 @@
 //! What server-side apply alone cannot put right.
 //!
-//! Items of some lists are told apart by a field that people can edit, such as the number of a port. An edited item is then
+//! Items of some lists are told apart by fields that people can edit, such as number and protocol of a port. An edited item is then
 //! another one, which apply leaves to whoever edited it, and adds the declared one beside it. Where both have the same name
 //! the API server refuses that, for ever. So the list is written as a whole, once.
 
 use kube::{
     ResourceExt,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -27,9 +27,10 @@ impl Apply<'_> {
         if !with_declared_ports(&mut whole, declared) {
             return Ok(false);
         }
-        let object: DynamicObject = serde_json::from_value(whole)?;
-        let asked = PostParams { field_manager: Some(MENDER.into()), ..PostParams::default() };
-        let mended = self.api(kind).replace(name, &asked, &object).await;
+        // RFC 7396 replaces lists as a whole.
+        let lists = json!({"metadata": {"resourceVersion": live.resource_version()}, "spec": whole["spec"]});
+        let asked = PatchParams { field_manager: Some(MENDER.into()), ..PatchParams::default() };
+        let mended = self.api(kind).patch(name, &asked, &Patch::Merge(lists)).await;
         let mended = mended.map_err(|source| Error::api("mend", describe(kind, name), source))?;
         let others: Vec<_> = mended.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(MENDER)).collect();
         let disown = json!({"metadata": {"managedFields": others, "resourceVersion": mended.resource_version()}});
@@ -54,10 +55,10 @@ fn with_declared_ports(live: &mut Value, declared: &Value) -> bool {
 }
 
 fn replace_ports(live: Option<&mut Value>, declared: &Value) -> bool {
-    let number = |port: &Value| port.get("containerPort").or(port.get("port")).cloned();
-    let numbers = |of: &Value| of["ports"].as_array().into_iter().flatten().map(number).collect::<Vec<_>>();
+    let key = |port: &Value| (port.get("containerPort").or(port.get("port")).cloned(), port.get("protocol").cloned());
+    let keys = |of: &Value| of["ports"].as_array().into_iter().flatten().map(key).collect::<Vec<_>>();
     match (live, declared.get("ports")) {
-        (Some(live), Some(ports)) if numbers(live).iter().any(|live| !numbers(declared).contains(live)) => {
+        (Some(live), Some(ports)) if keys(live).iter().any(|live| !keys(declared).contains(live)) => {
             live["ports"] = ports.clone();
             true
         }

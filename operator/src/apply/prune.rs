@@ -1,15 +1,19 @@
-//! Deletes what the Catalog owned and no longer wants.
+//! Deletes what the Catalog owned and no longer wants, or lets go of it.
 
 use kube::{
     ResourceExt,
-    api::{DeleteParams, Preconditions},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
+use serde_json::json;
 
 use super::{
     Apply, describe,
     owner::{Owner, owner},
 };
-use crate::{error::Error, kinds::Kind};
+use crate::{error::Error, kinds::Kind, status::has_condition};
+
+/// An object to delete as it was seen.
+type Unwanted = (Kind, String, Preconditions);
 
 impl Apply<'_> {
     /// Deletes what isn't among the applied any more. Claims and Secrets stay, as does what only looks like ours.
@@ -17,7 +21,39 @@ impl Apply<'_> {
     /// # Errors
     /// At the first object that cannot be deleted.
     pub async fn prune(&mut self) -> Result<(), Error> {
-        for (kind, name, preconditions) in self.unwanted() {
+        self.delete(self.unwanted()).await
+    }
+
+    /// Deletes migrations other than `job` that haven't succeeded: one that waits for its database might have the last word.
+    ///
+    /// # Errors
+    /// At the first that cannot be deleted.
+    pub async fn supersede_migrations(&mut self, job: &str) -> Result<(), Error> {
+        let unfinished = |name: &str| self.live.get(Kind::Job, name).is_some_and(|job| !has_condition(job, "Complete"));
+        let superseded = self.unwanted().into_iter().filter(|(kind, name, _)| *kind == Kind::Job && name != job && unfinished(name));
+        let superseded = superseded.collect();
+        self.delete(superseded).await
+    }
+
+    /// Lets go of what holds data and isn't among the applied any more, so that it outlives the Catalog, too.
+    ///
+    /// # Errors
+    /// At the first object that cannot be written.
+    pub async fn let_go(&mut self) -> Result<(), Error> {
+        let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_kept());
+        let freed = held.map(|(kind, object)| {
+            let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
+            (kind, object.name_any(), json!({"metadata": {"ownerReferences": others, "resourceVersion": object.resource_version()}}))
+        });
+        for (kind, name, free) in freed.collect::<Vec<_>>() {
+            let freed = self.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(free)).await;
+            self.live.put(kind, freed.map_err(|source| Error::api("release", describe(kind, &name), source))?);
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, unwanted: Vec<Unwanted>) -> Result<(), Error> {
+        for (kind, name, preconditions) in unwanted {
             let asked = DeleteParams::background().preconditions(preconditions);
             match self.api(kind).delete(&name, &asked).await {
                 Ok(_) => {}
@@ -31,20 +67,23 @@ impl Apply<'_> {
     }
 
     /// In the reverse of the order in which things are applied: scaling before what it scales.
-    fn unwanted(&self) -> Vec<(Kind, String, Preconditions)> {
-        let mut unwanted: Vec<_> = self
-            .live
-            .all()
-            .filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none())
-            .filter(|(_, object)| owner(object, self.name, self.uid) == Owner::This)
-            .map(|(kind, object)| (kind, object.name_any(), object))
-            .filter(|(kind, name, _)| !self.wanted.iter().any(|(wanted, named)| (wanted, named) == (kind, name)))
-            .map(|(kind, name, object)| {
+    fn unwanted(&self) -> Vec<Unwanted> {
+        let unwanted = self.no_longer_wanted().filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none());
+        let mut unwanted: Vec<_> = unwanted
+            .map(|(kind, object)| {
                 let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
-                (kind, name, preconditions)
+                (kind, object.name_any(), preconditions)
             })
             .collect();
         unwanted.reverse();
         unwanted
+    }
+
+    /// This Catalog's, and not among the applied.
+    fn no_longer_wanted(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
+        self.live
+            .all()
+            .filter(|(_, object)| owner(object, self.name, self.uid) == Owner::This)
+            .filter(|(kind, object)| !self.wanted.iter().any(|(wanted, named)| (*wanted, named.as_str()) == (*kind, &*object.name_any())))
     }
 }

@@ -17,9 +17,9 @@ pub fn service_account(plan: &Plan) -> ServiceAccount {
 /// Metadata of the generated Secrets that exist.
 pub fn kept_secrets(plan: &Plan) -> Vec<Secret> {
     let wanted = crate::secrets::names(plan);
-    let kept = plan.kept_secrets.iter().filter(|(name, _)| wanted.contains(*name));
-    let secret = |(name, uid): (&String, &Option<String>)| {
-        let mut metadata = kept_metadata(plan, name.clone(), Component::Shared);
+    let kept = plan.kept_secrets.iter().filter_map(|(name, uid)| Some((name, uid, *wanted.get(name)?)));
+    let secret = |(name, uid, component): (&String, &Option<String>, Component)| {
+        let mut metadata = kept_metadata(plan, name.clone(), component);
         metadata.uid.clone_from(uid);
         Secret { metadata, ..Secret::default() }
     };

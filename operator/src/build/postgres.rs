@@ -45,6 +45,9 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
             environment::plain("POSTGRES_USER", ACCOUNT),
             environment::plain("POSTGRES_DB", ACCOUNT),
             environment::secret("POSTGRES_PASSWORD", &database.password),
+            // Below the mount in every release: images before 18 declare another volume at their default place, which goes
+            // with the container. And data of another release stops the server, where another directory would be empty.
+            environment::plain("PGDATA", "/var/lib/postgresql/pgdata"),
         ]),
         ports: Some(vec![container::port("postgres", 5432)]),
         lifecycle: Some(Lifecycle {

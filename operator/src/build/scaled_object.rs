@@ -112,30 +112,30 @@ struct Database<'a> {
     parameters: Vec<(&'static str, &'a SecretKey)>,
 }
 
-/// How KEDA reaches the database, if it can: it has no file for a CA of its own, and takes no `sslmode`
-/// beside a URI, and a password is not for a server that nobody has checked as asked.
+/// How KEDA reaches the database, if it can.
 fn database(plan: &Plan) -> Option<Database<'_>> {
+    if !plan.database.is_open_to_keda() {
+        return None;
+    }
     let parts = |host: String, port: i32, database: &str, ssl_mode: SslMode| {
         let ssl_mode = ssl_mode.as_str().to_owned();
         settings([("host", host), ("port", port.to_string()), ("dbName", database.to_owned()), ("sslmode", ssl_mode)])
     };
-    match &plan.database {
+    Some(match &plan.database {
         DatabasePlan::Embedded(database) => {
             let host = format!("{}.{}.svc", plan.shop.named("postgres"), plan.shop.namespace);
             let mut address = parts(host, 5432, ACCOUNT, SslMode::Disable);
             address.insert("userName".into(), ACCOUNT.into());
-            Some(Database { address, parameters: vec![("password", &database.password)] })
+            Database { address, parameters: vec![("password", &database.password)] }
         }
         DatabasePlan::External(external) => match &external.address {
-            _ if external.ca.is_some() => None,
-            PostgresAddress::Uri(_) if external.ssl_mode.is_some_and(|mode| mode != SslMode::Prefer) => None,
-            PostgresAddress::Uri(uri) => Some(Database { address: BTreeMap::new(), parameters: vec![("connection", uri)] }),
+            PostgresAddress::Uri(uri) => Database { address: BTreeMap::new(), parameters: vec![("connection", uri)] },
             PostgresAddress::Parts { host, port, database, username, password } => {
                 let address = parts(host.clone(), *port, database, external.ssl_mode.unwrap_or(SslMode::Prefer));
-                Some(Database { address, parameters: vec![("userName", username), ("password", password)] })
+                Database { address, parameters: vec![("userName", username), ("password", password)] }
             }
         },
-    }
+    })
 }
 
 fn settings<const N: usize>(settings: [(&str, String); N]) -> BTreeMap<String, String> {

@@ -41,9 +41,9 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         };
     }
     let objects = build(&plan);
-    let done = in_order(&objects, &mut apply).await;
+    let done = in_order(&objects, plan.retain, &mut apply).await;
     for overridden in apply.overridden() {
-        context.tell_overridden(catalog, &overridden).await;
+        context.tell_overridden(catalog, overridden).await;
     }
     let skipped = plan.skipped;
     Ok(if done? { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
@@ -57,7 +57,7 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
         apply.create(&made).await?;
     }
     let name = format!("{}-signing-keys", apply.name);
-    let data = apply.live.secret(&name).and_then(|secret| secret.data);
+    let data = apply.live.secret(&name).map(|secret| secret.data.unwrap_or_default());
     let rotated = data.and_then(|data| secrets::rotated(plan, &data, context.now(), &mut rand::rng()));
     if let Some(data) = &rotated {
         apply.replace(&name, serde_json::to_value(data)?).await?;
@@ -66,11 +66,16 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
 }
 
 /// Everything up to the migration; and if that has succeeded, the rest. Whether it has.
-async fn in_order(objects: &Objects, apply: &mut Apply<'_>) -> Result<bool, Error> {
+async fn in_order(objects: &Objects, retain: bool, apply: &mut Apply<'_>) -> Result<bool, Error> {
     let Objects { foundation, migration, workloads } = objects;
     apply.foundation(foundation).await?;
+    if retain {
+        apply.let_go().await?;
+    }
+    let job = migration.name_any();
+    apply.supersede_migrations(&job).await?;
     apply.migration(migration).await?;
-    let job = apply.live.get(Kind::Job, &migration.name_any());
+    let job = apply.live.get(Kind::Job, &job);
     if !job.is_some_and(|job| has_condition(job, "Complete")) {
         return Ok(false);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -19,7 +19,10 @@ use crate::{
     status::{Outcome, ailment, status},
 };
 
-/// Writes the status. How long the Catalog hasn't been ready, if it isn't.
+/// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
+const MAX_NOTE: usize = 1024;
+
+/// Writes the status. How long the Catalog hasn't been ready and settled, if it isn't.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -32,7 +35,7 @@ pub async fn report(
 ) -> Result<Option<Duration>, Error> {
     let now = context.now();
     let mut report = status(catalog, live, outcome, None, now);
-    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unready_since(&report).is_some() {
+    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled_since(&report).is_some() {
         // Only then is it worth a call to know what is wrong.
         let pods = pods(context, namespace, &catalog.name_any()).await?;
         report = status(catalog, live, outcome, ailment(&pods).as_ref(), now);
@@ -41,7 +44,7 @@ pub async fn report(
         write(catalog, context, namespace, &report).await?;
         context.tell_change(catalog, &report).await;
     }
-    Ok(unready_since(&report).map(|since| now.duration_since(since).try_into().unwrap_or_default()))
+    Ok(unsettled_since(&report).map(|since| now.duration_since(since).try_into().unwrap_or_default()))
 }
 
 async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &CatalogStatus) -> Result<(), Error> {
@@ -70,17 +73,35 @@ async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>
     Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
 }
 
-fn unready_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
-    (ready.status != "True").then_some(ready.last_transition_time.0)
+/// A rollout beside pods that work may be stuck as well.
+fn unsettled_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
+    let unsettled = status.conditions.iter().filter(|condition| match condition.type_.as_str() {
+        "Ready" => condition.status != "True",
+        "Progressing" => condition.status == "True",
+        _ => false,
+    });
+    unsettled.map(|condition| condition.last_transition_time.0).min()
 }
 
 impl Context {
     /// Tells that fields of another manager were overridden.
-    pub async fn tell_overridden(&self, catalog: &Catalog, overridden: &Overridden) {
-        let Overridden { object, managers } = overridden;
-        let note = format!("{object} is as the Catalog declares again: {} had changed it. Edit the Catalog instead.", managers.join(", "));
-        self.tell(catalog, EventType::Warning, "FieldsOverridden", note).await;
+    pub async fn tell_overridden(&self, catalog: &Catalog, overridden: Overridden) {
+        let Overridden { kind, name, managers } = overridden;
+        let resource = kind.resource();
+        let note = format!(
+            "{} {name} is as the Catalog declares again: {} had changed it. Edit the Catalog instead.",
+            resource.kind,
+            managers.join(", ")
+        );
+        // Events that differ in their note alone count as one that happened again.
+        let object = ObjectReference {
+            api_version: Some(resource.api_version),
+            kind: Some(resource.kind),
+            name: Some(name),
+            namespace: catalog.namespace(),
+            ..ObjectReference::default()
+        };
+        self.tell(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
     }
 
     /// Tells that the Catalog has become ready, or what is wrong with it.
@@ -91,14 +112,15 @@ impl Context {
             let before = catalog.status.as_ref().and_then(of);
             let Some(now) = of(report).filter(|now| now.status == "True") else { continue };
             if before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason)) {
-                self.tell(catalog, event, &now.reason, now.message).await;
+                self.tell(catalog, event, &now.reason, now.message, None).await;
             }
         }
     }
 
     /// Tells people something about a Catalog. That it couldn't be told is no reason to stop.
-    async fn tell(&self, catalog: &Catalog, kind: EventType, reason: &str, note: String) {
-        let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary: None };
+    async fn tell(&self, catalog: &Catalog, kind: EventType, reason: &str, mut note: String, secondary: Option<ObjectReference>) {
+        note.truncate(note.floor_char_boundary(MAX_NOTE));
+        let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
         if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
             tracing::warn!(catalog = catalog.name_any(), %error, "cannot write an Event");
         }

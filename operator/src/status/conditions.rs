@@ -59,6 +59,11 @@ impl<'a> Conditions<'a> {
         });
     }
 
+    /// Leaves one as it was.
+    pub fn keep(&mut self, kind: &str) {
+        self.set.extend(self.before.iter().find(|before| before.type_ == kind).cloned());
+    }
+
     /// All that were set, `Ready` first.
     pub fn finish(mut self) -> Vec<Condition> {
         self.set.sort_by_key(|condition| !matches!(condition.type_.as_str(), "Ready" | "Progressing" | "Degraded"));

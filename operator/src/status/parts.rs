@@ -89,7 +89,7 @@ impl Workload {
         let (updated, total) = (number(&status["updatedReplicas"]), number(&status["replicas"]));
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let verdict = match ailment {
-            _ if desired == 0 => Verdict::yes("ScaledToZero", "no pods while there is no work"),
+            _ if desired == 0 => Verdict::yes("ScaledToZero", "no pods are asked for now"),
             Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment.to_string()),
             _ if available == 0 => Verdict::no("Unavailable", format!("0 of {desired} pods are available")),
             _ => Verdict::yes("Available", format!("{available} of {desired} pods are available")),
@@ -115,7 +115,7 @@ fn hosted(live: &Live, name: &str, ailment: Option<&Ailment>) -> Verdict {
 
 fn migrated(migration: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Verdict {
     match (migration, ailment) {
-        (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the database is at the release of this spec"),
+        (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the migration has succeeded"),
         (Some(job), _) if has_condition(job, "Failed") => {
             Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
         }
@@ -125,7 +125,7 @@ fn migrated(migration: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Ver
     }
 }
 
-/// The one that counts: older ones are deleted when it has succeeded.
+/// The last one, where none is waited for.
 fn newest_migration(live: &Live) -> Option<&DynamicObject> {
     live.of_kind(Kind::Job)
         .filter(|job| job.labels().get(COMPONENT).is_some_and(|part| part == "migrate"))

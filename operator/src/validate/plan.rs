@@ -130,6 +130,17 @@ pub struct ExternalDatabasePlan {
     pub ca: Option<SecretKey>,
 }
 
+impl DatabasePlan {
+    /// Whether KEDA can count in it: KEDA has no file for a CA of its own, and takes no `sslmode` beside a URI, and a password
+    /// is not for a server that nobody has checked as asked.
+    #[must_use]
+    pub fn is_open_to_keda(&self) -> bool {
+        let Self::External(ExternalDatabasePlan { address, ssl_mode, ca }) = self else { return true };
+        let mode_is_lost = matches!(address, PostgresAddress::Uri(_)) && ssl_mode.is_some_and(|mode| mode != SslMode::Prefer);
+        ca.is_none() && !mode_is_lost
+    }
+}
+
 /// How to reach a PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostgresAddress {

@@ -100,7 +100,7 @@ fn a_password_of_nats_that_would_break_its_url_is_refused() {
 #[test]
 fn a_volume_that_is_already_larger_or_elsewhere_is_a_problem() {
     let (mut catalog, mut observed) = minimal_input();
-    let claim = ClaimFacts { storage: "6Gi".into(), storage_class_name: Some("slow".into()) };
+    let claim = ClaimFacts { storage: "6Gi".into(), storage_class_name: Some("slow".into()), class_is_declared: true };
     observed.claims.insert("shop-postgres-data".into(), claim);
     let path = "spec.database.embedded";
     has_problem(&(catalog.clone(), observed.clone()), &format!("{path}.storage"), Reason::VolumeShrinks, "give at least that");
@@ -153,6 +153,17 @@ fn without_keda_a_worker_is_awake_and_the_plan_says_why() {
         plan.skipped.iter().map(|skipped| skipped.path.as_str()).collect::<Vec<_>>(),
         ["spec.notifier.autoscaling", "spec.tracker.autoscaling"]
     );
+}
+
+#[test]
+fn a_notifier_that_keda_could_not_wake_for_mail_does_not_sleep_and_the_plan_says_why() {
+    let skipped = |(catalog, observed): (Catalog, crate::observed::Observed)| validate(&catalog, &observed).unwrap().skipped;
+    let full = skipped(full_input());
+    assert_eq!(full.iter().map(|skipped| skipped.path.as_str()).collect::<Vec<_>>(), ["spec.notifier.autoscaling.minReplicas"]);
+    let (mut catalog, observed) = full_input();
+    let external = catalog.spec.database.external.as_mut().unwrap();
+    (external.ca_secret_ref, external.ssl_mode) = (None, None);
+    assert_eq!(skipped((catalog, observed)), []);
 }
 
 #[test]

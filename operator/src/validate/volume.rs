@@ -24,17 +24,21 @@ pub fn check(
     if bytes.is_none() {
         check.invalid(&size_path, "give a size such as 5Gi");
     }
+    let mut storage_class = storage_class.cloned();
     if let Some(found) = check.claim(&claim) {
         if found.storage.amount().is_ok_and(|found| found > amount) {
             let message = format!("the volume {claim} has {} and cannot shrink: give at least that", found.storage);
             check.complain(&size_path, Reason::VolumeShrinks, message);
         }
-        if let (Some(wanted), Some(found)) = (storage_class, &found.storage_class_name)
+        if let (Some(wanted), Some(found)) = (&storage_class, &found.storage_class_name)
             && wanted != found
         {
             let message = format!("the volume {claim} is of the class {found} and cannot change it: give that class");
             check.complain(&class_path, Reason::StorageClassChanges, message);
         }
+        if found.class_is_declared {
+            storage_class = storage_class.or(found.storage_class_name.clone());
+        }
     }
-    Some((Volume { claim, size: size.clone(), storage_class: storage_class.cloned() }, bytes?))
+    Some((Volume { claim, size: size.clone(), storage_class }, bytes?))
 }

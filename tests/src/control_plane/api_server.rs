@@ -86,6 +86,7 @@ impl ApiServer {
                 let client = started.client().await;
                 definitions::install_catalog(&client).await;
                 definitions::install_storage_class(&client).await;
+                definitions::install_rights(&client).await;
                 return started;
             }
         }
@@ -134,8 +135,15 @@ impl ApiServer {
     /// # Panics
     /// If the kubeconfig is wrong.
     pub async fn config(&self) -> Config {
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).expect("our own kubeconfig is one");
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("our own kubeconfig is complete")
+        config(&self.kubeconfig).await
+    }
+
+    /// How an operator reaches it, with the rights that the chart gives it and no others.
+    ///
+    /// # Panics
+    /// If the kubeconfig is wrong.
+    pub async fn operator_config(&self) -> Config {
+        config(&fs::read_to_string(self.kubeconfig()).expect("it was written")).await
     }
 
     /// A client of the administrator's, of the runtime that asks for it.
@@ -146,15 +154,15 @@ impl ApiServer {
         Client::try_from(self.config().await).expect("a client of our own kubeconfig")
     }
 
-    /// The same, with a wire that counts, remembers and breaks.
+    /// An operator's client, with a wire that counts, remembers and breaks.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
     pub async fn client_through(&self, wire: &Wire) -> Client {
-        wire.client(self.config().await)
+        wire.client(self.operator_config().await)
     }
 
-    /// A file with the kubeconfig of an operator, which may do everything, too.
+    /// A file with the kubeconfig of an operator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.scratch.path().join("kubeconfig")
     }
@@ -173,6 +181,11 @@ impl ApiServer {
     pub fn output(&self) -> String {
         fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
     }
+}
+
+async fn config(kubeconfig: &str) -> Config {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("our own kubeconfig is one");
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("our own kubeconfig is complete")
 }
 
 fn keeping(directory: &Path) -> Keeping<'_> {

@@ -44,7 +44,7 @@ impl Certificates {
         server.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
         let (server, server_key) = signed(&server, &authority);
 
-        let (admin, operator) = (client("admin", &authority), client(OPERATOR, &authority));
+        let (admin, operator) = (client("admin", Some("system:masters"), &authority), client(OPERATOR, None, &authority));
 
         let tokens = key();
         let write = |name: &str, content: &str| {
@@ -97,11 +97,13 @@ fn key() -> KeyPair {
     KeyPair::generate().expect("a key can be made")
 }
 
-/// Somebody who may do everything.
-fn client(name: &str, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
+/// Somebody; `system:masters` may do everything.
+fn client(name: &str, group: Option<&str>, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    if let Some(group) = group {
+        params.distinguished_name.push(DnType::OrganizationName, group);
+    }
     params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
     signed(&params, authority)
 }

@@ -79,6 +79,8 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Another value of the same type, if there is one.
 pub fn another(value: &Value) -> Option<Value> {
     match value {
+        // An edit that the API server takes.
+        Value::String(text) if text == "TCP" => Some(json!("UDP")),
         Value::String(text) if text.parse::<i64>().is_ok() => Some(json!(format!("{text}1"))),
         Value::String(text) => Some(json!(format!("{text}x"))),
         Value::Number(number) => number.as_i64().map(|number| json!(number + 1)),

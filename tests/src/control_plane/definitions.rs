@@ -2,15 +2,18 @@
 
 use std::{fs, path::Path};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
-    core::{ApiResource, GroupVersionKind},
+    core::{ApiResource, GroupVersionKind, ObjectMeta},
 };
 use serde_json::{Value, json};
 
-use super::programs::script;
+use super::{certificates::OPERATOR, programs::script};
 use crate::wait::{eventually, holds};
 
 /// The kinds of KEDA that the operator makes.
@@ -94,6 +97,29 @@ pub async fn install_storage_class(client: &Client) {
     });
     let classes = Api::<k8s_openapi::api::storage::v1::StorageClass>::all(client.clone());
     classes.patch("standard", &PatchParams::apply("suite"), &Patch::Apply(&class)).await.expect("it is accepted");
+}
+
+/// The rights of an operator: those of its chart.
+///
+/// # Panics
+/// If the API server refuses them.
+pub async fn install_rights(client: &Client) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/catalog-operator/files/rules.yaml");
+    let mut rules: Vec<PolicyRule> = serde_norway::from_str(&fs::read_to_string(path).expect("the chart has rules")).expect("rules");
+    // In the chart, a Role of its own namespace.
+    let leases = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]});
+    rules.push(serde_json::from_value(leases).expect("a rule"));
+    let metadata = ObjectMeta { name: Some(OPERATOR.into()), ..ObjectMeta::default() };
+    let role = ClusterRole { metadata: metadata.clone(), rules: Some(rules), ..ClusterRole::default() };
+    let group = "rbac.authorization.k8s.io";
+    let binding = ClusterRoleBinding {
+        metadata,
+        role_ref: RoleRef { api_group: Some(group.into()), kind: "ClusterRole".into(), name: OPERATOR.into() },
+        subjects: Some(vec![Subject { api_group: Some(group.into()), kind: "User".into(), name: OPERATOR.into(), namespace: None }]),
+    };
+    let asked = PatchParams::apply("suite");
+    Api::<ClusterRole>::all(client.clone()).patch(OPERATOR, &asked, &Patch::Apply(&role)).await.expect("it is accepted");
+    Api::<ClusterRoleBinding>::all(client.clone()).patch(OPERATOR, &asked, &Patch::Apply(&binding)).await.expect("it is accepted");
 }
 
 /// The resource of a kind that has no type here.

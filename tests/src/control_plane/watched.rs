@@ -13,6 +13,7 @@ const CONCURRENCY: u16 = 4;
 pub struct Watched {
     server: ApiServer,
     wire: Wire,
+    metrics: Metrics,
 }
 
 impl Watched {
@@ -43,17 +44,18 @@ impl Watched {
     /// If it doesn't start.
     pub async fn on(server: ApiServer) -> Self {
         let wire = Wire::default();
-        let config = server.config().await;
-        let its_wire = wire.clone();
+        let config = server.operator_config().await;
+        let metrics = Metrics::new().expect("metrics");
+        let (its_wire, its_metrics) = (wire.clone(), metrics.clone());
         // A runtime of its own: that of a test ends with the test.
         let running = thread::Builder::new().name("operator".into()).spawn(move || {
             runtime().block_on(async {
                 let client = its_wire.client(config);
-                controller::run(client, Metrics::new().expect("metrics"), CONCURRENCY).await;
+                controller::run(client, its_metrics, CONCURRENCY).await;
             });
         });
         drop(running.expect("a thread can be started"));
-        Self { server, wire }
+        Self { server, wire, metrics }
     }
 
     /// The server.
@@ -64,6 +66,14 @@ impl Watched {
     /// The operator's calls.
     pub fn wire(&self) -> &Wire {
         &self.wire
+    }
+
+    /// What it tells Prometheus.
+    ///
+    /// # Panics
+    /// If that is no text.
+    pub fn metrics(&self) -> String {
+        String::from_utf8(self.metrics.text().expect("metrics can be written")).expect("metrics are text")
     }
 
     /// A new namespace.

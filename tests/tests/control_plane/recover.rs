@@ -1,14 +1,18 @@
 //! Recovers: what cannot be done is said, and a good spec then works without help.
 
 use catalog_tests::control_plane::{
-    Operator,
+    Call, Fault, Operator,
     operator::Ended,
     played::JobEnd,
     snapshot::{self, differences},
     specs::{full, with},
+    wire::Verb,
 };
-use k8s_openapi::api::core::v1::Service;
-use kube::api::DeleteParams;
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::Service},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
 /// A shop with a bad spec at first, and the full one afterwards, ends as if it had always had that.
@@ -95,6 +99,55 @@ async fn pods_that_cannot_start_are_named() {
     assert!(matches!(operator.reconcile().await, Ended::Well));
     let said = operator.condition("ApiAvailable").await;
     assert!(!said.holds && said.reason.contains("ImagePull") && said.message.contains("Back-off pulling image"), "{said:?}");
+    assert!(!operator.condition("Ready").await.holds);
+}
+
+#[tokio::test]
+async fn pods_that_cannot_start_beside_those_that_work_are_named() {
+    let mut operator = Operator::new("stuck-rollout").await;
+    operator.apply(&full()).await.unwrap();
+    operator.settle().await;
+    operator.apply(&with(full(), "/notifier/nodeSelector", json!({"disk": "none"}))).await.unwrap();
+    assert!(matches!(operator.reconcile().await, Ended::Well));
+    operator.played().pod_that_cannot_start("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
+    assert!(matches!(operator.reconcile().await, Ended::Well));
+    assert!(operator.condition("Ready").await.holds, "the old pod works");
+    let said = operator.condition("Degraded").await;
+    assert!(said.holds && said.message.contains("Back-off pulling image"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_migration_that_waits_is_gone_before_the_next_one() {
+    let mut operator = Operator::new("superseded").await;
+    operator.apply(&full()).await.unwrap();
+    operator.reconcile().await;
+    let namespace = operator.namespace().clone();
+    let jobs = async || namespace.all::<Job>().await.iter().map(ResourceExt::name_any).collect::<Vec<_>>();
+    let before = jobs().await;
+    assert_eq!(before.len(), 1);
+    operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
+    operator.reconcile().await;
+    let after = jobs().await;
+    assert!(after.len() == 1 && after != before, "{before:?}, then {after:?}");
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_not_said_to_be_gone() {
+    let mut operator = Operator::new("unread").await;
+    operator.apply(&full()).await.unwrap();
+    operator.settle().await;
+    let before = operator.catalog().await.unwrap().status.unwrap();
+    operator.wire().begin();
+    operator.wire().plan(Call { verb: Verb::GET, path: "deployments".into(), occurrence: 1 }, Fault::Refused);
+    assert!(matches!(operator.reconcile().await, Ended::Failed(_)));
+    assert_eq!(operator.wire().injected(), 1);
+    let after = operator.catalog().await.unwrap().status.unwrap();
+    assert_eq!((after.replicas, after.version), (before.replicas, before.version));
+    for kind in ["DatabaseReady", "Migrated", "ApiAvailable", "Complete"] {
+        let of = |conditions: &[Condition]| conditions.iter().find(|condition| condition.type_ == kind).cloned();
+        assert_eq!(of(&after.conditions), of(&before.conditions));
+        assert!(of(&after.conditions).is_some());
+    }
     assert!(!operator.condition("Ready").await.holds);
 }
 

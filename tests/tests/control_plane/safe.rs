@@ -11,7 +11,10 @@ use catalog_tests::control_plane::{
     specs::{full, with},
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
-use kube::{ResourceExt, api::DeleteParams};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 
 async fn settled(stem: &str, spec: &Value) -> Operator {
@@ -83,6 +86,38 @@ async fn a_policy_counts_as_it_is_when_the_catalog_is_deleted() {
     operator.settle().await;
     delete_the_catalog(&operator).await;
     assert_eq!(kept(operator.namespace()).await, before);
+}
+
+#[tokio::test]
+async fn a_policy_counts_for_what_is_no_longer_used_as_well() {
+    let mut operator = settled("let-go", &with(full(), "/deletionPolicy", json!("Delete"))).await;
+    let before = kept(operator.namespace()).await;
+    let external = with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}));
+    operator.apply(&external).await.unwrap();
+    operator.settle().await;
+    delete_the_catalog(&operator).await;
+    assert_eq!(kept(operator.namespace()).await, before);
+}
+
+#[tokio::test]
+async fn a_kept_volume_of_a_class_of_its_own_is_used_without_naming_it_again() {
+    let classed = with(full(), "/database/embedded/storageClassName", json!("standard"));
+    let mut operator = settled("classed", &classed).await;
+    let before = kept(operator.namespace()).await;
+    delete_the_catalog(&operator).await;
+    operator.apply(&full()).await.unwrap();
+    operator.settle().await;
+    assert_eq!(kept(operator.namespace()).await, before);
+}
+
+#[tokio::test]
+async fn signing_keys_that_were_emptied_get_a_new_one() {
+    let mut operator = settled("no-keys", &full()).await;
+    let secrets = operator.namespace().api::<Secret>();
+    let nothing = json!({"data": null});
+    secrets.patch("shop-signing-keys", &PatchParams::default(), &Patch::Merge(&nothing)).await.unwrap();
+    operator.settle().await;
+    assert_eq!(secrets.get("shop-signing-keys").await.unwrap().data.unwrap().len(), 1);
 }
 
 #[tokio::test]
