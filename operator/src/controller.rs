@@ -5,7 +5,7 @@ mod triggers;
 
 use std::{future::ready, sync::Arc};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::DeserializeGuard,
@@ -40,6 +40,11 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let (reader, writer) = reflector::store();
     let catalogs = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default())
         .default_backoff()
+        .inspect_err(|error| {
+            if is_missing(error) {
+                tracing::warn!(%error, "Catalogs are not defined in this cluster: install the chart's definition");
+            }
+        })
         .modify(|catalog| catalog.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects();
@@ -53,14 +58,19 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
             match &end {
                 // A later one of that name has nothing to do with its failures.
                 Err(ControllerError::ObjectNotFound(gone)) => shared.backoff.reset(&gone.clone().into_kind_unchecked(())),
-                // KEDA isn't installed.
-                Err(ControllerError::QueueError(watcher::Error::InitialListFailed(kube::Error::Api(status)))) if status.code == 404 => {}
+                // KEDA isn't installed; of Catalogs it was said above.
+                Err(ControllerError::QueueError(error)) if is_missing(error) => {}
                 Err(ControllerError::QueueError(error)) => tracing::warn!(%error, "a watch failed, and is tried again"),
                 Ok(_) | Err(ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }
             ready(())
         })
         .await;
+}
+
+/// A kind that isn't installed has no path.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 async fn one(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {

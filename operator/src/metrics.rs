@@ -76,10 +76,9 @@ impl Metrics {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
     }
 
-    fn count(&self) {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn count(&self, store: Option<&Store<Guarded>>) {
         let mut numbers = BTreeMap::<_, i64>::new();
-        let catalogs = store.iter().flat_map(Store::state).collect::<Vec<_>>();
+        let catalogs = store.map(Store::state).unwrap_or_default();
         let statuses = catalogs.iter().filter_map(|catalog| catalog.0.as_ref().ok()?.status.as_ref());
         for condition in statuses.flat_map(|status| &status.conditions) {
             *numbers.entry((condition.type_.as_str(), condition.status.as_str())).or_default() += 1;
@@ -95,7 +94,9 @@ impl Metrics {
     /// # Errors
     /// If the values cannot be written.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
-        self.count();
+        // Held until it is gathered: another scrape would see what is only half counted.
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(store.as_ref());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

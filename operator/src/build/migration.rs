@@ -38,6 +38,8 @@ pub fn job(plan: &Plan) -> Job {
     let spec = PodSpec {
         containers: vec![container],
         restart_policy: Some("OnFailure".into()),
+        // It doesn't listen to SIGTERM, and must not have the last word after the migration that replaces it.
+        termination_grace_period_seconds: Some(1),
         volumes: (!files.volumes.is_empty()).then_some(files.volumes),
         image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(container::USER)),

@@ -37,8 +37,11 @@ pub async fn report(
     let mut report = status(catalog, live, outcome, None, now);
     if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled_since(&report).is_some() {
         // Only then is it worth a call to know what is wrong.
-        let pods = pods(context, namespace, &catalog.name_any()).await?;
-        report = status(catalog, live, outcome, ailment(&pods).as_ref(), now);
+        match pods(context, namespace, &catalog.name_any()).await {
+            Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
+            // What is known is worth telling.
+            Err(error) => tracing::warn!(catalog = catalog.name_any(), %error, "cannot see what is wrong with pods"),
+        }
     }
     if catalog.status.as_ref() != Some(&report) {
         write(catalog, context, namespace, &report).await?;

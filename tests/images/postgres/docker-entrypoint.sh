@@ -49,11 +49,11 @@ directories() {
     fi
 }
 
-# Data of another major version would be ignored silently, and the shop be empty.
-other_versions() {
-    for version in "${PGDATA%/*}"/../*/docker/PG_VERSION /var/lib/postgresql/data/PG_VERSION; do
-        if [ -s "$version" ] && [ "$(cat "$version")" != "$PG_MAJOR" ]; then
-            die "${version%/*} holds data of PostgreSQL $(cat "$version"), and this is $PG_MAJOR: upgrade it (pg_upgrade) or move it away"
+# Data at another of the official images' places would be ignored silently, and the shop be empty.
+data_elsewhere() {
+    for version in /var/lib/postgresql/*/docker/PG_VERSION /var/lib/postgresql/data/PG_VERSION; do
+        if [ -s "$version" ]; then
+            die "${version%/*} holds data of PostgreSQL $(cat "$version"), and $PGDATA (PostgreSQL $PG_MAJOR) is empty: move it there, upgrade it (pg_upgrade) or move it away"
         fi
     done
 }
@@ -121,7 +121,7 @@ run_scripts() {
 # who is killed on the way begins again, and never starts with half of it.
 initialise() {
     settings
-    other_versions
+    data_elsewhere
     made=$PGDATA
     if [ -z "${POSTGRES_INITDB_WALDIR:-}" ] && rmdir "$PGDATA" 2>/dev/null; then
         made=$PGDATA.unfinished
