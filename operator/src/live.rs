@@ -54,6 +54,13 @@ impl Live {
         Ok(live)
     }
 
+    /// As if these had been read.
+    #[cfg(test)]
+    pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Self {
+        let objects = objects.into_iter().map(|(kind, object)| ((kind, object.name_any()), object)).collect();
+        Self { objects, keda: true, complete: true }
+    }
+
     /// Whether all was read, so that what isn't here isn't there.
     #[must_use]
     pub fn complete(&self) -> bool {

@@ -74,7 +74,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     conditions.set("Degraded", &degraded(outcome, ailment));
     let (replicas, version) = if live.complete() {
         let replicas = Replicas { api: parts.api.count(), notifier: parts.notifier.count(), tracker: parts.tracker.count() };
-        (Some(replicas), parts.version())
+        // Pods that are added or replaced don't take away what was said of the release before.
+        (Some(replicas), parts.version().or(before.version))
     } else {
         (before.replicas, before.version)
     };
@@ -128,5 +129,41 @@ fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
         (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error.to_string()),
         (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment.to_string()),
         (_, None) => Verdict::no("Healthy", "nothing is wrong"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{build::samples, kinds::Kind};
+
+    fn deployment(name: &str, version: &str, wanted: i64, available: i64) -> DynamicObject {
+        let metadata = json!({"name": name, "generation": 1, "labels": {"app.kubernetes.io/version": version}});
+        let status = json!({"observedGeneration": 1, "replicas": available, "updatedReplicas": available, "availableReplicas": available});
+        let spec = json!({"replicas": wanted});
+        serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": status}))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_release_stays_while_pods_are_added_or_replaced() {
+        let (mut catalog, _) = samples::minimal_input();
+        let stages = [
+            ("1.0", 1, 0, None),
+            ("1.0", 1, 1, Some("1.0")),
+            ("1.0", 2, 1, Some("1.0")),
+            ("1.1", 2, 1, Some("1.0")),
+            ("1.1", 2, 2, Some("1.1")),
+        ];
+        for (version, wanted, available, said) in stages {
+            let all =
+                ["shop-api", "shop-notifier", "shop-tracker"].map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
+            let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH);
+            assert_eq!(report.version.as_deref(), said, "{available} of {wanted} pods of {version}");
+            catalog.status = Some(report);
+        }
     }
 }

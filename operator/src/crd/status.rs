@@ -19,7 +19,7 @@ pub struct CatalogStatus {
     /// Ready and desired pods of each role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
-    /// Release that serves.
+    /// Release that serves; during a rollout the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// How the API is reached.

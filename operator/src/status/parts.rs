@@ -156,10 +156,8 @@ mod tests {
             let status = json!({"conditions": [{"type": end, "status": "True"}]});
             serde_json::from_value(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": status})).unwrap()
         };
-        let mut live = Live::default();
-        for (name, end) in [("shop-migrate-1", "Complete"), ("shop-migrate-2", "Failed"), ("shop-migrate-3", "Complete")] {
-            live.put(Kind::Job, job(name, end));
-        }
+        let jobs = [("shop-migrate-1", "Complete"), ("shop-migrate-2", "Failed"), ("shop-migrate-3", "Complete")];
+        let live = Live::of(jobs.map(|(name, end)| (Kind::Job, job(name, end))));
         let (catalog, _) = samples::minimal_input();
         let parts = Parts::of(&catalog, &live, Some("shop-migrate-2"), None);
         assert_eq!(parts.migrated.reason, "MigrationFailed");
