@@ -92,6 +92,11 @@ pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
             {
                 "rule": "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0",
                 "message": "a volume can grow but not shrink: keep the size or give a larger one"
+            },
+            {
+                // Far above what anybody has, since what is too large by mistake could not be taken back.
+                "rule": "!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",
+                "message": "give at most 1Pi"
             }
         ]
     })

@@ -127,7 +127,7 @@ async fn sizes_that_are_none() {
         ("/database/embedded/storage", "spec.database.embedded.storage"),
         ("/messaging/embedded/storage", "spec.messaging.embedded.storage"),
     ] {
-        for size in ["-1Gi", "0", "", "5 gigabytes", "5GB!"] {
+        for size in ["-1Gi", "0", "", "5 gigabytes", "5GB!", "2Pi", "99999999999999Ei"] {
             edits.push((pointer, json!(size), path));
         }
     }
