@@ -107,13 +107,18 @@ impl<'a> Container<'a> {
 /// # Panics
 /// If that takes too long.
 pub async fn kill(container: &mut Process) {
-    // The first process in there takes the others along, and unshare waits for it.
-    let pid = container.pid();
+    kill_inside(container.pid());
+    container.ended().await;
+}
+
+/// Kills everything in the container of this unshare(1): the first process in there takes the others along.
+///
+/// Its death with unshare, which `--kill-child` asks for, is forgotten when it becomes a user without rights.
+pub fn kill_inside(pid: u32) {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     for first in children.split_whitespace().filter_map(|child| child.parse().ok()) {
         let _ = signal::kill(Pid::from_raw(first), Signal::SIGKILL);
     }
-    container.ended().await;
 }
 
 /// Arguments of unshare(1). Whoever isn't root becomes the user by a user namespace, and keeps in there

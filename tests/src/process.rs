@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{leash, log::Log, programs, wait};
+use crate::{container, leash, log::Log, programs, wait};
 
 /// The long-running roles of a shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,6 +197,9 @@ impl Drop for Process {
         if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.is_running() {
             self.terminate();
             let _ = self.child.wait();
+        }
+        if std::fs::read_link(format!("/proc/{}/exe", self.pid())).is_ok_and(|program| program.ends_with("unshare")) {
+            container::kill_inside(self.pid());
         }
         self.kill();
     }
