@@ -1,0 +1,179 @@
+//! How a shop is opened: what a test wishes for, and in which order it comes up.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::postgres::PgPoolOptions;
+
+use super::{Network, Shop, Source, Turn};
+use crate::{
+    api::Api,
+    inbox::Inbox,
+    nats::Nats,
+    people::Account,
+    postgres::Postgres,
+    process::{Environment, Process, Role},
+    shared::{self, Shared},
+};
+
+/// What a shop should be like.
+#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
+pub struct Builder {
+    roles: Vec<Role>,
+    environment: Environment,
+    private_nats: bool,
+    private_postgres: bool,
+    proxied: bool,
+    alone: bool,
+    guest: bool,
+    troubled: bool,
+}
+
+impl Default for Builder {
+    /// The API, the notifier, the tracker and an inbox, on the servers that all share.
+    fn default() -> Self {
+        Self {
+            roles: vec![Role::Serve, Role::Notifier, Role::Tracker],
+            environment: Environment::new(),
+            private_nats: false,
+            private_postgres: false,
+            proxied: false,
+            alone: false,
+            guest: false,
+            troubled: false,
+        }
+    }
+}
+
+impl Builder {
+    /// Only the API: no mail is sent, no view counted.
+    #[must_use]
+    pub fn only_api(mut self) -> Self {
+        self.roles = vec![Role::Serve];
+        self
+    }
+
+    /// These roles (and the inbox, if the notifier is among them).
+    #[must_use]
+    pub fn roles(mut self, roles: &[Role]) -> Self {
+        self.roles = roles.to_vec();
+        self
+    }
+
+    /// A setting for every role.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A nats-server that the test may stop.
+    #[must_use]
+    pub fn private_nats(mut self) -> Self {
+        self.private_nats = true;
+        self
+    }
+
+    /// A PostgreSQL that the test may stop.
+    #[must_use]
+    pub fn private_postgres(mut self) -> Self {
+        self.private_postgres = true;
+        self
+    }
+
+    /// With a network between the roles and their servers that can fail.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// No other test meanwhile, because this one holds the shop to a time.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// A second shop in a test that has one already.
+    #[must_use]
+    pub fn beside_another(mut self) -> Self {
+        self.guest = true;
+        self
+    }
+
+    /// The test makes trouble: errors in the logs are to be expected.
+    #[must_use]
+    pub fn troubled(mut self) -> Self {
+        self.troubled = true;
+        self
+    }
+
+    /// Opens the shop: everything in it is ready.
+    ///
+    /// # Panics
+    /// If it can't be opened.
+    pub async fn start(self) -> Shop {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("shop{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let everybody = tokio::task::spawn_blocking(Shared::get).await.expect("the shared servers run");
+        let turn = if self.guest {
+            Turn::Guest
+        } else if self.alone {
+            Turn::Alone { _nobody: everybody.turn.clone().write_owned().await }
+        } else {
+            Turn::Beside { _others: everybody.turn.clone().read_owned().await }
+        };
+        let nats = if self.private_nats { Source::Own(Nats::private().await) } else { Source::Shared(&everybody.nats) };
+        let postgres = if self.private_postgres { Source::Own(Postgres::private().await) } else { Source::Shared(&everybody.postgres) };
+        let mut environment = shared::settings(&postgres.url(&name), &nats.url(), &name);
+        environment.insert("AUTH_SIGNING_KEYS_DIR".into(), everybody.keys.display().to_string());
+        let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
+        postgres.create_database(&name, shared::TEMPLATE).await;
+        let network = if self.proxied { Some(Network::start(&postgres, &nats, &name, &mut environment).await) } else { None };
+        environment.extend(self.environment);
+        if environment.contains_key("CURRENCY") {
+            // The template is in euros; without products in it that can still be changed.
+            let mut migrate = Process::start(&["migrate"], &environment);
+            assert!(migrate.ended().await.success(), "{}", migrate.story());
+        }
+        let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment).await) } else { None };
+        let anyone = Api::anonymous("http://127.0.0.1:9", Some(everybody.contract.clone()));
+        let as_account = |account: &Account| anyone.with_token(&account.token);
+        let database = PgPoolOptions::new().max_connections(2).connect_lazy(&postgres.url(&name)).expect("a URL of our own making");
+        let mut shop = Shop {
+            owner: as_account(&people.owner),
+            ada: as_account(&people.ada),
+            grace: as_account(&people.grace),
+            anyone,
+            people,
+            database,
+            name,
+            processes: Vec::new(),
+            environment,
+            inbox,
+            network,
+            nats,
+            postgres,
+            troubled: self.troubled,
+            _turn: turn,
+        };
+        for role in &self.roles {
+            shop.launch(*role);
+        }
+        for role in &self.roles {
+            shop.settled_in(*role).await;
+        }
+        shop
+    }
+}
+
+async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
+    let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
+    let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let process = Process::start(&[Role::Inbox.command()], &settings);
+    let smtp = process.address("SMTP_ADDRESS").await;
+    let http = process.address("INBOX_ADDRESS").await;
+    environment.insert("MAIL_SERVER".into(), smtp.ip().to_string());
+    environment.insert("MAIL_PORT".into(), smtp.port().to_string());
+    (process, Inbox::new(format!("http://{http}")))
+}
