@@ -65,11 +65,14 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);
     let api = roles::api(&spec.api, &mut check);
-    let notifier = roles::worker("notifier", roles::NOTIFIER_LAG, &spec.notifier, &mut check);
+    let mut notifier = roles::worker("notifier", roles::NOTIFIER_LAG, &spec.notifier, &mut check);
     let tracker = roles::worker("tracker", roles::TRACKER_LAG, &spec.tracker, &mut check);
-    if let (Some(RolePlan { scale: WorkerScale::Lag { min: 0, .. }, .. }), Some(database)) = (&notifier, &database)
+    // Nobody would wake it for mail that waits.
+    if let (Some(RolePlan { scale: WorkerScale::Lag { min, max, .. }, .. }), Some(database)) = (&mut notifier, &database)
+        && *min == 0
         && !database.is_open_to_keda()
     {
+        (*min, *max) = (1, (*max).max(1));
         let message = "KEDA cannot count waiting mail in a database with a CA, or with an sslMode beside its URI: 1 instead of 0";
         check.skip("spec.notifier.autoscaling.minReplicas".into(), message);
     }

