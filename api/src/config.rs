@@ -9,6 +9,7 @@ mod check;
 mod database;
 mod events;
 mod mail;
+mod orders;
 mod server;
 
 pub use auth::{AuthArgs, AuthSettings, SuperuserArgs, SuperuserSettings};
@@ -16,4 +17,5 @@ pub use check::{Checker, ConfigError, Secret};
 pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
 pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
 pub use mail::{MailArgs, MailSettings, MailTls};
+pub use orders::{CartArgs, FulfilmentArgs};
 pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, LogFormat, OpsArgs, OpsSettings};

@@ -8,6 +8,7 @@ mod full_date;
 mod http;
 mod identity;
 mod notifications;
+mod orders;
 mod products;
 mod release;
 mod roles;

@@ -1,10 +1,13 @@
 //! The CloudEvents 1.0 envelope, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>.
 
+use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use uuid::Uuid;
+
+use crate::http::context::RequestContext;
 
 const TYPE_PREFIX: &str = "catalog.";
 /// The version that is written, and then the others that are understood.
@@ -54,6 +57,16 @@ pub struct Origin {
     pub request_id: String,
     /// W3C trace context.
     pub traceparent: String,
+}
+
+impl Origin {
+    /// What the shop does by itself: its worker `name` is the actor.
+    #[must_use]
+    pub fn shop(name: &str) -> Self {
+        let context = RequestContext::of(&HeaderMap::new());
+        let actor = Actor { id: Uuid::nil(), username: name.to_owned() };
+        Self { actor, request_id: context.request_id().to_owned(), traceparent: context.traceparent().to_owned() }
+    }
 }
 
 /// Why an event cannot be understood by this release.

@@ -25,6 +25,24 @@ pub struct Admin {
     pub username: String,
 }
 
+/// An active customer.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// Account id.
+    pub id: Uuid,
+    /// Username.
+    pub username: String,
+}
+
+/// Somebody who is signed in: a customer for what is their own, an admin for everything.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// A customer.
+    Customer(Customer),
+    /// An admin.
+    Admin(Admin),
+}
+
 /// Anyone at all. A bad token is 401, not anonymous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visitor {
@@ -37,15 +55,36 @@ pub enum Visitor {
 impl Admin {
     /// The origin of commands this admin gives in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
-        Origin {
-            actor: Actor { id: self.id, username: self.username.clone() },
-            request_id: context.request_id().to_owned(),
-            traceparent: context.traceparent().to_owned(),
+        origin(self.id, &self.username, context)
+    }
+}
+
+impl Customer {
+    /// The origin of commands this customer gives in this request.
+    pub fn origin(&self, context: &RequestContext) -> Origin {
+        origin(self.id, &self.username, context)
+    }
+}
+
+impl Caller {
+    /// The origin of commands the caller gives in this request.
+    pub fn origin(&self, context: &RequestContext) -> Origin {
+        match self {
+            Self::Customer(customer) => customer.origin(context),
+            Self::Admin(admin) => admin.origin(context),
         }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Admin
+fn origin(id: Uuid, username: &str, context: &RequestContext) -> Origin {
+    Origin {
+        actor: Actor { id, username: username.to_owned() },
+        request_id: context.request_id().to_owned(),
+        traceparent: context.traceparent().to_owned(),
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller
 where
     Identity: FromRef<S>,
 {
@@ -56,12 +95,41 @@ where
         let subject = subject(&identity, &parts.headers)?.ok_or_else(|| {
             Problem::unauthorized("This needs an access token in the Authorization header: POST /v1/auth/login gives one.")
         })?;
-        if subject.role != Role::Admin {
-            return Err(Problem::forbidden("Only admins may do this."));
-        }
         let username = identity.active_username(subject).await?;
         let username = username.ok_or_else(|| invalid_token("The session has ended or the account is deactivated. Sign in again."))?;
-        Ok(Self { id: subject.account_id, username })
+        let id = subject.account_id;
+        Ok(match subject.role {
+            Role::Admin => Self::Admin(Admin { id, username }),
+            Role::Customer => Self::Customer(Customer { id, username }),
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin
+where
+    Identity: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, state).await? {
+            Caller::Admin(admin) => Ok(admin),
+            Caller::Customer(_) => Err(Problem::forbidden("Only admins may do this.")),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Customer
+where
+    Identity: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, state).await? {
+            Caller::Customer(customer) => Ok(customer),
+            Caller::Admin(_) => Err(Problem::forbidden("Only customers may do this: sign in as one.")),
+        }
     }
 }
 

@@ -1,0 +1,81 @@
+//! The states of an order, and which may follow which.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where an order is on its way. It only ever moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Status {
+    /// Placed, and its stock taken.
+    Pending,
+    /// Accepted; can still be cancelled.
+    Confirmed,
+    /// Handed over. The end.
+    Fulfilled,
+    /// Called off, by the customer or an admin; its stock is back. The end.
+    Cancelled,
+    /// Could not be fulfilled; its stock is back. The end.
+    Failed,
+}
+
+impl Status {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Confirmed, Self::Fulfilled, Self::Cancelled, Self::Failed];
+
+    /// As in the API, in events and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Fulfilled => "fulfilled",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What may come next.
+    #[must_use]
+    pub fn next(self) -> &'static [Self] {
+        match self {
+            Self::Pending => &[Self::Confirmed, Self::Cancelled, Self::Failed],
+            Self::Confirmed => &[Self::Fulfilled, Self::Cancelled, Self::Failed],
+            Self::Fulfilled | Self::Cancelled | Self::Failed => &[],
+        }
+    }
+
+    /// Whether what such an order took from stock has gone back.
+    #[must_use]
+    pub fn returns_stock(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Failed)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_only_move_forward() {
+        for (position, status) in Status::ALL.into_iter().enumerate() {
+            assert!(status.next().iter().all(|next| Status::ALL.iter().position(|other| other == next) > Some(position)), "{status}");
+        }
+    }
+
+    #[test]
+    fn whatever_gave_its_stock_back_is_at_its_end() {
+        for status in Status::ALL.into_iter().filter(|status| status.returns_stock()) {
+            assert!(status.next().is_empty(), "{status}");
+        }
+    }
+}
