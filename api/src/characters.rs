@@ -1,5 +1,7 @@
 //! Characters that nobody sees and that mislead who reads: two skus that look alike, or a name that
-//! turns round what is shown after it.
+//! turns round what is shown after it, or a program that reads it.
+
+use std::borrow::Cow;
 
 /// Whether a character shows nothing by itself: `Default_Ignorable_Code_Point` of Unicode 17
 /// (`DerivedCoreProperties.txt`), zero-width and bidirectional controls among them.
@@ -40,6 +42,13 @@ pub fn reorders(c: char) -> bool {
 pub fn is_plain_line(text: &str) -> bool {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || reorders(c);
     !text.chars().any(breaks) && !text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+}
+
+/// Text that a spreadsheet would take for a formula gets an apostrophe in front, which tells it not to:
+/// <https://owasp.org/www-community/attacks/CSV_Injection>.
+#[must_use]
+pub fn no_formula(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}").into() } else { text.into() }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod body;
 pub mod clock;
 pub mod context;
 pub mod etag;
+pub mod format;
 pub mod idempotency;
 pub mod observe;
 pub mod openapi;

@@ -67,6 +67,14 @@ impl Customer {
 }
 
 impl Caller {
+    /// The account that what the caller may see must belong to; `None` for an admin, who may see everything.
+    pub fn own_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Customer(customer) => Some(customer.id),
+            Self::Admin(_) => None,
+        }
+    }
+
     /// The origin of commands the caller gives in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         match self {

@@ -60,6 +60,17 @@ impl IdempotencyKey {
         Ok(Some(Self { caller, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
     }
 
+    /// The request's key, where none is no choice.
+    ///
+    /// # Errors
+    /// 400 without one, and as [`IdempotencyKey::of`].
+    pub fn required(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Self, Problem> {
+        Self::of(headers, caller, route, body)?.ok_or_else(|| {
+            let detail = "Idempotency-Key is required here: a new one, such as a UUID, for every order, and the same one to try again";
+            Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)])
+        })
+    }
+
     /// The same key for a body that was hashed (SHA-256) while it was read.
     #[must_use]
     pub fn for_hash(self, request_hash: [u8; 32]) -> Self {

@@ -20,6 +20,8 @@ use utoipa::{
         (name = "auth", description = "Signing in"),
         (name = "admins", description = "Those who manage the catalogue"),
         (name = "products", description = "The catalogue"),
+        (name = "carts", description = "What customers have put aside"),
+        (name = "orders", description = "What customers bought"),
         (name = "reports", description = "What was viewed")
     ),
     modifiers(&Bearer)

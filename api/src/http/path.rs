@@ -23,12 +23,39 @@ impl<S: Send + Sync> FromRequestParts<S> for Sku {
     }
 }
 
+/// The `{id}` of a cart and the `{product_id}` of what is in it.
+pub struct ItemOf {
+    /// Cart.
+    pub id: Uuid,
+    /// Product.
+    pub product_id: Uuid,
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let missing = || Problem::not_found("The id in the path is not a UUID, so there is nothing by that id.");
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
-        params.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse().ok()).map(Self).ok_or_else(missing)
+        let [id] = uuids(parts, state, ["id"]).await?;
+        Ok(Self(id))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ItemOf {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let [id, product_id] = uuids(parts, state, ["id", "product_id"]).await?;
+        Ok(Self { id, product_id })
+    }
+}
+
+async fn uuids<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S, names: [&str; N]) -> Result<[Uuid; N], Problem> {
+    let missing = || Problem::not_found("The id in the path is not a UUID, so there is nothing by that id.");
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
+    let uuid = |name: &str| params.iter().find(|(given, _)| *given == name)?.1.parse().ok();
+    let mut found = [Uuid::nil(); N];
+    for (found, name) in found.iter_mut().zip(names) {
+        *found = uuid(name).ok_or_else(missing)?;
+    }
+    Ok(found)
 }

@@ -9,6 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
@@ -25,17 +26,35 @@ pub struct FieldError {
     pub parameter: Option<String>,
     /// What is wrong with it and what is allowed.
     pub detail: String,
+    /// The product this is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<Uuid>,
+    /// Units of it that can be sold now, where there are too few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available: Option<i64>,
 }
 
 impl FieldError {
     /// A wrong value in the body. `path` is a JSON pointer such as `/price/amount`.
     pub fn body(path: impl AsRef<str>, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(format!("#{}", path.as_ref())), parameter: None, detail: detail.into() }
+        Self { pointer: Some(format!("#{}", path.as_ref())), parameter: None, detail: detail.into(), product_id: None, available: None }
     }
 
     /// A wrong query parameter or header.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: None, parameter: Some(name.into()), detail: detail.into() }
+        Self { pointer: None, parameter: Some(name.into()), detail: detail.into(), product_id: None, available: None }
+    }
+
+    /// The same, about a product.
+    #[must_use]
+    pub fn about(self, product_id: Uuid) -> Self {
+        Self { product_id: Some(product_id), ..self }
+    }
+
+    /// The same, with what can be sold now of the product it is about.
+    #[must_use]
+    pub fn with_available(self, available: i64) -> Self {
+        Self { available: Some(available), ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Query strings, refused with the name of the parameter.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use chrono::{DateTime, Datelike, Utc};
 use percent_encoding::percent_decode_str;
 use serde::{
     Deserialize, Deserializer,
@@ -55,4 +56,14 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
     let id = String::deserialize(deserializer)?.parse();
     id.map(Some).map_err(|_| de::Error::custom("give a UUID such as 019aa3f0-0000-7000-8000-000000000000"))
+}
+
+/// A parameter that is a time; with `#[serde(default)]`.
+///
+/// # Errors
+/// If it isn't one.
+pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time = text.parse().ok().filter(|time: &DateTime<Utc>| (1970..=9999).contains(&time.year()));
+    time.map(Some).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

@@ -15,6 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
 use crate::{
     identity::{self, Identity},
+    orders::{self, Orders},
     products::{self, Catalogue},
     tracking::{self, Reports, Views},
 };
@@ -26,6 +27,8 @@ pub struct App {
     pub identity: Identity,
     /// Products.
     pub catalogue: Arc<Catalogue>,
+    /// Carts and orders.
+    pub orders: Arc<Orders>,
     /// Views on their way.
     pub views: Views,
     /// What was viewed.
@@ -40,7 +43,8 @@ pub struct PublicUrl(pub Arc<str>);
 
 fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, jwks};
-    use products::handlers::{bulk, create, delete, list, patch, read, restore};
+    use orders::handlers::{carts, export, place, read as order, transition};
+    use products::handlers::{bulk, create, delete, list, patch, read, restore, stock};
     use tracking::handlers as views;
     OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
@@ -54,8 +58,17 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(bulk::bulk))
         .routes(routes!(read::read, patch::patch, delete::delete))
         .routes(routes!(read::read_by_sku))
-        .routes(routes!(read::read_stock))
+        .routes(routes!(stock::read))
+        .routes(routes!(stock::adjust))
+        .routes(routes!(stock::movements))
         .routes(routes!(restore::restore))
+        .routes(routes!(carts::create))
+        .routes(routes!(carts::read, carts::delete))
+        .routes(routes!(carts::put_item, carts::delete_item))
+        .routes(routes!(order::list, place::place))
+        .routes(routes!(export::export))
+        .routes(routes!(order::read, transition::patch))
+        .routes(routes!(transition::cancel))
         .routes(routes!(views::read_views))
         .routes(routes!(views::report_views))
         .routes(routes!(views::report_top_products))

@@ -75,4 +75,13 @@ impl Catalogue {
         self.cache.forget(id, version);
         self.outbox.wake();
     }
+
+    /// After the commit of what moved stock: this process forgets what came into stock or went out of it, each with
+    /// its version, and the relay tells the others.
+    pub fn stock_turned(&self, forget: &[(Uuid, i64)]) {
+        for (id, version) in forget {
+            self.cache.forget(*id, *version);
+        }
+        self.outbox.wake();
+    }
 }

@@ -22,6 +22,18 @@ pub enum Error {
     /// A merge patch gives a field a shape it cannot have. The first is a JSON pointer.
     #[error("{1}")]
     Shape(String, String),
+    /// Nobody has said how much there is of this product: give a quantity first.
+    #[error("the stock of this product isn't tracked")]
+    StockNotTracked,
+    /// More would go than can be sold now.
+    #[error("only {available} can be sold now")]
+    NotEnoughStock {
+        /// What can be sold now.
+        available: i64,
+    },
+    /// There would be more than a product can have.
+    #[error("that is more than a product can have in stock")]
+    TooMuchStock,
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

@@ -7,13 +7,14 @@ pub mod list;
 pub mod patch;
 pub mod read;
 pub mod restore;
+pub mod stock;
 
 use axum::{
     http::{HeaderMap, HeaderValue},
     response::{IntoResponse, Response},
 };
 
-use super::{Error, Product};
+use super::{Error, Product, rules};
 use crate::http::{
     etag,
     problem::{FieldError, Problem},
@@ -31,6 +32,17 @@ impl From<Error> for Problem {
             Error::Changed => Self::precondition_failed("The product has changed since you read it. Read it again and repeat your change."),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Shape(pointer, detail) => Self::invalid(vec![FieldError::body(pointer, detail)]),
+            Error::StockNotTracked => Self::conflict(
+                "stock-not-tracked",
+                "The stock of this product isn't tracked, so it cannot change by a delta. Say how much there is: give quantity.",
+            ),
+            Error::NotEnoughStock { available } => Self::conflict(
+                "insufficient-stock",
+                format!("Only {available} can be sold now; the rest is in carts. Nothing was changed."),
+            ),
+            Error::TooMuchStock => {
+                Self::invalid(vec![FieldError::body("/delta", format!("a product has at most {} units in stock", rules::MAX_QUANTITY))])
+            }
             Error::Database(error) => error.into(),
             Error::SharedRead(error) if crate::database::is_outage(&error) => {
                 Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")

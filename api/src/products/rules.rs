@@ -17,7 +17,7 @@ pub struct Rules {
 /// Prices are below this.
 const PRICE_LIMIT: u32 = 1_000_000_000;
 /// Units in stock of one product, at most.
-const MAX_QUANTITY: i64 = 1_000_000_000;
+pub const MAX_QUANTITY: i64 = 1_000_000_000;
 /// Categories of one product, at most.
 const MAX_CATEGORIES: usize = 50;
 /// Attributes of one product, at most.
@@ -59,6 +59,12 @@ pub fn price_amount(text: &str, rules: &Rules) -> garde::Result {
 /// `quantity`.
 pub fn quantity(quantity: &i64, _: &Rules) -> garde::Result {
     if (0..=MAX_QUANTITY).contains(quantity) { Ok(()) } else { refuse(format!("quantity is a whole number from 0 to {MAX_QUANTITY}")) }
+}
+
+/// `delta` of a stock adjustment.
+pub fn delta(delta: &i64, _: &Rules) -> garde::Result {
+    let allowed = *delta != 0 && (-MAX_QUANTITY..=MAX_QUANTITY).contains(delta);
+    if allowed { Ok(()) } else { refuse(format!("delta is a whole number from -{MAX_QUANTITY} to {MAX_QUANTITY}, and not 0")) }
 }
 
 /// `sku`.

@@ -1,13 +1,28 @@
 //! What can be sold now. It moves without touching the product's version, and mails nobody.
+//!
+//! `on_hand` is what is there, `reserved` the part of it that carts hold; what can be sold is the
+//! difference. Whoever moves stock locks its rows in the order of the product ids and holds the lock
+//! of no other row of stock, so that no two ever wait for each other in a circle.
 
-use std::collections::{HashMap, HashSet};
+mod adjust;
+mod announce;
+mod count;
+mod movements;
+mod shift;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::{
+    adjust::{StockAdjustment, StockLevel, adjust},
+    announce::{Turned, announce},
+    count::{Counted, count},
+    movements::{Cause, MovementKind, StockMovement, page as movements},
+    shift::{Shift, Shifted, reserve, shift},
+};
 use super::Error;
 
 /// The stock of one product.
@@ -32,46 +47,4 @@ pub async fn of(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<Stock, Er
     .fetch_optional(pool)
     .await?;
     quantity.map(|quantity| Stock { quantity, as_of: now }).ok_or(Error::NotFound)
-}
-
-/// Makes `quantity` units available, and says whether the product is in stock then.
-/// What is reserved stays reserved.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn set(tx: &mut PgConnection, id: Uuid, quantity: i64) -> Result<bool, sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO products.stock AS s (product_id, on_hand) VALUES ($1, $2)
-         ON CONFLICT (product_id) DO UPDATE SET on_hand = s.reserved + excluded.on_hand",
-        id,
-        quantity,
-    )
-    .execute(tx)
-    .await?;
-    Ok(quantity > 0)
-}
-
-/// Makes the given quantities of products available, and says for which of them that is a change.
-/// What is reserved stays reserved.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn set_many(tx: &mut PgConnection, quantities: &HashMap<Uuid, i64>) -> Result<HashSet<Uuid>, sqlx::Error> {
-    if quantities.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let mut rows: Vec<_> = quantities.iter().map(|(id, quantity)| (*id, *quantity)).collect();
-    // In one order everywhere, so that two transactions never wait for each other.
-    rows.sort_unstable();
-    let (ids, on_hand): (Vec<Uuid>, Vec<i64>) = rows.into_iter().unzip();
-    let changed = sqlx::query_scalar!(
-        "INSERT INTO products.stock AS s (product_id, on_hand) SELECT * FROM UNNEST($1::uuid[], $2::bigint[])
-         ON CONFLICT (product_id) DO UPDATE SET on_hand = s.reserved + excluded.on_hand WHERE s.on_hand <> s.reserved + excluded.on_hand
-         RETURNING product_id",
-        &ids,
-        &on_hand,
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(changed.into_iter().collect())
 }

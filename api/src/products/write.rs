@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::{
     Error, Money, Product, ProductChange, ProductInput,
-    change::{AVAILABILITY, AvailabilityChange, FIELDS, FieldChange, differences},
+    change::{FIELDS, FieldChange, differences},
     rules::Rules,
-    stock, store,
+    stock::{self, Cause, MovementKind, Turned},
+    store,
 };
 use crate::events::{Draft, Origin, Outbox};
 
@@ -69,9 +70,7 @@ impl Command<'_> {
         .execute(&mut *tx)
         .await;
         inserted.map_err(|error| sku_taken(error, &input.sku))?;
-        if let Some(quantity) = input.quantity {
-            stock::set(tx, id, quantity).await?;
-        }
+        self.count(tx, id, input.quantity).await?;
         let product = self.reload(tx, id).await?;
         self.tell(tx, "product.created", &product, differences(None, &product)).await?;
         Ok(product)
@@ -86,16 +85,11 @@ impl Command<'_> {
         let before = self.lock_live(tx, id, expected).await?;
         let input = merge(&before, patch)?;
         input.validate_with(&self.rules).map_err(Error::Invalid)?;
-        if let Some(quantity) = input.quantity {
-            stock::set(tx, id, quantity).await?;
-        }
+        let turned = self.count(tx, id, input.quantity).await?;
         let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
         if after == before.to_input() {
             let product = self.reload(tx, id).await?;
-            if product.in_stock != before.in_stock {
-                let data = AvailabilityChange { version: product.version, in_stock: product.in_stock };
-                self.outbox.append(tx, self.origin, Draft { kind: AVAILABILITY, aggregate_id: id, time: self.now, data }).await?;
-            }
+            stock::announce(tx, self.outbox, self.origin, &turned, self.now).await?;
             return Ok(Outcome { product, changed: false });
         }
         let updated = sqlx::query!(
@@ -175,6 +169,19 @@ impl Command<'_> {
         let product = self.reload(tx, id).await?;
         self.tell(tx, "product.restored", &product, Vec::new()).await?;
         Ok(Outcome { product, changed: true })
+    }
+
+    /// Why this command moves stock.
+    #[must_use]
+    pub fn cause<'a>(&self, kind: MovementKind, reason: Option<&'a str>) -> Cause<'a> {
+        Cause { kind, order_id: None, actor_id: Some(self.origin.actor.id), reason, at: self.now }
+    }
+
+    /// Makes a quantity available, if one is given, and says whether the product came into stock or went out of it.
+    async fn count(&self, tx: &mut PgConnection, id: Uuid, quantity: Option<i64>) -> Result<Vec<Turned>, sqlx::Error> {
+        let quantities = quantity.map(|quantity| (id, quantity)).into_iter().collect();
+        let counted = stock::count(tx, &self.cause(MovementKind::Count, None), &quantities).await?;
+        Ok(counted.iter().filter_map(stock::Counted::turned).collect())
     }
 
     async fn lock_live(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<Product, Error> {

@@ -3,21 +3,23 @@
 mod connections;
 mod housekeeping;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
-        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs, DatabaseSettings,
-        EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
+        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
+        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
     },
     database::Database,
     events::{Nats, Outbox, feed, relay, streams},
     http::router::{App, PublicUrl, router},
     identity::Identity,
+    orders::{self, Orders},
     products::Catalogue,
     release,
     tracking::{Reports, Views},
@@ -30,6 +32,8 @@ pub struct ServeArgs {
     api: ApiArgs,
     #[command(flatten)]
     catalogue: CatalogueArgs,
+    #[command(flatten)]
+    carts: CartArgs,
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
@@ -45,6 +49,7 @@ pub struct ServeArgs {
 struct Settings {
     api: ApiSettings,
     currency: Currency,
+    cart_ttl: Duration,
     database: DatabaseSettings,
     events: EventsSettings,
     views: ViewsSettings,
@@ -57,13 +62,23 @@ impl ServeArgs {
         let mut check = Checker::default();
         let api = self.api.check(&mut check);
         let currency = self.catalogue.check(&mut check);
+        let cart_ttl = self.carts.check(&mut check);
         let database = self.database.check(&mut check);
         let events = self.events.check(&mut check);
         let views = self.views.check(&mut check);
         let auth = self.auth.check(&mut check);
         let ops = self.ops.check(&mut check);
         let settings = || {
-            Some(Settings { api: api?, currency: currency?, database: database?, events: events?, views: views?, auth: auth?, ops: ops? })
+            Some(Settings {
+                api: api?,
+                currency: currency?,
+                cart_ttl: cart_ttl?,
+                database: database?,
+                events: events?,
+                views: views?,
+                auth: auth?,
+                ops: ops?,
+            })
         };
         check.finish(settings())
     }
@@ -109,8 +124,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if supervisor.starting(usable).await?.is_some() {
         supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", housekeeping::run(catalogue.clone(), settings.api.deleted_retention, stop.clone()));
+        let orders = Arc::new(Orders::new(catalogue.clone(), TimeDelta::from_std(settings.cart_ttl)?));
+        supervisor.spawn("cart expiry", orders::carts::keep_expiring(orders.clone(), stop.clone()));
         let app = App {
             identity,
+            orders,
             catalogue,
             views,
             reports: Arc::new(Reports::new(database)),

@@ -1,6 +1,5 @@
 //! Views and reports over HTTP, for admins.
 
-mod format;
 mod top_products;
 mod views;
 

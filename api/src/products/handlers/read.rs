@@ -13,12 +13,11 @@ use uuid::Uuid;
 use crate::{
     http::{
         auth::Visitor,
-        clock,
         etag::none_match_hit,
         path::{Id, Sku},
         problem::{Document as ProblemDocument, Problem},
     },
-    products::{Catalogue, Product, cache::Rendered, stock},
+    products::{Catalogue, Product, cache::Rendered},
     tracking::Views,
 };
 
@@ -69,18 +68,6 @@ pub async fn read_by_sku(
     }
     let (id, rendered) = catalogue.read_by_sku(&sku).await?;
     Ok(answer(&request, visitor, &views, id, &rendered))
-}
-
-/// Read a product's stock
-#[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products", operation_id = "read_product_stock",
-    params(("id" = Uuid, Path, description = "Product id")),
-    responses(
-        (status = 200, body = stock::Stock),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ))]
-pub async fn read_stock(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): Id) -> Result<axum::Json<stock::Stock>, Problem> {
-    Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
 }
 
 fn answer(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {

@@ -1,6 +1,6 @@
 //! Merged rows become products: one chunk, one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use garde::Validate;
 use sqlx::PgConnection;
@@ -19,8 +19,9 @@ use crate::{
     http::validate::field_errors,
     products::{
         Money, Product, ProductChange, ProductInput,
-        change::{AVAILABILITY, AvailabilityChange, differences},
-        stock, store,
+        change::differences,
+        stock::{self, Counted, MovementKind, Turned},
+        store,
         write::Command,
     },
 };
@@ -110,7 +111,7 @@ impl<'a> Plan<'a> {
         let created = upsert::insert(tx, &self.creates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
         let mut overtaken = Vec::new();
         if created.len() < self.creates.len() {
-            let created: std::collections::HashSet<Uuid> = created.into_iter().collect();
+            let created: HashSet<Uuid> = created.into_iter().collect();
             let all = std::mem::take(&mut self.creates);
             let (ours, theirs): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, product)| created.contains(&product.id));
             self.creates = ours;
@@ -120,25 +121,25 @@ impl<'a> Plan<'a> {
             }
         }
         upsert::update(tx, &self.updates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
-        let restocked = stock::set_many(tx, &self.quantities).await?;
+        let counted = stock::count(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
 
         let changes = self.creates.iter().map(|(_, after)| ("product.created", None, after));
         let changes = changes.chain(self.updates.iter().map(|(before, after)| ("product.updated", Some(before), after)));
         let drafts: Vec<_> = changes.map(|(kind, before, after)| draft(command, import_id, kind, before, after)).collect();
         command.outbox.append_many(tx, command.origin, drafts).await?;
-        let turned = self.same.iter().filter_map(|product| {
-            let in_stock = *self.quantities.get(&product.id)? > 0;
-            (in_stock != product.in_stock).then(|| availability(command, product, in_stock))
-        });
-        command.outbox.append_many(tx, command.origin, turned.collect()).await?;
+        // Of the others the events above tell it.
+        let counted: HashMap<Uuid, Counted> = counted.into_iter().map(|counted| (counted.product_id, counted)).collect();
+        let restocked = self.same.iter().filter_map(|product| Some((product, counted.get(&product.id)?)));
+        let restocked: Vec<_> = restocked.filter(|(_, counted)| counted.is_change()).collect();
+        let turned: Vec<Turned> = restocked.iter().filter_map(|(_, counted)| counted.turned()).collect();
+        stock::announce(tx, command.outbox, command.origin, &turned, command.now).await?;
 
         applied.counts.created += self.creates.len() as u64;
         applied.counts.updated += self.updates.len() as u64;
         applied.counts.unchanged += self.same.len() as u64;
         applied.touched.extend(self.updates.iter().map(|(_, after)| (after.id, after.version)));
-        let restocked: Vec<_> = self.same.iter().filter(|product| restocked.contains(&product.id)).collect();
         applied.restocked += restocked.len() as u64;
-        applied.touched.extend(restocked.iter().map(|product| (product.id, product.version)));
+        applied.touched.extend(restocked.iter().map(|(product, _)| (product.id, product.version)));
         Ok(overtaken)
     }
 }
@@ -161,11 +162,6 @@ fn product(command: &Command<'_>, before: Option<&Product>, input: ProductInput)
         updated_at: command.now,
         version: before.map_or(1, |before| before.version + 1),
     }
-}
-
-fn availability(command: &Command<'_>, product: &Product, in_stock: bool) -> Draft<AvailabilityChange> {
-    let data = AvailabilityChange { version: product.version, in_stock };
-    Draft { kind: AVAILABILITY, aggregate_id: product.id, time: command.now, data }
 }
 
 fn draft(command: &Command<'_>, import_id: Uuid, kind: &'static str, before: Option<&Product>, after: &Product) -> Draft<ProductChange> {

@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::format::{Format, csv_headers};
 use crate::{
     http::{
         auth::Admin,
         clock,
+        format::{Format, csv_headers},
         page::Limit,
         problem::{Document as ProblemDocument, Problem},
         query::Query,

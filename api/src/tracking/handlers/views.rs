@@ -13,11 +13,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::format::{Format, csv_headers};
 use crate::{
     http::{
         auth::Admin,
         clock,
+        format::{Format, csv_headers},
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},

@@ -19,7 +19,7 @@ const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; head
 
 impl Format {
     /// The parameter decides, else the `Accept` header, else it is JSON.
-    pub(super) fn choose(parameter: Option<Self>, headers: &HeaderMap) -> Self {
+    pub fn choose(parameter: Option<Self>, headers: &HeaderMap) -> Self {
         parameter.unwrap_or_else(|| {
             let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
             let (mut json, mut csv) = (0, 0);
@@ -36,7 +36,7 @@ impl Format {
 }
 
 /// Headers of a CSV response that browsers save as `name`.
-pub(super) fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
+pub fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
     [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, HeaderValue::from_static(name))]
 }
 

@@ -1,0 +1,77 @@
+//! Making, showing and giving up carts.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    Cart, CartItem,
+    items::give_back,
+    rows::{self, ItemRow},
+};
+use crate::{
+    events::Origin,
+    orders::{Error, Orders, rules},
+};
+
+impl Orders {
+    /// Makes an empty cart.
+    ///
+    /// # Errors
+    /// [`Error::TooManyCarts`].
+    pub async fn create_cart(&self, tx: &mut PgConnection, customer_id: Uuid, now: DateTime<Utc>) -> Result<Cart, Error> {
+        let (id, expires_at) = (Uuid::now_v7(), now + self.cart_ttl);
+        let made = sqlx::query!(
+            "INSERT INTO orders.carts (id, customer_id, created_at, expires_at)
+             SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM orders.carts WHERE customer_id = $2 AND expires_at > $3) < $5",
+            id,
+            customer_id,
+            now,
+            expires_at,
+            rules::MAX_CARTS,
+        )
+        .execute(tx)
+        .await?;
+        if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(id, Vec::new(), expires_at)) }
+    }
+
+    /// A customer's cart.
+    ///
+    /// # Errors
+    /// [`Error::NoCart`].
+    pub async fn read_cart(&self, conn: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<Cart, Error> {
+        let expires_at = rows::expiry(conn, id, customer_id, now).await?;
+        Ok(self.cart(id, rows::items(conn, id).await?, expires_at))
+    }
+
+    /// Gives a cart up, and back what it holds. Gives the products that came into stock, with their versions.
+    ///
+    /// # Errors
+    /// [`Error::NoCart`].
+    pub async fn give_up_cart(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(Uuid, i64)>, Error> {
+        rows::lock(tx, id, origin.actor.id, now).await?;
+        let items = rows::empty(tx, id).await?;
+        rows::remove(tx, &[id]).await?;
+        let held: Vec<_> = items.iter().map(|item| (item.product_id, item.reserved)).collect();
+        Ok(give_back(tx, &self.catalogue.outbox, origin, &held, now).await?)
+    }
+
+    pub(super) fn cart(&self, id: Uuid, items: Vec<ItemRow>, expires_at: DateTime<Utc>) -> Cart {
+        let total: Decimal = items.iter().map(|item| item.price * Decimal::from(item.quantity)).sum();
+        let item = |item: ItemRow| CartItem {
+            product_id: item.product_id,
+            sku: item.sku,
+            name: item.name,
+            price: self.money(item.price),
+            quantity: item.quantity,
+        };
+        Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at }
+    }
+}

@@ -1,0 +1,87 @@
+//! Carts that nobody touches any more give back what they hold: once, because the cart goes in the same transaction.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::items::give_back;
+use crate::{
+    events::{Origin, Outbox},
+    http::clock,
+    orders::{Orders, metrics},
+};
+
+/// Carts that go in one transaction, at most: it is short, so that orders of the same products hardly wait.
+const BATCH: i64 = 200;
+/// Between two looks. Stock is back about as long after its time.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What one batch did.
+pub struct Expired {
+    /// Carts that are gone.
+    pub carts: usize,
+    /// Products that came into stock, with their versions, for caches to forget.
+    pub forget: Vec<(Uuid, i64)>,
+}
+
+/// Removes carts whose time was over at `now`, one batch of them. Carts that others work on are skipped.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn expire(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    // The locks come first and alone: a join would show items as of before the wait for them.
+    let carts = sqlx::query_scalar!(
+        "SELECT id FROM orders.carts WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        now,
+        BATCH,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if carts.is_empty() {
+        return Ok(Expired { carts: 0, forget: Vec::new() });
+    }
+    let held = sqlx::query!(
+        r#"WITH gone AS (DELETE FROM orders.cart_items WHERE cart_id = ANY($1) RETURNING product_id, reserved)
+           SELECT product_id AS "product_id!", sum(reserved)::bigint AS "reserved!" FROM gone GROUP BY product_id"#,
+        &carts,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let held: Vec<_> = held.into_iter().map(|row| (row.product_id, row.reserved)).collect();
+    super::remove(&mut tx, &carts).await?;
+    let forget = give_back(&mut tx, outbox, &Origin::shop("cart expiry"), &held, now).await?;
+    tx.commit().await?;
+    Ok(Expired { carts: carts.len(), forget })
+}
+
+/// Looks for expired carts until `stop`. Any number of processes may do it at the same time.
+///
+/// # Errors
+/// None: it tries on.
+pub async fn keep_expiring(orders: Arc<Orders>, stop: CancellationToken) -> anyhow::Result<()> {
+    LazyLock::force(&metrics::EXPIRED);
+    while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+        while !stop.is_cancelled() {
+            let catalogue = &orders.catalogue;
+            match expire(&catalogue.database.primary, &catalogue.outbox, clock::now()).await {
+                Ok(Expired { carts: 0, .. }) => break,
+                Ok(Expired { carts, forget }) => {
+                    metrics::EXPIRED.inc_by(carts as u64);
+                    catalogue.stock_turned(&forget);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "expired carts are not given up for now, trying on");
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}

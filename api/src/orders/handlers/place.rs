@@ -1,0 +1,71 @@
+//! Placing orders.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use crate::{
+    http::{
+        auth::Customer,
+        body::{JsonBytes, parse},
+        clock,
+        context::RequestContext,
+        idempotency::{IdempotencyKey, StorableResponse},
+        problem::{Document as ProblemDocument, Problem},
+        router::PublicUrl,
+    },
+    orders::{Error, NewOrder, Order, Orders, Placed},
+};
+
+/// Place an order
+///
+/// Of a cart or of lines, at the shop's prices: everything or nothing. The same request sent again under its
+/// `Idempotency-Key` gets the same order.
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
+    request_body = NewOrder,
+    params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not: a new one for every order. Makes retries safe for 24 hours")),
+    responses(
+        (status = 201, body = Order, headers(("Location" = String))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The body is no JSON, or there is no Idempotency-Key"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, or it has expired"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "There is not enough of some products (errors says of which, and what is left), the catalogue has changed since the cart was filled, the cart is empty, or the first request with this key is still running",
+            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn place(
+    State(orders): State<Arc<Orders>>,
+    State(public_url): State<PublicUrl>,
+    customer: Customer,
+    context: RequestContext,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let key = IdempotencyKey::required(&headers, customer.id, "POST /v1/orders", &body)?;
+    let order: NewOrder = parse(&body)?;
+    let wish = order.check().map_err(Error::Invalid)?;
+    let now = clock::now();
+    let mut tx = orders.catalogue.database.primary.begin().await?;
+    if let Some(stored) = key.claim(&mut tx, now).await? {
+        return Ok(stored.into());
+    }
+    let Placed { order, forget } = orders.place(&mut tx, &customer.origin(&context), wish, now).await?;
+    let location = format!("{}/v1/orders/{}", public_url.0, order.id);
+    let response = StorableResponse {
+        status: StatusCode::CREATED,
+        headers: vec![(header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/")))],
+        body: serde_json::to_vec(&order).unwrap_or_default(),
+    };
+    key.store(&mut tx, &response, now).await?;
+    tx.commit().await?;
+    orders.catalogue.stock_turned(&forget);
+    Ok(response.into())
+}

@@ -1,0 +1,103 @@
+//! Reading orders: customers see their own, admins all.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::Uri, response::Response};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        auth::Caller,
+        page::{self, Limit, Page},
+        path::Id,
+        problem::{Document as ProblemDocument, FieldError, Problem},
+        query::{self, Query},
+    },
+    orders::{self, Filter, Order, Orders, Status},
+};
+
+/// Which orders, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// In this status.
+    #[param(inline)]
+    status: Option<Status>,
+    /// Of this customer; for admins.
+    #[serde(default, deserialize_with = "query::id")]
+    customer_id: Option<Uuid>,
+    /// Placed at this time or later (RFC 3339).
+    #[serde(default, deserialize_with = "query::time")]
+    #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
+    from: Option<DateTime<Utc>>,
+    /// Placed before this time (RFC 3339).
+    #[serde(default, deserialize_with = "query::time")]
+    #[param(value_type = Option<String>, example = "2026-12-01T00:00:00Z")]
+    to: Option<DateTime<Utc>>,
+    /// Items per page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before. Keep the filters while you walk.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// Where a page of orders ends.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Position {
+    order: Uuid,
+}
+
+/// List orders
+///
+/// The latest first. Customers see their own, admins all.
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", operation_id = "list_orders",
+    params(ListParams),
+    responses(
+        (status = 200, body = Page<Order>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn list(
+    State(orders): State<Arc<Orders>>,
+    caller: Caller,
+    uri: Uri,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = params.limit.unwrap_or_default().get();
+    let before = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
+    let customer_id = match (&caller, params.customer_id) {
+        (Caller::Admin(_), any) => any,
+        (Caller::Customer(own), None) => Some(own.id),
+        (Caller::Customer(_), Some(_)) => {
+            let detail = "customer_id is for admins: without it you see your own orders";
+            return Err(Problem::bad_parameters(vec![FieldError::parameter("customer_id", detail)]));
+        }
+    };
+    let filter = Filter { customer_id, status: params.status, from: params.from, to: params.to };
+    let mut conn = orders.catalogue.database.primary.acquire().await?;
+    let (items, next) = orders::page(&mut conn, orders.currency(), &filter, before.map(|position| position.order), limit).await?;
+    Ok(Page { items, next_cursor: next.map(|order| page::encode_cursor(&Position { order })) }.respond(&uri))
+}
+
+/// Read an order
+///
+/// Customers see their own, admins all.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "read_order",
+    params(("id" = Uuid, Path, description = "Order id")),
+    responses(
+        (status = 200, body = Order),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such order, or it is another customer's"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn read(State(orders): State<Arc<Orders>>, caller: Caller, Id(id): Id) -> Result<axum::Json<Order>, Problem> {
+    let mut conn = orders.catalogue.database.primary.acquire().await?;
+    Ok(axum::Json(orders::find(&mut conn, orders.currency(), id, caller.own_id()).await?))
+}

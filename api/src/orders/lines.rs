@@ -1,0 +1,49 @@
+//! Lines of orders as rows.
+
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::OrderLine;
+use crate::{config::Currency, products::Money};
+
+/// One line.
+#[derive(Debug, Clone)]
+pub(super) struct LineRow {
+    pub order_id: Uuid,
+    pub product_id: Uuid,
+    pub sku: String,
+    pub name: String,
+    pub price: Decimal,
+    pub quantity: i64,
+    /// Units that left tracked stock.
+    pub taken: i64,
+}
+
+impl LineRow {
+    pub(super) fn amount(&self) -> Decimal {
+        self.price * Decimal::from(self.quantity)
+    }
+
+    pub(super) fn into_line(self, currency: Currency) -> OrderLine {
+        OrderLine {
+            line_total: Money::new(self.amount(), currency),
+            product_id: self.product_id,
+            sku: self.sku,
+            name: self.name,
+            price: Money::new(self.price, currency),
+            quantity: self.quantity,
+        }
+    }
+}
+
+/// The lines of some orders, in their order.
+pub(super) async fn of(conn: &mut PgConnection, order_ids: &[Uuid]) -> Result<Vec<LineRow>, sqlx::Error> {
+    sqlx::query_as!(
+        LineRow,
+        "SELECT order_id, product_id, sku, name, price, quantity, taken FROM orders.lines WHERE order_id = ANY($1) ORDER BY order_id, position",
+        order_ids,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,129 @@
+//! Reading orders: one, a page, or all of them in chunks.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    Error, HistoryEntry, Order, Party, Status,
+    lines::{self, LineRow},
+};
+use crate::{config::Currency, products::Money};
+
+/// Which orders. Every filter given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this customer.
+    pub customer_id: Option<Uuid>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Placed at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Placed before this time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    id: Uuid,
+    customer_id: Uuid,
+    status: Status,
+    total: Decimal,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// One order; only if it is this customer's, where one is given.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn find(conn: &mut PgConnection, currency: Currency, id: Uuid, customer_id: Option<Uuid>) -> Result<Order, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, customer_id, status AS "status: Status", total, created_at, updated_at FROM orders.orders
+           WHERE id = $1 AND ($2::uuid IS NULL OR customer_id = $2)"#,
+        id,
+        customer_id,
+    );
+    let row = row.fetch_optional(&mut *conn).await?.ok_or(Error::NotFound)?;
+    complete(conn, currency, vec![row]).await?.pop().ok_or(Error::NotFound)
+}
+
+/// One page of orders, the latest first, and where the next page starts.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn page(
+    conn: &mut PgConnection,
+    currency: Currency,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: u16,
+) -> Result<(Vec<Order>, Option<Uuid>), sqlx::Error> {
+    let mut orders = chunk(conn, currency, filter, before, i64::from(limit) + 1).await?;
+    let more = orders.len() > usize::from(limit);
+    orders.truncate(limit.into());
+    let next = orders.last().filter(|_| more).map(|last| last.id);
+    Ok((orders, next))
+}
+
+/// At most `limit` orders, the latest first, from `before` on.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn chunk(
+    conn: &mut PgConnection,
+    currency: Currency,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Order>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, customer_id, status AS "status: Status", total, created_at, updated_at FROM orders.orders
+           WHERE id < $1 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR status = $3)
+             AND ($4::timestamptz IS NULL OR created_at >= $4) AND ($5::timestamptz IS NULL OR created_at < $5)
+           ORDER BY id DESC LIMIT $6"#,
+        before.unwrap_or(Uuid::max()),
+        filter.customer_id,
+        filter.status as Option<Status>,
+        filter.from,
+        filter.to,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    complete(conn, currency, rows).await
+}
+
+/// Orders with their lines and their history.
+async fn complete(conn: &mut PgConnection, currency: Currency, rows: Vec<Row>) -> Result<Vec<Order>, sqlx::Error> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut items: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
+    for line in lines::of(conn, &ids).await? {
+        items.entry(line.order_id).or_default().push(line);
+    }
+    let mut history: HashMap<Uuid, Vec<HistoryEntry>> = HashMap::new();
+    let entries = sqlx::query!(
+        r#"SELECT order_id, status AS "status: Status", at, actor AS "by: Party", reason FROM orders.history
+           WHERE order_id = ANY($1) ORDER BY order_id, version"#,
+        &ids,
+    );
+    for row in entries.fetch_all(conn).await? {
+        let entry = HistoryEntry { status: row.status, at: row.at, by: row.by, reason: row.reason };
+        history.entry(row.order_id).or_default().push(entry);
+    }
+    let order = |row: Row| Order {
+        items: items.remove(&row.id).unwrap_or_default().into_iter().map(|line| line.into_line(currency)).collect(),
+        history: history.remove(&row.id).unwrap_or_default(),
+        id: row.id,
+        customer_id: row.customer_id,
+        status: row.status,
+        total: Money::new(row.total, currency),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    };
+    Ok(rows.into_iter().map(order).collect())
+}

@@ -1,0 +1,135 @@
+//! Stock: reading it, adjusting it, and the ledger that explains it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::{
+    http::{
+        auth::{Admin, Visitor},
+        body::{JsonBytes, parse},
+        clock,
+        context::RequestContext,
+        idempotency::{IdempotencyKey, StorableResponse},
+        page::{self, Limit, Page},
+        path::Id,
+        problem::{Document as ProblemDocument, Problem},
+        query::Query,
+    },
+    products::{
+        Catalogue,
+        stock::{self, Stock, StockAdjustment, StockLevel, StockMovement},
+    },
+};
+
+/// Read a product's stock
+#[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products", operation_id = "read_product_stock",
+    params(("id" = Uuid, Path, description = "Product id")),
+    responses(
+        (status = 200, body = Stock),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub async fn read(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): Id) -> Result<axum::Json<Stock>, Problem> {
+    Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
+}
+
+/// Adjust a product's stock
+///
+/// By `delta` if something came or went, by `quantity` if somebody counted. Carts keep what they hold. The ledger
+/// keeps the reason. With `Idempotency-Key`, the same request sent again changes nothing more.
+#[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products", operation_id = "adjust_product_stock",
+    params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. Makes retries safe for 24 hours")),
+    request_body = StockAdjustment,
+    responses(
+        (status = 200, body = StockLevel),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "More would go than can be sold now, the stock isn't tracked yet, or the first request with this key is still running",
+            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn adjust(
+    State(catalogue): State<Arc<Catalogue>>,
+    admin: Admin,
+    context: RequestContext,
+    Id(id): Id,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let adjustment: StockAdjustment = parse(&body)?;
+    let now = clock::now();
+    let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
+    let origin = admin.origin(&context);
+    let mut tx = catalogue.database.primary.begin().await?;
+    if let Some(key) = &key
+        && let Some(stored) = key.claim(&mut tx, now).await?
+    {
+        return Ok(stored.into());
+    }
+    let (level, forget) = stock::adjust(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
+    let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&level).unwrap_or_default() };
+    if let Some(key) = &key {
+        key.store(&mut tx, &response, now).await?;
+    }
+    tx.commit().await?;
+    catalogue.stock_turned(&forget);
+    Ok(response.into())
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MovementsParams {
+    /// Items per page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// Where a page of movements ends.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Position {
+    movement: i64,
+}
+
+/// List the movements of a product's stock
+///
+/// The latest first. Together they are what is on hand: what can be sold now, and what carts hold.
+#[utoipa::path(get, path = "/v1/products/{id}/stock-movements", tag = "products", operation_id = "list_product_stock_movements",
+    params(("id" = Uuid, Path, description = "Product id"), MovementsParams),
+    responses(
+        (status = 200, body = Page<StockMovement>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn movements(
+    State(catalogue): State<Arc<Catalogue>>,
+    _: Admin,
+    Id(id): Id,
+    uri: Uri,
+    Query(params): Query<MovementsParams>,
+) -> Result<Response, Problem> {
+    let limit = params.limit.unwrap_or_default().get();
+    let before = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
+    let (items, next) = stock::movements(&catalogue.database.primary, id, before.map(|position| position.movement), limit).await?;
+    Ok(Page { items, next_cursor: next.map(|movement| page::encode_cursor(&Position { movement })) }.respond(&uri))
+}

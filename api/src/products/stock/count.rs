@@ -1,0 +1,74 @@
+//! Saying how much there is.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Cause, MovementKind, Turned};
+
+/// What a count changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    /// Product.
+    pub product_id: Uuid,
+    /// What could be sold before; `None` where stock wasn't tracked.
+    pub before: Option<i64>,
+    /// What can be sold now.
+    pub after: i64,
+}
+
+impl Counted {
+    /// Whether anything is different now.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.before != Some(self.after)
+    }
+
+    /// Whether the product came into stock or went out of it.
+    #[must_use]
+    pub fn turned(&self) -> Option<Turned> {
+        Turned::between(self.product_id, self.before, self.after)
+    }
+}
+
+/// Makes the given quantities of products available, and starts tracking where nobody did. What is reserved
+/// stays reserved, and comes on top. The caller holds the locks of the products, so that no row is new to both
+/// of two counts.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count(tx: &mut PgConnection, cause: &Cause<'_>, quantities: &HashMap<Uuid, i64>) -> Result<Vec<Counted>, sqlx::Error> {
+    if quantities.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (product_ids, quantities): (Vec<Uuid>, Vec<i64>) = quantities.iter().map(|(id, quantity)| (*id, *quantity)).unzip();
+    sqlx::query_as!(
+        Counted,
+        r#"WITH given AS (
+               SELECT * FROM UNNEST($1::uuid[], $2::bigint[]) AS g (product_id, quantity)
+           ), held AS MATERIALIZED (
+               SELECT product_id, on_hand, reserved FROM products.stock WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE
+           ), planned AS (
+               SELECT g.product_id, g.quantity, h.on_hand - h.reserved AS before, COALESCE(h.reserved, 0) + g.quantity AS on_hand,
+                      COALESCE(h.reserved, 0) + g.quantity - COALESCE(h.on_hand, 0) AS delta
+               FROM given g LEFT JOIN held h USING (product_id)
+           ), counted AS (
+               INSERT INTO products.stock (product_id, on_hand)
+               SELECT product_id, on_hand FROM planned WHERE before IS NULL OR delta <> 0 ORDER BY product_id
+               ON CONFLICT (product_id) DO UPDATE SET on_hand = excluded.on_hand
+           ), recorded AS (
+               INSERT INTO products.stock_movements (product_id, kind, delta, actor_id, reason, created_at)
+               SELECT product_id, $3, delta, $4, $5, $6 FROM planned WHERE delta <> 0
+           )
+           SELECT product_id AS "product_id!", before, quantity AS "after!" FROM planned"#,
+        &product_ids,
+        &quantities,
+        cause.kind as MovementKind,
+        cause.actor_id,
+        cause.reason,
+        cause.at,
+    )
+    .fetch_all(tx)
+    .await
+}
