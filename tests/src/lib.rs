@@ -14,8 +14,10 @@
 
 pub mod api;
 pub mod bench;
+pub mod buying;
 pub mod container;
 pub mod control_plane;
+pub mod crowd;
 pub mod image;
 pub mod inbox;
 pub mod leash;

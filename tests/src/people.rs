@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 
-/// An admin of the template.
+/// Somebody of the template.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Account id.
@@ -27,6 +27,11 @@ pub const ADA: (&str, &str, &str) = ("ada", "ada@shop.test", "ada's passphrase 2
 /// Of another admin.
 pub const GRACE: (&str, &str, &str) = ("grace", "grace@shop.test", "grace's passphrase 3!");
 
+/// Of a customer.
+pub const CAROL: (&str, &str, &str) = ("carol", "carol@customers.test", "carol's passphrase 4!");
+/// Of another customer.
+pub const DAVE: (&str, &str, &str) = ("dave", "dave@customers.test", "dave's passphrase 5!");
+
 /// Everybody.
 #[derive(Debug, Clone)]
 pub struct People {
@@ -36,18 +41,22 @@ pub struct People {
     pub ada: Account,
     /// Another admin.
     pub grace: Account,
+    /// A customer.
+    pub carol: Account,
+    /// Another customer.
+    pub dave: Account,
 }
 
 impl People {
-    /// Signs the superuser in and makes the other admins.
+    /// Signs the superuser in, makes the other admins, and lets the customers register.
     pub async fn settle(anyone: &Api) -> Self {
         let (owner, _) = sign_in(anyone, OWNER).await;
         let api = anyone.with_token(&owner);
         let mut accounts = Vec::new();
-        for person in [ADA, GRACE] {
+        for (person, path) in [(ADA, "/v1/admins"), (GRACE, "/v1/admins"), (CAROL, "/v1/customers"), (DAVE, "/v1/customers")] {
             let (username, email, password) = person;
             let body = json!({"username": username, "email": email, "password": password});
-            let id = api.post("/v1/admins", &body).await.expect(201).json()["id"].as_str().expect("an id").to_owned();
+            let id = api.post(path, &body).await.expect(201).json()["id"].as_str().expect("an id").to_owned();
             let (token, _) = sign_in(anyone, person).await;
             accounts.push(Account { id, username, email, password, token });
         }
@@ -55,8 +64,8 @@ impl People {
         let id = admins["items"].as_array().into_iter().flatten().find(|admin| admin["username"] == OWNER.0);
         let id = id.and_then(|admin| admin["id"].as_str()).expect("the superuser is listed").to_owned();
         let (username, email, password) = OWNER;
-        let [ada, grace] = accounts.try_into().expect("two accounts");
-        Self { owner: Account { id, username, email, password, token: owner }, ada, grace }
+        let [ada, grace, carol, dave] = accounts.try_into().expect("four accounts");
+        Self { owner: Account { id, username, email, password, token: owner }, ada, grace, carol, dave }
     }
 }
 

@@ -29,6 +29,15 @@ pub fn new_key(directory: &Path, made: DateTime<Utc>, name: &str) -> PathBuf {
     path
 }
 
+/// The one key of a directory.
+///
+/// # Panics
+/// If there is none.
+pub fn only_key(directory: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(directory).expect("the key directory can be read").map(|entry| entry.expect("an entry").path());
+    entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pem")).expect("a key")
+}
+
 /// The header and the claims of a token, unverified.
 ///
 /// # Panics

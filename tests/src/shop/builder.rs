@@ -144,6 +144,8 @@ impl Builder {
             owner: as_account(&people.owner),
             ada: as_account(&people.ada),
             grace: as_account(&people.grace),
+            carol: as_account(&people.carol),
+            dave: as_account(&people.dave),
             anyone,
             people,
             database,

@@ -8,12 +8,6 @@ use catalog_tests::{
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, jwk::JwkSet};
 use serde_json::{Value, json};
 
-/// The one key of the shared directory.
-fn shared_key() -> std::path::PathBuf {
-    let entries = std::fs::read_dir(&Shared::get().keys).unwrap().map(|entry| entry.unwrap().path());
-    entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pem")).unwrap()
-}
-
 #[tokio::test]
 async fn anybody_can_verify_a_token_with_the_published_keys() {
     let shop = Shop::api().await;
@@ -45,7 +39,7 @@ async fn anybody_can_verify_a_token_with_the_published_keys() {
 async fn every_token_that_is_not_ours_as_it_was_issued_is_refused_everywhere() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::plain("guarded")).await;
-    let key = shared_key();
+    let key = tokens::only_key(&Shared::get().keys);
     let (header, claims) = tokens::read(shop.ada.token());
     let now = chrono::Utc::now().timestamp();
     let with = |field: &str, value: Value| {

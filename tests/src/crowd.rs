@@ -1,0 +1,52 @@
+//! Many customers at once, without paying for the hashing of their passwords: their accounts and sessions are
+//! written as signing in would write them, and their tokens signed with the shop's own key.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{api::Api, shop::Shop, tokens};
+
+/// Customers of a shop, each signed in.
+///
+/// # Panics
+/// If they cannot be written.
+pub async fn customers(shop: &Shop, count: usize) -> Vec<Api> {
+    let key = tokens::only_key(Path::new(&shop.environment()["AUTH_SIGNING_KEYS_DIR"]));
+    let (header, claims) = tokens::read(shop.ada.token());
+    let tokens = tokens_of_customers(&shop.database, &key, &header, &claims, count).await;
+    tokens.iter().map(|token| shop.anyone.with_token(token)).collect()
+}
+
+/// Access tokens of new customers, each with an account and a session of its own; made like the token of somebody else.
+///
+/// # Panics
+/// If they cannot be written.
+pub async fn tokens_of_customers(database: &PgPool, key: &Path, header: &Value, claims: &Value, count: usize) -> Vec<String> {
+    let pairs: Vec<(Uuid, Uuid)> = (0..count).map(|_| (Uuid::now_v7(), Uuid::now_v7())).collect();
+    let (accounts, sessions): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    sqlx::query(
+        "INSERT INTO identity.accounts (id, role, username, email, password_hash, created_at, updated_at)
+         SELECT id, 'customer', 'c' || id, id || '@shop.test', 'none', now(), now() FROM UNNEST($1::uuid[]) AS a (id)",
+    )
+    .bind(&accounts)
+    .execute(database)
+    .await
+    .expect("accounts");
+    sqlx::query("INSERT INTO identity.sessions (id, account_id, created_at) SELECT *, now() FROM UNNEST($1::uuid[], $2::uuid[])")
+        .bind(&sessions)
+        .bind(&accounts)
+        .execute(database)
+        .await
+        .expect("sessions");
+    let token = |(account, session): &(Uuid, Uuid)| {
+        let mut claims = claims.clone();
+        claims["sub"] = json!(account);
+        claims["sid"] = json!(session);
+        claims["role"] = json!("customer");
+        tokens::sign(key, header, &claims)
+    };
+    pairs.iter().map(token).collect()
+}
