@@ -39,7 +39,7 @@ pub struct App {
 pub struct PublicUrl(pub Arc<str>);
 
 fn api() -> OpenApiRouter<App> {
-    use identity::handlers::{admins, auth, jwks};
+    use identity::handlers::{admins, auth, customers, jwks, profile};
     use products::handlers::{bulk, create, delete, list, patch, read, restore};
     use tracking::handlers as views;
     OpenApiRouter::with_openapi(ApiDocument::openapi())
@@ -50,6 +50,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(admins::list, admins::create))
         .routes(routes!(admins::read, admins::patch, admins::deactivate))
         .routes(routes!(admins::restore))
+        .routes(routes!(customers::list, customers::register))
+        .routes(routes!(profile::read, profile::patch, profile::delete))
+        .routes(routes!(customers::read, customers::deactivate))
+        .routes(routes!(customers::restore))
         .routes(routes!(list::list, create::create))
         .routes(routes!(bulk::bulk))
         .routes(routes!(read::read, patch::patch, delete::delete))

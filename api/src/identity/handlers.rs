@@ -3,7 +3,9 @@
 pub mod admins;
 pub mod auth;
 mod client;
+pub mod customers;
 pub mod jwks;
+pub mod profile;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
