@@ -7,6 +7,7 @@ mod bulk;
 mod bulk_formats;
 mod cache;
 mod configuration;
+mod customers;
 mod document;
 mod events;
 mod faults_kill;
