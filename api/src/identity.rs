@@ -1,7 +1,9 @@
-//! Who is who: admins, their passwords, sessions and tokens, and the keys that sign them.
+//! Who is who: admins and customers, their passwords, sessions and tokens, and the keys that sign them.
 
 mod account;
+mod accounts;
 mod admins;
+mod customers;
 mod error;
 pub mod handlers;
 pub mod keys;
@@ -13,7 +15,8 @@ mod sessions;
 pub mod superuser;
 pub mod tokens;
 
-pub use account::{AdminAccount, AdminPatch, NewAdmin, Recipient};
+pub use account::{AdminAccount, AdminPatch, CustomerAccount, CustomerPatch, NewAdmin, NewCustomer, Recipient};
 pub use admins::{active_admins_except, create, deactivate, find_by_username, list, set_password};
+pub use customers::active_customer;
 pub use error::{Error, Unique};
 pub use service::{Identity, SignIn, TokenPair};

@@ -19,6 +19,7 @@ use utoipa::{
     tags(
         (name = "auth", description = "Signing in"),
         (name = "admins", description = "Those who manage the catalogue"),
+        (name = "customers", description = "Those who buy"),
         (name = "products", description = "The catalogue"),
         (name = "carts", description = "What customers have put aside"),
         (name = "orders", description = "What customers bought"),

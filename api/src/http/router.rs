@@ -42,7 +42,7 @@ pub struct App {
 pub struct PublicUrl(pub Arc<str>);
 
 fn api() -> OpenApiRouter<App> {
-    use identity::handlers::{admins, auth, jwks};
+    use identity::handlers::{admins, auth, customers, jwks, profile};
     use orders::handlers::{carts, export, place, read as order, transition};
     use products::handlers::{bulk, create, delete, list, patch, read, restore, stock};
     use tracking::handlers as views;
@@ -54,6 +54,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(admins::list, admins::create))
         .routes(routes!(admins::read, admins::patch, admins::deactivate))
         .routes(routes!(admins::restore))
+        .routes(routes!(customers::list, customers::register))
+        .routes(routes!(profile::read, profile::patch, profile::delete))
+        .routes(routes!(customers::read, customers::deactivate))
+        .routes(routes!(customers::restore))
         .routes(routes!(list::list, create::create))
         .routes(routes!(bulk::bulk))
         .routes(routes!(read::read, patch::patch, delete::delete))

@@ -1,87 +1,80 @@
-//! Accounts of admins as they are given, kept and shown.
+//! Accounts as they are given, kept and shown. Admins and customers share one table and its rules.
+
+mod admin;
+mod customer;
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::rules;
+pub use self::{
+    admin::{AdminAccount, AdminPatch, NewAdmin},
+    customer::{CustomerAccount, CustomerPatch, NewCustomer},
+};
+use super::tokens::Role;
 use crate::config::Secret;
 
-/// Somebody who manages the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Admin)]
-pub struct AdminAccount {
+/// An account as it is kept, without its password. Which role it has is what the query asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// Unique among admins and customers, in any case.
-    #[schema(example = "alice")]
+    /// Unique among all accounts, in any case.
     pub username: String,
-    /// Unique among admins, in any case.
-    #[schema(example = "alice@example.com")]
+    /// Unique among the accounts of its role, in any case.
     pub email: String,
     /// Name to show.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
-    /// Whether nobody can change or deactivate this admin through the API.
+    /// Whether nobody can change or deactivate it through the API. Of admins only.
     pub is_superuser: bool,
-    /// Whether this admin may sign in.
+    /// Whether it may sign in.
     pub is_active: bool,
-    /// When the account was created.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A new admin.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewAdmin {
-    /// Unique among admins and customers, in any case.
-    #[garde(custom(rules::username))]
-    #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
-    pub username: String,
-    /// Unique among admins, in any case.
-    #[garde(custom(rules::email))]
-    #[schema(example = "alice@example.com", max_length = 254, format = "email")]
-    pub email: String,
-    /// Password.
-    #[garde(custom(rules::new_password))]
-    #[schema(value_type = String, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
-    pub password: Secret,
-    /// Name to show.
-    #[serde(default)]
-    #[garde(inner(custom(rules::full_name)))]
-    #[schema(min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
-    pub full_name: Option<String>,
+/// What tells the accounts of one role from those of another: how they are given and shown.
+pub trait OfRole: From<Account> {
+    /// The role.
+    const ROLE: Role;
+    /// A new account.
+    type New: Validate<Context = ()>;
+    /// What to change of one.
+    type Patch: Validate<Context = ()>;
+
+    /// The fields of a new account.
+    fn details(new: &Self::New) -> Details<'_>;
+
+    /// The fields that a patch gives.
+    fn changes(patch: &Self::Patch) -> Changes<'_>;
 }
 
-/// What to change of an admin. Fields that aren't given stay.
+/// The fields of a new account.
+pub struct Details<'a> {
+    /// Unique among all accounts, in any case.
+    pub username: &'a str,
+    /// Unique among the accounts of its role, in any case.
+    pub email: &'a str,
+    /// Name to show.
+    pub full_name: Option<&'a str>,
+    /// Password.
+    pub password: &'a Secret,
+}
+
+/// The fields to change; what is `None` stays.
 #[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
-#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AdminPatch {
-    /// Unique among admins and customers, in any case.
-    #[serde(default, deserialize_with = "given")]
-    #[garde(inner(custom(rules::username)))]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
-    pub username: Option<String>,
-    /// Unique among admins, in any case.
-    #[serde(default, deserialize_with = "given")]
-    #[garde(inner(custom(rules::email)))]
-    #[schema(value_type = String, required = false, max_length = 254, format = "email")]
-    pub email: Option<String>,
-    /// Password. A new one ends all of the admin's sessions.
-    #[serde(default, deserialize_with = "given")]
-    #[garde(inner(custom(rules::new_password)))]
-    #[schema(value_type = String, required = false, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
-    pub password: Option<Secret>,
-    /// Name to show; null removes it.
-    #[serde(default, deserialize_with = "given")]
-    #[garde(inner(inner(custom(rules::full_name))))]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
-    pub full_name: Option<Option<String>>,
+pub struct Changes<'a> {
+    /// Unique among all accounts, in any case.
+    pub username: Option<&'a str>,
+    /// Unique among the accounts of its role, in any case.
+    pub email: Option<&'a str>,
+    /// Name to show; `Some(None)` removes it.
+    pub full_name: Option<Option<&'a str>>,
+    /// Password.
+    pub password: Option<&'a Secret>,
 }
 
 /// A field that is there, if only as null: null where nothing can be removed is then an error.
@@ -102,31 +95,48 @@ pub struct Recipient {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema;
 
     use super::*;
 
-    #[test]
-    fn null_removes_a_name_and_nothing_else() {
-        let patch: AdminPatch = serde_json::from_value(json!({"full_name": null})).unwrap();
-        assert_eq!(patch.full_name, Some(None));
-        assert!(patch.username.is_none() && patch.email.is_none() && patch.password.is_none());
-        for field in ["username", "email", "password"] {
-            assert!(serde_json::from_value::<AdminPatch>(json!({ (field): null })).is_err(), "{field}");
+    /// A schema without what is said of it in words.
+    fn bare(schema: &impl serde::Serialize) -> Value {
+        fn strip(value: &mut Value) {
+            if let Value::Object(fields) = value {
+                fields.retain(|name, value| !(name == "description" && value.is_string()));
+                fields.values_mut().for_each(strip);
+            }
         }
+        let mut schema = serde_json::to_value(schema).unwrap();
+        strip(&mut schema);
+        schema
     }
 
     #[test]
-    fn what_the_service_decides_cannot_be_set() {
-        for field in ["id", "is_superuser", "is_active", "created_at", "role"] {
-            assert!(serde_json::from_value::<AdminPatch>(json!({ (field): true })).is_err(), "{field}");
+    fn customers_are_given_by_the_same_rules_as_admins() {
+        assert_eq!(bare(&NewCustomer::schema()), bare(&NewAdmin::schema()));
+        assert_eq!(bare(&CustomerPatch::schema()), bare(&AdminPatch::schema()));
+        let cases = [
+            ("username", json!("with space")),
+            ("email", json!("nobody")),
+            ("password", json!("short")),
+            ("full_name", json!("two\nlines")),
+            ("full_name", json!("A. Newcomer")),
+        ];
+        for (field, value) in cases {
+            let mut body = json!({"username": "a", "email": "a@b.example", "password": "a passphrase"});
+            body[field] = value.clone();
+            let admin: NewAdmin = serde_json::from_value(body.clone()).unwrap();
+            let customer: NewCustomer = serde_json::from_value(body).unwrap();
+            assert_eq!(complaints(&customer), complaints(&admin), "{field} {value}");
+            let admin: AdminPatch = serde_json::from_value(json!({ (field): value })).unwrap();
+            let customer: CustomerPatch = serde_json::from_value(json!({ (field): value })).unwrap();
+            assert_eq!(complaints(&customer), complaints(&admin), "{field} {value}");
         }
     }
 
-    #[test]
-    fn a_password_is_never_printed() {
-        let body = json!({"username": "a", "email": "a@b.example", "password": "top secret"});
-        let new: NewAdmin = serde_json::from_value(body).unwrap();
-        assert!(!format!("{new:?}").contains("top secret"));
+    fn complaints(given: &impl Validate<Context = ()>) -> Option<String> {
+        given.validate().err().map(|report| report.to_string())
     }
 }

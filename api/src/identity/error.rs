@@ -2,7 +2,11 @@
 
 use thiserror::Error;
 
-use super::{limits::Allowance, passwords::HashingError, tokens::SigningError};
+use super::{
+    limits::Allowance,
+    passwords::HashingError,
+    tokens::{Role, SigningError},
+};
 
 /// A field that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +31,9 @@ impl Unique {
 /// See the variants for what the caller can do.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// There is no such admin.
-    #[error("there is no such admin")]
-    NotFound,
+    /// There is no such account of this role.
+    #[error("there is no such {}", .0.name())]
+    NotFound(Role),
     /// The superuser is changed by its settings only, or gets a new password from an operator.
     #[error("the superuser cannot be changed this way; `catalog admin set-password` gives it another password")]
     Superuser,

@@ -3,10 +3,16 @@
 pub mod admins;
 pub mod auth;
 mod client;
+pub mod customers;
 pub mod jwks;
+pub mod profile;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Error, Unique, limits::Allowance, passwords::HashingError};
 use crate::http::{
+    body,
     problem::{FieldError, Problem},
     validate::field_errors,
 };
@@ -14,7 +20,7 @@ use crate::http::{
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self::not_found("There is no admin by this id."),
+            Error::NotFound(role) => Self::not_found(format!("There is no {} by this id.", role.name())),
             Error::Superuser => Self::forbidden(
                 "The superuser cannot be changed through the API. An operator can set its password: catalog admin set-password.",
             ),
@@ -33,6 +39,12 @@ impl From<Error> for Problem {
             Error::Database(error) => error.into(),
         }
     }
+}
+
+/// A merge patch as one of an account.
+fn read_patch<T: DeserializeOwned>(patch: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(patch)
+        .map_err(|error| Problem::invalid(vec![FieldError::body(body::pointer(error.path()), error.inner().to_string())]))
 }
 
 fn taken(fields: &[Unique]) -> Problem {

@@ -1,5 +1,7 @@
 //! Accounts and sessions as requests use them.
 
+mod accounts;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    AdminAccount, AdminPatch, Error, NewAdmin, admins,
+    Error,
     keys::{Jwks, KeysError, SigningKeys},
     limits::Limit,
     passwords::Hashing,
@@ -189,65 +191,6 @@ impl Identity {
     pub async fn end_session(&self, session_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
         let mut conn = self.0.pool.acquire().await?;
         Ok(sessions::revoke(&mut conn, session_id, now).await?)
-    }
-
-    /// One page of admins, oldest first, and where the next page starts.
-    ///
-    /// # Errors
-    /// If the database refuses.
-    pub async fn admins(&self, after: Option<Uuid>, limit: u16) -> Result<(Vec<AdminAccount>, Option<Uuid>), Error> {
-        admins::list(&self.0.pool, after, limit).await
-    }
-
-    /// One admin, active or not.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn admin(&self, id: Uuid) -> Result<AdminAccount, Error> {
-        admins::find(&self.0.pool, id).await
-    }
-
-    /// Creates an admin.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] or [`Error::Taken`].
-    pub async fn create_admin(&self, new: NewAdmin, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
-        new.validate()?;
-        let hash = self.0.hashing.hash(new.password.clone()).await?;
-        let mut conn = self.0.pool.acquire().await?;
-        admins::create(&mut conn, &new, &hash, now).await
-    }
-
-    /// Changes an admin.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Superuser`], [`Error::Invalid`] or [`Error::Taken`].
-    pub async fn change_admin(&self, id: Uuid, patch: AdminPatch, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
-        if self.admin(id).await?.is_superuser {
-            return Err(Error::Superuser);
-        }
-        patch.validate()?;
-        let hash = match &patch.password {
-            Some(password) => Some(self.0.hashing.hash(password.clone()).await?),
-            None => None,
-        };
-        admins::change(&self.0.pool, id, &patch, hash.as_deref(), now).await
-    }
-
-    /// Takes away an admin's right to sign in, and ends all sessions.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] or [`Error::Superuser`].
-    pub async fn deactivate_admin(&self, id: Uuid, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
-        admins::deactivate(&self.0.pool, id, now).await
-    }
-
-    /// Gives it back.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] or [`Error::Superuser`].
-    pub async fn restore_admin(&self, id: Uuid, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
-        admins::restore(&self.0.pool, id, now).await
     }
 
     fn pair(&self, subject: Subject, refresh_token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {

@@ -80,13 +80,14 @@ pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Durati
 pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(Subject, Secret), Error> {
     let token_hash = digest(token);
     let mut tx = pool.begin().await?;
+    // The session is locked before the token, as when its account is deleted: neither waits for the other in a circle.
     let found = sqlx::query!(
         r#"SELECT t.session_id, t.expires_at, t.used_at, s.revoked_at, a.id AS account_id, a.role AS "role: Role", a.is_active
            FROM identity.refresh_tokens t
            JOIN identity.sessions s ON s.id = t.session_id
            JOIN identity.accounts a ON a.id = s.account_id
            WHERE t.token_hash = $1
-           FOR UPDATE OF t, s"#,
+           FOR UPDATE OF s, t"#,
         token_hash,
     )
     .fetch_optional(&mut *tx)

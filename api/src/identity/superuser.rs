@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{NewAdmin, admins, passwords, sessions};
+use super::{NewAdmin, accounts, admins, passwords, sessions, tokens::Role};
 use crate::config::SuperuserSettings;
 
 /// Why the superuser could not be ensured.
@@ -111,7 +111,7 @@ async fn create(conn: &mut PgConnection, wanted: &NewAdmin, now: DateTime<Utc>) 
 }
 
 async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
-    admins::refuse_taken(conn, id, Some(&wanted.username), Some(&wanted.email)).await?;
+    accounts::refuse_taken(conn, Role::Admin, id, Some(&wanted.username), Some(&wanted.email)).await?;
     sqlx::query!(
         "UPDATE identity.accounts SET username = $2, email = $3, updated_at = $4 WHERE id = $1",
         id,
@@ -121,7 +121,7 @@ async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateT
     )
     .execute(conn)
     .await
-    .map_err(admins::taken)?;
+    .map_err(accounts::taken)?;
     Ok(())
 }
 

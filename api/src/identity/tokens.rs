@@ -48,6 +48,17 @@ pub enum Role {
     Customer,
 }
 
+impl Role {
+    /// What somebody of this role is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Customer => "customer",
+        }
+    }
+}
+
 /// Whose token it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {

@@ -8,6 +8,7 @@ mod bulk_formats;
 mod cache;
 mod carts;
 mod configuration;
+mod customers;
 mod document;
 mod events;
 mod faults_kill;

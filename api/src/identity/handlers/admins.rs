@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::read_patch;
 use crate::{
     http::{
         auth::Admin,
-        body::{self, Json, MergePatch},
+        body::{Json, MergePatch},
         clock,
         page::{self, Limit, Page},
         path::Id,
-        problem::{Document as ProblemDocument, FieldError, Problem},
+        problem::{Document as ProblemDocument, Problem},
         query::Query,
         router::PublicUrl,
     },
@@ -58,7 +59,7 @@ struct Position {
 pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
-    let (items, next) = identity.admins(after.map(|position| position.admin), limit).await?;
+    let (items, next) = identity.accounts::<AdminAccount>(None, after.map(|position| position.admin), limit).await?;
     Ok(Page { items, next_cursor: next.map(|admin| page::encode_cursor(&Position { admin })) }.respond(&uri))
 }
 
@@ -82,7 +83,7 @@ pub async fn create(
     _: Admin,
     Json(new): Json<NewAdmin>,
 ) -> Result<Response, Problem> {
-    let admin = identity.create_admin(new, clock::now()).await?;
+    let admin: AdminAccount = identity.create(new, clock::now()).await?;
     let location = format!("{}/v1/admins/{}", public_url.0, admin.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(admin)).into_response())
 }
@@ -98,7 +99,7 @@ pub async fn create(
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<AdminAccount>, Problem> {
-    Ok(axum::Json(identity.admin(id).await?))
+    Ok(axum::Json(identity.account(id).await?))
 }
 
 /// Change an admin
@@ -125,9 +126,8 @@ pub async fn patch(
     Id(id): Id,
     MergePatch(patch): MergePatch,
 ) -> Result<axum::Json<AdminAccount>, Problem> {
-    let patch: AdminPatch = serde_path_to_error::deserialize(patch)
-        .map_err(|error| Problem::invalid(vec![FieldError::body(body::pointer(error.path()), error.inner().to_string())]))?;
-    Ok(axum::Json(identity.change_admin(id, patch, clock::now()).await?))
+    let patch: AdminPatch = read_patch(patch)?;
+    Ok(axum::Json(identity.change(id, patch, clock::now()).await?))
 }
 
 /// Deactivate an admin
@@ -143,7 +143,7 @@ pub async fn patch(
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn deactivate(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<StatusCode, Problem> {
-    identity.deactivate_admin(id, clock::now()).await?;
+    identity.deactivate::<AdminAccount>(id, clock::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -158,5 +158,5 @@ pub async fn deactivate(State(identity): State<Identity>, _: Admin, Id(id): Id) 
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn restore(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<AdminAccount>, Problem> {
-    Ok(axum::Json(identity.restore_admin(id, clock::now()).await?))
+    Ok(axum::Json(identity.restore(id, clock::now()).await?))
 }

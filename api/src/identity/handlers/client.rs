@@ -1,4 +1,4 @@
-//! The client that asks to sign in, and the limit on it: `RateLimit` and `RateLimit-Policy` as in
+//! The client that asks to sign in or to register, and the limit on it: `RateLimit` and `RateLimit-Policy` as in
 //! draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::{
@@ -52,9 +52,10 @@ where
         let address = address(peer, &parts.headers, identity.trusted_proxy_hops());
         match identity.per_client().charge(&limits::client(address)) {
             Ok(allowance) => Ok(Self(allowance)),
-            Err(allowance) => {
-                Err(super::too_many(&allowance, "Too many requests to sign in from this address. Wait as long as Retry-After says."))
-            }
+            Err(allowance) => Err(super::too_many(
+                &allowance,
+                "Too many requests to sign in or to register from this address. Wait as long as Retry-After says.",
+            )),
         }
     }
 }

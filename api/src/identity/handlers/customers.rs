@@ -1,0 +1,152 @@
+//! Customers: how one becomes one, and what admins see and do of them.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::client::Client;
+use crate::{
+    http::{
+        auth::Admin,
+        body::Json,
+        clock,
+        page::{self, Limit, Page},
+        path::Id,
+        problem::{Document as ProblemDocument, FieldError, Problem},
+        query::Query,
+        router::PublicUrl,
+    },
+    identity::{CustomerAccount, Identity, NewCustomer, rules},
+};
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// Only the customer with this address, in any case.
+    #[param(max_length = 254, format = "email")]
+    email: Option<String>,
+    /// Items per page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// Where a page of customers ends.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Position {
+    customer: Uuid,
+}
+
+/// Register as a customer
+///
+/// Signing in is the next step: POST /v1/auth/login.
+#[utoipa::path(post, path = "/v1/customers", tag = "customers", operation_id = "register",
+    request_body = NewCustomer,
+    responses(
+        (status = 201, body = CustomerAccount, headers(
+            ("Location" = String),
+            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit-Policy" = String, description = "The client's allowance"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the address is taken"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub async fn register(
+    State(identity): State<Identity>,
+    State(public_url): State<PublicUrl>,
+    client: Client,
+    body: Result<Json<NewCustomer>, Problem>,
+) -> Response {
+    client.answer(
+        async {
+            let Json(new) = body?;
+            let customer: CustomerAccount = identity.create(new, clock::now()).await?;
+            let location = format!("{}/v1/customers/me", public_url.0);
+            Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(customer)))
+        }
+        .await,
+    )
+}
+
+/// List customers
+///
+/// Oldest first, deactivated ones included.
+#[utoipa::path(get, path = "/v1/customers", tag = "customers", operation_id = "list_customers",
+    params(ListParams),
+    responses(
+        (status = 200, body = Page<CustomerAccount>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
+    let email = params.email.as_deref();
+    if let Some(error) = email.and_then(|email| rules::email(email, &()).err()) {
+        return Err(Problem::bad_parameters(vec![FieldError::parameter("email", error.message())]));
+    }
+    let limit = params.limit.unwrap_or_default().get();
+    let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
+    let (items, next) = identity.accounts::<CustomerAccount>(email, after.map(|position| position.customer), limit).await?;
+    Ok(Page { items, next_cursor: next.map(|customer| page::encode_cursor(&Position { customer })) }.respond(&uri))
+}
+
+/// Read a customer
+#[utoipa::path(get, path = "/v1/customers/{id}", tag = "customers", operation_id = "read_customer",
+    params(("id" = Uuid, Path, description = "Customer id")),
+    responses(
+        (status = 200, body = CustomerAccount),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
+    Ok(axum::Json(identity.account(id).await?))
+}
+
+/// Deactivate a customer
+///
+/// The customer cannot sign in any more, and all sessions end. The account stays and can be restored.
+#[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers", operation_id = "deactivate_customer",
+    params(("id" = Uuid, Path, description = "Customer id")),
+    responses(
+        (status = 204, description = "Deactivated"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn deactivate(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<StatusCode, Problem> {
+    identity.deactivate::<CustomerAccount>(id, clock::now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Restore a deactivated customer
+#[utoipa::path(post, path = "/v1/customers/{id}/restore", tag = "customers", operation_id = "restore_customer",
+    params(("id" = Uuid, Path, description = "Customer id")),
+    responses(
+        (status = 200, body = CustomerAccount),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn restore(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
+    Ok(axum::Json(identity.restore(id, clock::now()).await?))
+}

@@ -1,0 +1,91 @@
+//! A customer's own account.
+
+use axum::{extract::State, http::StatusCode};
+
+use super::read_patch;
+use crate::{
+    http::{
+        auth::Customer,
+        body::MergePatch,
+        clock,
+        problem::{Document as ProblemDocument, Problem},
+    },
+    identity::{CustomerAccount, CustomerPatch, Error, Identity},
+};
+
+/// Read one's own account
+#[utoipa::path(get, path = "/v1/customers/me", tag = "customers", operation_id = "read_profile",
+    responses(
+        (status = 200, body = CustomerAccount),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn read(State(identity): State<Identity>, customer: Customer) -> Result<axum::Json<CustomerAccount>, Problem> {
+    identity.account(customer.id).await.map(axum::Json).map_err(of_own_account)
+}
+
+/// Change one's own account
+///
+/// A JSON merge patch (RFC 7396): fields that aren't given stay. A new password ends all sessions, the one
+/// that asks included: sign in again.
+#[utoipa::path(patch, path = "/v1/customers/me", tag = "customers", operation_id = "patch_profile",
+    request_body(content((CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json"))),
+    responses(
+        (status = 200, body = CustomerAccount),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the address is taken"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn patch(
+    State(identity): State<Identity>,
+    customer: Customer,
+    MergePatch(patch): MergePatch,
+) -> Result<axum::Json<CustomerAccount>, Problem> {
+    let patch: CustomerPatch = read_patch(patch)?;
+    identity.change(customer.id, patch, clock::now()).await.map(axum::Json).map_err(of_own_account)
+}
+
+/// Delete one's own account
+///
+/// The account is gone for good and all sessions end; username and address are free again. Orders stay on
+/// record without the person, and carts give back their stock when they expire.
+#[utoipa::path(delete, path = "/v1/customers/me", tag = "customers", operation_id = "delete_profile",
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+    ), security(("bearer" = [])))]
+pub async fn delete(State(identity): State<Identity>, customer: Customer) -> Result<StatusCode, Problem> {
+    identity.delete_customer(customer.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The account was there when the token was checked. If it is gone now, the token is worth nothing any more.
+fn of_own_account(error: Error) -> Problem {
+    match error {
+        Error::NotFound(_) => Problem::unauthorized("The account was deleted meanwhile."),
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+    use crate::identity::tokens::Role;
+
+    #[test]
+    fn an_account_that_goes_while_its_owner_asks_is_no_missing_page() {
+        let status = |problem: Problem| problem.into_response().status();
+        assert_eq!(status(of_own_account(Error::NotFound(Role::Customer))), StatusCode::UNAUTHORIZED);
+        assert_eq!(status(of_own_account(Error::Superuser)), StatusCode::FORBIDDEN);
+    }
+}

@@ -1,0 +1,77 @@
+//! Accounts as requests use them, of either role.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use uuid::Uuid;
+
+use super::Identity;
+use crate::identity::{Error, account::OfRole, accounts, customers};
+
+impl Identity {
+    /// One page of accounts, oldest first, and where the next page starts; with `email`, in any case,
+    /// only the one that has it.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn accounts<A: OfRole>(&self, email: Option<&str>, after: Option<Uuid>, limit: u16) -> Result<(Vec<A>, Option<Uuid>), Error> {
+        accounts::list(&self.0.pool, email, after, limit).await
+    }
+
+    /// One account, active or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn account<A: OfRole>(&self, id: Uuid) -> Result<A, Error> {
+        accounts::find(&self.0.pool, id).await
+    }
+
+    /// Creates an account.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Taken`].
+    pub async fn create<A: OfRole>(&self, new: A::New, now: DateTime<Utc>) -> Result<A, Error> {
+        new.validate()?;
+        let hash = self.0.hashing.hash(A::details(&new).password.clone()).await?;
+        let mut conn = self.0.pool.acquire().await?;
+        accounts::create(&mut conn, &new, &hash, now).await
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Superuser`], [`Error::Invalid`] or [`Error::Taken`].
+    pub async fn change<A: OfRole>(&self, id: Uuid, patch: A::Patch, now: DateTime<Utc>) -> Result<A, Error> {
+        // Before any work is done for what cannot be.
+        accounts::refuse_unchangeable::<A>(&self.0.pool, id).await?;
+        patch.validate()?;
+        let hash = match A::changes(&patch).password {
+            Some(password) => Some(self.0.hashing.hash(password.clone()).await?),
+            None => None,
+        };
+        accounts::change(&self.0.pool, id, &patch, hash.as_deref(), now).await
+    }
+
+    /// Takes away an account's right to sign in, and ends all sessions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Superuser`].
+    pub async fn deactivate<A: OfRole>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
+        accounts::set_active(&self.0.pool, id, false, now).await
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Superuser`].
+    pub async fn restore<A: OfRole>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
+        accounts::set_active(&self.0.pool, id, true, now).await
+    }
+
+    /// Deletes a customer for good, all sessions with the account.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn delete_customer(&self, id: Uuid) -> Result<(), Error> {
+        Ok(customers::delete(&self.0.pool, id).await?)
+    }
+}

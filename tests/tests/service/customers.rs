@@ -1,0 +1,179 @@
+//! Customers: registering, one's own account, and what admins see and do of them.
+
+mod administration;
+mod registering;
+
+use catalog_tests::{Api, Reply, Shop, people::ADA};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const ME: &str = "/v1/customers/me";
+const PASSWORD: &str = "a passphrase of mine";
+
+fn newcomer(username: &str) -> Value {
+    json!({"username": username, "email": format!("{username}@home.test"), "password": PASSWORD, "full_name": "C. Newcomer"})
+}
+
+async fn login(shop: &Shop, username: &str, password: &str) -> Reply {
+    shop.anyone.post("/v1/auth/login", &json!({"username": username, "password": password})).await
+}
+
+async fn sign_in(shop: &Shop, username: &str, password: &str) -> (Api, Value) {
+    let pair = login(shop, username, password).await.expect(200).json();
+    (shop.anyone.with_token(pair["access_token"].as_str().unwrap()), pair)
+}
+
+async fn refresh(shop: &Shop, pair: &Value) -> Reply {
+    shop.anyone.post("/v1/auth/refresh", &json!({"refresh_token": pair["refresh_token"]})).await
+}
+
+/// A new customer: as shown, signed in, and where admins find the account.
+async fn join(shop: &Shop, username: &str) -> (Value, Api, String) {
+    let customer = shop.anyone.post("/v1/customers", &newcomer(username)).await.expect(201).json();
+    let (api, _) = sign_in(shop, username, PASSWORD).await;
+    let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
+    (customer, api, path)
+}
+
+fn names(page: &Value) -> Vec<String> {
+    page["items"].as_array().unwrap().iter().map(|one| one["username"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn everybody(shop: &Shop) -> Vec<String> {
+    names(&shop.ada.get("/v1/customers?limit=200").await.expect(200).json())
+}
+
+#[tokio::test]
+async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() {
+    let shop = Shop::api().await;
+    let (before, carol, path) = join(&shop, "carol").await;
+    let after = carol.patch(ME, &json!({"email": "c@home.test", "full_name": null})).await.expect(200).json();
+    assert_eq!(after["email"], "c@home.test");
+    assert!(after.get("full_name").is_none(), "{after}");
+    for field in ["id", "username", "created_at", "is_active"] {
+        assert_eq!(after[field], before[field]);
+    }
+    assert_eq!(carol.get(ME).await.expect(200).json(), after);
+    assert_eq!(shop.ada.get(&path).await.expect(200).json(), after);
+    // What is so already changes nothing.
+    assert_eq!(carol.patch(ME, &json!({"email": "c@home.test"})).await.expect(200).json(), after);
+    assert_eq!(carol.patch(ME, &json!({})).await.expect(200).json(), after);
+
+    let (elsewhere, pair) = sign_in(&shop, "carol", PASSWORD).await;
+    let patch = json!({"username": "caroline", "password": "a better passphrase"});
+    let merge = carol.request(Method::PATCH, ME).body("application/merge-patch+json", patch.to_string());
+    assert_eq!(merge.await.expect(200).json()["username"], "caroline");
+    for old in [&carol, &elsewhere] {
+        old.get(ME).await.problem(401, "unauthorized");
+    }
+    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    login(&shop, "caroline", PASSWORD).await.problem(401, "unauthorized");
+    login(&shop, "carol", "a better passphrase").await.problem(401, "unauthorized");
+    sign_in(&shop, "caroline", "a better passphrase").await.0.get(ME).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
+    let shop = Shop::api().await;
+    let (before, carol, _) = join(&shop, "carol").await;
+    join(&shop, "dave").await;
+    let both = json!({"username": "Dave", "email": "DAVE@home.test"});
+    assert_eq!(carol.patch(ME, &both).await.expect(409).complaints(), ["#/username", "#/email"]);
+    assert_eq!(carol.patch(ME, &json!({"username": ADA.0})).await.expect(409).complaints(), ["#/username"]);
+    for (field, value) in [
+        ("username", Value::Null),
+        ("username", json!("with space")),
+        ("email", json!("nobody")),
+        ("password", json!("short")),
+        ("full_name", json!("")),
+        ("is_superuser", json!(true)),
+        ("is_active", json!(true)),
+        ("role", json!("admin")),
+        ("created_at", json!("2020-01-01T00:00:00Z")),
+        ("nickname", json!("c")),
+    ] {
+        let reply = carol.patch(ME, &json!({ (field): value })).await;
+        reply.problem(422, "invalid");
+        assert_eq!(reply.complaints(), [format!("#/{field}")], "{field}: {}", reply.text());
+    }
+    carol.patch(ME, &json!([])).await.problem(422, "invalid");
+    assert_eq!(carol.get(ME).await.expect(200).json(), before);
+}
+
+#[tokio::test]
+async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
+    let shop = Shop::api().await;
+    let (before, carol, path) = join(&shop, "carol").await;
+    let (elsewhere, pair) = sign_in(&shop, "carol", PASSWORD).await;
+    let (_, dave, _) = join(&shop, "dave").await;
+    assert!(carol.delete(ME).await.expect(204).body.is_empty());
+
+    for token in [&carol, &elsewhere] {
+        token.get(ME).await.problem(401, "unauthorized");
+        token.patch(ME, &json!({"full_name": "x"})).await.problem(401, "unauthorized");
+        token.delete(ME).await.problem(401, "unauthorized");
+    }
+    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    login(&shop, "carol", PASSWORD).await.problem(401, "unauthorized");
+    shop.ada.get(&path).await.problem(404, "not-found");
+    shop.ada.post_empty(&format!("{path}/restore")).await.problem(404, "not-found");
+    assert_eq!(everybody(&shop).await, ["dave"]);
+    dave.get(ME).await.expect(200);
+    let sessions: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.sessions WHERE account_id = $1::text::uuid")
+        .bind(before["id"].as_str().unwrap())
+        .fetch_one(&shop.database)
+        .await
+        .unwrap();
+    assert_eq!(sessions, 0);
+
+    let (after, carol, _) = join(&shop, "carol").await;
+    assert_ne!(after["id"], before["id"]);
+    carol.get(ME).await.expect(200);
+}
+
+#[tokio::test]
+async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
+    let shop = Shop::api().await;
+    for round in 0..5 {
+        let username = format!("carol{round}");
+        let (_, carol, _) = join(&shop, &username).await;
+        let mut pairs = Vec::new();
+        for _ in 0..3 {
+            pairs.push(sign_in(&shop, &username, PASSWORD).await.1);
+        }
+        let refreshes = futures::future::join_all(pairs.iter().map(|pair| refresh(&shop, pair)));
+        let (replies, gone) = tokio::join!(refreshes, async { carol.delete(ME).await });
+        gone.expect(204);
+        for reply in replies {
+            assert!(matches!(reply.status, 200 | 401), "{}", reply.text());
+        }
+        login(&shop, &username, PASSWORD).await.problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_other_role_is_forbidden_and_none_unauthorized() {
+    let shop = Shop::api().await;
+    let (before, carol, path) = join(&shop, "carol").await;
+    let (_, _, others) = join(&shop, "dave").await;
+    let name = json!({"full_name": "x"});
+    for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+        api.get(ME).await.problem(status, kind);
+        api.patch(ME, &name).await.problem(status, kind);
+        api.delete(ME).await.problem(status, kind);
+    }
+    let grace = format!("/v1/admins/{}", shop.people.grace.id);
+    for (api, status, kind) in [(&carol, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+        for path in ["/v1/customers", &path, &others, "/v1/admins", &grace] {
+            api.get(path).await.problem(status, kind);
+        }
+        for path in [&path, &others, &grace] {
+            api.delete(path).await.problem(status, kind);
+            api.post_empty(&format!("{path}/restore")).await.problem(status, kind);
+        }
+        api.patch(&grace, &name).await.problem(status, kind);
+        api.post("/v1/admins", &newcomer("climber")).await.problem(status, kind);
+        api.post("/v1/products", &catalog_tests::samples::plain("mine")).await.problem(status, kind);
+    }
+    assert_eq!(carol.get(ME).await.expect(200).json(), before);
+}

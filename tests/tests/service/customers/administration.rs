@@ -1,0 +1,101 @@
+//! What admins see and do of customers.
+
+use catalog_tests::{Shop, people::ADA};
+use serde_json::{Value, json};
+
+use super::{ME, PASSWORD, everybody, join, login, names, newcomer, refresh, sign_in};
+
+#[tokio::test]
+async fn admins_and_customers_are_not_found_by_the_routes_of_the_others() {
+    let shop = Shop::api().await;
+    let (customer, _, path) = join(&shop, "carol").await;
+    let missing = [
+        (format!("/v1/customers/{}", shop.people.grace.id), "There is no customer by this id."),
+        (format!("/v1/customers/{}", shop.people.owner.id), "There is no customer by this id."),
+        (format!("/v1/customers/{}", uuid::Uuid::now_v7()), "There is no customer by this id."),
+        (format!("/v1/admins/{}", customer["id"].as_str().unwrap()), "There is no admin by this id."),
+    ];
+    for (path, detail) in &missing {
+        let restore = format!("{path}/restore");
+        for reply in [shop.ada.get(path).await, shop.ada.delete(path).await, shop.ada.post_empty(&restore).await] {
+            assert_eq!(reply.problem(404, "not-found")["detail"], *detail);
+        }
+    }
+    shop.ada.patch(&missing[3].0, &json!({"full_name": "x"})).await.problem(404, "not-found");
+    for id in ["42", "%20", &format!("{}x", shop.people.ada.id)] {
+        shop.ada.get(&format!("/v1/customers/{id}")).await.problem(404, "not-found");
+    }
+    shop.ada.patch(&path, &json!({"full_name": "x"})).await.problem(405, "method-not-allowed");
+    assert_eq!(shop.ada.get(&path).await.expect(200).json(), customer);
+    shop.grace.get("/v1/admins").await.expect(200);
+}
+
+#[tokio::test]
+async fn customers_are_listed_in_pages_each_once_and_oldest_first() {
+    let shop = Shop::api().await;
+    let all: Vec<_> = (0..5).map(|number| format!("carol{number}")).collect();
+    for username in &all {
+        shop.anyone.post("/v1/customers", &newcomer(username)).await.expect(201);
+    }
+    let (mut path, mut seen, mut pages) = ("/v1/customers?limit=2".to_owned(), Vec::new(), 0);
+    loop {
+        let reply = shop.ada.get(&path).await.expect(200);
+        let page = reply.json();
+        seen.extend(names(&page));
+        pages += 1;
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        assert!(reply.header("link").contains("rel=\"next\""));
+        path = format!("/v1/customers?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, all);
+    assert_eq!(pages, 3);
+    let of_admins = shop.ada.get("/v1/admins?limit=1").await.expect(200).json()["next_cursor"].as_str().unwrap().to_owned();
+    let foreign = format!("cursor={of_admins}");
+    for bad in
+        ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "cursor=", "unknown=1", "email=", "email=carol", "email=%00", &foreign]
+    {
+        shop.ada.get(&format!("/v1/customers?{bad}")).await.problem(400, "invalid-parameters");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_is_found_by_the_whole_address_in_any_case() {
+    let shop = Shop::api().await;
+    for username in ["carol", "dave", "carol2"] {
+        shop.anyone.post("/v1/customers", &newcomer(username)).await.expect(201);
+    }
+    for (email, found) in [("carol@home.test", vec!["carol"]), ("DAVE@Home.test", vec!["dave"]), ("rol@home.test", vec![]), (ADA.1, vec![])]
+    {
+        let page = shop.ada.get(&format!("/v1/customers?email={email}")).await.expect(200).json();
+        assert_eq!(names(&page), found, "{email}");
+        assert_eq!(page["next_cursor"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_deactivated_customer_is_out_at_once_and_can_be_restored() {
+    let shop = Shop::api().await;
+    let (_, carol, path) = join(&shop, "carol").await;
+    let (_, pair) = sign_in(&shop, "carol", PASSWORD).await;
+    carol.get(ME).await.expect(200);
+
+    shop.ada.delete(&path).await.expect(204);
+    shop.ada.delete(&path).await.expect(204);
+    carol.get(ME).await.problem(401, "unauthorized");
+    carol.delete(ME).await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    login(&shop, "carol", PASSWORD).await.problem(401, "unauthorized");
+    let shown = shop.ada.get(&path).await.expect(200).json();
+    assert_eq!(shown["is_active"], false);
+    assert_eq!(everybody(&shop).await, ["carol"]);
+    // Still theirs: nobody else can take name and address.
+    assert_eq!(shop.anyone.post("/v1/customers", &newcomer("carol")).await.expect(409).complaints(), ["#/username", "#/email"]);
+
+    let restored = shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json();
+    assert_eq!(restored["is_active"], true);
+    assert_eq!(shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json(), restored);
+    carol.get(ME).await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    let (carol, _) = sign_in(&shop, "carol", PASSWORD).await;
+    assert_eq!(carol.get(ME).await.expect(200).json(), restored);
+}
