@@ -26,6 +26,8 @@ mod mail;
 mod operations;
 mod orders;
 mod orders_admin;
+mod orders_model;
+mod orders_race;
 mod patch;
 mod products;
 mod protocol;

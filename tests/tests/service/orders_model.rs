@@ -1,0 +1,259 @@
+//! Whatever customers and admins do in whatever order, the shop agrees with a model of a few lines.
+
+use std::collections::BTreeMap;
+
+use catalog_tests::{
+    Reply, Shop,
+    buying::{Whereabouts, available, cart, id_of, order, place, put, stocked},
+    eventually,
+    samples::Created,
+    wait::holds,
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use serde_json::json;
+
+const PRODUCTS: usize = 3;
+const CARTS: usize = 2;
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Put { cart: usize, product: usize, quantity: i64 },
+    Remove { cart: usize, product: usize },
+    GiveUp { cart: usize },
+    Expire { cart: usize },
+    OrderCart { cart: usize },
+    Order { lines: BTreeMap<usize, i64> },
+    Cancel { order: usize },
+    Count { product: usize, quantity: i64 },
+    Adjust { product: usize, delta: i64 },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let (cart, product) = (0..CARTS, 0..PRODUCTS);
+    prop_oneof![
+        6 => (cart.clone(), product.clone(), 1..6_i64).prop_map(|(cart, product, quantity)| Deed::Put { cart, product, quantity }),
+        2 => (cart.clone(), product.clone()).prop_map(|(cart, product)| Deed::Remove { cart, product }),
+        1 => cart.clone().prop_map(|cart| Deed::GiveUp { cart }),
+        1 => cart.clone().prop_map(|cart| Deed::Expire { cart }),
+        2 => cart.prop_map(|cart| Deed::OrderCart { cart }),
+        4 => proptest::collection::btree_map(product.clone(), 1..6_i64, 1..=PRODUCTS).prop_map(|lines| Deed::Order { lines }),
+        3 => (0..8_usize).prop_map(|order| Deed::Cancel { order }),
+        1 => (product.clone(), 0..12_i64).prop_map(|(product, quantity)| Deed::Count { product, quantity }),
+        2 => (product, prop_oneof![-6..0_i64, 1..6_i64]).prop_map(|(product, delta)| Deed::Adjust { product, delta }),
+    ]
+}
+
+/// What should be so.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    on_hand: [i64; PRODUCTS],
+    carts: [BTreeMap<usize, i64>; CARTS],
+    orders: Vec<Option<BTreeMap<usize, i64>>>,
+    sold: [i64; PRODUCTS],
+}
+
+impl Model {
+    fn reserved(&self, product: usize) -> i64 {
+        self.carts.iter().filter_map(|cart| cart.get(&product)).sum()
+    }
+
+    fn left(&self, product: usize) -> i64 {
+        self.on_hand[product] - self.reserved(product)
+    }
+
+    fn sell(&mut self, lines: BTreeMap<usize, i64>) {
+        for (product, quantity) in &lines {
+            self.on_hand[*product] -= quantity;
+            self.sold[*product] += quantity;
+        }
+        self.orders.push(Some(lines));
+    }
+
+    /// Does it, and gives the status that the shop should answer with.
+    fn does(&mut self, deed: &Deed) -> u16 {
+        match deed {
+            Deed::Put { cart, product, quantity } => {
+                let held = self.carts[*cart].get(product).copied().unwrap_or(0);
+                if self.left(*product) + held < *quantity {
+                    return 409;
+                }
+                self.carts[*cart].insert(*product, *quantity);
+                200
+            }
+            Deed::Remove { cart, product } => {
+                self.carts[*cart].remove(product);
+                204
+            }
+            Deed::GiveUp { cart } | Deed::Expire { cart } => {
+                self.carts[*cart].clear();
+                204
+            }
+            Deed::OrderCart { cart } => {
+                let lines = std::mem::take(&mut self.carts[*cart]);
+                if lines.is_empty() {
+                    return 409;
+                }
+                self.sell(lines);
+                201
+            }
+            Deed::Order { lines } => {
+                if lines.iter().any(|(product, quantity)| self.left(*product) < *quantity) {
+                    return 409;
+                }
+                self.sell(lines.clone());
+                201
+            }
+            Deed::Cancel { order } => {
+                let Some(placed) = self.orders.get_mut(*order) else { return 404 };
+                for (product, quantity) in placed.take().unwrap_or_default() {
+                    self.on_hand[product] += quantity;
+                    self.sold[product] -= quantity;
+                }
+                200
+            }
+            Deed::Count { product, quantity } => {
+                self.on_hand[*product] = self.reserved(*product) + quantity;
+                200
+            }
+            Deed::Adjust { product, delta } => {
+                if self.left(*product) + delta < 0 {
+                    return 409;
+                }
+                self.on_hand[*product] += delta;
+                200
+            }
+        }
+    }
+}
+
+/// The same with the real shop.
+struct Real<'a> {
+    shop: &'a Shop,
+    products: Vec<Created>,
+    carts: Vec<String>,
+    orders: Vec<String>,
+}
+
+impl<'a> Real<'a> {
+    async fn open(shop: &'a Shop, stock: [i64; PRODUCTS]) -> Self {
+        let mut products = Vec::new();
+        for quantity in stock {
+            products.push(stocked(&shop.ada, &uuid::Uuid::now_v7().to_string(), quantity).await);
+        }
+        let mut carts = Vec::new();
+        for _ in 0..CARTS {
+            carts.push(cart(&shop.carol).await);
+        }
+        Self { shop, products, carts, orders: Vec::new() }
+    }
+
+    async fn does(&mut self, deed: &Deed) -> u16 {
+        let carol = &self.shop.carol;
+        match deed {
+            Deed::Put { cart, product, quantity } => put(carol, &self.carts[*cart], &self.products[*product], *quantity).await.status,
+            Deed::Remove { cart, product } => {
+                carol.delete(&format!("{}/items/{}", self.carts[*cart], self.products[*product].id)).await.status
+            }
+            Deed::GiveUp { cart: number } => {
+                let status = carol.delete(&self.carts[*number]).await.status;
+                self.carts[*number] = cart(carol).await;
+                status
+            }
+            Deed::Expire { cart: number } => {
+                self.expire(*number).await;
+                self.carts[*number] = cart(carol).await;
+                204
+            }
+            Deed::OrderCart { cart: number } => {
+                let reply = place(carol, &json!({"cart_id": id_of(&self.carts[*number])})).await;
+                if reply.status == 201 {
+                    self.carts[*number] = cart(carol).await;
+                }
+                self.placed(&reply)
+            }
+            Deed::Order { lines } => {
+                let lines: Vec<_> = lines.iter().map(|(product, quantity)| (&self.products[*product], *quantity)).collect();
+                let reply = order(carol, &lines).await;
+                self.placed(&reply)
+            }
+            Deed::Cancel { order } => {
+                let unknown = "/v1/orders/019aa3f0-0000-7000-8000-000000000000".to_owned();
+                carol.post_empty(&format!("{}/cancel", self.orders.get(*order).unwrap_or(&unknown))).await.status
+            }
+            Deed::Count { product, quantity } => self.adjust(*product, &json!({"quantity": quantity, "reason": "counted"})).await,
+            Deed::Adjust { product, delta } => self.adjust(*product, &json!({"delta": delta, "reason": "moved"})).await,
+        }
+    }
+
+    fn placed(&mut self, reply: &Reply) -> u16 {
+        if reply.status == 201 {
+            self.orders.push(format!("/v1/orders/{}", reply.json()["id"].as_str().unwrap()));
+        }
+        reply.status
+    }
+
+    async fn adjust(&self, product: usize, body: &serde_json::Value) -> u16 {
+        self.shop.ada.post(&self.products[product].at("stock-adjustments"), body).await.status
+    }
+
+    /// Time passes for this cart alone.
+    async fn expire(&self, cart: usize) {
+        let id = id_of(&self.carts[cart]);
+        let aged = sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second' WHERE id = $1::uuid");
+        aged.bind(id).execute(&self.shop.database).await.unwrap();
+        eventually("the cart is swept", async || {
+            let left: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.carts WHERE id = $1::uuid")
+                .bind(id)
+                .fetch_one(&self.shop.database)
+                .await
+                .unwrap();
+            holds(left == 0, || left)
+        })
+        .await;
+    }
+
+    async fn agrees_with(&self, model: &Model) -> Result<(), TestCaseError> {
+        for (number, product) in self.products.iter().enumerate() {
+            let found = Whereabouts::of(&self.shop.database, &product.id).await;
+            let reserved = model.reserved(number);
+            let expected = Whereabouts {
+                on_hand: model.on_hand[number],
+                reserved,
+                in_carts: reserved,
+                sold: model.sold[number],
+                ledger: model.on_hand[number],
+            };
+            prop_assert_eq!(found, expected, "product {}", number);
+            prop_assert_eq!(available(&self.shop.anyone, product).await, model.left(number));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_the_shop_agrees_with_the_model() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let shop = runtime.block_on(Shop::api());
+    let strategy = (proptest::array::uniform3(0..10_i64), proptest::collection::vec(deed(), 1..40));
+    let config = Config { cases: 40, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&strategy, |(stock, deeds)| {
+        runtime.block_on(async {
+            let mut model = Model { on_hand: stock, ..Model::default() };
+            let mut real = Real::open(&shop, stock).await;
+            for deed in &deeds {
+                let (expected, answered) = (model.does(deed), real.does(deed).await);
+                prop_assert_eq!(answered, expected, "{:?}", deed);
+                real.agrees_with(&model).await?;
+            }
+            for path in &real.carts {
+                shop.carol.delete(path).await.expect(204);
+            }
+            Ok(())
+        })
+    });
+    runtime.block_on(async { drop(shop) });
+    outcome.unwrap();
+}

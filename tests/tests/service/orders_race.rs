@@ -1,0 +1,185 @@
+//! Many customers race for few units while processes die: no unit is lost, none is sold twice.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use catalog_tests::{
+    Api, Reply, Role, Shop,
+    buying::{Whereabouts, id_of, stocked},
+    crowd,
+    samples::Created,
+    wait::{eventually, holds},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{sync::RwLock, task::LocalSet};
+use uuid::Uuid;
+
+const CUSTOMERS: usize = 200;
+
+/// What became of a customer's wish, for sure.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Outcome {
+    bought: i64,
+    cancelled: i64,
+}
+
+/// A customer who goes on asking, and who waits while the shop is closed.
+#[derive(Clone)]
+struct Shopper {
+    api: Api,
+    closed: Arc<RwLock<()>>,
+}
+
+/// Sends a request until it is answered. All of them may be sent again without harm.
+async fn insist(shopper: &Shopper, method: Method, path: &str, key: &str, body: Option<&Value>) -> Reply {
+    eventually(&format!("{method} {path} is answered"), async || {
+        drop(shopper.closed.read().await);
+        let mut call = shopper.api.request(method.clone(), path).header("idempotency-key", key);
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        let reply = call.attempt().await.map_err(|error| error.to_string())?;
+        // The same request may still be running in the process that has just been killed.
+        let waits = reply.status == 503 || reply.status == 409 && reply.text().contains("idempotency-key-in-use");
+        holds(!waits, || reply.text())?;
+        Ok::<_, String>(reply)
+    })
+    .await
+}
+
+async fn order(customer: &Shopper, body: &Value) -> Option<String> {
+    let reply = insist(customer, Method::POST, "/v1/orders", &Uuid::now_v7().to_string(), Some(body)).await;
+    match reply.status {
+        201 => Some(reply.json()["id"].as_str().unwrap().to_owned()),
+        409 => None,
+        other => panic!("{other}: {}", reply.text()),
+    }
+}
+
+/// Buys straight away, or by way of a cart; some change their minds in between or afterwards.
+async fn go_shopping(customer: Shopper, number: usize, product: Created) -> Outcome {
+    let placed = if number.is_multiple_of(2) {
+        order(&customer, &json!({"items": [{"product_id": product.id, "quantity": 1}]})).await
+    } else {
+        let made = insist(&customer, Method::POST, "/v1/carts", "-", Some(&json!({}))).await.expect(201).json();
+        let cart = format!("/v1/carts/{}", made["id"].as_str().unwrap());
+        let item = format!("{cart}/items/{}", product.id);
+        let held = insist(&customer, Method::PUT, &item, "-", Some(&json!({"quantity": 1}))).await;
+        match (held.status, number % 10) {
+            (409, _) => None,
+            (200, 9) => {
+                insist(&customer, Method::DELETE, &item, "-", None).await.expect(204);
+                None
+            }
+            (200, _) => order(&customer, &json!({"cart_id": id_of(&cart)})).await,
+            (other, _) => panic!("{other}: {}", held.text()),
+        }
+    };
+    let Some(id) = placed else { return Outcome::default() };
+    if number % 7 == 3 {
+        insist(&customer, Method::POST, &format!("/v1/orders/{id}/cancel"), "-", None).await.expect(200);
+        return Outcome { bought: 1, cancelled: 1 };
+    }
+    Outcome { bought: 1, cancelled: 0 }
+}
+
+async fn race(units: i64) {
+    let mut shop = Shop::builder().only_api().troubled().start().await;
+    let product = stocked(&shop.ada, "prize", units).await;
+    let customers = crowd::customers(&shop, CUSTOMERS).await;
+    let (done, closed) = (Arc::<AtomicUsize>::default(), Arc::<RwLock<()>>::default());
+    let shopping = customers.into_iter().enumerate().map(|(number, api)| {
+        let (product, done, customer) = (product.clone(), done.clone(), Shopper { api, closed: closed.clone() });
+        tokio::task::spawn_local(async move {
+            let outcome = go_shopping(customer, number, product).await;
+            done.fetch_add(1, Ordering::Relaxed);
+            outcome
+        })
+    });
+    let shopping: Vec<_> = shopping.collect();
+    for deaths in 1..=4 {
+        eventually("the race goes on", async || {
+            let done = done.load(Ordering::Relaxed);
+            holds(done >= deaths * CUSTOMERS / 6, || done)
+        })
+        .await;
+        let _closed = closed.write().await;
+        shop.kill_and_restart(Role::Serve).await;
+    }
+    let mut all = Outcome::default();
+    for outcome in shopping {
+        let Outcome { bought, cancelled } = outcome.await.unwrap();
+        all = Outcome { bought: all.bought + bought, cancelled: all.cancelled + cancelled };
+    }
+    let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
+    whereabouts.adds_up_to(units);
+    assert_eq!(whereabouts.sold, all.bought - all.cancelled, "what customers were told isn't what was sold: {whereabouts:?}");
+    // Whoever came last found nothing, unless somebody gave something back after that.
+    assert!(all.bought >= units.min(1), "nobody got anything");
+    let sold: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.orders").fetch_one(&shop.database).await.unwrap();
+    assert_eq!(sold, all.bought, "an order was placed twice, or one is missing");
+}
+
+#[tokio::test]
+async fn two_hundred_customers_race_for_one_unit() {
+    LocalSet::new().run_until(race(1)).await;
+}
+
+#[tokio::test]
+async fn two_hundred_customers_race_for_ten_units() {
+    LocalSet::new().run_until(race(10)).await;
+}
+
+#[tokio::test]
+async fn two_hundred_customers_race_for_a_hundred_units() {
+    LocalSet::new().run_until(race(100)).await;
+}
+
+/// Everybody wants several products, each in another order: nobody waits for anybody in a circle.
+#[tokio::test]
+async fn orders_of_the_same_products_in_any_order_never_deadlock() {
+    LocalSet::new().run_until(cross()).await;
+}
+
+async fn cross() {
+    let shop = Shop::api().await;
+    let mut products = Vec::new();
+    for number in 0..6 {
+        products.push(stocked(&shop.ada, &format!("P-{number}"), 10_000).await);
+    }
+    let customers = crowd::customers(&shop, 24).await;
+    let buying = customers.into_iter().enumerate().map(|(number, api)| {
+        let customer = Shopper { api, closed: Arc::default() };
+        let mut products: Vec<Created> = products.clone();
+        let ada = shop.ada.clone();
+        tokio::task::spawn_local(async move {
+            for round in 0..10 {
+                products.rotate_left(1 + (number + round) % 5);
+                if number % 3 == 0 {
+                    products.reverse();
+                }
+                let items: Vec<_> = products.iter().map(|product| json!({"product_id": product.id, "quantity": 1})).collect();
+                assert!(order(&customer, &json!({"items": items})).await.is_some());
+                if number == 0 {
+                    let rows: Vec<_> = (0..6).rev().map(|n| json!({"sku": format!("P-{n}"), "name": format!("Stool P-{n}"), "price": {"amount": "10.00", "currency": "EUR"}, "quantity": 10_000})).collect();
+                    ada.post("/v1/products/bulk", &json!({"items": rows})).await.expect(200);
+                }
+            }
+        })
+    });
+    for buying in buying.collect::<Vec<_>>() {
+        buying.await.unwrap();
+    }
+    let deadlocks: i64 = sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        .fetch_one(&shop.database)
+        .await
+        .unwrap();
+    assert_eq!(deadlocks, 0);
+    for product in &products {
+        let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
+        assert_eq!((whereabouts.sold, whereabouts.ledger), (240, whereabouts.on_hand));
+    }
+}
