@@ -14,7 +14,7 @@ use crate::pods::Rendered;
 /// If an answer isn't one that KEDA could use.
 pub async fn triggers_see_what_waits(rendered: &Rendered, servers: &Environment) {
     let objects = &rendered.objects.workloads.scaled_objects;
-    assert_eq!(objects.len(), 2, "notifier and tracker");
+    assert_eq!(objects.len(), 3, "notifier, tracker and fulfiller");
     for object in objects {
         for trigger in &object.spec.triggers {
             match trigger.r#type.as_str() {
@@ -61,6 +61,6 @@ async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) 
     }
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let waiting: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(parameters["query"].clone())).fetch_one(&mut connection).await.unwrap();
-    assert_eq!(waiting, 0, "every mail was sent");
+    assert_eq!(waiting, 0, "every mail was sent, and nobody has ordered anything");
     parameters["targetQueryValue"].parse::<u32>().unwrap();
 }
