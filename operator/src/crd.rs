@@ -61,7 +61,7 @@ pub const MAX_NAME: usize = 40;
     validation = ("has(self.database)", "say where the data lives: database: {embedded: {}} for development, or database: {external: {secretRef: {name: ...}}}"),
     validation = ("has(self.messaging)", "say what carries the events: messaging: {embedded: {}}, or messaging: {external: {url: ...}}"),
     validation = ("has(self.mail)", "name the SMTP server that sends the notifier's mail: mail: {server: smtp.example.com, from: shop@example.com}"),
-    validation = ("!has(self.messaging) || !has(self.messaging.external) || has(self.messaging.external.monitoringEndpoint) || (!has(self.notifier.autoscaling) && !has(self.tracker.autoscaling))", "autoscaling of notifier and tracker reads the lag from NATS: give messaging.external.monitoringEndpoint, or replicas instead of autoscaling")
+    validation = ("!has(self.messaging) || !has(self.messaging.external) || has(self.messaging.external.monitoringEndpoint) || (!has(self.notifier.autoscaling) && !has(self.tracker.autoscaling) && !has(self.fulfiller.autoscaling))", "autoscaling of notifier, tracker and fulfiller reads the lag from NATS: give messaging.external.monitoringEndpoint, or replicas instead of autoscaling")
 )]
 pub struct CatalogSpec {
     /// The image of every role.
@@ -76,6 +76,9 @@ pub struct CatalogSpec {
     /// The worker that counts views.
     #[serde(default)]
     pub tracker: Worker,
+    /// The worker that takes orders to their end.
+    #[serde(default)]
+    pub fulfiller: Worker,
     /// Where the data lives: exactly one of `embedded` and `external`.
     #[serde(default)]
     #[schemars(transform = definition::without_default)]

@@ -57,7 +57,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
 /// Names of the Secrets that a spec refers to.
 #[must_use]
 pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
-    let CatalogSpec { image, api, notifier, tracker, database, messaging, mail, auth, .. } = spec;
+    let CatalogSpec { image, api, notifier, tracker, fulfiller, database, messaging, mail, auth, .. } = spec;
     let database = database
         .external
         .iter()
@@ -72,7 +72,7 @@ pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
     });
     let mail = mail.credentials_secret_ref.iter().map(|credentials| &credentials.name);
     let superuser = auth.superuser_secret_ref.iter().map(|reference| &reference.name);
-    let environment = [&api.pod, &notifier.pod, &tracker.pod].into_iter().flat_map(|Pod { env, .. }| env);
+    let environment = [&api.pod, &notifier.pod, &tracker.pod, &fulfiller.pod].into_iter().flat_map(|Pod { env, .. }| env);
     let environment = environment.filter_map(|variable| Some(&variable.value_from.as_ref()?.secret_key_ref.name));
     let pull = image.pull_secrets.iter().map(|reference| &reference.name);
     pull.chain(database).chain(messaging).chain(mail).chain(superuser).chain(environment).map(String::as_str).collect()

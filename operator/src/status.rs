@@ -58,6 +58,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         ("ApiAvailable", &parts.api.verdict),
         ("NotifierAvailable", &parts.notifier.verdict),
         ("TrackerAvailable", &parts.tracker.verdict),
+        ("FulfillerAvailable", &parts.fulfiller.verdict),
     ];
     for (kind, verdict) in all {
         // Of what couldn't be looked at, there is nothing new to say.
@@ -73,7 +74,12 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     }
     conditions.set("Degraded", &degraded(outcome, ailment));
     let (replicas, version) = if live.complete() {
-        let replicas = Replicas { api: parts.api.count(), notifier: parts.notifier.count(), tracker: parts.tracker.count() };
+        let replicas = Replicas {
+            api: parts.api.count(),
+            notifier: parts.notifier.count(),
+            tracker: parts.tracker.count(),
+            fulfiller: parts.fulfiller.count(),
+        };
         // Pods that are added or replaced don't take away what was said of the release before.
         (Some(replicas), parts.version().or(before.version))
     } else {
@@ -159,8 +165,8 @@ mod tests {
             ("1.1", 2, 2, Some("1.1")),
         ];
         for (version, wanted, available, said) in stages {
-            let all =
-                ["shop-api", "shop-notifier", "shop-tracker"].map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
+            let all = ["shop-api", "shop-notifier", "shop-tracker", "shop-fulfiller"]
+                .map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
             let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH);
             assert_eq!(report.version.as_deref(), said, "{available} of {wanted} pods of {version}");
             catalog.status = Some(report);

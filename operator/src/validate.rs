@@ -15,6 +15,7 @@ mod roles;
 mod scale;
 mod shop;
 mod volume;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use plan::{
     MessagingPlan, NatsServers, Plan, PostgresAddress, Release, RolePlan, SecretKey, Shop, Skipped, Superuser, Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
+pub use worker::{WaitingRows, WorkerRole};
 
 /// Checks what was declared against what was read.
 ///
@@ -65,17 +67,9 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);
     let api = roles::api(&spec.api, &mut check);
-    let mut notifier = roles::worker("notifier", roles::NOTIFIER_LAG, &spec.notifier, &mut check);
-    let tracker = roles::worker("tracker", roles::TRACKER_LAG, &spec.tracker, &mut check);
-    // Nobody would wake it for mail that waits.
-    if let (Some(RolePlan { scale: WorkerScale::Lag { min, max, .. }, .. }), Some(database)) = (&mut notifier, &database)
-        && *min == 0
-        && !database.is_open_to_keda()
-    {
-        (*min, *max) = (1, (*max).max(1));
-        let message = "KEDA cannot count waiting mail in a database with a CA, or with an sslMode beside its URI: 1 instead of 0";
-        check.skip("spec.notifier.autoscaling.minReplicas".into(), message);
-    }
+    let notifier = roles::worker(WorkerRole::Notifier, &spec.notifier, database.as_ref(), &mut check);
+    let tracker = roles::worker(WorkerRole::Tracker, &spec.tracker, database.as_ref(), &mut check);
+    let fulfiller = roles::worker(WorkerRole::Fulfiller, &spec.fulfiller, database.as_ref(), &mut check);
     let checked = || {
         Some(Plan {
             public_url: format!("http://{}.{}.svc", shop.named("api"), shop.namespace),
@@ -92,6 +86,7 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
             api: api?,
             notifier: notifier?,
             tracker: tracker?,
+            fulfiller: fulfiller?,
             skipped: check.skipped.clone(),
             shop,
         })

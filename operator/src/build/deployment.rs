@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crd::PullPolicy,
-    validate::{ApiScale, Plan, RolePlan, WorkerScale},
+    validate::{ApiScale, Plan, RolePlan, WorkerRole, WorkerScale},
 };
 
 /// How long the API goes on after it is told to stop, so that nobody sends it requests any more when it
@@ -27,16 +27,8 @@ const SPARE_SECONDS: i64 = 5;
 
 /// The Deployments.
 pub fn deployments(plan: &Plan) -> Vec<Deployment> {
-    let replicas = |scale: WorkerScale| match scale {
-        WorkerScale::Fixed(replicas) => Some(replicas),
-        // Whoever scales owns the field.
-        WorkerScale::Lag { .. } => None,
-    };
-    vec![
-        api(plan),
-        worker(plan, Component::Notifier, &plan.notifier, replicas(plan.notifier.scale), environment::mail(plan)),
-        worker(plan, Component::Tracker, &plan.tracker, replicas(plan.tracker.scale), Vec::new()),
-    ]
+    let workers = plan.workers().map(|(role, worker)| self::worker(plan, role, worker));
+    std::iter::once(api(plan)).chain(workers).collect()
 }
 
 fn api(plan: &Plan) -> Deployment {
@@ -56,10 +48,16 @@ fn api(plan: &Plan) -> Deployment {
     deployment(plan, Component::Api, &plan.api, replicas, Role { container, settings: environment::api(plan), files, drain: DRAIN_SECONDS })
 }
 
-fn worker(plan: &Plan, component: Component, role: &RolePlan<WorkerScale>, replicas: Option<i32>, settings: Vec<EnvVar>) -> Deployment {
+fn worker(plan: &Plan, role: WorkerRole, worker: &RolePlan<WorkerScale>) -> Deployment {
+    let replicas = match worker.scale {
+        WorkerScale::Fixed(replicas) => Some(replicas),
+        // Whoever scales owns the field.
+        WorkerScale::Lag { .. } => None,
+    };
     let ops: ContainerPort = container::port("ops", OPS_PORT);
-    let container = Container { args: Some(vec![component.as_str().into()]), ports: Some(vec![ops]), ..Container::default() };
-    deployment(plan, component, role, replicas, Role { container, settings, files: Files::default(), drain: 0 })
+    let container = Container { args: Some(vec![role.as_str().into()]), ports: Some(vec![ops]), ..Container::default() };
+    let own = Role { container, settings: environment::worker(plan, role), files: Files::default(), drain: 0 };
+    deployment(plan, Component::Worker(role), worker, replicas, own)
 }
 
 /// What differs from role to role.
@@ -142,14 +140,32 @@ mod tests {
 
     #[test]
     fn replicas_are_declared_unless_an_autoscaler_owns_them() {
-        assert_eq!(replicas(&samples::minimal()), [Some(2), Some(1), Some(1)]);
-        assert_eq!(replicas(&samples::full()), [None, None, None]);
+        assert_eq!(replicas(&samples::minimal()), [Some(2), Some(1), Some(1), Some(1)]);
+        assert_eq!(replicas(&samples::full()), [None; 4]);
     }
 
     #[test]
     fn pods_live_long_enough_to_drain() {
         let grace = |deployment: &Deployment| deployment.spec.template.spec.as_ref()?.termination_grace_period_seconds;
-        assert_eq!(deployments(&samples::minimal()).iter().map(grace).collect::<Vec<_>>(), [Some(40), Some(35), Some(35)]);
+        assert_eq!(deployments(&samples::minimal()).iter().map(grace).collect::<Vec<_>>(), [Some(40), Some(35), Some(35), Some(35)]);
+    }
+
+    #[test]
+    fn an_edit_replaces_the_pods_that_it_concerns_and_no_others() {
+        let replaced = |edit: fn(&mut Plan)| {
+            let mut plan = samples::full();
+            let before = deployments(&plan);
+            edit(&mut plan);
+            let pairs = before.iter().zip(deployments(&plan));
+            pairs.map(|(before, after)| before.spec.template != after.spec.template).collect::<Vec<_>>()
+        };
+        assert_eq!(replaced(|plan| plan.mail.server = "mail.example.org".into()), [false, true, false, false]);
+        assert_eq!(replaced(|plan| plan.auth.access_token_life *= 2), [true, false, false, false]);
+        let delayed = |plan: &mut Plan| {
+            plan.fulfiller.pod.env =
+                vec![crate::crd::EnvVar { name: "FULFILMENT_DELAY".into(), value: Some("1h".into()), value_from: None }];
+        };
+        assert_eq!(replaced(delayed), [false, false, false, true]);
     }
 
     #[test]

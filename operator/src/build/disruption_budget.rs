@@ -11,7 +11,8 @@ use crate::validate::Plan;
 /// One pod of each role at a time. The embedded parts have none: of a single pod, none could go, and a
 /// node could never be drained.
 pub fn disruption_budgets(plan: &Plan) -> Vec<PodDisruptionBudget> {
-    [Component::Api, Component::Notifier, Component::Tracker].map(|component| disruption_budget(plan, component)).into()
+    let workers = plan.workers().map(|(role, _)| Component::Worker(role));
+    std::iter::once(Component::Api).chain(workers).map(|component| disruption_budget(plan, component)).collect()
 }
 
 fn disruption_budget(plan: &Plan, component: Component) -> PodDisruptionBudget {

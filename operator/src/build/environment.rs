@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 use super::files::{self, Files};
 use crate::{
     crd,
-    validate::{DatabasePlan, MessagingPlan, NatsServers, Plan, PostgresAddress, SecretKey},
+    validate::{DatabasePlan, MessagingPlan, NatsServers, Plan, PostgresAddress, SecretKey, WorkerRole},
 };
 
 /// User and database of the embedded PostgreSQL, user of the embedded NATS.
@@ -93,8 +93,17 @@ pub fn api(plan: &Plan) -> Vec<EnvVar> {
     ]
 }
 
+/// What a worker needs besides database and NATS.
+pub fn worker(plan: &Plan, role: WorkerRole) -> Vec<EnvVar> {
+    match role {
+        WorkerRole::Notifier => mail(plan),
+        WorkerRole::Tracker => Vec::new(),
+        WorkerRole::Fulfiller => vec![plain("PUBLIC_URL", &plan.public_url), plain("CURRENCY", &plan.currency)],
+    }
+}
+
 /// The mail server, and where links in mails lead.
-pub fn mail(plan: &Plan) -> Vec<EnvVar> {
+fn mail(plan: &Plan) -> Vec<EnvVar> {
     let mail = &plan.mail;
     let mut variables = vec![
         plain("PUBLIC_URL", &plan.public_url),
@@ -179,6 +188,15 @@ mod tests {
         assert_eq!(value(&variables, "PGSSLMODE"), Some("verify-full"));
         assert_eq!(value(&variables, "PGSSLROOTCERT"), Some("/etc/catalog/database-ca/ca.crt"));
         assert!(variables.iter().any(|variable| variable.name == "PGPASSWORD" && variable.value.is_none()));
+    }
+
+    #[test]
+    fn only_the_notifier_knows_the_mail_server() {
+        let plan = samples::full();
+        let names = |role| worker(&plan, role).into_iter().map(|variable| variable.name).collect::<Vec<_>>();
+        assert!(names(WorkerRole::Notifier).contains(&"MAIL_PASSWORD".to_owned()));
+        assert!(names(WorkerRole::Tracker).is_empty());
+        assert_eq!(names(WorkerRole::Fulfiller), ["PUBLIC_URL", "CURRENCY"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kube::{Resource, core::ObjectMeta};
 
 use crate::{
     crd::Catalog,
-    validate::{DatabasePlan, MessagingPlan, Plan},
+    validate::{DatabasePlan, MessagingPlan, Plan, WorkerRole},
 };
 
 /// A part of the shop, as labels name it.
@@ -17,10 +17,8 @@ pub enum Component {
     Shared,
     /// The public API.
     Api,
-    /// The worker that turns changes into mail.
-    Notifier,
-    /// The worker that counts views.
-    Tracker,
+    /// A worker.
+    Worker(WorkerRole),
     /// The migration.
     Migrate,
     /// The embedded PostgreSQL.
@@ -36,8 +34,7 @@ impl Component {
         match self {
             Self::Shared => "shared",
             Self::Api => "api",
-            Self::Notifier => "notifier",
-            Self::Tracker => "tracker",
+            Self::Worker(role) => role.as_str(),
             Self::Migrate => "migrate",
             Self::Postgres => "postgres",
             Self::Nats => "nats",

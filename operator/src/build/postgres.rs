@@ -92,10 +92,8 @@ fn exec(command: &[&str]) -> ExecAction {
 /// Connections for every pod there may be, two of them being replaced each, and some for people.
 fn connections(plan: &Plan) -> i32 {
     let of = |most: i32, each: i32| most.saturating_add(2).saturating_mul(each);
-    let needed = of(plan.api.scale.most(), plan.api.connections)
-        .saturating_add(of(plan.notifier.scale.most(), plan.notifier.connections))
-        .saturating_add(of(plan.tracker.scale.most(), plan.tracker.connections))
-        .saturating_add(20);
+    let workers = plan.workers().map(|(_, worker)| of(worker.scale.most(), worker.connections));
+    let needed = workers.into_iter().fold(of(plan.api.scale.most(), plan.api.connections), i32::saturating_add).saturating_add(20);
     // PostgreSQL allows 262143.
     ((needed - 1) / CONNECTIONS_STEP + 1).saturating_mul(CONNECTIONS_STEP).clamp(CONNECTIONS_STEP, 10_000)
 }
@@ -112,6 +110,8 @@ mod tests {
         plan.api.scale = ApiScale::Cpu { min: 2, max: 10, target: 70 };
         plan.tracker.scale = WorkerScale::Lag { min: 1, max: 8, threshold: 1000 };
         assert_eq!(connections(&plan), 300);
+        plan.fulfiller.scale = WorkerScale::Fixed(2);
+        assert_eq!(connections(&plan), 400);
         plan.api.connections = i32::MAX;
         assert_eq!(connections(&plan), 10_000);
     }

@@ -112,7 +112,8 @@ fn catalogs() -> impl Strategy<Value = (Catalog, Observed)> {
             catalog.metadata.name = Some(name);
             catalog.metadata.namespace = Some(namespace);
             let autoscaling = WorkerAutoscaling { min_replicas, max_replicas, lag_threshold: None };
-            catalog.spec.tracker.autoscaling = autoscaled.then_some(autoscaling);
+            catalog.spec.tracker.autoscaling = autoscaled.then(|| autoscaling.clone());
+            catalog.spec.fulfiller.autoscaling = autoscaled.then_some(autoscaling);
             observed.keda = keda;
             (catalog, observed)
         },

@@ -12,48 +12,46 @@ use super::{
 };
 use crate::{
     crd::SslMode,
-    validate::{DatabasePlan, MessagingPlan, Plan, PostgresAddress, SecretKey, WorkerScale},
+    validate::{DatabasePlan, MessagingPlan, Plan, PostgresAddress, SecretKey, WaitingRows, WorkerRole, WorkerScale},
 };
 
 /// Seconds between two looks at what waits: a sleeping worker wakes as soon.
 const POLLING_SECONDS: i32 = 5;
 /// Seconds without work before a worker sleeps, or before there are fewer.
 const COOLDOWN_SECONDS: i32 = 60;
-/// Mails that wait, as `catalog` keeps them (api/migrations).
-const PENDING: &str = "SELECT count(*) FROM notifications.deliveries WHERE state = 'pending'";
 
 /// What KEDA scales.
 pub fn scaled_objects(plan: &Plan) -> Vec<ScaledObject> {
-    let notifier = scaled_object(plan, Component::Notifier, plan.notifier.scale, "changes");
-    let tracker = scaled_object(plan, Component::Tracker, plan.tracker.scale, "views");
-    notifier.into_iter().chain(tracker).collect()
+    plan.workers().into_iter().filter_map(|(role, worker)| scaled_object(plan, role, worker.scale)).collect()
 }
 
-/// Credentials of the notifier's trigger on waiting mails.
+/// Credentials of the triggers on waiting rows, one for each worker that has such a trigger.
 pub fn trigger_authentications(plan: &Plan) -> Vec<TriggerAuthentication> {
-    let WorkerScale::Lag { .. } = plan.notifier.scale else { return Vec::new() };
-    let Some(Database { parameters, .. }) = database(plan) else { return Vec::new() };
+    plan.workers().into_iter().filter_map(|(role, worker)| trigger_authentication(plan, role, worker.scale)).collect()
+}
+
+fn trigger_authentication(plan: &Plan, role: WorkerRole, scale: WorkerScale) -> Option<TriggerAuthentication> {
+    let WorkerScale::Lag { .. } = scale else { return None };
+    role.waiting_rows()?;
+    let Database { parameters, .. } = database(plan)?;
     let parameter = |(parameter, SecretKey { secret, key }): (&str, &SecretKey)| SecretTargetRef {
         parameter: parameter.to_owned(),
         name: secret.clone(),
         key: key.clone(),
     };
-    vec![TriggerAuthentication {
-        metadata: metadata(plan, plan.shop.named("notifier"), Component::Notifier),
+    Some(TriggerAuthentication {
+        metadata: metadata(plan, plan.shop.named(role.as_str()), Component::Worker(role)),
         spec: TriggerAuthenticationSpec { secret_target_ref: parameters.into_iter().map(parameter).collect() },
         ..TriggerAuthentication::default()
-    }]
+    })
 }
 
-fn scaled_object(plan: &Plan, component: Component, scale: WorkerScale, stream: &str) -> Option<ScaledObject> {
+fn scaled_object(plan: &Plan, role: WorkerRole, scale: WorkerScale) -> Option<ScaledObject> {
     let WorkerScale::Lag { min, max, threshold } = scale else { return None };
-    let name = plan.shop.named(component.as_str());
-    let mut triggers: Vec<Trigger> = lag(plan, component, stream, threshold).into_iter().collect();
-    if component == Component::Notifier {
-        triggers.extend(waiting_mails(plan, threshold));
-    }
+    let name = plan.shop.named(role.as_str());
+    let triggers = lag(plan, role, threshold).into_iter().chain(waiting_rows(plan, role, threshold)).collect();
     Some(ScaledObject {
-        metadata: metadata(plan, name.clone(), component),
+        metadata: metadata(plan, name.clone(), Component::Worker(role)),
         spec: ScaledObjectSpec {
             scale_target_ref: ScaleTargetRef { name },
             polling_interval: POLLING_SECONDS,
@@ -72,7 +70,7 @@ fn scaled_object(plan: &Plan, component: Component, scale: WorkerScale, stream: 
 }
 
 /// <https://keda.sh/docs/latest/scalers/nats-jetstream/>
-fn lag(plan: &Plan, component: Component, stream: &str, threshold: i32) -> Option<Trigger> {
+fn lag(plan: &Plan, role: WorkerRole, threshold: i32) -> Option<Trigger> {
     let (endpoint, account) = match &plan.messaging {
         MessagingPlan::Embedded(_) => (format!("{}.{}.svc:8222", plan.shop.named("nats"), plan.shop.namespace), "$G".to_owned()),
         MessagingPlan::External(messaging) => (messaging.monitoring_endpoint.clone()?, messaging.account.clone()),
@@ -82,8 +80,8 @@ fn lag(plan: &Plan, component: Component, stream: &str, threshold: i32) -> Optio
         metadata: settings([
             ("natsServerMonitoringEndpoint", endpoint),
             ("account", account),
-            ("stream", format!("{}_{stream}", plan.events_prefix)),
-            ("consumer", component.as_str().to_owned()),
+            ("stream", format!("{}_{}", plan.events_prefix, role.stream())),
+            ("consumer", role.as_str().to_owned()),
             ("lagThreshold", threshold.to_string()),
         ]),
         authentication_ref: None,
@@ -91,13 +89,14 @@ fn lag(plan: &Plan, component: Component, stream: &str, threshold: i32) -> Optio
 }
 
 /// <https://keda.sh/docs/latest/scalers/postgresql/>
-fn waiting_mails(plan: &Plan, threshold: i32) -> Option<Trigger> {
+fn waiting_rows(plan: &Plan, role: WorkerRole, threshold: i32) -> Option<Trigger> {
+    let WaitingRows { count, .. } = role.waiting_rows()?;
     let Database { mut address, .. } = database(plan)?;
-    address.extend(settings([("query", PENDING.to_owned()), ("targetQueryValue", threshold.to_string())]));
+    address.extend(settings([("query", count.to_owned()), ("targetQueryValue", threshold.to_string())]));
     Some(Trigger {
         r#type: "postgresql".into(),
         metadata: address,
-        authentication_ref: Some(AuthenticationRef { name: plan.shop.named("notifier") }),
+        authentication_ref: Some(AuthenticationRef { name: plan.shop.named(role.as_str()) }),
     })
 }
 
@@ -145,27 +144,45 @@ mod tests {
         let mut plan = samples::minimal();
         plan.notifier.scale = WorkerScale::Lag { min: 0, max: 5, threshold: 50 };
         plan.tracker.scale = WorkerScale::Lag { min: 1, max: 8, threshold: 1000 };
+        plan.fulfiller.scale = WorkerScale::Lag { min: 0, max: 4, threshold: 20 };
         plan
     }
 
     #[test]
-    fn the_notifier_wakes_for_changes_and_for_waiting_mail() {
-        let objects = scaled_objects(&autoscaled());
-        let triggers: Vec<&str> = objects[0].spec.triggers.iter().map(|trigger| trigger.r#type.as_str()).collect();
-        assert_eq!(triggers, ["nats-jetstream", "postgresql"]);
-        assert_eq!(objects[0].spec.min_replica_count, 0);
-        assert_eq!(objects[1].spec.triggers.len(), 1);
-        let lag = &objects[1].spec.triggers[0].metadata;
-        assert_eq!(lag["natsServerMonitoringEndpoint"], "shop-nats.shops.svc:8222");
-        assert!(lag["stream"].ends_with("_views") && lag["stream"].starts_with("shops_shop_"), "{lag:?}");
+    fn a_worker_wakes_for_messages_and_for_what_waits_for_it_in_the_database() {
+        let plan = autoscaled();
+        let objects = scaled_objects(&plan);
+        for (name, min, consumes, threshold, counts) in [
+            ("notifier", 0, "_changes", "50", Some("notifications.deliveries")),
+            ("tracker", 1, "_views", "1000", None),
+            ("fulfiller", 0, "_changes", "20", Some("orders.orders")),
+        ] {
+            let full_name = format!("shop-{name}");
+            let spec = &objects.iter().find(|object| object.metadata.name.as_ref() == Some(&full_name)).unwrap().spec;
+            assert_eq!((spec.min_replica_count, spec.scale_target_ref.name.as_str()), (min, full_name.as_str()));
+            let lag = &spec.triggers[0].metadata;
+            assert_eq!(lag["natsServerMonitoringEndpoint"], "shop-nats.shops.svc:8222");
+            assert!(lag["stream"].ends_with(consumes) && lag["stream"].starts_with("shops_shop_"), "{lag:?}");
+            assert_eq!((lag["consumer"].as_str(), lag["lagThreshold"].as_str()), (name, threshold));
+            let query = spec.triggers.get(1);
+            assert_eq!(query.is_some(), counts.is_some(), "{name}");
+            if let (Some(query), Some(counts)) = (query, counts) {
+                assert!(query.metadata["query"].contains(counts), "{query:?}");
+                assert_eq!(query.metadata["targetQueryValue"], threshold);
+                assert_eq!(query.authentication_ref.as_ref().unwrap().name, full_name);
+            }
+        }
+        let authentications: Vec<_> = trigger_authentications(&plan).into_iter().filter_map(|one| one.metadata.name).collect();
+        assert_eq!(authentications, ["shop-notifier", "shop-fulfiller"], "only where a trigger names one");
     }
 
     #[test]
-    fn a_notifier_that_keda_could_not_wake_for_mail_does_not_sleep() {
+    fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep() {
         // Its spec asks for none.
         let plan = samples::full();
-        let objects = scaled_objects(&plan);
-        assert_eq!((objects[0].spec.min_replica_count, objects[0].spec.triggers.len()), (1, 1));
+        for object in scaled_objects(&plan) {
+            assert_eq!((object.spec.min_replica_count, object.spec.triggers.len()), (1, 1), "{:?}", object.metadata.name);
+        }
         assert!(trigger_authentications(&plan).is_empty());
     }
 

@@ -50,7 +50,7 @@ mod tests {
         template.metadata.as_ref().unwrap().annotations.as_ref().unwrap()["catalog.rs/secrets-hash"].clone()
     }
 
-    /// Hashes of api, notifier, tracker, migration.
+    /// Hashes of api, notifier, tracker, fulfiller, migration.
     fn hashes(plan: &crate::validate::Plan) -> Vec<String> {
         let objects = build(plan);
         let workloads = objects.workloads.deployments.iter().map(|deployment| &deployment.spec.template);
@@ -62,10 +62,10 @@ mod tests {
         let plan = samples::full();
         let before = hashes(&plan);
         for (secret, key, changed) in [
-            ("shop-db", "uri", [true, true, true, true]),
-            ("smtp", "password", [false, true, false, false]),
-            ("admin", "password", [false, false, false, true]),
-            ("shop-signing-keys", "20261121T100000Z-aaaaaa.pem", [false; 4]),
+            ("shop-db", "uri", [true; 5]),
+            ("smtp", "password", [false, true, false, false, false]),
+            ("admin", "password", [false, false, false, false, true]),
+            ("shop-signing-keys", "20261121T100000Z-aaaaaa.pem", [false; 5]),
         ] {
             let mut plan = plan.clone();
             plan.digests.entry(secret.into()).or_default().insert(key.into(), [9; 32]);

@@ -37,4 +37,21 @@ pub struct Replicas {
     pub notifier: String,
     /// Of the tracker.
     pub tracker: String,
+    /// Of the fulfiller. Absent in what an operator wrote that knew none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fulfiller: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_an_operator_that_knew_no_fulfiller_is_understood() {
+        let status = json!({"observedGeneration": 3, "replicas": {"api": "2/2", "notifier": "1/1", "tracker": "1/1"}});
+        let status: CatalogStatus = serde_json::from_value(status).unwrap();
+        assert_eq!(status.replicas.unwrap().fulfiller, "");
+    }
 }

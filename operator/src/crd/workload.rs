@@ -95,7 +95,8 @@ pub struct WorkerAutoscaling {
     /// Most pods.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Waiting messages, and for the notifier waiting mails, per pod. Absent: 50 for the notifier, 1000 for the tracker.
+    /// Waiting messages per pod, and as many waiting mails per notifier or due orders per fulfiller. Absent: 50 for notifier
+    /// and fulfiller, 1000 for the tracker.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub lag_threshold: Option<i32>,

@@ -25,6 +25,8 @@ pub struct Parts {
     pub notifier: Workload,
     /// The tracker.
     pub tracker: Workload,
+    /// The fulfiller.
+    pub fulfiller: Workload,
 }
 
 /// A Deployment.
@@ -59,17 +61,29 @@ impl Parts {
         };
         let migration = migration.map_or_else(|| newest_migration(live), |job| live.get(Kind::Job, job));
         let migrated = migrated(migration, why("migrate"));
-        Self { database, messaging, migrated, api: workload("api"), notifier: workload("notifier"), tracker: workload("tracker") }
+        Self {
+            database,
+            messaging,
+            migrated,
+            api: workload("api"),
+            notifier: workload("notifier"),
+            tracker: workload("tracker"),
+            fulfiller: workload("fulfiller"),
+        }
+    }
+
+    fn workloads(&self) -> [&Workload; 4] {
+        [&self.api, &self.notifier, &self.tracker, &self.fulfiller]
     }
 
     /// Pods are being replaced or added.
     pub fn rolling(&self) -> bool {
-        [&self.api, &self.notifier, &self.tracker].iter().any(|workload| workload.rolling)
+        self.workloads().iter().any(|workload| workload.rolling)
     }
 
     /// The release that all workloads run, once it is rolled out.
     pub fn version(&self) -> Option<String> {
-        let mut versions = [&self.api, &self.notifier, &self.tracker].into_iter().map(|workload| workload.version.clone());
+        let mut versions = self.workloads().into_iter().map(|workload| workload.version.clone());
         let first = versions.next().flatten()?;
         (!self.rolling() && versions.all(|version| version.as_ref() == Some(&first))).then_some(first)
     }

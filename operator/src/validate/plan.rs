@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::crd::{MailTls, PullPolicy, Quantity, Resources, SslMode};
 
 pub use super::scale::{ApiScale, RolePlan, WorkerScale};
+use super::worker::WorkerRole;
 
 /// A checked plan, with every default resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Plan {
     pub notifier: RolePlan<WorkerScale>,
     /// The tracker.
     pub tracker: RolePlan<WorkerScale>,
+    /// The fulfiller.
+    pub fulfiller: RolePlan<WorkerScale>,
     /// Data volumes and generated Secrets outlive the Catalog.
     pub retain: bool,
     /// SHA-256 of every value of every known Secret, by name and key.
@@ -43,6 +46,14 @@ pub struct Plan {
     pub kept_secrets: BTreeMap<String, Option<String>>,
     /// What was asked for and cannot be had in this cluster.
     pub skipped: Vec<Skipped>,
+}
+
+impl Plan {
+    /// The workers, in the order in which they are built.
+    #[must_use]
+    pub fn workers(&self) -> [(WorkerRole, &RolePlan<WorkerScale>); 3] {
+        [(WorkerRole::Notifier, &self.notifier), (WorkerRole::Tracker, &self.tracker), (WorkerRole::Fulfiller, &self.fulfiller)]
+    }
 }
 
 /// Whose the objects are.

@@ -2,15 +2,11 @@
 
 use super::{
     check::{Check, some_text},
-    plan::{ApiScale, RolePlan, WorkerScale},
+    plan::{ApiScale, DatabasePlan, RolePlan, WorkerScale},
     resources,
+    worker::{WaitingRows, WorkerRole},
 };
-use crate::crd::{Api, Pod, Worker};
-
-/// Waiting messages per notifier, unless the spec says otherwise.
-pub const NOTIFIER_LAG: i32 = 50;
-/// Waiting messages per tracker, unless the spec says otherwise. Each carries many views.
-pub const TRACKER_LAG: i32 = 1000;
+use crate::crd::{Api, Pod, Worker, WorkerAutoscaling};
 
 /// `DATABASE_MAX_CONNECTIONS` of `catalog`, unless the spec says otherwise.
 const CONNECTIONS: i32 = 10;
@@ -29,9 +25,14 @@ pub fn api(api: &Api, check: &mut Check<'_>) -> Option<RolePlan<ApiScale>> {
     Some(role(path, scale, &api.pod, check))
 }
 
-/// A worker. Without KEDA nobody would wake it, so it doesn't sleep.
-pub fn worker(role_name: &str, lag: i32, worker: &Worker, check: &mut Check<'_>) -> Option<RolePlan<WorkerScale>> {
-    let path = format!("spec.{role_name}");
+/// A worker. It doesn't sleep where nobody would wake it: without KEDA, or if rows wait for it in a database that KEDA cannot ask.
+pub fn worker(
+    worker_role: WorkerRole,
+    worker: &Worker,
+    database: Option<&DatabasePlan>,
+    check: &mut Check<'_>,
+) -> Option<RolePlan<WorkerScale>> {
+    let path = format!("spec.{}", worker_role.as_str());
     let scale = match (&worker.replicas, &worker.autoscaling) {
         (Some(_), Some(_)) => {
             check.invalid(&path, "give replicas for a fixed number of pods, or autoscaling, not both");
@@ -39,7 +40,9 @@ pub fn worker(role_name: &str, lag: i32, worker: &Worker, check: &mut Check<'_>)
         }
         (replicas, None) => WorkerScale::Fixed(replicas.unwrap_or(1)),
         (None, Some(by)) if check.keda => {
-            WorkerScale::Lag { min: by.min_replicas, max: by.max_replicas, threshold: by.lag_threshold.unwrap_or(lag) }
+            let unseen = worker_role.waiting_rows().filter(|_| database.is_some_and(|database| !database.is_open_to_keda()));
+            let (min, max) = bounds(&path, by, unseen, check);
+            WorkerScale::Lag { min, max, threshold: by.lag_threshold.unwrap_or(worker_role.lag()) }
         }
         (None, Some(by)) => {
             let replicas = by.min_replicas.max(1);
@@ -48,6 +51,19 @@ pub fn worker(role_name: &str, lag: i32, worker: &Worker, check: &mut Check<'_>)
         }
     };
     Some(role(&path, scale, &worker.pod, check))
+}
+
+/// Fewest and most pods. Nobody would wake a worker for rows that KEDA cannot count.
+fn bounds(path: &str, by: &WorkerAutoscaling, unseen: Option<WaitingRows>, check: &mut Check<'_>) -> (i32, i32) {
+    let (min, max) = (by.min_replicas, by.max_replicas);
+    match unseen {
+        Some(WaitingRows { what, .. }) if min == 0 => {
+            let message = format!("KEDA cannot count {what} in a database with a CA, or with an sslMode beside its URI: 1 instead of 0");
+            check.skip(format!("{path}.autoscaling.minReplicas"), message);
+            (1, max.max(1))
+        }
+        _ => (min, max),
+    }
 }
 
 fn role<Scale>(path: &str, scale: Scale, pod: &Pod, check: &mut Check<'_>) -> RolePlan<Scale> {

@@ -148,22 +148,37 @@ fn without_keda_a_worker_is_awake_and_the_plan_says_why() {
     let (catalog, mut observed) = full_input();
     observed.keda = false;
     let plan = validate(&catalog, &observed).unwrap();
-    assert_eq!((plan.notifier.scale, plan.tracker.scale), (WorkerScale::Fixed(1), WorkerScale::Fixed(1)));
+    assert_eq!(plan.workers().map(|(_, worker)| worker.scale), [WorkerScale::Fixed(1); 3]);
     assert_eq!(
         plan.skipped.iter().map(|skipped| skipped.path.as_str()).collect::<Vec<_>>(),
-        ["spec.notifier.autoscaling", "spec.tracker.autoscaling"]
+        ["spec.notifier.autoscaling", "spec.tracker.autoscaling", "spec.fulfiller.autoscaling"]
     );
 }
 
 #[test]
-fn a_notifier_that_keda_could_not_wake_for_mail_does_not_sleep_and_the_plan_says_why() {
-    let skipped = |(catalog, observed): (Catalog, crate::observed::Observed)| validate(&catalog, &observed).unwrap().skipped;
-    let full = skipped(full_input());
-    assert_eq!(full.iter().map(|skipped| skipped.path.as_str()).collect::<Vec<_>>(), ["spec.notifier.autoscaling.minReplicas"]);
+fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep_and_the_plan_says_why() {
+    let scales = |plan: &Plan| plan.workers().map(|(_, worker)| worker.scale);
+    let lag = |min: i32, threshold: i32| WorkerScale::Lag { min, max: 3, threshold };
     let (mut catalog, observed) = full_input();
+    let sleeping = WorkerAutoscaling { min_replicas: 0, max_replicas: 3, lag_threshold: None };
+    for worker in [&mut catalog.spec.notifier, &mut catalog.spec.tracker, &mut catalog.spec.fulfiller] {
+        worker.autoscaling = Some(sleeping.clone());
+    }
+    let plan = validate(&catalog, &observed).unwrap();
+    assert_eq!(scales(&plan), [lag(1, 50), lag(0, 1000), lag(1, 50)], "nothing waits for the tracker but messages");
+    let said: Vec<_> = plan.skipped.iter().map(|skipped| (skipped.path.as_str(), skipped.message.as_str())).collect();
+    let why = "in a database with a CA, or with an sslMode beside its URI: 1 instead of 0";
+    assert_eq!(
+        said,
+        [
+            ("spec.notifier.autoscaling.minReplicas", format!("KEDA cannot count waiting mail {why}").as_str()),
+            ("spec.fulfiller.autoscaling.minReplicas", format!("KEDA cannot count due orders {why}").as_str()),
+        ]
+    );
     let external = catalog.spec.database.external.as_mut().unwrap();
     (external.ca_secret_ref, external.ssl_mode) = (None, None);
-    assert_eq!(skipped((catalog, observed)), []);
+    let plan = validate(&catalog, &observed).unwrap();
+    assert_eq!((scales(&plan), plan.skipped.as_slice()), ([lag(0, 50), lag(0, 1000), lag(0, 50)], [].as_slice()));
 }
 
 #[test]

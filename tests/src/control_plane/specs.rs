@@ -44,6 +44,7 @@ pub fn full() -> Value {
         },
         "notifier": {"autoscaling": {"minReplicas": 0, "maxReplicas": 5, "lagThreshold": 50}},
         "tracker": {"autoscaling": {"minReplicas": 1, "maxReplicas": 8, "lagThreshold": 1000}},
+        "fulfiller": {"autoscaling": {"minReplicas": 0, "maxReplicas": 4, "lagThreshold": 50}},
         "database": {"embedded": {"storage": "5Gi", "storageClassName": "standard"}},
         "messaging": {"embedded": {"storage": "2Gi", "storageClassName": "standard"}},
         "mail": {
@@ -89,11 +90,12 @@ pub fn any_spec() -> impl Strategy<Value = Value> {
     let image = prop_oneof![Just(json!({})), Just(json!({"tag": "1.2.3"})), Just(json!({"tag": "1.2.4", "pullPolicy": "Always"}))];
     let auth = prop_oneof![Just(json!({})), Just(json!({"accessTokenTTL": "30m"}))];
     let policy = prop_oneof![Just("Retain"), Just("Delete")];
-    (role(api.boxed()), role(worker()), role(worker()), database, messaging, mail, image, auth, policy).prop_map(
-        |(api, notifier, tracker, database, messaging, mail, image, auth, policy)| {
+    let workers = (role(worker()), role(worker()), role(worker()));
+    (role(api.boxed()), workers, database, messaging, mail, image, auth, policy).prop_map(
+        |(api, (notifier, tracker, fulfiller), database, messaging, mail, image, auth, policy)| {
             json!({
-                "api": api, "notifier": notifier, "tracker": tracker, "database": database, "messaging": messaging,
-                "mail": mail, "image": image, "auth": auth, "deletionPolicy": policy,
+                "api": api, "notifier": notifier, "tracker": tracker, "fulfiller": fulfiller,
+                "database": database, "messaging": messaging, "mail": mail, "image": image, "auth": auth, "deletionPolicy": policy,
             })
         },
     )

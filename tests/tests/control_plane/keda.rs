@@ -12,6 +12,11 @@ async fn replicas(operator: &Operator, name: &str) -> Option<i32> {
     operator.namespace().api::<Deployment>().get(name).await.unwrap().spec.replicas
 }
 
+/// Replicas of notifier, tracker and fulfiller.
+async fn workers(operator: &Operator) -> [Option<i32>; 3] {
+    [replicas(operator, "shop-notifier").await, replicas(operator, "shop-tracker").await, replicas(operator, "shop-fulfiller").await]
+}
+
 /// Names of the scaled objects, or nothing if there are no such things.
 async fn scaled(operator: &Operator) -> Option<Vec<String>> {
     let kind = definitions::resource("keda.sh", "v1alpha1", "ScaledObject");
@@ -21,7 +26,8 @@ async fn scaled(operator: &Operator) -> Option<Vec<String>> {
 
 fn autoscaled() -> Value {
     let worker = |min: i32| json!({"minReplicas": min, "maxReplicas": 8, "lagThreshold": 100});
-    with(with(minimal(), "/notifier/autoscaling", worker(0)), "/tracker/autoscaling", worker(3))
+    let workers = [("/notifier/autoscaling", worker(0)), ("/tracker/autoscaling", worker(3)), ("/fulfiller/autoscaling", worker(0))];
+    workers.into_iter().fold(minimal(), |spec, (pointer, autoscaling)| with(spec, pointer, autoscaling))
 }
 
 #[tokio::test]
@@ -32,20 +38,20 @@ async fn keda_is_used_as_soon_as_it_is_installed_and_done_without_when_it_is_gon
     operator.apply(&autoscaled()).await.unwrap();
     operator.settle().await;
     assert_eq!(scaled(&operator).await, None);
-    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+    assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
 
     definitions::install_keda(&client).await;
     operator.settle().await;
-    assert_eq!(scaled(&operator).await.unwrap(), ["shop-notifier", "shop-tracker"]);
+    assert_eq!(scaled(&operator).await.unwrap(), ["shop-fulfiller", "shop-notifier", "shop-tracker"]);
     // Nothing falls to a default at the moment when somebody else takes over.
-    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+    assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
     operator.played().scale("shop-tracker", 6).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(6), "the autoscaler's number is not the operator's to change");
 
     definitions::uninstall_keda(&client).await;
     operator.settle().await;
-    assert_eq!((replicas(&operator, "shop-notifier").await, replicas(&operator, "shop-tracker").await), (Some(1), Some(3)));
+    assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
 }
 
 #[tokio::test]

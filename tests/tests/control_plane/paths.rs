@@ -79,7 +79,7 @@ fn a_then_b_then_a_again_is_a() {
 /// `a` with the first part of `b` that differs.
 fn one_thing_of(a: &Value, b: &Value) -> Value {
     let mut edited = a.clone();
-    let keys = ["tracker", "notifier", "api", "image", "auth", "mail", "messaging", "database", "deletionPolicy"];
+    let keys = ["fulfiller", "tracker", "notifier", "api", "image", "auth", "mail", "messaging", "database", "deletionPolicy"];
     if let Some(key) = keys.iter().find(|key| a.get(key) != b.get(key)) {
         edited[key] = b[key].clone();
     }

@@ -109,6 +109,7 @@ async fn pods_that_are_counted_twice_or_not_at_all() {
             ("/api", json!({"replicas": 2, "autoscaling": api(1, 2)}), "not both"),
             ("/notifier", json!({"replicas": 1, "autoscaling": worker(0, 2)}), "not both"),
             ("/tracker", json!({"replicas": 1, "autoscaling": worker(0, 2)}), "not both"),
+            ("/fulfiller", json!({"replicas": 1, "autoscaling": worker(0, 2)}), "not both"),
             ("/api/replicas", json!(-1), "spec.api.replicas"),
             ("/notifier/replicas", json!(-1), "spec.notifier.replicas"),
             ("/api/autoscaling", api(3, 2), "minReplicas"),

@@ -15,7 +15,7 @@ use crate::{
 /// Kills all pods of each part in turn, at once and without a farewell. Changes made right before and after are mailed.
 pub async fn each_pod(shop: &Shop) {
     let path = &usage::paths(shop).await[1];
-    for component in ["notifier", "tracker", "nats", "api", "postgres"] {
+    for component in ["notifier", "tracker", "fulfiller", "nats", "api", "postgres"] {
         let before = format!("[before the kill of {component}]");
         rename(shop, path, &before).await;
         let killed = shop.pods(component).await;

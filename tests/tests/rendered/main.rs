@@ -29,6 +29,7 @@ spec:
   mail: {server: inbox, port: 1025, tls: None, from: Shop <shop@example.com>}
   notifier: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
   tracker: {autoscaling: {minReplicas: 1, maxReplicas: 8, lagThreshold: 1000}}
+  fulfiller: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
 ";
 
 const EXTERNAL: &str = "
@@ -44,6 +45,7 @@ spec:
   api: {replicas: 3, env: [{name: ACCESS_LOG_SAMPLE, value: '7'}]}
   notifier: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
   tracker: {autoscaling: {minReplicas: 1, maxReplicas: 8, lagThreshold: 1000}}
+  fulfiller: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
 ";
 
 /// With everything that only servers of other people ask for.
@@ -100,7 +102,8 @@ fn rendered() -> [(&'static str, Rendered); 3] {
 const KNOWN_ELSEWHERE: [&str; 5] = ["PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "RUST_LOG"];
 
 /// The name that each role's object begins with.
-const ROLES: [(&str, &str); 4] = [("migrate", "-migrate"), ("serve", "-api"), ("notifier", "-notifier"), ("tracker", "-tracker")];
+const ROLES: [(&str, &str); 5] =
+    [("migrate", "-migrate"), ("serve", "-api"), ("notifier", "-notifier"), ("tracker", "-tracker"), ("fulfiller", "-fulfiller")];
 
 /// `catalog ROLE --help`, which names every setting, also those that come from the environment alone.
 fn help(role: &str) -> String {
@@ -234,7 +237,7 @@ async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, serv
     let mut migrate = start(&migration, &addresses, &scratch);
     assert!(migrate.ended().await.success(), "{}", migrate.story());
     let mut running = Vec::new();
-    for part in ["-api", "-notifier", "-tracker"] {
+    for part in ["-api", "-notifier", "-tracker", "-fulfiller"] {
         let pod = rendered.pod(&format!("{shop}{part}"));
         let mut process = start(&pod, &addresses, &scratch);
         answers_its_probes(&pod, &mut process).await;

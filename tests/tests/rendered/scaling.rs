@@ -14,12 +14,17 @@ use crate::pods::Rendered;
 /// If an answer isn't one that KEDA could use.
 pub async fn triggers_see_what_waits(rendered: &Rendered, servers: &Environment) {
     let objects = &rendered.objects.workloads.scaled_objects;
-    assert_eq!(objects.len(), 2, "notifier and tracker");
+    assert_eq!(objects.len(), 3, "notifier, tracker and fulfiller");
     for object in objects {
         for trigger in &object.spec.triggers {
             match trigger.r#type.as_str() {
                 "nats-jetstream" => lag(trigger, servers).await,
-                "postgresql" => waiting(rendered, trigger, servers).await,
+                "postgresql" => {
+                    let mut connection = waiting(rendered, trigger, servers).await;
+                    if trigger.metadata["query"].contains(" orders.orders ") {
+                        only_due_orders_count(&mut connection, &trigger.metadata["query"]).await;
+                    }
+                }
                 other => panic!("nobody has taught us what {other} asks"),
             }
         }
@@ -45,7 +50,7 @@ async fn lag(trigger: &Trigger, servers: &Environment) {
 }
 
 /// <https://keda.sh/docs/latest/scalers/postgresql/>
-async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) {
+async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) -> PgConnection {
     let mut parameters: BTreeMap<String, String> = trigger.metadata.clone();
     if let Some(reference) = &trigger.authentication_ref {
         let mut all = rendered.objects.workloads.trigger_authentications.iter();
@@ -60,7 +65,31 @@ async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) 
         options = options.username(&parameters["userName"]).password(&parameters["password"]).database(&parameters["dbName"]);
     }
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
-    let waiting: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(parameters["query"].clone())).fetch_one(&mut connection).await.unwrap();
-    assert_eq!(waiting, 0, "every mail was sent");
+    assert_eq!(count(&mut connection, &parameters["query"]).await, 0, "every mail was sent, and nobody has ordered anything");
     parameters["targetQueryValue"].parse::<u32>().unwrap();
+    connection
+}
+
+async fn count(connection: &mut PgConnection, query: &str) -> i64 {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(connection).await.unwrap()
+}
+
+/// Of orders that the fulfiller itself never sees, because they aren't committed.
+async fn only_due_orders_count(connection: &mut PgConnection, query: &str) {
+    let mut unseen = connection.begin().await.unwrap();
+    for (status, due_in) in
+        [("pending", None), ("confirmed", Some("1 hour")), ("confirmed", Some("-1 hour")), ("fulfilled", Some("-1 hour"))]
+    {
+        sqlx::query(
+            "INSERT INTO orders.orders (id, customer_id, status, total, created_at, updated_at, fulfil_at) \
+             VALUES (gen_random_uuid(), gen_random_uuid(), $1, 1, now(), now(), now() + $2::text::interval)",
+        )
+        .bind(status)
+        .bind(due_in)
+        .execute(&mut *unseen)
+        .await
+        .unwrap();
+    }
+    assert_eq!(count(&mut unseen, query).await, 1, "only what is due");
+    unseen.rollback().await.unwrap();
 }

@@ -99,7 +99,7 @@ fn there_is_a_mail_server_with_a_plain_host_name_and_a_sender() {
 #[test]
 fn pods_are_counted_or_scaled_but_not_both() {
     let autoscaling = json!({"minReplicas": 1, "maxReplicas": 3});
-    for role in ["api", "notifier", "tracker"] {
+    for role in ["api", "notifier", "tracker", "fulfiller"] {
         let (pointer, path) = (format!("/spec/{role}"), format!("spec.{role}"));
         is_taken(&pointer, json!({"replicas": 3}));
         is_taken(&pointer, json!({"autoscaling": autoscaling}));
@@ -114,12 +114,14 @@ fn pods_are_counted_or_scaled_but_not_both() {
 
 #[test]
 fn lag_can_only_be_read_where_it_is_told() {
-    let mut catalog = with("/spec/messaging", json!({"external": {"url": "nats://nats:4222"}}));
-    assert_eq!(refusals(&catalog), []);
-    catalog["spec"]["tracker"] = json!({"autoscaling": {"maxReplicas": 3}});
-    assert!(refusals(&catalog)[0].message.contains("monitoringEndpoint"));
-    catalog["spec"]["messaging"]["external"]["monitoringEndpoint"] = json!("nats:8222");
-    assert_eq!(refusals(&catalog), []);
+    for worker in ["notifier", "tracker", "fulfiller"] {
+        let mut catalog = with("/spec/messaging", json!({"external": {"url": "nats://nats:4222"}}));
+        assert_eq!(refusals(&catalog), []);
+        catalog["spec"][worker] = json!({"autoscaling": {"maxReplicas": 3}});
+        assert!(refusals(&catalog)[0].message.contains("monitoringEndpoint"), "{worker}");
+        catalog["spec"]["messaging"]["external"]["monitoringEndpoint"] = json!("nats:8222");
+        assert_eq!(refusals(&catalog), []);
+    }
 }
 
 #[test]
@@ -178,6 +180,8 @@ fn variables_of_the_operator_are_its_own() {
     let env = |name: &str| json!({"env": [{"name": name, "value": "x"}]});
     is_taken("/spec/api", env("RUST_LOG"));
     is_taken("/spec/api", env("DATABASE_MAX_CONNECTIONS"));
+    is_taken("/spec/api", env("CART_TTL"));
+    is_taken("/spec/fulfiller", env("FULFILMENT_DELAY"));
     for reserved in ["DATABASE_URL", "DATABASE_URL_FILE", "MAIL_TLS", "PGPASSWORD", "SUPERUSER_EMAIL"] {
         is_refused("/spec/api", env(reserved), "spec.api.env[0].name", "the operator sets this variable itself");
     }
