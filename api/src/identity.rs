@@ -14,6 +14,6 @@ pub mod superuser;
 pub mod tokens;
 
 pub use account::{AdminAccount, AdminPatch, NewAdmin, Recipient};
-pub use admins::{active_admins_except, create, deactivate, find_by_username, list, set_password};
+pub use admins::{active_admins_except, active_customer, create, deactivate, find_by_username, list, set_password};
 pub use error::{Error, Unique};
 pub use service::{Identity, SignIn, TokenPair};

@@ -233,3 +233,18 @@ pub(super) fn taken(error: sqlx::Error) -> Error {
         _ => error.into(),
     }
 }
+
+/// The customer of this id, unless the account is deactivated.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn active_customer(conn: &mut PgConnection, id: Uuid) -> Result<Option<Recipient>, sqlx::Error> {
+    sqlx::query_as!(
+        Recipient,
+        r#"SELECT id, email, coalesce(full_name, username) AS "name!" FROM identity.accounts
+           WHERE role = 'customer' AND is_active AND id = $1"#,
+        id,
+    )
+    .fetch_optional(conn)
+    .await
+}
