@@ -1,4 +1,4 @@
-//! The streams and durable consumers, and every name in NATS: nothing outside this file spells one.
+//! The streams and durable consumers, and every name in NATS: nothing outside this module spells one.
 
 mod definitions;
 
@@ -26,14 +26,12 @@ pub const VIEWS_KEPT: Duration = Duration::from_hours(3 * 24);
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Between two checks, however many reports come in.
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
-
 /// How long a server may take to delete what it has forgotten.
 const DELETION_TIME: Duration = Duration::from_secs(1);
 
 /// The durable consumer of changes that turns them into mail.
 pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 256 };
-/// The durable consumer of new orders that confirms them. An order is a transaction of its own, so a
-/// batch is small enough for all of them to be done in time.
+/// The durable consumer that confirms new orders, each in a transaction of its own: batches are small.
 pub const FULFILLER: Durable = Durable { name: "fulfiller", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 64 };
 /// The durable consumer that counts views.
 pub const TRACKER: Durable = Durable { name: "tracker", stream: views_stream, handler_timeout: Duration::from_secs(8), batch: 512 };

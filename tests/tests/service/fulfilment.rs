@@ -20,6 +20,7 @@ async fn an_order_is_confirmed_by_itself_and_fulfilled_after_the_delay() {
     assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
     assert!(at(&order["history"][2]) - at(&order["history"][1]) >= TimeDelta::seconds(1), "{order}");
     assert!(order["history"].as_array().unwrap()[1..].iter().all(|entry| entry["by"] == "shop"), "{order}");
+    shop.at_rest().await;
     for status in ["confirmed", "fulfilled"] {
         assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &[status]).await, Some(1.0), "{status}");
     }
@@ -67,6 +68,27 @@ async fn an_order_of_a_closed_account_fails_and_says_why() {
             .await
             .unwrap();
     assert_eq!(last, ("failed".to_owned(), "the customer's account is closed".to_owned()));
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_fulfilled_keeps_no_other_from_it() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "3s").troubled()).await;
+    let broken = buyer.orders(&[&stool], "one").await;
+    buyer.waits_for(&broken, "confirmed").await;
+    // What the next step wants to write is there already.
+    let obstacle = "INSERT INTO orders.history (order_id, version, status, at, actor) VALUES ($1::uuid, 3, 'confirmed', now(), 'shop')";
+    sqlx::query(obstacle).bind(&broken).execute(&shop.database).await.unwrap();
+    let marker = buyer.orders(&[&stool], "two").await;
+    buyer.waits_for(&marker, "fulfilled").await;
+    assert_eq!(buyer.sees(&broken).await["status"], "confirmed");
+    sqlx::query("DELETE FROM orders.history WHERE order_id = $1::uuid AND version = 3")
+        .bind(&broken)
+        .execute(&shop.database)
+        .await
+        .unwrap();
+    buyer.waits_for(&broken, "fulfilled").await;
+    shop.at_rest().await;
+    assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &["fulfilled"]).await, Some(2.0), "what failed is not counted");
 }
 
 #[tokio::test]
