@@ -7,6 +7,7 @@ pub mod carts;
 pub mod change;
 pub mod csv;
 mod error;
+pub mod fulfil;
 pub mod handlers;
 mod lines;
 mod metrics;

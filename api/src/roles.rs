@@ -2,6 +2,7 @@
 
 mod admin;
 mod dev;
+mod fulfiller;
 mod healthcheck;
 mod import;
 mod inbox;
@@ -12,6 +13,7 @@ mod output;
 mod serve;
 mod supervisor;
 mod tracker;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -33,12 +35,14 @@ pub struct Cli {
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
     Serve(serve::ServeArgs),
-    /// Turn changes into mail to the admins
+    /// Turn changes into mail to the admins, and to customers about their orders
     Notifier(notifier::NotifierArgs),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Count published views
     Tracker(tracker::TrackerArgs),
+    /// Move orders on: confirm and fulfil them
+    Fulfiller(fulfiller::FulfillerArgs),
     /// Bring the database, the superuser and the streams to this release, then exit
     Migrate(migrate::MigrateArgs),
     /// Manage admins straight in the database
@@ -72,6 +76,7 @@ impl Cli {
             Role::Notifier(args) => notifier::run(args).await?,
             Role::Openapi => openapi::run()?,
             Role::Tracker(args) => tracker::run(args).await?,
+            Role::Fulfiller(args) => fulfiller::run(args).await?,
             Role::Migrate(args) => migrate::run(args).await?,
             Role::Admin(args) => admin::run(args).await?,
             Role::Dev(args) => dev::run(args).await?,

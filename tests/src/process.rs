@@ -26,6 +26,8 @@ pub enum Role {
     Notifier,
     /// The view counts.
     Tracker,
+    /// The orders that move on.
+    Fulfiller,
     /// The mail catcher.
     Inbox,
 }
@@ -37,6 +39,7 @@ impl Role {
             Self::Serve => "serve",
             Self::Notifier => "notifier",
             Self::Tracker => "tracker",
+            Self::Fulfiller => "fulfiller",
             Self::Inbox => "inbox",
         }
     }

@@ -1,6 +1,7 @@
 //! A whole shop of one test: its own database, events, mail catcher and processes.
 
 mod builder;
+mod rest;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -258,33 +259,6 @@ impl Shop {
         self.processes.iter().any(|(of, _)| *of == role)
     }
 
-    /// Waits until nothing is under way any more: every event is published, every message handled,
-    /// every mail sent or refused. What has not happened by then will not happen.
-    ///
-    /// # Panics
-    /// If it doesn't come to rest.
-    pub async fn at_rest(&self) {
-        let jetstream = self.jetstream().await;
-        eventually("the shop comes to rest", async || {
-            let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL")
-                .fetch_one(&self.database)
-                .await
-                .map_err(|error| error.to_string())?;
-            holds(waiting == 0, || format!("{waiting} events in the outbox"))?;
-            // Without its worker a stream only fills.
-            for (stream, _) in [("changes", Role::Notifier), ("views", Role::Tracker)].into_iter().filter(|(_, role)| self.has(*role)) {
-                let lag = consumer_lag(&jetstream, &format!("{}_{stream}", self.name)).await?;
-                holds(lag == 0, || format!("{lag} messages in {stream}"))?;
-            }
-            let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM notifications.deliveries WHERE state = 'pending'")
-                .fetch_one(&self.database)
-                .await
-                .map_err(|error| error.to_string())?;
-            holds(pending == 0, || format!("{pending} mails pending"))
-        })
-        .await;
-    }
-
     /// What anonymous visitors saw of a product so far, as counted.
     ///
     /// # Panics
@@ -324,15 +298,6 @@ impl Shop {
             }
         }
     }
-}
-
-/// Messages of a stream that its durable consumers have not acknowledged.
-async fn consumer_lag(jetstream: &jetstream::Context, stream: &str) -> Result<u64, String> {
-    use futures::TryStreamExt;
-    let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
-    let consumers: Vec<_> = stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
-    let durable = consumers.iter().filter(|consumer| consumer.config.durable_name.is_some());
-    Ok(durable.map(|consumer| consumer.num_pending + u64::try_from(consumer.num_ack_pending).unwrap_or_default()).sum())
 }
 
 impl Drop for Shop {

@@ -156,7 +156,7 @@ impl Drop for Dev {
     fn drop(&mut self) {
         // In order, if it still runs; by force, if it was killed and its children live on.
         self.running = None;
-        for name in ["serve", "notifier", "tracker", "inbox", "nats", "postgres"] {
+        for name in ["serve", "notifier", "tracker", "fulfiller", "inbox", "nats", "postgres"] {
             if let Some(pid) = self.pid(name) {
                 let _ = kill(pid, if name == "postgres" { Signal::SIGQUIT } else { Signal::SIGKILL });
             }
@@ -176,7 +176,7 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     assert_eq!(code, Some(1));
     assert!(said.contains("another catalog dev (process "), "{said}");
 
-    for name in ["notifier", "tracker", "inbox", "serve", "nats", "postgres"] {
+    for name in ["notifier", "tracker", "fulfiller", "inbox", "serve", "nats", "postgres"] {
         dev.survives_the_death_of(name).await;
     }
     assert_eq!(dev.products().await.len(), samples.len());
@@ -193,7 +193,8 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     assert_eq!(dev.products().await.len(), samples.len() + 1, "nothing is lost, and nothing is loaded twice");
     assert_eq!(dev.mails(2).await.len(), 2);
 
-    let children: Vec<_> = ["serve", "notifier", "tracker", "inbox", "nats", "postgres"].map(|name| dev.pid(name).unwrap()).into();
+    let children: Vec<_> =
+        ["serve", "notifier", "tracker", "fulfiller", "inbox", "nats", "postgres"].map(|name| dev.pid(name).unwrap()).into();
     dev.signal(Signal::SIGINT);
     dev.says("stopped").await;
     wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;

@@ -1,45 +1,38 @@
-//! The streams and durable consumers, and every name in NATS: nothing outside this file spells one.
+//! The streams and durable consumers, and every name in NATS: nothing outside this module spells one.
 
-use std::{collections::HashMap, time::Duration};
+mod definitions;
+
+use std::time::Duration;
 
 use async_nats::jetstream::{
     ErrorCode,
-    consumer::{AckPolicy, Consumer, pull},
+    consumer::{Consumer, pull},
     context::{ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
-    stream::{
-        self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerUpdateError, DiscardPolicy, RetentionPolicy,
-        StorageType,
-    },
+    stream::{self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerUpdateError},
 };
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use self::definitions::{consumers, is_current, streams};
 use super::{Chain, Nats};
 
 /// How long published events can be read again, and how long the outbox keeps them for a replay.
-pub const CHANGES_KEPT: Duration = Duration::from_secs(7 * DAY);
+pub const CHANGES_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long a view may wait for its counting; message ids are kept as long.
-pub const VIEWS_KEPT: Duration = Duration::from_secs(3 * DAY);
-const DEAD_KEPT: Duration = Duration::from_secs(30 * DAY);
-
-const DAY: u64 = 86_400;
-const MIB: i64 = 1024 * 1024;
-
-/// Grows with every change of the definitions below. What a newer release made is left as it is.
-const REVISION: u64 = 1;
-const REVISION_KEY: &str = "catalog-revision";
+pub const VIEWS_KEPT: Duration = Duration::from_hours(3 * 24);
 
 /// How often the roles look whether everything is still there.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Between two checks, however many reports come in.
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
-
 /// How long a server may take to delete what it has forgotten.
 const DELETION_TIME: Duration = Duration::from_secs(1);
 
 /// The durable consumer of changes that turns them into mail.
 pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 256 };
+/// The durable consumer that confirms new orders, each in a transaction of its own: batches are small.
+pub const FULFILLER: Durable = Durable { name: "fulfiller", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 64 };
 /// The durable consumer that counts views.
 pub const TRACKER: Durable = Durable { name: "tracker", stream: views_stream, handler_timeout: Duration::from_secs(8), batch: 512 };
 
@@ -114,6 +107,12 @@ pub fn product_changes(prefix: &str) -> String {
     format!("{prefix}.changes.product.>")
 }
 
+/// Where whatever happens to orders is heard; a filter.
+#[must_use]
+pub fn order_changes(prefix: &str) -> String {
+    format!("{prefix}.changes.order.>")
+}
+
 /// Where batches of views are published.
 #[must_use]
 pub fn views_subject(prefix: &str) -> String {
@@ -124,66 +123,6 @@ pub fn views_subject(prefix: &str) -> String {
 #[must_use]
 pub fn dead_subject(prefix: &str, consumer: &str) -> String {
     format!("{prefix}.dead.{consumer}")
-}
-
-fn streams(prefix: &str) -> [stream::Config; 3] {
-    let config = |name: String, subject: String| stream::Config {
-        name,
-        subjects: vec![subject],
-        storage: StorageType::File,
-        num_replicas: 1,
-        metadata: revision(),
-        ..stream::Config::default()
-    };
-    [
-        stream::Config {
-            description: Some("Changes of the catalogue".into()),
-            retention: RetentionPolicy::Limits,
-            max_age: CHANGES_KEPT,
-            max_bytes: 512 * MIB,
-            // A full stream refuses: events then wait in the outbox.
-            discard: DiscardPolicy::New,
-            ..config(changes_stream(prefix), format!("{prefix}.changes.>"))
-        },
-        stream::Config {
-            description: Some("Views that wait to be counted".into()),
-            retention: RetentionPolicy::WorkQueue,
-            max_age: VIEWS_KEPT,
-            max_bytes: 512 * MIB,
-            discard: DiscardPolicy::New,
-            ..config(views_stream(prefix), views_subject(prefix))
-        },
-        stream::Config {
-            description: Some("Messages that could not be understood".into()),
-            retention: RetentionPolicy::Limits,
-            max_age: DEAD_KEPT,
-            max_bytes: 64 * MIB,
-            discard: DiscardPolicy::Old,
-            ..config(dead_stream(prefix), format!("{prefix}.dead.>"))
-        },
-    ]
-}
-
-fn consumers(prefix: &str) -> [(Durable, pull::Config); 2] {
-    let config = |durable: Durable, filter: String| pull::Config {
-        durable_name: Some(durable.name.into()),
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: durable.ack_wait(),
-        max_deliver: -1,
-        max_ack_pending: 10_000,
-        filter_subject: filter,
-        metadata: revision(),
-        ..pull::Config::default()
-    };
-    [(NOTIFIER, config(NOTIFIER, product_changes(prefix))), (TRACKER, config(TRACKER, views_subject(prefix)))]
-}
-
-fn revision() -> HashMap<String, String> {
-    HashMap::from([(REVISION_KEY.into(), REVISION.to_string())])
-}
-
-fn is_current(metadata: &HashMap<String, String>) -> bool {
-    metadata.get(REVISION_KEY).and_then(|revision| revision.parse().ok()).unwrap_or(0) >= REVISION
 }
 
 /// Makes what is missing and upgrades what an older release made; for `catalog migrate`.

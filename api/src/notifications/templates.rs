@@ -1,5 +1,7 @@
 //! What mails say: plain text, and a subject of one line.
 
+mod order;
+
 use chrono::{DateTime, Utc};
 use minijinja::{Environment, Value, context};
 use thiserror::Error;
@@ -70,7 +72,10 @@ impl Templates {
             ("deleted", include_str!("templates/deleted.txt")),
             ("restored", include_str!("templates/restored.txt")),
             ("imported", include_str!("templates/imported.txt")),
-        ] {
+        ]
+        .into_iter()
+        .chain(order::SOURCES)
+        {
             environment.add_template(name, source)?;
         }
         Ok(Self { environment, public_url: public_url.to_owned() })

@@ -104,7 +104,7 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
 
 /// Those who work first, all at once; then the inbox, which takes their last mail; then the servers.
 async fn stop_in_order(mut keepers: Vec<Keeper>) {
-    for names in [&[Name::Serve, Name::Notifier, Name::Tracker][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
+    for names in [&[Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
         let (now, later): (Vec<_>, Vec<_>) = keepers.into_iter().partition(|keeper| names.contains(&keeper.name()));
         keepers = later;
         futures::future::join_all(now.into_iter().map(Keeper::stopped)).await;
@@ -220,7 +220,7 @@ impl Opening {
     }
 
     async fn start_roles(&mut self, roles: &Roles) -> anyhow::Result<()> {
-        let names = [Name::Inbox, Name::Serve, Name::Notifier, Name::Tracker];
+        let names = [Name::Inbox, Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller];
         for name in names {
             let spec = roles.spec(name, &self.directory);
             self.keep(spec);

@@ -1,23 +1,18 @@
-//! `catalog notifier`: turns events into mail to the admins.
+//! `catalog notifier`: turns events into mail, to the admins and to customers.
 
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::Notify;
 
-use super::supervisor::Supervisor;
+use super::worker::Worker;
 use crate::{
     config::{
         Checker, ConfigError, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, LinksArgs, MailArgs, MailSettings, OpsArgs,
         OpsSettings,
     },
-    database::Database,
-    events::{
-        Nats, consume,
-        streams::{self, NOTIFIER},
-    },
+    events::{consume, streams::NOTIFIER},
     notifications::{self, Distributor, Senders, Transport},
-    release,
 };
 
 /// Mails on their way at once, at most.
@@ -67,48 +62,25 @@ impl NotifierArgs {
 /// Wrong settings, a listener that cannot be opened, or a task that ended.
 pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
-    let mut supervisor = Supervisor::start(settings.ops).await?;
-    let database = Database::new(&settings.database);
-    let pool = database.primary.clone();
-    let nats = Nats::connect(&settings.events).await?;
+    let mut worker = Worker::start(&settings.database, &settings.events, settings.ops).await?;
+    let pool = worker.pool.clone();
     let written = Arc::new(Notify::new());
     let from = settings.mail.from.clone();
     let distributor = Distributor::new(pool.clone(), &settings.public_url, &from, written.clone())?;
     let senders = Senders::new(pool.clone(), Transport::new(&settings.mail)?, from, written);
-
-    let readiness = supervisor.readiness().clone();
-    readiness.dependency("postgresql", move || {
-        let database = database.clone();
-        async move { database.ping().await }
-    });
-    readiness.dependency("nats", {
-        let nats = nats.clone();
-        move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
-    });
-    readiness.dependency("mail server", {
+    worker.readiness().dependency("mail server", {
         let senders = senders.clone();
         move || std::future::ready(senders.check())
     });
-    let started = supervisor.starting(async {
-        release::wait_until_migrated(&readiness, &pool).await?;
-        if !nats.is_connected() {
-            readiness.waiting_for("NATS");
-            nats.connected().await;
-        }
-        Ok(())
-    });
-    if started.await?.is_none() {
+    if !worker.wait(None).await? {
         return Ok(());
     }
-
-    let stop = supervisor.stop();
-    supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
-    supervisor.spawn("distribution", consume::run(nats, NOTIFIER, distributor, stop.clone()));
+    let stop = worker.stop();
+    worker.spawn("distribution", consume::run(worker.nats.clone(), NOTIFIER, distributor, stop.clone()));
     for _ in 0..settings.database.max_connections.saturating_sub(OTHER_CONNECTIONS).clamp(1, MAX_SENDERS) {
-        supervisor.spawn("sender", senders.clone().run(stop.clone()));
+        worker.spawn("sender", senders.clone().run(stop.clone()));
     }
-    supervisor.spawn("mail gauges", notifications::measure(pool.clone(), stop.clone()));
-    supervisor.spawn("mail purge", notifications::purge(pool, stop));
-    readiness.ready();
-    supervisor.run().await
+    worker.spawn("mail gauges", notifications::measure(pool.clone(), stop.clone()));
+    worker.spawn("mail purge", notifications::purge(pool, stop));
+    worker.run().await
 }

@@ -72,6 +72,7 @@ async fn missing_settings_are_reported_by_every_role() {
         ("serve", &["DATABASE_URL", "AUTH_SIGNING_KEYS_DIR"][..]),
         ("notifier", &["DATABASE_URL", "MAIL_SERVER", "MAIL_FROM"]),
         ("tracker", &["DATABASE_URL"]),
+        ("fulfiller", &["DATABASE_URL"]),
         ("migrate", &["DATABASE_URL"]),
     ] {
         let log = refused(role, &[("NATS_URL", "nats://127.0.0.1:9")]).await;
@@ -150,6 +151,7 @@ fn help_lists_every_setting_of_a_role_and_shows_no_secret() {
             ],
         ),
         ("tracker", &["DATABASE_URL", "NATS_URL", "OPS_ADDRESS"]),
+        ("fulfiller", &["DATABASE_URL", "NATS_URL", "CURRENCY", "PUBLIC_URL", "FULFILMENT_DELAY", "OPS_ADDRESS"]),
         ("migrate", &["DATABASE_URL", "SUPERUSER_USERNAME", "SUPERUSER_EMAIL", "SUPERUSER_PASSWORD"]),
     ] {
         let output = std::process::Command::new(programs::catalog())

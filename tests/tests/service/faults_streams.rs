@@ -1,12 +1,15 @@
 //! Streams and consumers deleted by hand come back, and nobody is told twice.
 
+use std::collections::HashMap;
+
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
 use catalog_tests::{
     Process, Shop,
     people::GRACE,
     samples::{self, create},
     wait::{eventually, holds},
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 
 async fn exists(shop: &Shop, stream: &str) -> bool {
@@ -25,7 +28,7 @@ async fn the_streams_and_consumers_are_as_documented() {
     }
     let changes = shop.stream("changes").await;
     assert_eq!(changes.cached_info().config.discard, async_nats::jetstream::stream::DiscardPolicy::New);
-    for (stream, durable) in [("changes", "notifier"), ("views", "tracker")] {
+    for (stream, durable) in [("changes", "notifier"), ("changes", "fulfiller"), ("views", "tracker")] {
         let stream = shop.stream(stream).await;
         eventually("the consumer is there", async || {
             let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(|_| Vec::new())?;
@@ -102,6 +105,56 @@ async fn migrate_makes_streams_anew_that_keep_what_they_get() {
     migrate().await;
     jetstream.publish(format!("{prefix}.changes.product.kept"), "1".into()).await.unwrap().await.unwrap();
     assert_eq!(shop.stream("changes").await.cached_info().state.messages, 1);
+}
+
+/// As release 0.1 made it: only changes of products, and nobody who confirms orders.
+fn former_notifier(prefix: &str) -> pull::Config {
+    pull::Config {
+        durable_name: Some("notifier".into()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: std::time::Duration::from_secs(12),
+        max_ack_pending: 10_000,
+        filter_subject: format!("{prefix}.changes.product.>"),
+        metadata: HashMap::from([("catalog-revision".into(), "1".into())]),
+        ..pull::Config::default()
+    }
+}
+
+#[tokio::test]
+async fn migrate_lets_the_notifier_of_an_older_release_hear_of_orders_too_and_repeats_nothing() {
+    let shop = Shop::builder().roles(&[]).private_nats().start().await;
+    let migrate = async || {
+        let mut migrate = Process::start(&["migrate"], shop.environment());
+        assert!(migrate.ended().await.success(), "{}", migrate.story());
+    };
+    migrate().await;
+    let (jetstream, prefix) = (shop.jetstream().await, shop.prefix());
+    let stream = shop.stream("changes").await;
+    for consumer in ["notifier", "fulfiller"] {
+        assert!(stream.delete_consumer(consumer).await.unwrap().success);
+    }
+    let former = stream.create_consumer(former_notifier(prefix)).await.unwrap();
+    for kind in ["product.handled", "product.waiting"] {
+        jetstream.publish(format!("{prefix}.changes.{kind}"), "1".into()).await.unwrap().await.unwrap();
+    }
+    let handled = former.fetch().max_messages(1).messages().await.unwrap().next().await.unwrap().unwrap();
+    handled.double_ack().await.unwrap();
+
+    migrate().await;
+    let mut notifier: Consumer<pull::Config> = stream.get_consumer("notifier").await.unwrap();
+    let config = notifier.info().await.unwrap().config.clone();
+    assert_eq!(config.filter_subjects, ["product", "order"].map(|of| format!("{prefix}.changes.{of}.>")));
+    assert_eq!((config.filter_subject.as_str(), config.metadata["catalog-revision"].as_str()), ("", "2"));
+    let mut fulfiller: Consumer<pull::Config> = stream.get_consumer("fulfiller").await.unwrap();
+    for kind in ["order.created", "order.confirmed"] {
+        jetstream.publish(format!("{prefix}.changes.{kind}"), "1".into()).await.unwrap().await.unwrap();
+    }
+    assert_eq!(fulfiller.info().await.unwrap().num_pending, 1, "it hears of new orders alone");
+    let messages = notifier.fetch().max_messages(9).messages().await.unwrap();
+    let heard: Vec<_> = messages.map(|message| message.unwrap().subject.to_string()).collect().await;
+    assert_eq!(heard, ["product.waiting", "order.created", "order.confirmed"].map(|kind| format!("{prefix}.changes.{kind}")));
+    // Doing it again changes nothing.
+    migrate().await;
 }
 
 #[tokio::test]

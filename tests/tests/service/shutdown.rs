@@ -15,10 +15,10 @@ use tokio::{
 
 #[tokio::test]
 async fn every_role_stops_in_order_when_asked() {
-    let mut shop = Shop::start().await;
+    let mut shop = Shop::builder().roles(&[Role::Serve, Role::Notifier, Role::Tracker, Role::Fulfiller]).start().await;
     create(&shop.ada, &samples::plain("T-1")).await;
     shop.at_rest().await;
-    for role in [Role::Tracker, Role::Notifier, Role::Serve] {
+    for role in [Role::Fulfiller, Role::Tracker, Role::Notifier, Role::Serve] {
         shop.process(role).terminate();
         let status = shop.process(role).ended().await;
         assert_eq!(status.code(), Some(0), "{role}: {}", shop.process(role).story());

@@ -29,7 +29,7 @@ impl Console {
 
     /// A line of a child.
     pub fn line(self, name: Name, text: &str) {
-        let padded = format!("{:<8}", name.as_str());
+        let padded = format!("{:<9}", name.as_str());
         let line = if self.colour { format!("\x1b[{}m{padded}\x1b[0m | {text}\n", colour(name)) } else { format!("{padded} | {text}\n") };
         // One write, so that lines of several children don't mix. A terminal that is gone is no
         // reason to stop the shop.
@@ -37,7 +37,7 @@ impl Console {
     }
 }
 
-/// SGR foreground colours (ECMA-48, 8.3.117).
+/// SGR foreground colours (ECMA-48, 8.3.117; 94 is the bright blue of aixterm, which terminals share).
 fn colour(name: Name) -> &'static str {
     match name {
         Name::Dev => "1",
@@ -48,5 +48,6 @@ fn colour(name: Name) -> &'static str {
         Name::Serve => "32",
         Name::Notifier => "33",
         Name::Tracker => "31",
+        Name::Fulfiller => "94",
     }
 }

@@ -35,7 +35,7 @@ impl Greeting<'_> {
         let password = self.password.map_or("<the password you gave>", ExposeSecret::expose_secret);
         let editor_password = self.editor_password.expose_secret();
         let editor = samples::EDITOR;
-        let Ports { serve, notifier, tracker, .. } = self.ports;
+        let Ports { serve, notifier, tracker, fulfiller, .. } = self.ports;
         let (root, currency) = (self.root.display(), self.currency);
         format!(
             r#"
@@ -43,8 +43,8 @@ impl Greeting<'_> {
 
     products   {url}/v1/products
     API docs   {url}/docs
-    inbox      http://{inbox}   (mail to the admins ends up here)
-    metrics    http://127.0.0.1:{serve}/metrics (serve), :{notifier} (notifier), :{tracker} (tracker)
+    inbox      http://{inbox}   (mail to admins and customers ends up here)
+    metrics    http://127.0.0.1:{serve}/metrics (serve), :{notifier} (notifier), :{tracker} (tracker), :{fulfiller} (fulfiller)
 
     sign in    {username} / {password}
     or         {editor} / {editor_password}

@@ -29,6 +29,8 @@ pub struct Ports {
     pub notifier: u16,
     /// Probes and metrics of `tracker`.
     pub tracker: u16,
+    /// Probes and metrics of `fulfiller`.
+    pub fulfiller: u16,
     /// Probes and metrics of `inbox`.
     pub inbox: u16,
 }
@@ -54,6 +56,7 @@ impl Ports {
             serve: choose(self.serve, 9090)?,
             notifier: choose(self.notifier, 9091)?,
             tracker: choose(self.tracker, 9092)?,
+            fulfiller: choose(self.fulfiller, 9093)?,
             postgres: choose(self.postgres, 0)?,
             nats: choose(self.nats, 0)?,
             smtp: choose(self.smtp, 0)?,
@@ -164,15 +167,15 @@ mod tests {
 
     #[test]
     fn all_ports_differ() {
-        let same = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, inbox: 1 };
+        let same = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, fulfiller: 1, inbox: 1 };
         let (ports, _reserved) = same.refreshed().unwrap();
         let mut all = all(ports);
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 8);
     }
 
     fn all(ports: Ports) -> Vec<u16> {
-        vec![ports.postgres, ports.nats, ports.smtp, ports.serve, ports.notifier, ports.tracker, ports.inbox]
+        vec![ports.postgres, ports.nats, ports.smtp, ports.serve, ports.notifier, ports.tracker, ports.fulfiller, ports.inbox]
     }
 }

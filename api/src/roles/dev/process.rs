@@ -40,6 +40,8 @@ pub enum Name {
     Notifier,
     /// `catalog tracker`.
     Tracker,
+    /// `catalog fulfiller`.
+    Fulfiller,
     /// `catalog inbox`.
     Inbox,
     /// nats-server.
@@ -50,7 +52,8 @@ pub enum Name {
 
 impl Name {
     /// All children.
-    pub const CHILDREN: [Self; 7] = [Self::Migrate, Self::Serve, Self::Notifier, Self::Tracker, Self::Inbox, Self::Nats, Self::Postgres];
+    pub const CHILDREN: [Self; 8] =
+        [Self::Migrate, Self::Serve, Self::Notifier, Self::Tracker, Self::Fulfiller, Self::Inbox, Self::Nats, Self::Postgres];
 
     /// As shown in front of log lines, and for roles as named on the command line.
     pub fn as_str(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Name {
             Self::Serve => "serve",
             Self::Notifier => "notifier",
             Self::Tracker => "tracker",
+            Self::Fulfiller => "fulfiller",
             Self::Inbox => "inbox",
             Self::Nats => "nats",
             Self::Postgres => "postgres",

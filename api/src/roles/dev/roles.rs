@@ -113,7 +113,7 @@ impl Roles {
                 set("INBOX_ADDRESS", &self.inbox_address.to_string());
                 environment.push(("INBOX_DIR", directory.inbox().into()));
             }
-            Name::Dev | Name::Tracker | Name::Nats | Name::Postgres => {}
+            Name::Dev | Name::Tracker | Name::Fulfiller | Name::Nats | Name::Postgres => {}
         }
         Spec {
             name,
@@ -171,6 +171,7 @@ impl Roles {
             Name::Serve => Some(self.ports.serve),
             Name::Notifier => Some(self.ports.notifier),
             Name::Tracker => Some(self.ports.tracker),
+            Name::Fulfiller => Some(self.ports.fulfiller),
             Name::Inbox => Some(self.ports.inbox),
             Name::Dev | Name::Migrate | Name::Nats | Name::Postgres => None,
         }

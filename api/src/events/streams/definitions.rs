@@ -1,0 +1,88 @@
+//! What every stream and durable consumer is to be like.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, pull},
+    stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+};
+
+use super::{
+    CHANGES_KEPT, Durable, FULFILLER, NOTIFIER, TRACKER, VIEWS_KEPT, change_subject, changes_stream, dead_stream, order_changes,
+    product_changes, views_stream, views_subject,
+};
+use crate::orders;
+
+const DEAD_KEPT: Duration = Duration::from_hours(30 * 24);
+const MIB: i64 = 1024 * 1024;
+
+/// Grows with every change of the definitions below. What a newer release made is left as it is.
+const REVISION: u64 = 2;
+const REVISION_KEY: &str = "catalog-revision";
+
+/// All streams.
+pub(super) fn streams(prefix: &str) -> [stream::Config; 3] {
+    let config = |name: String, subject: String| stream::Config {
+        name,
+        subjects: vec![subject],
+        storage: StorageType::File,
+        num_replicas: 1,
+        metadata: revision(),
+        ..stream::Config::default()
+    };
+    [
+        stream::Config {
+            description: Some("Changes of the catalogue".into()),
+            retention: RetentionPolicy::Limits,
+            max_age: CHANGES_KEPT,
+            max_bytes: 512 * MIB,
+            // A full stream refuses: events then wait in the outbox.
+            discard: DiscardPolicy::New,
+            ..config(changes_stream(prefix), format!("{prefix}.changes.>"))
+        },
+        stream::Config {
+            description: Some("Views that wait to be counted".into()),
+            retention: RetentionPolicy::WorkQueue,
+            max_age: VIEWS_KEPT,
+            max_bytes: 512 * MIB,
+            discard: DiscardPolicy::New,
+            ..config(views_stream(prefix), views_subject(prefix))
+        },
+        stream::Config {
+            description: Some("Messages that could not be understood".into()),
+            retention: RetentionPolicy::Limits,
+            max_age: DEAD_KEPT,
+            max_bytes: 64 * MIB,
+            discard: DiscardPolicy::Old,
+            ..config(dead_stream(prefix), format!("{prefix}.dead.>"))
+        },
+    ]
+}
+
+/// All durable consumers.
+pub(super) fn consumers(prefix: &str) -> [(Durable, pull::Config); 3] {
+    let config = |durable: Durable| pull::Config {
+        durable_name: Some(durable.name.into()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: durable.ack_wait(),
+        max_deliver: -1,
+        max_ack_pending: 10_000,
+        metadata: revision(),
+        ..pull::Config::default()
+    };
+    let notified = vec![product_changes(prefix), order_changes(prefix)];
+    [
+        (NOTIFIER, pull::Config { filter_subjects: notified, ..config(NOTIFIER) }),
+        (FULFILLER, pull::Config { filter_subject: change_subject(prefix, orders::change::CREATED), ..config(FULFILLER) }),
+        (TRACKER, pull::Config { filter_subject: views_subject(prefix), ..config(TRACKER) }),
+    ]
+}
+
+fn revision() -> HashMap<String, String> {
+    HashMap::from([(REVISION_KEY.into(), REVISION.to_string())])
+}
+
+/// Whether this release or a newer one made what has this metadata.
+pub(super) fn is_current(metadata: &HashMap<String, String>) -> bool {
+    metadata.get(REVISION_KEY).and_then(|revision| revision.parse().ok()).unwrap_or(0) >= REVISION
+}

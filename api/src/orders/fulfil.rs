@@ -1,0 +1,8 @@
+//! What moves orders on by itself: new ones are confirmed, confirmed ones are fulfilled in time.
+
+mod confirm;
+mod due;
+mod metrics;
+
+pub use confirm::Fulfiller;
+pub use due::run_due;

@@ -1,0 +1,79 @@
+//! `catalog fulfiller`: confirms new orders, and fulfils confirmed ones in time.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::worker::Worker;
+use crate::{
+    config::{
+        CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs,
+        LinksArgs, OpsArgs, OpsSettings,
+    },
+    events::{Outbox, consume, streams::FULFILLER},
+    orders::{
+        Mover,
+        fulfil::{self, Fulfiller},
+    },
+};
+
+/// Settings of `catalog fulfiller`.
+#[derive(Args)]
+pub struct FulfillerArgs {
+    #[command(flatten)]
+    fulfilment: FulfilmentArgs,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
+    #[command(flatten)]
+    links: LinksArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    events: EventsArgs,
+    #[command(flatten)]
+    ops: OpsArgs,
+}
+
+struct Settings {
+    delay: Duration,
+    currency: Currency,
+    public_url: String,
+    database: DatabaseSettings,
+    events: EventsSettings,
+    ops: OpsSettings,
+}
+
+impl FulfillerArgs {
+    fn check(&self) -> Result<Settings, ConfigError> {
+        let mut check = Checker::default();
+        let delay = self.fulfilment.check(&mut check);
+        let currency = self.catalogue.check(&mut check);
+        let public_url = self.links.check(&mut check);
+        let database = self.database.check(&mut check);
+        let events = self.events.check(&mut check);
+        let ops = self.ops.check(&mut check);
+        let settings = || {
+            Some(Settings { delay: delay?, currency: currency?, public_url: public_url?, database: database?, events: events?, ops: ops? })
+        };
+        check.finish(settings())
+    }
+}
+
+/// Runs the role.
+///
+/// # Errors
+/// Wrong settings, a listener that cannot be opened, or a task that ended.
+pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
+    let settings = args.check()?;
+    let mut worker = Worker::start(&settings.database, &settings.events, settings.ops).await?;
+    if !worker.wait(Some(settings.currency)).await? {
+        return Ok(());
+    }
+    let (pool, stop) = (worker.pool.clone(), worker.stop());
+    // What it writes there is relayed by the API.
+    let mover = Mover { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
+    let fulfiller = Fulfiller::new(pool.clone(), mover.clone(), settings.delay);
+    worker.spawn("confirmation", consume::run(worker.nats.clone(), FULFILLER, fulfiller, stop.clone()));
+    worker.spawn("due orders", fulfil::run_due(pool, mover, stop));
+    worker.run().await
+}

@@ -1,0 +1,54 @@
+//! Telling when nothing is under way any more.
+
+use async_nats::jetstream;
+
+use super::Shop;
+use crate::{
+    process::Role,
+    wait::{eventually, holds},
+};
+
+impl Shop {
+    /// Waits until nothing is under way any more: every event is published, every message handled,
+    /// every order that is due fulfilled, every mail sent or refused. What has not happened by then will
+    /// not happen, but for orders that are fulfilled later.
+    ///
+    /// # Panics
+    /// If it doesn't come to rest.
+    pub async fn at_rest(&self) {
+        let jetstream = self.jetstream().await;
+        // Without its worker a consumer only falls behind.
+        let caught_up = async |role: Role, stream: &str| {
+            if !self.has(role) {
+                return Ok(());
+            }
+            let lag = consumer_lag(&jetstream, &format!("{}_{stream}", self.name), role.command()).await?;
+            holds(lag == 0, || format!("{lag} messages in {stream} for the {role}"))
+        };
+        let none = async |what: &str, count: &'static str| {
+            let left: i64 = sqlx::query_scalar(count).fetch_one(&self.database).await.map_err(|error| error.to_string())?;
+            holds(left == 0, || format!("{left} {what}"))
+        };
+        let outbox = "SELECT count(*) FROM events.outbox WHERE published_at IS NULL";
+        eventually("the shop comes to rest", async || {
+            none("events in the outbox", outbox).await?;
+            if self.has(Role::Fulfiller) {
+                // It writes events about the events it reads: only then the outbox is empty for good.
+                caught_up(Role::Fulfiller, "changes").await?;
+                none("orders due", "SELECT count(*) FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= now()").await?;
+                none("events in the outbox", outbox).await?;
+            }
+            caught_up(Role::Notifier, "changes").await?;
+            caught_up(Role::Tracker, "views").await?;
+            none("mails pending", "SELECT count(*) FROM notifications.deliveries WHERE state = 'pending'").await
+        })
+        .await;
+    }
+}
+
+/// Messages of a stream that a durable consumer has not acknowledged.
+async fn consumer_lag(jetstream: &jetstream::Context, stream: &str, consumer: &str) -> Result<u64, String> {
+    let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
+    let consumer = stream.consumer_info(consumer).await.map_err(|error| error.to_string())?;
+    Ok(consumer.num_pending + u64::try_from(consumer.num_ack_pending).unwrap_or_default())
+}

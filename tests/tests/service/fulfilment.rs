@@ -1,0 +1,153 @@
+//! Orders move on by themselves, once, whoever dies meanwhile.
+
+use async_nats::{HeaderMap, jetstream::consumer::pull};
+use catalog_tests::Role::{Fulfiller, Notifier, Serve};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
+use serde_json::Value;
+
+use crate::buyer::{self, BUYER, all_published, way};
+
+fn at(entry: &Value) -> DateTime<Utc> {
+    entry["at"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_order_is_confirmed_by_itself_and_fulfilled_after_the_delay() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1s")).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    let order = buyer.waits_for(&order, "fulfilled").await;
+    assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+    assert!(at(&order["history"][2]) - at(&order["history"][1]) >= TimeDelta::seconds(1), "{order}");
+    assert!(order["history"].as_array().unwrap()[1..].iter().all(|entry| entry["by"] == "shop"), "{order}");
+    shop.at_rest().await;
+    for status in ["confirmed", "fulfilled"] {
+        assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &[status]).await, Some(1.0), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_not_confirmed_later() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let cancelled = buyer.orders(&[&stool], "one").await;
+    buyer.cancels(&cancelled).await;
+    let marker = buyer.orders(&[&stool], "two").await;
+    shop.open(Fulfiller).await;
+    buyer.waits_for(&marker, "fulfilled").await;
+    shop.at_rest().await;
+    assert_eq!(way(&buyer.sees(&cancelled).await), ["pending", "cancelled"]);
+}
+
+#[tokio::test]
+async fn a_confirmed_order_that_is_cancelled_in_time_is_not_fulfilled() {
+    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "3s")).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    buyer.waits_for(&order, "confirmed").await;
+    buyer.cancels(&order).await;
+    let marker = buyer.orders(&[&stool], "two").await;
+    buyer.waits_for(&marker, "fulfilled").await;
+    shop.at_rest().await;
+    assert_eq!(way(&buyer.sees(&order).await), ["pending", "confirmed", "cancelled"]);
+}
+
+#[tokio::test]
+async fn an_order_of_a_closed_account_fails_and_says_why() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid")
+        .bind(&buyer.id)
+        .execute(&shop.database)
+        .await
+        .unwrap();
+    shop.open(Fulfiller).await;
+    shop.at_rest().await;
+    let last: (String, String) =
+        sqlx::query_as("SELECT status, reason FROM orders.history WHERE order_id = $1::uuid ORDER BY version DESC LIMIT 1")
+            .bind(&order)
+            .fetch_one(&shop.database)
+            .await
+            .unwrap();
+    assert_eq!(last, ("failed".to_owned(), "the customer's account is closed".to_owned()));
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_fulfilled_keeps_no_other_from_it() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "3s").troubled()).await;
+    let broken = buyer.orders(&[&stool], "one").await;
+    buyer.waits_for(&broken, "confirmed").await;
+    // What the next step wants to write is there already.
+    let obstacle = "INSERT INTO orders.history (order_id, version, status, at, actor) VALUES ($1::uuid, 3, 'confirmed', now(), 'shop')";
+    sqlx::query(obstacle).bind(&broken).execute(&shop.database).await.unwrap();
+    let marker = buyer.orders(&[&stool], "two").await;
+    buyer.waits_for(&marker, "fulfilled").await;
+    assert_eq!(buyer.sees(&broken).await["status"], "confirmed");
+    sqlx::query("DELETE FROM orders.history WHERE order_id = $1::uuid AND version = 3")
+        .bind(&broken)
+        .execute(&shop.database)
+        .await
+        .unwrap();
+    buyer.waits_for(&broken, "fulfilled").await;
+    shop.at_rest().await;
+    assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &["fulfilled"]).await, Some(2.0), "what failed is not counted");
+}
+
+#[tokio::test]
+async fn killing_the_fulfiller_loses_no_order_and_mails_each_step_once() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").troubled()).await;
+    shop.open(Fulfiller).await;
+    let mut orders = Vec::new();
+    for round in 0..4 {
+        for number in 0..5 {
+            orders.push(buyer.orders(&[&stool], &format!("{round}-{number}")).await);
+        }
+        shop.kill_and_restart(Fulfiller).await;
+    }
+    for order in &orders {
+        let order = buyer.waits_for(order, "fulfilled").await;
+        assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+    }
+    shop.at_rest().await;
+    let mails = shop.inbox().mails_for(BUYER).await;
+    for order in &orders {
+        let mut steps: Vec<_> =
+            mails.iter().filter(|mail| mail.mentions(order)).map(|mail| mail.subject.split(':').next().unwrap()).collect();
+        steps.sort_unstable();
+        assert_eq!(steps, ["Order confirmed", "Order fulfilled", "Order placed"], "{order}");
+    }
+    assert_eq!(mails.len(), 3 * orders.len());
+}
+
+#[tokio::test]
+async fn a_new_order_told_again_changes_nothing() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "0s").troubled()).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    let before = buyer.waits_for(&order, "fulfilled").await;
+    all_published(&shop).await;
+    // As after a takeover by another relay, but under another id, so that JetStream takes it.
+    let subject = format!("{}.changes.order.created", shop.prefix());
+    let config = pull::Config { filter_subject: subject.clone(), ..Default::default() };
+    let created =
+        shop.stream("changes").await.create_consumer(config).await.unwrap().messages().await.unwrap().next().await.unwrap().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", "again");
+    let jetstream = shop.jetstream().await;
+    jetstream.publish_with_headers(subject, headers, created.payload.clone()).await.unwrap().await.unwrap();
+    // One that is no order at all is put aside.
+    jetstream.publish(format!("{}.changes.order.created", shop.prefix()), "x".into()).await.unwrap().await.unwrap();
+    shop.at_rest().await;
+    assert_eq!(buyer.sees(&order).await, before);
+    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["done"]).await, Some(2.0));
+    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["dead"]).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn fulfillers_go_on_after_the_database_was_away() {
+    let shop = buyer::shop(&[Serve, Fulfiller], "1s").private_postgres().troubled();
+    let (mut shop, stool, buyer) = buyer::open(shop).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    buyer.waits_for(&order, "confirmed").await;
+    shop.postgres_mut().stop().await;
+    shop.postgres_mut().start().await;
+    let order = buyer.waits_for(&order, "fulfilled").await;
+    assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+}
