@@ -9,5 +9,5 @@ mod rows;
 pub(super) use self::rows::{empty, lock, remove};
 pub use self::{
     cart::{Cart, CartItem},
-    expire::{expire, keep_expiring},
+    expire::keep_expiring,
 };

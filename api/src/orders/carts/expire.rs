@@ -23,18 +23,18 @@ const BATCH: i64 = 200;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What one batch did.
-pub struct Expired {
+struct Expired {
     /// Carts that are gone.
-    pub carts: usize,
+    carts: usize,
     /// Products that came into stock, with their versions, for caches to forget.
-    pub forget: Vec<(Uuid, i64)>,
+    forget: Vec<(Uuid, i64)>,
 }
 
 /// Removes carts whose time was over at `now`, one batch of them. Carts that others work on are skipped.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn expire(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
+async fn expire(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // The locks come first and alone: a join would show items as of before the wait for them.
     let carts = sqlx::query_scalar!(

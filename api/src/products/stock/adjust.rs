@@ -24,7 +24,7 @@ use crate::products::{
 pub struct StockAdjustment {
     /// Units that came, or went if negative; not 0. For products whose stock is tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::delta)), custom(either(&self.quantity)))]
+    #[garde(inner(custom(rules::delta)), custom(either(self.quantity)))]
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = -3)]
     pub delta: Option<i64>,
     /// Units that can be sold now. What carts hold comes on top. Starts tracking where nobody did.
@@ -43,7 +43,7 @@ pub struct StockAdjustment {
     pub reason: String,
 }
 
-fn either(quantity: &Option<i64>) -> impl FnOnce(&Option<i64>, &Rules) -> garde::Result + '_ {
+fn either(quantity: Option<i64>) -> impl FnOnce(&Option<i64>, &Rules) -> garde::Result {
     move |delta, _| {
         if delta.is_some() == quantity.is_some() {
             return Err(garde::Error::new("give either delta, by how much it changes, or quantity, what can be sold then"));
