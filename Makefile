@@ -53,9 +53,10 @@ coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are 
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
-bench: ## Ratios to the limits of this machine: cached and uncached reads
+bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, and a sweep of a million carts
 	cargo build --release --locked --package catalog
-	cargo run --release --locked --package catalog-tests --bin bench
+	cargo run --release --locked --package catalog-tests --bin bench -- reads
+	cargo run --release --locked --package catalog-tests --bin bench -- orders
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
 	cargo build --release --locked --package catalog --package catalog-operator

@@ -73,3 +73,8 @@ async fn sign_in(anyone: &Api, (username, _, password): (&str, &str, &str)) -> (
     let reply = anyone.post("/v1/auth/login", &json!({"username": username, "password": password})).await.expect(200).json();
     (reply["access_token"].as_str().expect("an access token").to_owned(), reply)
 }
+
+/// An access token of the superuser of a shop at `base`.
+pub async fn token_of_owner(base: &str) -> String {
+    sign_in(&Api::anonymous(base, None), OWNER).await.0
+}

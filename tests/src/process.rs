@@ -194,6 +194,16 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     (ticks(14) + ticks(15)) / 100.0
 }
 
+/// The most memory that a process has had so far, in MiB (proc(5): `VmHWM`).
+///
+/// # Panics
+/// If there is no such process.
+pub fn peak_memory(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high water mark");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("kibibytes") / 1024.0
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // An instrumented build writes its coverage when it ends in order.

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -28,14 +29,17 @@ pub struct Plan {
     pub first: u64,
     /// How many products are asked for at random.
     pub products: u64,
+    /// Access tokens of those who order one of each product instead of reading it; one for each connection.
+    #[serde(default)]
+    pub buyers: Vec<String>,
 }
 
 /// What came back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Requests answered with 200 while measuring.
+    /// Requests answered as they should be while measuring.
     pub requests: u64,
-    /// Requests answered with 200 at all.
+    /// Requests answered as they should be at all.
     pub all_requests: u64,
     /// Seconds measured.
     pub seconds: f64,
@@ -62,10 +66,23 @@ struct Seen {
     all_requests: u64,
 }
 
+/// Carries a plan out in a process of its own, as everybody does who shares these cores.
+///
+/// # Errors
+/// If that fails.
+pub fn in_a_process_of_its_own(plan: &Plan) -> anyhow::Result<Outcome> {
+    let mut child = Command::new(std::env::current_exe()?);
+    let output = child.args(["load", &serde_json::to_string(plan)?]).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("the load generator failed");
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 /// Carries a plan out.
 ///
 /// # Errors
-/// If a connection breaks, or any answer is not 200.
+/// If a connection breaks, or any answer is another than it should be.
 pub async fn generate(plan: Plan) -> anyhow::Result<Outcome> {
     let from = Instant::now() + Duration::from_secs_f64(plan.warm_up);
     let until = from + Duration::from_secs_f64(plan.measure);
@@ -88,17 +105,23 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
     let mut stream = TcpStream::connect(plan.address).await?;
     stream.set_nodelay(true)?;
     let mut random = SmallRng::seed_from_u64(number + 1);
+    let buyer = plan.buyers.get(usize::try_from(number)?);
     let mut request = super::shelf::request(plan.first, plan.address);
+    let expected: &[u8] = if buyer.is_some() { b"HTTP/1.1 201 " } else { b"HTTP/1.1 200 " };
     let mut buffer = vec![0; 64 * 1024];
     let mut seen = Seen { latencies: vec![0; SLOWEST], requests: 0, all_requests: 0 };
     loop {
-        super::shelf::ask_for(&mut request, plan.first + random.random_range(0..plan.products));
+        let product = plan.first + random.random_range(0..plan.products);
+        match buyer {
+            Some(token) => request = super::shelf::order(product, plan.address, token, random.random()),
+            None => super::shelf::ask_for(&mut request, product),
+        }
         let started = Instant::now();
         if started >= until {
             return Ok(seen);
         }
         stream.write_all(&request).await?;
-        answer(&mut stream, &mut buffer).await?;
+        answer(&mut stream, &mut buffer, expected).await?;
         seen.all_requests += 1;
         if started >= from {
             seen.requests += 1;
@@ -109,7 +132,7 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
 }
 
 /// Reads one whole response.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+async fn answer(stream: &mut TcpStream, buffer: &mut [u8], expected: &[u8]) -> anyhow::Result<()> {
     let mut filled = 0;
     let mut whole = usize::MAX;
     while filled < whole {
@@ -122,7 +145,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()>
             && let Some(end) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n")
         {
             let head = &buffer[..end];
-            if !head.starts_with(b"HTTP/1.1 200 ") {
+            if !head.starts_with(expected) {
                 bail!("answered {}", String::from_utf8_lossy(&buffer[..filled]));
             }
             whole = end + 4 + content_length(head).context("no content-length")?;

@@ -13,7 +13,7 @@ const STATEMENT: &str =
  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS in_stock
  FROM products.products p WHERE p.id = ";
 
-/// Statements per second.
+/// Single reads per second.
 ///
 /// # Errors
 /// If pgbench fails.
@@ -25,15 +25,24 @@ pub fn measure(
     seconds: u64,
     scratch: &Path,
 ) -> anyhow::Result<f64> {
-    let script = scratch.join("read.sql");
     let id = id_in_sql(":number");
     // One line: a statement of a script ends with its line unless it is continued.
     let statement = STATEMENT.replace('\n', "");
-    std::fs::write(&script, format!("\\set number random(1, {products})\n{statement}{id} AND deleted_at IS NULL;\n"))?;
+    let script = format!("\\set number random(1, {products})\n{statement}{id} AND deleted_at IS NULL;\n");
+    run(postgres, database, &script, connections, seconds, scratch)
+}
+
+/// Transactions per second of a script.
+///
+/// # Errors
+/// If pgbench fails.
+pub fn run(postgres: &Postgres, database: &str, script: &str, connections: usize, seconds: u64, scratch: &Path) -> anyhow::Result<f64> {
+    let file = scratch.join("pgbench.sql");
+    std::fs::write(&file, script)?;
     let mut command = Command::new(programs::servers().postgres("pgbench"));
     command.args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--host=127.0.0.1", "--username=postgres"]);
     command.arg(format!("--client={connections}")).arg(format!("--time={seconds}")).arg(format!("--port={}", postgres.port()));
-    let output = command.arg("--file").arg(&script).arg(database).output().context("pgbench can't be run")?;
+    let output = command.arg("--file").arg(&file).arg(database).output().context("pgbench can't be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!("pgbench failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));

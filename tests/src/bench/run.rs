@@ -4,10 +4,10 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
 
@@ -41,7 +41,8 @@ const SECONDS: u64 = 5;
 const AIMS: (f64, f64) = (0.8, 0.3);
 
 /// As an operator would run it: durable, with room for the data.
-const POSTGRES: [&str; 4] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=512MB", "max_wal_size=4GB"];
+pub(super) const POSTGRES: [&str; 4] =
+    ["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=512MB", "max_wal_size=4GB"];
 
 /// Everything that is measured.
 struct Bench {
@@ -182,19 +183,15 @@ async fn canned(address: SocketAddr) -> anyhow::Result<Canned> {
 /// time that the server used for a thousand requests.
 fn measured(address: SocketAddr, server: u32, first: u64, products: u64) -> anyhow::Result<(Outcome, f64)> {
     #[allow(clippy::cast_precision_loss, reason = "a few seconds")]
-    let plan = Plan { address, connections: CONNECTIONS, warm_up: 1.0, measure: SECONDS as f64, first, products };
+    let plan = Plan { address, connections: CONNECTIONS, warm_up: 1.0, measure: SECONDS as f64, first, products, buyers: Vec::new() };
     let before = cpu_seconds(server);
-    let output = Command::new(std::env::current_exe()?).args(["load", &serde_json::to_string(&plan)?]).stderr(Stdio::inherit()).output()?;
+    let outcome = super::load::in_a_process_of_its_own(&plan)?;
     let spent = cpu_seconds(server) - before;
-    if !output.status.success() {
-        bail!("the load generator failed");
-    }
-    let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
     let cpu = spent * 1000.0 / as_f64(outcome.all_requests);
     Ok((outcome, cpu))
 }
 
-async fn finished(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
+pub(super) async fn finished(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
     let mut process = Process::start(args, settings);
     let status = process.ended().await;
     ensure!(status.success(), "{}", process.story());
@@ -253,6 +250,6 @@ impl Results {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn as_f64(number: u64) -> f64 {
+pub(super) fn as_f64(number: u64) -> f64 {
     number as f64
 }

@@ -19,6 +19,22 @@ pub fn request(number: u64, host: SocketAddr) -> Vec<u8> {
     request.into_bytes()
 }
 
+/// The id of a product.
+pub fn id(number: u64) -> String {
+    format!("{ID_PREFIX}{number:012x}")
+}
+
+/// An order of one unit of a product, under an idempotency key.
+pub fn order(number: u64, host: SocketAddr, token: &str, key: u128) -> Vec<u8> {
+    let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, id(number));
+    let head = format!(
+        "POST /v1/orders HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\nuser-agent: bench\r\nauthorization: Bearer {token}\r\n\
+         idempotency-key: {key:032x}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
 /// Makes the request one for another product.
 pub fn ask_for(request: &mut [u8], mut number: u64) {
     let start = "GET /v1/products/".len() + ID_PREFIX.len();

@@ -1,13 +1,14 @@
-//! `make bench`: how close single reads come to what this machine can do.
+//! `make bench`: how close reads and orders come to what this machine can do.
 
 use anyhow::bail;
-use catalog_tests::bench::{bare, load, run};
+use catalog_tests::bench::{bare, load, orders, run};
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args[..] {
-        [] => tokio::runtime::Runtime::new()?.block_on(run::run()),
+        ["reads"] => tokio::runtime::Runtime::new()?.block_on(run::run()),
+        ["orders"] => tokio::runtime::Runtime::new()?.block_on(orders::run()),
         // What follows are the children of a run.
         ["bare", canned] => tokio::runtime::Runtime::new()?.block_on(bare::serve(serde_json::from_str(canned)?)),
         ["load", plan] => {
@@ -16,6 +17,6 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
-        _ => bail!("bench takes no arguments"),
+        _ => bail!("say what to measure: reads or orders"),
     }
 }

@@ -3,11 +3,13 @@
 
 use catalog_tests::{
     Api, Shop,
+    buying::{cart, place},
     samples::{self, create},
     shared::Shared,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Values for path and query parameters, escaped.
 const PARAMETERS: [&str; 18] = [
@@ -83,11 +85,16 @@ async fn with_bodies(api: &Api, method: &Method, path: &str, good: &Value) {
     for (field, value) in good.as_object().unwrap().keys().flat_map(|field| values().into_iter().map(move |value| (field, value))) {
         let mut body = good.clone();
         body[field] = value;
-        api.request(method.clone(), path).json(&body).await;
+        send(api, method, path, &body).await;
     }
     for value in values() {
-        api.request(method.clone(), path).json(&value).await;
+        send(api, method, path, &value).await;
     }
+}
+
+/// Under a key of its own, which orders ask for.
+async fn send(api: &Api, method: &Method, path: &str, body: &Value) {
+    api.request(method.clone(), path).header("idempotency-key", Uuid::now_v7().to_string()).json(body).await;
 }
 
 #[tokio::test]
@@ -96,12 +103,13 @@ async fn no_parameter_of_any_operation_hurts() {
     let contract = Shared::get().contract.document();
     for (template, operations) in contract["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
-            if template.contains("/admins/") && method != "get" || template.contains("logout") {
+            let of_a_person = template.contains("/admins/") || template.contains("/customers/");
+            if of_a_person && method != "get" || template.contains("logout") {
                 // They would end what the others need.
                 continue;
             }
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            for api in [&shop.ada, &shop.anyone] {
+            for api in [&shop.ada, &shop.carol, &shop.anyone] {
                 with_parameters(&shop, api, &method, template, operation).await;
             }
         }
@@ -123,6 +131,25 @@ async fn no_body_of_any_operation_hurts() {
     with_bodies(&shop.ada, &Method::POST, "/v1/admins", &admin).await;
     with_bodies(&shop.anyone, &Method::POST, "/v1/auth/refresh", &json!({"refresh_token": "x"})).await;
     with_bodies(&shop.anyone, &Method::POST, "/v1/auth/login", &json!({"username": "fuzz", "password": "a passphrase of mine"})).await;
+    let customer = json!({"username": "fizz", "email": "fizz@shop.test", "password": "a passphrase of mine", "full_name": "F. Izz"});
+    with_bodies(&shop.anyone, &Method::POST, "/v1/customers", &customer).await;
+    with_bodies(&shop.dave, &Method::PATCH, "/v1/customers/me", &json!({"email": "dave@shop.test", "full_name": "Dave"})).await;
+    let adjustment = json!({"delta": 1, "quantity": 1, "reason": "x"});
+    with_bodies(&shop.ada, &Method::POST, &product.at("stock-adjustments"), &adjustment).await;
+    let cart = cart(&shop.carol).await;
+    with_bodies(&shop.carol, &Method::PUT, &format!("{cart}/items/{}", product.id), &json!({"quantity": 1})).await;
+    with_bodies(&shop.carol, &Method::POST, "/v1/carts", &json!({})).await;
+    let items = json!([{"product_id": product.id, "quantity": 1}]);
+    with_bodies(&shop.carol, &Method::POST, "/v1/orders", &json!({"items": items, "cart_id": product.id})).await;
+    for (field, value) in ["product_id", "quantity"].into_iter().flat_map(|field| values().into_iter().map(move |value| (field, value))) {
+        let mut items = items.clone();
+        items[0][field] = value;
+        send(&shop.carol, &Method::POST, "/v1/orders", &json!({"items": items})).await;
+    }
+    let placed = place(&shop.carol, &json!({"items": items})).await.expect(201).json();
+    let order = format!("/v1/orders/{}", placed["id"].as_str().unwrap());
+    with_bodies(&shop.ada, &Method::PATCH, &order, &json!({"status": "pending", "reason": "x"})).await;
+    with_bodies(&shop.carol, &Method::POST, &format!("{order}/cancel"), &json!({"reason": "x"})).await;
     for item in values() {
         let mut row = whole.clone();
         for field in whole.as_object().unwrap().keys() {

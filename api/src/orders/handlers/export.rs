@@ -39,11 +39,11 @@ pub struct ExportParams {
     customer_id: Option<Uuid>,
     /// Placed at this time or later (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
-    #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-01T00:00:00Z")]
     from: Option<DateTime<Utc>>,
     /// Placed before this time (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
-    #[param(value_type = Option<String>, example = "2026-12-01T00:00:00Z")]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-12-01T00:00:00Z")]
     to: Option<DateTime<Utc>>,
 }
 

@@ -7,12 +7,12 @@ use catalog_tests::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ME, PASSWORD, everybody, join, login, newcomer, refresh, sign_in};
+use super::{ME, PASSWORD, join, login, newcomer, newcomers, refresh, sign_in};
 
 #[tokio::test]
 async fn who_registers_is_shown_without_a_password_and_can_sign_in() {
     let shop = Shop::api().await;
-    let reply = shop.anyone.post("/v1/customers", &newcomer("carol")).await.expect(201);
+    let reply = shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(201);
     let customer = reply.json();
     let mut fields: Vec<_> = customer.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
@@ -21,19 +21,19 @@ async fn who_registers_is_shown_without_a_password_and_can_sign_in() {
     let location = reply.header("location");
     assert!(location.starts_with("http") && location.ends_with(ME), "{location}");
 
-    let (carol, pair) = sign_in(&shop, "CAROL", PASSWORD).await;
-    assert_eq!(carol.get(ME).await.expect(200).json(), customer);
+    let (clara, pair) = sign_in(&shop, "CAROL", PASSWORD).await;
+    assert_eq!(clara.get(ME).await.expect(200).json(), customer);
     let next = refresh(&shop, &pair).await.expect(200).json();
-    let carol = shop.anyone.with_token(next["access_token"].as_str().unwrap());
-    carol.get(ME).await.expect(200);
-    carol.post_empty("/v1/auth/logout").await.expect(204);
-    carol.get(ME).await.problem(401, "unauthorized");
+    let clara = shop.anyone.with_token(next["access_token"].as_str().unwrap());
+    clara.get(ME).await.expect(200);
+    clara.post_empty("/v1/auth/logout").await.expect(204);
+    clara.get(ME).await.problem(401, "unauthorized");
 }
 
 #[tokio::test]
 async fn a_name_is_optional_and_not_shown_when_there_is_none() {
     let shop = Shop::api().await;
-    let body = json!({"username": "carol", "email": "carol@home.test", "password": PASSWORD});
+    let body = json!({"username": "clara", "email": "clara@home.test", "password": PASSWORD});
     let customer = shop.anyone.post("/v1/customers", &body).await.expect(201).json();
     assert!(customer.get("full_name").is_none(), "{customer}");
 }
@@ -41,12 +41,12 @@ async fn a_name_is_optional_and_not_shown_when_there_is_none() {
 #[tokio::test]
 async fn whatever_is_taken_is_named_and_nothing_is_created() {
     let shop = Shop::api().await;
-    join(&shop, "carol").await;
+    join(&shop, "clara").await;
     let cases: [(&str, &str, &[&str]); 6] = [
-        ("carol", "other@home.test", &["#/username"]),
-        ("Carol", "other@home.test", &["#/username"]),
+        ("clara", "other@home.test", &["#/username"]),
+        ("Clara", "other@home.test", &["#/username"]),
         ("other", "CAROL@home.test", &["#/email"]),
-        ("carol", "carol@home.test", &["#/username", "#/email"]),
+        ("clara", "clara@home.test", &["#/username", "#/email"]),
         // Admins and customers share one namespace.
         (ADA.0, "other@home.test", &["#/username"]),
         (OWNER.0, "other@home.test", &["#/username"]),
@@ -56,8 +56,8 @@ async fn whatever_is_taken_is_named_and_nothing_is_created() {
         let reply = shop.anyone.post("/v1/customers", &body).await.expect(409);
         assert_eq!(reply.complaints(), taken, "{body}: {}", reply.text());
     }
-    assert_eq!(everybody(&shop).await, ["carol"]);
-    let admin = json!({"username": "carol", "email": "new@shop.test", "password": PASSWORD});
+    assert_eq!(newcomers(&shop).await, ["clara"]);
+    let admin = json!({"username": "clara", "email": "new@shop.test", "password": PASSWORD});
     assert_eq!(shop.ada.post("/v1/admins", &admin).await.expect(409).complaints(), ["#/username"]);
 }
 
@@ -73,12 +73,12 @@ async fn an_admin_may_be_a_customer_too_by_another_username_and_the_same_address
 #[tokio::test]
 async fn one_name_asked_for_by_many_at_once_is_given_once() {
     let shop = Shop::api().await;
-    let body = newcomer("carol");
+    let body = newcomer("clara");
     let replies = futures::future::join_all((0..6).map(|_| async { shop.anyone.post("/v1/customers", &body).await })).await;
     let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
-    assert_eq!(everybody(&shop).await, ["carol"]);
+    assert_eq!(newcomers(&shop).await, ["clara"]);
 }
 
 #[tokio::test]
@@ -106,35 +106,35 @@ async fn registering_is_checked_field_by_field() {
         ("address", json!("1 Main Street")),
     ];
     for (field, value) in cases {
-        let mut body = newcomer("carol");
+        let mut body = newcomer("clara");
         body[field] = value.clone();
         let reply = shop.anyone.post("/v1/customers", &body).await;
         reply.problem(422, "invalid");
         assert_eq!(reply.complaints(), [format!("#/{field}")], "{field} {value}: {}", reply.text());
     }
     for field in ["username", "email", "password"] {
-        let mut body = newcomer("carol");
+        let mut body = newcomer("clara");
         body.as_object_mut().unwrap().remove(field);
         shop.anyone.post("/v1/customers", &body).await.problem(422, "invalid");
     }
     shop.anyone.request(Method::POST, "/v1/customers").body("application/json", "{").await.problem(400, "malformed");
     shop.anyone.request(Method::POST, "/v1/customers").body("text/plain", "{}").await.problem(415, "unsupported-media-type");
-    assert!(everybody(&shop).await.is_empty());
+    assert!(newcomers(&shop).await.is_empty());
 }
 
 #[tokio::test]
 async fn registering_is_limited_per_client_together_with_signing_in() {
     let shop = Shop::builder().only_api().setting("AUTH_RATE_PER_CLIENT", "4").start().await;
-    let created = shop.anyone.post("/v1/customers", &newcomer("carol")).await.expect(201);
-    let taken = shop.anyone.post("/v1/customers", &newcomer("carol")).await.expect(409);
+    let created = shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(201);
+    let taken = shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(409);
     let refused = shop.anyone.post("/v1/customers", &json!({})).await.expect(422);
     for reply in [created, taken, refused] {
         assert!(!reply.header("ratelimit").is_empty() && !reply.header("ratelimit-policy").is_empty(), "{:?}", reply.headers);
     }
-    login(&shop, "carol", PASSWORD).await.expect(200);
-    let reply = shop.anyone.post("/v1/customers", &newcomer("dave")).await;
+    login(&shop, "clara", PASSWORD).await.expect(200);
+    let reply = shop.anyone.post("/v1/customers", &newcomer("dan")).await;
     reply.problem(429, "too-many-requests");
     assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
-    login(&shop, "carol", PASSWORD).await.problem(429, "too-many-requests");
-    assert_eq!(everybody(&shop).await, ["carol"]);
+    login(&shop, "clara", PASSWORD).await.problem(429, "too-many-requests");
+    assert_eq!(newcomers(&shop).await, ["clara"]);
 }

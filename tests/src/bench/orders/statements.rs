@@ -1,0 +1,145 @@
+//! The statements of an order, taken from the query data of the code itself, with the values of a real one.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::bench::shelf::{self, id_in_sql};
+
+/// What a real order wrote.
+pub struct Sample {
+    customer_id: String,
+    session_id: String,
+    payload: String,
+    headers: String,
+    response: String,
+    response_headers: String,
+    sku: String,
+    name: String,
+    price: String,
+}
+
+impl Sample {
+    /// Orders one product and looks at what that wrote.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub async fn of(pool: &PgPool, address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let (_, claims) = crate::tokens::read(token);
+        let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, shelf::id(1));
+        let key = uuid::Uuid::now_v7().to_string();
+        let request = reqwest::Client::new().post(format!("http://{address}/v1/orders")).bearer_auth(token);
+        let reply = request.header("idempotency-key", &key).header("content-type", "application/json").body(body).send().await?;
+        ensure!(reply.status() == 201, "{}", reply.text().await?);
+        let order: Value = serde_json::from_str(&reply.text().await?)?;
+        let (payload, headers): (String, String) =
+            sqlx::query_as("SELECT payload, headers::text FROM events.outbox WHERE aggregate_id = $1::uuid")
+                .bind(order["id"].as_str())
+                .fetch_one(pool)
+                .await?;
+        let (response, response_headers): (String, String) =
+            sqlx::query_as("SELECT convert_from(body, 'UTF8'), headers::text FROM http.idempotency_keys WHERE key = $1")
+                .bind(&key)
+                .fetch_one(pool)
+                .await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("text");
+        let line = &order["items"][0];
+        Ok(Self {
+            customer_id: text(&claims["sub"])?,
+            session_id: text(&claims["sid"])?,
+            payload,
+            headers,
+            response,
+            response_headers,
+            sku: text(&line["sku"])?,
+            name: text(&line["name"])?,
+            price: text(&line["price"]["amount"])?,
+        })
+    }
+}
+
+/// A script that does what an order of one of the first `products` does, statement by statement.
+///
+/// # Errors
+/// If the query data isn't there.
+pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let uuid = |id: &str| format!("'{id}'::uuid");
+    let order = "('01900000-0000-7000-9000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
+    let key = "'bench-' || (:order::bigint)::text";
+    let (customer, session, product) = (uuid(&sample.customer_id), uuid(&sample.session_id), id_in_sql(":product"));
+    let one = |value: &str, of: &str| format!("ARRAY[{value}]::{of}[]");
+    let products_array = one(&product, "uuid");
+    let (route, now, hash) = ("'POST /v1/orders'", "now()", "sha256('a body of some length'::bytea)");
+    let lock_name = format!("'{}/POST /v1/orders/' || (:order::bigint)::text", sample.customer_id);
+    let event = "('01900000-0000-7000-a000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
+    let statements = [
+        filled("FROM identity.sessions s JOIN identity.accounts a", &[&session, &customer])?,
+        "BEGIN".to_owned(),
+        filled("SELECT pg_try_advisory_xact_lock(hashtextextended", &[&lock_name])?,
+        filled("FROM http.idempotency_keys\n", &[&customer, route, key, "now() - interval '1 day'"])?,
+        filled("SELECT id AS product_id, sku, name, price, EXISTS", &[&products_array])?,
+        filled(
+            "INSERT INTO orders.orders (id,",
+            &[
+                order,
+                &customer,
+                &format!("{}::numeric", sample.price),
+                now,
+                &products_array,
+                &one(&quoted(&sample.sku), "text"),
+                &one(&quoted(&sample.name), "text"),
+                &one(&sample.price, "numeric"),
+                &one("1", "bigint"),
+                &one("1", "bigint"),
+            ],
+        )?,
+        filled(
+            "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES",
+            &[
+                event,
+                "(:order::bigint % 16)::smallint",
+                order,
+                "'order.created'",
+                &format!("{}::jsonb", quoted(&sample.headers)),
+                &quoted(&sample.payload),
+            ],
+        )?,
+        filled(
+            "WITH wanted AS",
+            &[&products_array, &one("-1", "bigint"), &one("0", "bigint"), "'sale'", order, &customer, "NULL::text", now],
+        )?,
+        filled(
+            "INSERT INTO http.idempotency_keys",
+            &[
+                &customer,
+                route,
+                key,
+                hash,
+                "201::smallint",
+                &format!("{}::jsonb", quoted(&sample.response_headers)),
+                &format!("convert_to({}, 'UTF8')", quoted(&sample.response)),
+                now,
+            ],
+        )?,
+        "COMMIT".to_owned(),
+    ];
+    Ok(format!("\\set order random(1, 281474976710655)\n\\set product random(1, {products})\n{};\n", statements.join(";\n")))
+}
+
+/// The one statement of the code that has `part` in it, with values in place of its parameters.
+fn filled(part: &str, values: &[&str]) -> anyhow::Result<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let data: Value = serde_json::from_slice(&fs::read(entry?.path())?)?;
+        found.extend(data["query"].as_str().filter(|query| query.contains(part)).map(str::to_owned));
+    }
+    ensure!(found.len() == 1, "{} statements have {part:?} in them", found.len());
+    // From the last on, so that $1 isn't taken for the beginning of $10.
+    let statement =
+        values.iter().enumerate().rev().fold(found.remove(0), |text, (index, value)| text.replace(&format!("${}", index + 1), value));
+    Ok(statement.split_whitespace().collect::<Vec<_>>().join(" "))
+}
