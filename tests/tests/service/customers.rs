@@ -83,7 +83,7 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
     let shop = Shop::api().await;
     let (before, clara, _) = join(&shop, "clara").await;
     join(&shop, "dan").await;
-    let both = json!({"username": "Dan", "email": "DAVE@home.test"});
+    let both = json!({"username": "Dan", "email": "DAN@home.test"});
     assert_eq!(clara.patch(ME, &both).await.expect(409).complaints(), ["#/username", "#/email"]);
     assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).complaints(), ["#/username"]);
     for (field, value) in [
