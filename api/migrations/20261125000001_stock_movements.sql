@@ -12,5 +12,6 @@ CREATE TABLE products.stock_movements (
 );
 CREATE INDEX stock_movements_product_idx ON products.stock_movements (product_id, id);
 
+-- What was there before. (Processes of a release without this table must not move stock from here on.)
 INSERT INTO products.stock_movements (product_id, kind, delta, created_at)
 SELECT product_id, 'opening', on_hand, now() FROM products.stock WHERE on_hand > 0;

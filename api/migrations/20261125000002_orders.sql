@@ -12,7 +12,7 @@ CREATE INDEX carts_customer_idx ON orders.carts (customer_id);
 
 -- A row with reserved units and the same units in `products.stock.reserved` come and go together.
 CREATE TABLE orders.cart_items (
-    cart_id    uuid NOT NULL REFERENCES orders.carts (id) ON DELETE CASCADE,
+    cart_id    uuid NOT NULL REFERENCES orders.carts (id),   -- no cascade: what is reserved must be given back first
     product_id uuid NOT NULL,
     sku        text NOT NULL,              -- these three as the customer saw them
     name       text NOT NULL,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool,
+    Connection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
 };
 
@@ -11,6 +11,9 @@ use crate::config::DatabaseSettings;
 
 /// How long a request waits for a connection before it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection that answered so lately is taken to be alive.
+const TRUSTED_FOR: Duration = Duration::from_millis(500);
 
 /// The primary, and the replica for reads that may lag. Cheap to clone.
 #[derive(Clone)]
@@ -29,11 +32,30 @@ impl Database {
             PgPoolOptions::new()
                 .max_connections(settings.max_connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A round trip for each statement would be one too many: only those are asked that have rested.
+                .test_before_acquire(false)
+                .before_acquire(|connection, rest| {
+                    Box::pin(async move {
+                        if rest.idle_for > TRUSTED_FOR {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
                 .connect_lazy_with(options.application_name("catalog"))
         };
         let primary = pool(settings.primary.clone());
         let replica = settings.replica.clone().map_or_else(|| primary.clone(), pool);
         Self { primary, replica }
+    }
+
+    /// A transaction for what takes milliseconds. Whoever stands in its way for long is in trouble, and must not hold up
+    /// every connection of this process; and so must not this, should the process stand still or its machine be gone.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn begin_brief(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.primary.begin_with("BEGIN; SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'").await
     }
 
     /// Whether the primary answers, for `/readyz?verbose`.
@@ -43,6 +65,14 @@ impl Database {
     pub async fn ping(&self) -> Result<(), String> {
         sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.primary).await.map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// Whether others were in the way: the same will do when they are gone. Nothing was changed.
+#[must_use]
+pub fn is_contention(error: &sqlx::Error) -> bool {
+    // lock_not_available, deadlock_detected, serialization_failure: PostgreSQL manual, appendix A.
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "55P03" | "40P01" | "40001"))
 }
 
 /// Whether the database, not the statement, is at fault: the request may be sent again later.

@@ -23,7 +23,6 @@ mod transition;
 pub use change::OrderChange;
 pub use error::{CartDifference, Error, Place, ShortLine};
 pub use order::{HistoryEntry, Order, OrderLine, Party};
-pub use place::Placed;
 pub use read::{Filter, chunk, find, page};
 pub use request::{NewLine, NewOrder, Units};
 pub use shop::Orders;

@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -40,6 +41,16 @@ pub struct StorableResponse {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON.
     pub body: Vec<u8>,
+}
+
+impl StorableResponse {
+    /// A response with a JSON body.
+    ///
+    /// # Errors
+    /// 500 if it cannot be written as JSON.
+    pub fn json(status: StatusCode, headers: Vec<(HeaderName, HeaderValue)>, body: &impl Serialize) -> Result<Self, Problem> {
+        Ok(Self { status, headers, body: serde_json::to_vec(body).map_err(|error| Problem::internal(&error))? })
+    }
 }
 
 impl IdempotencyKey {

@@ -29,7 +29,7 @@ pub struct FieldError {
     /// The product this is about, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<Uuid>,
-    /// Units of it that can be sold now, where there are too few.
+    /// Units of it that can be had, where there are too few: those that can be sold now, and those the cart holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available: Option<i64>,
 }
@@ -214,6 +214,9 @@ impl From<sqlx::Error> for Problem {
         if crate::database::is_outage(&error) {
             tracing::warn!(%error, "the database is away");
             Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
+        } else if crate::database::is_contention(&error) {
+            tracing::warn!(%error, "others were in the way of a request");
+            Self::unavailable("Others are changing the same at this moment. Nothing was changed. Try again.")
         } else {
             Self::internal(&error)
         }

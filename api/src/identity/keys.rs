@@ -99,8 +99,8 @@ impl SigningKeys {
     fn reread(&self) {
         let before = self.current();
         let mut ring = KeyRing::read(&self.dir).unwrap_or_else(|error| KeyRing {
-            keys: Vec::new(),
             ignored: BTreeMap::from([("the directory".to_owned(), format!("cannot be read: {error}"))]),
+            ..KeyRing::default()
         });
         log_ignored(&before, &ring);
         if ring.keys.is_empty() {
@@ -109,7 +109,10 @@ impl SigningKeys {
         if ring.kids() != before.kids() {
             tracing::info!(kids = ?ring.kids(), "signing keys changed");
         }
-        self.current.store(Arc::new(ring));
+        // What was found out with these keys is kept as long as they are.
+        if ring.public() != before.public() || ring.ignored != before.ignored {
+            self.current.store(Arc::new(ring));
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, Header, Validation};
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -12,6 +14,8 @@ use super::keys::KeyRing;
 
 /// Whom tokens are for.
 const AUDIENCE: &str = "catalog";
+/// Tokens remembered as good, at most.
+const VERIFIED_KEPT: usize = 10_000;
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 5;
 
@@ -71,7 +75,7 @@ pub struct Subject {
 }
 
 /// RFC 7519, with `role` and `sid` (the session) of our own. Times are in seconds since 1970.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
@@ -111,15 +115,7 @@ pub fn issue(keys: &KeyRing, issuer: &str, subject: Subject, now: DateTime<Utc>,
 /// # Errors
 /// If anything about the token is wrong.
 pub fn verify(keys: &KeyRing, issuer: &str, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
-    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-    let key = header.kid.and_then(|kid| keys.find(&kid)).ok_or(TokenError::Invalid)?;
-    let mut validation = Validation::new(Algorithm::ES256);
-    validation.set_issuer(&[issuer]);
-    validation.set_audience(&[AUDIENCE]);
-    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
-    // The library asks the system's clock; ours is a parameter.
-    validation.validate_exp = false;
-    let claims: Claims = jsonwebtoken::decode(token, &key.verifying, &validation).map_err(|_| TokenError::Invalid)?.claims;
+    let claims = keys.verified.claims(issuer, token, || decode(keys, issuer, token))?;
     let now = now.timestamp();
     if claims.exp.saturating_add(LEEWAY) <= now {
         return Err(TokenError::Expired);
@@ -128,6 +124,36 @@ pub fn verify(keys: &KeyRing, issuer: &str, token: &str, now: DateTime<Utc>) -> 
         return Err(TokenError::Invalid);
     }
     Ok(Subject { account_id: claims.sub, role: claims.role, session_id: claims.sid })
+}
+
+/// Checks the signature, and every claim but the times.
+fn decode(keys: &KeyRing, issuer: &str, token: &str) -> Result<Claims, TokenError> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+    let key = header.kid.and_then(|kid| keys.find(&kid)).ok_or(TokenError::Invalid)?;
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+    // The library asks the system's clock; ours is a parameter.
+    validation.validate_exp = false;
+    Ok(jsonwebtoken::decode(token, &key.verifying, &validation).map_err(|_| TokenError::Invalid)?.claims)
+}
+
+/// Tokens that were found good, with these keys: a signature takes longer to check than all the rest of a read, and
+/// a session sends the same token with every request. By digest, so that a heap dump holds no token.
+pub struct Verified(Cache<[u8; 32], Claims>);
+
+impl Default for Verified {
+    fn default() -> Self {
+        Self(Cache::new(VERIFIED_KEPT))
+    }
+}
+
+impl Verified {
+    fn claims(&self, issuer: &str, token: &str, decode: impl FnOnce() -> Result<Claims, TokenError>) -> Result<Claims, TokenError> {
+        let digest: [u8; 32] = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token).finalize().into();
+        self.0.get_or_insert_with(&digest, decode)
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +189,18 @@ mod tests {
 
     fn header() -> Header {
         Header { kid: Some("b".into()), ..Header::new(Algorithm::ES256) }
+    }
+
+    #[test]
+    fn a_token_that_was_found_good_is_so_only_for_its_time_its_issuer_and_its_keys() {
+        assert!(verify(&KEYS, ISSUER, &TOKEN, at(1)).is_ok());
+        assert!(matches!(verify(&KEYS, ISSUER, &TOKEN, at(100_000)), Err(TokenError::Expired)));
+        assert!(matches!(verify(&KEYS, "https://other.example", &TOKEN, at(1)), Err(TokenError::Invalid)));
+        assert!(matches!(verify(&ring(vec![key("z", at(-1000))]), ISSUER, &TOKEN, at(1)), Err(TokenError::Invalid)));
+        let mut tampered = TOKEN.clone();
+        tampered.replace_range(TOKEN.len() - 2.., if TOKEN.ends_with("AA") { "BB" } else { "AA" });
+        assert!(matches!(verify(&KEYS, ISSUER, &tampered, at(1)), Err(TokenError::Invalid)));
+        assert!(verify(&KEYS, ISSUER, &TOKEN, at(1)).is_ok());
     }
 
     #[test]

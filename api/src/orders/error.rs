@@ -85,8 +85,8 @@ pub enum Error {
     /// Nothing was taken or reserved, because there is too little of these. Never empty.
     #[error("not enough stock")]
     Short(Vec<ShortLine>),
-    /// Stock began to be tracked in this moment: try again.
-    #[error("the stock of a product has just begun to be tracked")]
+    /// A product changed in the middle of it: try again.
+    #[error("a product has just changed")]
     Contended,
     /// The order cannot go there from where it is.
     #[error("the order is {}, it cannot become {to}", .order.status)]

@@ -15,7 +15,7 @@ use crate::http::{
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self::not_found("There is no order of yours by this id."),
+            Error::NotFound => Self::not_found("There is no order by this id, or it is somebody else's."),
             Error::NoCart => Self::not_found("There is no cart of yours by this id. It may have been ordered, or have expired: make a new one."),
             Error::NoProduct => Self::not_found("There is no product by this id. It may have been deleted."),
             Error::UnknownProducts(lines) => Self::invalid(lines.into_iter().map(unknown).collect()),
@@ -33,7 +33,7 @@ impl From<Error> for Problem {
             Error::Short(lines) => {
                 Self::conflict("insufficient-stock", "There is not enough of some products. Nothing was changed.").with_errors(short(lines))
             }
-            Error::Contended => Self::unavailable("The stock of a product has just begun to be tracked. Try again."),
+            Error::Contended => Self::unavailable("A product has changed in this very moment. Nothing was ordered. Try again."),
             Error::Refused { order, to } => Self::conflict(
                 "order-status",
                 format!("The order is {}, it cannot become {to} any more.", order.status),

@@ -9,7 +9,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
     CartDifference, Error, HistoryEntry, Order, OrderChange, Orders, Party, Place, ShortLine, Status, carts, change, lines::LineRow,
-    metrics, request::Wish,
+    request::Wish,
 };
 use crate::{
     events::{Draft, Origin},
@@ -29,35 +29,56 @@ struct Wanted {
     seen: Option<(String, Decimal)>,
 }
 
-/// A new order, and what caches must forget after its commit.
-pub struct Placed {
+/// An order that is written and has yet to take its stock.
+#[must_use = "an order that takes no stock must not be committed"]
+pub struct Prepared {
     /// The order.
     pub order: Order,
-    /// Products that went out of stock, with their versions.
-    pub forget: Vec<(Uuid, i64)>,
+    wanted: Vec<Wanted>,
+    offers: HashMap<Uuid, Offer>,
 }
 
 impl Orders {
-    /// Places an order of the customer who asks.
+    /// Writes an order of the customer who asks, and its event.
     ///
     /// # Errors
-    /// [`Error::NoCart`], [`Error::EmptyCart`], [`Error::UnknownProducts`], [`Error::CartChanged`],
-    /// [`Error::Short`] or [`Error::Contended`]; then the transaction must not be committed.
-    pub async fn place(&self, tx: &mut PgConnection, origin: &Origin, wish: Wish, now: DateTime<Utc>) -> Result<Placed, Error> {
+    /// [`Error::NoCart`], [`Error::EmptyCart`], [`Error::UnknownProducts`] or [`Error::CartChanged`]; then the transaction
+    /// must not be committed.
+    pub async fn prepare(&self, tx: &mut PgConnection, origin: &Origin, wish: Wish, now: DateTime<Utc>) -> Result<Prepared, Error> {
         let wanted = match wish {
             Wish::Lines(lines) => lines.into_iter().map(|line| Wanted::of_line(line.product_id, line.quantity)).collect(),
             Wish::Cart(cart_id) => from_cart(tx, cart_id, origin.actor.id, now).await?,
         };
-        let ids: Vec<Uuid> = wanted.iter().map(|wanted| wanted.product_id).collect();
-        let offers = products::offers(tx, &ids).await?.into_iter().map(|offer| (offer.product_id, offer)).collect();
+        let offers = offers(tx, &wanted).await?;
         self.compare(&wanted, &offers)?;
         let order_id = Uuid::new_v7(timestamp(now));
-        let rows = rows(order_id, &wanted, &offers);
-        let order = self.write(tx, origin, order_id, rows.clone(), now).await?;
-        // Last, because whoever holds the stock of a product that all want makes them wait until the commit.
-        let forget = self.take_stock(tx, origin, order_id, &wanted, &rows, now).await?;
-        metrics::PLACED.inc();
-        Ok(Placed { order, forget })
+        let order = self.write(tx, origin, order_id, rows(order_id, &wanted, &offers), now).await?;
+        Ok(Prepared { order, wanted, offers })
+    }
+
+    /// Takes the stock of an order, and gives the products that went out of stock, with their versions. It comes last
+    /// before the commit, because whoever holds the stock of a product that all want makes them wait.
+    ///
+    /// # Errors
+    /// [`Error::Short`], or [`Error::Contended`] if the catalogue has changed since the order was prepared; then the
+    /// transaction must not be committed.
+    pub async fn take_stock(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        prepared: &Prepared,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(Uuid, i64)>, Error> {
+        let Prepared { order, wanted, offers: seen } = prepared;
+        let cause = Cause { kind: MovementKind::Sale, order_id: Some(order.id), actor_id: Some(origin.actor.id), reason: None, at: now };
+        let shift = |wanted: &Wanted| Shift { product_id: wanted.product_id, on_hand: -wanted.quantity, reserved: -wanted.reserved };
+        let shifts: Vec<_> = wanted.iter().map(shift).collect();
+        match stock::shift(tx, Some(&cause), &shifts).await? {
+            Shifted::Short { available } => Err(Error::Short(short(wanted, seen, &available))),
+            // The wait for the stock may have been one for a new price, or for the first count of it.
+            Shifted::Done { .. } if offers(tx, wanted).await? != *seen => Err(Error::Contended),
+            Shifted::Done { turned, .. } => Ok(stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?),
+        }
     }
 
     /// Whether everything wanted is still there, and still at the price that was seen.
@@ -110,36 +131,18 @@ impl Orders {
         self.catalogue.outbox.append(tx, origin, Draft { kind: change::CREATED, aggregate_id: order_id, time: now, data }).await?;
         Ok(order)
     }
-
-    async fn take_stock(
-        &self,
-        tx: &mut PgConnection,
-        origin: &Origin,
-        order_id: Uuid,
-        wanted: &[Wanted],
-        rows: &[LineRow],
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(Uuid, i64)>, Error> {
-        let cause = Cause { kind: MovementKind::Sale, order_id: Some(order_id), actor_id: Some(origin.actor.id), reason: None, at: now };
-        let shifts: Vec<_> = wanted
-            .iter()
-            .map(|wanted| Shift { product_id: wanted.product_id, on_hand: -wanted.quantity, reserved: -wanted.reserved })
-            .collect();
-        let shifted = stock::shift(tx, &cause, &shifts).await?;
-        if rows.iter().any(|row| shifted.tracks(row.product_id) != (row.taken > 0)) {
-            return Err(Error::Contended);
-        }
-        match shifted {
-            Shifted::Done { turned, .. } => Ok(stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?),
-            Shifted::Short { available } => Err(Error::Short(short(wanted, rows, &available))),
-        }
-    }
 }
 
 impl Wanted {
     fn of_line(product_id: Uuid, quantity: i64) -> Self {
         Self { product_id, quantity, reserved: 0, seen: None }
     }
+}
+
+/// What is offered of the products that are wanted.
+async fn offers(tx: &mut PgConnection, wanted: &[Wanted]) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
+    let ids: Vec<Uuid> = wanted.iter().map(|wanted| wanted.product_id).collect();
+    Ok(products::offers(tx, &ids).await?.into_iter().map(|offer| (offer.product_id, offer)).collect())
 }
 
 /// Everything in a cart, which is gone with that.
@@ -175,14 +178,15 @@ fn rows(order_id: Uuid, wanted: &[Wanted], offers: &HashMap<Uuid, Offer>) -> Vec
     wanted.iter().filter_map(row).collect()
 }
 
-fn short(wanted: &[Wanted], rows: &[LineRow], available: &HashMap<Uuid, i64>) -> Vec<ShortLine> {
-    let line = |(index, (wanted, row)): (usize, (&Wanted, &LineRow))| {
+fn short(wanted: &[Wanted], offers: &HashMap<Uuid, Offer>, available: &HashMap<Uuid, i64>) -> Vec<ShortLine> {
+    let line = |(index, wanted): (usize, &Wanted)| {
         let available = available.get(&wanted.product_id)? + wanted.reserved;
         let place = if wanted.seen.is_some() { Place::Cart } else { Place::Line(index) };
-        let line = ShortLine { place, product_id: row.product_id, name: row.name.clone(), wanted: wanted.quantity, available };
+        let name = offers.get(&wanted.product_id)?.name.clone();
+        let line = ShortLine { place, product_id: wanted.product_id, name, wanted: wanted.quantity, available };
         (available < wanted.quantity).then_some(line)
     };
-    wanted.iter().zip(rows).enumerate().filter_map(line).collect()
+    wanted.iter().enumerate().filter_map(line).collect()
 }
 
 /// The order, its lines and its first status, in one statement.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -83,19 +83,25 @@ pub async fn chunk(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, customer_id, status AS "status: Status", total, created_at, updated_at FROM orders.orders
-           WHERE id < $1 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR status = $3)
+           WHERE id < $1 AND id >= $7 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR status = $3)
              AND ($4::timestamptz IS NULL OR created_at >= $4) AND ($5::timestamptz IS NULL OR created_at < $5)
            ORDER BY id DESC LIMIT $6"#,
-        before.unwrap_or(Uuid::max()),
+        before.unwrap_or(Uuid::max()).min(filter.to.map_or(Uuid::max(), |to| first_id(to + TimeDelta::milliseconds(1)))),
         filter.customer_id,
         filter.status as Option<Status>,
         filter.from,
         filter.to,
         limit,
+        filter.from.map_or(Uuid::nil(), first_id),
     )
     .fetch_all(&mut *conn)
     .await?;
     complete(conn, currency, rows).await
+}
+
+/// No order of this millisecond or later has a lesser id: it begins with the time (`UUIDv7`, RFC 9562, section 5.7).
+fn first_id(at: DateTime<Utc>) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.timestamp_millis()).unwrap_or(0), &[0; 10]).into_uuid()
 }
 
 /// Orders with their lines and their history.
@@ -126,4 +132,18 @@ async fn complete(conn: &mut PgConnection, currency: Currency, rows: Vec<Row>) -
         updated_at: row.updated_at,
     };
     Ok(rows.into_iter().map(order).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::{NoContext, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_are_between_its_first_and_that_of_the_next() {
+        let at: DateTime<Utc> = "2026-11-25T10:00:00.123456Z".parse().unwrap();
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, u64::try_from(at.timestamp()).unwrap(), at.timestamp_subsec_nanos()));
+        assert!(first_id(at) <= id && id < first_id(at + TimeDelta::milliseconds(1)));
+    }
 }

@@ -8,7 +8,7 @@ use super::{Error, Order, OrderChange, Orders, Party, Status, change, lines, lin
 use crate::{
     config::Currency,
     events::{Draft, Origin, Outbox},
-    products::stock::{self, Cause, MovementKind, Shift, Shifted},
+    products::stock::{self, Cause, MovementKind, Shift},
 };
 
 /// Moves orders on. Cheap to clone.
@@ -57,9 +57,8 @@ impl Orders {
         step: Step<'_>,
         now: DateTime<Utc>,
     ) -> Result<Order, Error> {
-        let mut tx = self.catalogue.database.primary.begin().await?;
-        read::find(&mut tx, self.currency(), id, customer_id).await?;
-        match self.mover.advance(&mut tx, origin, id, step, now).await? {
+        let mut tx = self.catalogue.database.begin_brief().await?;
+        match self.mover.advance(&mut tx, origin, customer_id, id, step, now).await? {
             Advanced::Moved(order, forget) => {
                 tx.commit().await?;
                 self.catalogue.stock_turned(&forget);
@@ -72,7 +71,8 @@ impl Orders {
 }
 
 impl Mover {
-    /// Moves an order, if it can go there from where it is. Its stock goes back when it is called off.
+    /// Moves an order, only this customer's where one is given, if it can go there from where it is. Its stock goes back
+    /// when it is called off.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -80,11 +80,17 @@ impl Mover {
         &self,
         tx: &mut PgConnection,
         origin: &Origin,
+        customer_id: Option<Uuid>,
         id: Uuid,
         step: Step<'_>,
         now: DateTime<Utc>,
     ) -> Result<Advanced, Error> {
-        let locked = sqlx::query!(r#"SELECT status AS "status: Status", version FROM orders.orders WHERE id = $1 FOR UPDATE"#, id);
+        let locked = sqlx::query!(
+            r#"SELECT status AS "status: Status", version FROM orders.orders
+               WHERE id = $1 AND ($2::uuid IS NULL OR customer_id = $2) FOR UPDATE"#,
+            id,
+            customer_id,
+        );
         let locked = locked.fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
         let (from, version) = (locked.status, locked.version + 1);
         if from == step.to || !from.next().contains(&step.to) {
@@ -112,11 +118,8 @@ impl Mover {
         let shifts: Vec<_> = taken.iter().filter(|line| line.taken > 0).map(back).collect();
         let actor_id = actor_id(origin, step.by);
         let cause = Cause { kind: MovementKind::Return, order_id: Some(id), actor_id, reason: step.reason, at: now };
-        // More is never too little; a purged product has no stock to go back to.
-        match stock::shift(tx, &cause, &shifts).await? {
-            Shifted::Done { turned, .. } => stock::announce(tx, &self.outbox, origin, &turned, now).await,
-            Shifted::Short { .. } => Ok(Vec::new()),
-        }
+        let turned = stock::shift(tx, Some(&cause), &shifts).await?.came_back()?;
+        stock::announce(tx, &self.outbox, origin, &turned, now).await
     }
 }
 

@@ -10,7 +10,8 @@ use crate::events::Actor;
 /// `data` of `catalog.product.{created,updated,deleted,restored}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProductChange {
-    /// The product after the change; of a deleted one, as it was last.
+    /// The product after the change; of a deleted one, as it was last. Whether it is in stock is told by
+    /// [`AVAILABILITY`], which may overtake this.
     pub product: Product,
     /// What changed. All fields of a created product, none of a deleted or restored one.
     pub changes: Vec<FieldChange>,

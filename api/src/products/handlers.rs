@@ -38,7 +38,7 @@ impl From<Error> for Problem {
             ),
             Error::NotEnoughStock { available } => Self::conflict(
                 "insufficient-stock",
-                format!("Only {available} can be sold now; the rest is in carts. Nothing was changed."),
+                format!("Only {available} can go: that many can be sold now, and carts keep what they hold. Nothing was changed."),
             ),
             Error::TooMuchStock => {
                 Self::invalid(vec![FieldError::body("/delta", format!("a product has at most {} units in stock", rules::MAX_QUANTITY))])

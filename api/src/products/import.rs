@@ -18,7 +18,7 @@ mod upsert;
 
 use std::time::Duration;
 
-use apply::Applied;
+use apply::{Applied, Stocktaking};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use futures::{TryStreamExt, stream::FuturesUnordered};
@@ -163,6 +163,7 @@ impl Import<'_> {
         let mut total = Total::default();
         let mut rows = MergedRows::new(staged.id);
         let mut touched = Touched::default();
+        let mut stocktaking = Stocktaking::default();
         let now = (self.clock)();
         let command = self.catalogue.command(self.origin, now);
         loop {
@@ -171,7 +172,8 @@ impl Import<'_> {
                 break;
             }
             total.result.refuse(chunk.refusals);
-            let applied = apply::chunk(tx, &command, staged.id, &chunk.rows).await?;
+            let mut applied = apply::chunk(tx, &command, staged.id, &chunk.rows).await?;
+            stocktaking.add(std::mem::take(&mut applied.stocktaking));
             touched.add(total.add(applied));
         }
         staged.require_read(&rows)?;
@@ -179,6 +181,7 @@ impl Import<'_> {
             total.result.sort_errors();
             return Err(Error::Refused(total.result.errors));
         }
+        touched.add(total.restocked(stocktaking.finish(tx, &command).await?));
         progress::tell(tx, &self.catalogue.outbox, staged.id, self.origin, total.counts, 0, now).await?;
         Ok((total.result, touched))
     }
@@ -207,9 +210,10 @@ impl Import<'_> {
                     lanes.push(self.commit(staged.id, chunk, failed));
                 }
             }
-            let Some(applied) = lanes.try_next().await? else { break };
+            let Some((applied, restocked)) = lanes.try_next().await? else { break };
             let mut touched = Touched::default();
             touched.add(total.add(applied));
+            touched.add(total.restocked(restocked));
             touched.forget(self.catalogue);
         }
         staged.require_read(&rows)?;
@@ -218,7 +222,7 @@ impl Import<'_> {
     }
 
     /// Applies one chunk in a transaction of its own, again if others were in the way.
-    async fn commit(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<Applied, Error> {
+    async fn commit(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, Restocked), Error> {
         let mut pauses =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
         loop {
@@ -230,8 +234,9 @@ impl Import<'_> {
                 applied.refusals.extend(chunk.refusals.iter().cloned());
                 let refused: u64 = applied.refusals.iter().map(|refusal| refusal.count).sum();
                 progress::record(&mut tx, id, self.origin, applied.counts, failed, refused, now).await?;
+                let restocked = applied.stocktaking.finish(&mut tx, &command).await?;
                 tx.commit().await?;
-                Ok(applied)
+                Ok((applied, restocked))
             };
             match (attempt.await, pauses.next()) {
                 (Err(Error::Contended), Some(pause)) => tokio::time::sleep(pause).await,
@@ -240,6 +245,9 @@ impl Import<'_> {
         }
     }
 }
+
+/// Products with another quantity, each with its version.
+type Restocked = Vec<(Uuid, i64)>;
 
 /// What all chunks did together.
 #[derive(Default)]
@@ -255,12 +263,20 @@ impl Total {
         self.counts.created += created;
         self.counts.updated += updated;
         self.counts.unchanged += unchanged;
-        // Who imports wants to see that a quantity went in; who is mailed about products doesn't.
         self.result.created += created;
-        self.result.updated += updated + applied.restocked;
-        self.result.unchanged += unchanged - applied.restocked;
+        self.result.updated += updated;
+        self.result.unchanged += unchanged;
         self.result.refuse(applied.refusals);
         applied.touched
+    }
+
+    /// Adds products that were added as unchanged and have another quantity now. Who imports wants to see that it went
+    /// in; who is mailed about products doesn't.
+    fn restocked(&mut self, restocked: Restocked) -> Restocked {
+        let count = restocked.len() as u64;
+        self.result.updated += count;
+        self.result.unchanged -= count;
+        restocked
     }
 }
 

@@ -1,8 +1,8 @@
 //! What can be sold now. It moves without touching the product's version, and mails nobody.
 //!
 //! `on_hand` is what is there, `reserved` the part of it that carts hold; what can be sold is the
-//! difference. Whoever moves stock locks its rows in the order of the product ids and holds the lock
-//! of no other row of stock, so that no two ever wait for each other in a circle.
+//! difference. A transaction moves stock once, in one statement that locks the rows in the order of the
+//! product ids, after every other lock it takes: so no two ever wait for each other in a circle.
 
 mod adjust;
 mod announce;
@@ -21,7 +21,7 @@ pub use self::{
     announce::{Turned, announce},
     count::{Counted, count},
     movements::{Cause, MovementKind, StockMovement, page as movements},
-    shift::{Shift, Shifted, reserve, shift},
+    shift::{Shift, Shifted, shift},
 };
 use super::Error;
 

@@ -85,13 +85,23 @@ impl Command<'_> {
         let before = self.lock_live(tx, id, expected).await?;
         let input = merge(&before, patch)?;
         input.validate_with(&self.rules).map_err(Error::Invalid)?;
-        let turned = self.count(tx, id, input.quantity).await?;
+        let quantity = input.quantity;
         let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
-        if after == before.to_input() {
-            let product = self.reload(tx, id).await?;
-            stock::announce(tx, self.outbox, self.origin, &turned, self.now).await?;
-            return Ok(Outcome { product, changed: false });
+        let changed = after != before.to_input();
+        if changed {
+            self.write(tx, id, &after).await?;
         }
+        let turned = self.count(tx, id, quantity).await?;
+        let product = self.reload(tx, id).await?;
+        if changed {
+            self.tell(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
+        } else {
+            stock::announce(tx, self.outbox, self.origin, &turned, self.now).await?;
+        }
+        Ok(Outcome { product, changed })
+    }
+
+    async fn write(&self, tx: &mut PgConnection, id: Uuid, after: &ProductInput) -> Result<(), Error> {
         let updated = sqlx::query!(
             "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
                  released_on = $9, attributes = $10, updated_at = $11, version = version + 1
@@ -102,18 +112,16 @@ impl Command<'_> {
             after.brand,
             after.description,
             &after.categories,
-            amount(&after),
+            amount(after),
             after.url,
             after.released_on,
             Json(&after.attributes) as _,
             self.now,
         )
-        .execute(&mut *tx)
+        .execute(tx)
         .await;
         updated.map_err(|error| sku_taken(error, &after.sku))?;
-        let product = self.reload(tx, id).await?;
-        self.tell(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
-        Ok(Outcome { product, changed: true })
+        Ok(())
     }
 
     /// Deletes a product if `expected` accepts the current entity tag, and gives its last version. It can be restored.
@@ -239,19 +247,23 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
 pub async fn purge_deleted(pool: &PgPool, now: DateTime<Utc>, retention: TimeDelta) -> Result<u64, sqlx::Error> {
     let mut purged = 0;
     loop {
-        let gone = sqlx::query!(
-            "DELETE FROM products.products WHERE id IN (
-                 SELECT id FROM products.products WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        let mut tx = pool.begin().await?;
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM products.products WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED",
             now - retention,
             PURGE_BATCH,
         )
-        .execute(pool)
-        .await?
-        .rows_affected();
-        purged += gone;
-        if gone == 0 {
+        .fetch_all(&mut *tx)
+        .await?;
+        if ids.is_empty() {
             return Ok(purged);
         }
+        // In the order in which everybody locks stock; the deletions would come to it in another.
+        sqlx::query!("SELECT product_id FROM products.stock WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE", &ids)
+            .fetch_all(&mut *tx)
+            .await?;
+        purged += sqlx::query!("DELETE FROM products.products WHERE id = ANY($1)", &ids).execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
     }
 }
 

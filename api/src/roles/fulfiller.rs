@@ -13,7 +13,7 @@ use crate::{
     events::{Outbox, consume, streams::FULFILLER},
     orders::{
         Mover,
-        fulfil::{self, Fulfiller},
+        fulfil::{self, Decider, Fulfiller},
     },
 };
 
@@ -72,8 +72,9 @@ pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
     let (pool, stop) = (worker.pool.clone(), worker.stop());
     // What it writes there is relayed by the API.
     let mover = Mover { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
-    let fulfiller = Fulfiller::new(pool.clone(), mover.clone(), settings.delay);
+    let decider = Decider::new(pool.clone(), mover, settings.delay);
+    let fulfiller = Fulfiller::new(pool.clone(), decider.clone());
     worker.spawn("confirmation", consume::run(worker.nats.clone(), FULFILLER, fulfiller, stop.clone()));
-    worker.spawn("due orders", fulfil::run_due(pool, mover, stop));
+    worker.spawn("due orders", fulfil::run_due(pool, decider, stop));
     worker.run().await
 }

@@ -60,7 +60,9 @@ impl WorkerRole {
             Self::Tracker => None,
             Self::Fulfiller => Some(WaitingRows {
                 what: "due orders",
-                count: "SELECT count(*) FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= now()",
+                // Those that are to be fulfilled, and those whose event never came (catalog's `orders/fulfil/due.rs`).
+                count: "SELECT count(*) FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= now() \
+                        OR status = 'pending' AND created_at <= now() - interval '1 minute'",
             }),
         }
     }

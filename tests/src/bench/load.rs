@@ -113,7 +113,7 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
     loop {
         let product = plan.first + random.random_range(0..plan.products);
         match buyer {
-            Some(token) => request = super::shelf::order(product, plan.address, token, random.random()),
+            Some(token) => request = super::shelf::order(product, plan.address, token, rand::random()),
             None => super::shelf::ask_for(&mut request, product),
         }
         let started = Instant::now();

@@ -2,13 +2,17 @@
 
 use catalog_tests::{
     Api, Builder, Role, Shop,
-    samples::{Created, create, plain},
+    buying::stocked,
+    people::CAROL,
+    samples::Created,
     wait::{eventually, holds},
 };
 use serde_json::{Value, json};
 
 /// Address of the customer.
-pub const BUYER: &str = "bea@customers.test";
+pub const BUYER: &str = CAROL.1;
+/// Units of the product that there are at first.
+pub const STOCK: i64 = 100;
 
 /// A customer of a shop, signed in.
 pub struct Buyer {
@@ -17,16 +21,6 @@ pub struct Buyer {
 }
 
 impl Buyer {
-    /// Opens an account and signs in.
-    pub async fn arrive(shop: &Shop) -> Self {
-        let (username, password) = ("bea", "bea's passphrase 4!");
-        let account = json!({"username": username, "email": BUYER, "password": password});
-        let id = shop.anyone.post("/v1/customers", &account).await.expect(201).json()["id"].as_str().unwrap().to_owned();
-        let login = json!({"username": username, "password": password});
-        let tokens = shop.anyone.post("/v1/auth/login", &login).await.expect(200).json();
-        Self { api: shop.anyone.with_token(tokens["access_token"].as_str().unwrap()), id }
-    }
-
     /// Orders one of each, and gives the id of the order.
     pub async fn orders(&self, products: &[&Created], key: &str) -> String {
         let items: Vec<_> = products.iter().map(|product| json!({"product_id": product.id, "quantity": 1})).collect();
@@ -69,8 +63,8 @@ pub fn shop(roles: &[Role], delay: &str) -> Builder {
 /// Opens a shop, with a product in it and a customer.
 pub async fn open(shop: Builder) -> (Shop, Created, Buyer) {
     let shop = shop.start().await;
-    let stool = create(&shop.ada, &plain("S-1")).await;
-    let buyer = Buyer::arrive(&shop).await;
+    let stool = stocked(&shop.ada, "S-1", STOCK).await;
+    let buyer = Buyer { api: shop.carol.clone(), id: shop.people.carol.id.clone() };
     (shop, stool, buyer)
 }
 

@@ -1,12 +1,18 @@
 //! Orders move on by themselves, once, whoever dies meanwhile.
 
 use async_nats::{HeaderMap, jetstream::consumer::pull};
-use catalog_tests::Role::{Fulfiller, Notifier, Serve};
+use catalog_tests::{
+    Role::{Fulfiller, Notifier, Serve},
+    Shop,
+    buying::Whereabouts,
+    wait::{holds, within},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::buyer::{self, BUYER, all_published, way};
+use crate::buyer::{self, BUYER, STOCK, all_published, way};
 
 fn at(entry: &Value) -> DateTime<Utc> {
     entry["at"].as_str().unwrap().parse().unwrap()
@@ -38,47 +44,91 @@ async fn a_cancelled_order_is_not_confirmed_later() {
     assert_eq!(way(&buyer.sees(&cancelled).await), ["pending", "cancelled"]);
 }
 
+/// Time passes for all orders that are confirmed.
+async fn all_are_due(shop: &Shop) {
+    sqlx::query("UPDATE orders.orders SET fulfil_at = now() WHERE status = 'confirmed'").execute(&shop.database).await.unwrap();
+}
+
+/// A customer's account is closed, by whom doesn't matter.
+async fn close(shop: &Shop, account: &str) {
+    let closed = sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid").bind(account);
+    assert_eq!(closed.execute(&shop.database).await.unwrap().rows_affected(), 1);
+}
+
+async fn failed_for_want_of_a_customer(shop: &Shop, order: &str) {
+    let order = shop.ada.get(&format!("/v1/orders/{order}")).await.expect(200).json();
+    let last = order["history"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["status"], &last["reason"]), (&json!("failed"), &json!("the customer's account is closed")), "{order}");
+}
+
 #[tokio::test]
 async fn a_confirmed_order_that_is_cancelled_in_time_is_not_fulfilled() {
-    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "3s")).await;
+    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
     let order = buyer.orders(&[&stool], "one").await;
     buyer.waits_for(&order, "confirmed").await;
     buyer.cancels(&order).await;
     let marker = buyer.orders(&[&stool], "two").await;
+    buyer.waits_for(&marker, "confirmed").await;
+    all_are_due(&shop).await;
     buyer.waits_for(&marker, "fulfilled").await;
     shop.at_rest().await;
     assert_eq!(way(&buyer.sees(&order).await), ["pending", "confirmed", "cancelled"]);
+    Whereabouts::of(&shop.database, &stool.id).await.adds_up_to(STOCK);
 }
 
 #[tokio::test]
-async fn an_order_of_a_closed_account_fails_and_says_why() {
+async fn an_order_of_a_closed_account_fails_says_why_and_gives_its_stock_back() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
     let order = buyer.orders(&[&stool], "one").await;
-    sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid")
-        .bind(&buyer.id)
-        .execute(&shop.database)
-        .await
-        .unwrap();
+    close(&shop, &buyer.id).await;
     shop.open(Fulfiller).await;
     shop.at_rest().await;
-    let last: (String, String) =
-        sqlx::query_as("SELECT status, reason FROM orders.history WHERE order_id = $1::uuid ORDER BY version DESC LIMIT 1")
-            .bind(&order)
-            .fetch_one(&shop.database)
-            .await
-            .unwrap();
-    assert_eq!(last, ("failed".to_owned(), "the customer's account is closed".to_owned()));
+    failed_for_want_of_a_customer(&shop, &order).await;
+    let whereabouts = Whereabouts::of(&shop.database, &stool.id).await;
+    whereabouts.adds_up_to(STOCK);
+    assert_eq!(whereabouts.on_hand, STOCK);
+}
+
+#[tokio::test]
+async fn a_confirmed_order_whose_account_is_closed_before_it_is_due_fails_too() {
+    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
+    // All there is, so that what comes back is seen by everybody.
+    sqlx::query("UPDATE products.stock SET on_hand = 1").execute(&shop.database).await.unwrap();
+    let order = buyer.orders(&[&stool], "one").await;
+    buyer.waits_for(&order, "confirmed").await;
+    assert_eq!(shop.anyone.get(&stool.path).await.expect(200).json()["in_stock"], false);
+    close(&shop, &buyer.id).await;
+    all_are_due(&shop).await;
+    within(Duration::from_secs(10), "the product can be bought again", async || {
+        let product = shop.anyone.get(&stool.path).await.expect(200).json();
+        holds(product["in_stock"] == true, || product)
+    })
+    .await;
+    failed_for_want_of_a_customer(&shop, &order).await;
+}
+
+#[tokio::test]
+async fn an_order_whose_event_is_lost_is_decided_all_the_same() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    all_published(&shop).await;
+    shop.stream("changes").await.purge().await.unwrap();
+    sqlx::query("UPDATE orders.orders SET created_at = created_at - interval '2 minutes'").execute(&shop.database).await.unwrap();
+    shop.open(Fulfiller).await;
+    buyer.waits_for(&order, "fulfilled").await;
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_be_fulfilled_keeps_no_other_from_it() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "3s").troubled()).await;
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h").troubled()).await;
     let broken = buyer.orders(&[&stool], "one").await;
     buyer.waits_for(&broken, "confirmed").await;
     // What the next step wants to write is there already.
     let obstacle = "INSERT INTO orders.history (order_id, version, status, at, actor) VALUES ($1::uuid, 3, 'confirmed', now(), 'shop')";
     sqlx::query(obstacle).bind(&broken).execute(&shop.database).await.unwrap();
     let marker = buyer.orders(&[&stool], "two").await;
+    buyer.waits_for(&marker, "confirmed").await;
+    all_are_due(&shop).await;
     buyer.waits_for(&marker, "fulfilled").await;
     assert_eq!(buyer.sees(&broken).await["status"], "confirmed");
     sqlx::query("DELETE FROM orders.history WHERE order_id = $1::uuid AND version = 3")

@@ -3,7 +3,9 @@
 use catalog_tests::{
     Shop,
     buying::{Whereabouts, available, cart, id_of, order, place, put, stocked},
-    samples::{self, create},
+    eventually,
+    samples::{self, Created, create},
+    wait::holds,
 };
 use serde_json::{Value, json};
 
@@ -117,6 +119,55 @@ async fn a_cart_is_not_ordered_when_the_catalogue_has_changed_and_says_what() {
     put(&shop.carol, &path, &dear, 2).await.expect(200);
     let placed = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201).json();
     assert_eq!(placed["total"], euros("24.00"));
+}
+
+/// Somebody holds the stock of a product, as an order that is being committed does.
+async fn holding<'a>(shop: &'a Shop, product: &Created) -> sqlx::Transaction<'a, sqlx::Postgres> {
+    let mut held = shop.database.begin().await.unwrap();
+    sqlx::query("SELECT FROM products.stock WHERE product_id = $1::uuid FOR UPDATE").bind(&product.id).execute(&mut *held).await.unwrap();
+    held
+}
+
+#[tokio::test]
+async fn an_order_that_waited_for_stock_is_not_placed_at_the_price_of_before() {
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "A", 5).await;
+    let held = holding(&shop, &product).await;
+    let body = json!({"items": [{"product_id": product.id, "quantity": 1}]});
+    let send = || shop.carol.post("/v1/orders", &body).header("idempotency-key", "mine");
+    let ordering = tokio::spawn(send().into_future());
+    eventually("the order waits", async || {
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                .fetch_one(&shop.database)
+                .await
+                .unwrap();
+        holds(waiting > 0, || waiting)
+    })
+    .await;
+    shop.ada.patch(&product.path, &json!({"price": euros("12.00")})).await.expect(200);
+    held.rollback().await.unwrap();
+    let reply = ordering.await.unwrap();
+    reply.problem(503, "unavailable");
+    assert_eq!(available(&shop.anyone, &product).await, 5);
+    assert_eq!(send().await.expect(201).json()["total"], euros("12.00"));
+    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+}
+
+#[tokio::test]
+async fn who_holds_stock_for_ever_does_not_hold_up_the_shop() {
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "A", 5).await;
+    let held = holding(&shop, &product).await;
+    // More than the process has connections.
+    let calls = (0..12).map(|_| tokio::spawn(order(&shop.carol, &[(&product, 1)]).into_future()));
+    let calls: Vec<_> = calls.collect();
+    for call in calls {
+        call.await.unwrap().problem(503, "unavailable");
+    }
+    shop.carol.get("/v1/orders").await.expect(200);
+    held.rollback().await.unwrap();
+    order(&shop.carol, &[(&product, 5)]).await.expect(201);
 }
 
 #[tokio::test]

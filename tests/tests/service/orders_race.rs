@@ -7,7 +7,7 @@ use std::sync::{
 
 use catalog_tests::{
     Api, Reply, Role, Shop,
-    buying::{Whereabouts, id_of, stocked},
+    buying::{self, Whereabouts, id_of, stocked},
     crowd,
     samples::Created,
     wait::{eventually, holds},
@@ -117,10 +117,15 @@ async fn race(units: i64) {
     let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
     whereabouts.adds_up_to(units);
     assert_eq!(whereabouts.sold, all.bought - all.cancelled, "what customers were told isn't what was sold: {whereabouts:?}");
-    // Whoever came last found nothing, unless somebody gave something back after that.
-    assert!(all.bought >= units.min(1), "nobody got anything");
-    let sold: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.orders").fetch_one(&shop.database).await.unwrap();
-    assert_eq!(sold, all.bought, "an order was placed twice, or one is missing");
+    // Nobody was refused for nothing: what is left can be had.
+    let left = whereabouts.on_hand - whereabouts.reserved;
+    if left > 0 {
+        buying::order(&shop.carol, &[(&product, left)]).await.expect(201);
+    }
+    buying::order(&shop.carol, &[(&product, 1)]).await.problem(409, "insufficient-stock");
+    assert!(all.bought >= units / 2, "{} of {units} bought by {CUSTOMERS}", all.bought);
+    let placed: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.orders").fetch_one(&shop.database).await.unwrap();
+    assert_eq!(placed, all.bought + i64::from(left > 0), "an order was placed twice, or one is missing");
 }
 
 #[tokio::test]
@@ -138,48 +143,37 @@ async fn two_hundred_customers_race_for_a_hundred_units() {
     LocalSet::new().run_until(race(100)).await;
 }
 
-/// Everybody wants several products, each in another order: nobody waits for anybody in a circle.
+/// Everybody wants several products, each in another order, while admins import the same ones, all or nothing, in yet
+/// another: nobody waits for anybody in a circle.
 #[tokio::test]
-async fn orders_of_the_same_products_in_any_order_never_deadlock() {
-    LocalSet::new().run_until(cross()).await;
-}
-
-async fn cross() {
+async fn orders_and_imports_of_the_same_products_in_any_order_never_deadlock() {
     let shop = Shop::api().await;
+    // Their skus are in the reverse order of their ids, and far apart in an import.
     let mut products = Vec::new();
-    for number in 0..6 {
-        products.push(stocked(&shop.ada, &format!("P-{number}"), 10_000).await);
+    for sku in ["Z", "Y", "B", "A"] {
+        products.push(stocked(&shop.ada, sku, 100_000).await);
     }
-    let customers = crowd::customers(&shop, 24).await;
-    let buying = customers.into_iter().enumerate().map(|(number, api)| {
-        let customer = Shopper { api, closed: Arc::default() };
-        let mut products: Vec<Created> = products.clone();
-        let ada = shop.ada.clone();
-        tokio::task::spawn_local(async move {
-            for round in 0..10 {
-                products.rotate_left(1 + (number + round) % 5);
-                if number % 3 == 0 {
-                    products.reverse();
-                }
-                let items: Vec<_> = products.iter().map(|product| json!({"product_id": product.id, "quantity": 1})).collect();
-                assert!(order(&customer, &json!({"items": items})).await.is_some());
-                if number == 0 {
-                    let rows: Vec<_> = (0..6).rev().map(|n| json!({"sku": format!("P-{n}"), "name": format!("Stool P-{n}"), "price": {"amount": "10.00", "currency": "EUR"}, "quantity": 10_000})).collect();
-                    ada.post("/v1/products/bulk", &json!({"items": rows})).await.expect(200);
-                }
-            }
-        })
-    });
-    for buying in buying.collect::<Vec<_>>() {
-        buying.await.unwrap();
-    }
-    let deadlocks: i64 = sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        .fetch_one(&shop.database)
-        .await
-        .unwrap();
-    assert_eq!(deadlocks, 0);
+    let row = |sku: &str| json!({"sku": sku, "name": format!("Stool {sku}"), "price": {"amount": "10.00", "currency": "EUR"}, "quantity": 100_000});
+    let between: Vec<_> = (0..600).map(|number| row(&format!("M-{number:03}"))).collect();
+    let all: Vec<_> = ["A", "B", "Y", "Z"].map(row).into_iter().chain(between).collect();
+    let import = async || {
+        for _ in 0..8 {
+            shop.ada.post("/v1/products/bulk?atomic=true", &json!({"items": all})).await.expect(200);
+        }
+    };
+    let customers = crowd::customers(&shop, 12).await;
+    let buy = async |number: usize, customer: &Api| {
+        let mut products: Vec<&Created> = products.iter().collect();
+        for round in 0..15 {
+            products.rotate_left(1 + (number + round) % 3);
+            let items: Vec<_> = products.iter().map(|product| (*product, 1)).collect();
+            buying::order(customer, &items).await.expect(201);
+        }
+    };
+    let buying = customers.iter().enumerate().map(|(number, customer)| buy(number, customer));
+    tokio::join!(import(), import(), futures::future::join_all(buying));
     for product in &products {
         let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-        assert_eq!((whereabouts.sold, whereabouts.ledger), (240, whereabouts.on_hand));
+        assert_eq!((whereabouts.sold, whereabouts.ledger), (180, whereabouts.on_hand));
     }
 }

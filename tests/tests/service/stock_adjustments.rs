@@ -63,7 +63,7 @@ async fn what_carts_hold_stays_theirs_whatever_is_counted() {
     let level = adjust(&shop.ada, &product, &json!({"quantity": 1, "reason": "counted"})).await.expect(200).json();
     assert_eq!((&level["on_hand"], &level["reserved"], &level["quantity"]), (&json!(5), &json!(4), &json!(1)));
     let refused = adjust(&shop.ada, &product, &json!({"delta": -2, "reason": "broken"})).await;
-    assert!(refused.problem(409, "insufficient-stock")["detail"].as_str().unwrap().contains("Only 1"), "{}", refused.text());
+    assert!(refused.problem(409, "insufficient-stock")["detail"].as_str().unwrap().contains("Only 1 can go"), "{}", refused.text());
     Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
 }
 

@@ -18,6 +18,8 @@ use p256::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::identity::tokens::Verified;
+
 /// How long a key is published before it signs.
 const PUBLISHED_BEFORE_SIGNING: TimeDelta = TimeDelta::minutes(5);
 /// How file names start: the creation time, UTC.
@@ -75,6 +77,8 @@ pub struct KeyRing {
     pub(super) keys: Vec<SigningKey>,
     /// Files that could not be used, and why.
     pub(super) ignored: BTreeMap<String, String>,
+    /// Tokens that these keys were found to have signed.
+    pub verified: Verified,
 }
 
 impl KeyRing {
@@ -174,7 +178,7 @@ pub mod tests {
     /// A ring of keys.
     pub fn ring(mut keys: Vec<SigningKey>) -> KeyRing {
         keys.sort_by_key(|key| key.created_at);
-        KeyRing { keys, ignored: BTreeMap::new() }
+        KeyRing { keys, ..KeyRing::default() }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {

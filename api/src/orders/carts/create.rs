@@ -22,6 +22,8 @@ impl Orders {
     /// [`Error::TooManyCarts`].
     pub async fn create_cart(&self, tx: &mut PgConnection, customer_id: Uuid, now: DateTime<Utc>) -> Result<Cart, Error> {
         let (id, expires_at) = (Uuid::now_v7(), now + self.cart_ttl);
+        // Those of one customer follow each other, or each would count without the others.
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("carts/{customer_id}")).execute(&mut *tx).await?;
         let made = sqlx::query!(
             "INSERT INTO orders.carts (id, customer_id, created_at, expires_at)
              SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM orders.carts WHERE customer_id = $2 AND expires_at > $3) < $5",
@@ -41,8 +43,10 @@ impl Orders {
     /// # Errors
     /// [`Error::NoCart`].
     pub async fn read_cart(&self, conn: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<Cart, Error> {
+        // In this order: a cart that is ordered in between is gone, and not empty.
+        let items = rows::items(conn, id).await?;
         let expires_at = rows::expiry(conn, id, customer_id, now).await?;
-        Ok(self.cart(id, rows::items(conn, id).await?, expires_at))
+        Ok(self.cart(id, items, expires_at))
     }
 
     /// Gives a cart up, and back what it holds. Gives the products that came into stock, with their versions.

@@ -40,7 +40,7 @@ impl Orders {
         let held = held.map_or(0, |item| item.reserved);
         let offer = products::offers(tx, &[product_id]).await?.pop().ok_or(Error::NoProduct)?;
         let shift = Shift { product_id, on_hand: 0, reserved: quantity - held };
-        let (reserved, turned) = match stock::reserve(tx, &[shift], now).await? {
+        let (reserved, turned) = match stock::shift(tx, None, &[shift]).await? {
             Shifted::Done { available, turned } => (if available.contains_key(&product_id) { quantity } else { 0 }, turned),
             Shifted::Short { available } => {
                 let available = available.get(&product_id).copied().unwrap_or_default() + held;
@@ -74,10 +74,9 @@ impl Orders {
         rows::lock(tx, id, origin.actor.id, now).await?;
         let held =
             sqlx::query_scalar!("DELETE FROM orders.cart_items WHERE cart_id = $1 AND product_id = $2 RETURNING reserved", id, product_id,);
-        let held = held.fetch_optional(&mut *tx).await?;
+        let Some(reserved) = held.fetch_optional(&mut *tx).await? else { return Ok(Vec::new()) };
         rows::touch(tx, id, self.cart_ttl, now).await?;
-        let held = held.map(|reserved| (product_id, reserved));
-        Ok(give_back(tx, &self.catalogue.outbox, origin, held.as_slice(), now).await?)
+        Ok(give_back(tx, &self.catalogue.outbox, origin, &[(product_id, reserved)], now).await?)
     }
 }
 
@@ -91,11 +90,8 @@ pub(super) async fn give_back(
 ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
     let held = held.iter().filter(|(_, units)| *units > 0);
     let shifts: Vec<_> = held.map(|(product_id, units)| Shift { product_id: *product_id, on_hand: 0, reserved: -units }).collect();
-    // Less reserved is never too little; a purged product has no stock to go back to.
-    match stock::reserve(tx, &shifts, now).await? {
-        Shifted::Done { turned, .. } => stock::announce(tx, outbox, origin, &turned, now).await,
-        Shifted::Short { .. } => Ok(Vec::new()),
-    }
+    let turned = stock::shift(tx, None, &shifts).await?.came_back()?;
+    stock::announce(tx, outbox, origin, &turned, now).await
 }
 
 async fn write(

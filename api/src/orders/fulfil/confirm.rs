@@ -1,37 +1,22 @@
-//! New orders are confirmed, or fail where nobody is left to send them to.
+//! New orders are decided as soon as their events come.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::metrics;
+use super::Decider;
 use crate::{
     events::{
-        Envelope, Origin, Unreadable,
+        Envelope, Unreadable,
         consume::{Handle, HandleError, Incoming, Malformed},
     },
     http::clock,
-    identity,
-    orders::{Advanced, Error, Mover, Party, Status, Step, change},
+    orders::{Error, change},
 };
 
-/// Why an order fails whose customer is gone, or may not sign in any more.
-const NO_CUSTOMER: &str = "the customer's account is closed";
-
-/// Confirms new orders. Any number of them may work side by side.
+/// Decides on new orders when their events come. Any number of them may work side by side.
 pub struct Fulfiller {
     pool: PgPool,
-    mover: Mover,
-    origin: Origin,
-    delay: Duration,
-}
-
-/// A new order that nobody has moved yet.
-struct Pending {
-    id: Uuid,
-    customer_id: Uuid,
+    decider: Decider,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,49 +28,29 @@ enum OrderError {
 }
 
 impl Fulfiller {
-    /// `delay` is how long a confirmed order can still be cancelled.
+    /// Works with the database of `pool`.
     #[must_use]
-    pub fn new(pool: PgPool, mover: Mover, delay: Duration) -> Self {
-        metrics::start();
-        Self { pool, mover, origin: Origin::shop("fulfiller"), delay }
+    pub fn new(pool: PgPool, decider: Decider) -> Self {
+        Self { pool, decider }
     }
 
     /// Those of the orders that wait for this. A replay brings thousands that don't.
-    async fn pending(&self, ids: &[Uuid]) -> Result<Vec<Pending>, sqlx::Error> {
-        sqlx::query_as!(Pending, "SELECT id, customer_id FROM orders.orders WHERE id = ANY($1) AND status = 'pending' ORDER BY id", ids)
+    async fn pending(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+        sqlx::query_scalar!("SELECT id FROM orders.orders WHERE id = ANY($1) AND status = 'pending' ORDER BY id", ids)
             .fetch_all(&self.pool)
             .await
-    }
-
-    /// Each in a transaction of its own: a customer who cancels waits for one order, not for a batch, and
-    /// what is done stays done if a later one fails.
-    async fn decide(&self, order: &Pending, now: DateTime<Utc>) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        let (to, reason, fulfil_at) = match identity::active_customer(&mut tx, order.customer_id).await? {
-            Some(_) => (Status::Confirmed, None, Some(now + self.delay)),
-            None => (Status::Failed, Some(NO_CUSTOMER), None),
-        };
-        let advanced = self.mover.advance(&mut tx, &self.origin, order.id, Step { to, by: Party::Shop, reason, fulfil_at }, now).await;
-        match advanced {
-            // The API's caches hear of stock that came back by event.
-            Ok(Advanced::Moved(..)) => {
-                tx.commit().await?;
-                metrics::advanced(to, 1);
-                Ok(())
-            }
-            // Somebody was faster: another fulfiller, or the customer who cancels.
-            Ok(Advanced::Already(_) | Advanced::Refused(_)) | Err(Error::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 
 impl Handle for Fulfiller {
+    /// One order that has to wait keeps no other from it: they come again together, and the others are known then.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let (ids, malformed) = read_all(batch.iter().map(Incoming::payload));
-        for order in self.pending(&ids).await? {
-            self.decide(&order, clock::now()).await?;
+        let mut failed = Ok(());
+        for id in self.pending(&ids).await? {
+            failed = failed.and(self.decider.decide(id, clock::now()).await);
         }
+        failed?;
         Ok(malformed)
     }
 }

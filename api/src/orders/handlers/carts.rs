@@ -48,7 +48,7 @@ pub async fn create(
     customer: Customer,
     _: Option<Json<NewCart>>,
 ) -> Result<Response, Problem> {
-    let mut tx = orders.catalogue.database.primary.begin().await?;
+    let mut tx = orders.catalogue.database.begin_brief().await?;
     let cart = orders.create_cart(&mut tx, customer.id, clock::now()).await?;
     tx.commit().await?;
     let location = format!("{}/v1/carts/{}", public_url.0, cart.id);
@@ -68,8 +68,8 @@ pub async fn create(
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
 pub async fn read(State(orders): State<Arc<Orders>>, customer: Customer, Id(id): Id) -> Result<axum::Json<Cart>, Problem> {
-    let mut tx = orders.catalogue.database.primary.begin().await?;
-    Ok(axum::Json(orders.read_cart(&mut tx, id, customer.id, clock::now()).await?))
+    let mut conn = orders.catalogue.database.primary.acquire().await?;
+    Ok(axum::Json(orders.read_cart(&mut conn, id, customer.id, clock::now()).await?))
 }
 
 /// Give a cart up
@@ -90,7 +90,7 @@ pub async fn delete(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = orders.catalogue.database.primary.begin().await?;
+    let mut tx = orders.catalogue.database.begin_brief().await?;
     let forget = orders.give_up_cart(&mut tx, &customer.origin(&context), id, clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);
@@ -123,7 +123,7 @@ pub async fn put_item(
     item: ItemOf,
     Json(units): Json<Units>,
 ) -> Result<axum::Json<Cart>, Problem> {
-    let mut tx = orders.catalogue.database.primary.begin().await?;
+    let mut tx = orders.catalogue.database.begin_brief().await?;
     let (cart, forget) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);
@@ -148,7 +148,7 @@ pub async fn delete_item(
     context: RequestContext,
     item: ItemOf,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = orders.catalogue.database.primary.begin().await?;
+    let mut tx = orders.catalogue.database.begin_brief().await?;
     let forget = orders.remove_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);

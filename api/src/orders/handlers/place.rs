@@ -18,7 +18,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         router::PublicUrl,
     },
-    orders::{Error, NewOrder, Order, Orders, Placed},
+    orders::{Error, NewOrder, Order, Orders, metrics},
 };
 
 /// Place an order
@@ -53,19 +53,19 @@ pub async fn place(
     let order: NewOrder = parse(&body)?;
     let wish = order.check().map_err(Error::Invalid)?;
     let now = clock::now();
-    let mut tx = orders.catalogue.database.primary.begin().await?;
+    let origin = customer.origin(&context);
+    let mut tx = orders.catalogue.database.begin_brief().await?;
     if let Some(stored) = key.claim(&mut tx, now).await? {
         return Ok(stored.into());
     }
-    let Placed { order, forget } = orders.place(&mut tx, &customer.origin(&context), wish, now).await?;
-    let location = format!("{}/v1/orders/{}", public_url.0, order.id);
-    let response = StorableResponse {
-        status: StatusCode::CREATED,
-        headers: vec![(header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/")))],
-        body: serde_json::to_vec(&order).unwrap_or_default(),
-    };
+    let prepared = orders.prepare(&mut tx, &origin, wish, now).await?;
+    let location = format!("{}/v1/orders/{}", public_url.0, prepared.order.id);
+    let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
+    let response = StorableResponse::json(StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order)?;
     key.store(&mut tx, &response, now).await?;
+    let forget = orders.take_stock(&mut tx, &origin, &prepared, now).await?;
     tx.commit().await?;
+    metrics::PLACED.inc();
     orders.catalogue.stock_turned(&forget);
     Ok(response.into())
 }

@@ -60,14 +60,11 @@ pub async fn create(
     }
     let product = catalogue.command(&origin, now).create(&mut tx, input).await?;
     let location = format!("{}/v1/products/{}", public_url.0, product.id);
-    let response = StorableResponse {
-        status: StatusCode::CREATED,
-        headers: vec![
-            (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
-            (header::ETAG, etag_of(&product)),
-        ],
-        body: serde_json::to_vec(&product).unwrap_or_default(),
-    };
+    let headers = vec![
+        (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
+        (header::ETAG, etag_of(&product)),
+    ];
+    let response = StorableResponse::json(StatusCode::CREATED, headers, &product)?;
     if let Some(key) = &key {
         key.store(&mut tx, &response, now).await?;
     }

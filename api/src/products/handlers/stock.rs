@@ -72,14 +72,14 @@ pub async fn adjust(
     let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
     let origin = admin.origin(&context);
-    let mut tx = catalogue.database.primary.begin().await?;
+    let mut tx = catalogue.database.begin_brief().await?;
     if let Some(key) = &key
         && let Some(stored) = key.claim(&mut tx, now).await?
     {
         return Ok(stored.into());
     }
     let (level, forget) = stock::adjust(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
-    let response = StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&level).unwrap_or_default() };
+    let response = StorableResponse::json(StatusCode::OK, Vec::new(), &level)?;
     if let Some(key) = &key {
         key.store(&mut tx, &response, now).await?;
     }

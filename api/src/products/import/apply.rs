@@ -34,15 +34,44 @@ const MAX_ROUNDS: usize = 5;
 pub struct Applied {
     /// As events tell it.
     pub counts: Counts,
-    /// Of the unchanged products, those with another quantity now.
-    pub restocked: u64,
     /// Rows that don't go together with the product they are about.
     pub refusals: Vec<Refusal>,
     /// Products that single reads must not show as they were: id and version.
     pub touched: Vec<(Uuid, i64)>,
+    /// What is to be counted once all is written: see [`Stocktaking`].
+    pub stocktaking: Stocktaking,
 }
 
-/// Writes products, stock and events. Rows are sorted by sku, each sku is there once.
+/// The quantities of an import. They are counted in one statement at the end of the transaction, so that customers who
+/// order the same products wait for that alone, and never in a circle.
+#[derive(Default)]
+pub struct Stocktaking {
+    quantities: HashMap<Uuid, i64>,
+    /// Versions of products that are as they were, but perhaps for their stock: no other event tells of it.
+    same: HashMap<Uuid, i64>,
+}
+
+impl Stocktaking {
+    /// Adds what another chunk found.
+    pub fn add(&mut self, other: Self) {
+        self.quantities.extend(other.quantities);
+        self.same.extend(other.same);
+    }
+
+    /// Counts, and gives the products, with their versions, that are different by their stock alone.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn finish(&self, tx: &mut PgConnection, command: &Command<'_>) -> Result<Vec<(Uuid, i64)>, Error> {
+        let counted = stock::count(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
+        let restocked = counted.iter().filter(|counted| counted.is_change() && self.same.contains_key(&counted.product_id));
+        let turned: Vec<Turned> = restocked.clone().filter_map(Counted::turned).collect();
+        stock::announce(tx, command.outbox, command.origin, &turned, command.now).await?;
+        Ok(restocked.filter_map(|counted| Some((counted.product_id, *self.same.get(&counted.product_id)?))).collect())
+    }
+}
+
+/// Writes products and events. Rows are sorted by sku, each sku is there once.
 ///
 /// # Errors
 /// [`Error::Contended`] if others keep creating and deleting the same products, or the database refuses.
@@ -121,25 +150,19 @@ impl<'a> Plan<'a> {
             }
         }
         upsert::update(tx, &self.updates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
-        let counted = stock::count(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
 
         let changes = self.creates.iter().map(|(_, after)| ("product.created", None, after));
         let changes = changes.chain(self.updates.iter().map(|(before, after)| ("product.updated", Some(before), after)));
         let drafts: Vec<_> = changes.map(|(kind, before, after)| draft(command, import_id, kind, before, after)).collect();
         command.outbox.append_many(tx, command.origin, drafts).await?;
-        // Of the others the events above tell it.
-        let counted: HashMap<Uuid, Counted> = counted.into_iter().map(|counted| (counted.product_id, counted)).collect();
-        let restocked = self.same.iter().filter_map(|product| Some((product, counted.get(&product.id)?)));
-        let restocked: Vec<_> = restocked.filter(|(_, counted)| counted.is_change()).collect();
-        let turned: Vec<Turned> = restocked.iter().filter_map(|(_, counted)| counted.turned()).collect();
-        stock::announce(tx, command.outbox, command.origin, &turned, command.now).await?;
 
         applied.counts.created += self.creates.len() as u64;
         applied.counts.updated += self.updates.len() as u64;
         applied.counts.unchanged += self.same.len() as u64;
         applied.touched.extend(self.updates.iter().map(|(_, after)| (after.id, after.version)));
-        applied.restocked += restocked.len() as u64;
-        applied.touched.extend(restocked.iter().map(|(product, _)| (product.id, product.version)));
+        let counted = self.same.iter().filter(|product| self.quantities.contains_key(&product.id));
+        let same = counted.map(|product| (product.id, product.version)).collect();
+        applied.stocktaking.add(Stocktaking { quantities: self.quantities, same });
         Ok(overtaken)
     }
 }

@@ -100,10 +100,10 @@ pub async fn adjust(
 }
 
 async fn by_delta(tx: &mut PgConnection, cause: &Cause<'_>, id: Uuid, delta: i64) -> Result<Vec<Turned>, Error> {
-    match shift(tx, cause, &[Shift { product_id: id, on_hand: delta, reserved: 0 }]).await? {
+    match shift(tx, Some(cause), &[Shift { product_id: id, on_hand: delta, reserved: 0 }]).await? {
         Shifted::Done { available, turned } => match available.get(&id) {
             None => Err(Error::StockNotTracked),
-            Some(quantity) if *quantity > rules::MAX_QUANTITY => Err(Error::TooMuchStock),
+            Some(quantity) if delta > 0 && *quantity > rules::MAX_QUANTITY => Err(Error::TooMuchStock),
             Some(_) => Ok(turned),
         },
         Shifted::Short { available } => Err(Error::NotEnoughStock { available: available.get(&id).copied().unwrap_or_default() }),

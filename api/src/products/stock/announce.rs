@@ -28,7 +28,8 @@ impl Turned {
 }
 
 /// Writes the events, and gives the products that caches must forget, with their versions. The caller holds the
-/// locks of their stock, so that the order of these events is that of the commits.
+/// locks of their stock, so that these events of one product come in the order of the commits. Between them and the
+/// product's other events there is no order: `in_stock` in those may be overtaken.
 ///
 /// # Errors
 /// If the database refuses.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -37,31 +36,28 @@ pub enum Shifted {
 }
 
 impl Shifted {
-    /// Whether a product's stock is tracked.
-    #[must_use]
-    pub fn tracks(&self, product_id: Uuid) -> bool {
-        let (Self::Done { available, .. } | Self::Short { available }) = self;
-        available.contains_key(&product_id)
+    /// Those that came into stock or went out of it, where there cannot be too little: of what comes back. (A product
+    /// that was purged meanwhile has no stock to come back to.)
+    ///
+    /// # Errors
+    /// If there was: then the transaction must not be committed, or units would be lost.
+    pub fn came_back(self) -> Result<Vec<Turned>, sqlx::Error> {
+        match self {
+            Self::Done { turned, .. } => Ok(turned),
+            Self::Short { .. } => Err(sqlx::Error::InvalidArgument("stock that comes back was too little".into())),
+        }
     }
 }
 
-/// Reserves for carts, or lets go: all or nothing, as [`shift`] does. Nothing on hand moves, so the ledger stays as it is.
+/// Moves the stock of many products, or of none if any would go below zero. What isn't tracked stays so. The ledger
+/// tells what moved on hand, and why: `cause` is `None` only where nothing does.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn reserve(tx: &mut PgConnection, shifts: &[Shift], now: DateTime<Utc>) -> Result<Shifted, sqlx::Error> {
-    debug_assert!(shifts.iter().all(|shift| shift.on_hand == 0), "what moves needs a cause");
+pub async fn shift(tx: &mut PgConnection, cause: Option<&Cause<'_>>, shifts: &[Shift]) -> Result<Shifted, sqlx::Error> {
     if shifts.is_empty() {
         return Ok(Shifted::Done { available: HashMap::new(), turned: Vec::new() });
     }
-    shift(tx, &Cause { kind: MovementKind::Sale, order_id: None, actor_id: None, reason: None, at: now }, shifts).await
-}
-
-/// Moves the stock of many products, or of none if any would go below zero. What isn't tracked stays so.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn shift(tx: &mut PgConnection, cause: &Cause<'_>, shifts: &[Shift]) -> Result<Shifted, sqlx::Error> {
     let product_ids: Vec<Uuid> = shifts.iter().map(|shift| shift.product_id).collect();
     let on_hand: Vec<i64> = shifts.iter().map(|shift| shift.on_hand).collect();
     let reserved: Vec<i64> = shifts.iter().map(|shift| shift.reserved).collect();
@@ -89,11 +85,11 @@ pub async fn shift(tx: &mut PgConnection, cause: &Cause<'_>, shifts: &[Shift]) -
         &product_ids,
         &on_hand,
         &reserved,
-        cause.kind as MovementKind,
-        cause.order_id,
-        cause.actor_id,
-        cause.reason,
-        cause.at,
+        cause.map(|cause| cause.kind) as Option<MovementKind>,
+        cause.and_then(|cause| cause.order_id),
+        cause.and_then(|cause| cause.actor_id),
+        cause.and_then(|cause| cause.reason),
+        cause.map(|cause| cause.at),
     )
     .fetch_all(tx)
     .await?;

@@ -65,7 +65,8 @@ impl Sample {
 /// # Errors
 /// If the query data isn't there.
 pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    // A colon would be the beginning of a variable.
+    let quoted = |text: &str| format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''").replace(':', r"\x3a"));
     let uuid = |id: &str| format!("'{id}'::uuid");
     let order = "('01900000-0000-7000-9000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
     let key = "'bench-' || (:order::bigint)::text";
@@ -75,12 +76,13 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
     let (route, now, hash) = ("'POST /v1/orders'", "now()", "sha256('a body of some length'::bytea)");
     let lock_name = format!("'{}/POST /v1/orders/' || (:order::bigint)::text", sample.customer_id);
     let event = "('01900000-0000-7000-a000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
+    let offers = "SELECT id AS product_id, sku, name, price, EXISTS";
     let statements = [
         filled("FROM identity.sessions s JOIN identity.accounts a", &[&session, &customer])?,
         "BEGIN".to_owned(),
         filled("SELECT pg_try_advisory_xact_lock(hashtextextended", &[&lock_name])?,
         filled("FROM http.idempotency_keys\n", &[&customer, route, key, "now() - interval '1 day'"])?,
-        filled("SELECT id AS product_id, sku, name, price, EXISTS", &[&products_array])?,
+        filled(offers, &[&products_array])?,
         filled(
             "INSERT INTO orders.orders (id,",
             &[
@@ -108,10 +110,6 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
             ],
         )?,
         filled(
-            "WITH wanted AS",
-            &[&products_array, &one("-1", "bigint"), &one("0", "bigint"), "'sale'", order, &customer, "NULL::text", now],
-        )?,
-        filled(
             "INSERT INTO http.idempotency_keys",
             &[
                 &customer,
@@ -124,6 +122,11 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
                 now,
             ],
         )?,
+        filled(
+            "WITH wanted AS",
+            &[&products_array, &one("-1", "bigint"), &one("0", "bigint"), "'sale'", order, &customer, "NULL::text", now],
+        )?,
+        filled(offers, &[&products_array])?,
         "COMMIT".to_owned(),
     ];
     Ok(format!("\\set order random(1, 281474976710655)\n\\set product random(1, {products})\n{};\n", statements.join(";\n")))
