@@ -97,7 +97,7 @@ pub fn too_large() -> Problem {
         StatusCode::PAYLOAD_TOO_LARGE,
         "too-large",
         "The body is too large",
-        format!("A body may have {MAX_BODY} bytes. Larger imports go to POST /v1/products/bulk, which streams."),
+        format!("A body may have {MAX_BODY} bytes. Only imports of products may have more: POST /v1/products/bulk streams them."),
     )
 }
 

@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemOf {
 }
 
 async fn uuids<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S, names: [&str; N]) -> Result<[Uuid; N], Problem> {
-    let missing = || Problem::not_found("The id in the path is not a UUID, so there is nothing by that id.");
+    let missing = || Problem::not_found("An id in the path is not a UUID, so there is nothing by that id.");
     let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
     let uuid = |name: &str| params.iter().find(|(given, _)| *given == name)?.1.parse().ok();
     let mut found = [Uuid::nil(); N];

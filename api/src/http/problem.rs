@@ -103,7 +103,8 @@ impl Problem {
 
     /// 400: query parameters or headers are wrong.
     pub fn bad_parameters(errors: Vec<FieldError>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid-parameters", "A parameter is not allowed", summary(&errors)).with_errors(errors)
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameters", "A parameter is missing or not allowed", summary(&errors))
+            .with_errors(errors)
     }
 
     /// 401: no valid credentials.

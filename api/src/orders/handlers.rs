@@ -62,7 +62,7 @@ fn difference(difference: CartDifference) -> FieldError {
 
 fn short(lines: Vec<ShortLine>) -> Vec<FieldError> {
     let error = |line: ShortLine| {
-        let detail = format!("of {:?} {} are left, not {}", line.name, line.available, line.wanted);
+        let detail = format!("{:?}: {} left, {} wanted", line.name, line.available, line.wanted);
         FieldError::body(pointer(line.place), detail).about(line.product_id).with_available(line.available)
     };
     lines.into_iter().map(error).collect()

@@ -122,7 +122,8 @@ pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Res
 
 /// Deactivate a customer
 ///
-/// The customer cannot sign in any more, and all sessions end. The account stays and can be restored.
+/// The customer cannot sign in any more, and all sessions end. The account stays and can be restored. Orders that are not
+/// fulfilled yet fail, the confirmed ones when they are due, and give their stock back; restoring doesn't bring them back.
 #[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers", operation_id = "deactivate_customer",
     params(("id" = Uuid, Path, description = "Customer id")),
     responses(

@@ -54,7 +54,8 @@ pub async fn patch(
 /// Delete one's own account
 ///
 /// The account is gone for good and all sessions end; username and address are free again. Orders stay on
-/// record without the person, and carts give back their stock when they expire.
+/// record without the person; those that are not fulfilled yet fail and give their stock back. Carts give theirs back when
+/// they expire.
 #[utoipa::path(delete, path = "/v1/customers/me", tag = "customers", operation_id = "delete_profile",
     responses(
         (status = 204, description = "Deleted"),

@@ -46,7 +46,7 @@ pub async fn create(
     State(orders): State<Arc<Orders>>,
     State(public_url): State<PublicUrl>,
     customer: Customer,
-    _: Option<Json<NewCart>>,
+    _: Option<Json<Option<NewCart>>>,
 ) -> Result<Response, Problem> {
     let mut tx = orders.catalogue.database.begin_brief().await?;
     let cart = orders.create_cart(&mut tx, customer.id, clock::now()).await?;

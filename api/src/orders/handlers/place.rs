@@ -23,8 +23,9 @@ use crate::{
 
 /// Place an order
 ///
-/// Of a cart or of lines, at the shop's prices: everything or nothing. The same request sent again under its
-/// `Idempotency-Key` gets the same order.
+/// Of a cart or of items, at the shop's prices: everything or nothing. The same request sent again under its
+/// `Idempotency-Key` gets the same order; send it again also after a 503, which may only mean that one of the products
+/// was being changed.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
     request_body = NewOrder,
     params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not: a new one for every order. Makes retries safe for 24 hours")),

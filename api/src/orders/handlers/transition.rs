@@ -67,9 +67,9 @@ pub async fn cancel(
     caller: Caller,
     context: RequestContext,
     Id(id): Id,
-    body: Option<Json<Cancellation>>,
+    body: Option<Json<Option<Cancellation>>>,
 ) -> Result<axum::Json<Order>, Problem> {
-    let cancellation = body.map(|Json(body)| body).unwrap_or_default();
+    let cancellation = body.and_then(|Json(body)| body).unwrap_or_default();
     cancellation.validate().map_err(Error::Invalid)?;
     let by = match caller {
         Caller::Customer(_) => Party::Customer,
