@@ -67,7 +67,9 @@ pub async fn run() -> anyhow::Result<()> {
     bench.orders(PRODUCTS)?;
     for round in 1..=ROUNDS {
         for (pair, products) in [(&mut hot, 1), (&mut spread, PRODUCTS)] {
+            bench.tidy().await?;
             pair.limit.push(bench.pgbench(products).await?);
+            bench.tidy().await?;
             pair.ours.push(bench.orders(products)?);
         }
         let last = |pair: &Pair| (grouped(pair.limit[round - 1]), grouped(pair.ours[round - 1].rate()));
@@ -111,6 +113,14 @@ impl Bench {
         let (header, claims) = tokens::read(&owner);
         let buyers = crowd::tokens_of_customers(&pool, &key, &header, &claims, CONNECTIONS).await;
         Ok(Self { postgres, serve, address, pool, buyers, scratch, _nats: nats })
+    }
+
+    /// Nobody is to pay for what another has left behind: ten thousand orders make work for autovacuum and for the next
+    /// checkpoint.
+    async fn tidy(&self) -> anyhow::Result<()> {
+        sqlx::raw_sql("VACUUM ANALYZE").execute(&self.pool).await?;
+        sqlx::raw_sql("CHECKPOINT").execute(&self.pool).await?;
+        Ok(())
     }
 
     async fn pgbench(&self, products: u64) -> anyhow::Result<f64> {
