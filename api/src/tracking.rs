@@ -5,7 +5,6 @@ mod count;
 mod csv;
 pub mod handlers;
 mod message;
-mod metrics;
 mod partitions;
 mod popularity;
 mod publish;

@@ -30,6 +30,17 @@ pub struct Json<T>(pub T);
 /// A JSON merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
 pub struct MergePatch(pub Value);
 
+impl MergePatch {
+    /// The patch as `T`, which should deny unknown fields, where it isn't applied to a document.
+    ///
+    /// # Errors
+    /// 422 with the place of the fault.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        serde_path_to_error::deserialize(self.0)
+            .map_err(|error| Problem::invalid(vec![FieldError::body(pointer(error.path()), error.inner().to_string())]))
+    }
+}
+
 /// The exact bytes of a JSON body, for what must hash them before reading them.
 pub struct JsonBytes(pub Bytes);
 

@@ -7,12 +7,8 @@ pub mod customers;
 pub mod jwks;
 pub mod profile;
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use super::{Error, Unique, limits::Allowance, passwords::HashingError};
 use crate::http::{
-    body,
     problem::{FieldError, Problem},
     validate::field_errors,
 };
@@ -39,12 +35,6 @@ impl From<Error> for Problem {
             Error::Database(error) => error.into(),
         }
     }
-}
-
-/// A merge patch as one of an account.
-fn read_patch<T: DeserializeOwned>(patch: Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(patch)
-        .map_err(|error| Problem::invalid(vec![FieldError::body(body::pointer(error.path()), error.inner().to_string())]))
 }
 
 fn taken(fields: &[Unique]) -> Problem {

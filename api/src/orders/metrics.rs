@@ -1,13 +1,10 @@
-//! Making the metrics of carts and orders.
+//! The metrics of carts and orders.
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounter, register_int_counter};
+use prometheus::IntCounter;
 
-#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-fn counter(name: &str, help: &str) -> IntCounter {
-    register_int_counter!(name, help).expect("a metric of this name is registered once")
-}
+use crate::metrics::counter;
 
 /// Orders placed.
 pub(super) static PLACED: LazyLock<IntCounter> = LazyLock::new(|| counter("orders_placed_total", "Orders placed"));

@@ -22,12 +22,12 @@ use uuid::Uuid;
 
 use super::{
     batch::{Batch, Freezer},
-    metrics,
     views::Views,
 };
 use crate::{
     config::ViewsSettings,
     events::{Nats, streams},
+    metrics,
 };
 
 /// Batches under way. While none is acknowledged, no more are frozen: further views add up in memory.

@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     count::{Counted, count},
     message::Message,
-    metrics,
     partitions::Partitions,
 };
-use crate::events::consume::{Handle, HandleError, Incoming, Malformed};
+use crate::{
+    events::consume::{Handle, HandleError, Incoming, Malformed},
+    metrics,
+};
 
 /// A transaction takes messages until they change this many rows: each then gets its commit well
 /// within the time a batch may take, however slow the database.

@@ -13,10 +13,8 @@ use foldhash::fast::RandomState;
 use prometheus::{IntCounter, IntGauge};
 use uuid::Uuid;
 
-use super::{
-    message::{Hour, View},
-    metrics,
-};
+use super::message::{Hour, View};
+use crate::metrics;
 
 /// Enough for the threads of a large machine to rarely meet.
 pub(super) const SHARDS: usize = 64;

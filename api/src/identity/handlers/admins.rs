@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::read_patch;
 use crate::{
     http::{
         auth::Admin,
@@ -120,13 +119,8 @@ pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Res
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn patch(
-    State(identity): State<Identity>,
-    _: Admin,
-    Id(id): Id,
-    MergePatch(patch): MergePatch,
-) -> Result<axum::Json<AdminAccount>, Problem> {
-    let patch: AdminPatch = read_patch(patch)?;
+pub async fn patch(State(identity): State<Identity>, _: Admin, Id(id): Id, patch: MergePatch) -> Result<axum::Json<AdminAccount>, Problem> {
+    let patch: AdminPatch = patch.read()?;
     Ok(axum::Json(identity.change(id, patch, clock::now()).await?))
 }
 

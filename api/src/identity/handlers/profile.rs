@@ -2,7 +2,6 @@
 
 use axum::{extract::State, http::StatusCode};
 
-use super::read_patch;
 use crate::{
     http::{
         auth::Customer,
@@ -45,9 +44,9 @@ pub async fn read(State(identity): State<Identity>, customer: Customer) -> Resul
 pub async fn patch(
     State(identity): State<Identity>,
     customer: Customer,
-    MergePatch(patch): MergePatch,
+    patch: MergePatch,
 ) -> Result<axum::Json<CustomerAccount>, Problem> {
-    let patch: CustomerPatch = read_patch(patch)?;
+    let patch: CustomerPatch = patch.read()?;
     identity.change(customer.id, patch, clock::now()).await.map(axum::Json).map_err(of_own_account)
 }
 

@@ -69,7 +69,7 @@ async fn expire(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Res
 /// As many of the carts, from the first on, as don't hold too much together.
 async fn within_limit(tx: &mut PgConnection, mut carts: Vec<Uuid>) -> Result<Vec<Uuid>, sqlx::Error> {
     let sizes =
-        sqlx::query!(r#"SELECT cart_id, count(*) AS "items!" FROM orders.cart_items WHERE cart_id = ANY($1) GROUP BY cart_id"#, &carts,);
+        sqlx::query!(r#"SELECT cart_id, count(*) AS "items!" FROM orders.cart_items WHERE cart_id = ANY($1) GROUP BY cart_id"#, &carts);
     let sizes: HashMap<Uuid, i64> = sizes.fetch_all(tx).await?.into_iter().map(|row| (row.cart_id, row.items)).collect();
     let mut items = 0;
     let fitting = carts.iter().take_while(|cart| {

@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use crate::{
     http::{
         auth::{Admin, Caller},
-        body::{self, Json, MergePatch},
+        body::{Json, MergePatch},
         clock,
         context::RequestContext,
         path::Id,
-        problem::{Document as ProblemDocument, FieldError, Problem},
+        problem::{Document as ProblemDocument, Problem},
     },
     orders::{Error, Order, Orders, Party, Status, Step, rules},
 };
@@ -103,10 +103,9 @@ pub async fn patch(
     admin: Admin,
     context: RequestContext,
     Id(id): Id,
-    MergePatch(patch): MergePatch,
+    patch: MergePatch,
 ) -> Result<axum::Json<Order>, Problem> {
-    let patch: OrderPatch = serde_path_to_error::deserialize(patch)
-        .map_err(|error| Problem::invalid(vec![FieldError::body(body::pointer(error.path()), error.inner().to_string())]))?;
+    let patch: OrderPatch = patch.read()?;
     patch.validate().map_err(Error::Invalid)?;
     let step = Step { to: patch.status, by: Party::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
     Ok(axum::Json(orders.advance(&admin.origin(&context), None, id, step, clock::now()).await?))

@@ -1,4 +1,4 @@
-//! Making the metrics of views.
+//! Making metrics without labels.
 
 use prometheus::{IntCounter, IntGauge, register_int_counter, register_int_gauge};
 
