@@ -13,10 +13,13 @@ use super::{
     notice::{Notice, NoticeError},
     templates::Templates,
 };
-use crate::events::{
-    Unreadable,
-    consume::{Handle, HandleError, Incoming, Malformed},
-    outbox,
+use crate::{
+    database,
+    events::{
+        Unreadable,
+        consume::{Handle, HandleError, Incoming, Malformed},
+        outbox,
+    },
 };
 
 /// Turns events into deliveries.
@@ -52,7 +55,7 @@ impl Handle for Distributor {
         let now = Utc::now();
         let mut malformed = Vec::new();
         let mut notices = Vec::with_capacity(batch.len());
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin_by_index(&self.pool).await?;
         for (index, message) in batch.iter().enumerate() {
             match self.notice(&mut tx, message.payload()).await? {
                 Ok(notice) => notices.extend(notice),

@@ -24,6 +24,7 @@ use super::{
     transport::{Failure, Session, Transport, Verdict},
     underway::{Claim, Underway},
 };
+use crate::database;
 
 /// How long a delivery waits that was written by another process, or has become due again.
 const POLL: Duration = Duration::from_secs(1);
@@ -107,7 +108,7 @@ impl Shared {
     async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
         // From when the gate was passed: what was under way when it closed again counts as one failure.
         let started = Instant::now();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin_by_index(&self.pool).await?;
         let claimed = deliveries::claim(&mut tx, Utc::now()).await?;
         self.database_lost.store(false, Ordering::Relaxed);
         let Some(delivery) = claimed else { return Ok(false) };

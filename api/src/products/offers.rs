@@ -21,12 +21,15 @@ pub struct Offer {
 
 /// Those of `ids` that are in the catalogue; deleted products are not.
 ///
+/// Stock is looked up one by one: as EXISTS, PostgreSQL may prefer to read all of it first.
+///
 /// # Errors
 /// If the database refuses.
 pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Offer>, sqlx::Error> {
     sqlx::query_as!(
         Offer,
-        r#"SELECT id AS product_id, sku, name, price, EXISTS (SELECT FROM products.stock s WHERE s.product_id = p.id) AS "tracked!"
+        r#"SELECT id AS product_id, sku, name, price,
+                  COALESCE((SELECT true FROM products.stock s WHERE s.product_id = p.id), false) AS "tracked!"
            FROM products.products p WHERE id = ANY($1) AND deleted_at IS NULL"#,
         ids,
     )

@@ -31,6 +31,7 @@ mod orders;
 mod orders_admin;
 mod orders_model;
 mod orders_race;
+mod orders_reads;
 mod patch;
 mod products;
 mod protocol;

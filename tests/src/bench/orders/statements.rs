@@ -76,7 +76,7 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
     let (route, now, hash) = ("'POST /v1/orders'", "now()", "sha256('a body of some length'::bytea)");
     let lock_name = format!("'{}/POST /v1/orders/' || (:order::bigint)::text", sample.customer_id);
     let event = "('01900000-0000-7000-a000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
-    let offers = "SELECT id AS product_id, sku, name, price, EXISTS";
+    let offers = "COALESCE((SELECT true FROM products.stock s";
     let statements = [
         filled("FROM identity.sessions s JOIN identity.accounts a", &[&session, &customer])?,
         "BEGIN".to_owned(),
