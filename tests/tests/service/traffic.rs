@@ -108,6 +108,17 @@ pub async fn counted(shop: &Shop) -> u64 {
     u64::try_from(sum.unwrap_or_default()).unwrap()
 }
 
+/// Every view that was served is counted, and none twice: also not by what is still under way.
+pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
+    eventually("every view is counted", async || {
+        let counted = counted(shop).await;
+        holds(counted >= served, || (counted, served))
+    })
+    .await;
+    shop.at_rest().await;
+    assert_eq!(counted(shop).await, served);
+}
+
 /// Every confirmed change has reached both other admins; what came twice came under one Message-ID.
 pub fn everybody_heard_of_everything(mails: &[Mail], confirmed: &[String]) {
     for address in [GRACE.1, OWNER.1] {
