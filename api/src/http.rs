@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod clock;
 pub mod context;
+pub mod download;
 pub mod etag;
 pub mod format;
 pub mod idempotency;

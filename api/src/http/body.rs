@@ -1,6 +1,7 @@
 //! JSON bodies: bounded, strict, and refused with the place of every fault.
 
 mod unique;
+mod words;
 
 pub use unique::doubled_key;
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use self::words::in_plain_words;
 use super::problem::{FieldError, Problem};
 
 /// Largest body anywhere but in bulk, in bytes.
@@ -36,8 +38,10 @@ impl MergePatch {
     /// # Errors
     /// 422 with the place of the fault.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, Problem> {
-        serde_path_to_error::deserialize(self.0)
-            .map_err(|error| Problem::invalid(vec![FieldError::body(pointer(error.path()), error.inner().to_string())]))
+        serde_path_to_error::deserialize(self.0).map_err(|error| {
+            let (pointer, detail) = misfit(&error);
+            Problem::invalid(vec![FieldError::body(pointer, detail)])
+        })
     }
 }
 
@@ -155,11 +159,10 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![FieldError::body(pointer, without_position(&inner))]),
-            _ => not_json(&inner),
+        let (pointer, detail) = misfit(&error);
+        match error.inner().classify() {
+            serde_json::error::Category::Data => Problem::invalid(vec![FieldError::body(pointer, detail)]),
+            _ => not_json(error.inner()),
         }
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
@@ -170,13 +173,16 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::malformed(format!("The body is not valid JSON: {error}."))
 }
 
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+/// Where a value doesn't have the type that is asked for, as a JSON pointer, and what is wrong with it.
+pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let text = error.inner().to_string();
+    // Lines and columns are of no use beside a pointer.
+    let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
+    (pointer(error.path()), in_plain_words(message))
 }
 
 /// A path as a JSON pointer (RFC 6901).
-pub fn pointer(path: &serde_path_to_error::Path) -> String {
+fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let names = path.iter().filter_map(|segment| match segment {
         Segment::Seq { index } => Some(index.to_string()),

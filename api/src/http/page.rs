@@ -9,7 +9,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned},
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body,
@@ -49,6 +49,19 @@ fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     let kept = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(name, _)| name != "cursor");
     let query = query.extend_pairs(kept).append_pair("cursor", cursor).finish();
     HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", uri.path())).ok()
+}
+
+/// Which page, where a list has no other parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// Items per page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
+    pub cursor: Option<String>,
 }
 
 /// `limit` of a query: how many items a page holds, from 1 to [`MAX_LIMIT`].

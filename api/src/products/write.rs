@@ -235,8 +235,8 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
     json_patch::merge(&mut document, patch);
     serde_path_to_error::deserialize(&document).map_err(|error| {
-        let pointer = crate::http::body::pointer(error.path());
-        Error::Shape(pointer, error.into_inner().to_string())
+        let (pointer, detail) = crate::http::body::misfit(&error);
+        Error::Shape(pointer, detail)
     })
 }
 

@@ -1,12 +1,13 @@
 //! A shop on a real cluster: real pods, Services, autoscalers. `make e2e` brings the cluster up, applies the sample Catalog and
 //! runs this; nothing here is played.
 //!
-//! It is one story, told in order, because a shop takes a minute to come up: installed, used, upgraded, killed, scaled,
-//! rotated, deleted, and found again.
+//! It is one story, told in order, because a shop takes a minute to come up: installed, used, upgraded, killed, bought
+//! from, scaled, rotated, deleted, and found again.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod deletion;
 mod kills;
+mod orders;
 mod reader;
 mod rollout;
 mod rotation;
@@ -29,8 +30,10 @@ async fn a_shop_is_used_upgraded_killed_scaled_rotated_deleted_and_found_again()
     told.step("an image change fails no request", rollout::image(&shop)).await;
     told.step("a wrong image is named, and hurts nobody", rollout::wrong_image(&shop)).await;
     told.step("killed pods come back, and lose nothing", kills::each_pod(&shop)).await;
+    let order = told.step("a sleeping fulfiller is woken by an order", orders::confirm(&shop)).await;
     told.step("a backlog of views brings trackers, and its end takes them away", scaling::tracker(&shop)).await;
     told.step("CPU load brings API pods, and its end takes them away", scaling::api(&shop)).await;
+    told.step("a sleeping fulfiller is woken by an order that is due", orders::fulfil(&shop, order)).await;
     told.step("a deleted database password is made true again", rotation::database_password(&shop)).await;
     told.step("the new key signs when it has been published for five minutes", rotation::new_key_signs(&shop, rotation)).await;
     let kept = told.step("a deleted Catalog leaves what its policy keeps", deletion::delete(&shop)).await;

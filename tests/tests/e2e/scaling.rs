@@ -9,7 +9,7 @@ use sqlx::Connection;
 use crate::{reader::Readers, shop::Shop, usage};
 
 /// KEDA and the HPA look every few seconds, and take time to believe that it stays quiet.
-const AUTOSCALERS: Duration = Duration::from_mins(8);
+pub const AUTOSCALERS: Duration = Duration::from_mins(8);
 
 /// Makes the database slow for the trackers, so that views wait, and sees more of them than usual; later the fewest again.
 /// (Nothing less holds them up: one tracker counts a hundred thousand views a second.)

@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
         auth::Admin,
         body::{Json, MergePatch},
         clock,
-        page::{self, Limit, Page},
+        page::{self, Page, PageParams},
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
@@ -22,19 +21,6 @@ use crate::{
     },
     identity::{AdminAccount, AdminPatch, Identity, NewAdmin},
 };
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListParams {
-    /// Items per page.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
 
 /// Where a page of admins ends.
 #[derive(Serialize, Deserialize)]
@@ -47,7 +33,7 @@ struct Position {
 ///
 /// Oldest first, deactivated ones included.
 #[utoipa::path(get, path = "/v1/admins", tag = "admins", operation_id = "list_admins",
-    params(ListParams),
+    params(PageParams),
     responses(
         (status = 200, body = Page<AdminAccount>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
@@ -55,7 +41,7 @@ struct Position {
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
+pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<PageParams>) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let after = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
     let (items, next) = identity.accounts::<AdminAccount>(None, after.map(|position| position.admin), limit).await?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::metrics;
 use crate::{
+    database,
     events::Origin,
     identity,
     orders::{Advanced, Error, Mover, Party, Status, Step},
@@ -40,7 +41,7 @@ impl Decider {
     /// # Errors
     /// If the database refuses.
     pub async fn decide(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin_by_index(&self.pool).await?;
         // The timeouts free it when this process stands still or its machine is gone.
         let order = sqlx::query!(
             r#"SELECT customer_id, status AS "status: Status", COALESCE(fulfil_at <= $2, false) AS "due!",

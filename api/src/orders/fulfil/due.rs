@@ -1,10 +1,11 @@
 //! What is due by the clock: confirmed orders are fulfilled when their time has come, and new ones whose event never
 //! came are decided without it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,6 +18,8 @@ const POLL: Duration = Duration::from_secs(1);
 const PAGE: i64 = 100;
 /// What one order may take: then the database is as good as away.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An order that cannot be moved on is left alone for so long, before it is tried and complained of again.
+const RETRY: Duration = Duration::from_secs(10);
 /// A new order is left to its event for so long.
 const EVENT_PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
@@ -25,7 +28,7 @@ const EVENT_PATIENCE: TimeDelta = TimeDelta::minutes(1);
 /// # Errors
 /// None: it tries on.
 pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) -> anyhow::Result<()> {
-    let due = DueOrders { pool, decider };
+    let mut due = DueOrders { pool, decider, stuck: HashMap::new() };
     loop {
         if let Err(error) = due.round(&stop).await {
             tracing::warn!(%error, "orders that are due are not moved on for now, trying on");
@@ -39,12 +42,15 @@ pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) ->
 struct DueOrders {
     pool: PgPool,
     decider: Decider,
+    /// Orders that could not be moved on, and when.
+    stuck: HashMap<Uuid, Instant>,
 }
 
 impl DueOrders {
     /// Moves all on that are due now. A round comes to each order once: one that cannot be moved keeps no other from it.
-    async fn round(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+    async fn round(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         let now = clock::now();
+        self.stuck.retain(|_, since| since.elapsed() < RETRY);
         let mut after = Uuid::nil();
         loop {
             let due = self.page(after, now).await?;
@@ -52,7 +58,9 @@ impl DueOrders {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                self.move_on(*id, now).await?;
+                if !self.stuck.contains_key(id) {
+                    self.move_on(*id, now).await?;
+                }
             }
             match due.last() {
                 Some(last) => after = *last,
@@ -79,13 +87,15 @@ impl DueOrders {
     }
 
     /// Errors only if the next order would fare no better.
-    async fn move_on(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    async fn move_on(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let moved = tokio::time::timeout(PATIENCE, self.decider.decide(id, now)).await;
         match moved.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
+            Err(Error::Database(error)) if database::is_contention(&error) => Ok(()),
             Err(error) => {
-                tracing::error!(order = %id, %error, "an order that is due cannot be moved on");
+                tracing::error!(order = %id, %error, retry = ?RETRY, "an order that is due cannot be moved on");
+                self.stuck.insert(id, Instant::now());
                 Ok(())
             }
         }

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::{Body, Bytes},
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use futures::{Stream, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -16,11 +11,11 @@ use uuid::Uuid;
 use crate::{
     http::{
         auth::Admin,
-        format::csv_headers,
+        download::Download,
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
     },
-    orders::{self, Filter, Orders, Status, csv},
+    orders::{self, Filter, Order, Orders, Status, csv},
 };
 
 /// Orders read at once.
@@ -61,45 +56,15 @@ pub struct ExportParams {
     ), security(("bearer" = [])))]
 pub async fn export(State(orders): State<Arc<Orders>>, _: Admin, Query(params): Query<ExportParams>) -> Result<Response, Problem> {
     let ExportParams { status, customer_id, from, to } = params;
-    let mut rows = Box::pin(every_row(orders, Filter { customer_id, status, from, to }));
-    // So that a database that is away is a problem document and not a file that breaks off.
-    let first = futures::TryStreamExt::try_next(&mut rows).await.map_err(Problem::from)?;
-    let body = futures::StreamExt::chain(stream::iter(first.map(Ok)), rows);
-    Ok((csv_headers("attachment; filename=\"orders.csv\""), Body::from_stream(body)).into_response())
-}
-
-/// Why a download breaks off. The client sees that it is cut short.
-#[derive(Debug, thiserror::Error)]
-enum CutShort {
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    #[error("the rows could not be written")]
-    Csv(#[from] ::csv::Error),
-}
-
-impl From<CutShort> for Problem {
-    fn from(error: CutShort) -> Self {
-        match error {
-            CutShort::Database(error) => error.into(),
-            CutShort::Csv(error) => Self::internal(&error),
-        }
-    }
-}
-
-/// All of them, read in chunks as the client takes them.
-fn every_row(orders: Arc<Orders>, filter: Filter) -> impl Stream<Item = Result<Bytes, CutShort>> {
-    stream::try_unfold((Some(None), true), move |(position, header)| {
+    let filter = Filter { customer_id, status, from, to };
+    let file = "attachment; filename=\"orders.csv\"";
+    let download = Download { disposition: file, chunk: CHUNK, write: csv::rows, position: |order: &Order| order.id };
+    let read = move |before| {
         let (orders, filter) = (orders.clone(), filter.clone());
         async move {
-            let Some(before) = position else { return Ok(None) };
-            let chunk = async {
-                let mut conn = orders.catalogue.database.replica.acquire().await?;
-                orders::chunk(&mut conn, orders.currency(), &filter, before, CHUNK).await
-            };
-            let chunk = chunk.await.inspect_err(|error| tracing::warn!(%error, "an export of orders was cut short"))?;
-            let full = i64::try_from(chunk.len()).is_ok_and(|length| length == CHUNK);
-            let next = chunk.last().filter(|_| full).map(|last| Some(last.id));
-            Ok(Some((csv::rows(&chunk, header)?.into(), (next, false))))
+            let mut conn = orders.catalogue.database.replica.acquire().await?;
+            orders::chunk(&mut conn, orders.currency(), &filter, before, CHUNK).await
         }
-    })
+    };
+    download.respond(None, read).await
 }

@@ -8,7 +8,6 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
 
 use crate::{
     http::{
@@ -17,7 +16,7 @@ use crate::{
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
-        page::{self, Limit, Page},
+        page::{self, Page, PageParams},
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
@@ -88,19 +87,6 @@ pub async fn adjust(
     Ok(response.into())
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct MovementsParams {
-    /// Items per page.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<Limit>,
-    /// `next_cursor` of the page before.
-    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
 /// Where a page of movements ends.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +98,7 @@ struct Position {
 ///
 /// The latest first. Together they are what is on hand: what can be sold now, and what carts hold.
 #[utoipa::path(get, path = "/v1/products/{id}/stock-movements", tag = "products", operation_id = "list_product_stock_movements",
-    params(("id" = Uuid, Path, description = "Product id"), MovementsParams),
+    params(("id" = Uuid, Path, description = "Product id"), PageParams),
     responses(
         (status = 200, body = Page<StockMovement>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
@@ -126,7 +112,7 @@ pub async fn movements(
     _: Admin,
     Id(id): Id,
     uri: Uri,
-    Query(params): Query<MovementsParams>,
+    Query(params): Query<PageParams>,
 ) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let before = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;

@@ -14,7 +14,7 @@ use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{doubled_key, pointer},
+        body::{doubled_key, misfit},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules},
@@ -151,7 +151,10 @@ impl RowDocument {
         };
         match serde_path_to_error::deserialize::<_, Object<Self>>(&value) {
             Ok(_) => Err(Fault::of_row(error.to_string())),
-            Err(error) => Err(Fault { pointer: pointer(error.path()), detail: error.into_inner().to_string() }),
+            Err(error) => {
+                let (pointer, detail) = misfit(&error);
+                Err(Fault { pointer, detail })
+            }
         }
     }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, Uri},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use futures::{Stream, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -17,7 +15,8 @@ use crate::{
     http::{
         auth::Admin,
         clock,
-        format::{Format, csv_headers},
+        download::Download,
+        format::Format,
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
@@ -92,8 +91,14 @@ pub async fn report_views(
     match Format::choose(params.format, &headers) {
         Format::Json => Ok(one_page(&reports, &selection, after, limit).await?.respond(&uri)),
         Format::Csv => {
-            let name = "attachment; filename=\"views.csv\"";
-            Ok((csv_headers(name), Body::from_stream(every_row(reports, selection, after))).into_response())
+            let file = "attachment; filename=\"views.csv\"";
+            let download =
+                Download { disposition: file, chunk: CHUNK, write: csv::views, position: |row: &BucketViews| Position::from(row) };
+            let read = move |after| {
+                let (reports, selection) = (reports.clone(), selection.clone());
+                async move { reports::page(&reports.database.replica, &selection, after, CHUNK).await }
+            };
+            download.respond(after, read).await
         }
     }
 }
@@ -104,29 +109,4 @@ async fn one_page(reports: &Reports, selection: &Selection, after: Option<Positi
     items.truncate(usize::from(limit));
     let next_cursor = items.last().filter(|_| more).map(|last| page::encode_cursor(&Position::from(last)));
     Ok(Page { items, next_cursor })
-}
-
-/// Why a download breaks off. The client sees that it is cut short.
-#[derive(Debug, thiserror::Error)]
-enum CutShort {
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    #[error("the rows could not be written")]
-    Csv(#[from] ::csv::Error),
-}
-
-/// The whole report, read in chunks as the client takes them.
-fn every_row(reports: Arc<Reports>, selection: Selection, after: Option<Position>) -> impl Stream<Item = Result<Bytes, CutShort>> {
-    stream::try_unfold((Some(after), true), move |(position, header)| {
-        let (reports, selection) = (reports.clone(), selection.clone());
-        async move {
-            let Some(after) = position else { return Ok(None) };
-            let rows = reports::page(&reports.database.replica, &selection, after, CHUNK).await.inspect_err(|error| {
-                tracing::warn!(%error, "a report was cut short");
-            })?;
-            let full = i64::try_from(rows.len()).is_ok_and(|rows| rows == CHUNK);
-            let next = rows.last().filter(|_| full).map(|last| Some(Position::from(last)));
-            Ok(Some((csv::views(&rows, header)?.into(), (next, false))))
-        }
-    })
 }

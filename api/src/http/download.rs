@@ -1,0 +1,66 @@
+//! CSV downloads of any number of rows, read in chunks as the client takes them.
+
+use axum::{
+    body::{Body, Bytes},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{format::csv_headers, problem::Problem};
+
+/// A file, and how it is written.
+pub struct Download<T, P> {
+    /// `Content-Disposition`.
+    pub disposition: &'static str,
+    /// Rows read at once, at most.
+    pub chunk: i64,
+    /// Rows as CSV, with a header if it says so.
+    pub write: fn(&[T], bool) -> Result<Vec<u8>, csv::Error>,
+    /// Where a row is among all others.
+    pub position: fn(&T) -> P,
+}
+
+/// Why a download breaks off. The client sees that it is cut short.
+#[derive(Debug, thiserror::Error)]
+enum CutShort {
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the rows could not be written")]
+    Csv(#[from] csv::Error),
+}
+
+impl From<CutShort> for Problem {
+    fn from(error: CutShort) -> Self {
+        match error {
+            CutShort::Database(error) => error.into(),
+            CutShort::Csv(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
+    /// All rows after `after`; `read` gives at most `chunk` of them after a position.
+    ///
+    /// # Errors
+    /// If the first chunk cannot be read: a database that is away is a problem document, and not a file that breaks off.
+    pub async fn respond<F>(self, after: Option<P>, mut read: impl FnMut(Option<P>) -> F + Send + 'static) -> Result<Response, Problem>
+    where
+        F: Future<Output = Result<Vec<T>, sqlx::Error>> + Send + 'static,
+    {
+        let Self { disposition, chunk, write, position } = self;
+        let rows = stream::try_unfold((Some(after), true), move |(after, header)| {
+            let read = after.map(&mut read);
+            async move {
+                let Some(read) = read else { return Ok(None) };
+                let rows = read.await.inspect_err(|error| tracing::warn!(%error, disposition, "a download was cut short"))?;
+                let full = i64::try_from(rows.len()).is_ok_and(|length| length == chunk);
+                let next = rows.last().filter(|_| full).map(|last| Some(position(last)));
+                Ok::<_, CutShort>(Some((Bytes::from(write(&rows, header)?), (next, false))))
+            }
+        });
+        let mut rows = Box::pin(rows);
+        let first = rows.try_next().await?;
+        let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));
+        Ok((csv_headers(disposition), body).into_response())
+    }
+}
