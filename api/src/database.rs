@@ -16,11 +16,17 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// looks cheaper than one for any: a third of its work for an order (`make bench`). And it reads tables from end to end
 /// that were small when it last looked: queues fill and empty faster than that. Without `jit`, as PostgreSQL takes a scan
 /// that it cannot avoid for so dear now that it would compile it, for 100 ms.
-const BEGIN_BY_INDEX: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
-/// The same. And whoever stands in the way for long is in trouble, and must not hold up every connection of this
-/// process; and so must not this, should the process stand still or its machine be gone.
-const BEGIN_BRIEF: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
-    SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'";
+macro_rules! begin_by_index {
+    ($timeouts:literal) => {
+        concat!("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; ", $timeouts)
+    };
+}
+
+/// For work that has all the time it needs, but for a process that stands still or whose machine is gone.
+const BEGIN_WORK: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
+/// Whoever stands in the way for long is in trouble, and must not hold up every connection of this process; and so must
+/// not this, should it stand still.
+const BEGIN_BRIEF: &str = begin_by_index!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
 /// A connection that answered so lately is taken to be alive, as one is while it works: on a busy pool, that is all of them.
 const TRUSTED_FOR: Duration = Duration::from_millis(1);
 
@@ -75,12 +81,13 @@ impl Database {
     }
 }
 
-/// A transaction that finds its rows by their keys, or the first of a queue, however the tables have grown or shrunk.
+/// A transaction that finds its rows by their keys, or the first of a queue, however the tables have grown or shrunk
+/// since its statements were planned.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn begin_by_index(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(BEGIN_BY_INDEX).await
+    pool.begin_with(BEGIN_WORK).await
 }
 
 /// Whether others were in the way: the same will do when they are gone. Nothing was changed.

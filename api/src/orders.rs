@@ -24,7 +24,7 @@ pub use change::OrderChange;
 pub use error::{CartDifference, Error, Place, ShortLine};
 pub use order::{HistoryEntry, Order, OrderLine, Party};
 pub use read::{Filter, chunk, find, page};
-pub use request::{NewLine, NewOrder, Units};
+pub use request::{NewLine, NewOrder, Units, Wish};
 pub use shop::Orders;
 pub use status::Status;
 pub use transition::{Advanced, Mover, Step};

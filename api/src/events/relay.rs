@@ -91,10 +91,11 @@ impl Relay {
             }
             if round.published > 0 {
                 failures = 0;
-                if round.full {
-                    continue;
+                if !round.full {
+                    stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
                 }
-                stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+                // What other processes have written meanwhile wakes nobody: a fulfiller answers in milliseconds.
+                continue;
             } else if round.failure.is_some() {
                 failures += 1;
                 stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
@@ -125,6 +126,7 @@ impl Relay {
         let mut tx = database::begin_by_index(&self.pool).await?;
         let partitions = lock_partitions(&mut tx).await?;
         if partitions.is_empty() {
+            tx.commit().await?;
             return Ok(nothing);
         }
         let (waiting, full) = read_waiting(&mut tx, &partitions).await?;

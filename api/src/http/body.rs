@@ -1,8 +1,10 @@
 //! JSON bodies: bounded, strict, and refused with the place of every fault.
 
+mod object;
 mod unique;
-mod words;
+pub mod words;
 
+pub use object::{Object, objects};
 pub use unique::doubled_key;
 
 use std::time::Duration;
@@ -176,9 +178,9 @@ fn not_json(error: &serde_json::Error) -> Problem {
 /// Where a value doesn't have the type that is asked for, as a JSON pointer, and what is wrong with it.
 pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
     let text = error.inner().to_string();
-    // Lines and columns are of no use beside a pointer.
-    let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
-    (pointer(error.path()), in_plain_words(message))
+    // Lines and columns, which there are in a text and not in a document, are of no use beside a pointer.
+    let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };
+    (pointer(error.path()), in_plain_words(message.map_or(&text, |(message, _)| message)))
 }
 
 /// A path as a JSON pointer (RFC 6901).
@@ -233,7 +235,14 @@ mod tests {
     #[test]
     fn wrong_types_and_unknown_fields_are_named_by_pointer() {
         assert!(refused(r#"{"price": {"amount": 1.5}}"#).contains(r##""pointer":"#/price/amount""##));
+        assert!(refused(r#"{"price": "sold at line 3"}"#).contains(r#"invalid type: string \"sold at line 3\", expected an object"#));
         assert!(refused(r#"{"nmae": "x"}"#).contains("unknown field `nmae`"));
+    }
+
+    #[test]
+    fn a_value_of_a_patch_is_quoted_whole() {
+        let patch = MergePatch(serde_json::json!({"price": "look at line 3"}));
+        assert!(String::from_utf8(patch.read::<Shape>().unwrap_err().to_json("r")).unwrap().contains("look at line 3"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::{format::csv_headers, problem::Problem};
 
 /// A file, and how it is written.
 pub struct Download<T, P> {
-    /// `Content-Disposition`.
-    pub disposition: &'static str,
+    /// Its name.
+    pub file: &'static str,
     /// Rows read at once, at most.
     pub chunk: i64,
     /// Rows as CSV, with a header if it says so.
@@ -47,12 +47,12 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
     where
         F: Future<Output = Result<Vec<T>, sqlx::Error>> + Send + 'static,
     {
-        let Self { disposition, chunk, write, position } = self;
+        let Self { file, chunk, write, position } = self;
         let rows = stream::try_unfold((Some(after), true), move |(after, header)| {
             let read = after.map(&mut read);
             async move {
                 let Some(read) = read else { return Ok(None) };
-                let rows = read.await.inspect_err(|error| tracing::warn!(%error, disposition, "a download was cut short"))?;
+                let rows = read.await?;
                 let full = i64::try_from(rows.len()).is_ok_and(|length| length == chunk);
                 let next = rows.last().filter(|_| full).map(|last| Some(position(last)));
                 Ok::<_, CutShort>(Some((Bytes::from(write(&rows, header)?), (next, false))))
@@ -60,7 +60,8 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
         });
         let mut rows = Box::pin(rows);
         let first = rows.try_next().await?;
+        let rows = rows.inspect_err(move |error| tracing::warn!(?error, file, "a download was cut short"));
         let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));
-        Ok((csv_headers(disposition), body).into_response())
+        Ok((csv_headers(file), body).into_response())
     }
 }

@@ -37,7 +37,8 @@ impl Format {
 
 /// Headers of a CSV response that browsers save as `name`.
 pub fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
-    [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, HeaderValue::from_static(name))]
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).unwrap_or(HeaderValue::from_static("attachment"));
+    [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, disposition)]
 }
 
 fn essence(range: &str) -> &str {

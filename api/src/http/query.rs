@@ -9,7 +9,10 @@ use serde::{
 };
 use uuid::Uuid;
 
-use super::problem::{FieldError, Problem};
+use super::{
+    body::words::{A_UUID, in_plain_words},
+    problem::{FieldError, Problem},
+};
 
 /// A query string of type `T`, which should deny unknown fields.
 pub struct Query<T>(pub T);
@@ -31,7 +34,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
             let parameter = error.path().to_string();
-            let detail = error.inner().to_string();
+            let detail = in_plain_words(&error.inner().to_string());
             Problem::bad_parameters(vec![FieldError::parameter(if parameter == "." { "query".into() } else { parameter }, detail)])
         })
     }
@@ -55,7 +58,7 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 /// If it isn't one.
 pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
     let id = String::deserialize(deserializer)?.parse();
-    id.map(Some).map_err(|_| de::Error::custom("give a UUID such as 019aa3f0-0000-7000-8000-000000000000"))
+    id.map(Some).map_err(|_| de::Error::custom(A_UUID))
 }
 
 /// A parameter that is a time; with `#[serde(default)]`.

@@ -79,13 +79,17 @@ pub(super) async fn distribute(
 /// Locks the delivery that is due longest. The timeout frees it when this process stands still or
 /// its machine is gone; it is longer than any conversation with a mail server.
 pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Claimed>, sqlx::Error> {
+    // As a plain join, PostgreSQL may look for the message among all of them.
     let row = sqlx::query!(
-        "SELECT d.id, d.event_id, d.address, d.recipient_name, d.message_id, d.deferrals, m.subject, m.body, m.created_at,
-                set_config('idle_in_transaction_session_timeout', '300s', true)
-         FROM notifications.deliveries d JOIN notifications.messages m USING (event_id)
-         WHERE d.state = 'pending' AND d.next_attempt_at <= $1
-         ORDER BY d.next_attempt_at, d.id
-         LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
+        "WITH due AS MATERIALIZED (
+             SELECT id, event_id, address, recipient_name, message_id, deferrals FROM notifications.deliveries
+             WHERE state = 'pending' AND next_attempt_at <= $1
+             ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+         )
+         SELECT due.*, message.*
+         FROM due CROSS JOIN LATERAL (
+             SELECT subject, body, created_at FROM notifications.messages WHERE event_id = due.event_id LIMIT 1
+         ) message",
         now
     )
     .fetch_optional(tx)

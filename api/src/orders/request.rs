@@ -6,13 +6,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::rules;
+use crate::http::body::objects;
 
 /// What to order: give either `items` or `cart_id`. Prices and the total are the shop's.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     /// Products to order, each once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 100)]
     pub items: Option<Vec<NewLine>>,
     /// The cart to order, with everything in it.
@@ -34,6 +35,7 @@ pub struct NewLine {
 }
 
 /// What a valid request asks for.
+#[derive(Debug, Clone)]
 pub enum Wish {
     /// A cart.
     Cart(Uuid),
@@ -115,6 +117,11 @@ mod tests {
         assert_eq!(complaints(&json!({"items": []})), ["#/items"]);
         let endless: Vec<_> = (0..10_000).map(|id| line(id, 1)).collect();
         assert_eq!(complaints(&json!({"items": endless})), ["#/items"]);
+    }
+
+    #[test]
+    fn a_line_is_an_object() {
+        assert!(serde_json::from_value::<NewOrder>(json!({"items": [[Uuid::nil(), 1]]})).is_err());
     }
 
     #[test]

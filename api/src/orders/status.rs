@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 /// Where an order is on its way. It only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
     /// Placed, and its stock taken.
@@ -55,6 +55,16 @@ impl Status {
     }
 }
 
+/// By itself serde would also take `{"confirmed": null}`.
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        known.ok_or_else(|| "give one of pending, confirmed, fulfilled, cancelled and failed".to_owned())
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -69,6 +79,16 @@ mod tests {
     fn orders_only_move_forward() {
         for (position, status) in Status::ALL.into_iter().enumerate() {
             assert!(status.next().iter().all(|next| Status::ALL.iter().position(|other| other == next) > Some(position)), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_as_it_is_written_and_from_nothing_else() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::from_value::<Status>(serde_json::to_value(status).unwrap()).unwrap(), status);
+        }
+        for other in [serde_json::json!("shipped"), serde_json::json!(""), serde_json::json!({"confirmed": null}), serde_json::json!(1)] {
+            assert!(serde_json::from_value::<Status>(other.clone()).is_err(), "{other}");
         }
     }
 

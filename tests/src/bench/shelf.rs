@@ -44,23 +44,32 @@ pub fn ask_for(request: &mut [u8], mut number: u64) {
     }
 }
 
-/// Puts `count` products, numbered from 1, into the catalogue.
+/// Puts `count` products, numbered from 1, into the catalogue, and lets the database come to rest after that.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
+    put(pool, 1, count).await?;
+    sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(pool).await?;
+    Ok(())
+}
+
+/// Puts products with the numbers from `first` to `last` into the catalogue.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn put(pool: &PgPool, first: u64, last: u64) -> Result<(), sqlx::Error> {
     let statement = format!(
         "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
          SELECT {}, 'B-' || n, 'Bar table no. ' || n, 'Nordviken',
              'Bar table, black-brown, 140x80 cm. You sit comfortably thanks to the footrest. Solid wood is a durable natural material.',
              ARRAY['Bar furniture', 'Tables & desks'], (n % 5000)::numeric / 10, 'https://shop.example/p/bar-table-' || n, '2024-02-29',
              jsonb_build_object('designer', 'Francis Cayouette', 'depth', '80', 'height', '105', 'width', '140'), now(), now()
-         FROM generate_series(1, {count}) n",
+         FROM generate_series({first}, {last}) n",
         id_in_sql("n")
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(pool).await?;
-    sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await?;
-    sqlx::raw_sql("CHECKPOINT").execute(pool).await?;
     Ok(())
 }
 

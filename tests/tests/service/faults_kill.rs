@@ -17,7 +17,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     for role in roles {
         traffic.goes_on().await;
         if *role == Role::Serve {
-            several_batches_are_counted(&shop).await;
+            more_views_are_counted_than_a_kill_takes(&shop).await;
         }
         shop.kill(*role);
         shop.open(*role).await;
@@ -33,10 +33,10 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     (shop, confirmed, asked, served)
 }
 
-/// So that the one which the API takes with it is the smaller part.
-async fn several_batches_are_counted(shop: &Shop) {
+/// A kill takes those that were collected within some 50 ms.
+async fn more_views_are_counted_than_a_kill_takes(shop: &Shop) {
     let before = counted(shop).await;
-    eventually("several batches of views are counted", async || {
+    eventually("more views are counted", async || {
         let now = counted(shop).await;
         holds(now >= before + 200, || (before, now))
     })

@@ -7,7 +7,10 @@ use prometheus::{Gauge, IntGauge, register_gauge, register_int_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::{Chain, streams::CHANGES_KEPT};
+use crate::{
+    database,
+    events::{Chain, streams::CHANGES_KEPT},
+};
 
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static ROWS: LazyLock<IntGauge> = LazyLock::new(|| {
@@ -43,9 +46,11 @@ pub(super) async fn measure(pool: &PgPool, stop: &CancellationToken) {
 }
 
 async fn backlog(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
+    let mut tx = database::begin_by_index(pool).await?;
     let row = sqlx::query!(r#"SELECT count(*) AS "rows!", min(created_at) AS oldest FROM events.outbox WHERE published_at IS NULL"#)
-        .fetch_one(pool)
+        .fetch_one(&mut *tx)
         .await?;
+    tx.commit().await?;
     Ok((row.rows, row.oldest))
 }
 

@@ -1,21 +1,58 @@
 //! What serde says of a value of the wrong type, in the words of JSON.
 
-/// Serde names Rust's types: `floating point `1.5`, expected i64`.
+use std::{borrow::Cow, fmt::Display};
+
+/// Characters of a value that are quoted.
+const MOST_QUOTED: usize = 100;
+/// What an id looks like.
+pub const A_UUID: &str = "give a UUID such as 019aa3f0-0000-7000-8000-000000000000";
+
+/// Serde names Rust's types: ``floating point `1.5`, expected i64``.
 pub fn in_plain_words(message: &str) -> String {
+    if message.starts_with("UUID parsing failed") {
+        return A_UUID.to_owned();
+    }
+    if let Some(choice) = message.strip_prefix("unknown variant ") {
+        return format!("unknown value {}", shortened(choice));
+    }
     let Some((given, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
     let expected = match expected {
-        "i16" | "i32" | "i64" | "u16" | "u32" | "u64" | "usize" => "a whole number",
-        "a sequence" => "an array",
-        "a map" => "an object",
-        name if name.starts_with("struct ") => "an object",
-        other => other,
+        "i16" => whole_number(i16::MIN, i16::MAX),
+        "i32" => whole_number(i32::MIN, i32::MAX),
+        "i64" => whole_number(i64::MIN, i64::MAX),
+        "u16" => whole_number(u16::MIN, u16::MAX),
+        "u32" => whole_number(u32::MIN, u32::MAX),
+        "u64" => whole_number(u64::MIN, u64::MAX),
+        "a sequence" => "an array".to_owned(),
+        "a map" => "an object".to_owned(),
+        name if name.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
     };
-    let kinds = [("floating point", "number"), ("integer", "number"), ("sequence", "array"), ("map", "object")];
-    let kind = kinds.iter().find_map(|(rust, json)| Some((given.strip_prefix("invalid type: ")?.strip_prefix(rust)?, json)));
-    match kind {
-        Some((value, kind)) => format!("invalid type: {kind}{value}, expected {expected}"),
-        None => format!("{given}, expected {expected}"),
+    match typed(given) {
+        Some((fault, kind, value)) => format!("{fault}{kind}{}, expected {expected}", shortened(value)),
+        None => format!("{}, expected {expected}", shortened(given)),
     }
+}
+
+/// What was sent is quoted so that it is recognized, and not whole.
+fn shortened(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(MOST_QUOTED) {
+        Some((end, _)) => format!("{}…", &value[..end]).into(),
+        None => value.into(),
+    }
+}
+
+/// What is wrong, the kind of value in the words of JSON, and the value.
+fn typed(given: &str) -> Option<(&str, &str, &str)> {
+    let kinds = [("floating point", "number"), ("integer", "number"), ("sequence", "array"), ("map", "object")];
+    ["invalid type: ", "invalid value: "].into_iter().find_map(|fault| {
+        let value = given.strip_prefix(fault)?;
+        kinds.into_iter().find_map(|(rust, json)| Some((fault, json, value.strip_prefix(rust)?)))
+    })
+}
+
+fn whole_number<T: Display>(least: T, most: T) -> String {
+    format!("a whole number from {least} to {most}")
 }
 
 #[cfg(test)]
@@ -30,17 +67,33 @@ mod tests {
         units: i64,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Choice {
+        Pending,
+        Confirmed,
+    }
+
     fn refused<T: DeserializeOwned>(text: &str) -> String {
         in_plain_words(&serde_json::from_str::<serde_json::Value>(text).and_then(serde_json::from_value::<T>).err().unwrap().to_string())
     }
 
     #[test]
     fn types_are_called_as_in_json_and_values_stay_as_they_were_sent() {
-        assert_eq!(refused::<i64>("1.5"), "invalid type: number `1.5`, expected a whole number");
+        assert_eq!(
+            refused::<i64>("1.5"),
+            "invalid type: number `1.5`, expected a whole number from -9223372036854775808 to 9223372036854775807"
+        );
+        assert_eq!(refused::<u16>("-1"), "invalid value: number `-1`, expected a whole number from 0 to 65535");
         assert_eq!(refused::<Vec<i64>>("5"), "invalid type: number `5`, expected an array");
         assert_eq!(refused::<Shape>("5"), "invalid type: number `5`, expected an object");
         assert_eq!(refused::<String>("{}"), "invalid type: object, expected a string");
         assert_eq!(refused::<bool>(r#""map, expected i64""#), "invalid type: string \"map, expected i64\", expected a boolean");
+        let long = refused::<bool>(&format!("{:?}", "ä".repeat(1000)));
+        assert!(long.starts_with("invalid type: string \"ää") && long.ends_with("ä…, expected a boolean"), "{long}");
+        assert!(long.chars().count() < 200, "{long}");
+        assert_eq!(refused::<uuid::Uuid>(r#""abc""#), A_UUID);
+        assert_eq!(refused::<Choice>(r#""shipped""#), "unknown value `shipped`, expected `pending` or `confirmed`");
         assert_eq!(refused::<Shape>("{}"), "missing field `units`");
     }
 }

@@ -42,7 +42,7 @@ pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) ->
 struct DueOrders {
     pool: PgPool,
     decider: Decider,
-    /// Orders that could not be moved on, and when.
+    /// Orders that could not be moved on, and when: no more than can be tried within [`RETRY`].
     stuck: HashMap<Uuid, Instant>,
 }
 
@@ -92,7 +92,6 @@ impl DueOrders {
         match moved.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
-            Err(Error::Database(error)) if database::is_contention(&error) => Ok(()),
             Err(error) => {
                 tracing::error!(order = %id, %error, retry = ?RETRY, "an order that is due cannot be moved on");
                 self.stuck.insert(id, Instant::now());

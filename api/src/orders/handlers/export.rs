@@ -57,8 +57,7 @@ pub struct ExportParams {
 pub async fn export(State(orders): State<Arc<Orders>>, _: Admin, Query(params): Query<ExportParams>) -> Result<Response, Problem> {
     let ExportParams { status, customer_id, from, to } = params;
     let filter = Filter { customer_id, status, from, to };
-    let file = "attachment; filename=\"orders.csv\"";
-    let download = Download { disposition: file, chunk: CHUNK, write: csv::rows, position: |order: &Order| order.id };
+    let download = Download { file: "orders.csv", chunk: CHUNK, write: csv::rows, position: |order: &Order| order.id };
     let read = move |before| {
         let (orders, filter) = (orders.clone(), filter.clone());
         async move {

@@ -9,6 +9,7 @@ use axum::{
 };
 
 use crate::{
+    events::Origin,
     http::{
         auth::Customer,
         body::{JsonBytes, parse},
@@ -18,13 +19,16 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         router::PublicUrl,
     },
-    orders::{Error, NewOrder, Order, Orders, metrics},
+    orders::{Error, NewOrder, Order, Orders, Wish, metrics},
 };
+
+/// How often an order is tried that meets a change of its products while it waits for their stock.
+const TRIES: usize = 3;
 
 /// Place an order
 ///
 /// Of a cart or of items, at the shop's prices: everything or nothing. The same request sent again under its
-/// `Idempotency-Key` gets the same order; send it again also after a 503, which may only mean that one of the products
+/// `Idempotency-Key` gets the first answer again, with `Idempotent-Replayed: true`; send it again also after a 503, which may only mean that one of the products
 /// was being changed.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
     request_body = NewOrder,
@@ -53,20 +57,42 @@ pub async fn place(
     let key = IdempotencyKey::required(&headers, customer.id, "POST /v1/orders", &body)?;
     let order: NewOrder = parse(&body)?;
     let wish = order.check().map_err(Error::Invalid)?;
-    let now = clock::now();
     let origin = customer.origin(&context);
+    for _ in 1..TRIES {
+        if let Some(response) = attempt(&orders, &public_url, &origin, &key, wish.clone()).await? {
+            return Ok(response);
+        }
+    }
+    attempt(&orders, &public_url, &origin, &key, wish).await?.ok_or_else(|| Error::Contended.into())
+}
+
+/// `None` if the catalogue has changed meanwhile: nothing is done then.
+async fn attempt(
+    orders: &Orders,
+    public_url: &PublicUrl,
+    origin: &Origin,
+    key: &IdempotencyKey,
+    wish: Wish,
+) -> Result<Option<Response>, Problem> {
+    let now = clock::now();
     let mut tx = orders.catalogue.database.begin_brief().await?;
     if let Some(stored) = key.claim(&mut tx, now).await? {
-        return Ok(stored.into());
+        return Ok(Some(stored.into()));
     }
-    let prepared = orders.prepare(&mut tx, &origin, wish, now).await?;
+    let prepared = orders.prepare(&mut tx, origin, wish, now).await?;
     let location = format!("{}/v1/orders/{}", public_url.0, prepared.order.id);
     let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
     let response = StorableResponse::json(StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order)?;
     key.store(&mut tx, &response, now).await?;
-    let forget = orders.take_stock(&mut tx, &origin, &prepared, now).await?;
+    let forget = match orders.take_stock(&mut tx, origin, &prepared, now).await {
+        Err(Error::Contended) => {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        taken => taken?,
+    };
     tx.commit().await?;
     metrics::PLACED.inc();
     orders.catalogue.stock_turned(&forget);
-    Ok(response.into())
+    Ok(Some(response.into()))
 }

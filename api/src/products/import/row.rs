@@ -1,20 +1,17 @@
 //! One row of an import: how it is written, and what it says once it is checked.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use garde::Validate;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{doubled_key, misfit},
+        body::{Object, doubled_key, misfit},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules},
@@ -200,29 +197,6 @@ impl RowDocument {
             faults.extend(field_errors(report).into_iter().map(Fault::from));
         }
         if faults.is_empty() { Ok(row) } else { Err(faults) }
-    }
-}
-
-/// A JSON object. Deserialize takes arrays for structs, too, which would make the order of fields part of the API.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
     }
 }
 

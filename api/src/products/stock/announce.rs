@@ -44,8 +44,10 @@ pub async fn announce(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = turned.iter().map(|turned| turned.product_id).collect();
-    let versions = sqlx::query!("SELECT id, version FROM products.products WHERE id = ANY($1) AND deleted_at IS NULL", &ids);
-    let versions: Vec<(Uuid, i64)> = versions.fetch_all(&mut *tx).await?.into_iter().map(|row| (row.id, row.version)).collect();
+    // Not in SQL, for the reason that `offers` tells.
+    let rows = sqlx::query!("SELECT id, version, deleted_at FROM products.products WHERE id = ANY($1)", &ids).fetch_all(&mut *tx).await?;
+    let kept = rows.into_iter().filter(|row| row.deleted_at.is_none());
+    let versions: Vec<(Uuid, i64)> = kept.map(|row| (row.id, row.version)).collect();
     let drafts = versions.iter().filter_map(|(id, version)| {
         let in_stock = turned.iter().find(|turned| turned.product_id == *id)?.in_stock;
         let data = AvailabilityChange { version: *version, in_stock };

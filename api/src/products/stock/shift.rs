@@ -75,7 +75,7 @@ pub async fn shift(tx: &mut PgConnection, cause: Option<&Cause<'_>>, shifts: &[S
                SELECT NOT EXISTS (SELECT FROM planned WHERE on_hand < reserved) AS possible
            ), moved AS (
                UPDATE products.stock s SET on_hand = p.on_hand, reserved = p.reserved
-               FROM planned p, verdict v WHERE s.product_id = p.product_id AND v.possible
+               FROM planned p, verdict v WHERE s.product_id = ANY($1) AND s.product_id = p.product_id AND v.possible
            ), recorded AS (
                INSERT INTO products.stock_movements (product_id, kind, delta, reference_id, actor_id, reason, created_at)
                SELECT product_id, $4, delta, $5, $6, $7, $8 FROM planned, verdict WHERE possible AND delta <> 0

@@ -87,7 +87,7 @@ pub async fn report_top_products(
         Format::Json => Ok(axum::Json(TopProducts { from: range.from, to: range.to, items }).into_response()),
         Format::Csv => {
             let bytes = csv::top_products(&items).map_err(|error| Problem::internal(&error))?;
-            Ok((csv_headers("attachment; filename=\"top-products.csv\""), bytes).into_response())
+            Ok((csv_headers("top-products.csv"), bytes).into_response())
         }
     }
 }

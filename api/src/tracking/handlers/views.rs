@@ -91,9 +91,8 @@ pub async fn report_views(
     match Format::choose(params.format, &headers) {
         Format::Json => Ok(one_page(&reports, &selection, after, limit).await?.respond(&uri)),
         Format::Csv => {
-            let file = "attachment; filename=\"views.csv\"";
             let download =
-                Download { disposition: file, chunk: CHUNK, write: csv::views, position: |row: &BucketViews| Position::from(row) };
+                Download { file: "views.csv", chunk: CHUNK, write: csv::views, position: |row: &BucketViews| Position::from(row) };
             let read = move |after| {
                 let (reports, selection) = (reports.clone(), selection.clone());
                 async move { reports::page(&reports.database.replica, &selection, after, CHUNK).await }

@@ -76,12 +76,12 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
     let (route, now, hash) = ("'POST /v1/orders'", "now()", "sha256('a body of some length'::bytea)");
     let lock_name = format!("'{}/POST /v1/orders/' || (:order::bigint)::text", sample.customer_id);
     let event = "('01900000-0000-7000-a000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
-    let offers = "COALESCE((SELECT true FROM products.stock s";
+    let offers = "SELECT id, sku, name, price, deleted_at,";
     let statements = [
         filled("FROM identity.sessions s JOIN identity.accounts a", &[&session, &customer])?,
         "BEGIN".to_owned(),
         filled("SELECT pg_try_advisory_xact_lock(hashtextextended", &[&lock_name])?,
-        filled("FROM http.idempotency_keys\n", &[&customer, route, key, "now() - interval '1 day'"])?,
+        filled("FROM http.idempotency_keys\n", &[&customer, route, key])?,
         filled(offers, &[&products_array])?,
         filled(
             "INSERT INTO orders.orders (id,",

@@ -27,8 +27,8 @@ fn every_fault_of_a_row_is_named_with_its_field() {
     let (pointer, detail) = faults(r#"{"sku": "a", "colour": "red"}"#).remove(0);
     assert!(pointer.is_empty() || pointer == "/colour", "{pointer}");
     assert!(detail.starts_with("unknown field `colour`"), "{detail}");
-    assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: array, expected a JSON object");
-    assert_eq!(faults(r#"{"sku": "a", "price": ["1"]}"#)[0], ("/price".into(), "invalid type: array, expected a JSON object".into()));
+    assert_eq!(faults(r#"["a", "A"]"#)[0].1, "invalid type: array, expected an object");
+    assert_eq!(faults(r#"{"sku": "a", "price": ["1"]}"#)[0], ("/price".into(), "invalid type: array, expected an object".into()));
     assert_eq!(faults(r#"{"sku": "a", "price": null}"#)[0].0, "/price");
     assert!(faults(r#"{"sku": "a\u0000", "name": "A", "price": {"amount": "1"}}"#)[0].0 == "/sku");
     assert!(faults(r#"{"sku": "#)[0].1.starts_with("not valid JSON"));

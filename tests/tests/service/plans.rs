@@ -1,0 +1,163 @@
+//! What statements read: their own rows, however young or full the shop is.
+
+use catalog_tests::{
+    Role, Shop,
+    bench::shelf,
+    buying::{cart, place},
+    eventually,
+    samples::{create, plain},
+    wait::holds,
+};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool, query_as, raw_sql};
+
+/// Rows of each table that grows.
+const ROWS: u64 = 5_000;
+const BUYERS: u64 = 20;
+/// Rows of their own that statements read, and those that are gone and not vacuumed yet; far from the fifth of one table.
+const ROWS_PER_BUYER: i64 = 1_000;
+/// Tables that grow. (Carts come and go, and are counted by an index that tells of those gone until it is vacuumed.)
+const OF_ORDERS: [&str; 9] = [
+    "products.products",
+    "products.stock",
+    "products.stock_movements",
+    "orders.orders",
+    "orders.lines",
+    "orders.history",
+    "orders.cart_items",
+    "events.outbox",
+    "http.idempotency_keys",
+];
+const OF_MAIL: [&str; 2] = ["notifications.messages", "notifications.deliveries"];
+
+/// Orders, calls that off, fills a cart, empties it, fills it again and orders it.
+async fn buys(shop: &Shop, number: u64) {
+    let id = shelf::id(number);
+    let items = json!({"items": [{"product_id": id, "quantity": 1}]});
+    let order = place(&shop.carol, &items).await.expect(201).json();
+    shop.carol.post_empty(&format!("/v1/orders/{}/cancel", order["id"].as_str().unwrap())).await.expect(200);
+    let cart = cart(&shop.carol).await;
+    let item = format!("{cart}/items/{id}");
+    for quantity in [1, 2] {
+        shop.carol.request(Method::PUT, &item).json(&json!({"quantity": quantity})).await.expect(200);
+    }
+    shop.carol.request(Method::DELETE, &item).await.expect(204);
+    shop.carol.request(Method::PUT, &item).json(&json!({"quantity": 1})).await.expect(200);
+    place(&shop.carol, &json!({"cart_id": cart.rsplit('/').next()})).await.expect(201);
+}
+
+/// Buys of one product after the other, and says how many rows were read for that.
+async fn read_by_buyers(shop: &Shop) -> i64 {
+    let before = Read::once(&shop.database, &OF_ORDERS, "products.stock", ROWS).await;
+    let orders = Read::of(&shop.database, &OF_ORDERS, "orders.orders").await.written;
+    for number in 1..=BUYERS {
+        buys(shop, number).await;
+    }
+    Read::once(&shop.database, &OF_ORDERS, "orders.orders", orders.cast_unsigned() + 2 * BUYERS).await - before
+}
+
+/// Fills the tables with rows from `first` to the last.
+async fn fill(database: &PgPool, first: u64) {
+    shelf::put(database, first, ROWS).await.unwrap();
+    let others = format!(
+        "INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products ON CONFLICT DO NOTHING;
+         INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload, published_at)
+             SELECT gen_random_uuid(), n % 16, gen_random_uuid(), 'old', '{{}}', '{{}}', now() - interval '30 days' FROM generate_series({first}, {ROWS}) n;
+         INSERT INTO http.idempotency_keys (caller, route, key, request_hash, status, headers, body, created_at)
+             SELECT gen_random_uuid(), 'POST /v1/orders', n::text, '', 201, '{{}}', '', now() FROM generate_series({first}, {ROWS}) n"
+    );
+    raw_sql(AssertSqlSafe(others)).execute(database).await.unwrap();
+}
+
+#[tokio::test]
+async fn buying_reads_no_table_from_end_to_end() {
+    let shop = Shop::api().await;
+    fill(&shop.database, 1).await;
+    raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
+    let rows = read_by_buyers(&shop).await;
+    assert!(rows < ROWS_PER_BUYER * BUYERS.cast_signed(), "{rows} rows were read by {BUYERS} buyers, of {ROWS} in each table");
+}
+
+/// A plan that was made for a handful of products is kept when there are thousands.
+#[tokio::test]
+async fn buying_in_a_shop_that_was_empty_a_moment_ago_reads_no_table_from_end_to_end() {
+    let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "3").start().await;
+    statistics_stand_still(&shop.database, &OF_ORDERS).await;
+    shelf::put(&shop.database, 1, 1).await.unwrap();
+    raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products")
+        .execute(&shop.database)
+        .await
+        .unwrap();
+    // More of them at once than connections, so that each has its plans.
+    join_all((0..8).map(|_| buys(&shop, 1))).await;
+    fill(&shop.database, 2).await;
+    let rows = read_by_buyers(&shop).await;
+    assert!(rows < ROWS_PER_BUYER * BUYERS.cast_signed(), "{rows} rows were read by {BUYERS} buyers, of {ROWS} in each table");
+}
+
+#[tokio::test]
+async fn sending_mail_reads_no_table_from_end_to_end() {
+    const CHANGES: i64 = 20;
+    let shop = Shop::builder().roles(&[Role::Serve, Role::Notifier]).start().await;
+    raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
+    statistics_stand_still(&shop.database, &OF_MAIL).await;
+    let product = create(&shop.ada, &plain("A")).await;
+    shop.inbox().at_least(2).await;
+    shop.at_rest().await;
+    let old = "INSERT INTO notifications.messages (event_id, subject, body, created_at)
+                   SELECT gen_random_uuid(), 'Old', 'Old', now() FROM generate_series(1, 5000);
+               INSERT INTO notifications.deliveries
+                   (event_id, recipient_id, address, recipient_name, message_id, state, next_attempt_at, created_at, finished_at)
+                   SELECT event_id, event_id, 'old@example.com', 'Old', event_id::text, 'sent', now(), now(), now()
+                   FROM notifications.messages WHERE subject = 'Old'";
+    raw_sql(old).execute(&shop.database).await.unwrap();
+    let before = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001).await;
+    for number in 0..CHANGES {
+        shop.ada.patch(&product.path, &json!({"name": format!("Change {number}")})).await.expect(200);
+    }
+    shop.inbox().at_least(2 + 2 * usize::try_from(CHANGES).unwrap()).await;
+    let rows = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001 + CHANGES.unsigned_abs()).await - before;
+    assert!(rows < 100 * CHANGES, "{rows} rows were read for {CHANGES} changes");
+}
+
+/// Whoever plans with what is known of these tables now will find it as wrong later as it is to be.
+async fn statistics_stand_still(database: &PgPool, tables: &[&str]) {
+    let off = tables.iter().map(|table| format!("ALTER TABLE {table} SET (autovacuum_enabled = false);")).collect::<String>();
+    raw_sql(AssertSqlSafe(off)).execute(database).await.unwrap();
+}
+
+/// What PostgreSQL has counted; it does so some seconds late, all of a connection at once.
+#[derive(Debug, sqlx::FromRow)]
+struct Read {
+    /// Rows written to the table that was asked about.
+    written: i64,
+    /// Rows that statements read, in tables or in indexes.
+    rows: i64,
+}
+
+impl Read {
+    async fn of(database: &PgPool, tables: &[&str], of: &str) -> Self {
+        query_as(
+            "SELECT (SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname || '.' || relname = $2) AS written,
+                    (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname || '.' || relname = ANY($1))::bigint
+                    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname || '.' || relname = ANY($1))::bigint AS rows",
+        )
+        .bind(tables)
+        .bind(of)
+        .fetch_one(database)
+        .await
+        .unwrap()
+    }
+
+    /// Rows read, once so many rows are known to be written.
+    async fn once(database: &PgPool, tables: &[&str], of: &str, written: u64) -> i64 {
+        let what = format!("{written} rows of {of} are in the statistics");
+        eventually(&what, async || {
+            let read = Self::of(database, tables, of).await;
+            holds(read.written >= written.cast_signed(), || read.written).map(|()| read.rows)
+        })
+        .await
+    }
+}
