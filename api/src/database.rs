@@ -22,8 +22,9 @@ macro_rules! begin_by_index {
     };
 }
 
-/// For work that has all the time it needs, but for a process that stands still or whose machine is gone.
-const BEGIN_WORK: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
+/// For work that has all the time it needs, but for a process that stands still or whose machine is gone. A sender of mail
+/// talks with its server meanwhile: this is longer than any such conversation, or mail would be sent twice.
+const BEGIN_PATIENT: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
 /// Whoever stands in the way for long is in trouble, and must not hold up every connection of this process; and so must
 /// not this, should it stand still.
 const BEGIN_BRIEF: &str = begin_by_index!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
@@ -87,7 +88,7 @@ impl Database {
 /// # Errors
 /// If the database refuses.
 pub async fn begin_by_index(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(BEGIN_WORK).await
+    pool.begin_with(BEGIN_PATIENT).await
 }
 
 /// Whether others were in the way: the same will do when they are gone. Nothing was changed.

@@ -29,7 +29,7 @@ static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
         .expect("a metric of this name is registered once")
 });
 
-/// How long a row waits that was written by another process, or without [`Outbox::wake`].
+/// How long a row waits at most that was written by another process, or without [`Outbox::wake`].
 const POLL: Duration = Duration::from_millis(250);
 /// After a round, others gather for the next: a round costs as much as some orders. Whoever comes first doesn't wait.
 const GATHER: Duration = Duration::from_millis(20);
@@ -95,7 +95,9 @@ impl Relay {
                     stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
                 }
                 // What other processes have written meanwhile wakes nobody: a fulfiller answers in milliseconds.
-                continue;
+                if round.full || round.failure.is_none() {
+                    continue;
+                }
             } else if round.failure.is_some() {
                 failures += 1;
                 stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_a_patch_is_quoted_whole() {
+    fn a_value_that_speaks_of_lines_is_not_cut_there() {
         let patch = MergePatch(serde_json::json!({"price": "look at line 3"}));
         assert!(String::from_utf8(patch.read::<Shape>().unwrap_err().to_json("r")).unwrap().contains("look at line 3"));
     }

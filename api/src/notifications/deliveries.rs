@@ -76,8 +76,8 @@ pub(super) async fn distribute(
     Ok(true)
 }
 
-/// Locks the delivery that is due longest. The timeout frees it when this process stands still or
-/// its machine is gone; it is longer than any conversation with a mail server.
+/// Locks the delivery that is due longest. The transaction's timeout frees it when this process stands still or its machine
+/// is gone.
 pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Claimed>, sqlx::Error> {
     // As a plain join, PostgreSQL may look for the message among all of them.
     let row = sqlx::query!(

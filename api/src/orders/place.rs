@@ -44,10 +44,10 @@ impl Orders {
     /// # Errors
     /// [`Error::NoCart`], [`Error::EmptyCart`], [`Error::UnknownProducts`] or [`Error::CartChanged`]; then the transaction
     /// must not be committed.
-    pub async fn prepare(&self, tx: &mut PgConnection, origin: &Origin, wish: Wish, now: DateTime<Utc>) -> Result<Prepared, Error> {
+    pub async fn prepare(&self, tx: &mut PgConnection, origin: &Origin, wish: &Wish, now: DateTime<Utc>) -> Result<Prepared, Error> {
         let wanted = match wish {
-            Wish::Lines(lines) => lines.into_iter().map(|line| Wanted::of_line(line.product_id, line.quantity)).collect(),
-            Wish::Cart(cart_id) => from_cart(tx, cart_id, origin.actor.id, now).await?,
+            Wish::Lines(lines) => lines.iter().map(|line| Wanted::of_line(line.product_id, line.quantity)).collect(),
+            Wish::Cart(cart_id) => from_cart(tx, *cart_id, origin.actor.id, now).await?,
         };
         let offers = offers(tx, &wanted).await?;
         self.compare(&wanted, &offers)?;

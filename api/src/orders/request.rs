@@ -35,7 +35,6 @@ pub struct NewLine {
 }
 
 /// What a valid request asks for.
-#[derive(Debug, Clone)]
 pub enum Wish {
     /// A cart.
     Cart(Uuid),

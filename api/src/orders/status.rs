@@ -61,7 +61,7 @@ impl TryFrom<String> for Status {
 
     fn try_from(text: String) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        known.ok_or_else(|| "give one of pending, confirmed, fulfilled, cancelled and failed".to_owned())
+        known.ok_or_else(|| format!("give one of {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 

@@ -1,19 +1,16 @@
 //! A product as it is given, kept and shown.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use rust_decimal::Decimal;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::rules::{self, Rules};
-use crate::{config::Currency, full_date};
+use crate::{config::Currency, full_date, http::body::Object};
 
 /// An amount of money: a decimal string, never a float, in the catalogue's one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -48,21 +45,7 @@ impl Money {
 
 /// [`Money`], but not as an array of its fields, which derived structs take as well.
 fn money_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
-    struct Object;
-
-    impl<'de> Visitor<'de> for Object {
-        type Value = Money;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object with amount and currency")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
-            Money::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-
-    deserializer.deserialize_map(Object)
+    Object::deserialize(deserializer).map(|Object(money)| money)
 }
 
 /// What an admin says of a product: the body of a create, a bulk row, and what a merge patch is applied to.

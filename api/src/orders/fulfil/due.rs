@@ -42,7 +42,7 @@ pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) ->
 struct DueOrders {
     pool: PgPool,
     decider: Decider,
-    /// Orders that could not be moved on, and when: no more than can be tried within [`RETRY`].
+    /// Orders that could not be moved on, and when: those of the last round, and of the last [`RETRY`].
     stuck: HashMap<Uuid, Instant>,
 }
 
@@ -93,7 +93,11 @@ impl DueOrders {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
             Err(error) => {
-                tracing::error!(order = %id, %error, retry = ?RETRY, "an order that is due cannot be moved on");
+                if matches!(&error, Error::Database(error) if database::is_contention(error)) {
+                    tracing::info!(order = %id, %error, retry = ?RETRY, "others are in the way of an order that is due");
+                } else {
+                    tracing::error!(order = %id, %error, retry = ?RETRY, "an order that is due cannot be moved on");
+                }
                 self.stuck.insert(id, Instant::now());
                 Ok(())
             }

@@ -28,8 +28,8 @@ const TRIES: usize = 3;
 /// Place an order
 ///
 /// Of a cart or of items, at the shop's prices: everything or nothing. The same request sent again under its
-/// `Idempotency-Key` gets the first answer again, with `Idempotent-Replayed: true`; send it again also after a 503, which may only mean that one of the products
-/// was being changed.
+/// `Idempotency-Key` gets the first answer again, with `Idempotent-Replayed: true`; send it again also after a 503,
+/// which may only mean that one of the products was being changed.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
     request_body = NewOrder,
     params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not: a new one for every order. Makes retries safe for 24 hours")),
@@ -58,12 +58,12 @@ pub async fn place(
     let order: NewOrder = parse(&body)?;
     let wish = order.check().map_err(Error::Invalid)?;
     let origin = customer.origin(&context);
-    for _ in 1..TRIES {
-        if let Some(response) = attempt(&orders, &public_url, &origin, &key, wish.clone()).await? {
+    for _ in 0..TRIES {
+        if let Some(response) = attempt(&orders, &public_url, &origin, &key, &wish).await? {
             return Ok(response);
         }
     }
-    attempt(&orders, &public_url, &origin, &key, wish).await?.ok_or_else(|| Error::Contended.into())
+    Err(Error::Contended.into())
 }
 
 /// `None` if the catalogue has changed meanwhile: nothing is done then.
@@ -72,7 +72,7 @@ async fn attempt(
     public_url: &PublicUrl,
     origin: &Origin,
     key: &IdempotencyKey,
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<Option<Response>, Problem> {
     let now = clock::now();
     let mut tx = orders.catalogue.database.begin_brief().await?;

@@ -44,7 +44,8 @@ impl ToSchema for ProductPatch {
 /// Change a product
 ///
 /// A JSON merge patch (RFC 7396): fields that aren't given stay, null removes. A patch that changes
-/// nothing makes no new version and mails nobody; one of the `quantity` alone is an adjustment of stock, which mails nobody either.
+/// nothing makes no new version and mails nobody; one of the `quantity` alone is an adjustment of stock, which mails
+/// nobody either.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
     params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag")),
     request_body(content((ProductPatch = "application/merge-patch+json"), (ProductPatch = "application/json")), description = "Any part of a product"),
