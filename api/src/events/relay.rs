@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use prometheus::{IntCounter, register_int_counter};
+use prometheus::IntCounter;
 use rand::RngExt;
 use sqlx::{PgConnection, PgPool, types::Json};
 use thiserror::Error;
@@ -17,17 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::publish::Waiting;
 use super::{Chain, Nats, Outbox};
-use crate::database;
+use crate::{database, metrics};
 
-#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| {
-    register_int_counter!("outbox_published_total", "Events published and acknowledged").expect("a metric of this name is registered once")
-});
-#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
-    register_int_counter!("outbox_publish_failures_total", "Events that were not acknowledged and wait for another try")
-        .expect("a metric of this name is registered once")
-});
+static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("outbox_published_total", "Events published and acknowledged"));
+static FAILED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("outbox_publish_failures_total", "Events that were not acknowledged and wait for another try"));
 
 /// How long a row waits at most that was written by another process, or without [`Outbox::wake`].
 const POLL: Duration = Duration::from_millis(250);
@@ -91,11 +85,12 @@ impl Relay {
             }
             if round.published > 0 {
                 failures = 0;
-                if !round.full {
-                    stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+                if round.full {
+                    continue;
                 }
+                stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
                 // What other processes have written meanwhile wakes nobody: a fulfiller answers in milliseconds.
-                if round.full || round.failure.is_none() {
+                if round.failure.is_none() {
                     continue;
                 }
             } else if round.failure.is_some() {

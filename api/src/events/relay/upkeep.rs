@@ -3,19 +3,17 @@
 use std::{sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use prometheus::{Gauge, IntGauge, register_gauge, register_int_gauge};
+use prometheus::{Gauge, IntGauge, register_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     database,
     events::{Chain, streams::CHANGES_KEPT},
+    metrics,
 };
 
-#[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-static ROWS: LazyLock<IntGauge> = LazyLock::new(|| {
-    register_int_gauge!("outbox_rows", "Events that wait to be published").expect("a metric of this name is registered once")
-});
+static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static OLDEST_AGE: LazyLock<Gauge> = LazyLock::new(|| {
     register_gauge!("outbox_oldest_age_seconds", "How long the oldest event has waited to be published; 0 when none waits")
