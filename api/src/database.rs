@@ -65,14 +65,6 @@ impl Database {
         Self { primary, replica }
     }
 
-    /// A transaction for what takes milliseconds and finds its rows by their keys.
-    ///
-    /// # Errors
-    /// If the database refuses.
-    pub async fn begin_brief(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.primary.begin_with(BEGIN_BRIEF).await
-    }
-
     /// Whether the primary answers, for `/readyz?verbose`.
     ///
     /// # Errors
@@ -89,6 +81,14 @@ impl Database {
 /// If the database refuses.
 pub async fn begin_by_index(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     pool.begin_with(BEGIN_PATIENT).await
+}
+
+/// A transaction of the same kind for what takes milliseconds.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn begin_brief(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with(BEGIN_BRIEF).await
 }
 
 /// Whether others were in the way: the same will do when they are gone. Nothing was changed.

@@ -142,7 +142,7 @@ impl Wanted {
 /// What is offered of the products that are wanted.
 async fn offers(tx: &mut PgConnection, wanted: &[Wanted]) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
     let ids: Vec<Uuid> = wanted.iter().map(|wanted| wanted.product_id).collect();
-    Ok(products::offers(tx, &ids).await?.into_iter().map(|offer| (offer.product_id, offer)).collect())
+    products::offers(tx, &ids).await
 }
 
 /// Everything in a cart, which is gone with that.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Error, Order, OrderChange, Orders, Party, Status, change, lines, lines::LineRow, read};
 use crate::{
     config::Currency,
+    database,
     events::{Draft, Origin, Outbox},
     products::stock::{self, Cause, MovementKind, Shift},
 };
@@ -57,7 +58,7 @@ impl Orders {
         step: Step<'_>,
         now: DateTime<Utc>,
     ) -> Result<Order, Error> {
-        let mut tx = self.catalogue.database.begin_brief().await?;
+        let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
         match self.mover.advance(&mut tx, origin, customer_id, id, step, now).await? {
             Advanced::Moved(order, forget) => {
                 tx.commit().await?;

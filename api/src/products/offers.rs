@@ -1,5 +1,7 @@
 //! What a customer is offered: enough of a product to sell it.
 
+use std::collections::HashMap;
+
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -19,14 +21,14 @@ pub struct Offer {
     pub tracked: bool,
 }
 
-/// Those of `ids` that are in the catalogue; deleted products are not.
+/// Those of `ids` that are in the catalogue, by their ids; deleted products are not.
 ///
 /// PostgreSQL is left one way to find them, by their keys. Stock as EXISTS might be read whole first; and asked for
 /// those that aren't deleted, it might walk along any index of only those, which it thinks are few in a young table.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Offer>, sqlx::Error> {
+pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT id, sku, name, price, deleted_at,
                   COALESCE((SELECT true FROM products.stock s WHERE s.product_id = p.id), false) AS "tracked!"
@@ -36,5 +38,6 @@ pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Offer>,
     .fetch_all(conn)
     .await?;
     let offered = rows.into_iter().filter(|row| row.deleted_at.is_none());
-    Ok(offered.map(|row| Offer { product_id: row.id, sku: row.sku, name: row.name, price: row.price, tracked: row.tracked }).collect())
+    let offer = |id, sku, name, price, tracked| (id, Offer { product_id: id, sku, name, price, tracked });
+    Ok(offered.map(|row| offer(row.id, row.sku, row.name, row.price, row.tracked)).collect())
 }

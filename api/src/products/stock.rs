@@ -8,6 +8,7 @@ mod adjust;
 mod announce;
 mod count;
 mod movements;
+mod purge;
 mod shift;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,7 @@ pub use self::{
     announce::{Turned, announce},
     count::{Counted, count},
     movements::{Cause, MovementKind, StockMovement, page as movements},
+    purge::purge,
     shift::{Shift, Shifted, shift},
 };
 use super::Error;

@@ -153,6 +153,7 @@ impl Command<'_> {
         } else {
             self.delete(tx, id, expected).await?
         };
+        stock::purge(tx, &self.cause(MovementKind::Purge, None), &[id]).await?;
         sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(tx).await?;
         Ok(version)
     }
@@ -258,10 +259,8 @@ pub async fn purge_deleted(pool: &PgPool, now: DateTime<Utc>, retention: TimeDel
         if ids.is_empty() {
             return Ok(purged);
         }
-        // In the order in which everybody locks stock; the deletions would come to it in another.
-        sqlx::query!("SELECT product_id FROM products.stock WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE", &ids)
-            .fetch_all(&mut *tx)
-            .await?;
+        let cause = Cause { kind: MovementKind::Purge, order_id: None, actor_id: None, reason: None, at: now };
+        stock::purge(&mut tx, &cause, &ids).await?;
         purged += sqlx::query!("DELETE FROM products.products WHERE id = ANY($1)", &ids).execute(&mut *tx).await?.rows_affected();
         tx.commit().await?;
     }

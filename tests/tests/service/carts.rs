@@ -114,6 +114,32 @@ async fn a_cart_is_its_customers_alone() {
 }
 
 #[tokio::test]
+async fn a_cart_tells_what_has_changed_since_it_was_filled() {
+    let shop = Shop::api().await;
+    let (dearer, gone, same) = (stocked(&shop.ada, "A", 9).await, stocked(&shop.ada, "B", 9).await, stocked(&shop.ada, "C", 9).await);
+    let path = cart(&shop.carol).await;
+    for product in [&dearer, &gone] {
+        put(&shop.carol, &path, product, 1).await.expect(200);
+    }
+    let price = json!({"amount": "12.00", "currency": "EUR"});
+    shop.ada.patch(&dearer.path, &json!({"price": price})).await.expect(200);
+    shop.ada.delete(&gone.path).await.expect(204);
+    let filled = put(&shop.carol, &path, &same, 1).await.expect(200).json();
+    let changes = |cart: &Value| {
+        let change = |item: &Value| (item["current_price"].clone(), item["gone"].clone());
+        cart["items"].as_array().unwrap().iter().map(change).collect::<Vec<_>>()
+    };
+    let nothing = (Value::Null, Value::Null);
+    assert_eq!(changes(&filled), [(price, Value::Null), (Value::Null, json!(true)), nothing.clone()]);
+    assert_eq!(shop.carol.get(&path).await.expect(200).json(), filled);
+
+    put(&shop.carol, &path, &dearer, 1).await.expect(200);
+    shop.carol.delete(&format!("{path}/items/{}", gone.id)).await.expect(204);
+    assert_eq!(changes(&shop.carol.get(&path).await.expect(200).json()), [nothing.clone(), nothing]);
+    place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201);
+}
+
+#[tokio::test]
 async fn absurd_quantities_and_unknown_products_change_nothing() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;

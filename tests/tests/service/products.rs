@@ -1,7 +1,9 @@
 //! One product: create, read, delete, restore, purge.
 
 use catalog_tests::{
-    Shop, eventually,
+    Shop,
+    buying::stocked,
+    eventually,
     samples::{self, Created, create},
     shared::PUBLIC_URL,
     wait::holds,
@@ -230,7 +232,7 @@ async fn a_purged_product_does_not_come_back() {
 async fn deleted_products_are_purged_after_the_retention() {
     let shop = Shop::builder().only_api().setting("DELETED_RETENTION", "1s").start().await;
     let kept = create(&shop.ada, &samples::product("kept")).await;
-    let gone = create(&shop.ada, &samples::product("gone")).await;
+    let gone = stocked(&shop.ada, "gone", 10).await;
     shop.ada.delete(&gone.path).await.expect(204);
     eventually("its row is purged", async || {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products").fetch_one(&shop.database).await.unwrap();
@@ -239,6 +241,9 @@ async fn deleted_products_are_purged_after_the_retention() {
     .await;
     shop.ada.post_empty(&gone.at("restore")).await.problem(404, "not-found");
     shop.anyone.get(&kept.path).await.expect(200);
+    let ledger = shop.ada.get(&gone.at("stock-movements")).await.expect(200).json();
+    let last = &ledger["items"][0];
+    assert_eq!((&last["kind"], &last["delta"], &last["actor_id"]), (&json!("purge"), &json!(-10), &Value::Null), "the shop did it");
 }
 
 #[tokio::test]

@@ -55,6 +55,21 @@ async fn a_quantity_in_a_patch_or_an_import_is_in_the_ledger_too() {
 }
 
 #[tokio::test]
+async fn what_a_purge_takes_away_is_in_the_ledger_too() {
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "T-1", 10).await;
+    let sold = order(&shop.carol, &[(&product, 2)]).await.expect(201).json();
+    put(&shop.carol, &cart(&shop.carol).await, &product, 3).await.expect(200);
+    shop.grace.delete(&format!("{}?purge=true", product.path)).await.expect(204);
+    // There is nothing that it could come back to.
+    shop.carol.post_empty(&format!("/v1/orders/{}/cancel", sold["id"].as_str().unwrap())).await.expect(200);
+    let entries: Vec<_> = ledger(&shop.ada, &product).await.into_iter().map(|(kind, delta, _)| (kind, delta)).collect();
+    assert_eq!(entries, [("purge".to_owned(), -8), ("sale".to_owned(), -2), ("count".to_owned(), 10)]);
+    let latest = shop.ada.get(&product.at("stock-movements?limit=1")).await.expect(200).json();
+    assert_eq!(latest["items"][0]["actor_id"], shop.people.grace.id);
+}
+
+#[tokio::test]
 async fn what_carts_hold_stays_theirs_whatever_is_counted() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;

@@ -34,4 +34,11 @@ pub struct CartItem {
     /// Units.
     #[schema(minimum = 1)]
     pub quantity: i64,
+    /// What one unit costs now, if that has changed. The cart cannot be ordered before the product is put in again, which
+    /// takes this price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_price: Option<Money>,
+    /// `true` if the product has left the catalogue. The cart cannot be ordered before it is taken out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }

@@ -1,5 +1,7 @@
 //! Making, showing and giving up carts.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -13,6 +15,7 @@ use super::{
 use crate::{
     events::Origin,
     orders::{Error, Orders, rules},
+    products,
 };
 
 impl Orders {
@@ -33,9 +36,9 @@ impl Orders {
             expires_at,
             rules::MAX_CARTS,
         )
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-        if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(id, Vec::new(), expires_at)) }
+        if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(tx, id, Vec::new(), expires_at).await?) }
     }
 
     /// A customer's cart.
@@ -46,7 +49,7 @@ impl Orders {
         // In this order: a cart that is ordered in between is gone, and not empty.
         let items = rows::items(conn, id).await?;
         let expires_at = rows::expiry(conn, id, customer_id, now).await?;
-        Ok(self.cart(id, items, expires_at))
+        Ok(self.cart(conn, id, items, expires_at).await?)
     }
 
     /// Gives a cart up, and back what it holds. Gives the products that came into stock, with their versions.
@@ -67,15 +70,29 @@ impl Orders {
         Ok(give_back(tx, &self.catalogue.outbox, origin, &held, now).await?)
     }
 
-    pub(super) fn cart(&self, id: Uuid, items: Vec<ItemRow>, expires_at: DateTime<Utc>) -> Cart {
+    /// A cart as it is shown, with what has changed in the catalogue since it was filled.
+    pub(super) async fn cart(
+        &self,
+        conn: &mut PgConnection,
+        id: Uuid,
+        items: Vec<ItemRow>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Cart, sqlx::Error> {
+        let product_ids: Vec<Uuid> = items.iter().map(|item| item.product_id).collect();
+        let offers = if items.is_empty() { HashMap::new() } else { products::offers(conn, &product_ids).await? };
         let total: Decimal = items.iter().map(|item| item.price * Decimal::from(item.quantity)).sum();
-        let item = |item: ItemRow| CartItem {
-            product_id: item.product_id,
-            sku: item.sku,
-            name: item.name,
-            price: self.money(item.price),
-            quantity: item.quantity,
+        let item = |item: ItemRow| {
+            let offer = offers.get(&item.product_id);
+            CartItem {
+                product_id: item.product_id,
+                sku: item.sku,
+                name: item.name,
+                price: self.money(item.price),
+                quantity: item.quantity,
+                current_price: offer.filter(|offer| offer.price != item.price).map(|offer| self.money(offer.price)),
+                gone: offer.is_none(),
+            }
         };
-        Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at }
+        Ok(Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at })
     }
 }

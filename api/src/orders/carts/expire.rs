@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::items::give_back;
 use crate::{
-    database::Database,
+    database::{self, Database},
     events::{Origin, Outbox},
     http::clock,
     orders::{Orders, metrics},
@@ -39,7 +39,7 @@ struct Expired {
 /// # Errors
 /// If the database refuses.
 async fn expire(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
-    let mut tx = database.begin_brief().await?;
+    let mut tx = database::begin_brief(&database.primary).await?;
     // The locks come first and alone: a join would show items as of before the wait for them.
     let carts = sqlx::query_scalar!(
         "SELECT id FROM orders.carts WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",

@@ -38,7 +38,7 @@ impl Orders {
             return Err(Error::FullCart);
         }
         let held = held.map_or(0, |item| item.reserved);
-        let offer = products::offers(tx, &[product_id]).await?.pop().ok_or(Error::NoProduct)?;
+        let offer = products::offers(tx, &[product_id]).await?.remove(&product_id).ok_or(Error::NoProduct)?;
         let shift = Shift { product_id, on_hand: 0, reserved: quantity - held };
         let (reserved, turned) = match stock::shift(tx, None, &[shift]).await? {
             Shifted::Done { available, turned } => (if available.contains_key(&product_id) { quantity } else { 0 }, turned),
@@ -55,7 +55,8 @@ impl Orders {
         };
         write(tx, id, &offer, quantity, reserved, now).await?;
         let expires_at = rows::touch(tx, id, self.cart_ttl, now).await?;
-        let cart = self.cart(id, rows::items(tx, id).await?, expires_at);
+        let items = rows::items(tx, id).await?;
+        let cart = self.cart(tx, id, items, expires_at).await?;
         let forget = stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?;
         Ok((cart, forget))
     }

@@ -41,11 +41,9 @@ impl Decider {
     /// # Errors
     /// If the database refuses.
     pub async fn decide(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
-        let mut tx = database::begin_by_index(&self.pool).await?;
-        // The timeouts free it when this process stands still or its machine is gone.
+        let mut tx = database::begin_brief(&self.pool).await?;
         let order = sqlx::query!(
-            r#"SELECT customer_id, status AS "status: Status", COALESCE(fulfil_at <= $2, false) AS "due!",
-                      set_config('idle_in_transaction_session_timeout', '30s', true) AS idle, set_config('lock_timeout', '3s', true) AS wait
+            r#"SELECT customer_id, status AS "status: Status", COALESCE(fulfil_at <= $2, false) AS "due!"
                FROM orders.orders WHERE id = $1 FOR UPDATE SKIP LOCKED"#,
             id,
             now,

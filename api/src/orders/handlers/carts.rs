@@ -11,6 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    database,
     http::{
         auth::Customer,
         body::Json,
@@ -48,7 +49,7 @@ pub async fn create(
     customer: Customer,
     _: Option<Json<Option<NewCart>>>,
 ) -> Result<Response, Problem> {
-    let mut tx = orders.catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let cart = orders.create_cart(&mut tx, customer.id, clock::now()).await?;
     tx.commit().await?;
     let location = format!("{}/v1/carts/{}", public_url.0, cart.id);
@@ -90,7 +91,7 @@ pub async fn delete(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = orders.catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let forget = orders.give_up_cart(&mut tx, &customer.origin(&context), id, clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);
@@ -123,7 +124,7 @@ pub async fn put_item(
     item: ItemOf,
     Json(units): Json<Units>,
 ) -> Result<axum::Json<Cart>, Problem> {
-    let mut tx = orders.catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let (cart, forget) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);
@@ -148,7 +149,7 @@ pub async fn delete_item(
     context: RequestContext,
     item: ItemOf,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = orders.catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let forget = orders.remove_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), clock::now()).await?;
     tx.commit().await?;
     orders.catalogue.stock_turned(&forget);

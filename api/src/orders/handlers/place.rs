@@ -9,6 +9,7 @@ use axum::{
 };
 
 use crate::{
+    database,
     events::Origin,
     http::{
         auth::Customer,
@@ -75,7 +76,7 @@ async fn attempt(
     wish: &Wish,
 ) -> Result<Option<Response>, Problem> {
     let now = clock::now();
-    let mut tx = orders.catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     if let Some(stored) = key.claim(&mut tx, now).await? {
         return Ok(Some(stored.into()));
     }

@@ -10,6 +10,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    database,
     http::{
         auth::{Admin, Visitor},
         body::{JsonBytes, parse},
@@ -71,7 +72,7 @@ pub async fn adjust(
     let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
     let origin = admin.origin(&context);
-    let mut tx = catalogue.database.begin_brief().await?;
+    let mut tx = database::begin_brief(&catalogue.database.primary).await?;
     if let Some(key) = &key
         && let Some(stored) = key.claim(&mut tx, now).await?
     {

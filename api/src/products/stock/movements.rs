@@ -23,6 +23,8 @@ pub enum MovementKind {
     Sale,
     /// An order gave it back.
     Return,
+    /// The product was purged, with what was left of it.
+    Purge,
 }
 
 /// Why stock is moved, for the ledger.
