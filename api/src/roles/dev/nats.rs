@@ -63,6 +63,7 @@ impl Server {
             clean: true,
             account: None,
             places: vec![Place::chosen(self.port)],
+            lock_file: None,
             // The password is plain in a file that nobody else can read.
             shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
         }

@@ -112,6 +112,7 @@ impl Server {
             clean: true,
             account: self.account.clone(),
             places: vec![Place::chosen(self.port)],
+            lock_file: Some(self.data.join("postmaster.pid")),
             shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
         }
     }

@@ -101,6 +101,8 @@ pub struct Spec {
     pub account: Option<Account>,
     /// Where it listens.
     pub places: Vec<Place>,
+    /// Its lock file, if it is a PostgreSQL: it says whether somebody has asked it to stop.
+    pub lock_file: Option<PathBuf>,
     /// Which of its lines are worth showing.
     pub shown: fn(&str) -> bool,
 }

@@ -124,6 +124,7 @@ impl Roles {
             clean: false,
             account: None,
             places: self.places(name),
+            lock_file: None,
             shown: |_| true,
         }
     }

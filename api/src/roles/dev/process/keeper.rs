@@ -22,6 +22,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(10);
 /// So many starts without getting ready, over 12 seconds, and it isn't bad luck.
 const MAX_STARTS: u32 = 8;
+/// Between two looks at whether somebody else has asked it to stop.
+const LOOK: Duration = Duration::from_secs(1);
+/// Line of PostgreSQL's lock file with its status, from 0 (`utils/pidfile.h`).
+const STATUS_LINE: usize = 7;
 /// A child that doesn't stop within this is killed. Longer than `SHUTDOWN_TIMEOUT`'s default.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -130,11 +134,25 @@ impl Kept {
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = self.stop.cancelled() => self.stop_child(&mut child, pid).await,
+            () = self.turns_clients_away() => self.stop_child(&mut child, pid).await,
         };
         let _ = fs::remove_file(&self.pid_file);
         match ended {
             Ok(status) => describe(status),
             Err(error) => format!("is lost ({error})"),
+        }
+    }
+
+    /// A PostgreSQL that gets SIGTERM lets nobody in any more, and runs until its last client leaves: the shop's never do.
+    async fn turns_clients_away(&self) {
+        let Some(lock_file) = &self.spec.lock_file else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let lock = fs::read_to_string(lock_file).unwrap_or_default();
+            if lock.lines().nth(STATUS_LINE).is_some_and(|status| status.trim() == "stopping") {
+                self.console.say(format!("{} was asked to stop, and waits for its clients: ending it", self.spec.name.as_str()));
+                return;
+            }
         }
     }
 
@@ -190,6 +208,7 @@ mod tests {
             clean: true,
             account: None,
             places: Vec::new(),
+            lock_file: None,
             shown: |_| false,
         }
     }
