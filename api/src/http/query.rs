@@ -67,6 +67,7 @@ pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D:
 /// If it isn't one.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let time = text.parse().ok().filter(|time: &DateTime<Utc>| (1970..=9999).contains(&time.year()));
+    // RFC 3339, section 1: years have four digits.
+    let time = text.parse().ok().filter(|time: &DateTime<Utc>| (0..=9999).contains(&time.year()));
     time.map(Some).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }
