@@ -8,6 +8,7 @@ pub mod download;
 pub mod etag;
 pub mod format;
 pub mod idempotency;
+pub mod ids;
 pub mod observe;
 pub mod openapi;
 pub mod ops;

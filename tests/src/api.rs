@@ -116,6 +116,12 @@ impl Call {
         self
     }
 
+    /// Sends a header once more, with another value.
+    pub fn header_again(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
     /// Sets a JSON body.
     pub fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())

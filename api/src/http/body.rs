@@ -2,6 +2,7 @@
 
 mod object;
 mod unique;
+pub mod whole;
 pub mod words;
 
 pub use object::{Object, objects};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::{FromRequest, OptionalFromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -118,7 +119,8 @@ pub fn too_large() -> Problem {
     )
 }
 
-/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8.
+/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8 and
+/// not compressed.
 ///
 /// # Errors
 /// 415.
@@ -128,6 +130,11 @@ pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Re
     let essence = parts.next().unwrap_or_default();
     let refuse = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail);
     let essence = allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied();
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    if !encodings.iter().all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let plain = HeaderValue::from_static("identity");
+        return Err(refuse("Send the body as it is, without Content-Encoding.".into()).with_header(header::ACCEPT_ENCODING, plain));
+    }
     let essence = essence.ok_or_else(|| refuse(format!("Send the body as {}.", allowed.join(" or "))))?;
     if parts.all(is_utf_8) { Ok(essence) } else { Err(refuse("Send the body in UTF-8, with charset=utf-8 or without a charset.".into())) }
 }
@@ -156,19 +163,14 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if text.trim_start().starts_with('[') {
         return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
     }
-    if let Some(pointer) = doubled_key(text) {
+    if let Some(pointer) = doubled_key(text).map_err(|error| not_json(&error))? {
         return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (pointer, detail) = misfit(&error);
-        match error.inner().classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![FieldError::body(pointer, detail)]),
-            _ => not_json(error.inner()),
-        }
-    })?;
-    deserializer.end().map_err(|error| not_json(&error))?;
-    Ok(parsed)
+        Problem::invalid(vec![FieldError::body(pointer, detail)])
+    })
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn what_is_not_json_is_malformed() {
         assert!(refused("[\"name\"]").contains("JSON object"));
-        for body in ["", "{", "{} {}", "{\"name\": }"] {
+        for body in ["", "{", "{} {}", "{\"name\": }", "{\"nmae\":", "{\"nmae\": 1} x"] {
             assert!(refused(body).contains("problems/malformed"), "{body}");
         }
     }

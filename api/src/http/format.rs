@@ -1,6 +1,9 @@
 //! JSON or CSV, as the caller likes.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -24,8 +27,8 @@ impl Format {
             let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
             let (mut json, mut csv) = (0, 0);
             for range in accept.flat_map(|list| list.split(',')) {
-                match essence(range) {
-                    "text/csv" => csv = csv.max(weight(range)),
+                match &*essence(range) {
+                    "text/csv" | "text/*" => csv = csv.max(weight(range)),
                     "application/json" | "application/*" | "*/*" => json = json.max(weight(range)),
                     _ => {}
                 }
@@ -35,19 +38,25 @@ impl Format {
     }
 }
 
+/// The same for caches: another `Accept` may get another body.
+pub fn varies(mut response: Response) -> Response {
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
 /// Headers of a CSV response that browsers save as `name`.
 pub fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).unwrap_or(HeaderValue::from_static("attachment"));
     [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, disposition)]
 }
 
-fn essence(range: &str) -> &str {
-    range.split(';').next().unwrap_or_default().trim()
+fn essence(range: &str) -> String {
+    range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// `q` in thousandths, RFC 9110, section 12.4.2. A type that is named wins over a wildcard of the same weight.
 fn weight(range: &str) -> u16 {
-    let q = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
+    let q = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
     let q: f32 = q.map_or(1.0, |q| q.parse().unwrap_or(0.0));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
     let thousandths = (q.clamp(0.0, 1.0) * 1000.0) as u16;
@@ -65,10 +74,26 @@ mod tests {
     #[test]
     fn the_header_is_asked_when_the_parameter_is_silent() {
         assert_eq!(Format::choose(None, &HeaderMap::new()), Format::Json);
-        for csv in ["text/csv", "text/csv; header=present, */*", "application/json;q=0.5, text/csv;q=0.9", "*/*, text/csv"] {
+        for csv in [
+            "text/csv",
+            "text/csv; header=present, */*",
+            "application/json;q=0.5, text/csv;q=0.9",
+            "*/*, text/csv",
+            "Text/CSV",
+            "text/*",
+            "application/json;Q=0.1, text/*;q=0.4",
+        ] {
             assert_eq!(accepting(csv), Format::Csv, "{csv}");
         }
-        for json in ["*/*", "application/json", "text/csv, application/json", "text/csv;q=0, text/html", "text/csv;q=x", "text/html"] {
+        for json in [
+            "*/*",
+            "application/json",
+            "text/csv, application/json",
+            "text/csv;q=0, text/html",
+            "text/csv;q=x",
+            "text/html",
+            "text/csv;Q=0.1, application/json;q=0.4",
+        ] {
             assert_eq!(accepting(json), Format::Json, "{json}");
         }
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/csv"))]);

@@ -59,7 +59,11 @@ impl IdempotencyKey {
     /// # Errors
     /// 400 for a key that is empty, too long or not of visible ASCII characters.
     pub fn of(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(HEADER) else { return Ok(None) };
+        let mut values = headers.get_all(HEADER).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", "is given twice")]));
+        }
         let key = value.to_str().unwrap_or_default().trim();
         let key = key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key);
         let visible = key.bytes().all(|c| c.is_ascii_graphic() && c != b'"');

@@ -6,7 +6,7 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{ids, problem::Problem};
 
 /// The `{id}` of the path.
 pub struct Id(pub Uuid);
@@ -52,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemOf {
 async fn uuids<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S, names: [&str; N]) -> Result<[Uuid; N], Problem> {
     let missing = || Problem::not_found("An id in the path is not a UUID, so there is nothing by that id.");
     let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
-    let uuid = |name: &str| params.iter().find(|(given, _)| *given == name)?.1.parse().ok();
+    let uuid = |name: &str| ids::parse(params.iter().find(|(given, _)| *given == name)?.1);
     let mut found = [Uuid::nil(); N];
     for (found, name) in found.iter_mut().zip(names) {
         *found = uuid(name).ok_or_else(missing)?;

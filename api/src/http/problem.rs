@@ -7,18 +7,36 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
 
+/// All but `pchar`, `/` and `?`.
+const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 /// One field of the request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where in the body: a JSON pointer as a URI fragment.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where in the body: a JSON pointer, which is written as a URI fragment.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_fragment")]
     #[schema(example = "#/price/amount")]
     pub pointer: Option<String>,
     /// Which query parameter or header.
@@ -37,7 +55,7 @@ pub struct FieldError {
 impl FieldError {
     /// A wrong value in the body. `path` is a JSON pointer such as `/price/amount`.
     pub fn body(path: impl AsRef<str>, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(format!("#{}", path.as_ref())), parameter: None, detail: detail.into(), product_id: None, available: None }
+        Self { pointer: Some(path.as_ref().to_owned()), parameter: None, detail: detail.into(), product_id: None, available: None }
     }
 
     /// A wrong query parameter or header.
@@ -56,6 +74,13 @@ impl FieldError {
     pub fn with_available(self, available: i64) -> Self {
         Self { available: Some(available), ..self }
     }
+}
+
+/// RFC 6901, section 6: in UTF-8, and percent-encoded where RFC 3986 wants it in a fragment (section 3.5).
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn as_fragment<S: Serializer>(pointer: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let pointer = pointer.as_deref().unwrap_or_default();
+    serializer.collect_str(&format_args!("#{}", utf8_percent_encode(pointer, NOT_IN_FRAGMENTS)))
 }
 
 /// What went wrong, for the one who asked.

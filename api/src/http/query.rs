@@ -1,5 +1,7 @@
 //! Query strings, refused with the name of the parameter.
 
+use std::collections::HashSet;
+
 use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Datelike, Utc};
 use percent_encoding::percent_decode_str;
@@ -7,10 +9,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned},
 };
-use uuid::Uuid;
 
 use super::{
-    body::words::{A_UUID, in_plain_words},
+    body::words::in_plain_words,
     problem::{FieldError, Problem},
 };
 
@@ -22,12 +23,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        for pair in query.split('&') {
-            let name = || percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy().into_owned();
-            let refuse = |why: &str| Err(Problem::bad_parameters(vec![FieldError::parameter(name(), why)]));
+        let refuse = |name: &str, why: &str| Err(Problem::bad_parameters(vec![FieldError::parameter(name, why)]));
+        let mut names = HashSet::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let name = percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy();
             match percent_decode_str(pair).decode_utf8() {
-                Err(_) => return refuse("is not valid UTF-8"),
-                Ok(text) if text.contains('\0') => return refuse("NUL characters are not allowed"),
+                Err(_) => return refuse(&name, "is not valid UTF-8"),
+                Ok(text) if text.contains('\0') => return refuse(&name, "NUL characters are not allowed"),
+                Ok(_) if !names.insert(name.clone()) => return refuse(&name, "is given twice"),
                 Ok(_) => {}
             }
         }
@@ -52,22 +55,13 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
     }
 }
 
-/// A parameter that is an id; with `#[serde(default)]`.
-///
-/// # Errors
-/// If it isn't one.
-pub fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
-    let id = String::deserialize(deserializer)?.parse();
-    id.map(Some).map_err(|_| de::Error::custom(A_UUID))
-}
-
 /// A parameter that is a time; with `#[serde(default)]`.
 ///
 /// # Errors
 /// If it isn't one.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // RFC 3339, section 1: years have four digits.
-    let time = text.parse().ok().filter(|time: &DateTime<Utc>| (0..=9999).contains(&time.year()));
-    time.map(Some).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
+    // A year of four digits may have five in UTC.
+    let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| (0..=9999).contains(&time.to_utc().year()));
+    time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

@@ -4,7 +4,7 @@ use garde::error::Path;
 
 use super::{body::escape, problem::FieldError};
 
-/// Every broken rule with the JSON pointer of its field, such as `#/price/amount` or `#/categories/0`.
+/// Every broken rule with the JSON pointer of its field, such as `/price/amount` or `/categories/0`.
 #[must_use]
 pub fn field_errors(report: garde::Report) -> Vec<FieldError> {
     report.into_inner().into_iter().map(|(path, error)| FieldError::body(pointer(&path), error.message())).collect()
@@ -54,7 +54,7 @@ mod tests {
             prices: BTreeMap::from([("a.b/c[0]".into(), bad())]),
         };
         let pointers: Vec<_> = field_errors(order.validate().unwrap_err()).into_iter().filter_map(|error| error.pointer).collect();
-        assert_eq!(pointers, ["#/categories/1", "#/note", "#/price/amount", "#/prices/a.b~1c[0]/amount"]);
+        assert_eq!(pointers, ["/categories/1", "/note", "/price/amount", "/prices/a.b~1c[0]/amount"]);
     }
 
     #[test]

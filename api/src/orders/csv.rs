@@ -18,7 +18,7 @@ pub fn rows(orders: &[Order], header: bool) -> Result<Vec<u8>, csv::Error> {
         writer.write_record(HEADER)?;
     }
     for order in orders {
-        let created_at = order.created_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let created_at = order.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
         for line in &order.items {
             writer.write_record([
                 &*order.id.to_string(),

@@ -10,13 +10,12 @@ pub mod restore;
 pub mod stock;
 
 use axum::{
-    http::{HeaderMap, HeaderValue},
+    http::HeaderValue,
     response::{IntoResponse, Response},
 };
 
 use super::{Error, Product, rules};
 use crate::http::{
-    etag,
     problem::{FieldError, Problem},
     validate::field_errors,
 };
@@ -54,11 +53,6 @@ impl From<Error> for Problem {
 
 fn etag_of(product: &Product) -> HeaderValue {
     HeaderValue::from_str(&product.etag()).unwrap_or(HeaderValue::from_static("\"\""))
-}
-
-/// Whether `If-Match` accepts the current entity tag.
-fn accepts(headers: &HeaderMap, current: &str) -> bool {
-    HeaderValue::from_str(current).is_ok_and(|current| etag::if_match_holds(headers, &current))
 }
 
 /// A product with its entity tag.

@@ -10,7 +10,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::rules::{self, Rules};
-use crate::{config::Currency, full_date, http::body::Object};
+use crate::{
+    config::Currency,
+    full_date,
+    http::body::{Object, whole},
+};
 
 /// An amount of money: a decimal string, never a float, in the catalogue's one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -108,7 +112,7 @@ pub struct ProductInput {
     #[garde(custom(rules::attributes))]
     pub attributes: BTreeMap<String, String>,
     /// Units in stock. Absent: stays as it is, and on a new product stock isn't tracked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::optional")]
     #[garde(inner(custom(rules::quantity)))]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,

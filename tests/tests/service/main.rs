@@ -9,6 +9,7 @@ mod buyer;
 mod cache;
 mod carts;
 mod configuration;
+mod conformance;
 mod customers;
 mod document;
 mod events;

@@ -6,14 +6,19 @@ use std::{cell::Cell, collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Track;
 
-/// The JSON pointer of the first key that its object has twice. What isn't JSON is left to be told by
-/// those who read it.
-pub fn doubled_key(text: &str) -> Option<String> {
+/// The JSON pointer of the first key that its object has twice.
+///
+/// # Errors
+/// If it isn't JSON, up to that key.
+pub fn doubled_key(text: &str) -> serde_json::Result<Option<String>> {
     let found = Cell::new(false);
     let mut track = Track::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Keys(&found).deserialize(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track));
-    (read.is_err() && found.get()).then(|| super::pointer(&track.path()))
+    if read.is_err() && found.get() {
+        return Ok(Some(super::pointer(&track.path())));
+    }
+    read.and_then(|()| deserializer.end()).map(|()| None)
 }
 
 /// Any value, looked through for keys.
@@ -101,11 +106,13 @@ mod tests {
             (r#"{"attributes": {"a/b": "1", "a/b": null}}"#, "/attributes/a~1b"),
             (r#"[{"a": 1.5}, {"a": true, "a": {}}]"#, "/1/a"),
         ] {
-            assert_eq!(doubled_key(text).as_deref(), Some(pointer), "{text}");
+            assert_eq!(doubled_key(text).unwrap().as_deref(), Some(pointer), "{text}");
         }
-        for text in ["", "{", "7", r#"{"a": {"a": 1}, "b": {"a": 1}}"#, r#"{"a": 1, "a" "#, r#"{"a": -1, "b": 1e3, "c": null, "d": [[]]}"#]
-        {
-            assert_eq!(doubled_key(text), None, "{text}");
+        for text in ["7", r#"{"a": {"a": 1}, "b": {"a": 1}}"#, r#"{"a": -1, "b": 1e3, "c": null, "d": [[]]}"#] {
+            assert_eq!(doubled_key(text).unwrap(), None, "{text}");
+        }
+        for text in ["", "{", r#"{"x":"#, r#"{"a": 1, "a" "#, "{} {}"] {
+            assert!(doubled_key(text).is_err(), "{text}");
         }
     }
 }

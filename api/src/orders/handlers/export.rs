@@ -12,6 +12,7 @@ use crate::{
     http::{
         auth::Admin,
         download::Download,
+        ids,
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
     },
@@ -30,7 +31,7 @@ pub struct ExportParams {
     #[param(inline)]
     status: Option<Status>,
     /// Of this customer.
-    #[serde(default, deserialize_with = "query::id")]
+    #[serde(default, deserialize_with = "ids::optional")]
     customer_id: Option<Uuid>,
     /// Placed at this time or later (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     http::{
         auth::Caller,
+        ids,
         page::{self, Limit, Page},
         path::Id,
         problem::{Document as ProblemDocument, FieldError, Problem},
@@ -28,7 +29,7 @@ pub struct ListParams {
     #[param(inline)]
     status: Option<Status>,
     /// Of this customer; for admins.
-    #[serde(default, deserialize_with = "query::id")]
+    #[serde(default, deserialize_with = "ids::optional")]
     customer_id: Option<Uuid>,
     /// Placed at this time or later (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]

@@ -9,12 +9,12 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::accepts;
 use crate::{
     http::{
         auth::Admin,
         clock,
         context::RequestContext,
+        etag::may_change,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
@@ -56,7 +56,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let origin = admin.origin(&context);
     let command = catalogue.command(&origin, clock::now());
-    let expected = |etag: &str| accepts(&headers, etag);
+    let expected = |etag: &str| may_change(&headers, etag);
     let mut tx = catalogue.database.primary.begin().await?;
     let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
     tx.commit().await?;

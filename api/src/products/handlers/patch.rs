@@ -8,13 +8,14 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use super::{accepts, with_etag};
+use super::with_etag;
 use crate::{
     http::{
         auth::Admin,
         body::MergePatch,
         clock,
         context::RequestContext,
+        etag::may_change,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
     },
@@ -72,7 +73,7 @@ pub async fn patch(
 ) -> Result<Response, Problem> {
     let origin = admin.origin(&context);
     let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| accepts(&headers, etag)).await?;
+    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| may_change(&headers, etag)).await?;
     tx.commit().await?;
     catalogue.committed(id, outcome.product.version);
     Ok(with_etag(&outcome.product))

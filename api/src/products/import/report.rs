@@ -26,8 +26,7 @@ impl Fault {
 
 impl From<FieldError> for Fault {
     fn from(error: FieldError) -> Self {
-        let pointer = error.pointer.unwrap_or_default();
-        Self { pointer: pointer.strip_prefix('#').unwrap_or(&pointer).to_owned(), detail: error.detail }
+        Self { pointer: error.pointer.unwrap_or_default(), detail: error.detail }
     }
 }
 

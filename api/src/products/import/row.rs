@@ -11,7 +11,7 @@ use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{Object, doubled_key, misfit},
+        body::{Object, doubled_key, misfit, whole},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules},
@@ -111,6 +111,7 @@ pub struct RowDocument {
     #[serde(default)]
     pub attributes: Given<BTreeMap<String, Option<String>>>,
     /// Units that can be sold now. Absent: stays as it is, and on a new product stock isn't tracked.
+    #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,
 }
@@ -137,7 +138,7 @@ impl RowDocument {
         let error = match serde_json::from_str::<Object<Self>>(text) {
             // Only attributes can hide a doubled key: structs refuse theirs.
             Ok(Object(document)) => {
-                let doubled = if document.attributes.is_given() { doubled_key(text) } else { None };
+                let doubled = if document.attributes.is_given() { doubled_key(text).unwrap_or_default() } else { None };
                 return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
             }
             Err(error) => error,

@@ -10,11 +10,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Cause, Counted, MovementKind, Shift, Shifted, Turned, announce, count, shift};
-use crate::products::{
-    Error,
-    rules::{self, Rules},
-    store,
-    write::Command,
+use crate::{
+    http::body::whole,
+    products::{
+        Error,
+        rules::{self, Rules},
+        store,
+        write::Command,
+    },
 };
 
 /// How stock is to change: give either `delta` or `quantity`.
@@ -23,12 +26,12 @@ use crate::products::{
 #[garde(context(Rules))]
 pub struct StockAdjustment {
     /// Units that came, or went if negative; not 0. For products whose stock is tracked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::optional")]
     #[garde(inner(custom(rules::delta)), custom(either(self.quantity)))]
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = -3)]
     pub delta: Option<i64>,
     /// Units that can be sold now. What carts hold comes on top. Starts tracking where nobody did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::optional")]
     #[garde(inner(custom(rules::quantity)))]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,

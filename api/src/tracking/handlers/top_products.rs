@@ -15,7 +15,7 @@ use crate::{
     http::{
         auth::Admin,
         clock,
-        format::{Format, csv_headers},
+        format::{Format, csv_headers, varies},
         page::Limit,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
@@ -84,10 +84,10 @@ pub async fn report_top_products(
     let range = Span::new(params.from, params.to, Bucket::Hour, clock::now()).widen(pool, Bucket::Hour, &zone).await?;
     let items = reports::top_products(pool, range, limit).await?;
     match Format::choose(params.format, &headers) {
-        Format::Json => Ok(axum::Json(TopProducts { from: range.from, to: range.to, items }).into_response()),
+        Format::Json => Ok(varies(axum::Json(TopProducts { from: range.from, to: range.to, items }).into_response())),
         Format::Csv => {
             let bytes = csv::top_products(&items).map_err(|error| Problem::internal(&error))?;
-            Ok((csv_headers("top-products.csv"), bytes).into_response())
+            Ok(varies((csv_headers("top-products.csv"), bytes).into_response()))
         }
     }
 }

@@ -16,10 +16,11 @@ use crate::{
         auth::Admin,
         clock,
         download::Download,
-        format::Format,
+        format::{Format, varies},
+        ids,
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, Problem},
-        query::{self, Query},
+        query::Query,
     },
     tracking::{
         csv,
@@ -45,7 +46,7 @@ pub struct ViewsParams {
     #[param(inline)]
     bucket: Option<Bucket>,
     /// Of this product only.
-    #[serde(default, deserialize_with = "query::id")]
+    #[serde(default, deserialize_with = "ids::optional")]
     product_id: Option<Uuid>,
     /// IANA time zone in which days are days. Hours are those of UTC, and belong to the day they start in.
     #[param(example = "Europe/Berlin", default = "UTC", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9+_/-]+$")]
@@ -89,7 +90,7 @@ pub async fn report_views(
     let range = span.widen(&reports.database.replica, bucket, &zone).await?;
     let selection = Selection { range, bucket, zone, product_id: params.product_id };
     match Format::choose(params.format, &headers) {
-        Format::Json => Ok(one_page(&reports, &selection, after, limit).await?.respond(&uri)),
+        Format::Json => Ok(varies(one_page(&reports, &selection, after, limit).await?.respond(&uri))),
         Format::Csv => {
             let download =
                 Download { file: "views.csv", chunk: CHUNK, write: csv::views, position: |row: &BucketViews| Position::from(row) };
@@ -97,7 +98,7 @@ pub async fn report_views(
                 let (reports, selection) = (reports.clone(), selection.clone());
                 async move { reports::page(&reports.database.replica, &selection, after, CHUNK).await }
             };
-            download.respond(after, read).await
+            download.respond(after, read).await.map(varies)
         }
     }
 }

@@ -1,0 +1,134 @@
+//! What the RFCs say of requests, to the letter.
+
+use catalog_tests::{
+    Shop,
+    buying::{available, cart, id_of, order, place, put, stocked},
+    samples::{self, create},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_comma_inside_a_tag_parts_no_tags() {
+    // RFC 9110, sections 8.8.3 and 13.1.
+    let shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    let change = json!({"name": "Changed"});
+    for stale in ["\"stale,*,x\"", "*, \"a\"", "\"a\", *", ""] {
+        shop.ada.patch(&product.path, &change).header("if-match", stale).await.problem(412, "precondition-failed");
+    }
+    shop.anyone.get(&product.path).header("if-none-match", "\"a,*,b\"").await.expect(200);
+    let listed = format!("\"a,b\", {}", product.etag);
+    shop.anyone.get(&product.path).header("if-none-match", &listed).await.expect(304);
+    shop.ada.patch(&product.path, &change).header("if-match", &listed).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_must_not_be_there_is_neither_changed_nor_deleted() {
+    // RFC 9110, section 13.1.2.
+    let shop = Shop::api().await;
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    for tags in ["*", product.etag.as_str()] {
+        shop.ada.patch(&product.path, &json!({"name": "Changed"})).header("if-none-match", tags).await.problem(412, "precondition-failed");
+        shop.ada.delete(&product.path).header("if-none-match", tags).await.problem(412, "precondition-failed");
+    }
+    shop.ada.delete(&product.path).header("if-none-match", "\"another\"").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_whole_number_is_one_however_it_is_written() {
+    // JSON Schema 2020-12, validation, section 6.1.1.
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "T-1", 10).await;
+    let send = |method: Method, path: &str, body: String| shop.carol.request(method, path).body("application/json", body);
+    let cart = cart(&shop.carol).await;
+    let filled = send(Method::PUT, &format!("{cart}/items/{}", product.id), r#"{"quantity": 2.0}"#.into()).await.expect(200).json();
+    assert_eq!(filled["items"][0]["quantity"], 2);
+    let body = format!(r#"{{"items": [{{"product_id": "{}", "quantity": 3e0}}]}}"#, product.id);
+    let placed = send(Method::POST, "/v1/orders", body).header("idempotency-key", "one").await.expect(201).json();
+    assert_eq!(placed["items"][0]["quantity"], 3);
+    let adjust = |body: &'static str| shop.ada.request(Method::POST, &product.at("stock-adjustments")).body("application/json", body);
+    adjust(r#"{"delta": 5.0, "reason": "found"}"#).await.expect(200);
+    assert_eq!(available(&shop.anyone, &product).await, 10);
+    adjust(r#"{"delta": -0, "reason": "nothing"}"#).await.problem(422, "invalid");
+    let rows = "{\"sku\": \"T-1\", \"name\": \"Stool\", \"price\": {\"amount\": \"1\"}, \"quantity\": 7.0}\n";
+    let import = shop.ada.request(Method::POST, "/v1/products/bulk").body("application/x-ndjson", rows).await.expect(200).json();
+    assert_eq!((&import["updated"], available(&shop.anyone, &product).await), (&json!(1), 7));
+    put(&shop.carol, &cart, &product, 1).await.expect(200);
+    let half = send(Method::PUT, &format!("{cart}/items/{}", product.id), r#"{"quantity": 1.5}"#.into()).await.problem(422, "invalid");
+    assert_eq!(half["errors"][0]["detail"], "invalid type: number `1.5`, expected a whole number");
+}
+
+#[tokio::test]
+async fn a_pointer_is_written_as_a_uri_fragment() {
+    // RFC 6901, section 6.
+    let shop = Shop::api().await;
+    let mut body = samples::plain("T-1");
+    body["attributes"] = json!({"50% wool/ä": 1});
+    let problem = shop.ada.post("/v1/products", &body).await.problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "#/attributes/50%25%20wool~1%C3%A4");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_with_what_is_taken() {
+    // RFC 9110, section 15.5.16.
+    let shop = Shop::api().await;
+    let send = |path: &str, encoding: &str| shop.ada.post(path, &samples::plain("T-1")).header("content-encoding", encoding);
+    for path in ["/v1/products", "/v1/products/bulk", "/v1/auth/login"] {
+        let refused = send(path, "gzip").await;
+        refused.problem(415, "unsupported-media-type");
+        assert_eq!(refused.header("accept-encoding"), "identity");
+    }
+    send("/v1/products", "identity").await.expect(201);
+}
+
+#[tokio::test]
+async fn an_id_has_its_hyphens_and_nothing_else() {
+    // RFC 9562, section 4.
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "T-1", 10).await;
+    let bare = product.id.replace('-', "");
+    for id in [format!("%7B{}%7D", product.id), format!("urn:uuid:{}", product.id), bare.clone()] {
+        shop.anyone.get(&format!("/v1/products/{id}")).await.problem(404, "not-found");
+    }
+    shop.ada.get(&format!("/v1/orders?customer_id={bare}")).await.problem(400, "invalid-parameters");
+    let problem = place(&shop.carol, &json!({"items": [{"product_id": bare, "quantity": 1}]})).await.problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "#/items/0/product_id");
+    let cart = cart(&shop.carol).await;
+    put(&shop.carol, &cart, &product, 1).await.expect(200);
+    let braced = format!("{{{}}}", id_of(&cart));
+    place(&shop.carol, &json!({"cart_id": braced})).await.problem(422, "invalid");
+    shop.anyone.get(&format!("/v1/products/{}", product.id.to_uppercase())).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_report_comes_as_the_caller_accepts_and_caches_are_told() {
+    // RFC 9110, sections 12.5.1, 12.5.5 and 8.3.1.
+    let shop = Shop::api().await;
+    for path in ["/v1/reports/top-products", "/v1/reports/views"] {
+        for (accept, given) in [("Text/CSV", "text/csv"), ("text/*", "text/csv"), ("text/csv;Q=0.1, */*", "application/json")] {
+            let reply = shop.ada.get(path).header("accept", accept).await.expect(200);
+            assert!(reply.header("content-type").starts_with(given), "{path} {accept}: {:?}", reply.headers);
+            assert_eq!(reply.header("vary"), "accept");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_broken_behind_an_unknown_field_is_broken_all_the_same() {
+    let shop = Shop::api().await;
+    for body in ["{\"x\":", "{\"x\": 1} {}", "{\"x\": 1,}"] {
+        shop.anyone.request(Method::POST, "/v1/auth/login").body("application/json", body).await.problem(400, "malformed");
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_once_is_not_taken_twice() {
+    let shop = Shop::api().await;
+    let problem = shop.anyone.get("/v1/products?limit=1&q=x&limit=2").await.problem(400, "invalid-parameters");
+    assert_eq!(problem["errors"], json!([{"parameter": "limit", "detail": "is given twice"}]));
+    let product = stocked(&shop.ada, "T-1", 10).await;
+    let keys = order(&shop.carol, &[(&product, 1)]).header_again("idempotency-key", "another").await;
+    assert_eq!(keys.problem(400, "invalid-parameters")["errors"][0]["parameter"], "Idempotency-Key");
+    assert_eq!(shop.carol.get("/v1/orders").await.expect(200).json()["items"], Value::Array(Vec::new()));
+}
