@@ -36,12 +36,23 @@ pub fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether nothing is seen of a character but the room it takes.
+#[must_use]
+pub fn is_blank(c: char) -> bool {
+    c.is_whitespace() || is_invisible(c)
+}
+
+/// Whether a character ends a line, or reaches beyond it.
+#[must_use]
+pub fn breaks_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || reorders(c)
+}
+
 /// Whether a text is one line that shows something and stays within itself. The joiners of emoji and of
 /// Persian and Indic scripts, and the marks of Hebrew and Arabic, are part of how names are written.
 #[must_use]
 pub fn is_plain_line(text: &str) -> bool {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || reorders(c);
-    !text.chars().any(breaks) && !text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+    !text.chars().any(breaks_line) && !text.chars().all(is_blank)
 }
 
 /// Text that a spreadsheet would take for a formula gets an apostrophe in front, which tells it not to:

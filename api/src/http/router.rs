@@ -12,7 +12,11 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{observe::ObserveLayer, openapi::ApiDocument, problem::Problem};
+use super::{
+    observe::ObserveLayer,
+    openapi::{ApiDocument, complete},
+    problem::Problem,
+};
 use crate::{
     identity::{self, Identity},
     orders::{self, Orders},
@@ -46,7 +50,7 @@ fn api() -> OpenApiRouter<App> {
     use orders::handlers::{carts, export, place, read as order, transition};
     use products::handlers::{bulk, create, delete, list, patch, read, restore, stock};
     use tracking::handlers as views;
-    OpenApiRouter::with_openapi(ApiDocument::openapi())
+    let mut api = OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
@@ -75,7 +79,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(transition::cancel))
         .routes(routes!(views::read_views))
         .routes(routes!(views::report_views))
-        .routes(routes!(views::report_top_products))
+        .routes(routes!(views::report_top_products));
+    complete(api.get_openapi_mut());
+    api
 }
 
 /// The OpenAPI document.

@@ -50,11 +50,11 @@ struct Inner {
 pub struct SignIn {
     /// In any case.
     #[garde(custom(rules::known_username))]
-    #[schema(example = "alice", min_length = 1, max_length = 64)]
+    #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "text")]
     username: String,
     /// Password.
     #[garde(custom(rules::known_password))]
-    #[schema(value_type = String, min_length = 1, max_length = 256, format = "password")]
+    #[schema(value_type = String, min_length = 1, max_length = 256, format = "password", pattern = "text")]
     password: Secret,
 }
 

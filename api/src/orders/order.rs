@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Status;
-use crate::products::Money;
+use crate::products::{Money, Sum};
 
 /// What a customer bought. Names and prices are those of the moment it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,6 +20,7 @@ pub struct Order {
     /// What was bought.
     pub items: Vec<OrderLine>,
     /// The sum of all lines.
+    #[schema(value_type = Sum)]
     pub total: Money,
     /// When it was placed.
     pub created_at: DateTime<Utc>,
@@ -44,6 +45,7 @@ pub struct OrderLine {
     #[schema(minimum = 1)]
     pub quantity: i64,
     /// What all of them cost.
+    #[schema(value_type = Sum)]
     pub line_total: Money,
 }
 

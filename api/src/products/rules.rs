@@ -19,9 +19,9 @@ const PRICE_LIMIT: u32 = 1_000_000_000;
 /// Units in stock of one product, at most.
 pub const MAX_QUANTITY: i64 = 1_000_000_000;
 /// Categories of one product, at most.
-const MAX_CATEGORIES: usize = 50;
+pub const MAX_CATEGORIES: usize = 50;
 /// Attributes of one product, at most.
-const MAX_ATTRIBUTES: usize = 100;
+pub const MAX_ATTRIBUTES: usize = 100;
 
 fn refuse(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
@@ -70,7 +70,7 @@ pub fn delta(delta: &i64, _: &Rules) -> garde::Result {
 /// `sku`.
 pub fn sku(sku: &str, _: &Rules) -> garde::Result {
     let length = sku.chars().count();
-    let hidden = |c: char| c.is_whitespace() || c.is_control() || characters::is_invisible(c);
+    let hidden = |c: char| c.is_control() || characters::is_blank(c);
     // In a path, . and .. are removed before a request is sent (RFC 3986, section 6.2.2.3).
     if !(1..=64).contains(&length) || sku.chars().any(hidden) || matches!(sku, "." | "..") {
         return refuse("sku is 1 to 64 characters without spaces, control or invisible characters, and neither . nor ..");

@@ -56,7 +56,7 @@ pub struct NewAdmin {
     /// Name to show.
     #[serde(default)]
     #[garde(inner(custom(rules::full_name)))]
-    #[schema(min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(min_length = 1, max_length = 200, pattern = "line")]
     pub full_name: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub struct AdminPatch {
     /// Name to show; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(custom(rules::full_name))))]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "line")]
     pub full_name: Option<Option<String>>,
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::products::Money;
+use crate::products::{Money, Sum};
 
 /// What a customer has put aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -15,6 +15,7 @@ pub struct Cart {
     /// What is in it, what was put in first first.
     pub items: Vec<CartItem>,
     /// The sum of all items.
+    #[schema(value_type = Sum)]
     pub total: Money,
     /// When it gives back what it holds, unless it is changed or ordered before.
     pub expires_at: DateTime<Utc>,

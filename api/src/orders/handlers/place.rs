@@ -17,6 +17,7 @@ use crate::{
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
+        openapi::either::Either,
         problem::{Document as ProblemDocument, Problem},
         router::PublicUrl,
     },
@@ -26,13 +27,16 @@ use crate::{
 /// How often an order is tried that meets a change of its products while it waits for their stock.
 const TRIES: usize = 3;
 
+/// In the document: of `items` or of a cart.
+type EitherOrder = Either<NewOrder>;
+
 /// Place an order
 ///
 /// Of a cart or of items, at the shop's prices: everything or nothing. The same request sent again under its
 /// `Idempotency-Key` gets the first answer again, with `Idempotent-Replayed: true`; send it again also after a 503,
 /// which may only mean that one of the products was being changed.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
-    request_body = NewOrder,
+    request_body = EitherOrder,
     params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not: a new one for every order. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Order, headers(("Location" = String))),
@@ -41,7 +45,7 @@ const TRIES: usize = 3;
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, or it has expired"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "There is not enough of some products (errors says of which, and what is left), the catalogue has changed since the cart was filled, the cart is empty, or the first request with this key is still running",
-            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
+            headers(("Retry-After" = u64, description = "Seconds, while it is running"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),

@@ -26,7 +26,7 @@ pub struct Cancellation {
     /// Reason, for the history.
     #[serde(default)]
     #[garde(inner(custom(rules::reason)))]
-    #[schema(min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(min_length = 1, max_length = 200, pattern = "line")]
     reason: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct OrderPatch {
     /// Reason, for the history and the customer.
     #[serde(default)]
     #[garde(inner(custom(rules::reason)))]
-    #[schema(min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(min_length = 1, max_length = 200, pattern = "line")]
     reason: Option<String>,
 }
 

@@ -77,8 +77,10 @@ pub struct BulkItems {
     request_body(content(
         (BulkItems = "application/json"),
         (RowDocument = "application/x-ndjson"),
+        (RowDocument = "application/ndjson"),
+        (RowDocument = "application/jsonl"),
         (String = "text/csv", example = "sku,name,price,categories,attributes.color\n90420332,Bar table,265.00,Bar furniture|Outdoor,black\n"),
-    ), description = "Rows as JSON, newline-delimited JSON or CSV"),
+    ), description = "Rows as JSON, newline-delimited JSON (under any of its three names; the schema is that of one line) or CSV"),
     responses(
         (status = 200, body = ImportResult),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "Not readable to its end: nothing was imported"),

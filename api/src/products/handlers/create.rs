@@ -34,7 +34,7 @@ use crate::{
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still running",
-            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
+            headers(("Retry-After" = u64, description = "Seconds, while it is running"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),

@@ -38,13 +38,13 @@ pub struct ListParams {
     #[param(inline)]
     sort: Option<Sort>,
     /// Substring of the name, in any case.
-    #[param(max_length = 200)]
+    #[param(max_length = 200, pattern = "text")]
     contains: Option<String>,
     /// Exactly this brand.
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "text")]
     brand: Option<String>,
     /// In this category.
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "text")]
     category: Option<String>,
     /// At least this price: a decimal number.
     #[param(example = "10.00", max_length = 24, pattern = r"^[0-9]+(\.[0-9]+)?$")]

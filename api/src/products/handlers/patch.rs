@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
+    openapi::{RefOr, Schema, Type},
 };
 
 use super::with_etag;
@@ -19,21 +19,35 @@ use crate::{
         path::Id,
         problem::{Document as ProblemDocument, Problem},
     },
-    products::{Catalogue, Product, ProductInput},
+    products::{Catalogue, Money, Product, ProductInput, schemas},
 };
 
-/// In the document only: [`ProductInput`], of which nothing has to be given.
+/// In the document only: [`ProductInput`], of which nothing has to be given, and what may be absent may be removed.
 struct ProductPatch;
 
 impl PartialSchema for ProductPatch {
     fn schema() -> RefOr<Schema> {
-        let mut schema = ProductInput::schema();
+        let mut schema = any_part_of(ProductInput::schema(), "What shall change of a product");
         if let RefOr::T(Schema::Object(object)) = &mut schema {
-            object.required.clear();
-            object.description = Some("What shall change of a product".into());
+            let fields = &mut object.properties;
+            fields.insert("price".into(), any_part_of(Money::schema(), "Price: its amount alone will do."));
+            fields.insert("categories".into(), schemas::categories_or_null().into());
+            fields.insert("attributes".into(), schemas::attributes_or_null().into());
+            // Stock that is tracked stays tracked.
+            if let Some(RefOr::T(Schema::Object(quantity))) = fields.get_mut("quantity") {
+                quantity.schema_type = Type::Integer.into();
+            }
         }
         schema
     }
+}
+
+fn any_part_of(mut schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.required.clear();
+        object.description = Some(description.into());
+    }
+    schema
 }
 
 impl ToSchema for ProductPatch {
@@ -77,4 +91,28 @@ pub async fn patch(
     tx.commit().await?;
     catalogue.committed(id, outcome.product.version);
     Ok(with_etag(&outcome.product))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_patch_is_documented_as_what_merging_takes() {
+        let [patch, input] = [ProductPatch::schema(), ProductInput::schema()].map(|schema| serde_json::to_value(schema).unwrap());
+        assert_eq!(patch["required"], Value::Null);
+        assert_eq!(patch["properties"]["price"]["required"], Value::Null);
+        assert_eq!(patch["properties"]["attributes"]["additionalProperties"]["type"], json!(["string", "null"]));
+        let kinds = |schema: &Value, field: &str| schema["properties"][field]["type"].to_string();
+        for field in ["brand", "description", "url", "released_on", "categories", "attributes"] {
+            assert!(kinds(&patch, field).contains("null"), "{field} can be removed");
+        }
+        for field in ["sku", "name", "quantity"] {
+            assert!(!kinds(&patch, field).contains("null"), "{field} cannot be removed");
+        }
+        let names = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&patch), names(&input));
+    }
 }

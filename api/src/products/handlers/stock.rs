@@ -17,6 +17,7 @@ use crate::{
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
+        openapi::either::Either,
         page::{self, Page, PageParams},
         path::Id,
         problem::{Document as ProblemDocument, Problem},
@@ -28,14 +29,18 @@ use crate::{
     },
 };
 
+/// In the document: by `delta` or by `quantity`.
+type EitherAdjustment = Either<StockAdjustment>;
+
 /// Read a product's stock
 #[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products", operation_id = "read_product_stock",
     params(("id" = Uuid, Path, description = "Product id")),
     responses(
         (status = 200, body = Stock),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ))]
+    ), security((), ("bearer" = [])))]
 pub async fn read(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): Id) -> Result<axum::Json<Stock>, Problem> {
     Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
 }
@@ -46,7 +51,7 @@ pub async fn read(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): I
 /// keeps the reason. With `Idempotency-Key`, the same request sent again changes nothing more.
 #[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products", operation_id = "adjust_product_stock",
     params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. Makes retries safe for 24 hours")),
-    request_body = StockAdjustment,
+    request_body = EitherAdjustment,
     responses(
         (status = 200, body = StockLevel),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
@@ -54,7 +59,7 @@ pub async fn read(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): I
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "More would go than can be sold now, the stock isn't tracked yet, or the first request with this key is still running",
-            headers(("Retry-After" = Option<u64>, description = "Seconds, while it is running"))),
+            headers(("Retry-After" = u64, description = "Seconds, while it is running"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),

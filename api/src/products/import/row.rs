@@ -14,7 +14,7 @@ use crate::{
         body::{Object, doubled_key, misfit, whole},
         validate::field_errors,
     },
-    products::{Money, Product, ProductInput, rules::Rules},
+    products::{Money, Product, ProductInput, rules::Rules, schemas},
 };
 
 /// A field that may stay as it is, be removed or be set.
@@ -77,21 +77,21 @@ impl<T: Serialize> Serialize for Given<T> {
 #[schema(as = BulkItem)]
 pub struct RowDocument {
     /// Stock keeping unit: which product this is about.
-    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+$")]
+    #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = "sku")]
     pub sku: Option<String>,
     /// Display name.
-    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(value_type = String, required, nullable = false, example = "Bar table", min_length = 1, max_length = 200, pattern = "line")]
     pub name: Option<String>,
     /// Brand.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = "line")]
     #[serde(default)]
     pub brand: Given<String>,
     /// Description, of any number of lines.
-    #[schema(value_type = Option<String>, max_length = 10_000)]
+    #[schema(value_type = Option<String>, max_length = 10_000, pattern = "text")]
     #[serde(default)]
     pub description: Given<String>,
     /// Categories, each once. They replace the product's; those of several rows of one sku are united.
-    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[schema(schema_with = schemas::categories_or_null)]
     #[serde(default)]
     pub categories: Given<Vec<String>>,
     /// Price.
@@ -107,7 +107,7 @@ pub struct RowDocument {
     #[serde(default)]
     pub released_on: Given<String>,
     /// Anything else: names and values; a null value removes that attribute.
-    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[schema(schema_with = schemas::attributes_or_null)]
     #[serde(default)]
     pub attributes: Given<BTreeMap<String, Option<String>>>,
     /// Units that can be sold now. Absent: stays as it is, and on a new product stock isn't tracked.

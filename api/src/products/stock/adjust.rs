@@ -15,7 +15,7 @@ use crate::{
     products::{
         Error,
         rules::{self, Rules},
-        store,
+        schemas, store,
         write::Command,
     },
 };
@@ -28,7 +28,7 @@ pub struct StockAdjustment {
     /// Units that came, or went if negative; not 0. For products whose stock is tracked.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::optional")]
     #[garde(inner(custom(rules::delta)), custom(either(self.quantity)))]
-    #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = -3)]
+    #[schema(schema_with = schemas::delta)]
     pub delta: Option<i64>,
     /// Units that can be sold now. What carts hold comes on top. Starts tracking where nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::optional")]
@@ -37,12 +37,7 @@ pub struct StockAdjustment {
     pub quantity: Option<i64>,
     /// Why, for the ledger.
     #[garde(custom(rules::line::<200>))]
-    #[schema(
-        example = "three broken in the warehouse",
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
-    )]
+    #[schema(example = "three broken in the warehouse", min_length = 1, max_length = 200, pattern = "line")]
     pub reason: String,
 }
 

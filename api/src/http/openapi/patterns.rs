@@ -1,0 +1,79 @@
+//! Patterns that several fields share, written from the rules themselves.
+//!
+//! utoipa takes patterns as literals only, so attributes give the name of one, such as `pattern = "line"`.
+
+use std::sync::LazyLock;
+
+use utoipa::openapi::{RefOr, Schema, path::Operation};
+
+use crate::characters::{breaks_line, is_blank};
+
+/// [`crate::characters::is_plain_line`].
+pub static LINE: LazyLock<String> =
+    LazyLock::new(|| format!("^(?=.*[^{}])[^{}]+$", class(|c| is_blank(c) || breaks_line(c)), class(breaks_line)));
+
+/// Any text that PostgreSQL can hold.
+pub const TEXT: &str = r"^[^\u0000]*$";
+
+/// [`crate::products::rules::sku`].
+static SKU: LazyLock<String> = LazyLock::new(|| format!(r"^(?!\.{{1,2}}$)[^{}]+$", class(|c| is_blank(c) || c.is_control())));
+
+pub(super) fn name_in_fields(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema {
+        object.properties.values_mut().for_each(resolve);
+    }
+}
+
+pub(super) fn name_in_parameters(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            parameter.schema.iter_mut().for_each(resolve);
+        }
+    }
+}
+
+fn resolve(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    let named = match object.pattern.as_deref() {
+        Some("line") => LINE.as_str(),
+        Some("sku") => SKU.as_str(),
+        Some("text") => TEXT,
+        _ => return,
+    };
+    object.pattern = Some(named.to_owned());
+}
+
+/// The characters of which something holds, as the inside of a class. Only those of the Basic Multilingual Plane: no
+/// escape for the others is read alike by all dialects of regular expressions.
+fn class(holds: impl Fn(char) -> bool) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for c in ('\0'..='\u{ffff}').filter(|c| holds(*c)).map(u32::from) {
+        match ranges.last_mut() {
+            Some((_, end)) if *end + 1 == c => *end = c,
+            _ => ranges.push((c, c)),
+        }
+    }
+    let written =
+        ranges.into_iter().map(|(start, end)| if start == end { format!(r"\u{start:04x}") } else { format!(r"\u{start:04x}-\u{end:04x}") });
+    written.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_has_each_run_of_characters_once() {
+        assert_eq!(class(|c| matches!(c, 'a'..='c' | 'x' | '\u{2028}'..='\u{202e}')), r"\u0061-\u0063\u0078\u2028-\u202e");
+        assert_eq!(class(|c| c > '\u{ffff}'), "");
+    }
+
+    #[test]
+    fn a_line_shows_something_and_a_sku_is_not_a_step_in_a_path() {
+        assert!(
+            LINE.starts_with(r"^(?=.*[^\u0000-\u0020\u007f-\u00a0\u00ad")
+                && LINE.ends_with(r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$")
+        );
+        assert!(SKU.starts_with(r"^(?!\.{1,2}$)[^\u0000-\u0020\u007f-\u00a0\u00ad\u034f"), "{}", *SKU);
+    }
+}
