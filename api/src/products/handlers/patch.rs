@@ -62,7 +62,7 @@ impl ToSchema for ProductPatch {
 /// nothing makes no new version and mails nobody; one of the `quantity` alone is an adjustment of stock, which mails
 /// nobody either.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
     request_body(content((ProductPatch = "application/merge-patch+json"), (ProductPatch = "application/json")), description = "Any part of a product"),
     responses(
         (status = 200, body = Product, headers(("ETag" = String))),

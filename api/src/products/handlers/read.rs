@@ -25,7 +25,7 @@ use crate::{
 ///
 /// An anonymous read is counted as one view, a conditional one that finds nothing new included.
 #[utoipa::path(get, path = "/v1/products/{id}", tag = "products", operation_id = "read_product",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, description = "Entity tag of the copy at hand")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the copy at hand")),
     responses(
         (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
         (status = 304, description = "The copy at hand is current"),
@@ -48,7 +48,7 @@ pub async fn read(
 ///
 /// Counts views as reading by id does.
 #[utoipa::path(get, path = "/v1/products/by-sku/{sku}", tag = "products", operation_id = "read_product_by_sku",
-    params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, description = "Entity tag of the copy at hand")),
+    params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the copy at hand")),
     responses(
         (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
         (status = 304, description = "The copy at hand is current"),
