@@ -3,11 +3,12 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::api::Reply;
+use crate::{api::Reply, schema::Schemas};
 
 /// The document, ready to be asked.
 pub struct OpenApi {
     document: Value,
+    schemas: Schemas,
 }
 
 impl OpenApi {
@@ -17,7 +18,7 @@ impl OpenApi {
     /// If it has no paths.
     pub fn new(document: Value) -> Self {
         assert!(document["paths"].as_object().is_some_and(|paths| !paths.is_empty()), "an OpenAPI document without paths");
-        Self { document }
+        Self { schemas: Schemas::new(&document), document }
     }
 
     /// The whole document.
@@ -81,7 +82,7 @@ impl OpenApi {
         let schema = &content[&essence]["schema"];
         assert!(!schema.is_null(), "{method} {template} {status} is {essence}, which is not documented");
         if essence.ends_with("json") {
-            let faults = crate::schema::faults(&self.document, schema, &reply.json());
+            let faults = self.schemas.faults(schema, &reply.json());
             assert!(faults.is_empty(), "{method} {template} {status} is not as documented: {faults:#?}\n{}", reply.text());
         }
     }
