@@ -52,11 +52,11 @@ pub fn complete(document: &mut openapi::OpenApi) {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             responses::complete(operation);
-            patterns::name_in_parameters(operation);
+            patterns::resolve_in_parameters(operation);
         }
     }
     for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
-        patterns::name_in_fields(schema);
+        patterns::resolve(schema);
     }
 }
 

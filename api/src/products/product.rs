@@ -26,7 +26,7 @@ use crate::{
 pub struct Money {
     /// At least 0, below 1,000,000,000, with at most the currency's decimals.
     #[garde(custom(rules::price_amount))]
-    #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
+    #[schema(example = "19.90", max_length = 24, pattern = "amount")]
     pub amount: String,
     /// ISO 4217; the catalogue's one currency.
     #[garde(custom(rules::price_currency))]

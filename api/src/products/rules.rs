@@ -27,10 +27,13 @@ fn refuse(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
 }
 
+/// Characters of an amount, at most.
+const MAX_AMOUNT: usize = 24;
+
 /// A decimal number in plain notation: no sign, exponent, spaces or thousands separators.
 #[must_use]
 pub fn amount(text: &str) -> Option<Decimal> {
-    let plain = text.bytes().all(|c| c.is_ascii_digit() || c == b'.') && text.len() <= 24;
+    let plain = text.bytes().all(|c| c.is_ascii_digit() || c == b'.') && text.len() <= MAX_AMOUNT;
     let framed = text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_digit());
     if plain && framed { Decimal::from_str_exact(text).ok() } else { None }
 }

@@ -15,16 +15,14 @@ pub static LINE: LazyLock<String> =
 /// Any text that PostgreSQL can hold.
 pub const TEXT: &str = r"^[^\u0000]*$";
 
+/// A price below 1,000,000,000, with the decimals of any currency: zeros before and behind change nothing.
+const AMOUNT: &str = r"^0*[0-9]{1,9}(\.[0-9]{1,4}0*)?$";
+
 /// [`crate::products::rules::sku`].
 static SKU: LazyLock<String> = LazyLock::new(|| format!(r"^(?!\.{{1,2}}$)[^{}]+$", class(|c| is_blank(c) || c.is_control())));
 
-pub(super) fn name_in_fields(schema: &mut RefOr<Schema>) {
-    if let RefOr::T(Schema::Object(object)) = schema {
-        object.properties.values_mut().for_each(resolve);
-    }
-}
-
-pub(super) fn name_in_parameters(operation: &mut Operation) {
+/// The same in the parameters of an operation.
+pub(super) fn resolve_in_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
             parameter.schema.iter_mut().for_each(resolve);
@@ -32,12 +30,15 @@ pub(super) fn name_in_parameters(operation: &mut Operation) {
     }
 }
 
-fn resolve(schema: &mut RefOr<Schema>) {
+/// Writes the pattern that a schema names, and those that its fields do.
+pub(super) fn resolve(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = schema else { return };
+    object.properties.values_mut().for_each(resolve);
     let named = match object.pattern.as_deref() {
         Some("line") => LINE.as_str(),
         Some("sku") => SKU.as_str(),
         Some("text") => TEXT,
+        Some("amount") => AMOUNT,
         _ => return,
     };
     object.pattern = Some(named.to_owned());

@@ -122,7 +122,7 @@ pub struct RowDocument {
 #[schema(as = BulkPrice)]
 pub struct RowPrice {
     /// At least 0, below 1,000,000,000, with at most the currency's decimals.
-    #[schema(example = "19.90", pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
+    #[schema(example = "19.90", max_length = 24, pattern = "amount")]
     pub amount: String,
     /// ISO 4217. Absent: the catalogue's.
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
