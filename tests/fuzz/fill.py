@@ -1,0 +1,50 @@
+"""fill.py URL PASSWORD_FILE: prints, as JSON, who can sign in and what ids there are, after it has made them.
+
+Ids that a tool makes up are of nothing: without these, hardly any request gets beyond a 404.
+"""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from shop import Shop
+
+# The last one is the dearest there can be: sums go beyond what a single price may be.
+PRICES = ["10.00"] * 8 + ["0.01", "999999999.99"]
+CARTS = 8
+ORDERS = 40
+
+
+def fill(shop: Shop, password: str) -> dict:
+    """Accounts and pools of ids, by the names of their paths."""
+    admin = shop.sign_in("admin", password)
+    customer = shop.new_customer()
+
+    def product(amount: str) -> str:
+        sku = f"fuzz-{secrets.token_hex(6)}"
+        price = {"amount": amount, "currency": "EUR"}
+        return shop.post("/v1/products", {"sku": sku, "name": sku, "price": price, "quantity": 900_000_000}, admin)["id"]
+
+    def order(product_id: str) -> str:
+        items = [{"product_id": product_id, "quantity": 2}]
+        return shop.post("/v1/orders", {"items": items}, customer, **{"Idempotency-Key": secrets.token_hex(16)})["id"]
+
+    products = [product(amount) for amount in PRICES]
+    return {
+        "url": shop.url,
+        "password": password,
+        "tokens": {"customer": customer, "admin": admin},
+        "pools": {
+            "products": products,
+            "carts": [shop.post("/v1/carts", {}, customer)["id"] for _ in range(CARTS)],
+            "orders": [order(products[n % len(products)]) for n in range(ORDERS)],
+            "customers": [shop.account("customers")["id"] for _ in range(4)],
+            "admins": [shop.account("admins", admin)["id"] for _ in range(4)],
+        },
+    }
+
+
+if __name__ == "__main__":
+    url, password_file = sys.argv[1:]
+    print(json.dumps(fill(Shop(url), Path(password_file).read_text().strip())))
