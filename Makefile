@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint unit service control-plane e2e coverage bench bench-operator images generate clean
+.PHONY: help run test lint unit service control-plane e2e fuzz coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ e2e: ## The operator and a shop on a real cluster of this machine (Linux, root):
 			cargo test --locked --package catalog-tests --features e2e --test e2e -- --nocapture; } || \
 			{ status=$$?; tests/cluster/tell-what-happened; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
+
+fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes; needs Python 3.11 and PyPI, so `make test` leaves it out)
+	cargo build --release --locked --package catalog
+	tests/fuzz/run $(TARGET)/release/catalog
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver
