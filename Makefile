@@ -49,7 +49,7 @@ e2e: ## The operator and a shop on a real cluster of this machine (Linux, root):
 			{ status=$$?; tests/cluster/tell-what-happened; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
-fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes; needs Python 3.11 and PyPI, so `make test` leaves it out)
+fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
 	cargo build --release --locked --package catalog
 	tests/fuzz/run $(TARGET)/release/catalog
 
