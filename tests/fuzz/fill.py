@@ -30,6 +30,11 @@ def fill(shop: Shop, password: str) -> dict:
         items = [{"product_id": product_id, "quantity": 2}]
         return shop.post("/v1/orders", {"items": items}, customer, **{"Idempotency-Key": secrets.token_hex(16)})["id"]
 
+    def cart(product_id: str) -> str:
+        cart_id = shop.post("/v1/carts", {}, customer)["id"]
+        shop.send("PUT", f"/v1/carts/{cart_id}/items/{product_id}", {"quantity": 2}, customer)
+        return cart_id
+
     products = [product(amount) for amount in PRICES]
     return {
         "url": shop.url,
@@ -37,7 +42,7 @@ def fill(shop: Shop, password: str) -> dict:
         "tokens": {"customer": customer, "admin": admin},
         "pools": {
             "products": products,
-            "carts": [shop.post("/v1/carts", {}, customer)["id"] for _ in range(CARTS)],
+            "carts": [cart(products[-n]) for n in range(1, CARTS + 1)],
             "orders": [order(products[n % len(products)]) for n in range(ORDERS)],
             "customers": [shop.account("customers")["id"] for _ in range(4)],
             "admins": [shop.account("admins", admin)["id"] for _ in range(4)],

@@ -4,6 +4,7 @@ FUZZ_AS says who asks (anonymous, customer or admin), and FUZZ_SHOP names the fi
 that file, since arguments of processes can be read by every user of the machine.
 """
 
+import itertools
 import json
 import os
 import re
@@ -62,19 +63,33 @@ if AS != "anonymous":
             case.headers["Authorization"] = authorization
 
     # Not by the class above: the tool asks it for many requests before it sends the first.
-    @schemathesis.hook
-    def before_call(_context, case, _kwargs):
+    @schemathesis.hook("before_call")
+    def in_a_session_that_may_end(_context, case, _kwargs):
         global spare_token
         if ends_sessions(case) and case.headers.get("Authorization") == usual:
             spare_token = spare_token or sign_in_anew()
             case.headers["Authorization"] = f"Bearer {spare_token}"
 
-    @schemathesis.hook
-    def after_call(_context, case, response):
+    @schemathesis.hook("after_call")
+    def notice_its_end(_context, case, response):
         global spare_token
         sent = response.request.headers.get("Authorization")
         if sent == f"Bearer {spare_token}" and (response.status_code < 300 or response.status_code == 401):
             spare_token = None
+
+
+# Idempotency keys: the tool likes to send the same one again, and with another body that is refused.
+
+KEY = re.compile(r'("?)([!#-~]{1,200})"?')
+sent_keys = itertools.count()
+
+
+@schemathesis.hook("before_call")
+def with_a_key_of_its_own(_context, case, _kwargs):
+    key = KEY.fullmatch(str(case.headers.get("Idempotency-Key", "")))
+    number = next(sent_keys)
+    if key and number % 8 != 0:
+        case.headers["Idempotency-Key"] = f"{key[1]}{key[2]}-{number}{key[1]}"
 
 
 # Which ids there are.

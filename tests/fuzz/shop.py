@@ -14,14 +14,17 @@ class Shop:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def post(self, path: str, body: dict, token: str | None = None, **headers: str) -> dict:
+    def send(self, method: str, path: str, body: dict, token: str | None = None, **headers: str) -> dict:
         """What the shop answers. Everything but a success is an error here."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        answer = requests.post(self.url + path, json=body, headers=headers, timeout=40)
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=40)
         if not answer.ok:
-            raise SystemExit(f"fuzz: POST {path} was answered with {answer.status_code}: {answer.text}")
+            raise SystemExit(f"fuzz: {method} {path} was answered with {answer.status_code}: {answer.text}")
         return answer.json()
+
+    def post(self, path: str, body: dict, token: str | None = None, **headers: str) -> dict:
+        return self.send("POST", path, body, token, **headers)
 
     def sign_in(self, username: str, password: str) -> str:
         """An access token of a new session."""
