@@ -12,7 +12,7 @@ from shop import Shop
 
 # The last one is the dearest there can be: sums go beyond what a single price may be.
 PRICES = ["10.00"] * 8 + ["0.01", "999999999.99"]
-CARTS = 8
+CARTS = 5  # of each kind: a customer has ten at most
 ORDERS = 40
 
 
@@ -43,6 +43,7 @@ def fill(shop: Shop, password: str) -> dict:
         "pools": {
             "products": products,
             "carts": [cart(products[-n]) for n in range(1, CARTS + 1)],
+            "carts_to_order": [cart(products[-n]) for n in range(1, CARTS + 1)],  # a cart that was ordered is gone
             "orders": [order(products[n % len(products)]) for n in range(ORDERS)],
             "customers": [shop.account("customers")["id"] for _ in range(4)],
             "admins": [shop.account("admins", admin)["id"] for _ in range(4)],

@@ -111,7 +111,7 @@ def with_real_ids(values, kinds):
     return {name: real(kinds[name], value) if name in kinds else value for name, value in values.items()}
 
 
-NAMED = {"cart_id": "carts", "customer_id": "customers", "product_id": "products"}
+NAMED = {"cart_id": "carts_to_order", "customer_id": "customers", "product_id": "products"}
 
 
 @schemathesis.hook
