@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know of this shop: one body format, who asks, and which ids there are.
+"""What Schemathesis cannot know of this shop: one kind of body, who asks, and which ids there are.
 
 FUZZ_AS says who asks (anonymous, customer or admin), and FUZZ_SHOP names the file that fill.py has printed. Tokens are in
 that file, since arguments of processes can be read by every user of the machine.
@@ -20,7 +20,7 @@ POOLS = FILLED["pools"]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer("application/x-ndjson", "application/ndjson", "application/jsonl")
 def ndjson(_context, value):
     """A row a line. The tool has no format of its own for this."""
     if isinstance(value, bytes):
