@@ -48,7 +48,7 @@ fn words(status: &str) -> String {
         "404" => "There is no such thing",
         "408" => "The body took too long to arrive",
         "413" => "The body is too large",
-        "415" => "The body is of another media type, or not in UTF-8",
+        "415" => "The body is of another media type, not in UTF-8 or compressed: Accept-Encoding says then what is taken",
         "422" => "The body says something that isn't allowed",
         "503" => "The database is away, or busy: try again after Retry-After",
         _ => reason(),

@@ -66,7 +66,7 @@ pub struct TopProducts {
 #[utoipa::path(get, path = "/v1/reports/top-products", tag = "reports", operation_id = "report_top_products",
     params(TopProductsParams),
     responses(
-        (status = 200, content((TopProducts = "application/json"), (String = "text/csv"))),
+        (status = 200, content((TopProducts = "application/json"), (String = "text/csv")), headers(("Vary" = String, description = "accept: caches keep JSON and CSV apart"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),

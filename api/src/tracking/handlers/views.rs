@@ -69,7 +69,10 @@ pub struct ViewsParams {
     params(ViewsParams),
     responses(
         (status = 200, content((Page<BucketViews> = "application/json"), (String = "text/csv")),
-            headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
+            headers(
+                ("Link" = String, description = "rel=\"next\", unless this is the last page"),
+                ("Vary" = String, description = "accept: caches keep JSON and CSV apart"),
+            )),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
