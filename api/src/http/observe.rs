@@ -18,7 +18,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use foldhash::fast::RandomState;
@@ -153,9 +153,20 @@ where
         // Kept only where it is logged for certain: paths of sampled reads are known by their route.
         let path = (!is_read(&method)).then(|| request.uri().path().to_owned());
         request.extensions_mut().insert(context.clone());
+        let refused = (!has_one_host(&request)).then(|| Problem::malformed("A request of HTTP/1.1 has one Host header.").into());
         let future = self.inner.call(request);
-        ObserveFuture { future, deadline: None, seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }) }
+        ObserveFuture {
+            future,
+            refused,
+            deadline: None,
+            seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }),
+        }
     }
+}
+
+/// RFC 9112, section 3.2.
+fn has_one_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
 }
 
 fn is_read(method: &Method) -> bool {
@@ -176,6 +187,8 @@ pin_project! {
     pub struct ObserveFuture<F> {
         #[pin]
         future: F,
+        // Why the request goes no further.
+        refused: Option<Box<Problem>>,
         // Made when the request first has to wait: cached reads never do.
         deadline: Option<Pin<Box<Sleep>>>,
         seen: Option<Seen>,
@@ -193,7 +206,10 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // A panic of a handler is that request's failure, not the connection's or the process's.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
+        let polled = match this.refused.take() {
+            Some(problem) => Ok(Poll::Ready(Ok(problem.into_response()))),
+            None => catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))),
+        };
         let mut response = match polled {
             Ok(Poll::Ready(Ok(response))) => response,
             Ok(Poll::Pending) => {

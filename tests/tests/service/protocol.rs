@@ -156,6 +156,20 @@ async fn what_is_no_http_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_request_has_one_host() {
+    // RFC 9112, section 3.2.
+    let shop = Shop::api().await;
+    for (version, hosts, status) in
+        [("1.1", "", 400), ("1.1", "Host: x\r\nHost: x\r\n", 400), ("1.1", "Host: x\r\n", 200), ("1.0", "", 200)]
+    {
+        let request = format!("GET /v1/products HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = raw(&shop, request.as_bytes(), false).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} {status}")), "{request:?}: {answer}");
+        assert!(status == 200 || answer.contains("problems/malformed"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn requests_can_be_pipelined_on_one_connection() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::plain("T-1")).await;
