@@ -6,5 +6,5 @@ mod due;
 mod metrics;
 
 pub use confirm::Fulfiller;
-pub use decide::Decider;
+pub use decide::{Busy, Decider};
 pub use due::run_due;

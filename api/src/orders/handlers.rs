@@ -6,7 +6,7 @@ pub mod place;
 pub mod read;
 pub mod transition;
 
-use super::{CartDifference, Error, Place, ShortLine};
+use super::{CartDifference, Error, Place, ShortLine, Status};
 use crate::http::{
     problem::{FieldError, Problem},
     validate::field_errors,
@@ -34,10 +34,7 @@ impl From<Error> for Problem {
                 Self::conflict("insufficient-stock", "There is not enough of some products. Nothing was changed.").with_errors(short(lines))
             }
             Error::Contended => Self::unavailable("A product has changed in this very moment. Nothing was ordered. Try again."),
-            Error::Refused { order, to } => Self::conflict(
-                "order-status",
-                format!("The order is {}, it cannot become {to} any more.", order.status),
-            ),
+            Error::Refused { order, to } => Self::conflict("order-status", refusal(order.status, to)),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Database(error) => error.into(),
         }
@@ -57,6 +54,14 @@ fn difference(difference: CartDifference) -> FieldError {
             let (seen, now) = (format!("{} {}", seen.amount, seen.currency), format!("{} {}", now.amount, now.currency));
             FieldError::body("/cart_id", format!("{name:?} costs {now} now, not {seen}")).about(product_id)
         }
+    }
+}
+
+fn refusal(from: Status, to: Status) -> String {
+    let next: Vec<_> = from.next().iter().map(|next| next.as_str()).collect();
+    match next.split_last() {
+        Some((last, others)) => format!("The order is {from}. From there it can become {} or {last}, but not {to}.", others.join(", ")),
+        None => format!("The order is {from}, and stays so: it cannot become {to} any more."),
     }
 }
 

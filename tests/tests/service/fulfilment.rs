@@ -5,7 +5,7 @@ use catalog_tests::{
     Role::{Fulfiller, Notifier, Serve},
     Shop,
     buying::Whereabouts,
-    wait::{holds, within},
+    wait::{eventually, holds, within},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -30,6 +30,24 @@ async fn an_order_is_confirmed_by_itself_and_fulfilled_after_the_delay() {
     for status in ["confirmed", "fulfilled"] {
         assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &[status]).await, Some(1.0), "{status}");
     }
+}
+
+#[tokio::test]
+async fn an_order_that_somebody_else_works_on_as_its_event_comes_is_confirmed_right_after() {
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "1h")).await;
+    let order = buyer.orders(&[&stool], "one").await;
+    // Like an admin whose step is refused in the end.
+    let mut other = shop.database.begin().await.unwrap();
+    sqlx::query("SELECT FROM orders.orders WHERE id = $1::uuid FOR UPDATE").bind(&order).execute(&mut *other).await.unwrap();
+    shop.open(Fulfiller).await;
+    eventually("the fulfiller waits for the order", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&shop.database).await.unwrap();
+        holds(waiting > 0, || waiting)
+    })
+    .await;
+    other.rollback().await.unwrap();
+    buyer.waits_for(&order, "confirmed").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Decider;
+use super::{Busy, Decider};
 use crate::{
     events::{
         Envelope, Unreadable,
@@ -48,7 +48,7 @@ impl Handle for Fulfiller {
         let (ids, malformed) = read_all(batch.iter().map(Incoming::payload));
         let mut failed = Ok(());
         for id in self.pending(&ids).await? {
-            failed = failed.and(self.decider.decide(id, clock::now()).await);
+            failed = failed.and(self.decider.decide(id, Busy::Wait, clock::now()).await);
         }
         failed?;
         Ok(malformed)

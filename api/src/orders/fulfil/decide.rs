@@ -17,6 +17,15 @@ use crate::{
 /// Why an order fails whose customer is gone, or may not sign in any more.
 const NO_CUSTOMER: &str = "the customer's account is closed";
 
+/// What to do about an order that somebody else works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// They may refuse it and leave it as it is: decide when they are done.
+    Wait,
+    /// It is looked for again soon.
+    Skip,
+}
+
 /// Decides on orders. Cheap to clone.
 #[derive(Clone)]
 pub struct Decider {
@@ -36,15 +45,21 @@ impl Decider {
 
     /// Confirms an order that is pending, fulfils one that is confirmed and due, lets both fail where nobody is left to
     /// send them to, and leaves every other as it is. Each in a transaction of its own: a customer who cancels waits for
-    /// one order, and what is done stays done if a later one fails. One that somebody else works on is left to them.
+    /// one order, and what is done stays done if a later one fails.
     ///
     /// # Errors
     /// If the database refuses.
-    pub async fn decide(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+    pub async fn decide(&self, id: Uuid, busy: Busy, now: DateTime<Utc>) -> Result<(), Error> {
         let mut tx = database::begin_brief(&self.pool).await?;
+        if busy == Busy::Skip {
+            let free = sqlx::query_scalar!("SELECT id FROM orders.orders WHERE id = $1 FOR UPDATE SKIP LOCKED", id);
+            if free.fetch_optional(&mut *tx).await?.is_none() {
+                return Ok(());
+            }
+        }
         let order = sqlx::query!(
             r#"SELECT customer_id, status AS "status: Status", COALESCE(fulfil_at <= $2, false) AS "due!"
-               FROM orders.orders WHERE id = $1 FOR UPDATE SKIP LOCKED"#,
+               FROM orders.orders WHERE id = $1 FOR UPDATE"#,
             id,
             now,
         );

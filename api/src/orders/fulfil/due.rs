@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Decider;
+use super::{Busy, Decider};
 use crate::{database, http::clock, orders::Error};
 
 /// How often orders are looked for that are due.
@@ -88,7 +88,7 @@ impl DueOrders {
 
     /// Errors only if the next order would fare no better.
     async fn move_on(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        let moved = tokio::time::timeout(PATIENCE, self.decider.decide(id, now)).await;
+        let moved = tokio::time::timeout(PATIENCE, self.decider.decide(id, Busy::Skip, now)).await;
         match moved.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
