@@ -203,7 +203,11 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     let children: Vec<_> =
         ["serve", "notifier", "tracker", "fulfiller", "inbox", "nats", "postgres"].map(|name| dev.pid(name).unwrap()).into();
     dev.signal(Signal::SIGINT);
+    dev.says("stopping;").await;
+    // A service manager asks all at once. It still is the last to go.
+    let _ = kill(dev.pid("postgres").unwrap_or(children[6]), Signal::SIGTERM);
     dev.says("stopped").await;
+    assert!(!dev.output().contains("postgres was asked to stop"), "{}", dev.output());
     wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
     assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);

@@ -130,8 +130,8 @@ pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Re
     let essence = parts.next().unwrap_or_default();
     let refuse = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail);
     let essence = allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied();
-    let encodings = headers.get_all(header::CONTENT_ENCODING);
-    if !encodings.iter().all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().flat_map(|line| line.as_bytes().split(|c| *c == b','));
+    if !encodings.all(|encoding| encoding.trim_ascii().is_empty() || encoding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
         let plain = HeaderValue::from_static("identity");
         return Err(refuse("Send the body as it is, without Content-Encoding.".into()).with_header(header::ACCEPT_ENCODING, plain));
     }
@@ -159,12 +159,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             return Err(Problem::invalid(vec![FieldError::body(pointer, "contains a NUL character, which isn't allowed")]));
         }
     }
+    if let Some(pointer) = doubled_key(text).map_err(|error| not_json(&error))? {
+        return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
+    }
     // Derived structs would take an array of their fields as well.
     if text.trim_start().starts_with('[') {
         return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
-    }
-    if let Some(pointer) = doubled_key(text).map_err(|error| not_json(&error))? {
-        return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

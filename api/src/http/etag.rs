@@ -1,63 +1,135 @@
 //! Conditional requests (RFC 9110, section 13).
 
-use axum::http::HeaderMap;
-use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// What a condition names. Lists are read as bytes: tags may have any above ASCII, and commas (section 8.8.3).
+#[derive(Debug, PartialEq, Eq)]
+enum Condition<'a> {
+    Absent,
+    /// `*`
+    Any,
+    Tags(Vec<Tag<'a>>),
+    Unreadable,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Tag<'a> {
+    weak: bool,
+    /// With its quotes.
+    opaque: &'a [u8],
+}
 
 /// Whether `If-None-Match` names the tag (weak comparison): a read is answered with 304 then.
-pub fn none_match_hit(headers: &HeaderMap, etag: &str) -> bool {
-    let Some(conditions) = headers.typed_get::<IfNoneMatch>() else { return false };
-    etag.parse::<ETag>().is_ok_and(|etag| !conditions.precondition_passes(&etag))
+pub fn none_match_hit(headers: &HeaderMap, etag: &[u8]) -> bool {
+    match Condition::read(headers, header::IF_NONE_MATCH) {
+        Condition::Absent | Condition::Unreadable => false,
+        Condition::Any => true,
+        Condition::Tags(tags) => tags.iter().any(|tag| tag.opaque == etag),
+    }
 }
 
 /// Whether a resource with this tag may be changed: `If-Match` names it (strong comparison) or is absent, and
-/// `If-None-Match` doesn't.
+/// `If-None-Match` doesn't. What cannot be read keeps from a change.
 pub fn may_change(headers: &HeaderMap, etag: &str) -> bool {
-    let is_expected = match headers.typed_try_get::<IfMatch>() {
-        Ok(None) => true,
-        Ok(Some(conditions)) => etag.parse::<ETag>().is_ok_and(|etag| conditions.precondition_passes(&etag)),
-        // What cannot be understood names no tag.
-        Err(_) => false,
+    let is_expected = match Condition::read(headers, header::IF_MATCH) {
+        Condition::Absent | Condition::Any => true,
+        Condition::Tags(tags) => tags.iter().any(|tag| !tag.weak && tag.opaque == etag.as_bytes()),
+        Condition::Unreadable => false,
     };
-    is_expected && !none_match_hit(headers, etag)
+    let is_other = match Condition::read(headers, header::IF_NONE_MATCH) {
+        Condition::Absent => true,
+        Condition::Any | Condition::Unreadable => false,
+        Condition::Tags(tags) => tags.iter().all(|tag| tag.opaque != etag.as_bytes()),
+    };
+    is_expected && is_other
+}
+
+impl<'a> Condition<'a> {
+    fn read(headers: &'a HeaderMap, name: HeaderName) -> Self {
+        let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii()).collect();
+        match lines[..] {
+            [] => return Self::Absent,
+            [b"*"] => return Self::Any,
+            _ => {}
+        }
+        let mut tags = Vec::new();
+        for line in lines {
+            let Some(listed) = listed(line) else { return Self::Unreadable };
+            tags.extend(listed);
+        }
+        Self::Tags(tags)
+    }
+}
+
+fn listed(mut line: &[u8]) -> Option<Vec<Tag<'_>>> {
+    let mut tags = Vec::new();
+    loop {
+        while let [b',' | b' ' | b'\t', rest @ ..] = line {
+            line = rest;
+        }
+        if line.is_empty() {
+            return Some(tags);
+        }
+        let weak = line.starts_with(b"W/");
+        let quoted = if weak { &line[2..] } else { line };
+        let inside = quoted.strip_prefix(b"\"")?;
+        let (opaque, rest) = quoted.split_at(inside.iter().position(|c| *c == b'"')? + 2);
+        tags.push(Tag { weak, opaque });
+        line = rest.trim_ascii_start();
+        if !line.is_empty() && !line.starts_with(b",") {
+            return None;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue, header};
+    use axum::http::HeaderValue;
 
     use super::*;
 
     const TAG: &str = "\"7-1\"";
 
-    fn with(name: &HeaderName, values: &[&str]) -> HeaderMap {
-        values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    fn with(name: &HeaderName, lines: &[&[u8]]) -> HeaderMap {
+        lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line).unwrap())).collect()
     }
 
     #[test]
     fn reads_compare_weakly() {
-        let hit = |values: &[&str]| none_match_hit(&with(&header::IF_NONE_MATCH, values), TAG);
-        for named in [&["\"1\", W/\"7-1\""][..], &["*"], &["\"1\"", "\"7-1\""], &["\"a,b\",\"7-1\""]] {
+        let hit = |lines: &[&[u8]]| none_match_hit(&with(&header::IF_NONE_MATCH, lines), TAG.as_bytes());
+        for named in [
+            &[&b"\"1\", W/\"7-1\""[..]][..],
+            &[b"*"],
+            &[b"\"1\"", b"\"7-1\""],
+            &[b"\"a,b\",\"7-1\""],
+            &[b"\"\xff\" , ,\"7-1\""],
+            &[b"\"a b\", \"7-1\""],
+        ] {
             assert!(hit(named), "{named:?}");
         }
-        for other in [&[][..], &[""], &["\"1\""], &["\"a,*,b\""], &["\"x\", *"], &["7-1"]] {
+        for other in [&[][..], &[&b""[..]], &[b"\"1\""], &[b"\"a,*,b\""], &[b"\"x\", *"], &[b"7-1"], &[b"*", b"\"x\""], &[b"\"7-1"]] {
             assert!(!hit(other), "{other:?}");
         }
     }
 
     #[test]
     fn changes_compare_strongly() {
-        let may = |values: &[&str]| may_change(&with(&header::IF_MATCH, values), TAG);
-        for named in [&[][..], &["*"], &["\"1\", \"7-1\""], &["\"1\"", "\"7-1\""], &["\"a,b\",\"7-1\""]] {
+        let may = |lines: &[&[u8]]| may_change(&with(&header::IF_MATCH, lines), TAG);
+        for named in [&[][..], &[&b"*"[..]], &[b"\"1\", \"7-1\""], &[b"\"1\"", b"\"7-1\""], &[b"\"a,b\",\"7-1\""]] {
             assert!(may(named), "{named:?}");
         }
-        for other in [&[""][..], &["\"1\""], &["W/\"7-1\""], &["\"stale,*,x\""], &["*, \"a\""], &["7-1"]] {
+        for other in [&[&b""[..]][..], &[b"\"1\""], &[b"W/\"7-1\""], &[b"\"stale,*,x\""], &[b"*, \"a\""], &[b"7-1"], &[b"\"7-1\" \"7-1\""]]
+        {
             assert!(!may(other), "{other:?}");
         }
     }
 
     #[test]
     fn what_must_not_be_there_is_not_changed() {
-        let may = |value: &str| may_change(&with(&header::IF_NONE_MATCH, &[value]), TAG);
-        assert!(!may("*") && !may("W/\"7-1\"") && may("\"1\""));
+        let may = |line: &[u8]| may_change(&with(&header::IF_NONE_MATCH, &[line]), TAG);
+        for named in [&b"*"[..], b"W/\"7-1\"", b"\"\xff\", \"7-1\"", b"7-1"] {
+            assert!(!may(named), "{named:?}");
+        }
+        assert!(may(b"\"1\"") && may(b""));
     }
 }

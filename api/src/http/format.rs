@@ -1,5 +1,7 @@
 //! JSON or CSV, as the caller likes.
 
+use std::cmp::Reverse;
+
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
@@ -24,18 +26,22 @@ impl Format {
     /// The parameter decides, else the `Accept` header, else it is JSON.
     pub fn choose(parameter: Option<Self>, headers: &HeaderMap) -> Self {
         parameter.unwrap_or_else(|| {
-            let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            let (mut json, mut csv) = (0, 0);
-            for range in accept.flat_map(|list| list.split(',')) {
-                match &*essence(range) {
-                    "text/csv" | "text/*" => csv = csv.max(weight(range)),
-                    "application/json" | "application/*" | "*/*" => json = json.max(weight(range)),
-                    _ => {}
-                }
-            }
-            if csv > json { Self::Csv } else { Self::Json }
+            let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+            let ranges: Vec<_> = lines.flat_map(|line| line.split(',')).map(|range| (essence(range), weight(range))).collect();
+            let csv = wanted(&ranges, ["text/csv", "text/*", "*/*"]);
+            if csv > wanted(&ranges, ["application/json", "application/*", "*/*"]) { Self::Csv } else { Self::Json }
         })
     }
+}
+
+/// How much a type is wanted. The first of the ranges that it falls under decides (RFC 9110, section 12.5.1); of two types of
+/// the same weight, that which is named more closely is wanted more.
+fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
+    let found = ranges.iter().enumerate().find_map(|(distance, range)| {
+        let weight = given.iter().find(|(essence, _)| essence == range)?.1;
+        Some((weight, Reverse(distance)))
+    });
+    found.filter(|(weight, _)| *weight > 0).unwrap_or((0, Reverse(ranges.len())))
 }
 
 /// The same for caches: another `Accept` may get another body.
@@ -54,13 +60,13 @@ fn essence(range: &str) -> String {
     range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// `q` in thousandths, RFC 9110, section 12.4.2. A type that is named wins over a wildcard of the same weight.
+/// `q` in thousandths, RFC 9110, section 12.4.2.
 fn weight(range: &str) -> u16 {
     let q = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
     let q: f32 = q.map_or(1.0, |q| q.parse().unwrap_or(0.0));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
     let thousandths = (q.clamp(0.0, 1.0) * 1000.0) as u16;
-    if thousandths > 0 && !range.contains('*') { thousandths + 1 } else { thousandths }
+    thousandths
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 /// If it isn't one.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // A year of four digits may have five in UTC.
-    let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| (0..=9999).contains(&time.to_utc().year()));
+    // The library takes a blank for the T. A year of four digits may have five in UTC.
+    let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| !text.contains(' ') && (0..=9999).contains(&time.to_utc().year()));
     time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

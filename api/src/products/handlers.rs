@@ -28,7 +28,9 @@ impl From<Error> for Problem {
                 Self::conflict("sku-taken", format!("Another product has the sku {sku:?}. Choose another sku, or change that product."))
                     .with_errors(vec![FieldError::body("/sku", "is taken by another product")])
             }
-            Error::Changed => Self::precondition_failed("The product has changed since you read it. Read it again and repeat your change."),
+            Error::Changed => Self::precondition_failed(
+                "The product is not what If-Match or If-None-Match asks for: it may have changed since you read it. Read it again.",
+            ),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Shape(pointer, detail) => Self::invalid(vec![FieldError::body(pointer, detail)]),
             Error::StockNotTracked => Self::conflict(

@@ -29,6 +29,9 @@ pub struct Offer {
 /// # Errors
 /// If the database refuses.
 pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = sqlx::query!(
         r#"SELECT id, sku, name, price, deleted_at,
                   COALESCE((SELECT true FROM products.stock s WHERE s.product_id = p.id), false) AS "tracked!"
@@ -38,6 +41,7 @@ pub async fn offers(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uui
     .fetch_all(conn)
     .await?;
     let offered = rows.into_iter().filter(|row| row.deleted_at.is_none());
-    let offer = |id, sku, name, price, tracked| (id, Offer { product_id: id, sku, name, price, tracked });
-    Ok(offered.map(|row| offer(row.id, row.sku, row.name, row.price, row.tracked)).collect())
+    let offers =
+        offered.map(|row| (row.id, Offer { product_id: row.id, sku: row.sku, name: row.name, price: row.price, tracked: row.tracked }));
+    Ok(offers.collect())
 }

@@ -18,11 +18,17 @@ pub fn categories() -> Array {
         .build()
 }
 
+/// `categories` of a row of an import.
+pub fn categories_of_row() -> Array {
+    let description = "Categories, each once. They replace the product's; those of several rows of one sku are united. Null removes them.";
+    categories_or_null(description)
+}
+
 /// `categories` of a change.
-pub fn categories_or_null() -> Array {
+pub fn categories_or_null(description: &str) -> Array {
     let mut categories = categories();
     categories.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
-    categories.description = Some("Categories, each once. They replace the product's; null removes them.".into());
+    categories.description = Some(description.into());
     categories
 }
 

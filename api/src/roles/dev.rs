@@ -94,6 +94,7 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     if keepers.is_empty() {
         return opened;
     }
+    stopping.begun.cancel();
     console.say("stopping; Ctrl-C once more kills");
     tokio::select! {
         () = stop_in_order(keepers) => console.say("stopped"),

@@ -117,7 +117,7 @@ async fn a_report_comes_as_the_caller_accepts_and_caches_are_told() {
 #[tokio::test]
 async fn what_is_broken_behind_an_unknown_field_is_broken_all_the_same() {
     let shop = Shop::api().await;
-    for body in ["{\"x\":", "{\"x\": 1} {}", "{\"x\": 1,}"] {
+    for body in ["[1", "{\"x\":", "{\"x\": 1} {}", "{\"x\": 1,}"] {
         shop.anyone.request(Method::POST, "/v1/auth/login").body("application/json", body).await.problem(400, "malformed");
     }
 }

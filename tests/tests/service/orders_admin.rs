@@ -79,6 +79,7 @@ async fn orders_are_found_by_status_customer_and_time() {
         "from=yesterday",
         "from=%2B12026-11-01T00:00:00Z",
         "to=2026-11-1T0:0:0Z",
+        "to=2026-11-01%2000:00:00Z",
         "to=2026-11-01T00:00:00%2B0100",
         "colour=red",
         "cursor=x",

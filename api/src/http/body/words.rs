@@ -7,7 +7,10 @@ const MOST_QUOTED: usize = 100;
 
 /// Serde names Rust's types: ``floating point `1.5`, expected i64``.
 pub fn in_plain_words(message: &str) -> String {
-    let Some((given, expected)) = message.rsplit_once(", expected ") else { return shortened(message).into_owned() };
+    let Some((given, expected)) = message.rsplit_once(", expected ") else {
+        // The others don't quote what was sent, or are sentences of our own.
+        return if message.starts_with("unknown ") { shortened(message).into_owned() } else { message.to_owned() };
+    };
     let expected = match expected {
         // The range is the fault only of a number that is out of it; what isn't whole may have a narrower one.
         "i16" | "i32" | "i64" | "u16" | "u32" | "u64" if given.starts_with("invalid type: ") => "a whole number".to_owned(),

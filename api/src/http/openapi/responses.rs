@@ -20,6 +20,9 @@ pub(super) fn complete(operation: &mut Operation) {
         if response.description.is_empty() {
             response.description = words(status);
         }
+        if status == "415" {
+            response.headers.insert("Accept-Encoding".to_owned(), what_is_taken().into());
+        }
         if replays && status.starts_with('2') {
             response.headers.insert("Idempotent-Replayed".to_owned(), replayed().into());
         }
@@ -37,6 +40,11 @@ fn replayed() -> Header {
     HeaderBuilder::new().schema(Some(always_true)).description(Some(description)).build()
 }
 
+fn what_is_taken() -> Header {
+    let description = "identity, if the body was compressed; absent otherwise";
+    HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String).build())).description(Some(description)).build()
+}
+
 /// What a status means where an operation has nothing of its own to say of it.
 fn words(status: &str) -> String {
     let reason = || status.parse().ok().and_then(|status: StatusCode| status.canonical_reason()).unwrap_or(status);
@@ -48,7 +56,7 @@ fn words(status: &str) -> String {
         "404" => "There is no such thing",
         "408" => "The body took too long to arrive",
         "413" => "The body is too large",
-        "415" => "The body is of another media type, not in UTF-8 or compressed: Accept-Encoding says then what is taken",
+        "415" => "The body is of another media type, not in UTF-8 or compressed",
         "422" => "The body says something that isn't allowed",
         "503" => "The database is away, or busy: try again after Retry-After",
         _ => reason(),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     events::Origin,
     orders::{Error, Orders, rules},
-    products,
+    products::{self, Offer},
 };
 
 impl Orders {
@@ -38,7 +38,7 @@ impl Orders {
         )
         .execute(&mut *tx)
         .await?;
-        if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(tx, id, Vec::new(), expires_at).await?) }
+        if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(id, Vec::new(), &HashMap::new(), expires_at)) }
     }
 
     /// A customer's cart.
@@ -49,7 +49,8 @@ impl Orders {
         // In this order: a cart that is ordered in between is gone, and not empty.
         let items = rows::items(conn, id).await?;
         let expires_at = rows::expiry(conn, id, customer_id, now).await?;
-        Ok(self.cart(conn, id, items, expires_at).await?)
+        let offers = offers(conn, &items, None).await?;
+        Ok(self.cart(id, items, &offers, expires_at))
     }
 
     /// Gives a cart up, and back what it holds. Gives the products that came into stock, with their versions.
@@ -71,15 +72,7 @@ impl Orders {
     }
 
     /// A cart as it is shown, with what has changed in the catalogue since it was filled.
-    pub(super) async fn cart(
-        &self,
-        conn: &mut PgConnection,
-        id: Uuid,
-        items: Vec<ItemRow>,
-        expires_at: DateTime<Utc>,
-    ) -> Result<Cart, sqlx::Error> {
-        let product_ids: Vec<Uuid> = items.iter().map(|item| item.product_id).collect();
-        let offers = if items.is_empty() { HashMap::new() } else { products::offers(conn, &product_ids).await? };
+    pub(super) fn cart(&self, id: Uuid, items: Vec<ItemRow>, offers: &HashMap<Uuid, Offer>, expires_at: DateTime<Utc>) -> Cart {
         let total: Decimal = items.iter().map(|item| item.price * Decimal::from(item.quantity)).sum();
         let item = |item: ItemRow| {
             let offer = offers.get(&item.product_id);
@@ -93,6 +86,12 @@ impl Orders {
                 gone: offer.is_none(),
             }
         };
-        Ok(Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at })
+        Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at }
     }
+}
+
+/// What is offered now of what is in a cart, and of a product that is to come into it.
+pub(super) async fn offers(conn: &mut PgConnection, items: &[ItemRow], new: Option<Uuid>) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
+    let ids: Vec<Uuid> = items.iter().map(|item| item.product_id).chain(new).collect();
+    products::offers(conn, &ids).await
 }

@@ -5,12 +5,12 @@ use garde::Validate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Cart, rows};
+use super::{Cart, create::offers, rows};
 use crate::{
     events::{Origin, Outbox},
     orders::{Error, Orders, Place, ShortLine, Units, rules},
     products::{
-        self, Offer,
+        Offer,
         stock::{self, Shift, Shifted},
     },
 };
@@ -38,7 +38,9 @@ impl Orders {
             return Err(Error::FullCart);
         }
         let held = held.map_or(0, |item| item.reserved);
-        let offer = products::offers(tx, &[product_id]).await?.remove(&product_id).ok_or(Error::NoProduct)?;
+        // Before the stock, for which others may wait.
+        let offers = offers(tx, &items, Some(product_id)).await?;
+        let offer = offers.get(&product_id).ok_or(Error::NoProduct)?;
         let shift = Shift { product_id, on_hand: 0, reserved: quantity - held };
         let (reserved, turned) = match stock::shift(tx, None, &[shift]).await? {
             Shifted::Done { available, turned } => (if available.contains_key(&product_id) { quantity } else { 0 }, turned),
@@ -47,16 +49,15 @@ impl Orders {
                 return Err(Error::Short(vec![ShortLine {
                     place: Place::Quantity,
                     product_id,
-                    name: offer.name,
+                    name: offer.name.clone(),
                     wanted: quantity,
                     available,
                 }]));
             }
         };
-        write(tx, id, &offer, quantity, reserved, now).await?;
+        write(tx, id, offer, quantity, reserved, now).await?;
         let expires_at = rows::touch(tx, id, self.cart_ttl, now).await?;
-        let items = rows::items(tx, id).await?;
-        let cart = self.cart(tx, id, items, expires_at).await?;
+        let cart = self.cart(id, rows::items(tx, id).await?, &offers, expires_at);
         let forget = stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?;
         Ok((cart, forget))
     }

@@ -31,7 +31,10 @@ impl PartialSchema for ProductPatch {
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             let fields = &mut object.properties;
             fields.insert("price".into(), any_part_of(Money::schema(), "Price: its amount alone will do."));
-            fields.insert("categories".into(), schemas::categories_or_null().into());
+            fields.insert(
+                "categories".into(),
+                schemas::categories_or_null("Categories, each once. They replace the product's; null removes them.").into(),
+            );
             fields.insert("attributes".into(), schemas::attributes_or_null().into());
             // Stock that is tracked stays tracked.
             if let Some(RefOr::T(Schema::Object(quantity))) = fields.get_mut("quantity") {

@@ -90,8 +90,8 @@ pub struct RowDocument {
     #[schema(value_type = Option<String>, max_length = 10_000, pattern = "text")]
     #[serde(default)]
     pub description: Given<String>,
-    /// Categories, each once. They replace the product's; those of several rows of one sku are united.
-    #[schema(schema_with = schemas::categories_or_null)]
+    /// Categories.
+    #[schema(schema_with = schemas::categories_of_row)]
     #[serde(default)]
     pub categories: Given<Vec<String>>,
     /// Price.
@@ -136,9 +136,9 @@ impl RowDocument {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let error = match serde_json::from_str::<Object<Self>>(text) {
-            // Only attributes can hide a doubled key: structs refuse theirs.
+            // Only attributes can hide a doubled key: structs refuse theirs. It is JSON, as it was read.
             Ok(Object(document)) => {
-                let doubled = if document.attributes.is_given() { doubled_key(text).unwrap_or_default() } else { None };
+                let doubled = if document.attributes.is_given() { doubled_key(text).ok().flatten() } else { None };
                 return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
             }
             Err(error) => error,

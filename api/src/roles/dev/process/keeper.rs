@@ -24,7 +24,7 @@ const STABLE: Duration = Duration::from_secs(10);
 const MAX_STARTS: u32 = 8;
 /// Between two looks at whether somebody else has asked it to stop.
 const LOOK: Duration = Duration::from_secs(1);
-/// Line of PostgreSQL's lock file with its status, from 0 (`utils/pidfile.h`).
+/// Line of PostgreSQL's lock file with its status, from 0; the first has its process id (`utils/pidfile.h`).
 const STATUS_LINE: usize = 7;
 /// A child that doesn't stop within this is killed. Longer than `SHUTDOWN_TIMEOUT`'s default.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// What Ctrl-C and SIGTERM mean to the children.
 #[derive(Clone, Default)]
 pub struct Stopping {
+    /// Cancelled when all are to stop, each when it is its turn.
+    pub begun: CancellationToken,
     /// Cancelled to kill instead of asking to stop.
     pub now: CancellationToken,
 }
@@ -134,7 +136,7 @@ impl Kept {
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = self.stop.cancelled() => self.stop_child(&mut child, pid).await,
-            () = self.turns_clients_away() => self.stop_child(&mut child, pid).await,
+            () = self.turns_clients_away(pid) => self.stop_child(&mut child, pid).await,
         };
         let _ = fs::remove_file(&self.pid_file);
         match ended {
@@ -144,16 +146,18 @@ impl Kept {
     }
 
     /// A PostgreSQL that gets SIGTERM lets nobody in any more, and runs until its last client leaves: the shop's never do.
-    async fn turns_clients_away(&self) {
-        let Some(lock_file) = &self.spec.lock_file else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(LOOK).await;
+    async fn turns_clients_away(&self, pid: Option<Pid>) {
+        let (Some(lock_file), Some(pid)) = (&self.spec.lock_file, pid) else { return std::future::pending().await };
+        while self.stopping.begun.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
             let lock = fs::read_to_string(lock_file).unwrap_or_default();
-            if lock.lines().nth(STATUS_LINE).is_some_and(|status| status.trim() == "stopping") {
+            let lines: Vec<_> = lock.lines().map(str::trim).collect();
+            if lines.first() == Some(&pid.to_string().as_str()) && lines.get(STATUS_LINE) == Some(&"stopping") {
                 self.console.say(format!("{} was asked to stop, and waits for its clients: ending it", self.spec.name.as_str()));
                 return;
             }
         }
+        // The shop goes first.
+        std::future::pending::<()>().await;
     }
 
     async fn stop_child(&self, child: &mut Child, pid: Option<Pid>) -> std::io::Result<ExitStatus> {
