@@ -44,7 +44,7 @@ fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
     found.filter(|(weight, _)| *weight > 0).unwrap_or((0, Reverse(ranges.len())))
 }
 
-/// The same for caches: another `Accept` may get another body.
+/// Tells caches that another `Accept` may get another body.
 pub fn varies(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response
@@ -88,6 +88,8 @@ mod tests {
             "Text/CSV",
             "text/*",
             "application/json;Q=0.1, text/*;q=0.4",
+            "application/json;q=0.1, */*",
+            "application/json;q=0, */*",
         ] {
             assert_eq!(accepting(csv), Format::Csv, "{csv}");
         }
@@ -99,6 +101,8 @@ mod tests {
             "text/csv;q=x",
             "text/html",
             "text/csv;Q=0.1, application/json;q=0.4",
+            "text/*, text/csv;q=0.1, application/json;q=0.5",
+            "text/*;q=0.9, text/csv;q=0",
         ] {
             assert_eq!(accepting(json), Format::Json, "{json}");
         }
