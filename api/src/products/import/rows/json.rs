@@ -13,7 +13,7 @@ use super::{
     MAX_ROW, ReadError,
     limit::{Limited, RowBytes},
 };
-use crate::products::import::report::Fault;
+use crate::{http::body::escape, products::import::report::Fault};
 
 /// Room for white space and punctuation around a row.
 const SLACK: usize = 64 * 1024;
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                 }
                 _ => {
                     let clipped: String = field.chars().take(64).collect();
-                    let pointer = format!("/{}", field.replace('~', "~0").replace('/', "~1"));
+                    let pointer = format!("/{}", escape(&field));
                     return Err(rows.shape(pointer, &format!("{clipped:?} is not known here: give items only")));
                 }
             }
