@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod client;
 pub mod clock;
 pub mod context;
 pub mod download;
@@ -16,5 +17,6 @@ pub mod page;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod rate_limit;
 pub mod router;
 pub mod validate;

@@ -7,7 +7,6 @@ mod customers;
 mod error;
 pub mod handlers;
 pub mod keys;
-pub mod limits;
 pub mod passwords;
 mod rules;
 mod service;

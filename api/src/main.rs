@@ -11,6 +11,7 @@ mod metrics;
 mod notifications;
 mod orders;
 mod products;
+mod rate_limit;
 mod release;
 mod roles;
 mod telemetry;

@@ -28,9 +28,6 @@ pub struct AuthArgs {
     /// Failed logins per minute and account
     #[arg(long, env = "AUTH_FAILURES_PER_ACCOUNT", default_value = "20", value_name = "N")]
     auth_failures_per_account: String,
-    /// Proxies in front whose X-Forwarded-For entries are believed; 0 takes the peer address
-    #[arg(long, env = "TRUSTED_PROXY_HOPS", default_value = "0", value_name = "N")]
-    trusted_proxy_hops: String,
 }
 
 /// Checked sign-in settings.
@@ -46,8 +43,6 @@ pub struct AuthSettings {
     pub rate_per_client: u32,
     /// Failed logins per minute and account.
     pub failures_per_account: u32,
-    /// Trusted proxies in front.
-    pub trusted_proxy_hops: usize,
 }
 
 impl AuthArgs {
@@ -64,15 +59,12 @@ impl AuthArgs {
             |name: &str, raw: &str| check.value(name, raw, "a whole number from 1 to 1000000", |n: &u32| (1..=1_000_000).contains(n));
         let rate_per_client = rate("AUTH_RATE_PER_CLIENT", &self.auth_rate_per_client);
         let failures_per_account = rate("AUTH_FAILURES_PER_ACCOUNT", &self.auth_failures_per_account);
-        let trusted_proxy_hops =
-            check.value("TRUSTED_PROXY_HOPS", &self.trusted_proxy_hops, "a whole number from 0 to 10", |n: &usize| *n <= 10);
         Some(AuthSettings {
             signing_keys_dir: signing_keys_dir?,
             access_token_ttl: access?,
             refresh_token_ttl: refresh?,
             rate_per_client: rate_per_client?,
             failures_per_account: failures_per_account?,
-            trusted_proxy_hops: trusted_proxy_hops?,
         })
     }
 }

@@ -22,6 +22,9 @@ pub struct ApiArgs {
     /// One in N successful reads is logged; writes and errors always are
     #[arg(long, env = "ACCESS_LOG_SAMPLE", default_value = "100", value_name = "N")]
     access_log_sample: String,
+    /// Proxies in front whose X-Forwarded-For entries are trusted; 0 takes the peer address as the client's
+    #[arg(long, env = "TRUSTED_PROXY_HOPS", default_value = "0", value_name = "N")]
+    trusted_proxy_hops: String,
 }
 
 /// Checked API settings.
@@ -35,6 +38,8 @@ pub struct ApiSettings {
     pub deleted_retention: Duration,
     /// One in this many successful reads is logged.
     pub access_log_sample: u64,
+    /// Trusted proxies in front, at most 10.
+    pub trusted_proxy_hops: usize,
 }
 
 impl ApiArgs {
@@ -46,11 +51,14 @@ impl ApiArgs {
             check.duration("DELETED_RETENTION", &self.deleted_retention, Duration::from_secs(1), Duration::from_hours(87600));
         let access_log_sample =
             check.value("ACCESS_LOG_SAMPLE", &self.access_log_sample, "a whole number of at least 1", |n: &u64| *n >= 1);
+        let trusted_proxy_hops =
+            check.value("TRUSTED_PROXY_HOPS", &self.trusted_proxy_hops, "a whole number from 0 to 10", |n: &usize| *n <= 10);
         Some(ApiSettings {
             address: address?,
             public_url: public_url?,
             deleted_retention: deleted_retention?,
             access_log_sample: access_log_sample?,
+            trusted_proxy_hops: trusted_proxy_hops?,
         })
     }
 }

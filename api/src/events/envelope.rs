@@ -1,5 +1,7 @@
 //! The CloudEvents 1.0 envelope, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>.
 
+use std::net::Ipv4Addr;
+
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -63,7 +65,7 @@ impl Origin {
     /// What the shop does by itself: its worker `name` is the actor.
     #[must_use]
     pub fn shop(name: &str) -> Self {
-        let context = RequestContext::of(&HeaderMap::new());
+        let context = RequestContext::of(&HeaderMap::new(), Ipv4Addr::UNSPECIFIED.into());
         let actor = Actor { id: Uuid::nil(), username: name.to_owned() };
         Self { actor, request_id: context.request_id().to_owned(), traceparent: context.traceparent().to_owned() }
     }

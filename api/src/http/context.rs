@@ -1,6 +1,9 @@
-//! What is known of a request wherever it goes: its id and its trace.
+//! What is known of a request wherever it goes: its id, its trace and its client.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -28,35 +31,22 @@ pub struct RequestContext {
     pub request_id: HeaderValue,
     /// `00-<trace id>-<span id>-<flags>`.
     pub traceparent: HeaderValue,
+    /// Address of the client.
+    pub client: IpAddr,
 }
 
 impl RequestContext {
     /// Reads the context from request headers.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap, client: IpAddr) -> Self {
         let request_id = headers.get(REQUEST_ID).filter(|id| is_request_id(id.as_bytes())).cloned();
         let traceparent = headers.get(TRACEPARENT).filter(|t| is_traceparent(t.as_bytes())).cloned();
         match (request_id, traceparent) {
-            (Some(request_id), Some(traceparent)) => Self { request_id, traceparent },
+            (Some(request_id), Some(traceparent)) => Self { request_id, traceparent, client },
             (request_id, traceparent) => {
-                let made = Self::made();
-                Self { request_id: request_id.unwrap_or(made.request_id), traceparent: traceparent.unwrap_or(made.traceparent) }
+                let made = made();
+                Self { request_id: request_id.unwrap_or(made.0), traceparent: traceparent.unwrap_or(made.1), client }
             }
         }
-    }
-
-    /// A random UUID, and a trace that nobody sampled (flags 00). Both are slices of one piece of memory.
-    fn made() -> Self {
-        let (id, trace): ([u8; 16], [u8; 24]) = rand::rng().random();
-        let mut text = [b'-'; REQUEST_ID_LENGTH + TRACEPARENT_LENGTH];
-        let (request_id, traceparent) = text.split_at_mut(REQUEST_ID_LENGTH);
-        uuid::Builder::from_random_bytes(id).into_uuid().hyphenated().encode_lower(request_id);
-        traceparent[..2].copy_from_slice(b"00");
-        hex(&trace[..16], &mut traceparent[3..35]);
-        hex(&trace[16..], &mut traceparent[36..52]);
-        traceparent[53..].copy_from_slice(b"00");
-        let text = Bytes::copy_from_slice(&text);
-        let header = |text: Bytes| HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""));
-        Self { request_id: header(text.slice(..REQUEST_ID_LENGTH)), traceparent: header(text.slice(REQUEST_ID_LENGTH..)) }
     }
 
     /// The id as text.
@@ -74,8 +64,23 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(&parts.headers)))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(&parts.headers, Ipv4Addr::UNSPECIFIED.into())))
     }
+}
+
+/// A random request id (UUID) and the `traceparent` of a new trace that isn't sampled (flags 00). Both are slices of one allocation.
+fn made() -> (HeaderValue, HeaderValue) {
+    let (id, trace): ([u8; 16], [u8; 24]) = rand::rng().random();
+    let mut text = [b'-'; REQUEST_ID_LENGTH + TRACEPARENT_LENGTH];
+    let (request_id, traceparent) = text.split_at_mut(REQUEST_ID_LENGTH);
+    uuid::Builder::from_random_bytes(id).into_uuid().hyphenated().encode_lower(request_id);
+    traceparent[..2].copy_from_slice(b"00");
+    hex(&trace[..16], &mut traceparent[3..35]);
+    hex(&trace[16..], &mut traceparent[36..52]);
+    traceparent[53..].copy_from_slice(b"00");
+    let text = Bytes::copy_from_slice(&text);
+    let header = |text: Bytes| HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""));
+    (header(text.slice(..REQUEST_ID_LENGTH)), header(text.slice(REQUEST_ID_LENGTH..)))
 }
 
 fn is_request_id(id: &[u8]) -> bool {
@@ -111,11 +116,11 @@ mod tests {
 
     #[test]
     fn what_we_make_is_what_we_take() {
-        let (one, other) = (RequestContext::of(&HeaderMap::new()), RequestContext::of(&HeaderMap::new()));
-        assert!(is_traceparent(one.traceparent.as_bytes()), "{one:?}");
-        assert_eq!(one.request_id().parse::<Uuid>().unwrap().get_version_num(), 4);
-        assert_ne!(one.request_id, other.request_id);
-        assert_ne!(one.traceparent, other.traceparent);
+        let (one, other) = (made(), made());
+        assert!(is_traceparent(one.1.as_bytes()), "{one:?}");
+        assert_eq!(one.0.to_str().unwrap().parse::<Uuid>().unwrap().get_version_num(), 4);
+        assert_ne!(one.0, other.0);
+        assert_ne!(one.1, other.1);
     }
 
     #[test]

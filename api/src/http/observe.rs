@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -17,7 +18,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request},
+    extract::{ConnectInfo, MatchedPath, Request},
     http::{HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
@@ -28,6 +29,7 @@ use tokio::time::Sleep;
 use tower::{Layer, Service};
 
 use super::{
+    client,
     context::{REQUEST_ID, RequestContext, TRACEPARENT},
     problem::Problem,
 };
@@ -59,6 +61,7 @@ pub struct ObserveLayer {
 
 struct Shared {
     log_sample: u64,
+    trusted_proxy_hops: usize,
     reads: AtomicU64,
 }
 
@@ -111,9 +114,10 @@ impl RouteHandles {
 
 impl ObserveLayer {
     /// `log_sample`: one in this many successful reads is logged.
+    /// `trusted_proxy_hops`: proxies in front whose `X-Forwarded-For` entries are trusted.
     #[must_use]
-    pub fn new(log_sample: u64) -> Self {
-        let shared = Shared { log_sample, reads: AtomicU64::new(0) };
+    pub fn new(log_sample: u64, trusted_proxy_hops: usize) -> Self {
+        let shared = Shared { log_sample, trusted_proxy_hops, reads: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -147,7 +151,9 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
-        let context = RequestContext::of(request.headers());
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+        let client = client::address(peer, request.headers(), self.shared.trusted_proxy_hops);
+        let context = RequestContext::of(request.headers(), client);
         let route = RouteHandles::of(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));
         let method = request.method().clone();
         // Kept only where it is logged for certain: paths of sampled reads are known by their route.

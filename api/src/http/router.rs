@@ -90,8 +90,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().into_openapi()
 }
 
-/// The public API. One in `log_sample` successful reads is logged.
-pub fn router(app: App, log_sample: u64) -> Router {
+/// The public API. One in `log_sample` successful reads is logged; `trusted_proxy_hops` proxies are in front.
+pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize) -> Router {
     let (routes, document) = api().split_for_parts();
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
@@ -104,6 +104,6 @@ pub fn router(app: App, log_sample: u64) -> Router {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         })
-        .layer(ObserveLayer::new(log_sample))
+        .layer(ObserveLayer::new(log_sample, trusted_proxy_hops))
         .with_state(app)
 }

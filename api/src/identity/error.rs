@@ -3,10 +3,10 @@
 use thiserror::Error;
 
 use super::{
-    limits::Allowance,
     passwords::HashingError,
     tokens::{Role, SigningError},
 };
+use crate::rate_limit::Allowance;
 
 /// A field that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,10 @@ pub mod customers;
 pub mod jwks;
 pub mod profile;
 
-use super::{Error, Unique, limits::Allowance, passwords::HashingError};
+use super::{Error, Unique, passwords::HashingError};
 use crate::http::{
     problem::{FieldError, Problem},
+    rate_limit::too_many,
     validate::field_errors,
 };
 
@@ -27,7 +28,7 @@ impl From<Error> for Problem {
                 Self::unauthorized("The refresh token is unknown, expired, used or revoked. Sign in again: POST /v1/auth/login.")
             }
             Error::TooManyFailures(allowance) => {
-                too_many(&allowance, "Signing in to this account failed too often. Wait as long as Retry-After says.")
+                too_many(&allowance, "Signing in to this account failed too often. Retry after the seconds in Retry-After.")
             }
             Error::Hashing(HashingError::Busy) => Self::unavailable("Too many are signing in at this moment. Try again shortly."),
             Error::Hashing(error) => Self::internal(&error),
@@ -43,9 +44,4 @@ fn taken(fields: &[Unique]) -> Problem {
     let errors = names.iter().map(|name| FieldError::body(format!("/{name}"), format!("this {name} belongs to another account")));
     let detail = format!("Another account has this {}. Nothing was changed.", names.join(" and this "));
     Problem::conflict(kind, detail).with_errors(errors.collect())
-}
-
-fn too_many(allowance: &Allowance, detail: &str) -> Problem {
-    let problem = Problem::too_many(detail, client::seconds(allowance.reset));
-    client::headers(allowance).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
 }

@@ -16,7 +16,6 @@ use uuid::Uuid;
 use super::{
     Error,
     keys::{Jwks, KeysError, SigningKeys},
-    limits::Limit,
     passwords::Hashing,
     rules, sessions,
     tokens::{self, Subject, TokenError},
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     config::{AuthSettings, Secret},
     database::Database,
+    rate_limit::Limit,
 };
 
 /// How often what has expired is forgotten.
@@ -113,12 +113,6 @@ impl Identity {
     #[must_use]
     pub fn per_client(&self) -> &Limit {
         &self.0.per_client
-    }
-
-    /// Trusted proxies in front.
-    #[must_use]
-    pub fn trusted_proxy_hops(&self) -> usize {
-        self.0.settings.trusted_proxy_hops
     }
 
     /// The public keys.

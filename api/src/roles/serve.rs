@@ -134,7 +134,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             reports: Arc::new(Reports::new(database)),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
-        let router = router(app, settings.api.access_log_sample);
+        let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops);
         supervisor.spawn("public API", async move {
             let _last_request_answered = answered.drop_guard();
             connections::serve(listener, router, stop).await;

@@ -1,4 +1,4 @@
-//! Rate limits on signing in: requests per client address, and failures per account.
+//! Rate limits by key, such as a client address or an account, in constant memory.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
@@ -19,7 +19,7 @@ use governor::{
 /// Keys share this many states, so that no flood of addresses or names fills the memory. Two keys
 /// fall together with a chance of 1 in 65,536, unforeseeable from outside.
 const STATES: u64 = 65_536;
-/// The window of both limits.
+/// The window of every limit.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// What is left of a limit.
