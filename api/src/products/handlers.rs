@@ -46,7 +46,7 @@ impl From<Error> for Problem {
             }
             Error::Database(error) => error.into(),
             Error::SharedRead(error) if crate::database::is_outage(&error) => {
-                Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
+                Self::database_unavailable(&error)
             }
             Error::SharedRead(error) => Self::internal(&*error),
         }
