@@ -29,4 +29,3 @@ impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Ids<I> {
         Ok(())
     }
 }
-

@@ -37,9 +37,7 @@ pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let lines = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
         LogFormat::Json => JsonLayer::new(std::io::stderr).boxed(),
-        LogFormat::Text => {
-            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false).boxed()
-        }
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     panics::log_panics();

@@ -1,10 +1,6 @@
 //! The command line: one subcommand, one role.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use catalog_logging::LogFormat;

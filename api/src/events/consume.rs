@@ -4,11 +4,11 @@ mod dead;
 
 use std::{sync::LazyLock, time::Duration};
 
-use async_nats::{HeaderValue, header::NATS_MESSAGE_ID};
 use async_nats::jetstream::{
     AckKind, Message,
     consumer::{Consumer, pull},
 };
+use async_nats::{HeaderValue, header::NATS_MESSAGE_ID};
 use catalog_logging::Chain;
 use futures::StreamExt;
 use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
@@ -254,7 +254,10 @@ impl<H: Handle> Worker<H> {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
         self.answer(good, AckKind::Ack, "done").await;
-        let buried = malformed.iter().filter_map(|m| Some((batch.get(m.index)?, m))).map(|(message, m)| self.bury(message, &m.reason).instrument(message.span()));
+        let buried = malformed
+            .iter()
+            .filter_map(|m| Some((batch.get(m.index)?, m)))
+            .map(|(message, m)| self.bury(message, &m.reason).instrument(message.span()));
         futures::future::join_all(buried).await;
     }
 

@@ -299,3 +299,6 @@ fn log(status: StatusCode, elapsed: Duration, problem: Option<&Problem>) {
         _ => tracing::info!(status, duration_ms, problem = kind, "request"),
     }
 }
+
+#[cfg(test)]
+mod tests;

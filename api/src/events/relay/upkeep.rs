@@ -8,11 +8,7 @@ use prometheus::{Gauge, IntGauge, register_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    database,
-    events::streams::CHANGES_KEPT,
-    metrics,
-};
+use crate::{database, events::streams::CHANGES_KEPT, metrics};
 
 static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
