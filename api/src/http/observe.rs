@@ -214,12 +214,11 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // A panic of a handler is that request's failure, not the connection's or the process's.
-        let polled = match this.refused.take() {
-            Some(problem) => Ok(Poll::Ready(Ok(problem.into_response()))),
-            None => {
-                let _entered = this.seen.as_ref().map(|seen| seen.span.enter());
-                panics::catch(|| this.future.poll(cx))
-            }
+        let polled = if let Some(problem) = this.refused.take() {
+            Ok(Poll::Ready(Ok(problem.into_response())))
+        } else {
+            let _entered = this.seen.as_ref().map(|seen| seen.span.enter());
+            panics::catch(|| this.future.poll(cx))
         };
         let mut response = match polled {
             Ok(Poll::Ready(Ok(response))) => response,

@@ -90,10 +90,10 @@ pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Box<str>,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// The document as it is sent.
@@ -120,7 +120,7 @@ pub struct Document<'a> {
 impl Problem {
     /// A problem of a type of its own.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), cause: None }
+        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), headers: Vec::new(), cause: None }
     }
 
     /// 400: the request cannot be understood.
@@ -191,7 +191,7 @@ impl Problem {
     /// Adds what is logged with the request, with the causes of the cause. The client doesn't see it.
     #[must_use]
     pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
-        self.cause = Some(Chain(cause).to_string());
+        self.cause = Some(Chain(cause).to_string().into());
         self
     }
 
