@@ -18,4 +18,4 @@ pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
 pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
 pub use mail::{MailArgs, MailSettings, MailTls};
 pub use orders::{CartArgs, FulfilmentArgs};
-pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, LogFormat, OpsArgs, OpsSettings};
+pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, OpsArgs, OpsSettings};

@@ -17,9 +17,10 @@ mod worker;
 
 use std::process::ExitCode;
 
+use catalog_logging::LogFormat;
 use clap::{Parser, Subcommand};
 
-use crate::config::{LogArgs, LogFormat};
+use crate::config::LogArgs;
 
 /// The shop backend of Catalog: API, workers and tools.
 #[derive(Parser)]

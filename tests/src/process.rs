@@ -14,6 +14,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 use crate::{container, leash, log::Log, programs, wait};
 
@@ -103,9 +104,9 @@ impl Process {
     /// # Panics
     /// If the process doesn't listen in time.
     pub async fn address(&self, setting: &str) -> SocketAddr {
-        let wanted = format!("{setting} listening");
+        let is_wanted = |entry: &Value| entry["message"] == "listening" && entry["setting"] == setting;
         self.log
-            .find(&wanted, |entry| if entry["message"] == wanted.as_str() { entry["address"].as_str()?.parse().ok() } else { None })
+            .find(&format!("{setting} listening"), |entry| if is_wanted(entry) { entry["address"].as_str()?.parse().ok() } else { None })
             .await
     }
 

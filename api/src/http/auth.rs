@@ -14,6 +14,7 @@ use crate::{
         Identity,
         tokens::{Role, Subject, TokenError},
     },
+    telemetry,
 };
 
 /// An active admin.
@@ -158,7 +159,11 @@ where
 }
 
 fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
-    bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()
+    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()?;
+    if let Some(subject) = subject {
+        telemetry::record_account(subject.account_id);
+    }
+    Ok(subject)
 }
 
 /// The bearer token of the request (RFC 6750, section 2.1), if there is an `Authorization` header.

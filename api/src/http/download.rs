@@ -4,7 +4,9 @@ use axum::{
     body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
+use catalog_logging::Chain;
 use futures::{StreamExt, TryStreamExt, stream};
+use tracing::Span;
 
 use super::{format::csv_headers, problem::Problem};
 
@@ -60,7 +62,9 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
         });
         let mut rows = Box::pin(rows);
         let first = rows.try_next().await?;
-        let rows = rows.inspect_err(move |error| tracing::warn!(?error, file, "a download was cut short"));
+        // The body is sent after the response: its lines belong to the request all the same.
+        let request = Span::current();
+        let rows = rows.inspect_err(move |error| request.in_scope(|| tracing::warn!(error = %Chain(error), file, "download aborted")));
         let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));
         Ok((csv_headers(file), body).into_response())
     }

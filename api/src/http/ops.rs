@@ -50,7 +50,7 @@ impl Default for Readiness {
 impl Readiness {
     /// Not ready yet: waiting for `what`, which is also logged.
     pub fn waiting_for(&self, what: &str) {
-        tracing::info!("waiting for {what}");
+        tracing::info!(dependency = what, "waiting for dependency");
         self.set(Phase::Waiting(what.to_owned()));
     }
 
@@ -131,7 +131,7 @@ async fn metrics() -> Response {
     match telemetry::gather() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "cannot gather metrics");
+            tracing::error!(%error, "metrics not encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

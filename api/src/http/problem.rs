@@ -1,12 +1,13 @@
 //! Errors as RFC 9457 problem documents.
 //!
 //! A [`Problem`] travels in the response's extensions; [`super::observe`] writes its body, because
-//! only there the request id is known.
+//! only there the request id is known. It logs the cause, too, so nothing else logs why a request failed.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use catalog_logging::Chain;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -89,9 +90,10 @@ pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Box<str>,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<str>>,
 }
 
 /// The document as it is sent.
@@ -111,14 +113,14 @@ pub struct Document<'a> {
     /// Each wrong field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
-    /// The id under which this request is found in the logs.
+    /// The id that every log line of this request carries. Quote it when you report a problem.
     request_id: &'a str,
 }
 
 impl Problem {
     /// A problem of a type of its own.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), headers: Vec::new(), cause: None }
     }
 
     /// 400: the request cannot be understood.
@@ -177,13 +179,30 @@ impl Problem {
 
     /// 500: our fault. The cause is logged, never shown.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = cause, "a request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Internal error",
-            "The request failed through a fault of the service. The operators find it in the logs under request_id.",
-        )
+        let detail = "The service failed to process the request. Quote request_id when you report this.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).caused_by(cause)
+    }
+
+    /// 503: the database cannot be used for now, because of `cause`.
+    pub fn database_unavailable(cause: &sqlx::Error) -> Self {
+        Self::unavailable("The database is unavailable or overloaded. Retry after the seconds in Retry-After.").caused_by(cause)
+    }
+
+    /// Adds what is logged with the request, with the causes of the cause. The client doesn't see it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        self.cause = Some(Chain(cause).to_string().into());
+        self
+    }
+
+    /// Why the request failed, for logs.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// The stable part of its type, for logs.
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// Adds the wrong fields.
@@ -238,11 +257,9 @@ impl IntoResponse for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if crate::database::is_outage(&error) {
-            tracing::warn!(%error, "the database is away");
-            Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
+            Self::database_unavailable(&error)
         } else if crate::database::is_contention(&error) {
-            tracing::warn!(%error, "others were in the way of a request");
-            Self::unavailable("Others are changing the same at this moment. Nothing was changed. Try again.")
+            Self::unavailable("The resource is being modified by another request. No changes were made; retry.").caused_by(&error)
         } else {
             Self::internal(&error)
         }

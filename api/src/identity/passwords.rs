@@ -11,6 +11,7 @@ use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, phc::Passwor
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
 
 use self::memory::Memory;
 use crate::config::Secret;
@@ -130,7 +131,9 @@ impl Turn {
         self,
         work: impl FnOnce(&Memory) -> Result<T, password_hash::Error> + Send + 'static,
     ) -> Result<T, HashingError> {
+        let request = Span::current();
         let work = move || {
+            let _entered = request.entered();
             // Whole, so that the turn lasts as long as the work.
             let turn = self;
             let memory = turn.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();

@@ -10,6 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     config::OpsSettings,
@@ -57,7 +58,9 @@ impl Supervisor {
 
     /// Runs a task under supervision. It must end, finishing its work, when [`Supervisor::stop`] says so.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.tasks.spawn(async move { (name, task.await) });
+        // At this level it passes every filter.
+        let span = tracing::error_span!(parent: None, "task", task = name);
+        self.tasks.spawn(async move { (name, task.await) }.instrument(span));
     }
 
     /// Runs `start`, the part of a role that waits for its dependencies, unless told to stop meanwhile.
@@ -83,7 +86,7 @@ impl Supervisor {
             Some(ended) = self.tasks.join_next() => Some(unasked(ended)),
         };
         self.readiness.draining();
-        tracing::info!(limit = ?self.shutdown_timeout, "draining");
+        tracing::info!(timeout_s = self.shutdown_timeout.as_secs(), "draining");
         self.stop.cancel();
         let drained = tokio::time::timeout(self.shutdown_timeout, self.drain()).await;
         match (cause, drained) {
@@ -132,6 +135,6 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 /// If the address is taken or not this machine's.
 pub async fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("{setting}={address} cannot be listened on"))?;
-    tracing::info!(address = %listener.local_addr()?, "{setting} listening");
+    tracing::info!(setting, address = %listener.local_addr()?, "listening");
     Ok(listener)
 }

@@ -25,6 +25,7 @@ mod idempotency;
 mod import;
 mod keys;
 mod list;
+mod logging;
 mod mail;
 mod operations;
 mod order_mail;

@@ -14,6 +14,7 @@ use tokio::{
     task,
 };
 use tokio_util::io::SyncIoBridge;
+use tracing::Span;
 
 use super::{
     Error, ImportResult,
@@ -59,7 +60,9 @@ where
 {
     let (sender, mut receiver) = mpsc::channel(AHEAD);
     let mut source = Hashing { source: SyncIoBridge::new(source), hash: Sha256::new() };
+    let request = Span::current();
     let reading = task::spawn_blocking(move || {
+        let _entered = request.entered();
         let read = read(format, &mut source, &rules, &sender);
         (read, source)
     });

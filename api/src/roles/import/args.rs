@@ -153,7 +153,7 @@ impl ImportArgs {
             return None;
         }
         if url.scheme() == "http" && !is_this_machine(&url) {
-            tracing::warn!("the password goes unencrypted to {}: use https if the shop offers it", url.host_str().unwrap_or_default());
+            tracing::warn!(host = url.host_str(), "password sent unencrypted; use https");
         }
         Some(url.as_str().trim_end_matches('/').to_owned())
     }

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::TimeDelta;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ pub async fn run(catalogue: Arc<Catalogue>, retention: Duration, stop: Cancellat
             _ = rounds.tick() => {}
         }
         if let Err(error) = round(&catalogue, retention).await {
-            tracing::warn!(%error, "housekeeping failed and will be tried again");
+            tracing::warn!(error = %Chain(&error), "housekeeping failed; retrying");
         }
     }
 }
