@@ -9,6 +9,7 @@ mod apply;
 mod error;
 mod intake;
 mod merge;
+mod normalize;
 mod progress;
 mod report;
 mod row;

@@ -44,5 +44,6 @@ mod stock_adjustments;
 mod strictness;
 mod tokens;
 mod traffic;
+mod unicode;
 mod views;
 mod walk;

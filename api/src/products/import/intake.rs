@@ -21,7 +21,7 @@ use super::{
     rows::{self, Format, ReadError},
     staging::{Batch, Staging},
 };
-use crate::products::rules::Rules;
+use crate::{products::rules::Rules, text::Text};
 
 /// Batches on their way to the database.
 const AHEAD: usize = 2;
@@ -88,7 +88,7 @@ fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::S
     let mut parsed = Parsed::default();
     let mut failure = None;
     let read = rows::read(format, source, &mut |number, document| {
-        match document.and_then(|document| document.check(rules)) {
+        match document.and_then(|document| document.into_nfc().check(rules)) {
             Ok(row) => {
                 if let Err(error) = parsed.batch.push(number, row) {
                     failure = Some(error);
