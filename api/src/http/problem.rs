@@ -91,6 +91,7 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
+    more_errors: u64,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -111,6 +112,10 @@ pub struct Document<'a> {
     /// Each wrong field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// How many errors there are beyond those listed, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    more_errors: Option<u64>,
     /// The id under which this request is found in the logs.
     request_id: &'a str,
 }
@@ -118,7 +123,7 @@ pub struct Document<'a> {
 impl Problem {
     /// A problem of a type of its own.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), more_errors: 0, headers: Vec::new() }
     }
 
     /// 400: the request cannot be understood.
@@ -193,6 +198,20 @@ impl Problem {
         self
     }
 
+    /// Adds how many errors there are beyond those listed.
+    #[must_use]
+    pub fn with_more_errors(mut self, more: u64) -> Self {
+        self.more_errors = more;
+        self
+    }
+
+    /// Replaces the detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Adds a response header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -208,6 +227,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            more_errors: Some(self.more_errors).filter(|more| *more > 0),
             request_id,
         };
         serde_json::to_vec(&document).unwrap_or_default()

@@ -45,5 +45,6 @@ mod strictness;
 mod tokens;
 mod traffic;
 mod unicode;
+mod uploads;
 mod views;
 mod walk;
