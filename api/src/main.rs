@@ -15,6 +15,7 @@ mod rate_limit;
 mod release;
 mod roles;
 mod telemetry;
+mod text;
 mod tracking;
 
 use std::process::ExitCode;

@@ -2,32 +2,39 @@
 
 mod object;
 mod unique;
+mod upload;
 pub mod whole;
 pub mod words;
 
 pub use object::{Object, objects};
 pub use unique::doubled_key;
+pub use upload::upload;
 
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::words::in_plain_words;
-use super::problem::{FieldError, Problem};
+use super::{
+    auth::{Authentication, session_ended},
+    problem::{FieldError, Problem},
+};
 
 /// Largest body anywhere but in bulk, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// How long a body may take to arrive: a megabyte over a poor line.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
+/// A body that took longer may have outlived the session it was authenticated with, so that is checked again.
+const BODY_PROMPT: Duration = Duration::from_millis(100);
 
 /// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
 pub struct Json<T>(pub T);
@@ -100,7 +107,19 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    let body = timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await.map_err(|_| {
+    let authentication = request.extensions().get::<Authentication>().cloned();
+    let started = Instant::now();
+    let bytes = collect(request.into_body()).await?;
+    if let Some(authentication) = authentication.filter(|_| started.elapsed() > BODY_PROMPT)
+        && !authentication.is_valid().await?
+    {
+        return Err(session_ended("No changes were made; sign in again."));
+    }
+    Ok(bytes)
+}
+
+async fn collect(body: Body) -> Result<Bytes, Problem> {
+    let body = timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await.map_err(|_| {
         let detail = format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs());
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
     })?;

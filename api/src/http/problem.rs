@@ -92,6 +92,7 @@ pub struct Problem {
     title: &'static str,
     detail: Box<str>,
     errors: Vec<FieldError>,
+    more_errors: u64,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
 }
@@ -113,6 +114,10 @@ pub struct Document<'a> {
     /// Each wrong field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// How many errors there are beyond those listed, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    more_errors: Option<u64>,
     /// The id that every log line of this request carries. Quote it when you report a problem.
     request_id: &'a str,
 }
@@ -120,7 +125,7 @@ pub struct Document<'a> {
 impl Problem {
     /// A problem of a type of its own.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), headers: Vec::new(), cause: None }
+        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), more_errors: 0, headers: Vec::new(), cause: None }
     }
 
     /// 400: the request cannot be understood.
@@ -212,6 +217,20 @@ impl Problem {
         self
     }
 
+    /// Adds how many errors there are beyond those listed.
+    #[must_use]
+    pub fn with_more_errors(mut self, more: u64) -> Self {
+        self.more_errors = more;
+        self
+    }
+
+    /// Replaces the detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into().into();
+        self
+    }
+
     /// Adds a response header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -227,6 +246,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            more_errors: Some(self.more_errors).filter(|more| *more > 0),
             request_id,
         };
         serde_json::to_vec(&document).unwrap_or_default()

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     identity::{self, Identity},
     orders::{self, Orders},
-    products::{self, Catalogue},
+    products::{self, Catalogue, handlers::bulk::Uploads},
     tracking::{self, Reports, Views},
 };
 
@@ -31,6 +31,8 @@ pub struct App {
     pub identity: Identity,
     /// Products.
     pub catalogue: Arc<Catalogue>,
+    /// Limits and permits of imports.
+    pub uploads: Arc<Uploads>,
     /// Carts and orders.
     pub orders: Arc<Orders>,
     /// Views on their way.

@@ -14,7 +14,10 @@ use super::{
     stock::{self, Cause, MovementKind, Turned},
     store,
 };
-use crate::events::{Draft, Origin, Outbox};
+use crate::{
+    events::{Draft, Origin, Outbox},
+    text::Text,
+};
 
 /// Deleted products purged per statement, so that a purge never holds many locks.
 const PURGE_BATCH: i64 = 1000;
@@ -234,7 +237,12 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
         }
     }
     let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
-    json_patch::merge(&mut document, patch);
+    let mut patch = patch.clone();
+    // Names of attributes are matched with those that are stored; values are normalised as they are read.
+    if let Some(Value::Object(attributes)) = patch.get_mut("attributes") {
+        *attributes = std::mem::take(attributes).into_iter().map(|(name, value)| (name.into_nfc(), value)).collect();
+    }
+    json_patch::merge(&mut document, &patch);
     serde_path_to_error::deserialize(&document).map_err(|error| {
         let (pointer, detail) = crate::http::body::misfit(&error);
         Error::Shape(pointer, detail)

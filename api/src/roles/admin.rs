@@ -18,6 +18,7 @@ use crate::{
     database::Database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,
+    text::Text,
 };
 
 /// Admins per query of `list`.
@@ -89,7 +90,8 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Create { username, email, full_name, password } => {
             let password = password.read()?;
-            create(pool, NewAdmin { username, email, password, full_name }, now).await
+            let new = NewAdmin { username, email: email.into_nfc(), password, full_name: full_name.into_nfc() };
+            create(pool, new, now).await
         }
         Command::List => list(pool).await,
         Command::Deactivate { username } => deactivate(pool, &username, now).await,

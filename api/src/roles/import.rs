@@ -44,7 +44,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     reading.await??;
     let outcome = outcome?;
     let errors = report::errors(&outcome, &source, &mapping);
-    write!(std::io::stderr(), "{errors}")?;
+    write!(std::io::stderr(), "{}{errors}", report::warnings(&outcome))?;
     print_line(&report::summary(&outcome))?;
     Ok(if outcome.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
 }

@@ -13,14 +13,14 @@ use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
         ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
+        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, UploadArgs, UploadSettings, ViewsArgs, ViewsSettings,
     },
     database::Database,
     events::{Nats, Outbox, feed, relay, streams},
     http::router::{App, PublicUrl, router},
     identity::Identity,
     orders::{self, Orders},
-    products::Catalogue,
+    products::{Catalogue, handlers::bulk::Uploads},
     release,
     tracking::{Reports, Views},
 };
@@ -32,6 +32,8 @@ pub struct ServeArgs {
     api: ApiArgs,
     #[command(flatten)]
     catalogue: CatalogueArgs,
+    #[command(flatten)]
+    uploads: UploadArgs,
     #[command(flatten)]
     carts: CartArgs,
     #[command(flatten)]
@@ -49,6 +51,7 @@ pub struct ServeArgs {
 struct Settings {
     api: ApiSettings,
     currency: Currency,
+    uploads: UploadSettings,
     cart_ttl: Duration,
     database: DatabaseSettings,
     events: EventsSettings,
@@ -62,6 +65,7 @@ impl ServeArgs {
         let mut check = Checker::default();
         let api = self.api.check(&mut check);
         let currency = self.catalogue.check(&mut check);
+        let uploads = self.uploads.check(&mut check);
         let cart_ttl = self.carts.check(&mut check);
         let database = self.database.check(&mut check);
         let events = self.events.check(&mut check);
@@ -72,6 +76,7 @@ impl ServeArgs {
             Some(Settings {
                 api: api?,
                 currency: currency?,
+                uploads: uploads?,
                 cart_ttl: cart_ttl?,
                 database: database?,
                 events: events?,
@@ -130,6 +135,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             identity,
             orders,
             catalogue,
+            uploads: Arc::new(Uploads::new(&settings.uploads)),
             views,
             reports: Arc::new(Reports::new(database)),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),

@@ -256,3 +256,17 @@ async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
         assert_eq!(said(&output).contains("unencrypted"), warned, "{url}: {}", said(&output));
     }
 }
+
+#[tokio::test]
+async fn replaced_names_and_errors_that_are_not_listed_are_reported() {
+    let shop = Shop::api().await;
+    let directory = Scratch::new(None);
+    let file = directory.path().join("rows.csv");
+    let rows = "sku,name,price\nA,Table,1\nA,Chair,1\n".to_owned() + &"B,Stool,cheap\n".repeat(1003);
+    std::fs::write(&file, rows).unwrap();
+    let output = import(&shop, &file, &[]).await;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("warning: row 2 and row 1 have the sku \"A\" and different names: \"Chair\" replaced \"Table\""), "{said}");
+    assert!(said.contains("… and 3 more rows"), "{said}");
+}

@@ -45,5 +45,7 @@ mod stock_adjustments;
 mod strictness;
 mod tokens;
 mod traffic;
+mod unicode;
+mod uploads;
 mod views;
 mod walk;

@@ -17,16 +17,16 @@ use tokio_util::io::SyncIoBridge;
 use tracing::Span;
 
 use super::{
-    Error, ImportResult,
+    Error, ImportResult, Permits,
     report::Refusal,
     rows::{self, Format, ReadError},
     staging::{Batch, Staging},
 };
-use crate::products::rules::Rules;
+use crate::{products::rules::Rules, text::Text};
 
-/// Batches on their way to the database.
+/// Batches on their way to the database, beside the one being staged and the one being read.
 const AHEAD: usize = 2;
-/// Refusals in a batch at most.
+/// Rejected rows in a batch, at most.
 const MAX_REFUSALS: usize = 1000;
 /// After a refusal, what is still coming is read up to here, since many clients read the answer only
 /// after they have sent everything.
@@ -54,7 +54,7 @@ struct Parsed {
 ///
 /// # Errors
 /// If the source ends the import, or the database refuses.
-pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging) -> Result<Intake, Error>
+pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging, permits: &Permits) -> Result<Intake, Error>
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
@@ -69,6 +69,7 @@ where
     let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
     while let Some(Parsed { batch, refusals }) = receiver.recv().await {
         if batch.len() > 0 {
+            let _permit = permits.staging().await?;
             staging.add(&batch).await?;
         }
         intake.staged += batch.len() as u64;
@@ -91,7 +92,7 @@ fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::S
     let mut parsed = Parsed::default();
     let mut failure = None;
     let read = rows::read(format, source, &mut |number, document| {
-        match document.and_then(|document| document.check(rules)) {
+        match document.and_then(|document| document.into_nfc().check(rules)) {
             Ok(row) => {
                 if let Err(error) = parsed.batch.push(number, row) {
                     failure = Some(error);

@@ -29,7 +29,7 @@ pub struct Batch {
 
 impl Batch {
     /// Rows and bytes after which a batch is to be sent.
-    const FULL: (usize, usize) = (1000, 2 * 1024 * 1024);
+    const FULL: (usize, usize) = (1000, 1024 * 1024);
 
     /// Adds a row.
     ///

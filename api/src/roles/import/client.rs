@@ -31,6 +31,19 @@ pub struct Outcome {
     pub failed: u64,
     /// Why, for the first of them.
     pub errors: Vec<RowError>,
+    /// Rows that were imported with a remark.
+    #[serde(default)]
+    pub warnings: Vec<RowWarning>,
+    /// Warnings beyond those listed.
+    #[serde(default)]
+    pub more_warnings: u64,
+}
+
+/// A remark on one row.
+#[derive(Debug, Deserialize)]
+pub struct RowWarning {
+    /// Which row, its sku and what was done.
+    pub detail: String,
 }
 
 /// One error of one row.

@@ -39,7 +39,21 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
     }
     let listed = outcome.errors.iter().map(|error| error.row).collect::<std::collections::BTreeSet<_>>().len() as u64;
     if outcome.failed > listed {
-        let _ = writeln!(lines, "and {} more rows", outcome.failed - listed);
+        let _ = writeln!(lines, "… and {} more rows", outcome.failed - listed);
+    }
+    lines
+}
+
+/// One line for every warning.
+#[must_use]
+pub fn warnings(outcome: &Outcome) -> String {
+    let mut lines = String::new();
+    for warning in &outcome.warnings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "warning: {}", warning.detail);
+    }
+    if outcome.more_warnings > 0 {
+        let _ = writeln!(lines, "… and {} more warnings", outcome.more_warnings);
     }
     lines
 }

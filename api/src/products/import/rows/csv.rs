@@ -9,9 +9,12 @@ use super::{
     limit::{Limited, RowBytes},
     quotes::Quotes,
 };
-use crate::products::import::{
-    report::Fault,
-    row::{Given, RowDocument, RowPrice},
+use crate::{
+    products::import::{
+        report::Fault,
+        row::{Given, RowDocument, RowPrice},
+    },
+    text::Text,
 };
 
 /// What the CSV reader may hold beyond one row.
@@ -69,7 +72,7 @@ impl FromStr for Column {
 
     fn from_str(name: &str) -> Result<Self, ()> {
         if let Some(attribute) = name.strip_prefix("attributes.").filter(|attribute| !attribute.is_empty()) {
-            return Ok(Self::Attribute(attribute.to_owned()));
+            return Ok(Self::Attribute(attribute.to_owned().into_nfc()));
         }
         Self::FIELDS.into_iter().find(|(known, _)| *known == name).map(|(_, column)| column).ok_or(())
     }
