@@ -1,6 +1,7 @@
-//! JSON bodies: bounded, strict, and refused with the place of every fault.
+//! JSON bodies: bounded, strict, and rejected with the location of every error.
 
 mod object;
+mod receive;
 mod unique;
 mod upload;
 pub mod whole;
@@ -10,37 +11,27 @@ pub use object::{Object, objects};
 pub use unique::doubled_key;
 pub use upload::upload;
 
-use std::time::Duration;
-
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
 
-use self::words::in_plain_words;
-use super::{
-    auth::{Authentication, session_ended},
-    problem::{FieldError, Problem},
-};
+use self::{receive::receive, words::in_plain_words};
+use super::problem::{FieldError, Problem};
 
-/// Largest body anywhere but in bulk, in bytes.
-pub const MAX_BODY: usize = 1024 * 1024;
-
-/// How long a body may take to arrive: a megabyte over a poor line.
-const BODY_PATIENCE: Duration = Duration::from_secs(20);
-/// A body that took longer may have outlived the session it was authenticated with, so that is checked again.
-const BODY_PROMPT: Duration = Duration::from_millis(100);
+/// Largest JSON body, in bytes. Imports are streamed.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Largest body of one product, in bytes: it has a description and attributes.
+pub const MAX_PRODUCT_BODY: usize = 1024 * 1024;
 
 /// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
 pub struct Json<T>(pub T);
 
-/// A JSON merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
-pub struct MergePatch(pub Value);
+/// A JSON merge patch (RFC 7396) of at most `MAX` bytes: `application/merge-patch+json`, or plain `application/json`.
+pub struct MergePatch<const MAX: usize = MAX_BODY>(pub Value);
 
 impl MergePatch {
     /// The patch as `T`, which should deny unknown fields, where it isn't applied to a document.
@@ -55,14 +46,14 @@ impl MergePatch {
     }
 }
 
-/// The exact bytes of a JSON body, for what must hash them before reading them.
-pub struct JsonBytes(pub Bytes);
+/// The exact bytes of a JSON body of at most `MAX` bytes, for what must hash them before reading them.
+pub struct JsonBytes<const MAX: usize = MAX_BODY>(pub Bytes);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        let JsonBytes(bytes) = JsonBytes::<MAX_BODY>::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -73,7 +64,7 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
         let headers = request.headers().clone();
-        let bytes = read(request).await?;
+        let bytes = receive(request, MAX_BODY).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -82,21 +73,21 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonBytes<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/json"])?;
-        read(request).await.map(Self)
+        receive(request, MAX).await.map(Self)
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for MergePatch {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
-        let bytes = read(request).await?;
+        let bytes = receive(request, MAX).await?;
         let patch: Value = parse(&bytes)?;
         if patch.is_object() {
             Ok(Self(patch))
@@ -104,38 +95,6 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
             Err(Problem::invalid(vec![FieldError::body("", "a merge patch is a JSON object")]))
         }
     }
-}
-
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let authentication = request.extensions().get::<Authentication>().cloned();
-    let started = Instant::now();
-    let bytes = collect(request.into_body()).await?;
-    if let Some(authentication) = authentication.filter(|_| started.elapsed() > BODY_PROMPT)
-        && !authentication.is_valid().await?
-    {
-        return Err(session_ended("No changes were made; sign in again."));
-    }
-    Ok(bytes)
-}
-
-async fn collect(body: Body) -> Result<Bytes, Problem> {
-    let body = timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await.map_err(|_| {
-        let detail = format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
-    })?;
-    body.map(Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() { too_large() } else { Problem::malformed("The body could not be read to its end.") }
-    })
-}
-
-/// 413 with the limit.
-pub fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too-large",
-        "The body is too large",
-        format!("A body may have {MAX_BODY} bytes. Only imports of products may have more: POST /v1/products/bulk streams them."),
-    )
 }
 
 /// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8 and
@@ -262,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_value_that_speaks_of_lines_is_not_cut_there() {
-        let patch = MergePatch(serde_json::json!({"price": "look at line 3"}));
+        let patch: MergePatch = MergePatch(serde_json::json!({"price": "look at line 3"}));
         assert!(String::from_utf8(patch.read::<Shape>().unwrap_err().to_json("r")).unwrap().contains("look at line 3"));
     }
 

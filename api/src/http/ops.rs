@@ -16,8 +16,13 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::server::{self, Limits};
 use crate::telemetry;
 
+/// Connections at most, of all clients: probes and scrapes need a handful.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a client may take to read 16 KiB.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one dependency may take to answer `/readyz?verbose`.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -115,7 +120,7 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, stop: Cancellati
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(readiness);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    server::serve(listener, router, Limits::new("ops", MAX_CONNECTIONS, None, WRITE_TIMEOUT), stop).await;
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! `catalog serve`: the public API, with the relay inside.
 
-mod connections;
 mod housekeeping;
 
 use std::{sync::Arc, time::Duration};
@@ -13,11 +12,15 @@ use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
         ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, UploadArgs, UploadSettings, ViewsArgs, ViewsSettings,
+        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, UploadArgs, UploadSettings, ViewsArgs,
+        ViewsSettings,
     },
     database::Database,
     events::{Nats, Outbox, feed, relay, streams},
-    http::router::{App, PublicUrl, router},
+    http::{
+        router::{App, PublicUrl, router},
+        server::{self, Limits},
+    },
     identity::Identity,
     orders::{self, Orders},
     products::{Catalogue, handlers::bulk::Uploads},
@@ -30,6 +33,8 @@ use crate::{
 pub struct ServeArgs {
     #[command(flatten)]
     api: ApiArgs,
+    #[command(flatten)]
+    http: HttpArgs,
     #[command(flatten)]
     catalogue: CatalogueArgs,
     #[command(flatten)]
@@ -50,6 +55,7 @@ pub struct ServeArgs {
 
 struct Settings {
     api: ApiSettings,
+    http: HttpSettings,
     currency: Currency,
     uploads: UploadSettings,
     cart_ttl: Duration,
@@ -64,6 +70,7 @@ impl ServeArgs {
     fn check(&self) -> Result<Settings, ConfigError> {
         let mut check = Checker::default();
         let api = self.api.check(&mut check);
+        let http = self.http.check(&mut check);
         let currency = self.catalogue.check(&mut check);
         let uploads = self.uploads.check(&mut check);
         let cart_ttl = self.carts.check(&mut check);
@@ -75,6 +82,7 @@ impl ServeArgs {
         let settings = || {
             Some(Settings {
                 api: api?,
+                http: http?,
                 currency: currency?,
                 uploads: uploads?,
                 cart_ttl: cart_ttl?,
@@ -140,10 +148,15 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             reports: Arc::new(Reports::new(database)),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
-        let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops);
+        let HttpSettings { max_connections, max_connections_per_client, write_timeout, response_budget } = settings.http;
+        server::raise_open_file_limit(max_connections);
+        // A proxy has the connections of all its clients.
+        let max_per_client = max_connections_per_client.filter(|_| settings.api.trusted_proxy_hops == 0);
+        let limits = Limits::new("public", max_connections, max_per_client, write_timeout);
+        let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops, response_budget);
         supervisor.spawn("public API", async move {
             let _last_request_answered = answered.drop_guard();
-            connections::serve(listener, router, stop).await;
+            server::serve(listener, router, limits, stop).await;
             Ok(())
         });
         readiness.ready();

@@ -4,15 +4,10 @@
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-    task,
-};
+use tokio::{io::AsyncRead, sync::mpsc, task};
 use tokio_util::io::SyncIoBridge;
 use tracing::Span;
 
@@ -28,10 +23,6 @@ use crate::{products::rules::Rules, text::Text};
 const AHEAD: usize = 2;
 /// Rejected rows in a batch, at most.
 const MAX_REFUSALS: usize = 1000;
-/// After a refusal, what is still coming is read up to here, since many clients read the answer only
-/// after they have sent everything.
-const DRAIN_BYTES: u64 = 16 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// What came in.
 pub struct Intake {
@@ -76,16 +67,9 @@ where
         intake.result.refuse(refusals);
     }
     let (read, source) = reading.await?;
-    let Err(error) = read else {
-        intake.hash = source.hash.finalize().into();
-        return Ok(intake);
-    };
-    if !matches!(error, Error::Read(ReadError::Interrupted(_))) {
-        let mut rest = source.source.into_inner().take(DRAIN_BYTES);
-        // Whatever comes of it, the answer is the same.
-        let _ = tokio::time::timeout(DRAIN_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-    }
-    Err(error)
+    read?;
+    intake.hash = source.hash.finalize().into();
+    Ok(intake)
 }
 
 fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
