@@ -10,6 +10,7 @@ mod cache;
 mod carts;
 mod configuration;
 mod conformance;
+mod connections;
 mod customers;
 mod document;
 mod events;
