@@ -57,10 +57,11 @@ coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are 
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
-bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, and a sweep of a million carts
+bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, a sweep of a million carts, and orders beside expensive lists
 	cargo build --release --locked --package catalog
 	cargo run --release --locked --package catalog-tests --bin bench -- reads
 	cargo run --release --locked --package catalog-tests --bin bench -- orders
+	cargo run --release --locked --package catalog-tests --bin bench -- starvation
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
 	cargo build --release --locked --package catalog --package catalog-operator

@@ -10,6 +10,7 @@ mod database;
 mod events;
 mod mail;
 mod orders;
+mod reads;
 mod server;
 
 pub use auth::{AuthArgs, AuthSettings, SuperuserArgs, SuperuserSettings};
@@ -18,4 +19,5 @@ pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
 pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
 pub use mail::{MailArgs, MailSettings, MailTls};
 pub use orders::{CartArgs, FulfilmentArgs};
+pub use reads::{ReadArgs, ReadPoolSettings, ReadSettings};
 pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, LogFormat, OpsArgs, OpsSettings};

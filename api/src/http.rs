@@ -18,5 +18,6 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;
+pub mod read_limit;
 pub mod router;
 pub mod validate;

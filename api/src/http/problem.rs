@@ -12,8 +12,15 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::database::{Busy, ReadError};
+
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
+
+/// Seconds after which a read may find a free connection.
+const RETRY_AFTER_BUSY: u16 = 2;
+/// Seconds after which a statement that timed out may be tried again, if the database was slow for another reason.
+const RETRY_AFTER_TIMEOUT: u16 = 10;
 
 /// All but `pchar`, `/` and `?`.
 const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
@@ -237,7 +244,12 @@ impl IntoResponse for Problem {
 /// Database errors that no domain gave a meaning of its own.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if crate::database::is_outage(&error) {
+        if crate::database::is_statement_timeout(&error) {
+            tracing::warn!(%error, "statement timeout");
+            let detail = "The database took too long for this request. Narrow it, for example with more filters, another sort or a smaller limit.";
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "statement-timeout", "The request takes too long", detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_TIMEOUT))
+        } else if crate::database::is_outage(&error) {
             tracing::warn!(%error, "the database is away");
             Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
         } else if crate::database::is_contention(&error) {
@@ -245,6 +257,24 @@ impl From<sqlx::Error> for Problem {
             Self::unavailable("Others are changing the same at this moment. Nothing was changed. Try again.")
         } else {
             Self::internal(&error)
+        }
+    }
+}
+
+/// Reads that got no connection of their own in time.
+impl From<Busy> for Problem {
+    fn from(Busy { kind }: Busy) -> Self {
+        let detail = format!("Too many {kind} are being read at the moment. Retry after the seconds in Retry-After.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too many reads at once", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_BUSY))
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy(busy) => busy.into(),
+            ReadError::Database(error) => error.into(),
         }
     }
 }

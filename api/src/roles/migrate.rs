@@ -12,6 +12,7 @@ use crate::{
     config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
+    products,
     release::{self, ReleaseError},
 };
 
@@ -51,6 +52,10 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let now = Utc::now().trunc_subsecs(6);
     let migrated = release::migrate(&mut conn, currency, now).await?;
     tracing::info!(release = release::RELEASE, %currency, "the database is migrated: {migrated}");
+    let folded = products::search::refold_all(&mut conn).await?;
+    if folded > 0 {
+        tracing::info!(products = folded, "names folded for search");
+    }
     if let Some(superuser) = superuser {
         match superuser::ensure(&mut conn, &superuser, now).await? {
             Ensured::Created => tracing::info!(username = superuser.username, "the superuser is created"),

@@ -13,11 +13,14 @@ use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
         ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
+        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, ViewsArgs, ViewsSettings,
     },
-    database::Database,
+    database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},
-    http::router::{App, PublicUrl, router},
+    http::{
+        read_limit::ReadLimit,
+        router::{App, PublicUrl, router},
+    },
     identity::Identity,
     orders::{self, Orders},
     products::Catalogue,
@@ -37,6 +40,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    reads: ReadArgs,
+    #[command(flatten)]
     events: EventsArgs,
     #[command(flatten)]
     views: ViewsArgs,
@@ -51,6 +56,7 @@ struct Settings {
     currency: Currency,
     cart_ttl: Duration,
     database: DatabaseSettings,
+    reads: ReadSettings,
     events: EventsSettings,
     views: ViewsSettings,
     auth: AuthSettings,
@@ -64,6 +70,7 @@ impl ServeArgs {
         let currency = self.catalogue.check(&mut check);
         let cart_ttl = self.carts.check(&mut check);
         let database = self.database.check(&mut check);
+        let reads = self.reads.check(database.as_ref(), &mut check);
         let events = self.events.check(&mut check);
         let views = self.views.check(&mut check);
         let auth = self.auth.check(&mut check);
@@ -74,6 +81,7 @@ impl ServeArgs {
                 currency: currency?,
                 cart_ttl: cart_ttl?,
                 database: database?,
+                reads: reads?,
                 events: events?,
                 views: views?,
                 auth: auth?,
@@ -92,7 +100,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops).await?;
     let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
-    let database = Database::new(&settings.database);
+    let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;
     let outbox = Outbox::new(&settings.api.public_url);
@@ -102,10 +110,10 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let readiness = supervisor.readiness().clone();
     readiness.dependency("postgresql", {
-        let database = database.clone();
+        let pool = database.primary.clone();
         move || {
-            let database = database.clone();
-            async move { database.ping().await }
+            let pool = pool.clone();
+            async move { database::ping(&pool).await }
         }
     });
     readiness.dependency("nats", {
@@ -132,6 +140,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             catalogue,
             views,
             reports: Arc::new(Reports::new(database)),
+            read_limit: ReadLimit::new(settings.reads.per_client),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
         let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops);
