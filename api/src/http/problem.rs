@@ -264,7 +264,7 @@ impl From<sqlx::Error> for Problem {
 /// Reads that got no connection of their own in time.
 impl From<Busy> for Problem {
     fn from(Busy { kind }: Busy) -> Self {
-        let detail = format!("Too many {kind} are being read at the moment. Retry after the seconds in Retry-After.");
+        let detail = format!("The database is busy with other {kind}. Retry after the seconds in Retry-After.");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too many reads at once", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_BUSY))
     }

@@ -18,10 +18,11 @@ pub const MIN_PHRASE: usize = 3;
 /// dotless `ı`; `æ` and `œ` become two letters. Otherwise a search without them would depend on which accent a name has.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    let letters = |c: &char| canonical_combining_class(*c) == 0 && !characters::is_invisible(*c);
-    let folded = text.nfkd().filter(letters).default_case_fold().nfkd().filter(letters);
+    // The marks go last: the Greek iota subscript is one, and its capital is a letter.
+    let folded = text.nfkd().default_case_fold().nfkd();
+    let letters = folded.filter(|c| canonical_combining_class(*c) == 0 && !characters::is_invisible(*c));
     let mut fold = String::with_capacity(text.len());
-    for c in folded {
+    for c in letters {
         match c {
             'ı' => fold.push('i'),
             'ø' => fold.push('o'),

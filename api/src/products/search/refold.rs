@@ -6,19 +6,20 @@ use uuid::Uuid;
 use super::fold;
 
 /// Names per transaction, so that none holds many locks.
-const BATCH: i64 = 1000;
+const BATCH: usize = 1000;
 
 /// Folds every name that isn't folded, and gives their number. Rows that others have locked are left out.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn refold_all(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
-    let mut sum = 0;
+    let (mut sum, mut after) = (0, Uuid::nil());
     loop {
-        let folded = batch(conn).await?;
-        sum += folded;
-        if folded < BATCH.unsigned_abs() {
-            return Ok(sum);
+        let ids = batch(conn, after).await?;
+        sum += ids.len() as u64;
+        match ids.last() {
+            Some(last) if ids.len() == BATCH => after = *last,
+            _ => return Ok(sum),
         }
     }
 }
@@ -31,16 +32,19 @@ pub async fn refold(pool: &PgPool) -> Result<u64, sqlx::Error> {
     refold_all(&mut *pool.acquire().await?).await
 }
 
-async fn batch(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+/// The next ones in the order of their ids, so that no batch walks past what earlier ones have left.
+async fn batch(conn: &mut PgConnection, after: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut tx = conn.begin().await?;
     let rows = sqlx::query!(
-        "SELECT id, name FROM products.products WHERE search_name_of IS DISTINCT FROM name LIMIT $1 FOR UPDATE SKIP LOCKED",
-        BATCH,
+        "SELECT id, name FROM products.products WHERE search_name_of IS DISTINCT FROM name AND id > $1
+         ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        after,
+        i64::try_from(BATCH).unwrap_or(i64::MAX),
     )
     .fetch_all(&mut *tx)
     .await?;
     if rows.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -55,5 +59,5 @@ async fn batch(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(ids.len() as u64)
+    Ok(ids)
 }
