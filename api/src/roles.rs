@@ -34,7 +34,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Turn changes into mail to the admins, and to customers about their orders
     Notifier(notifier::NotifierArgs),
     /// Print the OpenAPI document of the API
@@ -72,7 +72,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
             Role::Import(args) => return import::run(args).await,
-            Role::Serve(args) => serve::run(args).await?,
+            Role::Serve(args) => serve::run(*args).await?,
             Role::Notifier(args) => notifier::run(args).await?,
             Role::Openapi => openapi::run()?,
             Role::Tracker(args) => tracker::run(args).await?,

@@ -10,13 +10,13 @@ use super::{Checker, DatabaseSettings};
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Reads")]
 pub struct ReadArgs {
-    /// Connections that product lists may use, out of DATABASE_MAX_CONNECTIONS unless there is a replica
+    /// Connections for product lists, taken from the maximum per process unless there is a replica
     #[arg(long, env = "DATABASE_LIST_CONNECTIONS", default_value = "2", value_name = "N")]
     database_list_connections: String,
     /// Longest time of a list's statement; a list that takes longer is answered with 503
     #[arg(long, env = "DATABASE_LIST_TIMEOUT", default_value = "2s", value_name = "DURATION")]
     database_list_timeout: String,
-    /// Connections that reports and exports may use, out of DATABASE_MAX_CONNECTIONS unless there is a replica
+    /// Connections for reports and exports, taken from the maximum per process unless there is a replica
     #[arg(long, env = "DATABASE_REPORT_CONNECTIONS", default_value = "2", value_name = "N")]
     database_report_connections: String,
     /// Longest time of a statement of a report or export

@@ -109,21 +109,20 @@ impl Permits {
     /// [`Busy`] at once if the queue is full, or if no permit was returned in time.
     pub async fn acquire(&self) -> Result<Permit, Busy> {
         let busy = Busy { kind: self.bounds.kind };
-        let permit = match self.running.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _place = self.queue.try_acquire().map_err(|_| {
-                    self.queue_full.inc();
-                    busy
-                })?;
-                let _waiting = Counted::new(&self.waiting);
-                // The semaphore is never closed.
-                let acquired = timeout(self.bounds.wait, self.running.clone().acquire_owned()).await.ok().and_then(Result::ok);
-                acquired.ok_or_else(|| {
-                    self.timed_out.inc();
-                    busy
-                })?
-            }
+        let permit = if let Ok(permit) = self.running.clone().try_acquire_owned() {
+            permit
+        } else {
+            let _place = self.queue.try_acquire().map_err(|_| {
+                self.queue_full.inc();
+                busy
+            })?;
+            let _waiting = Counted::new(&self.waiting);
+            // The semaphore is never closed.
+            let acquired = timeout(self.bounds.wait, self.running.clone().acquire_owned()).await.ok().and_then(Result::ok);
+            acquired.ok_or_else(|| {
+                self.timed_out.inc();
+                busy
+            })?
         };
         Ok(Permit { _permit: permit, _in_use: Counted::new(&self.in_use) })
     }

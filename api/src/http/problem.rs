@@ -246,7 +246,8 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if crate::database::is_statement_timeout(&error) {
             tracing::warn!(%error, "statement timeout");
-            let detail = "The database took too long for this request. Narrow it, for example with more filters, another sort or a smaller limit.";
+            let detail =
+                "The database took too long for this request. Narrow it, for example with more filters, another sort or a smaller limit.";
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "statement-timeout", "The request takes too long", detail)
                 .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_TIMEOUT))
         } else if crate::database::is_outage(&error) {

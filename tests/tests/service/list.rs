@@ -34,7 +34,8 @@ async fn a_page_of_long_products_ends_early_and_a_walk_meets_all_of_them() {
     let items: Vec<_> = (0..30)
         .map(|number| {
             let mut item = samples::plain(&format!("L-{number:02}"));
-            item["attributes"] = (0..50).map(|name| (format!("a{name}"), json!("x".repeat(2000)))).collect::<serde_json::Map<_, _>>().into();
+            item["attributes"] =
+                (0..50).map(|name| (format!("a{name}"), json!("x".repeat(2000)))).collect::<serde_json::Map<_, _>>().into();
             item
         })
         .collect();

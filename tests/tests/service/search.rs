@@ -36,10 +36,8 @@ async fn names_are_found_in_any_case_accent_and_normalisation() {
         ("s-2", "SODERHAMN"),
         ("s-3", "So\u{308}derhamn"),
     ];
-    let items: Vec<_> = rows
-        .iter()
-        .map(|(sku, name)| json!({"sku": sku, "name": name, "price": {"amount": "5.00", "currency": "EUR"}}))
-        .collect();
+    let items: Vec<_> =
+        rows.iter().map(|(sku, name)| json!({"sku": sku, "name": name, "price": {"amount": "5.00", "currency": "EUR"}})).collect();
     // One through the API, the others through an import: both fold.
     create(&shop.ada, &items[0]).await;
     let result = shop.ada.post("/v1/products/bulk", &json!({"items": items[1..]})).await.expect(200).json();
@@ -129,9 +127,10 @@ async fn migrating_folds_the_names_of_before() {
     .unwrap();
     let mut migrate = Process::start(&["migrate"], shop.environment());
     assert!(migrate.ended().await.success(), "{}", migrate.story());
-    let folded: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products WHERE search_name LIKE 'grosse %' AND search_name_of = name")
-        .fetch_one(&shop.database)
-        .await
-        .unwrap();
+    let folded: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM products.products WHERE search_name LIKE 'grosse %' AND search_name_of = name")
+            .fetch_one(&shop.database)
+            .await
+            .unwrap();
     assert_eq!(folded, 2500);
 }

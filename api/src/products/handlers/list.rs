@@ -139,7 +139,8 @@ fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
 
 fn phrase(text: &str) -> Result<Phrase, Problem> {
     Phrase::new(text).ok_or_else(|| {
-        let detail = format!("contains has at least {MIN_PHRASE} characters, not counting combining marks; use brand or category for shorter ones");
+        let detail =
+            format!("contains has at least {MIN_PHRASE} characters, not counting combining marks; use brand or category for shorter ones");
         Problem::bad_parameters(vec![FieldError::parameter("contains", detail)])
     })
 }

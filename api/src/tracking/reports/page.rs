@@ -30,7 +30,12 @@ impl From<&BucketViews> for Position {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn page(conn: &mut PgConnection, selection: &Selection, after: Option<Position>, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+pub async fn page(
+    conn: &mut PgConnection,
+    selection: &Selection,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<BucketViews>, sqlx::Error> {
     let Selection { range, bucket, zone, product_id } = selection;
     let before_all = Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() };
     // A position made up by somebody may be of a time that the database doesn't know.
@@ -73,7 +78,14 @@ async fn hours_of(conn: &mut PgConnection, range: Range, id: Uuid, after: Positi
     .await
 }
 
-async fn days_of(conn: &mut PgConnection, range: Range, zone: &str, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn days_of(
+    conn: &mut PgConnection,
+    range: Range,
+    zone: &str,
+    id: Uuid,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<BucketViews>, sqlx::Error> {
     sqlx::query_as!(
         BucketViews,
         r#"SELECT product_id, start AS "start!", sum(views)::bigint AS "views!"
