@@ -61,10 +61,11 @@ coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are 
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
-bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, and a sweep of a million carts
+bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, a sweep of a million carts, and orders beside expensive lists
 	$(BUILD) --release --bin catalog --bin bench
 	$(TARGET)/release/bench reads
 	$(TARGET)/release/bench orders
+	$(TARGET)/release/bench starvation
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
 	$(BUILD) --release --bin catalog --bin catalog-operator

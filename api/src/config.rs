@@ -12,6 +12,7 @@ mod http;
 mod imports;
 mod mail;
 mod orders;
+mod reads;
 mod server;
 
 pub use auth::{AuthArgs, AuthSettings, SuperuserArgs, SuperuserSettings};
@@ -22,4 +23,5 @@ pub use http::{HttpArgs, HttpSettings};
 pub use imports::{UploadArgs, UploadLimits, UploadSettings};
 pub use mail::{MailArgs, MailSettings, MailTls};
 pub use orders::{CartArgs, FulfilmentArgs};
+pub use reads::{ReadArgs, ReadPoolSettings, ReadSettings};
 pub use server::{ApiArgs, ApiSettings, LinksArgs, LogArgs, OpsArgs, OpsSettings};

@@ -13,8 +13,15 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::database::{Busy, ReadError};
+
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
+
+/// Seconds after which a read may find a free connection.
+const RETRY_AFTER_BUSY: u16 = 2;
+/// Seconds after which a statement that timed out may be tried again, if the database was slow for another reason.
+const RETRY_AFTER_TIMEOUT: u16 = 10;
 
 /// All but `pchar`, `/` and `?`.
 const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
@@ -276,12 +283,36 @@ impl IntoResponse for Problem {
 /// Database errors that no domain gave a meaning of its own.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if crate::database::is_outage(&error) {
+        if crate::database::is_statement_timeout(&error) {
+            let detail =
+                "The database took too long for this request. Narrow it, for example with more filters, another sort or a smaller limit.";
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "statement-timeout", "The request takes too long", detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_TIMEOUT))
+                .caused_by(&error)
+        } else if crate::database::is_outage(&error) {
             Self::database_unavailable(&error)
         } else if crate::database::is_contention(&error) {
             Self::unavailable("The resource is being modified by another request. No changes were made; retry.").caused_by(&error)
         } else {
             Self::internal(&error)
+        }
+    }
+}
+
+/// Reads that got no connection of their own in time.
+impl From<Busy> for Problem {
+    fn from(Busy { kind }: Busy) -> Self {
+        let detail = format!("The database is busy with other {kind}. Retry after the seconds in Retry-After.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too many reads at once", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_BUSY))
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy(busy) => busy.into(),
+            ReadError::Database(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     observe::ObserveLayer,
     openapi::{ApiDocument, complete},
     problem::Problem,
+    read_limit::ReadLimit,
     response_budget::ResponseBudgetLayer,
 };
 use crate::{
@@ -40,6 +41,8 @@ pub struct App {
     pub views: Views,
     /// What was viewed.
     pub reports: Arc<Reports>,
+    /// How many anonymous reads a client may make.
+    pub read_limit: ReadLimit,
     /// How users reach the API.
     pub public_url: PublicUrl,
 }

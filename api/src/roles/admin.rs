@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use super::output::print_line;
 use crate::{
     config::{Checker, DatabaseArgs, Secret},
-    database::Database,
+    database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,
     text::Text,
@@ -83,8 +83,7 @@ struct PasswordArgs {
 pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let database = args.database.check(&mut check);
-    let database = Database::new(&check.finish(database)?);
-    let pool = &database.primary;
+    let pool = &database::primary(&check.finish(database)?);
     release::check_schema(pool).await?;
     let now = Utc::now().trunc_subsecs(6);
     match args.command {

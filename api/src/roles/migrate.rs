@@ -13,6 +13,7 @@ use crate::{
     config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
+    products,
     release::{self, ReleaseError},
 };
 
@@ -52,6 +53,10 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let now = Utc::now().trunc_subsecs(6);
     let migrated = release::migrate(&mut conn, currency, now).await?;
     tracing::info!(release = release::RELEASE, %currency, result = %migrated, "database migrated");
+    let folded = products::search::refold_all(&mut conn).await?;
+    if folded > 0 {
+        tracing::info!(products = folded, "search names updated");
+    }
     if let Some(superuser) = superuser {
         match superuser::ensure(&mut conn, &superuser, now).await? {
             Ensured::Created => tracing::info!(username = superuser.username, "superuser created"),

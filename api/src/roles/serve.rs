@@ -12,12 +12,13 @@ use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
         ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, UploadArgs, UploadSettings, ViewsArgs,
-        ViewsSettings,
+        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, UploadArgs,
+        UploadSettings, ViewsArgs, ViewsSettings,
     },
-    database::Database,
+    database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},
     http::{
+        read_limit::ReadLimit,
         router::{App, PublicUrl, router},
         server::{self, Limits},
     },
@@ -44,6 +45,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    reads: ReadArgs,
+    #[command(flatten)]
     events: EventsArgs,
     #[command(flatten)]
     views: ViewsArgs,
@@ -60,6 +63,7 @@ struct Settings {
     uploads: UploadSettings,
     cart_ttl: Duration,
     database: DatabaseSettings,
+    reads: ReadSettings,
     events: EventsSettings,
     views: ViewsSettings,
     auth: AuthSettings,
@@ -75,6 +79,7 @@ impl ServeArgs {
         let uploads = self.uploads.check(&mut check);
         let cart_ttl = self.carts.check(&mut check);
         let database = self.database.check(&mut check);
+        let reads = self.reads.check(database.as_ref(), &mut check);
         let events = self.events.check(&mut check);
         let views = self.views.check(&mut check);
         let auth = self.auth.check(&mut check);
@@ -87,6 +92,7 @@ impl ServeArgs {
                 uploads: uploads?,
                 cart_ttl: cart_ttl?,
                 database: database?,
+                reads: reads?,
                 events: events?,
                 views: views?,
                 auth: auth?,
@@ -105,7 +111,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops).await?;
     let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
-    let database = Database::new(&settings.database);
+    let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;
     let outbox = Outbox::new(&settings.api.public_url);
@@ -115,10 +121,10 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let readiness = supervisor.readiness().clone();
     readiness.dependency("postgresql", {
-        let database = database.clone();
+        let pool = database.primary.clone();
         move || {
-            let database = database.clone();
-            async move { database.ping().await }
+            let pool = pool.clone();
+            async move { database::ping(&pool).await }
         }
     });
     readiness.dependency("nats", {
@@ -146,6 +152,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             uploads: Arc::new(Uploads::new(&settings.uploads)),
             views,
             reports: Arc::new(Reports::new(database)),
+            read_limit: ReadLimit::new(settings.reads.per_client),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
         let HttpSettings { max_connections, max_connections_per_client, write_timeout, response_budget } = settings.http;

@@ -165,7 +165,8 @@ async fn a_head_over_32_kib_is_answered_with_431_while_the_client_still_sends() 
 #[tokio::test]
 async fn a_body_over_its_limit_is_rejected_by_its_length_and_a_chunked_one_at_the_limit() {
     let shop = Shop::api().await;
-    let post = |path: &str, headers: &str| format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{headers}\r\n\r\n");
+    let post =
+        |path: &str, headers: &str| format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{headers}\r\n\r\n");
     // Not a byte of the body is needed.
     let mut connection = Raw::connect(&shop.anyone.base()).await;
     connection.send(post("/v1/auth/login", "content-length: 65537")).await.unwrap();
@@ -302,7 +303,8 @@ async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 
     let before = memory(pid);
     let login = "POST /v1/auth/login HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let chunks = format!("\r\n{}", format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(body_bytes / 1024));
-    let heads = (0..500).map(|number| stay(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
+    let heads = (0..500)
+        .map(|number| stay(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
     let bodies = (500..750).map(|number| stay(&base, number, login, chunks.clone()));
     let lists = (750..810).map(|number| stay(&base, number, LIST, "\r\n".into()));
     let _connections = tokio::join!(futures::future::join_all(heads), futures::future::join_all(bodies), futures::future::join_all(lists));

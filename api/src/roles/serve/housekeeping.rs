@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     http::{clock, idempotency},
-    products::{Catalogue, import, write},
+    products::{Catalogue, import, search, write},
 };
 
 /// Longest pause between two rounds: how long the mail about an import that was cut short may wait.
@@ -40,5 +40,6 @@ async fn round(catalogue: &Catalogue, retention: TimeDelta) -> Result<(), sqlx::
     idempotency::purge(pool, now).await?;
     import::finish_abandoned(pool, &catalogue.outbox, now).await?;
     import::purge_leftovers(pool, now).await?;
+    search::refold(pool).await?;
     Ok(())
 }
