@@ -84,7 +84,8 @@ impl Raw {
         }
         let head = head.to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().expect("a length"));
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().expect("a length"));
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
         Ok(RawResponse { status, head, body: String::from_utf8_lossy(&body).into_owned() })

@@ -42,12 +42,10 @@ pub struct HttpSettings {
 impl HttpArgs {
     /// Checks the settings.
     pub fn check(&self, check: &mut Checker) -> Option<HttpSettings> {
-        let max_connections = check.value(
-            "HTTP_MAX_CONNECTIONS",
-            &self.http_max_connections,
-            "a whole number from 1 to 1000000",
-            |n: &usize| (1..=1_000_000).contains(n),
-        );
+        let max_connections =
+            check.value("HTTP_MAX_CONNECTIONS", &self.http_max_connections, "a whole number from 1 to 1000000", |n: &usize| {
+                (1..=1_000_000).contains(n)
+            });
         let max_connections_per_client = check.value(
             "HTTP_MAX_CONNECTIONS_PER_CLIENT",
             &self.http_max_connections_per_client,

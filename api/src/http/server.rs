@@ -29,13 +29,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-pub use self::{limits::Limits, open_files::raise_open_file_limit};
 use self::{
     head_timeout::{Activity, HeadTimer, IDLE_TIMEOUT, Timed},
     limits::Rejection,
     request_body::RequestBody,
     transport::Transport,
 };
+pub use self::{limits::Limits, open_files::raise_open_file_limit};
 
 /// Largest head of a request, in bytes; hyper answers 431 to a larger one. It is also the read buffer of a connection.
 const MAX_HEAD: usize = 32 * 1024;
@@ -135,7 +135,8 @@ impl Server {
         };
         let activity = Activity::start(self.limits.clone());
         let problem = rejection.problem;
-        let service = service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
+        let service =
+            service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
         let connection = protocol(&activity).serve_connection(self.transport(stream, &activity), service);
         tokio::spawn(async move {
             let _slot = slot;
@@ -167,4 +168,3 @@ fn protocol(activity: &Arc<Activity>) -> http1::Builder {
     protocol.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
     protocol
 }
-

@@ -165,7 +165,8 @@ async fn a_head_over_32_kib_is_answered_with_431_while_the_client_still_sends() 
 #[tokio::test]
 async fn a_body_over_its_limit_is_rejected_by_its_length_and_a_chunked_one_at_the_limit() {
     let shop = Shop::api().await;
-    let post = |path: &str, headers: &str| format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{headers}\r\n\r\n");
+    let post =
+        |path: &str, headers: &str| format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{headers}\r\n\r\n");
     // Not a byte of the body is needed.
     let mut connection = Raw::connect(&shop.anyone.base()).await;
     connection.send(post("/v1/auth/login", "content-length: 65537")).await.unwrap();
@@ -286,13 +287,14 @@ async fn stay(base: &str, number: usize, head: &str, rest: String) -> Raw {
     let mut connection = Raw::connect_from(base, [127, 0, 0, 1].into(), Some(4096)).await;
     let mut request = head.to_owned();
     let _ = write!(request, "x-forwarded-for: 192.0.{}.{}\r\n", number / 256, number % 256);
-    connection.send(request + &rest).await.unwrap();
+    // The server may close the connection before it has taken everything.
+    let _ = connection.send(request + &rest).await;
     connection
 }
 
 /// MiB that 500 unfinished heads, 250 bodies that never end and 60 unread lists add to the API's memory.
 async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 {
-    raise_open_file_limit(4000);
+    raise_open_file_limit(8000);
     let mut shop = Shop::builder().only_api().troubled().setting("TRUSTED_PROXY_HOPS", "1").start().await;
     samples::create(&shop.ada, &samples::plain("T-1")).await;
     fill_with_long_descriptions(&shop).await;
@@ -302,7 +304,8 @@ async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 
     let before = memory(pid);
     let login = "POST /v1/auth/login HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let chunks = format!("\r\n{}", format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(body_bytes / 1024));
-    let heads = (0..500).map(|number| stay(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
+    let heads = (0..500)
+        .map(|number| stay(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
     let bodies = (500..750).map(|number| stay(&base, number, login, chunks.clone()));
     let lists = (750..810).map(|number| stay(&base, number, LIST, "\r\n".into()));
     let _connections = tokio::join!(futures::future::join_all(heads), futures::future::join_all(bodies), futures::future::join_all(lists));
