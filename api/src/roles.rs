@@ -32,6 +32,7 @@ pub struct Cli {
     role: Role,
 }
 
+#[allow(clippy::large_enum_variant, reason = "made once")]
 #[derive(Subcommand)]
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream

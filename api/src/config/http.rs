@@ -15,7 +15,7 @@ pub struct HttpArgs {
     /// Open connections at most; more are answered with 503. Each takes up to about 100 KiB
     #[arg(long, env = "HTTP_MAX_CONNECTIONS", default_value = "2048", value_name = "N")]
     http_max_connections: String,
-    /// Open connections of one client address (IPv6: /64 network) at most, 0 for no limit; more are answered with 429. Not in use with TRUSTED_PROXY_HOPS
+    /// Open connections of one client address (IPv6: /64 network) at most, 0 for no limit; more are answered with 429. Not in use behind trusted proxies
     #[arg(long, env = "HTTP_MAX_CONNECTIONS_PER_CLIENT", default_value = "256", value_name = "N")]
     http_max_connections_per_client: String,
     /// How long a client may take to read 16 KiB of a response before its connection is closed

@@ -266,15 +266,14 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ResponseBudget
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let sending = match this.sending {
-            Some(sending) => sending,
-            None => {
-                let response = ready!(this.future.poll(cx))?;
-                if response.body().size_hint().exact().is_some_and(|length| length < LARGE) {
-                    return Poll::Ready(Ok(response));
-                }
-                this.sending.insert(Box::pin(this.budget.send(*this.client, response)))
+        let sending = if let Some(sending) = this.sending {
+            sending
+        } else {
+            let response = ready!(this.future.poll(cx))?;
+            if response.body().size_hint().exact().is_some_and(|length| length < LARGE) {
+                return Poll::Ready(Ok(response));
             }
+            this.sending.insert(Box::pin(this.budget.send(*this.client, response)))
         };
         sending.as_mut().poll(cx).map(Ok)
     }

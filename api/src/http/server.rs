@@ -147,7 +147,7 @@ impl Server {
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr, activity: Arc<Activity>) -> Result<Response, Infallible> {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(ConnectInfo(peer));
-        let (body, unread) = RequestBody::new(body, &parts.headers);
+        let (body, unread) = RequestBody::watch(body, &parts.headers);
         let mut response = self.router.oneshot(Request::from_parts(parts, body)).await?;
         let read = match unread {
             Some(unread) => unread.drain().await,

@@ -47,8 +47,8 @@ struct Rest {
 pub struct Unread(oneshot::Receiver<Rest>);
 
 impl RequestBody {
-    /// Nothing can be left unread of a body that is empty.
-    pub fn new(incoming: Incoming, headers: &HeaderMap) -> (Body, Option<Unread>) {
+    /// The body for a handler, and what the handler leaves unread of it; `None` for an empty body.
+    pub fn watch(incoming: Incoming, headers: &HeaderMap) -> (Body, Option<Unread>) {
         if incoming.is_end_stream() {
             return (Body::empty(), None);
         }

@@ -18,7 +18,7 @@ fn transport() -> (DuplexStream, Transport<DuplexStream>, Arc<Activity>) {
 async fn a_client_that_does_not_read_is_cut_off_after_the_write_timeout() {
     let (_client, mut transport, _) = transport();
     let started = Instant::now();
-    let error = transport.write_all(&[0; 64 * 1024]).await.unwrap_err();
+    let error = transport.write_all(&vec![0; 64 * 1024]).await.unwrap_err();
     assert_eq!((error.kind(), started.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30));
 }
 
@@ -31,7 +31,7 @@ async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
         }
     });
     let started = Instant::now();
-    assert!(transport.write_all(&[0; 64 * 1024]).await.is_err());
+    assert!(transport.write_all(&vec![0; 64 * 1024]).await.is_err());
     assert_eq!(started.elapsed().as_secs(), 30);
 }
 
@@ -47,7 +47,7 @@ async fn a_client_that_reads_slowly_but_steadily_gets_everything() {
         read
     });
     for _ in 0..4 {
-        transport.write_all(&[0; 64 * 1024]).await.unwrap();
+        transport.write_all(&vec![0; 64 * 1024]).await.unwrap();
         transport.flush().await.unwrap();
         tokio::time::sleep(Duration::from_mins(5)).await;
     }
@@ -60,7 +60,7 @@ async fn closing_waits_for_what_the_client_is_still_sending() {
     let (mut client, mut transport, activity) = transport();
     activity.input();
     let sent = tokio::spawn(async move {
-        client.write_all(&[0; 300 * 1024]).await.unwrap();
+        client.write_all(&vec![0; 300 * 1024]).await.unwrap();
         assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the end was sent first");
     });
     transport.shutdown().await.unwrap();
