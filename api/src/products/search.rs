@@ -18,8 +18,9 @@ pub const MIN_PHRASE: usize = 3;
 /// dotless `ı`; `æ` and `œ` become two letters. Otherwise a search without them would depend on which accent a name has.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    // The marks go last: the Greek iota subscript is one, and its capital is a letter.
-    let folded = text.nfkd().default_case_fold().nfkd();
+    // The marks go last: the Greek iota subscript is one, and its capital is a letter. The standard library knows letters of
+    // newer Unicode versions than the table of case foldings does.
+    let folded = text.nfkd().default_case_fold().flat_map(char::to_lowercase).nfkd();
     let letters = folded.filter(|c| canonical_combining_class(*c) == 0 && !characters::is_invisible(*c));
     let mut fold = String::with_capacity(text.len());
     for c in letters {
