@@ -35,9 +35,9 @@ use intake::Intake;
 use merge::{Chunk, MergedRows};
 use progress::Counts;
 pub use progress::finish_abandoned;
-pub use report::{ImportResult, RowError};
+pub use report::{Fault, ImportResult, RowError};
 pub use row::RowDocument;
-pub use rows::Format;
+pub use rows::{Charset, Format};
 use staging::Staging;
 pub use staging::purge_leftovers;
 
@@ -161,6 +161,7 @@ impl Import<'_> {
     /// [`Error::Refused`] if any row is, [`Error::Contended`] if it may be tried again.
     pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged) -> Result<(ImportResult, Touched), Error> {
         let mut total = Total::default();
+        total.result.blank = staged.intake.result.blank;
         let mut rows = MergedRows::new(staged.id);
         let mut touched = Touched::default();
         let mut stocktaking = Stocktaking::default();

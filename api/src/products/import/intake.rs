@@ -18,7 +18,7 @@ use tokio_util::io::SyncIoBridge;
 use super::{
     Error, ImportResult,
     report::Refusal,
-    rows::{self, Format, ReadError},
+    rows::{self, Format, ReadError, Row},
     staging::{Batch, Staging},
 };
 use crate::products::rules::Rules;
@@ -47,6 +47,8 @@ pub struct Intake {
 struct Parsed {
     batch: Batch,
     refusals: Vec<Refusal>,
+    /// Blank rows.
+    blank: u64,
 }
 
 /// Stages every row of `source` that keeps the rules.
@@ -64,11 +66,12 @@ where
         (read, source)
     });
     let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
-    while let Some(Parsed { batch, refusals }) = receiver.recv().await {
+    while let Some(Parsed { batch, refusals, blank }) = receiver.recv().await {
         if batch.len() > 0 {
             staging.add(&batch).await?;
         }
         intake.staged += batch.len() as u64;
+        intake.result.blank += blank;
         intake.result.refuse(refusals);
     }
     let (read, source) = reading.await?;
@@ -87,8 +90,16 @@ where
 fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
     let mut parsed = Parsed::default();
     let mut failure = None;
-    let read = rows::read(format, source, &mut |number, document| {
-        match document.and_then(|document| document.check(rules)) {
+    let read = rows::read(format, source, &mut |number, row| {
+        let checked = match row {
+            Row::Document(document) => document.check(rules),
+            Row::Unreadable(faults) => Err(faults),
+            Row::Blank => {
+                parsed.blank += 1;
+                return ControlFlow::Continue(());
+            }
+        };
+        match checked {
             Ok(row) => {
                 if let Err(error) = parsed.batch.push(number, row) {
                     failure = Some(error);
