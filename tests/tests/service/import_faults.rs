@@ -4,9 +4,18 @@
 use std::process::Output;
 
 use catalog_tests::{Reply, Shop, scratch::Scratch};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
+};
 use serde_json::{Value, json};
 
 use super::import::{import, said};
+
+/// The strict reader that the unit tests hold the importer's against.
+#[path = "../../../api/src/products/import/rows/reference.rs"]
+mod reference;
 
 const BULK: &str = "/v1/products/bulk";
 
@@ -23,7 +32,7 @@ async fn import_as(shop: &Shop, name: &str, content: &[u8], options: &[&str]) ->
 
 /// Skus, names and prices, by sku.
 async fn stored(shop: &Shop) -> Vec<(String, String, String)> {
-    let rows = "SELECT sku, name, price_amount::text FROM products.products ORDER BY sku";
+    let rows = "SELECT sku, name, price::text FROM products.products ORDER BY sku";
     sqlx::query_as(rows).fetch_all(&shop.database).await.unwrap()
 }
 
@@ -142,7 +151,11 @@ async fn another_encoding_is_read_when_it_is_named_and_is_an_encoding_problem_ot
     let problem = send(&shop, "", "text/csv", csv).await.problem(400, "malformed");
     assert!(problem["detail"].as_str().unwrap().contains("line 2 is not valid UTF-8"), "{problem}");
     let output = import_as(&shop, "rows.csv", csv, &[]).await;
-    assert!(output.status.code() == Some(1) && said(&output).contains("line 2 is not valid UTF-8; name its encoding with --encoding"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("line 2 is not valid UTF-8; name its encoding with --encoding"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(skus(&shop).await, Vec::<String>::new());
 
     let output = import_as(&shop, "rows.csv", csv, &["--encoding", "windows-1252"]).await;
@@ -213,18 +226,81 @@ async fn a_column_whose_name_contains_a_comma_can_be_mapped() {
 async fn only_a_text_that_names_one_day_is_a_date() {
     let shop = Shop::api().await;
     let dates = [
-        "2024051", "2024123", "202412", "20240115", "45123", "05/06/2024", "2024-1-5", "24-01-05", "2024-05-23 24:00", "20240229", "2024 052",
-        "1.2.2024", "2024-W21-4", "2024-143",
+        "2024051",
+        "2024123",
+        "202412",
+        "20240115",
+        "45123",
+        "05/06/2024",
+        "2024-1-5",
+        "24-01-05",
+        "2024-05-23 24:00",
+        "20240229",
+        "2024 052",
+        "1.2.2024",
+        "2024-W21-4",
+        "2024-143",
     ];
     let rows: String = dates.iter().enumerate().map(|(index, date)| format!("d{},Name,1,{date}\n", index + 1)).collect();
     let csv = format!("sku,name,price,released_on\n{rows}");
     let output = import_as(&shop, "rows.csv", csv.as_bytes(), &[]).await;
-    assert!(output.status.code() == Some(3) && said(&output).contains("4 created, 0 updated, 0 unchanged, 10 rows rejected"), "{}", said(&output));
-    let days: Vec<(String, String)> =
-        sqlx::query_as("SELECT sku, released_on::text FROM products.products ORDER BY released_on, sku").fetch_all(&shop.database).await.unwrap();
+    assert!(
+        output.status.code() == Some(3) && said(&output).contains("4 created, 0 updated, 0 unchanged, 10 rows rejected"),
+        "{}",
+        said(&output)
+    );
+    let days: Vec<(String, String)> = sqlx::query_as("SELECT sku, released_on::text FROM products.products ORDER BY released_on, sku")
+        .fetch_all(&shop.database)
+        .await
+        .unwrap();
     let expected = [("d7", "2024-01-05"), ("d4", "2024-01-15"), ("d12", "2024-02-01"), ("d10", "2024-02-29")];
     assert_eq!(days, expected.map(|(sku, day)| (sku.to_owned(), day.to_owned())));
     // The API takes one spelling.
     let result = send(&shop, "", "text/csv", csv.as_bytes()).await.expect(200).json();
     assert_eq!(result["failed"], 14, "{result}");
+}
+
+/// CSV that is stored if it isn't damaged.
+fn sellable_csv() -> impl Strategy<Value = String> {
+    let name = proptest::string::string_regex("[A-Z][a-z]{1,5}([ ,\";][a-z0-9]{1,3}){0,2}").unwrap();
+    let rows = prop::collection::vec((name, 1..100u32), 1..5);
+    let row = |(number, (name, price)): (usize, (String, u32))| format!("s-{number},\"{}\",{price}\n", name.replace('"', "\"\""));
+    rows.prop_map(move |rows| rows.into_iter().enumerate().map(row).collect())
+}
+
+#[tokio::test]
+async fn what_is_stored_of_damaged_csv_is_what_a_strict_reader_reads_or_nothing() {
+    let shop = Shop::api().await;
+    let mut runner = TestRunner::new(Config::default());
+    let damaged = reference::damaged(sellable_csv());
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (mut rejected, mut imported) = (0, 0);
+    for number in 0..120 {
+        let text = format!("sku,name,price\n{}", damaged.new_tree(&mut runner).unwrap().current());
+        let (rows, valid) = reference::read(&text, ',');
+        if number % 4 == 0 {
+            let output = import_as(&shop, "rows.csv", text.as_bytes(), &[]).await;
+            assert_eq!(output.status.code() == Some(1), !valid, "{text:?}: {}", said(&output));
+        } else {
+            let reply = send(&shop, if number % 4 == 1 { "?atomic=true" } else { "" }, "text/csv", text.as_bytes()).await;
+            assert!(if valid { matches!(reply.status, 200 | 422) } else { reply.status == 400 }, "{text:?}: {}", reply.text());
+        }
+        let stored = stored(&shop).await;
+        assert!(valid || stored.is_empty(), "{text:?}: {stored:?}");
+        for (sku, name, price) in &stored {
+            let read =
+                |cell: usize, is: &dyn Fn(&str) -> bool| rows.iter().any(|row| row.len() == 3 && words(&row[0]) == *sku && is(&row[cell]));
+            let price: f64 = price.parse().unwrap();
+            assert!(read(1, &|cell| words(cell) == words(name)), "{text:?}: {name:?}");
+            assert!(read(2, &|cell| cell.trim().parse() == Ok(price)), "{text:?}: {price}");
+        }
+        if valid {
+            imported += stored.len()
+        } else {
+            rejected += 1
+        }
+        sqlx::query("DELETE FROM products.products").execute(&shop.database).await.unwrap();
+    }
+    println!("{rejected} of 120 texts rejected, {imported} products stored of the others");
+    assert!(rejected > 10 && imported > 10, "{rejected} {imported}");
 }

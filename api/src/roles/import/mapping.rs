@@ -11,6 +11,7 @@ use super::{
     value::{Record, Value},
 };
 use crate::{
+    full_date,
     http::body::whole::{Literal, of_literal},
     products::import::{
         Fault,
@@ -112,7 +113,7 @@ impl Mapping {
         self.sku_from.as_ref()
     }
 
-    /// The row to send. Text that isn't what its field takes is left as it is, so that the server names it.
+    /// The row to send. What the API checks as well is left to it.
     #[must_use]
     pub fn row(&self, record: &Record) -> Mapped {
         let mut row = Map::new();
@@ -212,7 +213,7 @@ impl Mapping {
         }
         Ok(Some(match column {
             Column::Categories => categories(text.split('|').map(|category| Value::Text(category.to_owned())).collect()),
-            Column::ReleasedOn => dates::parse(&text).map_or(text, |day| day.to_string()).into(),
+            Column::ReleasedOn => dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::refusal(&text)))?.to_string().into(),
             _ => text.into(),
         }))
     }

@@ -43,12 +43,14 @@ fn a_row_of_a_shop_abroad_becomes_a_product() {
 }
 
 #[test]
-fn what_is_not_understood_stays_as_it_is() {
+fn what_the_api_checks_stays_as_it_is_and_a_date_names_one_day() {
     let mapping = mapping(&["name=title", "url=uri", "released_on=date"], &["price=0"], Some("url")).unwrap();
-    let row = self::row(&mapping, json!({"title": null, "uri": null, "date": "May 23"}));
-    assert_eq!(row, json!({"name": null, "url": null, "released_on": "May 23", "price": {"amount": "0"}}));
+    let row = self::row(&mapping, json!({"title": null, "uri": null, "date": null}));
+    assert_eq!(row, json!({"name": null, "url": null, "released_on": null, "price": {"amount": "0"}}));
     let row = self::row(&mapping, json!({"title": "A", "uri": "/a", "date": "06 Oct 1980"}));
     assert_eq!((&row["released_on"], &row["sku"]), (&json!("1980-10-06"), &json!(slug::of("/a"))));
+    let fault = ("/released_on".to_owned(), "give a date such as 2024-05-23, not \"May 23\"".to_owned());
+    assert_eq!(faults(&mapping, json!({"title": "A", "uri": "/a", "date": "May 23"})), [fault]);
 }
 
 #[test]
