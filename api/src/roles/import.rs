@@ -76,7 +76,9 @@ fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Re
         if !faults.is_empty() {
             rejected += 1;
             let mut lines = String::new();
-            faults.iter().for_each(|fault| report::push(&mut lines, number, "", fault.field().as_deref(), &fault.detail));
+            for fault in &faults {
+                report::push(&mut lines, number, "", fault.field().as_deref(), &fault.detail);
+            }
             failure = failure.take().or_else(|| write!(std::io::stderr(), "{lines}").err());
         }
         if failure.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

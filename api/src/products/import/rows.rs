@@ -39,6 +39,7 @@ pub enum Format {
 
 /// A row of a body.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Row {
     /// A row that can be read.
     Document(RowDocument),

@@ -28,12 +28,11 @@ fn pair(text: &str) -> Option<(String, String, &str)> {
 /// The name that the text starts with, which isn't empty, and the rest from one of `ends` on.
 fn name<'a>(text: &'a str, ends: &[char]) -> Option<(String, &'a str)> {
     let text = text.trim_start();
-    let (name, rest) = match text.strip_prefix('"') {
-        Some(quoted) => quoted_name(quoted)?,
-        None => {
-            let (name, rest) = text.split_at(text.find(ends).unwrap_or(text.len()));
-            (name.to_owned(), rest)
-        }
+    let (name, rest) = if let Some(quoted) = text.strip_prefix('"') {
+        quoted_name(quoted)?
+    } else {
+        let (name, rest) = text.split_at(text.find(ends).unwrap_or(text.len()));
+        (name.to_owned(), rest)
     };
     let name = name.trim();
     if name.is_empty() || !(rest.is_empty() || rest.starts_with(ends)) { None } else { Some((name.to_owned(), rest)) }

@@ -30,7 +30,9 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
         let label = known.and_then(|known| known.label.as_ref()).map(|label| format!(" {label:?}")).unwrap_or_default();
         let faults = known.map(|known| known.faults.as_slice()).unwrap_or_default();
         if !faults.is_empty() {
-            faults.iter().for_each(|fault| push(&mut lines, *row, &label, fault.field().as_deref(), &fault.detail));
+            for fault in faults {
+                push(&mut lines, *row, &label, fault.field().as_deref(), &fault.detail);
+            }
             continue;
         }
         match mapping.sku_from() {

@@ -36,7 +36,7 @@ impl Value {
     /// # Errors
     /// If the text isn't JSON, has a key twice or is nested too deeply.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match doubled_key(text).map_err(invalid)? {
+        match doubled_key(text).map_err(|error| invalid(&error))? {
             Some(pointer) => Err(format!("{} is given twice", pointer.trim_start_matches('/'))),
             None => Self::of(text.trim(), MAX_DEPTH),
         }
@@ -50,14 +50,14 @@ impl Value {
         };
         Ok(match text.bytes().next() {
             Some(b'{') => {
-                let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(invalid)?;
+                let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
                 Self::Object(fields.into_iter().map(|(name, raw)| Ok((name, inner(raw)?))).collect::<Result<_, String>>()?)
             }
             Some(b'[') => {
-                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(invalid)?;
+                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
                 Self::List(items.into_iter().map(inner).collect::<Result<_, String>>()?)
             }
-            Some(b'"') => Self::Text(serde_json::from_str(text).map_err(invalid)?),
+            Some(b'"') => Self::Text(serde_json::from_str(text).map_err(|error| invalid(&error))?),
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'n') => Self::Null,
@@ -72,7 +72,7 @@ impl Value {
             Self::Null => serde_json::Value::Null,
             Self::Bool(flag) => flag.into(),
             Self::Number(text) => match serde_json::from_str::<serde_json::Value>(&text) {
-                Ok(number) if number.to_string() == text => number,
+                Ok(number) if format!("{number}") == text => number,
                 _ => text.into(),
             },
             Self::Text(text) => text.into(),
@@ -82,7 +82,7 @@ impl Value {
     }
 }
 
-fn invalid(error: serde_json::Error) -> String {
+fn invalid(error: &serde_json::Error) -> String {
     format!("not valid JSON: {error}")
 }
 

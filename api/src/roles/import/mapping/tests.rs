@@ -5,18 +5,21 @@ fn mapping(maps: &[&str], sets: &[&str], sku_from: Option<&str>) -> Result<Mappi
     Mapping::new(&owned(maps), &owned(sets), sku_from, Notation::Comma)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "calls are shorter")]
 fn record(value: impl ToString) -> Record {
     let Ok(Value::Object(record)) = Value::parse(&value.to_string()) else { panic!("an object") };
     record
 }
 
 /// The row, if nothing is wrong with it.
+#[allow(clippy::needless_pass_by_value, reason = "calls are shorter")]
 fn row(mapping: &Mapping, value: impl ToString) -> serde_json::Value {
     let Mapped { row, faults } = mapping.row(&record(value));
     assert_eq!(faults, []);
     row
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "calls are shorter")]
 fn faults(mapping: &Mapping, value: impl ToString) -> Vec<(String, String)> {
     mapping.row(&record(value)).faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
 }
