@@ -47,11 +47,15 @@ async fn nothing_is_imported(content: &[u8], options: &[&str], words: &[&str]) {
         let reply = send(&shop, query, "text/csv", content).await;
         assert!(matches!(reply.status, 400 | 422), "{}", reply.text());
         let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-        words.iter().for_each(|word| assert!(detail.contains(word), "{word}: {detail}"));
+        for word in words {
+            assert!(detail.contains(word), "{word}: {detail}");
+        }
     }
     let output = import_as(&shop, "rows.csv", content, options).await;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    words.iter().chain(&["nothing was imported"]).for_each(|word| assert!(said(&output).contains(word), "{word}: {}", said(&output)));
+    for word in words.iter().chain(&["nothing was imported"]) {
+        assert!(said(&output).contains(word), "{word}: {}", said(&output));
+    }
     assert_eq!(skus(&shop).await, Vec::<String>::new());
 }
 
@@ -295,9 +299,9 @@ async fn what_is_stored_of_damaged_csv_is_what_a_strict_reader_reads_or_nothing(
             assert!(read(2, &|cell| cell.trim().parse() == Ok(price)), "{text:?}: {price}");
         }
         if valid {
-            imported += stored.len()
+            imported += stored.len();
         } else {
-            rejected += 1
+            rejected += 1;
         }
         sqlx::query("DELETE FROM products.products").execute(&shop.database).await.unwrap();
     }
