@@ -89,6 +89,10 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
         let bytes = receive(request, MAX).await?;
         let patch: Value = parse(&bytes)?;
+        if let Some(number) = std::str::from_utf8(&bytes).ok().and_then(whole::inexact_number) {
+            let number: String = number.chars().take(32).collect();
+            return Err(Problem::invalid(vec![FieldError::body("", format!("{number} has more digits than a number may have here"))]));
+        }
         if patch.is_object() {
             Ok(Self(patch))
         } else {
@@ -103,25 +107,38 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
 /// # Errors
 /// 415.
 pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Result<&'static str, Problem> {
+    let (essence, charset) = content_type(headers, allowed)?;
+    if charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")) {
+        Ok(essence)
+    } else {
+        Err(unsupported_media_type("Send the body in UTF-8, with charset=utf-8 or without a charset."))
+    }
+}
+
+/// The essence of the `Content-Type` header and its charset, or 415 unless the essence is one of `allowed` and the body
+/// is not compressed.
+///
+/// # Errors
+/// 415.
+pub fn content_type<'a>(headers: &'a HeaderMap, allowed: &[&'static str]) -> Result<(&'static str, Option<&'a str>), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let refuse = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail);
     let essence = allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied();
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().flat_map(|line| line.as_bytes().split(|c| *c == b','));
     if !encodings.all(|encoding| encoding.trim_ascii().is_empty() || encoding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
         let plain = HeaderValue::from_static("identity");
-        return Err(refuse("Send the body as it is, without Content-Encoding.".into()).with_header(header::ACCEPT_ENCODING, plain));
+        return Err(unsupported_media_type("Send the body as it is, without Content-Encoding.").with_header(header::ACCEPT_ENCODING, plain));
     }
-    let essence = essence.ok_or_else(|| refuse(format!("Send the body as {}.", allowed.join(" or "))))?;
-    if parts.all(is_utf_8) { Ok(essence) } else { Err(refuse("Send the body in UTF-8, with charset=utf-8 or without a charset.".into())) }
+    let essence = essence.ok_or_else(|| unsupported_media_type(format!("Send the body as {}.", allowed.join(" or "))))?;
+    let mut charsets = parts.filter_map(|parameter| parameter.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    let charset = charsets.next().map(|(_, value)| value.trim_matches('"'));
+    if charsets.next().is_some() { Err(unsupported_media_type("Give one charset in Content-Type.")) } else { Ok((essence, charset)) }
 }
 
-/// Whether a parameter of a media type isn't a charset other than UTF-8.
-fn is_utf_8(parameter: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else { return true };
-    let value = value.trim_matches('"');
-    !name.eq_ignore_ascii_case("charset") || value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+/// 415 with what to send instead.
+pub fn unsupported_media_type(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
 }
 
 /// Parses a JSON document strictly.

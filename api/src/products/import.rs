@@ -35,9 +35,9 @@ use permits::AdminPermit;
 pub use permits::Permits;
 use progress::Counts;
 pub use progress::finish_abandoned;
-pub use report::{ImportResult, RowError};
+pub use report::{Fault, ImportResult, RowError};
 pub use row::RowDocument;
-pub use rows::Format;
+pub use rows::{Charset, Format};
 use staging::Staging;
 pub use staging::purge_leftovers;
 
@@ -179,6 +179,7 @@ impl<'a> Import<'a> {
     /// [`Error::Rejected`] if any row is invalid, [`Error::Contended`] if it may be tried again.
     pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged<'_>) -> Result<(ImportResult, Touched), Error> {
         let mut total = Total::default();
+        total.result.blank = staged.intake.result.blank;
         let mut rows = MergedRows::new(staged.id);
         let mut touched = Touched::default();
         let mut stocktaking = Stocktaking::default();

@@ -27,14 +27,16 @@ fn real(name: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
+/// Runs `catalog import` as an admin.
+pub async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(programs::catalog());
     command.arg("import").arg(file).args(options).env_clear().kill_on_drop(true);
     command.env("CATALOG_URL", shop.anyone.base()).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
     command.output().await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+/// What a command printed.
+pub fn said(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

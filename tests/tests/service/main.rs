@@ -24,6 +24,7 @@ mod fulfilment;
 mod fuzz;
 mod idempotency;
 mod import;
+mod import_faults;
 mod keys;
 mod list;
 mod logging;

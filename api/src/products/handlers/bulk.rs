@@ -17,7 +17,7 @@ use crate::{
     config::{UploadLimits, UploadSettings},
     http::{
         auth::{Admin, Authentication, session_ended},
-        body::{require_content_type, upload},
+        body::{content_type, require_content_type, unsupported_media_type, upload},
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
@@ -26,10 +26,7 @@ use crate::{
     },
     products::{
         Catalogue,
-        import::{
-            self, Format, Import, ImportResult, Permits, RowDocument, RowError,
-            rows::{MAX_ROW, ReadError},
-        },
+        import::{self, Charset, Format, Import, ImportResult, Permits, RowDocument, RowError, rows::ReadError},
     },
 };
 
@@ -77,7 +74,8 @@ pub struct BulkItems {
 /// Creates products and updates those whose sku exists; a deleted product is never revived. Rows of
 /// one sku are merged: what a later row gives wins, categories and attributes are united. Fields a
 /// row doesn't give stay as they are, null removes. The body may be of any size, each row up to 1 MiB.
-/// Rows are numbered from 1, without the header of CSV and without blank lines of NDJSON. When merged rows
+/// Rows are numbered from 1 after the header of CSV. Empty lines and rows of CSV without anything in their cells
+/// have a number as well; they are skipped and counted as `blank`. When merged rows
 /// have different names, the name of the last one is taken, and `warnings` says so.
 ///
 /// A slow upload is ended with 408: below `IMPORT_MIN_RATE` (500 bytes per second, averaged over
@@ -87,8 +85,13 @@ pub struct BulkItems {
 /// imported. An access token that expires during the upload doesn't matter.
 ///
 /// CSV has a header line with some of the columns `sku`, `name`, `brand`, `description`, `categories`
-/// (separated by `|`), `price`, `currency`, `url`, `released_on`, `quantity` and `attributes.<name>`;
-/// an empty cell is not given. A missing currency is the catalogue's.
+/// (separated by `|`), `price`, `currency`, `url`, `released_on`, `quantity` and `attributes.<name>`, each once and at
+/// most 110 in all; an empty cell is not given. A missing currency is the catalogue's. Quotes are those of RFC 4180: a
+/// quote inside a quoted cell is doubled, only a delimiter or a line end follows a closing quote, and a cell that is not
+/// quoted contains no quote. At the first violation reading ends with its line number, and nothing is imported.
+///
+/// The body is in UTF-8, or in UTF-16 if it starts with a byte order mark. CSV may have another charset if `Content-Type`
+/// names it, such as `text/csv; charset=windows-1252`. A body in another encoding is rejected as a whole.
 ///
 /// The other admins get one mail for the import as a whole. Sending the same rows again changes
 /// nothing, so an import that was cut short is completed by sending it again; with `atomic=true`
@@ -104,7 +107,7 @@ pub struct BulkItems {
     ), description = "Rows as JSON, newline-delimited JSON (under any of its three names; the schema is that of one line) or CSV"),
     responses(
         (status = 200, body = ImportResult),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "Not readable to its end: nothing was imported"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "Not readable to its end, wrong quotes in CSV, or another encoding: nothing was imported"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Not signed in, or the session ended during the upload: nothing was imported"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "The upload was too slow or took too long: nothing was imported"),
@@ -143,10 +146,18 @@ pub async fn bulk(
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {
-    let types = ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/csv"];
+    const CSV: &str = "text/csv";
+    if let Ok((CSV, Some(charset))) = content_type(headers, &[CSV]) {
+        return charset.parse().map(Format::Csv).map_err(|()| {
+            unsupported_media_type(
+                "Name a charset of the Encoding Standard, such as utf-8, utf-16le, windows-1252 or iso-8859-2, or send UTF-8.",
+            )
+        });
+    }
+    let types = ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", CSV];
     Ok(match require_content_type(headers, &types)? {
         "application/json" => Format::Json,
-        "text/csv" => Format::Csv,
+        CSV => Format::Csv(Charset::BY_MARK),
         _ => Format::Ndjson,
     })
 }
@@ -219,17 +230,21 @@ impl From<import::Error> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Malformed { .. } | ReadError::OpenQuote { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
+            ReadError::Malformed { .. } | ReadError::Quotes { .. } => Self::malformed(format!("In {error}. Nothing was imported.")),
+            ReadError::Encoding(error) => Self::malformed(format!(
+                "The encoding of the body is wrong: {error}. Send UTF-8, UTF-16 with a byte order mark, or CSV with its charset \
+                 in Content-Type, such as text/csv; charset=windows-1252. Nothing was imported."
+            )),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
             ReadError::Columns(complaints) => {
                 let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
                 Self::invalid(complaints.into_iter().map(|complaint| FieldError::body("", format!("{complaint}; {known}"))).collect())
             }
-            ReadError::TooLarge { row } => Self::new(
+            error @ ReadError::TooLarge { .. } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The body is too large",
-                format!("Row {row} is longer than {MAX_ROW} bytes. Nothing was imported."),
+                format!("In the body, {error}. Nothing was imported."),
             ),
             ReadError::Interrupted(error) if error.kind() == io::ErrorKind::TimedOut => Self::new(
                 StatusCode::REQUEST_TIMEOUT,

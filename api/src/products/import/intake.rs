@@ -14,7 +14,7 @@ use tracing::Span;
 use super::{
     Error, ImportResult, Permits,
     report::Refusal,
-    rows::{self, Format, ReadError},
+    rows::{self, Format, ReadError, Row},
     staging::{Batch, Staging},
 };
 use crate::{products::rules::Rules, text::Text};
@@ -39,6 +39,8 @@ pub struct Intake {
 struct Parsed {
     batch: Batch,
     refusals: Vec<Refusal>,
+    /// Blank rows.
+    blank: u64,
 }
 
 /// Stages every row of `source` that keeps the rules.
@@ -58,12 +60,13 @@ where
         (read, source)
     });
     let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
-    while let Some(Parsed { batch, refusals }) = receiver.recv().await {
+    while let Some(Parsed { batch, refusals, blank }) = receiver.recv().await {
         if batch.len() > 0 {
             let _permit = permits.staging().await?;
             staging.add(&batch).await?;
         }
         intake.staged += batch.len() as u64;
+        intake.result.blank += blank;
         intake.result.refuse(refusals);
     }
     let (read, source) = reading.await?;
@@ -75,8 +78,16 @@ where
 fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
     let mut parsed = Parsed::default();
     let mut failure = None;
-    let read = rows::read(format, source, &mut |number, document| {
-        match document.and_then(|document| document.into_nfc().check(rules)) {
+    let read = rows::read(format, source, &mut |number, row| {
+        let checked = match row {
+            Row::Document(document) => document.into_nfc().check(rules),
+            Row::Unreadable(faults) => Err(faults),
+            Row::Blank => {
+                parsed.blank += 1;
+                return ControlFlow::Continue(());
+            }
+        };
+        match checked {
             Ok(row) => {
                 if let Err(error) = parsed.batch.push(number, row) {
                     failure = Some(error);

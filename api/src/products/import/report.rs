@@ -24,6 +24,12 @@ impl Fault {
     pub fn of_row(detail: impl Into<String>) -> Self {
         Self { pointer: String::new(), detail: detail.into() }
     }
+
+    /// The field, such as `price.amount`; `None` for the row as a whole.
+    #[must_use]
+    pub fn field(&self) -> Option<String> {
+        self.pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~"))
+    }
 }
 
 impl From<FieldError> for Fault {
@@ -96,6 +102,8 @@ pub struct ImportResult {
     pub unchanged: u64,
     /// Rows rejected.
     pub failed: u64,
+    /// Blank rows, which were skipped: empty lines of NDJSON and CSV, and rows of CSV without anything in their cells.
+    pub blank: u64,
     /// Why rows were rejected, by row: at most 1,000 errors.
     #[schema(max_items = 1000)]
     pub errors: Vec<RowError>,
@@ -115,11 +123,11 @@ impl ImportResult {
             self.failed += count;
             let room = MAX_ERRORS - self.errors.len();
             self.more_errors += faults.len().saturating_sub(room) as u64;
-            self.errors.extend(faults.into_iter().take(room).map(|Fault { pointer, detail }| RowError {
+            self.errors.extend(faults.into_iter().take(room).map(|fault| RowError {
                 row,
-                field: pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~")),
-                detail,
-                pointer,
+                field: fault.field(),
+                detail: fault.detail,
+                pointer: fault.pointer,
             }));
         }
     }

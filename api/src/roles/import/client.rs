@@ -29,6 +29,9 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Rows refused.
     pub failed: u64,
+    /// Blank rows; older releases of the API don't count them.
+    #[serde(default)]
+    pub blank: u64,
     /// Why, for the first of them.
     pub errors: Vec<RowError>,
     /// Rows that were imported with a remark.
