@@ -91,7 +91,7 @@ impl ServeArgs {
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops).await?;
-    let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
+    let listener = listen("HTTP_ADDRESS", settings.api.address)?;
     let database = Database::new(&settings.database);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;
