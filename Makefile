@@ -26,9 +26,11 @@ endif
 
 test: lint unit service control-plane ## Everything that proves it: format, lints, unit, service and control-plane tests on real servers
 
-lint: ## Format check, and clippy with warnings denied
+lint: ## Format check, clippy with warnings denied, shellcheck, cargo deny (STRICT=yes: unchecked advisories are an error)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
+	tests/lint/shell
+	tests/lint/dependencies
 
 unit: ## Tests of one program or module alone
 	$(TEST) --bins --lib

@@ -28,7 +28,8 @@ rm -f "$profiles"/* tests/default_*.profraw # of build scripts and earlier runs
 failed=0
 cargo test "${selection[@]}" --no-fail-fast || failed=1
 
-"$tools/llvm-profdata" merge --sparse $(ls "$profiles"/*.profraw tests/default_*.profraw 2>/dev/null) --output "$target/coverage.profdata"
+shopt -s nullglob # one of the two places may have none
+"$tools/llvm-profdata" merge --sparse "$profiles"/*.profraw tests/default_*.profraw --output "$target/coverage.profdata"
 objects=()
 for executable in $executables; do
     objects+=(--object "$executable")

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=${POSTGRES_BIN:-$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)}
+bin=${POSTGRES_BIN:-$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)}
 [ -x "$bin/initdb" ] || bin=$(dirname "$(command -v initdb || true)")
 [ -x "$bin/initdb" ] && [ -x "$bin/psql" ] || {
     echo "needs PostgreSQL 15 or newer with psql: install it, or name its directory of programs in POSTGRES_BIN" >&2
@@ -30,4 +30,4 @@ touch api/src/main.rs # the compiler doesn't know that the database is another o
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" DATABASE_URL="postgres://postgres@localhost/postgres?host=$work" \
     cargo check --quiet --workspace --lib --bins --tests
 touch api/src/main.rs
-echo "$(ls .sqlx | wc -l) queries in .sqlx"
+echo "$(find .sqlx -name '*.json' | wc -l) queries in .sqlx"

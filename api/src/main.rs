@@ -7,6 +7,7 @@ mod events;
 mod full_date;
 mod http;
 mod identity;
+mod listener;
 mod metrics;
 mod notifications;
 mod orders;

@@ -15,6 +15,7 @@ pub mod dereference;
 pub mod error;
 pub mod kinds;
 pub mod leader;
+pub mod listener;
 pub mod live;
 pub mod metrics;
 pub mod observed;

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     controller,
     leader::{Candidate, Leadership, fence},
+    listener,
     metrics::Metrics,
     ops,
 };
@@ -21,8 +22,8 @@ use crate::{
 /// Settings of `catalog-operator run`.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Where probes and metrics are served
-    #[arg(long, env = "OPS_ADDRESS", default_value = "0.0.0.0:9090", value_name = "ADDRESS:PORT")]
+    /// Where probes and metrics are served; [::] is IPv4 and IPv6
+    #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: SocketAddr,
     /// Namespace of the Lease by which one of several operators is chosen
     #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAME")]
@@ -43,8 +44,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
     let leadership = Leadership::default();
     let metrics = Metrics::new()?;
-    let listener =
-        TcpListener::bind(args.ops_address).await.with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
+    let listener = listener::bind(args.ops_address).with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
+    let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %args.ops_address, cluster = %config.cluster_url, "started");
 
     // The election writes while nobody leads, so its client has no fence.

@@ -11,8 +11,8 @@ use super::Checker;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "API")]
 pub struct ApiArgs {
-    /// Where the public API listens
-    #[arg(long, env = "HTTP_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    /// Where the public API listens; [::] is IPv4 and IPv6
+    #[arg(long, env = "HTTP_ADDRESS", default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     http_address: String,
     /// How users reach the API: links in mails, Location headers, token issuer
     #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:8080", value_name = "URL")]
@@ -46,7 +46,7 @@ pub struct ApiSettings {
 impl ApiArgs {
     /// Checks the settings.
     pub fn check(&self, check: &mut Checker) -> Option<ApiSettings> {
-        let address = check.value("HTTP_ADDRESS", &self.http_address, "an address and port such as 0.0.0.0:8080", |_| true);
+        let address = check.value("HTTP_ADDRESS", &self.http_address, "an address and port such as [::]:8080 or 127.0.0.1:8080", |_| true);
         let public_url = check_public_url(check, &self.public_url);
         let deleted_retention =
             check.duration("DELETED_RETENTION", &self.deleted_retention, Duration::from_secs(1), Duration::from_hours(87600));
@@ -93,8 +93,8 @@ impl LinksArgs {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Operations")]
 pub struct OpsArgs {
-    /// Where /livez, /readyz and /metrics listen; keep it private
-    #[arg(long, env = "OPS_ADDRESS", default_value = "0.0.0.0:9090", value_name = "ADDRESS:PORT")]
+    /// Where /livez, /readyz and /metrics listen; keep it private; [::] is IPv4 and IPv6
+    #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: String,
     /// How long requests and mails in progress may take to finish after SIGTERM
     #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "30s", value_name = "DURATION")]
@@ -113,7 +113,7 @@ pub struct OpsSettings {
 impl OpsArgs {
     /// Checks the settings.
     pub fn check(&self, check: &mut Checker) -> Option<OpsSettings> {
-        let address = check.value("OPS_ADDRESS", &self.ops_address, "an address and port such as 0.0.0.0:9090", |_| true);
+        let address = check.value("OPS_ADDRESS", &self.ops_address, "an address and port such as [::]:9090 or 127.0.0.1:9090", |_| true);
         let shutdown_timeout = check.duration("SHUTDOWN_TIMEOUT", &self.shutdown_timeout, Duration::ZERO, Duration::from_hours(1));
         Some(OpsSettings { address: address?, shutdown_timeout: shutdown_timeout? })
     }

@@ -4,6 +4,7 @@ mod account;
 mod console;
 mod directory;
 mod greeting;
+mod holder;
 mod keys;
 mod nats;
 mod ports;
@@ -28,7 +29,7 @@ use self::{
     directory::{DataDirectory, Memory},
     greeting::Greeting,
     ports::Reservation,
-    process::{Keeper, Name, Stopping, stop_orphans},
+    process::{Keeper, Name, Startup, Stopping, stop_orphans},
     programs::Finder,
     roles::Roles,
     samples::Shop,
@@ -81,10 +82,11 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let mut asked = Asked::listen()?;
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
-    let (stopping, reservation) = (Stopping::default(), Reservation::default());
-    let mut opening = Opening { settings, directory, console, stopping, keepers: Vec::new(), reservation };
+    let (stopping, startup, reservation) = (Stopping::default(), Startup::default(), Reservation::default());
+    let mut opening = Opening { settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
     let opened = tokio::select! {
-        opened = opening.open() => opened,
+        opened = opening.open() => opened.and_then(|()| startup.complete()),
+        cause = startup.failed() => Err(cause),
         () = asked.again() => Ok(()),
     };
     let Opening { keepers, stopping, reservation: _reservation, .. } = opening;
@@ -141,6 +143,7 @@ struct Opening {
     directory: DataDirectory,
     console: Console,
     stopping: Stopping,
+    startup: Startup,
     keepers: Vec<Keeper>,
     reservation: Reservation,
 }
@@ -186,11 +189,11 @@ impl Opening {
 
     async fn start_servers(&mut self, programs: programs::Programs, account: Option<Account>, memory: &Memory) -> anyhow::Result<Roles> {
         let postgres = postgres::Server::prepare(programs.postgres, &self.directory, account, memory.ports.postgres).await?;
-        let keeper = self.keep(postgres.spec());
-        postgres.ready(keeper).await?;
+        self.keep(postgres.spec());
+        postgres.ready().await?;
         let nats = nats::Server::prepare(programs.nats_server, &self.directory, memory.ports.nats)?;
-        let keeper = self.keep(nats.spec());
-        nats.ready(keeper).await?;
+        self.keep(nats.spec());
+        nats.ready().await?;
         let password = match &self.settings.superuser_password {
             Some(given) => given.clone(),
             None => self.directory.secret(SUPERUSER_PASSWORD)?,
@@ -226,8 +229,8 @@ impl Opening {
             let spec = roles.spec(name, &self.directory);
             self.keep(spec);
         }
-        for keeper in self.keepers.iter().filter(|keeper| names.contains(&keeper.name())) {
-            roles.ready(keeper).await?;
+        for name in names {
+            roles.ready(name).await?;
         }
         Ok(())
     }
@@ -252,8 +255,8 @@ impl Opening {
         Ok(())
     }
 
-    fn keep(&mut self, spec: process::Spec) -> &Keeper {
-        let keeper = Keeper::start(spec, self.directory.root().to_owned(), self.console, self.stopping.clone());
-        self.keepers.push_mut(keeper)
+    fn keep(&mut self, spec: process::Spec) {
+        let (root, stopping, startup) = (self.directory.root().to_owned(), self.stopping.clone(), self.startup.clone());
+        self.keepers.push(Keeper::start(spec, root, self.console, stopping, startup));
     }
 }

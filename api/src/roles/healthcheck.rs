@@ -1,6 +1,9 @@
 //! `catalog healthcheck`: asks this machine's `/readyz`, for containers without a shell.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Args)]
 pub struct HealthcheckArgs {
     /// Where the role to ask listens for probes
-    #[arg(long, env = "OPS_ADDRESS", default_value = "0.0.0.0:9090", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: String,
 }
 
@@ -25,7 +28,7 @@ pub struct HealthcheckArgs {
 /// If the process that listens there isn't ready, or none does.
 pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
-    let address = check.value("OPS_ADDRESS", &args.ops_address, "an address and port such as 0.0.0.0:9090", |_| true);
+    let address = check.value("OPS_ADDRESS", &args.ops_address, "an address and port such as [::]:9090 or 127.0.0.1:9090", |_| true);
     let address = reachable(check.finish(address)?);
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
     let answer = client.get(format!("http://{address}/readyz")).send().await.with_context(|| format!("no answer from {address}"))?;
@@ -37,10 +40,10 @@ pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
     Ok(print_line(text.trim())?)
 }
 
-/// A listener on all addresses is reached on the loopback one.
+/// A listener on all addresses is reached at 127.0.0.1, also when the machine has no IPv6.
 pub fn reachable(mut listener: SocketAddr) -> SocketAddr {
     if listener.ip().is_unspecified() {
-        listener.set_ip(if listener.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        listener.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     listener
 }
@@ -51,7 +54,9 @@ mod tests {
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_on_the_loopback_one() {
-        for (listener, reached) in [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")] {
+        for (listener, reached) in
+            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
+        {
             assert_eq!(reachable(listener.parse().unwrap()), reached.parse().unwrap());
         }
     }

@@ -60,8 +60,8 @@ pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::start(ops).await?;
     let mailbox = Arc::new(Mailbox::open(args.inbox_dir, Limits { messages, bytes })?);
     let chaos = Arc::new(Chaos::default());
-    let smtp_listener = listen("SMTP_ADDRESS", smtp_address).await?;
-    let page_listener = listen("INBOX_ADDRESS", page_address).await?;
+    let smtp_listener = listen("SMTP_ADDRESS", smtp_address)?;
+    let page_listener = listen("INBOX_ADDRESS", page_address)?;
     supervisor.spawn("SMTP", smtp::serve(smtp_listener, Arc::clone(&mailbox), Arc::clone(&chaos), supervisor.stop()));
     supervisor.spawn("inbox page", handlers::serve(page_listener, mailbox, chaos, supervisor.stop()));
     supervisor.readiness().ready();

@@ -110,7 +110,7 @@ impl ServeArgs {
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops).await?;
-    let listener = listen("HTTP_ADDRESS", settings.api.address).await?;
+    let listener = listen("HTTP_ADDRESS", settings.api.address)?;
     let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;

@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::{
     config::OpsSettings,
     http::ops::{self, Readiness},
+    listener,
 };
 
 /// The tasks of one role.
@@ -32,7 +33,7 @@ impl Supervisor {
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on.
     pub async fn start(settings: OpsSettings) -> anyhow::Result<Self> {
-        let listener = listen("OPS_ADDRESS", settings.address).await?;
+        let listener = listen("OPS_ADDRESS", settings.address)?;
         let readiness = Readiness::default();
         let ops_stop = CancellationToken::new();
         let mut supervisor = Self {
@@ -129,12 +130,13 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens, or says which setting is in the way. Logs the address, which matters for port 0.
+/// Listens, on IPv4 and IPv6 for `[::]`, and logs the address, which matters for port 0.
 ///
 /// # Errors
-/// If the address is taken or not this machine's.
-pub async fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("{setting}={address} cannot be listened on"))?;
+/// Names the setting if the address is in use, not this machine's, or not permitted.
+pub fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener =
+        listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("{setting}={address} cannot be listened on"))?;
     tracing::info!(setting, address = %listener.local_addr()?, "listening");
     Ok(listener)
 }

@@ -84,7 +84,7 @@ pub fn events(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
 pub fn api(plan: &Plan) -> Vec<EnvVar> {
     let duration = |duration| humantime::format_duration(duration).to_string();
     vec![
-        plain("HTTP_ADDRESS", format!("0.0.0.0:{HTTP_PORT}")),
+        plain("HTTP_ADDRESS", format!("[::]:{HTTP_PORT}")),
         plain("PUBLIC_URL", &plan.public_url),
         plain("CURRENCY", &plan.currency),
         plain("AUTH_SIGNING_KEYS_DIR", files::SIGNING_KEYS),
@@ -131,7 +131,7 @@ pub fn migration(plan: &Plan) -> Vec<EnvVar> {
 
 /// Probes, metrics and shutdown.
 pub fn operations() -> Vec<EnvVar> {
-    vec![plain("OPS_ADDRESS", format!("0.0.0.0:{OPS_PORT}")), plain("SHUTDOWN_TIMEOUT", format!("{SHUTDOWN_SECONDS}s"))]
+    vec![plain("OPS_ADDRESS", format!("[::]:{OPS_PORT}")), plain("SHUTDOWN_TIMEOUT", format!("{SHUTDOWN_SECONDS}s"))]
 }
 
 /// Variables that the spec adds.

@@ -47,6 +47,27 @@ pub fn full_input() -> (Catalog, Observed) {
     (catalog(include_str!("../../samples/full.yaml")), observed)
 }
 
+/// External servers that are named by Services of the shop's namespace, and workers that scale to zero.
+pub fn short_host_input() -> (Catalog, Observed) {
+    let credentials = SecretFacts::from([("username", "shop"), ("password", "S3cretPassword")]);
+    let referenced = [("catalog.acid-shop.credentials.postgresql.acid.zalan.do".to_owned(), credentials)].into();
+    (catalog(SHORT_HOST), Observed { keda: true, referenced, ..Observed::default() })
+}
+
+const SHORT_HOST: &str = "
+apiVersion: catalog.rs/v1alpha1
+kind: Catalog
+metadata: {name: shop, namespace: shops}
+spec:
+  notifier: {autoscaling: {minReplicas: 0, maxReplicas: 3}}
+  fulfiller: {autoscaling: {minReplicas: 0, maxReplicas: 3}}
+  database:
+    external: {host: acid-shop, secretRef: {name: catalog.acid-shop.credentials.postgresql.acid.zalan.do}}
+  messaging:
+    external: {url: 'nats://nats:4222', monitoringEndpoint: 'nats:8222'}
+  mail: {server: smtp, from: shop@example.com}
+";
+
 /// The plan of [`minimal_input`].
 pub fn minimal() -> Plan {
     let (catalog, observed) = minimal_input();

@@ -73,7 +73,9 @@ fn scaled_object(plan: &Plan, role: WorkerRole, scale: WorkerScale) -> Option<Sc
 fn lag(plan: &Plan, role: WorkerRole, threshold: i32) -> Option<Trigger> {
     let (endpoint, account) = match &plan.messaging {
         MessagingPlan::Embedded(_) => (format!("{}.{}.svc:8222", plan.shop.named("nats"), plan.shop.namespace), "$G".to_owned()),
-        MessagingPlan::External(messaging) => (messaging.monitoring_endpoint.clone()?, messaging.account.clone()),
+        MessagingPlan::External(messaging) => {
+            (qualified_endpoint(plan, messaging.monitoring_endpoint.as_deref()?), messaging.account.clone())
+        }
     };
     Some(Trigger {
         r#type: "nats-jetstream".into(),
@@ -108,7 +110,7 @@ struct Database<'a> {
 
 /// How KEDA reaches the database, if it can.
 fn database(plan: &Plan) -> Option<Database<'_>> {
-    if !plan.database.is_open_to_keda() {
+    if plan.database.keda_obstacle().is_some() {
         return None;
     }
     let parts = |host: String, port: i32, database: &str, ssl_mode: SslMode| {
@@ -125,11 +127,23 @@ fn database(plan: &Plan) -> Option<Database<'_>> {
         DatabasePlan::External(external) => match &external.address {
             PostgresAddress::Uri(uri) => Database { address: BTreeMap::new(), parameters: vec![("connection", uri)] },
             PostgresAddress::Parts { host, port, database, username, password } => {
-                let address = parts(host.clone(), *port, database, external.ssl_mode.unwrap_or(SslMode::Prefer));
+                let address = parts(qualified(plan, host), *port, database, external.ssl_mode.unwrap_or(SslMode::Prefer));
                 Database { address, parameters: vec![("userName", username), ("password", password)] }
             }
         },
     })
+}
+
+/// A host name as it is resolved from KEDA's namespace. A name of one label is a Service of the shop's namespace; any other
+/// name and any address mean the same everywhere.
+fn qualified(plan: &Plan, host: &str) -> String {
+    if host.contains(['.', ':']) { host.to_owned() } else { format!("{host}.{}.svc", plan.shop.namespace) }
+}
+
+/// [`qualified`] for `host:port` and `[address]:port`.
+fn qualified_endpoint(plan: &Plan, endpoint: &str) -> String {
+    let Some((host, port)) = endpoint.rsplit_once(':') else { return qualified(plan, endpoint) };
+    format!("{}:{port}", qualified(plan, host))
 }
 
 fn settings<const N: usize>(settings: [(&str, String); N]) -> BTreeMap<String, String> {
@@ -184,6 +198,36 @@ mod tests {
             assert_eq!((object.spec.min_replica_count, object.spec.triggers.len()), (1, 1), "{:?}", object.metadata.name);
         }
         assert!(trigger_authentications(&plan).is_empty());
+    }
+
+    #[test]
+    fn hosts_without_a_namespace_get_the_shops_for_keda() {
+        let plan = samples::minimal();
+        for (host, resolved) in [
+            ("acid-shop", "acid-shop.shops.svc"),
+            ("acid-shop.data", "acid-shop.data"),
+            ("db.example.com", "db.example.com"),
+            ("db.", "db."),
+            ("10.0.0.1", "10.0.0.1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(qualified(&plan, host), resolved);
+        }
+        for (endpoint, resolved) in
+            [("nats:8222", "nats.shops.svc:8222"), ("nats.events:8222", "nats.events:8222"), ("[2001:db8::1]:8222", "[2001:db8::1]:8222")]
+        {
+            assert_eq!(qualified_endpoint(&plan, endpoint), resolved);
+        }
+    }
+
+    #[test]
+    fn triggers_on_external_servers_name_hosts_that_kedas_namespace_resolves() {
+        let (catalog, observed) = samples::short_host_input();
+        let plan = crate::validate::validate(&catalog, &observed).unwrap();
+        let triggers: Vec<_> = scaled_objects(&plan).into_iter().flat_map(|object| object.spec.triggers).collect();
+        let of = |key: &str| triggers.iter().filter_map(|trigger| trigger.metadata.get(key)).collect::<Vec<_>>();
+        assert_eq!(of("host"), ["acid-shop.shops.svc"; 2]);
+        assert_eq!(of("natsServerMonitoringEndpoint"), ["nats.shops.svc:8222"; 2]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct ExternalDatabase {
     /// Where in the Secret to look.
     #[serde(default)]
     pub keys: DatabaseKeys,
-    /// Host name or address. Absent: the URI in the Secret says it.
+    /// Host name or address; a name without a dot is a Service of this namespace. Absent: the URI in the Secret says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), extend("x-kubernetes-validations" = [{
         "rule": "isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*[.]?$')",

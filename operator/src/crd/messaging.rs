@@ -92,7 +92,8 @@ pub struct ExternalMessaging {
     /// Key of a Secret that holds CA certificates (PEM) to trust. TLS is then required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
-    /// `host:port` of the servers' HTTP monitoring, from which KEDA reads the lag of the workers.
+    /// `host:port` of the servers' HTTP monitoring, from which KEDA reads the lag of the workers. A host without a dot is a
+    /// Service of this namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 261), extend("x-kubernetes-validations" = [{
         "rule": r"self.matches('^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]+$')",

@@ -69,7 +69,7 @@ pub struct EnvVar {
         },
         {
             "rule": reserved_rule(),
-            "message": "the operator sets this variable itself: use the field of the Catalog that it comes from"
+            "message": "the operator sets this variable itself: use the field of the Catalog that it comes from (HTTP_ADDRESS and OPS_ADDRESS have none: they are all IPv4 and IPv6 addresses)"
         }
     ]))]
     pub name: String,

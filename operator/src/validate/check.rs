@@ -72,6 +72,11 @@ impl<'a> Check<'a> {
         SecretKey { secret: name.to_owned(), key: key.to_owned() }
     }
 
+    /// The value of a key of a Secret that the spec names, if it was read and is text.
+    pub fn text(&self, name: &str, key: &str) -> Option<&'a str> {
+        self.observed?.referenced.get(name)?.text(key)
+    }
+
     /// A key of a Secret that the operator generates, if it is there, is still there and usable.
     pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {

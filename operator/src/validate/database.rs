@@ -50,7 +50,13 @@ fn external(external: &ExternalDatabase, check: &mut Check<'_>) -> ExternalDatab
         let path = format!("{path}.caSecretRef");
         check.key((&format!("{path}.name"), &format!("{path}.key")), &ca.name, &ca.key, certificates)
     });
-    ExternalDatabasePlan { address, ssl_mode: external.ssl_mode, ca }
+    let uri_host_is_short = matches!(address, PostgresAddress::Uri(_)) && check.text(secret, &keys.uri).is_some_and(has_short_host);
+    ExternalDatabasePlan { address, ssl_mode: external.ssl_mode, ca, uri_host_is_short }
+}
+
+/// Whether the host of a URI is a name of one label, such as that of a Service in the same namespace.
+fn has_short_host(uri: &str) -> bool {
+    url::Url::parse(uri).is_ok_and(|uri| uri.host_str().is_some_and(|host| !host.contains(['.', ':'])))
 }
 
 /// What `catalog` takes as `DATABASE_URL`.

@@ -139,16 +139,27 @@ pub struct ExternalDatabasePlan {
     pub ssl_mode: Option<SslMode>,
     /// CA certificates to trust.
     pub ca: Option<SecretKey>,
+    /// Whether the URI in the Secret names a host of one label, which only pods of the shop's namespace can resolve.
+    pub uri_host_is_short: bool,
 }
 
 impl DatabasePlan {
-    /// Whether KEDA can count in it: KEDA has no file for a CA of its own, and takes no `sslmode` beside a URI, and a password
-    /// is not for a server that nobody has checked as asked.
+    /// Why KEDA cannot count rows in it, as the end of a sentence that begins with "KEDA cannot count rows in a database".
+    ///
+    /// KEDA has no file for a CA of its own, takes no `sslmode` beside a URI, and resolves host names from its own namespace.
     #[must_use]
-    pub fn is_open_to_keda(&self) -> bool {
-        let Self::External(ExternalDatabasePlan { address, ssl_mode, ca }) = self else { return true };
+    pub fn keda_obstacle(&self) -> Option<&'static str> {
+        let Self::External(ExternalDatabasePlan { address, ssl_mode, ca, uri_host_is_short }) = self else { return None };
         let mode_is_lost = matches!(address, PostgresAddress::Uri(_)) && ssl_mode.is_some_and(|mode| mode != SslMode::Prefer);
-        ca.is_none() && !mode_is_lost
+        if ca.is_some() {
+            Some("with a CA")
+        } else if mode_is_lost {
+            Some("with an sslMode beside its URI")
+        } else if *uri_host_is_short {
+            Some("whose URI names a host without a namespace (use HOST.NAMESPACE.svc)")
+        } else {
+            None
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub fn worker(
         }
         (replicas, None) => WorkerScale::Fixed(replicas.unwrap_or(1)),
         (None, Some(by)) if check.keda => {
-            let unseen = worker_role.waiting_rows().filter(|_| database.is_some_and(|database| !database.is_open_to_keda()));
+            let unseen = worker_role.waiting_rows().zip(database.and_then(DatabasePlan::keda_obstacle));
             let (min, max) = bounds(&path, by, unseen, check);
             WorkerScale::Lag { min, max, threshold: by.lag_threshold.unwrap_or(worker_role.lag()) }
         }
@@ -54,11 +54,11 @@ pub fn worker(
 }
 
 /// Fewest and most pods. Nobody would wake a worker for rows that KEDA cannot count.
-fn bounds(path: &str, by: &WorkerAutoscaling, unseen: Option<WaitingRows>, check: &mut Check<'_>) -> (i32, i32) {
+fn bounds(path: &str, by: &WorkerAutoscaling, unseen: Option<(WaitingRows, &str)>, check: &mut Check<'_>) -> (i32, i32) {
     let (min, max) = (by.min_replicas, by.max_replicas);
     match unseen {
-        Some(WaitingRows { what, .. }) if min == 0 => {
-            let message = format!("KEDA cannot count {what} in a database with a CA, or with an sslMode beside its URI: 1 instead of 0");
+        Some((WaitingRows { what, .. }, obstacle)) if min == 0 => {
+            let message = format!("KEDA cannot count {what} in a database {obstacle}: 1 instead of 0");
             check.skip(format!("{path}.autoscaling.minReplicas"), message);
             (1, max.max(1))
         }

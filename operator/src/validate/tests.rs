@@ -167,7 +167,7 @@ fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep_and_the_plan_says_w
     let plan = validate(&catalog, &observed).unwrap();
     assert_eq!(scales(&plan), [lag(1, 50), lag(0, 1000), lag(1, 50)], "nothing waits for the tracker but messages");
     let said: Vec<_> = plan.skipped.iter().map(|skipped| (skipped.path.as_str(), skipped.message.as_str())).collect();
-    let why = "in a database with a CA, or with an sslMode beside its URI: 1 instead of 0";
+    let why = "in a database with a CA: 1 instead of 0";
     assert_eq!(
         said,
         [
@@ -179,6 +179,22 @@ fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep_and_the_plan_says_w
     (external.ca_secret_ref, external.ssl_mode) = (None, None);
     let plan = validate(&catalog, &observed).unwrap();
     assert_eq!((scales(&plan), plan.skipped.as_slice()), ([lag(0, 50), lag(0, 1000), lag(0, 50)], [].as_slice()));
+}
+
+#[test]
+fn a_worker_does_not_scale_to_zero_when_keda_cannot_resolve_the_host_in_the_uri() {
+    let (mut catalog, mut observed) = full_input();
+    catalog.spec.notifier.autoscaling = Some(WorkerAutoscaling { min_replicas: 0, max_replicas: 3, lag_threshold: None });
+    let external = catalog.spec.database.external.as_mut().unwrap();
+    (external.ca_secret_ref, external.ssl_mode) = (None, None);
+    for (host, min) in [("db", 1), ("db.shops", 0), ("db.shops.svc", 0), ("[2001:db8::1]", 0), ("10.0.0.1", 0)] {
+        let uri = format!("postgres://shop:S3cret@{host}:5432/shop");
+        observed.referenced.insert("shop-db".into(), SecretFacts::from([("uri", uri.as_str())]));
+        let plan = validate(&catalog, &observed).unwrap();
+        assert_eq!(plan.notifier.scale, WorkerScale::Lag { min, max: 3, threshold: 50 }, "{host}");
+        let messages: Vec<_> = plan.skipped.iter().map(|skipped| skipped.message.as_str()).collect();
+        assert_eq!(messages.iter().any(|message| message.contains("names a host without a namespace")), min == 1, "{messages:?}");
+    }
 }
 
 #[test]

@@ -202,8 +202,8 @@ async fn answers_its_probes(pod: &Pod<'_>, process: &mut Process) {
     let probes = probes(pod);
     assert_eq!(probes.len(), 3, "a role has a startup, a liveness and a readiness probe: {probes:?}");
     // Where it will listen on a cluster: as the pod says, or by default.
-    let address = pod.environment().get("OPS_ADDRESS").cloned().unwrap_or_else(|| "0.0.0.0:9090".to_owned());
-    assert!(help("serve").contains("[default: 0.0.0.0:9090]"), "the role's default has moved");
+    let address = pod.environment().get("OPS_ADDRESS").cloned().unwrap_or_else(|| "[::]:9090".to_owned());
+    assert!(help("serve").contains("[default: [::]:9090]"), "the role's default has moved");
     for (path, port) in probes {
         assert!(address.ends_with(&format!(":{port}")), "{path} is asked on port {port}, and the role answers at {address}");
         let status = reqwest::get(format!("http://{ops}{path}")).await.unwrap().status();

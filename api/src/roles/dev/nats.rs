@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
 use super::{
     directory::{self, DataDirectory},
     ports::Place,
-    process::{Keeper, Name, Spec},
+    process::{Name, Spec},
 };
 
 const USER: &str = "catalog";
@@ -73,15 +73,14 @@ impl Server {
     ///
     /// # Errors
     /// If it doesn't come up.
-    pub async fn ready(&self, keeper: &Keeper) -> anyhow::Result<()> {
+    pub async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             let options = async_nats::ConnectOptions::with_user_and_password(USER.to_owned(), self.password.expose_secret().to_owned());
             match options.connect(format!("127.0.0.1:{}", self.port)).await {
                 Ok(_) => return Ok(()),
-                Err(_) if let Some(taken) = keeper.taken() => bail!("nats-server doesn't come up: {taken}"),
-                Err(error) if keeper.keeps_failing() || Instant::now() >= deadline => {
-                    return Err(error).context("nats-server doesn't come up: see its lines above");
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error).with_context(|| format!("nats-server isn't ready after {} s", START_LIMIT.as_secs()));
                 }
                 Err(_) => sleep(RETRY).await,
             }

@@ -2,13 +2,17 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
     os::{linux::net::SocketAddrExt, unix::net},
 };
 
 use anyhow::Context;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+
+use super::holder::holder;
+use crate::listener;
 
 /// Random ports that are looked at before this machine counts as full.
 const TRIES: usize = 100;
@@ -101,20 +105,20 @@ impl Place {
         Self { address, setting: Some(setting) }
     }
 
-    /// What to do about it, if another program listens there.
+    /// What to do about it, if nothing can listen there.
     pub fn taken(self) -> Option<String> {
-        if is_free(self.address) { None } else { Some(self.refusal(&[])) }
+        obstacle(self.address).map(|obstacle| self.problem(&obstacle, &[]))
     }
 
-    /// What to do about a place that cannot be had. The advice is none of the ports `but`.
-    pub fn refusal(self, but: &[u16]) -> String {
+    /// What to do about an address on which nothing can listen. The advice is none of the ports `but`.
+    pub fn problem(self, obstacle: &str, but: &[u16]) -> String {
         let Self { address, setting } = self;
         let Some(setting) = setting else {
-            return format!("another program has taken {address} meanwhile: start again, and another port is chosen");
+            return format!("{address}, a port that was free when it was chosen, {obstacle}: start again, and another port is chosen");
         };
         let flag = setting.to_lowercase().replace('_', "-");
         let other = free(but).map(|port| format!(", such as --{flag} {}", SocketAddr::new(address.ip(), port))).unwrap_or_default();
-        format!("{setting}={address} is taken: stop what listens there, or choose another{other}")
+        format!("{setting}={address} {obstacle}: choose another address{other}")
     }
 }
 
@@ -122,9 +126,18 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether a server could listen there now.
-pub fn is_free(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_ok()
+/// Why no server can listen on an address now, as the rest of a sentence that begins with the address.
+pub fn obstacle(address: SocketAddr) -> Option<String> {
+    let error = listener::bind(address).err()?;
+    Some(match (error.kind(), holder(address)) {
+        (ErrorKind::AddrInUse, Some(holder)) => format!("is in use by {holder}"),
+        (ErrorKind::AddrInUse, None) => "is in use".to_owned(),
+        _ => format!("cannot be listened on ({error})"),
+    })
+}
+
+fn is_free(address: SocketAddr) -> bool {
+    listener::bind(address).is_ok()
 }
 
 /// A free loopback port that is none of `taken`.
@@ -146,16 +159,33 @@ pub fn free(taken: &[u16]) -> anyhow::Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, TcpListener};
+
     use super::*;
 
     #[test]
-    fn ports_are_kept_while_free_and_chosen_anew_when_taken() {
-        let (first, reserved) = Ports::default().refreshed().unwrap();
-        drop(reserved);
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first.nats)).unwrap();
-        let (second, _reserved) = first.refreshed().unwrap();
-        assert_ne!(second.nats, first.nats);
-        drop(taken);
+    fn a_port_of_the_last_run_that_is_in_use_is_replaced_one_by_one() {
+        for index in 0..8 {
+            let (first, reserved) = Ports::default().refreshed().unwrap();
+            drop(reserved);
+            let wildcard = if index % 2 == 0 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            // Another test may be faster.
+            let Ok(_taken) = TcpListener::bind(SocketAddr::new(wildcard, all(first)[index])) else { continue };
+            let (second, _reserved) = first.refreshed().unwrap();
+            assert_ne!(all(second)[index], all(first)[index], "{first:?}");
+        }
+    }
+
+    #[test]
+    fn an_obstacle_names_the_process_or_the_error() {
+        for wildcard in [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()] {
+            let listener = TcpListener::bind(SocketAddr::new(wildcard, 0)).unwrap();
+            let obstacle = obstacle(loopback(listener.local_addr().unwrap().port())).unwrap();
+            let ourselves = format!("(process {})", std::process::id());
+            assert!(obstacle.starts_with("is in use by ") && obstacle.ends_with(&ourselves), "{wildcard}: {obstacle}");
+        }
+        let elsewhere = obstacle(([192, 0, 2, 1], 8080).into()).unwrap();
+        assert!(elsewhere.starts_with("cannot be listened on (Cannot assign requested address"), "{elsewhere}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
     account::{self, Account},
     directory::{self, DataDirectory},
     ports::Place,
-    process::{Keeper, Name, Spec},
+    process::{Name, Spec},
     programs::Postgres,
 };
 
@@ -121,7 +121,7 @@ impl Server {
     ///
     /// # Errors
     /// If it doesn't come up, or refuses.
-    pub async fn ready(&self, keeper: &Keeper) -> anyhow::Result<()> {
+    pub async fn ready(&self) -> anyhow::Result<()> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
@@ -132,9 +132,8 @@ impl Server {
         let mut connection = loop {
             match PgConnection::connect_with(&options).await {
                 Ok(connection) => break connection,
-                Err(_) if let Some(taken) = keeper.taken() => bail!("PostgreSQL doesn't come up: {taken}"),
-                Err(error) if keeper.keeps_failing() || Instant::now() >= deadline => {
-                    return Err(error).context("PostgreSQL doesn't come up: see its lines above");
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error).with_context(|| format!("PostgreSQL isn't ready after {} s", START_LIMIT.as_secs()));
                 }
                 Err(_) => sleep(RETRY).await,
             }

@@ -3,6 +3,7 @@
 mod keeper;
 mod lines;
 mod orphans;
+mod startup;
 
 use std::{
     ffi::OsString,
@@ -20,6 +21,9 @@ use tokio::process::{Child, Command};
 
 pub use keeper::{Keeper, Stopping};
 pub use orphans::stop_orphans;
+pub use startup::Startup;
+
+use lines::Lines;
 
 use super::{account::Account, console::Console, ports::Place};
 
@@ -110,17 +114,12 @@ pub struct Spec {
 impl Spec {
     /// Starts it in a process group of its own, so that Ctrl-C reaches `catalog dev` alone, which
     /// then stops all in order.
-    fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<Child> {
+    fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());
         self.configure(&mut command, root);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
-        if let Some(output) = child.stdout.take() {
-            lines::show(output, self.name, self.shown, console);
-        }
-        if let Some(output) = child.stderr.take() {
-            lines::show(output, self.name, self.shown, console);
-        }
-        Ok(child)
+        let lines = Lines::of(&mut child, self.name, self.shown, console);
+        Ok((child, lines))
     }
 
     fn configure(&self, command: &mut Command, root: &Path) {
@@ -148,14 +147,11 @@ impl Spec {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());
         self.configure(&mut command, root);
         let mut child = command.kill_on_drop(true).spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
-        let shown = [child.stdout.take().map(|output| lines::show(output, self.name, self.shown, console))];
-        let also_shown = [child.stderr.take().map(|output| lines::show(output, self.name, self.shown, console))];
+        let lines = Lines::of(&mut child, self.name, self.shown, console);
         let status = child.wait().await?;
-        for showing in shown.into_iter().chain(also_shown).flatten() {
-            showing.await?;
-        }
+        let last = lines.last().await;
         if !status.success() {
-            bail!("{} failed ({status}): see its lines above", self.name.as_str());
+            bail!("{} failed ({status}){last}", self.name.as_str());
         }
         Ok(())
     }

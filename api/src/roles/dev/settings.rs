@@ -99,21 +99,23 @@ impl SettingsArgs {
 }
 
 impl Settings {
-    /// Makes sure that the addresses are free, and gives port 0 a number.
+    /// Makes sure that a server can listen on each address, and replaces port 0.
     ///
     /// # Errors
-    /// If one is taken.
+    /// Every address that is in use or cannot be listened on.
     pub fn claim_addresses(&mut self) -> anyhow::Result<()> {
-        let mut taken = Vec::new();
+        let (mut taken, mut problems) = (Vec::new(), Vec::new());
         for (setting, address) in [("HTTP_ADDRESS", &mut self.http_address), ("INBOX_ADDRESS", &mut self.inbox_address)] {
             if address.port() == 0 {
                 address.set_port(ports::free(&taken)?);
-            } else if !ports::is_free(*address) || taken.contains(&address.port()) {
-                bail!("{}", Place::given(setting, *address).refusal(&taken));
+            } else if taken.contains(&address.port()) {
+                problems.push(Place::given(setting, *address).problem("has the port of HTTP_ADDRESS", &taken));
+            } else if let Some(obstacle) = ports::obstacle(*address) {
+                problems.push(Place::given(setting, *address).problem(&obstacle, &taken));
             }
             taken.push(address.port());
         }
-        Ok(())
+        if problems.is_empty() { Ok(()) } else { bail!(problems.join("\n")) }
     }
 
     /// The currency: the given one, else the one of the last run.
@@ -164,14 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_is_refused_with_its_setting_and_a_free_one_to_use() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = listener.local_addr().unwrap();
-        let refusal = settings(taken, "127.0.0.1:0".parse().unwrap()).claim_addresses().unwrap_err().to_string();
-        assert!(refusal.contains(&format!("HTTP_ADDRESS={taken} is taken")), "{refusal}");
-        assert!(refusal.contains("--http-address 127.0.0.1:"), "{refusal}");
-        let refusal = settings("127.0.0.1:0".parse().unwrap(), taken).claim_addresses().unwrap_err().to_string();
-        assert!(refusal.contains(&format!("INBOX_ADDRESS={taken} is taken")), "{refusal}");
+    fn every_address_in_use_is_reported_with_its_setting_and_a_free_one() {
+        let listeners = ["127.0.0.1:0", "0.0.0.0:0"].map(|address| TcpListener::bind(address).unwrap());
+        let [http, inbox] = listeners.each_ref().map(|listener| ([127, 0, 0, 1], listener.local_addr().unwrap().port()).into());
+        let error = settings(http, inbox).claim_addresses().unwrap_err().to_string();
+        for (setting, flag, address) in [("HTTP_ADDRESS", "--http-address", http), ("INBOX_ADDRESS", "--inbox-address", inbox)] {
+            assert!(error.contains(&format!("{setting}={address} is in use by ")), "{error}");
+            assert!(error.contains(&format!("{flag} 127.0.0.1:")), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_port_for_both_addresses_is_an_error() {
+        let address = ([127, 0, 0, 1], ports::free(&[]).unwrap()).into();
+        let error = settings(address, address).claim_addresses().unwrap_err().to_string();
+        assert!(error.contains(&format!("INBOX_ADDRESS={address} has the port of HTTP_ADDRESS")), "{error}");
     }
 
     #[test]

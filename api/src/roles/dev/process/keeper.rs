@@ -9,10 +9,10 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::Pid};
-use tokio::{process::Child, sync::watch, task::JoinHandle, time::timeout};
+use tokio::{process::Child, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Console, Name, Spec, send};
+use super::{Console, Name, Spec, Startup, send};
 
 /// Wait before the first restart; it doubles with each failure.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -20,8 +20,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// A child that ran for so long didn't fail at starting: its next restart comes soon.
 const STABLE: Duration = Duration::from_secs(10);
-/// So many starts without getting ready, over 12 seconds, and it isn't bad luck.
-const MAX_STARTS: u32 = 8;
 /// Between two looks at whether somebody else has asked it to stop.
 const LOOK: Duration = Duration::from_secs(1);
 /// Line of PostgreSQL's lock file with its status, from 0; the first has its process id (`utils/pidfile.h`).
@@ -41,37 +39,23 @@ pub struct Stopping {
 /// Keeps one child running.
 pub struct Keeper {
     name: Name,
-    starts: watch::Receiver<u32>,
-    taken: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Keeper {
     /// Starts the child. It runs in `root`, and `root/run/<name>.pid` holds its process id.
-    pub fn start(spec: Spec, root: PathBuf, console: Console, stopping: Stopping) -> Self {
-        let (sender, starts) = watch::channel(0);
-        let (taken_sender, taken) = watch::channel(None);
+    pub fn start(spec: Spec, root: PathBuf, console: Console, stopping: Stopping, startup: Startup) -> Self {
         let stop = CancellationToken::new();
         let name = spec.name;
         let pid_file = root.join("run").join(format!("{}.pid", name.as_str()));
-        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, starts: sender, taken: taken_sender };
-        Self { name, starts, taken, stop, task: tokio::spawn(kept.keep()) }
+        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, startup };
+        Self { name, stop, task: tokio::spawn(kept.keep()) }
     }
 
     /// Who it is.
     pub fn name(&self) -> Name {
         self.name
-    }
-
-    /// Whether the child, which isn't ready yet, has been started so often that it never will be.
-    pub fn keeps_failing(&self) -> bool {
-        *self.starts.borrow() >= MAX_STARTS
-    }
-
-    /// What to do about another program that listens where the child, which has ended, did or wanted to.
-    pub fn taken(&self) -> Option<String> {
-        self.taken.borrow().clone()
     }
 
     /// Stops the child and waits for its end.
@@ -88,8 +72,7 @@ struct Kept {
     console: Console,
     stop: CancellationToken,
     stopping: Stopping,
-    starts: watch::Sender<u32>,
-    taken: watch::Sender<Option<String>>,
+    startup: Startup,
 }
 
 impl Kept {
@@ -97,17 +80,22 @@ impl Kept {
         let mut backoff = MIN_BACKOFF;
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            let end = self.run_once().await;
+            let (end, last_lines) = self.run_once().await;
             if self.stop.is_cancelled() {
                 break;
             }
-            // Nobody of ours listens there now.
+            // The child has exited, so whatever listens there is another program.
             let taken = self.spec.places.iter().find_map(|place| place.taken());
-            self.taken.send_replace(taken.clone());
+            let name = self.spec.name.as_str();
+            if !self.startup.is_complete() {
+                let taken = taken.map(|taken| format!(": {taken}")).unwrap_or_default();
+                self.startup.fail(format!("{name} {end} while the shop started{taken}{last_lines}"));
+                break;
+            }
             if started.elapsed() >= STABLE {
                 backoff = MIN_BACKOFF;
             }
-            self.console.say(format!("{} {end}: starting it again in {backoff:?}", self.spec.name.as_str()));
+            self.console.say(format!("{name} {end}: starting it again in {backoff:?}"));
             if let Some(taken) = taken {
                 self.console.say(taken);
             }
@@ -119,13 +107,11 @@ impl Kept {
         }
     }
 
-    /// Runs the child to its end, asked for or not, and says how it ended.
-    async fn run_once(&self) -> String {
-        let spawned = self.spec.spawn(&self.root, self.console);
-        self.starts.send_modify(|starts| *starts += 1);
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => return format!("didn't start ({error:#})"),
+    /// Runs the child to its end, asked for or not, and returns how it ended and its last lines.
+    async fn run_once(&self) -> (String, String) {
+        let (mut child, lines) = match self.spec.spawn(&self.root, self.console) {
+            Ok(spawned) => spawned,
+            Err(error) => return (format!("didn't start ({error:#})"), String::new()),
         };
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         if let Some(pid) = pid
@@ -139,10 +125,11 @@ impl Kept {
             () = self.turns_clients_away(pid) => self.stop_child(&mut child, pid).await,
         };
         let _ = fs::remove_file(&self.pid_file);
-        match ended {
+        let end = match ended {
             Ok(status) => describe(status),
             Err(error) => format!("is lost ({error})"),
-        }
+        };
+        (end, lines.last().await)
     }
 
     /// A PostgreSQL that gets SIGTERM lets nobody in any more, and runs until its last client leaves: the shop's never do.
@@ -223,14 +210,18 @@ mod tests {
         root
     }
 
+    fn complete() -> Startup {
+        let startup = Startup::default();
+        startup.complete().unwrap();
+        startup
+    }
+
     #[tokio::test]
     async fn a_child_that_is_killed_comes_back_with_another_process_id() {
         let root = root();
-        let mut keeper = Keeper::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default());
+        let keeper = Keeper::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default(), complete());
         let mut pids = Vec::new();
-        for start in 1..=2 {
-            keeper.starts.wait_for(|starts| *starts == start).await.unwrap();
-            // The process id is written right after the count.
+        for _ in 1..=3 {
             let pid = loop {
                 let text = fs::read_to_string(root.join("run/serve.pid")).unwrap_or_default();
                 if let Ok(pid) = text.trim().parse()
@@ -243,7 +234,6 @@ mod tests {
             pids.push(pid);
             send(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         }
-        keeper.starts.wait_for(|starts| *starts == 3).await.unwrap();
         keeper.stopped().await;
         assert!(!root.join("run/serve.pid").exists());
         fs::remove_dir_all(&root).unwrap();
@@ -254,7 +244,7 @@ mod tests {
         let root = root();
         let stopping = Stopping::default();
         let script = "trap '' TERM; echo > run/trapped; while :; do read line < /dev/zero; done";
-        let keeper = Keeper::start(spec(script), root.clone(), Console::new(), stopping.clone());
+        let keeper = Keeper::start(spec(script), root.clone(), Console::new(), stopping.clone(), complete());
         while !root.join("run/trapped").exists() {
             tokio::task::yield_now().await;
         }
@@ -264,14 +254,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_whose_place_is_taken_says_where() {
+    async fn a_child_that_exits_while_the_shop_starts_ends_the_start_with_its_last_lines() {
         let root = root();
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = other.local_addr().unwrap();
-        let spec = Spec { places: vec![ports::Place::given("HTTP_ADDRESS", address)], ..spec("exit 1") };
-        let mut keeper = Keeper::start(spec, root.clone(), Console::new(), Stopping::default());
-        keeper.taken.wait_for(Option::is_some).await.unwrap();
-        assert!(keeper.taken().unwrap().starts_with(&format!("HTTP_ADDRESS={address} is taken")), "{:?}", keeper.taken());
+        let script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; exit 3";
+        let spec = Spec { places: vec![ports::Place::given("HTTP_ADDRESS", address)], ..spec(script) };
+        let startup = Startup::default();
+        let keeper = Keeper::start(spec, root.clone(), Console::new(), Stopping::default(), startup.clone());
+        let cause = startup.failed().await.to_string();
+        let holder = format!("HTTP_ADDRESS={address} is in use by ");
+        assert!(cause.starts_with(&format!("serve ended with exit code 3 while the shop started: {holder}")), "{cause}");
+        assert!(cause.ends_with("\n    line 29\n    line 30") && !cause.contains("line 20\n"), "{cause}");
+        assert!(startup.complete().is_err());
         keeper.stopped().await;
         fs::remove_dir_all(&root).unwrap();
     }

@@ -1,0 +1,58 @@
+//! TCP listeners that accept IPv4 and IPv6.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Listens on an address. `[::]` accepts IPv4 as well, whatever `net.ipv6.bindv6only` says, and is `0.0.0.0` on a machine
+/// without IPv6. The listener is non-blocking, as Tokio needs it.
+///
+/// # Errors
+/// If the address is in use, not this machine's, or not permitted.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let open = |address| Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map(|socket| (socket, address));
+    let (socket, address) = match open(address) {
+        Err(_) if address.ip().is_unspecified() => open((Ipv4Addr::UNSPECIFIED, address.port()).into())?,
+        opened => opened?,
+    };
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn the_ipv6_wildcard_accepts_both_families() {
+        let listener = bind((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        if listener.local_addr().unwrap().is_ipv6() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_on_a_wildcard_is_in_use_on_the_loopback_address() {
+        for wildcard in [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()] {
+            let listener = bind(SocketAddr::new(wildcard, 0)).unwrap();
+            let loopback = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
+            assert_eq!(bind(loopback).unwrap_err().kind(), io::ErrorKind::AddrInUse, "{wildcard}");
+        }
+    }
+}
