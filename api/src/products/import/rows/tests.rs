@@ -183,12 +183,12 @@ where
 }
 
 prop_compose! {
-    /// Rows that every format can say: CSV knows neither null nor empty text.
+    /// Rows that every format can say: CSV knows neither null, empty text nor numbers with a sign.
     fn document()(
         sku in option::of(text()), name in option::of(text()), brand in given(text()), description in given(text()),
         categories in given(collection::vec("[a-zäß]{1,5}( [a-z]{1,5})?", 1..4)), amount in option::of("[0-9]{1,4}(\\.[0-9]{1,2})?|x"),
         currency in option::of("[A-Z]{3}"), url in given(text()), released_on in given(text()),
-        attributes in given(collection::btree_map("[a-z./~]{1,3}", text().prop_map(Some), 1..3)), quantity in option::of(any::<i64>()),
+        attributes in given(collection::btree_map("[a-z./~]{1,3}", text().prop_map(Some), 1..3)), quantity in option::of(0..=i64::MAX),
     ) -> RowDocument {
         let price = amount.map(|amount| RowPrice { amount, currency });
         RowDocument { sku, name, brand, description, categories, price, url, released_on, attributes, quantity }
