@@ -99,7 +99,7 @@ pub struct Problem {
     title: &'static str,
     detail: Box<str>,
     errors: Vec<FieldError>,
-    more_errors: u64,
+    more_errors: u32,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
 }
@@ -124,7 +124,7 @@ pub struct Document<'a> {
     /// How many errors there are beyond those listed, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
-    more_errors: Option<u64>,
+    more_errors: Option<u32>,
     /// The id that every log line of this request carries. Quote it when you report a problem.
     request_id: &'a str,
 }
@@ -227,7 +227,7 @@ impl Problem {
     /// Adds how many errors there are beyond those listed.
     #[must_use]
     pub fn with_more_errors(mut self, more: u64) -> Self {
-        self.more_errors = more;
+        self.more_errors = u32::try_from(more).unwrap_or(u32::MAX);
         self
     }
 

@@ -100,7 +100,7 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
 /// Whoever folds the events of a product ends up with the product, whatever happened at once.
 #[tokio::test]
 async fn the_events_tell_exactly_what_became_of_the_catalogue() {
-    let mut shop = Shop::api().await;
+    let mut shop = Shop::builder().only_api().setting("IMPORT_MAX_PER_ADMIN", "4").start().await;
     let first = shop.ada.clone();
     shop.open(Role::Serve).await;
     let second = shop.ada.clone();

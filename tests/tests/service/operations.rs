@@ -185,7 +185,7 @@ async fn the_currency_is_fixed_once_products_exist() {
     let mut migrate = Process::start(&["migrate"], &settings);
     let status = migrate.ended().await;
     let log = migrate.log().lines().join("\n");
-    assert!(!status.success() && log.contains("EUR") && log.contains("USD"), "{log}");
+    assert!(!status.success() && log.contains("EUR") && log.contains("USD"), "{}", migrate.story());
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ async fn bad_orders_are_refused_with_the_place_of_each_fault() {
     let product = stocked(&shop.ada, "A", 5).await;
     let line = |quantity: Value| json!({"product_id": product.id, "quantity": quantity});
     let unknown = "019aa3f0-0000-7000-8000-000000000000";
-    let endless: Vec<_> = (0..10_000).map(|_| line(json!(1))).collect();
+    let endless: Vec<_> = (0..500).map(|_| line(json!(1))).collect();
     for (body, pointers) in [
         (json!({}), vec!["#"]),
         (json!({"items": [line(json!(1))], "cart_id": unknown}), vec!["#"]),
