@@ -8,13 +8,7 @@ use std::{error::Error, fmt, io::IsTerminal};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{FilterExt, filter_fn},
-    layer::{Filter, SubscriberExt},
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use json::JsonLayer;
 
@@ -33,22 +27,17 @@ pub enum LogFormat {
 /// # Errors
 /// If `filter` is invalid.
 pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
-    let filter = with_spans(EnvFilter::try_new(filter).map_err(|error| anyhow!("RUST_LOG={filter} is invalid: {error}"))?);
+    // For the whole registry: sqlx asks whether statements are logged, and a filter of one layer that says no to such a question
+    // drops the thread's next event as well.
+    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow!("RUST_LOG={filter} is invalid: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let lines = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
         LogFormat::Json => JsonLayer::new(std::io::stderr).boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    tracing_subscriber::registry().with(filter).with(lines).init();
     panics::log_panics();
     Ok(())
-}
-
-/// Spans that carry ids are made with `error_span!` and pass whatever `RUST_LOG` is: `RUST_LOG=sqlx=debug` would otherwise log
-/// statements without the `request_id` they belong to.
-fn with_spans(filter: EnvFilter) -> impl Filter<Registry> {
-    let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() == Level::ERROR);
-    filter.or(spans.with_max_level_hint(LevelFilter::ERROR))
 }
 
 /// Shows an error with its causes. A cause that an error quotes in its own text is not repeated.

@@ -79,7 +79,7 @@ pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
     if header.len() > MAX_COLUMNS {
         return Err(vec![format!("the header has {} columns, and at most {MAX_COLUMNS} are allowed; remove some", header.len())]);
     }
-    let names: Vec<String> = header.cells().map(|name| name.trim().to_owned()).collect();
+    let names: Vec<String> = header.cells().map(|name| name.trim().to_owned().into_nfc()).collect();
     let mut known = HashSet::new();
     let twice = names.iter().filter(|name| !name.is_empty() && !known.insert(name.as_str()));
     let twice: Vec<_> = twice.map(|name| format!("the column {:?} is there twice; rename or remove one of them", clip(name))).collect();
