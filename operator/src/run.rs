@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::{
     controller,
-    listener,
     leader::{Candidate, Leadership, fence},
+    listener,
     metrics::Metrics,
     ops,
 };
@@ -44,8 +44,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
     let leadership = Leadership::default();
     let metrics = Metrics::new()?;
-    let listener =
-        listener::bind(args.ops_address).with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
+    let listener = listener::bind(args.ops_address).with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
     let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %args.ops_address, cluster = %config.cluster_url, "started");
 

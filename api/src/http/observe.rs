@@ -151,7 +151,8 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip().to_canonical());
+        let peer =
+            request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip().to_canonical());
         let client = client::address(peer, request.headers(), self.shared.trusted_proxy_hops);
         let context = RequestContext::of(request.headers(), client);
         let route = RouteHandles::of(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));

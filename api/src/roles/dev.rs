@@ -83,8 +83,7 @@ async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
     let (stopping, startup, reservation) = (Stopping::default(), Startup::default(), Reservation::default());
-    let mut opening =
-        Opening { settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
+    let mut opening = Opening { settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
     let opened = tokio::select! {
         opened = opening.open() => opened.and_then(|()| startup.complete()),
         cause = startup.failed() => Err(cause),

@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_on_the_loopback_one() {
-        for (listener, reached) in [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")] {
+        for (listener, reached) in
+            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
+        {
             assert_eq!(reachable(listener.parse().unwrap()), reached.parse().unwrap());
         }
     }

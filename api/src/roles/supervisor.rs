@@ -132,7 +132,8 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 /// # Errors
 /// Names the setting if the address is in use, not this machine's, or not permitted.
 pub fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("{setting}={address} cannot be listened on"))?;
+    let listener =
+        listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("{setting}={address} cannot be listened on"))?;
     tracing::info!(address = %listener.local_addr()?, "{setting} listening");
     Ok(listener)
 }

@@ -73,7 +73,9 @@ fn scaled_object(plan: &Plan, role: WorkerRole, scale: WorkerScale) -> Option<Sc
 fn lag(plan: &Plan, role: WorkerRole, threshold: i32) -> Option<Trigger> {
     let (endpoint, account) = match &plan.messaging {
         MessagingPlan::Embedded(_) => (format!("{}.{}.svc:8222", plan.shop.named("nats"), plan.shop.namespace), "$G".to_owned()),
-        MessagingPlan::External(messaging) => (qualified_endpoint(plan, messaging.monitoring_endpoint.as_deref()?), messaging.account.clone()),
+        MessagingPlan::External(messaging) => {
+            (qualified_endpoint(plan, messaging.monitoring_endpoint.as_deref()?), messaging.account.clone())
+        }
     };
     Some(Trigger {
         r#type: "nats-jetstream".into(),
@@ -211,11 +213,9 @@ mod tests {
         ] {
             assert_eq!(qualified(&plan, host), resolved);
         }
-        for (endpoint, resolved) in [
-            ("nats:8222", "nats.shops.svc:8222"),
-            ("nats.events:8222", "nats.events:8222"),
-            ("[2001:db8::1]:8222", "[2001:db8::1]:8222"),
-        ] {
+        for (endpoint, resolved) in
+            [("nats:8222", "nats.shops.svc:8222"), ("nats.events:8222", "nats.events:8222"), ("[2001:db8::1]:8222", "[2001:db8::1]:8222")]
+        {
             assert_eq!(qualified_endpoint(&plan, endpoint), resolved);
         }
     }

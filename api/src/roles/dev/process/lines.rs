@@ -49,13 +49,7 @@ impl Lines {
     }
 }
 
-async fn show(
-    output: impl AsyncRead + Unpin,
-    name: Name,
-    shown: fn(&str) -> bool,
-    console: Console,
-    kept: Arc<Mutex<VecDeque<String>>>,
-) {
+async fn show(output: impl AsyncRead + Unpin, name: Name, shown: fn(&str) -> bool, console: Console, kept: Arc<Mutex<VecDeque<String>>>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
