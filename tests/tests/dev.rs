@@ -161,7 +161,12 @@ impl Dev {
         let password = fs::read_to_string(self.data().join("secrets/superuser-password")).unwrap();
         let client = reqwest::Client::new();
         let login = client.post(format!("{base}/auth/login")).json(&json!({"username": "admin", "password": password}));
-        let tokens: Value = login.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        // A PostgreSQL that was killed recovers first; until then there is a 503.
+        let response = wait::within(PATIENCE, "sign-in works", async || {
+            let response = login.try_clone().unwrap().send().await.map_err(|error| error.to_string())?;
+            response.error_for_status().map_err(|error| error.to_string())
+        });
+        let tokens: Value = response.await.json().await.unwrap();
         let product = json!({"sku": sku, "name": format!("Product {sku}"), "price": {"amount": "5", "currency": "EUR"}});
         let create = client.post(format!("{base}/products")).bearer_auth(tokens["access_token"].as_str().unwrap()).json(&product);
         create.send().await.unwrap().error_for_status().unwrap();
