@@ -11,7 +11,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --package catalog --package catalog-operator && \
+    cargo build --release --locked --workspace --bin catalog --bin catalog-operator && \
     tests/images/make --programs target/release --out /out --unpacked catalog catalog-operator
 
 FROM scratch AS base

@@ -3,6 +3,10 @@ CLUSTER ?= embedded
 SERVICE_TESTS = $(filter-out control_plane e2e,$(basename $(notdir $(wildcard tests/tests/*))))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
+# Every cargo command selects the whole workspace and then names targets. Cargo resolves the features of dependencies for the
+# selected packages: with another selection it would compile most of them again.
+BUILD = cargo build --locked --workspace
+TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
@@ -14,7 +18,7 @@ help: ## List the targets
 run: ## Build the release binary and start the whole shop (Ctrl-C stops it); on Kubernetes with CLUSTER=local, kind or existing
 ifeq ($(CLUSTER),embedded)
 	@echo "Building the release binary; the first time takes some minutes."
-	cargo build --release --locked --package catalog
+	$(BUILD) --release --bin catalog
 	@exec $(TARGET)/release/catalog dev
 else
 	@$(MAKE) --no-print-directory run-on-cluster
@@ -29,55 +33,57 @@ lint: ## Format check, clippy with warnings denied, shellcheck, cargo deny (STRI
 	tests/lint/dependencies
 
 unit: ## Tests of one program or module alone
-	cargo test --locked --workspace --bins --lib
+	$(TEST) --bins --lib
 
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
-	cargo build --locked --package catalog --package catalog-operator
-	cargo test --locked --package catalog-tests $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
+	$(BUILD) --bin catalog --bin catalog-operator
+	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
-	cargo test --locked --package catalog-tests --test control_plane -- --test-threads 4 --show-output
+	$(TEST) --test control_plane -- --test-threads 4 --show-output
 
 e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root: it starts a cluster, and asks its container runtime what runs." >&2; exit 1; }
 	@tests/cluster/local/is-free
 	@tests/cluster/run check local
 	@$(MAKE) --no-print-directory images
-	cargo test --locked --package catalog-tests --features e2e --test e2e --no-run
+	$(TEST) --features catalog-tests/e2e --test e2e --no-run
 	@status=0; \
 		{ tests/cluster/run local && \
-			cargo test --locked --package catalog-tests --features e2e --test e2e -- --nocapture; } || \
+			$(TEST) --features catalog-tests/e2e --test e2e -- --nocapture; } || \
 			{ status=$$?; tests/cluster/tell-what-happened; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
 fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
-	cargo build --release --locked --package catalog
+	$(BUILD) --release --bin catalog
 	tests/fuzz/run $(TARGET)/release/catalog
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
-bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, and a sweep of a million carts
-	cargo build --release --locked --package catalog
-	cargo run --release --locked --package catalog-tests --bin bench -- reads
-	cargo run --release --locked --package catalog-tests --bin bench -- orders
+bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, a sweep of a million carts, and orders beside expensive lists
+	$(BUILD) --release --bin catalog --bin bench
+	$(TARGET)/release/bench reads
+	$(TARGET)/release/bench orders
+	$(TARGET)/release/bench starvation
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
-	cargo build --release --locked --package catalog --package catalog-operator
+	$(BUILD) --release --bin catalog --bin catalog-operator
 	tests/images/make --programs $(TARGET)/release --out target/images
 
 bench-operator: ## What the operator costs with one Catalog and with a thousand: memory, writes at rest, calls, time
 	tests/cluster/build etcd kube-apiserver
-	cargo build --release --locked --package catalog --package catalog-operator
-	cargo run --release --locked --package catalog-tests --bin bench-operator
+	$(BUILD) --release --bin catalog --bin catalog-operator --bin bench-operator
+	$(TARGET)/release/bench-operator
 
 generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/
 	tests/generate-queries.sh
-	cargo run --quiet --package catalog -- openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
-	cargo run --quiet --package catalog-operator -- crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
-	RENEW_GOLDEN=1 cargo test --quiet --package catalog-operator --lib golden
+	$(BUILD) --quiet --bin catalog --bin catalog-operator
+	$(TARGET)/debug/catalog openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
+	$(TARGET)/debug/catalog-operator crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
+	RENEW_GOLDEN=1 $(TEST) --quiet --lib golden
 
 clean: ## Remove what was built (the shop's data stays: `make run` says where it is)
 	cargo clean

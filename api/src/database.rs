@@ -1,5 +1,9 @@
 //! Connections to PostgreSQL.
 
+mod permits;
+mod pool_metrics;
+mod reads;
+
 use std::time::Duration;
 
 use sqlx::{
@@ -7,7 +11,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
 };
 
-use crate::config::DatabaseSettings;
+use self::permits::Bounds;
+pub use self::{
+    permits::{Busy, Permits},
+    reads::{ReadError, ReadPool},
+};
+use crate::config::{DatabaseSettings, ReadPoolSettings, ReadSettings};
 
 /// How long a request waits for a connection before it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,47 +40,82 @@ const BEGIN_BRIEF: &str = begin_by_index!("SET LOCAL lock_timeout = '3s'; SET LO
 /// A connection that answered so lately is taken to be alive, as one is while it works: on a busy pool, that is all of them.
 const TRUSTED_FOR: Duration = Duration::from_millis(1);
 
-/// The primary, and the replica for reads that may lag. Cheap to clone.
+/// How long a list waits for a connection. Long enough that a client which waits sends little else.
+const LIST_WAIT: Duration = Duration::from_secs(1);
+/// How long a report waits, and each chunk of an export that has begun.
+const REPORT_WAIT: Duration = Duration::from_secs(10);
+/// How long a single read waits that no cache answers.
+const LOOKUP_WAIT: Duration = Duration::from_secs(1);
+/// Single reads that wait, for each permit.
+const WAITING_LOOKUPS: u32 = 64;
+
+/// The connections of `catalog serve`. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     /// Reads that must be current, and all writes.
     pub primary: PgPool,
-    /// Lists, exports and reports. The primary itself without `DATABASE_READ_URL`.
-    pub replica: PgPool,
+    /// Anonymous single reads by sku and of stock, which must be current: how many of the primary's connections they use.
+    pub lookups: Permits,
+    /// Product lists; on the replica, if there is one.
+    pub lists: ReadPool,
+    /// Reports and exports; on the replica, if there is one.
+    pub reports: ReadPool,
 }
 
 impl Database {
     /// Makes the pools. Nothing is connected yet, so that a process can start before its database.
     #[must_use]
-    pub fn new(settings: &DatabaseSettings) -> Self {
-        let pool = |options: PgConnectOptions| {
-            PgPoolOptions::new()
-                .max_connections(settings.max_connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // A round trip for each statement would be one too many: only those are asked that have rested.
-                .test_before_acquire(false)
-                .before_acquire(|connection, rest| {
-                    Box::pin(async move {
-                        if rest.idle_for > TRUSTED_FOR {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(options.application_name("catalog"))
+    pub fn new(settings: &DatabaseSettings, reads: &ReadSettings) -> Self {
+        let for_primary = settings.max_connections.saturating_sub(reads.connections_of_primary(settings)).max(1);
+        let source = settings.replica.as_ref().unwrap_or(&settings.primary);
+        let read_pool = |kind, name, settings: ReadPoolSettings, wait| {
+            let pool = pool(source.clone().application_name(name), settings.connections);
+            pool_metrics::register(kind, &pool);
+            ReadPool::new(kind, pool, settings, wait)
         };
-        let primary = pool(settings.primary.clone());
-        let replica = settings.replica.clone().map_or_else(|| primary.clone(), pool);
-        Self { primary, replica }
+        let permits = for_primary.div_ceil(3);
+        let primary = pool(settings.primary.clone().application_name("catalog"), for_primary);
+        pool_metrics::register("primary", &primary);
+        Self {
+            primary,
+            lookups: Permits::new(Bounds { kind: "lookups", permits, waiting: permits * WAITING_LOOKUPS, wait: LOOKUP_WAIT }),
+            lists: read_pool("lists", "catalog lists", reads.lists, LIST_WAIT),
+            reports: read_pool("reports", "catalog reports", reads.reports, REPORT_WAIT),
+        }
     }
+}
 
-    /// Whether the primary answers, for `/readyz?verbose`.
-    ///
-    /// # Errors
-    /// Why it doesn't.
-    pub async fn ping(&self) -> Result<(), String> {
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.primary).await.map(drop).map_err(|error| error.to_string())
-    }
+/// The primary's pool, for processes that serve no reads.
+#[must_use]
+pub fn primary(settings: &DatabaseSettings) -> PgPool {
+    let pool = pool(settings.primary.clone().application_name("catalog"), settings.max_connections);
+    pool_metrics::register("primary", &pool);
+    pool
+}
+
+fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A round trip for each statement would be one too many: only those are asked that have rested.
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move {
+                if rest.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+/// Whether a database answers, for `/readyz?verbose`.
+///
+/// # Errors
+/// Why it doesn't.
+pub async fn ping(pool: &PgPool) -> Result<(), String> {
+    sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(pool).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// A transaction that finds its rows by their keys, or the first of a queue, however the tables have grown or shrunk
@@ -97,6 +141,13 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
     // lock_not_available, deadlock_detected, serialization_failure: PostgreSQL manual, appendix A.
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "55P03" | "40P01" | "40001"))
+}
+
+/// Whether a statement took longer than its timeout: the same will probably do so again.
+#[must_use]
+pub fn is_statement_timeout(error: &sqlx::Error) -> bool {
+    // query_canceled, PostgreSQL manual, appendix A.
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
 }
 
 /// Whether the database, not the statement, is at fault: the request may be sent again later.

@@ -9,17 +9,23 @@ pub mod outbox;
 pub mod relay;
 pub mod streams;
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 pub use envelope::{Actor, Envelope, Origin, Unreadable};
 pub use nats::Nats;
 pub use outbox::{Draft, Outbox};
 
-/// Shows an error with its causes, for logs.
-struct Chain<'a>(&'a dyn Error);
+/// Ids in one log line, at most.
+const MAX_LOGGED_IDS: usize = 100;
 
-impl fmt::Display for Chain<'_> {
+/// Shows ids of events, separated by commas, for logs.
+struct Ids<I>(I);
+
+impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Ids<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::release::cause(self.0))
+        for (index, id) in self.0.clone().take(MAX_LOGGED_IDS).enumerate() {
+            write!(f, "{}{id}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
     }
 }

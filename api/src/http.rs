@@ -18,5 +18,8 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;
+pub mod read_limit;
+pub mod response_budget;
 pub mod router;
+pub mod server;
 pub mod validate;

@@ -16,6 +16,7 @@ mod rate_limit;
 mod release;
 mod roles;
 mod telemetry;
+mod text;
 mod tracking;
 
 use std::process::ExitCode;
@@ -29,11 +30,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = roles::Cli::parse();
-    telemetry::start_logging(cli.log_format());
+    if let Err(error) = telemetry::start_logging(cli.log_format()) {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
+            tracing::error!(%error, "runtime not started");
             return ExitCode::FAILURE;
         }
     };

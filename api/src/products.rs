@@ -17,6 +17,7 @@ pub mod product;
 mod reader;
 pub mod rules;
 mod schemas;
+pub mod search;
 pub mod stock;
 pub mod store;
 pub mod write;

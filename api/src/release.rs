@@ -6,6 +6,7 @@
 use std::{fmt, sync::LazyLock, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use semver::Version;
 use sqlx::{
@@ -236,7 +237,7 @@ async fn wait<F: Future<Output = Result<(), ReleaseError>>>(readiness: &Readines
         .notify(|error, _| {
             let what = match error {
                 ReleaseError::NotMigrated => format!("catalog migrate to bring the database to release {RELEASE}"),
-                other => format!("the database: {}", cause(other)),
+                other => format!("the database: {}", Chain(other)),
             };
             // Each reason once, not every few seconds.
             if said.as_ref() != Some(&what) {
@@ -254,15 +255,6 @@ pub fn patience() -> ExponentialBuilder {
         .with_max_delay(Duration::from_secs(5))
         .with_jitter()
         .without_max_times()
-}
-
-/// An error with what caused it, in one line.
-pub fn cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 #[cfg(test)]

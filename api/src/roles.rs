@@ -17,9 +17,10 @@ mod worker;
 
 use std::process::ExitCode;
 
+use catalog_logging::LogFormat;
 use clap::{Parser, Subcommand};
 
-use crate::config::{LogArgs, LogFormat};
+use crate::config::LogArgs;
 
 /// The shop backend of Catalog: API, workers and tools.
 #[derive(Parser)]
@@ -31,10 +32,11 @@ pub struct Cli {
     role: Role,
 }
 
+#[allow(clippy::large_enum_variant, reason = "made once")]
 #[derive(Subcommand)]
 enum Role {
     /// Serve the public API, and relay committed changes to JetStream
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Turn changes into mail to the admins, and to customers about their orders
     Notifier(notifier::NotifierArgs),
     /// Print the OpenAPI document of the API
@@ -72,7 +74,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
             Role::Import(args) => return import::run(args).await,
-            Role::Serve(args) => serve::run(args).await?,
+            Role::Serve(args) => serve::run(*args).await?,
             Role::Notifier(args) => notifier::run(args).await?,
             Role::Openapi => openapi::run()?,
             Role::Tracker(args) => tracker::run(args).await?,

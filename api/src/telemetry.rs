@@ -1,24 +1,30 @@
 //! Logs and metrics.
 
-use std::io::IsTerminal;
-
+use catalog_logging::LogFormat;
 use prometheus::{Encoder, TextEncoder};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Span, field::display};
+use uuid::Uuid;
 
-use crate::config::LogFormat;
+/// What is logged without `RUST_LOG`.
+const DEFAULT_FILTER: &str = "info,async_nats=warn,sqlx=warn";
 
-/// Sends logs to standard error, so that tools can print results on standard output.
-/// The level comes from `RUST_LOG`, `info` without it.
-pub fn start_logging(format: Option<LogFormat>) {
-    let terminal = std::io::stderr().is_terminal();
-    let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn,sqlx=warn"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
-    match format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).init(),
-        LogFormat::Text => registry.with(lines.with_ansi(terminal).with_target(false)).init(),
-    }
+/// Starts logging to standard error; `RUST_LOG` says what.
+///
+/// # Errors
+/// If `RUST_LOG` is invalid.
+pub fn start_logging(format: Option<LogFormat>) -> anyhow::Result<()> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    catalog_logging::start(format, if filter.is_empty() { DEFAULT_FILTER } else { &filter })
+}
+
+/// Adds an account to the log lines of the current request: the one that is signed in, or that a client tries to sign in to.
+pub fn record_account(account_id: Uuid) {
+    Span::current().record("account_id", display(account_id));
+}
+
+/// Adds the event that the current request or order has written to its log lines.
+pub fn record_event(event_id: Uuid) {
+    Span::current().record("event_id", display(event_id));
 }
 
 /// Every metric of this process in Prometheus' text format.

@@ -1,14 +1,10 @@
 //! The command line: one subcommand, one role.
 
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use catalog_logging::LogFormat;
+use clap::{Args, Parser, Subcommand};
 
 use crate::{crd, render, run};
 
@@ -24,12 +20,6 @@ struct Cli {
     /// What is logged, such as `info` or `catalog_operator=debug`
     #[arg(long, env = "RUST_LOG", global = true, default_value = "info", value_name = "FILTER")]
     log: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Json,
-    Text,
 }
 
 #[derive(Subcommand)]
@@ -54,7 +44,7 @@ struct RenderArgs {
 /// Does what the command line says.
 pub async fn run() -> ExitCode {
     let Cli { command, log_format, log } = Cli::parse();
-    if let Err(error) = start_logs(log_format, &log) {
+    if let Err(error) = catalog_logging::start(log_format, &log) {
         eprintln!("{error:#}");
         return ExitCode::FAILURE;
     }
@@ -70,17 +60,6 @@ pub async fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn start_logs(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("RUST_LOG={filter} is not allowed: {error}"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let usual = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    match format.unwrap_or(usual) {
-        LogFormat::Json => logs.json().init(),
-        LogFormat::Text => logs.init(),
-    }
-    Ok(())
 }
 
 fn render(RenderArgs { file, without_keda }: &RenderArgs) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod triggers;
 
 use std::{future::ready, sync::Arc};
 
+use catalog_logging::Chain;
 use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -16,6 +17,7 @@ use kube::{
         watcher,
     },
 };
+use tracing::{Instrument, Span};
 
 use self::backoff::Backoff;
 use crate::{
@@ -42,7 +44,7 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
         .default_backoff()
         .inspect_err(|error| {
             if is_missing(error) {
-                tracing::warn!(%error, "Catalogs are not defined in this cluster: install the chart's definition");
+                tracing::warn!(error = %Chain(error), "CustomResourceDefinition missing; install the chart");
             }
         })
         .modify(|catalog| catalog.managed_fields_mut().clear())
@@ -60,7 +62,7 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
                 Err(ControllerError::ObjectNotFound(gone)) => shared.backoff.reset(&gone.clone().into_kind_unchecked(())),
                 // KEDA isn't installed; of Catalogs it was said above.
                 Err(ControllerError::QueueError(error)) if is_missing(error) => {}
-                Err(ControllerError::QueueError(error)) => tracing::warn!(%error, "a watch failed, and is tried again"),
+                Err(ControllerError::QueueError(error)) => tracing::warn!(error = %Chain(error), "watch failed; retrying"),
                 Ok(_) | Err(ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }
             ready(())
@@ -73,10 +75,20 @@ fn is_missing(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
+/// Every log line of a reconcile carries these fields. At this level the span passes every filter.
+fn span(guarded: &Guarded) -> Span {
+    let metadata = guarded.meta();
+    tracing::error_span!("reconcile", namespace = metadata.namespace, name = metadata.name, generation = metadata.generation)
+}
+
 async fn one(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
-    let (name, namespace) = (guarded.name_any(), guarded.namespace().unwrap_or_default());
+    let span = span(&guarded);
+    reconcile_guarded(guarded, shared).instrument(span).await
+}
+
+async fn reconcile_guarded(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
     let DeserializeGuard(Ok(catalog)) = &*guarded else {
-        tracing::error!(name, namespace, "the Catalog cannot be understood: is its definition newer than this operator?");
+        tracing::error!("Catalog not readable; its definition may be newer than this operator");
         return Ok(Action::await_change());
     };
     let measured = shared.metrics.start();
@@ -92,6 +104,10 @@ async fn one(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action {
     let pause = shared.backoff.next(ObjectRef::from_obj(&*guarded));
-    tracing::warn!(name = guarded.name_any(), namespace = guarded.meta().namespace, %error, "tried again in {pause:.1?}");
+    let (object_kind, object_name) = error.object().unzip();
+    span(&guarded).in_scope(|| {
+        let retry_after_s = pause.as_secs_f64();
+        tracing::warn!(error = %Chain(error), reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");
+    });
     Action::requeue(pause)
 }

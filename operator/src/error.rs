@@ -43,6 +43,16 @@ impl Error {
         Self::NameTaken { kind: kind.resource().kind, name: name.into(), owner }
     }
 
+    /// Kind and name of the object that could not be read or written, for logs.
+    #[must_use]
+    pub fn object(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Api { object, .. } => Some(object.split_once(' ').unwrap_or((object, ""))),
+            Self::NameTaken { kind, name, .. } => Some((kind, name)),
+            Self::Encode(_) => None,
+        }
+    }
+
     /// The reason of conditions, and the label of metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

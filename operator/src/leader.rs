@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_logging::Chain;
 use http::Request;
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -114,8 +115,8 @@ impl Candidate {
         match timeout(RETRY, self.take()).await {
             Ok(Ok(true)) => self.leadership.extend(Some(started + RENEW_DEADLINE)),
             Ok(Ok(false)) => self.leadership.extend(None),
-            Ok(Err(error)) => tracing::warn!(%error, "cannot renew the Lease"),
-            Err(_) => tracing::warn!("cannot renew the Lease: the API server doesn't answer"),
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "lease not renewed; retrying"),
+            Err(_) => tracing::warn!(error = "the API server did not respond in time", "lease not renewed; retrying"),
         }
     }
 
@@ -176,7 +177,7 @@ impl Candidate {
             Ok::<_, kube::Error>(())
         });
         if !matches!(released.await, Ok(Ok(()))) {
-            tracing::warn!("cannot give up the Lease: the next operator takes it in {} s", LEASE_DURATION.as_secs());
+            tracing::warn!(expires_after_s = LEASE_DURATION.as_secs(), "lease not released");
         }
     }
 }

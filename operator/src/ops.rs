@@ -28,7 +28,7 @@ async fn text(State(metrics): State<Metrics>) -> Response {
     match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "cannot gather metrics");
+            tracing::error!(%error, "metrics not encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

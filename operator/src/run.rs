@@ -73,14 +73,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concurrency: u16) {
     loop {
         leadership.won().await;
-        tracing::info!("leading");
+        tracing::info!("lease acquired");
         metrics.leads(true);
         tokio::select! {
             () = controller::run(client.clone(), metrics.clone(), concurrency) => return,
             () = leadership.lost() => {}
         }
         metrics.leads(false);
-        tracing::warn!("no longer leading");
+        tracing::warn!("lease lost");
     }
 }
 

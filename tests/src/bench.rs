@@ -5,10 +5,12 @@
 //! shares the same cores, so the ratios mean something where the numbers don't.
 
 pub mod bare;
+pub mod lists;
 pub mod load;
 pub mod operator;
 pub mod orders;
 pub mod pgbench;
 pub mod run;
 pub mod shelf;
+pub mod starvation;
 pub mod table;

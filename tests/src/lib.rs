@@ -29,6 +29,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod raw;
 pub mod samples;
 pub mod schema;
 pub mod scratch;

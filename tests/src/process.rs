@@ -11,9 +11,13 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+    },
     unistd::Pid,
 };
+use serde_json::Value;
 
 use crate::{container, leash, log::Log, programs, wait};
 
@@ -103,9 +107,9 @@ impl Process {
     /// # Panics
     /// If the process doesn't listen in time.
     pub async fn address(&self, setting: &str) -> SocketAddr {
-        let wanted = format!("{setting} listening");
+        let is_wanted = |entry: &Value| entry["message"] == "listening" && entry["setting"] == setting;
         self.log
-            .find(&wanted, |entry| if entry["message"] == wanted.as_str() { entry["address"].as_str()?.parse().ok() } else { None })
+            .find(&format!("{setting} listening"), |entry| if is_wanted(entry) { entry["address"].as_str()?.parse().ok() } else { None })
             .await
     }
 
@@ -199,9 +203,32 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 /// # Panics
 /// If there is no such process.
 pub fn peak_memory(pid: u32) -> f64 {
+    memory_field(pid, "VmHWM:")
+}
+
+/// The memory that a process has now, in MiB (proc(5): `VmRSS`).
+///
+/// # Panics
+/// If there is no such process.
+pub fn memory(pid: u32) -> f64 {
+    memory_field(pid, "VmRSS:")
+}
+
+fn memory_field(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high water mark");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a size");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("kibibytes") / 1024.0
+}
+
+/// Lets this process open so many files, if the hard limit allows.
+///
+/// # Panics
+/// If the limits cannot be read.
+pub fn raise_open_file_limit(files: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    if soft < files {
+        setrlimit(Resource::RLIMIT_NOFILE, files.min(hard), hard).expect("up to the hard limit");
+    }
 }
 
 impl Drop for Process {

@@ -104,7 +104,7 @@ pub fn superuser() -> Environment {
 pub fn settings(database_url: &str, nats_url: &str, prefix: &str) -> Environment {
     [
         ("DATABASE_URL", database_url),
-        ("DATABASE_MAX_CONNECTIONS", "5"),
+        ("DATABASE_MAX_CONNECTIONS", "9"),
         ("NATS_URL", nats_url),
         ("EVENTS_PREFIX", prefix),
         ("HTTP_ADDRESS", "127.0.0.1:0"),

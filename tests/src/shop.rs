@@ -58,6 +58,9 @@ enum Turn {
     Guest,
 }
 
+/// Lists every field of the log lines.
+const LOGGING: &str = include_str!("../../docs/logging.md");
+
 /// Proxies in front of the servers of one shop; the test itself goes past them.
 pub struct Network {
     /// In front of PostgreSQL.
@@ -294,6 +297,11 @@ impl Shop {
                 let entry: serde_json::Value =
                     serde_json::from_str(&line).unwrap_or_else(|_| panic!("{role} printed what is no log entry: {line}"));
                 assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{role}: {line}");
+                // Lines of libraries at debug level have fields of their own.
+                let is_ours = entry["target"].as_str().is_some_and(|target| target.starts_with("catalog"));
+                for field in entry.as_object().into_iter().flatten().map(|(name, _)| name).filter(|_| is_ours) {
+                    assert!(LOGGING.contains(&format!("`{field}`")), "docs/logging.md doesn't list {field} of {role}: {line}");
+                }
                 assert!(self.troubled || !line.contains(r#""level":"ERROR""#), "{role} logged an error: {line}");
             }
         }

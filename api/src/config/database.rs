@@ -16,10 +16,10 @@ pub struct DatabaseArgs {
     /// File with the URL of the primary, postgres://user:password@host:port/name
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<PathBuf>,
-    /// File with the URL of a replica, for reads that may lag [default: the primary]
+    /// File with the URL of a replica, for lists, reports and exports, which may lag [default: the primary]
     #[arg(long, env = "DATABASE_READ_URL_FILE", value_name = "FILE")]
     database_read_url_file: Option<PathBuf>,
-    /// Connections per process, at most
+    /// Connections per process, at most; catalog serve keeps some of them for lists and reports
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value = "10", value_name = "N")]
     database_max_connections: String,
 }

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Args, ValueEnum};
+use catalog_logging::LogFormat;
+use clap::Args;
 
 use super::Checker;
 
@@ -125,13 +126,4 @@ pub struct LogArgs {
     /// json or text [default: text on a terminal and for what is run by hand, otherwise json]
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
 }

@@ -8,14 +8,17 @@ use async_nats::jetstream::{
     AckKind, Message,
     consumer::{Consumer, pull},
 };
+use async_nats::{HeaderValue, header::NATS_MESSAGE_ID};
+use catalog_logging::Chain;
 use futures::StreamExt;
 use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
 use rand::RngExt;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::{
-    Chain, Nats,
+    Ids, Nats,
     streams::{self, Durable},
 };
 use crate::database;
@@ -61,6 +64,30 @@ impl Incoming {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
+    }
+
+    /// The event's id: the message id that the relay gave it.
+    fn id(&self) -> &str {
+        self.header(NATS_MESSAGE_ID.as_ref()).unwrap_or_default()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.as_ref()?.get(name).map(HeaderValue::as_str)
+    }
+
+    /// A span for the work on this message. Log lines in it can be followed to the request that wrote the event.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        let delivered = self.0.info().map_or(0, |info| info.delivered);
+        // At this level it passes every filter.
+        tracing::error_span!(
+            "message",
+            event_id = self.id(),
+            event_type = self.0.subject.split_once(".changes.").map_or(self.0.subject.as_str(), |(_, kind)| kind),
+            request_id = self.header("X-Request-Id"),
+            traceparent = self.header("traceparent"),
+            attempt = delivered,
+        )
     }
 }
 
@@ -112,8 +139,9 @@ enum PullError {
 /// None: it tries on.
 pub async fn run(nats: Nats, durable: Durable, handler: impl Handle, stop: CancellationToken) -> anyhow::Result<()> {
     let worker = Worker { nats: nats.clone(), durable, handler };
+    let span = tracing::error_span!("consumer", consumer = durable.name);
     tokio::select! {
-        () = worker.run(&stop) => {}
+        () = worker.run(&stop).instrument(span) => {}
         () = measure_lag(&nats, durable) => {}
     }
     // Acknowledgements are only queued until now.
@@ -135,7 +163,7 @@ impl<H: Handle> Worker<H> {
         while stop.run_until_cancelled(self.nats.connected()).await.is_some() {
             if let Err(error) = self.pull(stop, &mut failures).await {
                 if self.nats.is_connected() {
-                    tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "cannot consume, trying on");
+                    tracing::warn!(error = %Chain(&error), "consumer unavailable; retrying");
                 }
                 if let Err(error) = streams::ensure_missing(&self.nats).await {
                     streams::log_failed_check(&self.nats, &error);
@@ -193,7 +221,8 @@ impl<H: Handle> Worker<H> {
             other => other,
         };
         if let Err(HandleError::Later(error) | HandleError::Never(error)) = failed {
-            tracing::warn!(consumer = self.durable.name, error = %Chain(&*error), "messages are not handled for now, trying on");
+            let event_ids = Ids(batch.iter().map(Incoming::id));
+            tracing::warn!(error = %Chain(&*error), messages = batch.len(), %event_ids, "messages not handled; redelivering");
             stop.run_until_cancelled(tokio::time::sleep(pause(4))).await;
         }
     }
@@ -201,7 +230,8 @@ impl<H: Handle> Worker<H> {
     /// Acknowledges what was done, buries what is malformed, gives back what has to wait. Errors
     /// with [`HandleError::Never`] only for batches of several messages, which are left as they are.
     async fn attempt(&self, batch: &[Incoming]) -> Result<(), HandleError> {
-        let handled = tokio::time::timeout(self.durable.handler_timeout, self.handler.handle(batch)).await;
+        let span = if let [message] = batch { message.span() } else { Span::current() };
+        let handled = tokio::time::timeout(self.durable.handler_timeout, self.handler.handle(batch).instrument(span)).await;
         match handled.unwrap_or_else(|elapsed| Err(HandleError::Later(elapsed.into()))) {
             Ok(malformed) => {
                 self.settle(batch, &malformed).await;
@@ -224,18 +254,21 @@ impl<H: Handle> Worker<H> {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
         self.answer(good, AckKind::Ack, "done").await;
-        let buried = malformed.iter().filter_map(|m| Some((batch.get(m.index)?, m))).map(|(message, m)| self.bury(message, &m.reason));
+        let buried = malformed
+            .iter()
+            .filter_map(|m| Some((batch.get(m.index)?, m)))
+            .map(|(message, m)| self.bury(message, &m.reason).instrument(message.span()));
         futures::future::join_all(buried).await;
     }
 
     async fn bury(&self, message: &Incoming, reason: &str) {
         match dead::bury(&self.nats, self.durable, &message.0, reason).await {
             Ok(()) => {
-                tracing::error!(consumer = self.durable.name, reason, "a message is malformed and was put aside");
+                tracing::error!(reason, "message dead-lettered");
                 self.answer(std::iter::once(message), AckKind::Term, "dead").await;
             }
             Err(error) => {
-                tracing::warn!(consumer = self.durable.name, error = %Chain(&error), "a malformed message cannot be put aside");
+                tracing::warn!(error = %Chain(&error), reason, "message not dead-lettered; redelivering");
                 let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
                 let pause = PAUSE.1.saturating_mul(1 << delivered.min(6));
                 self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "later").await;
@@ -248,7 +281,7 @@ impl<H: Handle> Worker<H> {
         for message in messages {
             // An answer that is lost brings the message again, which every handler expects.
             if let Err(error) = message.0.ack_with(kind).await {
-                tracing::debug!(consumer = self.durable.name, %error, "cannot answer");
+                tracing::debug!(%error, event_id = message.id(), "acknowledgement failed");
             }
             counter.inc();
         }

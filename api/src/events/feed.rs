@@ -57,8 +57,8 @@ pub async fn follow(nats: Nats, listener: impl Listener, stop: CancellationToken
     let attempts = async {
         loop {
             match listen(&nats, &listener, || pause = pauses()).await {
-                Ok(()) => tracing::debug!("the feed of changes starts anew"),
-                Err(error) => tracing::debug!(error = %format!("{error:#}"), "the feed of changes is interrupted"),
+                Ok(()) => tracing::debug!("change feed ended; restarting"),
+                Err(error) => tracing::debug!(error = %format!("{error:#}"), "change feed interrupted; restarting"),
             }
             tokio::time::sleep(pause.next().unwrap_or(ASK_INTERVAL)).await;
         }

@@ -147,14 +147,14 @@ fn log_events() -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'sta
         match event {
             Event::Connected => {
                 complained.store(false, Ordering::Relaxed);
-                tracing::info!("connected to NATS");
+                tracing::info!("NATS connected");
             }
-            Event::Disconnected => tracing::warn!("lost the connection to NATS"),
-            Event::ServerError(error) => tracing::error!(%error, "NATS refuses"),
+            Event::Disconnected => tracing::warn!("NATS disconnected"),
+            Event::ServerError(error) => tracing::error!(%error, "NATS server error"),
             Event::ClientError(error) if !complained.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "NATS cannot be reached, trying on");
+                tracing::warn!(%error, "NATS unavailable; retrying");
             }
-            other => tracing::debug!(event = %other, "NATS"),
+            other => tracing::debug!(event = %other, "NATS client event"),
         }
         std::future::ready(())
     }

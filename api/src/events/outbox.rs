@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{Envelope, Origin, envelope::type_of};
+use crate::telemetry;
 
 /// How many relays can publish side by side.
 pub const PARTITIONS: i16 = 16;
@@ -64,6 +65,7 @@ impl Outbox {
         )
         .execute(tx)
         .await?;
+        telemetry::record_event(id);
         Ok(id)
     }
 

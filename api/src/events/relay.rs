@@ -7,6 +7,7 @@ mod upkeep;
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use prometheus::IntCounter;
@@ -14,9 +15,10 @@ use rand::RngExt;
 use sqlx::{PgConnection, PgPool, types::Json};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::publish::Waiting;
-use super::{Chain, Nats, Outbox};
+use super::{Ids, Nats, Outbox};
 use crate::{database, metrics};
 
 static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("outbox_published_total", "Events published and acknowledged"));
@@ -38,8 +40,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 enum RelayError {
     #[error("the outbox cannot be read")]
     Database(#[from] sqlx::Error),
-    #[error("{count} events are not published")]
-    Publish { count: usize, source: async_nats::jetstream::context::PublishError },
+    #[error("events are not published")]
+    Publish { events: Vec<Uuid>, source: async_nats::jetstream::context::PublishError },
 }
 
 /// What became of one batch.
@@ -79,7 +81,14 @@ impl Relay {
             let round = self.round().await;
             if let Some(error) = &round.failure {
                 if self.nats.is_connected() {
-                    tracing::warn!(error = %Chain(error), published = round.published, "events wait in the outbox");
+                    let events: &[Uuid] = if let RelayError::Publish { events, .. } = error { events } else { &[] };
+                    tracing::warn!(
+                        error = %Chain(error),
+                        published = round.published,
+                        failed = events.len(),
+                        event_ids = %Ids(events.iter()),
+                        "events not published; retrying"
+                    );
                 }
                 self.nats.report_missing();
             }
@@ -132,8 +141,8 @@ impl Relay {
         mark_published(&mut tx, &outcome.published, Utc::now()).await?;
         tx.commit().await?;
         PUBLISHED.inc_by(published as u64);
-        FAILED.inc_by(outcome.failed as u64);
-        let failure = outcome.error.map(|source| RelayError::Publish { count: outcome.failed, source });
+        FAILED.inc_by(outcome.failed.len() as u64);
+        let failure = outcome.error.map(|source| RelayError::Publish { events: outcome.failed, source });
         Ok(Round { published, full, failure })
     }
 }

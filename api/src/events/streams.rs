@@ -10,12 +10,13 @@ use async_nats::jetstream::{
     context::{ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
     stream::{self, ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerUpdateError},
 };
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use self::definitions::{consumers, is_current, streams};
-use super::{Chain, Nats};
+use super::Nats;
 
 /// How long published events can be read again, and how long the outbox keeps them for a replay.
 pub const CHANGES_KEPT: Duration = Duration::from_hours(7 * 24);
@@ -144,7 +145,7 @@ pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
                 ..wanted
             };
             nats.jetstream.update_stream(&upgraded).await.map_err(|error| StreamsError::Write(name.clone(), error))?;
-            tracing::info!(stream = name, "upgraded");
+            tracing::info!(stream = name, "stream updated");
         }
     }
     for (durable, wanted) in consumers(nats.prefix()) {
@@ -153,7 +154,7 @@ pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
         let found = handle.consumer_info(durable.name).await.map_err(|error| StreamsError::ReadConsumer(durable.name, error))?;
         if !is_current(&found.config.metadata) {
             handle.update_consumer(wanted).await.map_err(|error| StreamsError::UpgradeConsumer(durable.name, error))?;
-            tracing::info!(stream, consumer = durable.name, "upgraded");
+            tracing::info!(stream, consumer = durable.name, "consumer updated");
         }
     }
     Ok(())
@@ -228,7 +229,7 @@ async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<U
     }
     match nats.jetstream.create_stream(wanted).await {
         Ok(made) => {
-            tracing::info!(stream = name, "made");
+            tracing::info!(stream = name, "stream created");
             Ok(made.cached_info().created)
         }
         Err(error) => match error.kind() {
@@ -250,7 +251,7 @@ async fn ensure_consumer(nats: &Nats, durable: Durable, wanted: pull::Config) ->
     let handle = nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| StreamsError::Read(stream.clone(), error))?;
     match handle.create_consumer_strict(wanted).await {
         Ok(_) => {
-            tracing::info!(stream, consumer = durable.name, "made");
+            tracing::info!(stream, consumer = durable.name, "consumer created");
             Ok(())
         }
         // Another process was faster, maybe one of another release.
@@ -294,6 +295,6 @@ pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
 /// A check that failed for want of a connection is no news: the connection itself complains.
 pub(super) fn log_failed_check(nats: &Nats, error: &StreamsError) {
     if nats.is_connected() {
-        tracing::warn!(error = %Chain(error), "cannot check streams and consumers");
+        tracing::warn!(error = %Chain(error), "stream check failed; retrying");
     }
 }

@@ -14,15 +14,37 @@ use crate::{
         Identity,
         tokens::{Role, Subject, TokenError},
     },
+    telemetry,
 };
 
+/// The account and the session that a request was authenticated with. In the request's extensions, too, for what
+/// takes so long that they may have ended meanwhile.
+#[derive(Clone)]
+pub struct Authentication {
+    identity: Identity,
+    subject: Subject,
+}
+
+impl Authentication {
+    /// Whether the account is still active and the session goes on. That the access token has expired meanwhile doesn't
+    /// matter: it was valid when the request began, and a request may take longer than a token lives.
+    ///
+    /// # Errors
+    /// If the database is unavailable.
+    pub async fn is_valid(&self) -> Result<bool, sqlx::Error> {
+        Ok(self.identity.active_username(self.subject).await?.is_some())
+    }
+}
+
 /// An active admin.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Admin {
     /// Account id.
     pub id: Uuid,
     /// Username.
     pub username: String,
+    /// How the request was authenticated.
+    pub authentication: Authentication,
 }
 
 /// An active customer.
@@ -35,7 +57,7 @@ pub struct Customer {
 }
 
 /// Somebody who is signed in: a customer for what is their own, an admin for everything.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Caller {
     /// A customer.
     Customer(Customer),
@@ -104,10 +126,12 @@ where
             Problem::unauthorized("This needs an access token in the Authorization header: POST /v1/auth/login gives one.")
         })?;
         let username = identity.active_username(subject).await?;
-        let username = username.ok_or_else(|| invalid_token("The session has ended or the account is deactivated. Sign in again."))?;
+        let username = username.ok_or_else(|| session_ended("Sign in again."))?;
         let id = subject.account_id;
+        let authentication = Authentication { identity, subject };
+        parts.extensions.insert(authentication.clone());
         Ok(match subject.role {
-            Role::Admin => Self::Admin(Admin { id, username }),
+            Role::Admin => Self::Admin(Admin { id, username, authentication }),
             Role::Customer => Self::Customer(Customer { id, username }),
         })
     }
@@ -158,7 +182,11 @@ where
 }
 
 fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
-    bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()
+    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()?;
+    if let Some(subject) = subject {
+        telemetry::record_account(subject.account_id);
+    }
+    Ok(subject)
 }
 
 /// The bearer token of the request (RFC 6750, section 2.1), if there is an `Authorization` header.
@@ -181,6 +209,11 @@ pub fn refusal(error: TokenError) -> Problem {
         TokenError::Expired => invalid_token("The access token has expired. POST /v1/auth/refresh gives a new one."),
         TokenError::Invalid => invalid_token("The access token is not valid. Sign in again: POST /v1/auth/login."),
     }
+}
+
+/// 401 for a session that has ended, or an account that is deactivated.
+pub fn session_ended(advice: &str) -> Problem {
+    invalid_token(&format!("The session has ended or the account is deactivated. {advice}"))
 }
 
 /// RFC 6750, section 3.1.

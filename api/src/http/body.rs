@@ -1,39 +1,37 @@
-//! JSON bodies: bounded, strict, and refused with the place of every fault.
+//! JSON bodies: bounded, strict, and rejected with the location of every error.
 
 mod object;
+mod receive;
 mod unique;
+mod upload;
 pub mod whole;
 pub mod words;
 
 pub use object::{Object, objects};
 pub use unique::doubled_key;
-
-use std::time::Duration;
+pub use upload::upload;
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::timeout;
 
-use self::words::in_plain_words;
+use self::{receive::receive, words::in_plain_words};
 use super::problem::{FieldError, Problem};
 
-/// Largest body anywhere but in bulk, in bytes.
-pub const MAX_BODY: usize = 1024 * 1024;
-
-/// How long a body may take to arrive: a megabyte over a poor line.
-const BODY_PATIENCE: Duration = Duration::from_secs(20);
+/// Largest JSON body, in bytes. Imports are streamed.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Largest body of one product, in bytes: it has a description and attributes.
+pub const MAX_PRODUCT_BODY: usize = 1024 * 1024;
 
 /// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
 pub struct Json<T>(pub T);
 
-/// A JSON merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
-pub struct MergePatch(pub Value);
+/// A JSON merge patch (RFC 7396) of at most `MAX` bytes: `application/merge-patch+json`, or plain `application/json`.
+pub struct MergePatch<const MAX: usize = MAX_BODY>(pub Value);
 
 impl MergePatch {
     /// The patch as `T`, which should deny unknown fields, where it isn't applied to a document.
@@ -48,14 +46,14 @@ impl MergePatch {
     }
 }
 
-/// The exact bytes of a JSON body, for what must hash them before reading them.
-pub struct JsonBytes(pub Bytes);
+/// The exact bytes of a JSON body of at most `MAX` bytes, for what must hash them before reading them.
+pub struct JsonBytes<const MAX: usize = MAX_BODY>(pub Bytes);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        let JsonBytes(bytes) = JsonBytes::<MAX_BODY>::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -66,7 +64,7 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
         let headers = request.headers().clone();
-        let bytes = read(request).await?;
+        let bytes = receive(request, MAX_BODY).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -75,22 +73,26 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonBytes<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/json"])?;
-        read(request).await.map(Self)
+        receive(request, MAX).await.map(Self)
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for MergePatch {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
-        let bytes = read(request).await?;
+        let bytes = receive(request, MAX).await?;
         let patch: Value = parse(&bytes)?;
+        if let Some(number) = std::str::from_utf8(&bytes).ok().and_then(whole::inexact_number) {
+            let number: String = number.chars().take(32).collect();
+            return Err(Problem::invalid(vec![FieldError::body("", format!("{number} has more digits than a number may have here"))]));
+        }
         if patch.is_object() {
             Ok(Self(patch))
         } else {
@@ -99,51 +101,44 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let body = timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await.map_err(|_| {
-        let detail = format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
-    })?;
-    body.map(Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() { too_large() } else { Problem::malformed("The body could not be read to its end.") }
-    })
-}
-
-/// 413 with the limit.
-pub fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too-large",
-        "The body is too large",
-        format!("A body may have {MAX_BODY} bytes. Only imports of products may have more: POST /v1/products/bulk streams them."),
-    )
-}
-
 /// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8 and
 /// not compressed.
 ///
 /// # Errors
 /// 415.
 pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Result<&'static str, Problem> {
+    let (essence, charset) = content_type(headers, allowed)?;
+    if charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")) {
+        Ok(essence)
+    } else {
+        Err(unsupported_media_type("Send the body in UTF-8, with charset=utf-8 or without a charset."))
+    }
+}
+
+/// The essence of the `Content-Type` header and its charset, or 415 unless the essence is one of `allowed` and the body
+/// is not compressed.
+///
+/// # Errors
+/// 415.
+pub fn content_type<'a>(headers: &'a HeaderMap, allowed: &[&'static str]) -> Result<(&'static str, Option<&'a str>), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let refuse = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail);
     let essence = allowed.iter().find(|one| one.eq_ignore_ascii_case(essence)).copied();
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().flat_map(|line| line.as_bytes().split(|c| *c == b','));
     if !encodings.all(|encoding| encoding.trim_ascii().is_empty() || encoding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
         let plain = HeaderValue::from_static("identity");
-        return Err(refuse("Send the body as it is, without Content-Encoding.".into()).with_header(header::ACCEPT_ENCODING, plain));
+        return Err(unsupported_media_type("Send the body as it is, without Content-Encoding.").with_header(header::ACCEPT_ENCODING, plain));
     }
-    let essence = essence.ok_or_else(|| refuse(format!("Send the body as {}.", allowed.join(" or "))))?;
-    if parts.all(is_utf_8) { Ok(essence) } else { Err(refuse("Send the body in UTF-8, with charset=utf-8 or without a charset.".into())) }
+    let essence = essence.ok_or_else(|| unsupported_media_type(format!("Send the body as {}.", allowed.join(" or "))))?;
+    let mut charsets = parts.filter_map(|parameter| parameter.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    let charset = charsets.next().map(|(_, value)| value.trim_matches('"'));
+    if charsets.next().is_some() { Err(unsupported_media_type("Give one charset in Content-Type.")) } else { Ok((essence, charset)) }
 }
 
-/// Whether a parameter of a media type isn't a charset other than UTF-8.
-fn is_utf_8(parameter: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else { return true };
-    let value = value.trim_matches('"');
-    !name.eq_ignore_ascii_case("charset") || value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+/// 415 with what to send instead.
+pub fn unsupported_media_type(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
 }
 
 /// Parses a JSON document strictly.
@@ -243,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_value_that_speaks_of_lines_is_not_cut_there() {
-        let patch = MergePatch(serde_json::json!({"price": "look at line 3"}));
+        let patch: MergePatch = MergePatch(serde_json::json!({"price": "look at line 3"}));
         assert!(String::from_utf8(patch.read::<Shape>().unwrap_err().to_json("r")).unwrap().contains("look at line 3"));
     }
 

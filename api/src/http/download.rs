@@ -4,9 +4,12 @@ use axum::{
     body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
+use catalog_logging::Chain;
 use futures::{StreamExt, TryStreamExt, stream};
+use tracing::Span;
 
 use super::{format::csv_headers, problem::Problem};
+use crate::database::ReadError;
 
 /// A file, and how it is written.
 pub struct Download<T, P> {
@@ -23,8 +26,8 @@ pub struct Download<T, P> {
 /// Why a download breaks off. The client sees that it is cut short.
 #[derive(Debug, thiserror::Error)]
 enum CutShort {
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    #[error("the rows could not be read")]
+    Read(#[from] ReadError),
     #[error("the rows could not be written")]
     Csv(#[from] csv::Error),
 }
@@ -32,7 +35,7 @@ enum CutShort {
 impl From<CutShort> for Problem {
     fn from(error: CutShort) -> Self {
         match error {
-            CutShort::Database(error) => error.into(),
+            CutShort::Read(error) => error.into(),
             CutShort::Csv(error) => Self::internal(&error),
         }
     }
@@ -45,7 +48,7 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
     /// If the first chunk cannot be read: a database that is away is a problem document, and not a file that breaks off.
     pub async fn respond<F>(self, after: Option<P>, mut read: impl FnMut(Option<P>) -> F + Send + 'static) -> Result<Response, Problem>
     where
-        F: Future<Output = Result<Vec<T>, sqlx::Error>> + Send + 'static,
+        F: Future<Output = Result<Vec<T>, ReadError>> + Send + 'static,
     {
         let Self { file, chunk, write, position } = self;
         let rows = stream::try_unfold((Some(after), true), move |(after, header)| {
@@ -60,7 +63,9 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
         });
         let mut rows = Box::pin(rows);
         let first = rows.try_next().await?;
-        let rows = rows.inspect_err(move |error| tracing::warn!(?error, file, "a download was cut short"));
+        // The body is sent after the response: its lines belong to the request all the same.
+        let request = Span::current();
+        let rows = rows.inspect_err(move |error| request.in_scope(|| tracing::warn!(error = %Chain(error), file, "download aborted")));
         let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));
         Ok((csv_headers(file), body).into_response())
     }

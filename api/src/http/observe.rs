@@ -1,12 +1,14 @@
-//! One layer around every route: request id and trace, timing, metrics, access log, and the bodies
+//! One layer around every route: request id and trace, span, timing, metrics, access log, and the bodies
 //! of problem documents, those of panics included. It is on the path of every cached read, so it allocates next to nothing.
+//!
+//! Each request has a span with the fields of docs/logging.md. A span costs 3 % of a cached read, which neither waits nor logs:
+//! so reads of anonymous clients get theirs when they first wait, fail or are logged (docs/decisions/0014).
 
 use std::{
     cell::RefCell,
     collections::HashMap,
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, LazyLock, Mutex, OnceLock, PoisonError,
@@ -19,14 +21,16 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, MatchedPath, Request},
-    http::{HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderValue, Method, StatusCode, Version, header, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
+use catalog_logging::panics;
 use foldhash::fast::RandomState;
 use pin_project_lite::pin_project;
 use prometheus::{Histogram, HistogramVec, register_histogram_vec};
 use tokio::time::Sleep;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span, field::Empty, instrument::Instrumented, level_filters::LevelFilter};
 
 use super::{
     client,
@@ -143,7 +147,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = ObserveFuture<S::Future>;
+    type Future = ObserveFuture<Instrumented<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -157,17 +161,18 @@ where
         let context = RequestContext::of(request.headers(), client);
         let route = RouteHandles::of(request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str));
         let method = request.method().clone();
-        // Kept only where it is logged for certain: paths of sampled reads are known by their route.
-        let path = (!is_read(&method)).then(|| request.uri().path().to_owned());
+        let path = request.uri().path_and_query().cloned();
+        let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
         request.extensions_mut().insert(context.clone());
-        let refused = (!has_one_host(&request)).then(|| Problem::malformed("A request of HTTP/1.1 has one Host header.").into());
-        let future = self.inner.call(request);
-        ObserveFuture {
-            future,
-            refused,
-            deadline: None,
-            seen: Some(Seen { started, context, route, method, path, shared: self.shared.clone() }),
+        let mut seen = Seen { started, context, route, method, path, span: Span::none(), shared: self.shared.clone() };
+        // With debug lines, a read logs before it waits.
+        if !(is_anonymous && is_read(&seen.method)) || LevelFilter::current() > LevelFilter::INFO {
+            seen.open_span();
         }
+        let refused = (!has_one_host(&request)).then(|| Problem::malformed("A request of HTTP/1.1 has one Host header.").into());
+        // The future is instrumented so that what it drops when the client disconnects is logged with the request's fields.
+        let future = self.inner.call(request).instrument(seen.span.clone());
+        ObserveFuture { future, refused, deadline: None, seen: Some(seen) }
     }
 }
 
@@ -185,7 +190,9 @@ struct Seen {
     context: RequestContext,
     route: &'static RouteHandles,
     method: Method,
-    path: Option<String>,
+    path: Option<PathAndQuery>,
+    /// None until it is opened.
+    span: Span,
     shared: Arc<Shared>,
 }
 
@@ -202,33 +209,33 @@ pin_project! {
     }
 }
 
-/// The panic itself was logged by the panic hook.
-#[derive(Debug, thiserror::Error)]
-#[error("a handler panicked")]
-struct Panicked;
-
 impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<F> {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // A panic of a handler is that request's failure, not the connection's or the process's.
-        let polled = match this.refused.take() {
-            Some(problem) => Ok(Poll::Ready(Ok(problem.into_response()))),
-            None => catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))),
+        let polled = if let Some(problem) = this.refused.take() {
+            Ok(Poll::Ready(Ok(problem.into_response())))
+        } else {
+            let _entered = this.seen.as_ref().map(|seen| seen.span.enter());
+            panics::catch(|| this.future.poll(cx))
         };
         let mut response = match polled {
             Ok(Poll::Ready(Ok(response))) => response,
             Ok(Poll::Pending) => {
+                if let Some(seen) = this.seen {
+                    seen.open_span();
+                }
                 if this.seen.as_ref().is_some_and(|seen| STREAMING.contains(&seen.route.route)) {
                     return Poll::Pending;
                 }
                 let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_PATIENCE)));
                 ready!(deadline.as_mut().poll(cx));
-                let detail = format!("The request was not done within {} s. Try again shortly.", REQUEST_PATIENCE.as_secs());
+                let detail = format!("The request did not complete within {} s. Retry it.", REQUEST_PATIENCE.as_secs());
                 Problem::unavailable(detail).into_response()
             }
-            Err(_) => Problem::internal(&Panicked).into_response(),
+            Err(panic) => Problem::internal(&panic).into_response(),
         };
         if let Some(seen) = this.seen.take() {
             seen.complete(&mut response);
@@ -238,8 +245,26 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
 }
 
 impl Seen {
-    fn complete(self, response: &mut Response) {
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    fn open_span(&mut self) {
+        if self.span.is_none() {
+            // At this level it passes every filter.
+            self.span = tracing::error_span!(
+                "request",
+                request_id = self.context.request_id(),
+                traceparent = self.context.traceparent(),
+                method = self.method.as_str(),
+                route = self.route.route,
+                path = self.path.as_ref().map(PathAndQuery::path),
+                client = %self.context.client,
+                account_id = Empty,
+                event_id = Empty,
+            );
+        }
+    }
+
+    fn complete(mut self, response: &mut Response) {
+        let problem = response.extensions_mut().remove::<Problem>();
+        if let Some(problem) = &problem {
             let body = problem.to_json(self.context.request_id());
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             *response.body_mut() = Body::from(body);
@@ -248,16 +273,8 @@ impl Seen {
         let elapsed = self.started.elapsed();
         self.route.observe(&self.method, status, elapsed.as_secs_f64());
         if self.worth_logging(status) {
-            tracing::info!(
-                method = %self.method,
-                route = self.route.route,
-                path = self.path.as_deref(),
-                status = status.as_u16(),
-                duration_ms = elapsed.as_secs_f64() * 1000.0,
-                request_id = self.context.request_id(),
-                traceparent = self.context.traceparent(),
-                "request"
-            );
+            self.open_span();
+            self.span.in_scope(|| log(status, elapsed, problem.as_ref()));
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.context.request_id);
@@ -269,3 +286,19 @@ impl Seen {
         !quiet || self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample)
     }
 }
+
+/// One line per request. That of a failed one has the cause.
+fn log(status: StatusCode, elapsed: Duration, problem: Option<&Problem>) {
+    let duration_ms = elapsed.as_secs_f64() * 1000.0;
+    let kind = problem.map(Problem::kind);
+    let error = problem.filter(|_| status.is_server_error()).map(Problem::cause);
+    let status = status.as_u16();
+    match status {
+        503 => tracing::warn!(status, duration_ms, problem = kind, error, "request"),
+        500.. => tracing::error!(status, duration_ms, problem = kind, error, "request"),
+        _ => tracing::info!(status, duration_ms, problem = kind, "request"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

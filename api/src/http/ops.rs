@@ -16,8 +16,13 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::server::{self, Limits};
 use crate::telemetry;
 
+/// Connections at most, of all clients: probes and scrapes need a handful.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a client may take to read 16 KiB.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one dependency may take to answer `/readyz?verbose`.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -50,7 +55,7 @@ impl Default for Readiness {
 impl Readiness {
     /// Not ready yet: waiting for `what`, which is also logged.
     pub fn waiting_for(&self, what: &str) {
-        tracing::info!("waiting for {what}");
+        tracing::info!(dependency = what, "waiting for dependency");
         self.set(Phase::Waiting(what.to_owned()));
     }
 
@@ -115,7 +120,7 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, stop: Cancellati
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(readiness);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    server::serve(listener, router, Limits::new("ops", MAX_CONNECTIONS, None, WRITE_TIMEOUT), stop).await;
     Ok(())
 }
 
@@ -131,7 +136,7 @@ async fn metrics() -> Response {
     match telemetry::gather() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "cannot gather metrics");
+            tracing::error!(%error, "metrics not encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

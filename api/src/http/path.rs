@@ -7,11 +7,12 @@ use axum::{
 use uuid::Uuid;
 
 use super::{ids, problem::Problem};
+use crate::text::Text;
 
 /// The `{id}` of the path.
 pub struct Id(pub Uuid);
 
-/// The `{sku}` of the path.
+/// The `{sku}` of the path, in NFC.
 pub struct Sku(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Sku {
@@ -19,7 +20,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Sku {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let sku = Path::<String>::from_request_parts(parts, state).await.ok().filter(|Path(sku)| !sku.contains('\0'));
-        sku.map(|Path(sku)| Self(sku)).ok_or_else(|| Problem::not_found("The sku in the path cannot be one, so there is nothing by it."))
+        sku.map(|Path(sku)| Self(sku.into_nfc()))
+            .ok_or_else(|| Problem::not_found("The sku in the path cannot be one, so there is nothing by it."))
     }
 }
 

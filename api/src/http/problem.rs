@@ -1,19 +1,27 @@
 //! Errors as RFC 9457 problem documents.
 //!
 //! A [`Problem`] travels in the response's extensions; [`super::observe`] writes its body, because
-//! only there the request id is known.
+//! only there the request id is known. It logs the cause, too, so nothing else logs why a request failed.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use catalog_logging::Chain;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::database::{Busy, ReadError};
+
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
+
+/// Seconds after which a read may find a free connection.
+const RETRY_AFTER_BUSY: u16 = 2;
+/// Seconds after which a statement that timed out may be tried again, if the database was slow for another reason.
+const RETRY_AFTER_TIMEOUT: u16 = 10;
 
 /// All but `pchar`, `/` and `?`.
 const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
@@ -89,9 +97,11 @@ pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Box<str>,
     errors: Vec<FieldError>,
+    more_errors: u64,
     headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<str>>,
 }
 
 /// The document as it is sent.
@@ -111,14 +121,18 @@ pub struct Document<'a> {
     /// Each wrong field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
-    /// The id under which this request is found in the logs.
+    /// How many errors there are beyond those listed, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    more_errors: Option<u64>,
+    /// The id that every log line of this request carries. Quote it when you report a problem.
     request_id: &'a str,
 }
 
 impl Problem {
     /// A problem of a type of its own.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), more_errors: 0, headers: Vec::new(), cause: None }
     }
 
     /// 400: the request cannot be understood.
@@ -177,19 +191,50 @@ impl Problem {
 
     /// 500: our fault. The cause is logged, never shown.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = cause, "a request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Internal error",
-            "The request failed through a fault of the service. The operators find it in the logs under request_id.",
-        )
+        let detail = "The service failed to process the request. Quote request_id when you report this.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).caused_by(cause)
+    }
+
+    /// 503: the database cannot be used for now, because of `cause`.
+    pub fn database_unavailable(cause: &sqlx::Error) -> Self {
+        Self::unavailable("The database is unavailable or overloaded. Retry after the seconds in Retry-After.").caused_by(cause)
+    }
+
+    /// Adds what is logged with the request, with the causes of the cause. The client doesn't see it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        self.cause = Some(Chain(cause).to_string().into());
+        self
+    }
+
+    /// Why the request failed, for logs.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// The stable part of its type, for logs.
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// Adds the wrong fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// Adds how many errors there are beyond those listed.
+    #[must_use]
+    pub fn with_more_errors(mut self, more: u64) -> Self {
+        self.more_errors = more;
+        self
+    }
+
+    /// Replaces the detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into().into();
         self
     }
 
@@ -208,6 +253,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            more_errors: Some(self.more_errors).filter(|more| *more > 0),
             request_id,
         };
         serde_json::to_vec(&document).unwrap_or_default()
@@ -237,14 +283,36 @@ impl IntoResponse for Problem {
 /// Database errors that no domain gave a meaning of its own.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if crate::database::is_outage(&error) {
-            tracing::warn!(%error, "the database is away");
-            Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
+        if crate::database::is_statement_timeout(&error) {
+            let detail =
+                "The database took too long for this request. Narrow it, for example with more filters, another sort or a smaller limit.";
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "statement-timeout", "The request takes too long", detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_TIMEOUT))
+                .caused_by(&error)
+        } else if crate::database::is_outage(&error) {
+            Self::database_unavailable(&error)
         } else if crate::database::is_contention(&error) {
-            tracing::warn!(%error, "others were in the way of a request");
-            Self::unavailable("Others are changing the same at this moment. Nothing was changed. Try again.")
+            Self::unavailable("The resource is being modified by another request. No changes were made; retry.").caused_by(&error)
         } else {
             Self::internal(&error)
+        }
+    }
+}
+
+/// Reads that got no connection of their own in time.
+impl From<Busy> for Problem {
+    fn from(Busy { kind }: Busy) -> Self {
+        let detail = format!("The database is busy with other {kind}. Retry after the seconds in Retry-After.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too many reads at once", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_BUSY))
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy(busy) => busy.into(),
+            ReadError::Database(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Query strings, refused with the name of the parameter.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Datelike, Utc};
@@ -14,8 +14,9 @@ use super::{
     body::words::in_plain_words,
     problem::{FieldError, Problem},
 };
+use crate::text::Text;
 
-/// A query string of type `T`, which should deny unknown fields.
+/// A query string of type `T`, which should deny unknown fields. Values are in NFC.
 pub struct Query<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -34,6 +35,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 Ok(_) => {}
             }
         }
+        let query = normalized(query);
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
             let parameter = error.path().to_string();
@@ -41,6 +43,15 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Problem::bad_parameters(vec![FieldError::parameter(if parameter == "." { "query".into() } else { parameter }, detail)])
         })
     }
+}
+
+/// The query string with its values in NFC.
+fn normalized(query: &str) -> Cow<'_, str> {
+    if query.is_ascii() && !query.contains('%') {
+        return query.into();
+    }
+    let pairs = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name, value.into_nfc()));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
 }
 
 /// A parameter that is `true` or `false`; with `#[serde(default)]`.

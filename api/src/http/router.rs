@@ -16,11 +16,13 @@ use super::{
     observe::ObserveLayer,
     openapi::{ApiDocument, complete},
     problem::Problem,
+    read_limit::ReadLimit,
+    response_budget::ResponseBudgetLayer,
 };
 use crate::{
     identity::{self, Identity},
     orders::{self, Orders},
-    products::{self, Catalogue},
+    products::{self, Catalogue, handlers::bulk::Uploads},
     tracking::{self, Reports, Views},
 };
 
@@ -31,12 +33,16 @@ pub struct App {
     pub identity: Identity,
     /// Products.
     pub catalogue: Arc<Catalogue>,
+    /// Limits and permits of imports.
+    pub uploads: Arc<Uploads>,
     /// Carts and orders.
     pub orders: Arc<Orders>,
     /// Views on their way.
     pub views: Views,
     /// What was viewed.
     pub reports: Arc<Reports>,
+    /// How many anonymous reads a client may make.
+    pub read_limit: ReadLimit,
     /// How users reach the API.
     pub public_url: PublicUrl,
 }
@@ -90,8 +96,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().into_openapi()
 }
 
-/// The public API. One in `log_sample` successful reads is logged; `trusted_proxy_hops` proxies are in front.
-pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize) -> Router {
+/// The public API. One in `log_sample` successful reads is logged; `trusted_proxy_hops` proxies are in front; large responses
+/// that clients haven't read yet may take `response_budget` bytes.
+pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize, response_budget: usize) -> Router {
     let (routes, document) = api().split_for_parts();
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
@@ -104,6 +111,6 @@ pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize) -> Router {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         })
-        .layer(ObserveLayer::new(log_sample, trusted_proxy_hops))
+        .layer((ObserveLayer::new(log_sample, trusted_proxy_hops), ResponseBudgetLayer::new(response_budget)))
         .with_state(app)
 }

@@ -13,7 +13,7 @@ pub use self::{
     customer::{CustomerAccount, CustomerPatch, NewCustomer},
 };
 use super::tokens::Role;
-use crate::config::Secret;
+use crate::{config::Secret, text::Text};
 
 /// An account as it is kept, without its password. Which role it has is what the query asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,11 @@ pub struct Changes<'a> {
 /// A field that is there, if only as null: null where nothing can be removed is then an error.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The same for text, in NFC.
+fn given_text<'de, D: Deserializer<'de>, T: Deserialize<'de> + Text>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(|given| Some(given.into_nfc()))
 }
 
 /// Somebody to write to.

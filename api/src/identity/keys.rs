@@ -89,7 +89,7 @@ impl SigningKeys {
         while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let keys = self.clone();
             if let Err(error) = tokio::task::spawn_blocking(move || keys.reread()).await {
-                tracing::error!(%error, "reading the signing keys failed");
+                tracing::error!(%error, "signing key reload failed; retrying");
             }
         }
     }
@@ -120,7 +120,7 @@ impl SigningKeys {
 fn log_ignored(before: &KeyRing, after: &KeyRing) {
     for (file, why) in &after.ignored {
         if before.ignored.get(file) != Some(why) {
-            tracing::warn!("AUTH_SIGNING_KEYS_DIR: {file} is ignored: it {why}");
+            tracing::warn!(setting = "AUTH_SIGNING_KEYS_DIR", file, reason = why, "signing key ignored");
         }
     }
 }

@@ -1,4 +1,8 @@
 //! Passwords: argon2id, in a pool so small that a storm of sign-ins cannot starve anything else.
+//!
+//! They are hashed in Unicode Normalization Form KC, as NIST SP 800-63B (section 3.1.1.2) recommends, so that a password
+//! is the same on every keyboard and system. Hashes of older releases are of the characters as they were sent: where
+//! those differ from their NFKC, both are tried.
 
 mod memory;
 
@@ -11,6 +15,8 @@ use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, phc::Passwor
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
+use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use self::memory::Memory;
 use crate::config::Secret;
@@ -54,16 +60,37 @@ pub fn verify(password: &Secret, hash: &str) -> Result<bool, password_hash::Erro
 }
 
 fn hash_in(memory: &Memory, password: &Secret) -> Result<String, password_hash::Error> {
+    let normalized = nfkc(password);
+    let password = normalized.as_ref().unwrap_or(password);
     let hash: PasswordHash = memory.hash_password(password.expose_secret().as_bytes())?;
     Ok(hash.to_string())
 }
 
+/// How many attempts a wrong password costs depends on the password alone, so time doesn't tell whether there is an account.
 fn verify_in(memory: &Memory, password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
-    match memory.verify_password(password.expose_secret().as_bytes(), &PasswordHash::new(hash)?) {
+    let hash = PasswordHash::new(hash)?;
+    let matches = |password: &Secret| match memory.verify_password(password.expose_secret().as_bytes(), &hash) {
         Ok(()) => Ok(true),
         Err(password_hash::Error::PasswordInvalid) => Ok(false),
         Err(error) => Err(error),
+    };
+    match nfkc(password) {
+        None => matches(password),
+        Some(normalized) => Ok(matches(&normalized)? || matches(password)?),
     }
+}
+
+/// The password in NFKC, unless it is already.
+fn nfkc(password: &Secret) -> Option<Secret> {
+    let text = password.expose_secret();
+    let normalized = text.is_ascii() || is_nfkc(text);
+    (!normalized).then(|| text.nfkc().collect::<String>().into())
+}
+
+/// How many characters are hashed of a password.
+#[must_use]
+pub fn length(password: &Secret) -> usize {
+    password.expose_secret().nfkc().count()
 }
 
 /// Turns for hashing: as many at once as there are cores, and a bounded queue for them.
@@ -130,7 +157,9 @@ impl Turn {
         self,
         work: impl FnOnce(&Memory) -> Result<T, password_hash::Error> + Send + 'static,
     ) -> Result<T, HashingError> {
+        let request = Span::current();
         let work = move || {
+            let _entered = request.entered();
             // Whole, so that the turn lasts as long as the work.
             let turn = self;
             let memory = turn.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -168,6 +197,29 @@ mod tests {
         assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));
         let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(Output::len));
         assert_eq!(lengths(&real), lengths(&nobody));
+    }
+
+    #[test]
+    fn a_password_is_the_same_in_every_unicode_form() {
+        // Composed and decomposed, full-width and ligature: what keyboards and systems make of the same characters.
+        for (chosen, typed) in
+            [("Pässwörter", "Pa\u{308}sswo\u{308}rter"), ("passwort１２３", "passwort123"), ("ﬁsh and chips", "fish and chips")]
+        {
+            let (chosen, typed) = (Secret::from(chosen), Secret::from(typed));
+            for (hashed, given) in [(&chosen, &typed), (&typed, &chosen), (&chosen, &chosen)] {
+                assert!(verify(given, &hash(hashed).unwrap()).unwrap());
+            }
+            assert!(!verify(&Secret::from("another"), &hash(&chosen).unwrap()).unwrap());
+            assert_eq!(length(&chosen), length(&typed));
+        }
+    }
+
+    #[test]
+    fn a_hash_of_a_password_as_it_was_sent_still_verifies() {
+        for old in ["Pa\u{308}sswo\u{308}rter", "passwort１２３", "Passwörter", "password"] {
+            let stored: PasswordHash = Argon2::default().hash_password(old.as_bytes()).unwrap();
+            assert!(verify(&Secret::from(old), &stored.to_string()).unwrap(), "{old}");
+        }
     }
 
     #[tokio::test]

@@ -4,24 +4,25 @@
 
 use secrecy::ExposeSecret;
 
+use super::passwords;
 use crate::{characters, config::Secret};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME: usize = 64;
-/// Longest password, in characters.
+/// Longest password, in characters after normalisation.
 pub const MAX_PASSWORD: usize = 256;
 /// Longest e-mail address, in characters (RFC 5321, section 4.5.3.1.3, without the angle brackets).
 const MAX_EMAIL: usize = 254;
 /// Longest name, in characters.
 const MAX_FULL_NAME: usize = 200;
-/// Shortest password, in characters.
+/// Shortest password, in characters after normalisation.
 const MIN_PASSWORD: usize = 8;
 
 fn refuse(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
 }
 
-/// `username`.
+/// `username`: ASCII, which has one Unicode form only.
 pub fn username(username: &str, (): &()) -> garde::Result {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if !(1..=MAX_USERNAME).contains(&username.len()) || !username.chars().all(allowed) {
@@ -51,8 +52,8 @@ pub fn full_name(name: &str, (): &()) -> garde::Result {
 
 /// A new `password`.
 pub fn new_password(password: &Secret, (): &()) -> garde::Result {
-    let password = password.expose_secret();
-    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&password.chars().count()) || password.chars().any(char::is_control) {
+    let control = password.expose_secret().chars().any(char::is_control);
+    if control || !(MIN_PASSWORD..=MAX_PASSWORD).contains(&passwords::length(password)) {
         return refuse(format!("password is {MIN_PASSWORD} to {MAX_PASSWORD} characters without control characters"));
     }
     Ok(())
@@ -67,9 +68,10 @@ pub fn known_username(username: &str, (): &()) -> garde::Result {
     }
 }
 
-/// A `password` to sign in with: any that could exist.
+/// A `password` to sign in with: any that could exist, also from before passwords were normalised.
 pub fn known_password(password: &Secret, (): &()) -> garde::Result {
-    if (1..=MAX_PASSWORD).contains(&password.expose_secret().chars().count()) {
+    let lengths = [password.expose_secret().chars().count(), passwords::length(password)];
+    if lengths.iter().any(|length| (1..=MAX_PASSWORD).contains(length)) {
         Ok(())
     } else {
         refuse(format!("password is 1 to {MAX_PASSWORD} characters"))
@@ -79,6 +81,7 @@ pub fn known_password(password: &Secret, (): &()) -> garde::Result {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     use super::*;
 
@@ -114,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_password_is_8_to_256_characters_whatever_their_bytes(text in "\\PC{0,300}") {
-            let length = text.chars().count();
+            let length = text.nfkc().count();
             let control = text.chars().any(char::is_control);
             prop_assert_eq!(new_password(&Secret::from(text), &()).is_ok(), (8..=256).contains(&length) && !control);
         }

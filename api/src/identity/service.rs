@@ -4,6 +4,7 @@ mod accounts;
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use secrecy::ExposeSecret;
@@ -24,6 +25,7 @@ use crate::{
     config::{AuthSettings, Secret},
     database::Database,
     rate_limit::Limit,
+    telemetry,
 };
 
 /// How often what has expired is forgotten.
@@ -101,7 +103,7 @@ impl Identity {
         let purge = async {
             while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
                 if let Err(error) = sessions::purge(&self.0.pool, Utc::now()).await {
-                    tracing::warn!(%error, "forgetting expired sessions failed; the next try is in an hour");
+                    tracing::warn!(error = %Chain(&error), "session purge failed; retrying");
                 }
             }
         };
@@ -147,6 +149,9 @@ impl Identity {
         // account and have an allowance of its own.
         let account_key = request.username.to_ascii_lowercase();
         let login = if account_key.is_ascii() { sessions::login_of(&self.0.pool, &account_key).await? } else { None };
+        if let Some(login) = &login {
+            telemetry::record_account(login.account_id);
+        }
         let turn = self.0.hashing.turn().await?;
         // Only now, or all who wait for their turn would pass before the first of them has failed.
         self.0.failures.look(&account_key).map_err(Error::TooManyFailures)?;

@@ -13,7 +13,7 @@ use super::{
     Error,
     tokens::{Role, Subject},
 };
-use crate::config::Secret;
+use crate::{config::Secret, telemetry};
 
 /// Refresh tokens are kept this long after their expiry, because the access tokens of their session
 /// may live on: as long as an access token can live at most.
@@ -93,10 +93,11 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(Error::DeadRefreshToken)?;
+    telemetry::record_account(found.account_id);
     if found.used_at.is_some() && found.revoked_at.is_none() {
         revoke(&mut tx, found.session_id, now).await?;
         tx.commit().await?;
-        tracing::warn!(account_id = %found.account_id, session_id = %found.session_id, "a refresh token was used twice: its session has ended");
+        tracing::warn!(session_id = %found.session_id, "refresh token reused; session revoked");
         return Err(Error::DeadRefreshToken);
     }
     if found.used_at.is_some() || found.revoked_at.is_some() || found.expires_at <= now || !found.is_active {

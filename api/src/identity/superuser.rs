@@ -7,7 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{NewAdmin, accounts, admins, passwords, sessions, tokens::Role};
-use crate::config::SuperuserSettings;
+use crate::{config::SuperuserSettings, text::Text};
 
 /// Why the superuser could not be ensured.
 #[derive(Debug, Error)]
@@ -60,7 +60,12 @@ pub fn check(settings: &SuperuserSettings) -> Result<(), SuperuserError> {
 }
 
 fn wanted(settings: &SuperuserSettings) -> NewAdmin {
-    NewAdmin { username: settings.username.clone(), email: settings.email.clone(), password: settings.password.clone(), full_name: None }
+    NewAdmin {
+        username: settings.username.clone(),
+        email: settings.email.clone().into_nfc(),
+        password: settings.password.clone(),
+        full_name: None,
+    }
 }
 
 /// Makes the superuser what the settings say. It is created once. A changed password setting is

@@ -14,6 +14,7 @@ use crate::identity::Recipient;
 pub(super) struct Claimed {
     pub id: i64,
     pub event_id: Uuid,
+    pub recipient_id: Uuid,
     pub address: String,
     pub recipient_name: String,
     pub message_id: String,
@@ -82,7 +83,7 @@ pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<O
     // As a plain join, PostgreSQL may look for the message among all of them.
     let row = sqlx::query!(
         "WITH due AS MATERIALIZED (
-             SELECT id, event_id, address, recipient_name, message_id, deferrals FROM notifications.deliveries
+             SELECT id, event_id, recipient_id, address, recipient_name, message_id, deferrals FROM notifications.deliveries
              WHERE state = 'pending' AND next_attempt_at <= $1
              ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
          )
@@ -97,6 +98,7 @@ pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<O
     Ok(row.map(|row| Claimed {
         id: row.id,
         event_id: row.event_id,
+        recipient_id: row.recipient_id,
         address: row.address,
         recipient_name: row.recipient_name,
         message_id: row.message_id,

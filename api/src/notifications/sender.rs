@@ -9,12 +9,14 @@ use std::{
     time::Duration,
 };
 
+use catalog_logging::Chain;
 use chrono::{TimeDelta, Utc};
 use lettre::message::Mailbox;
 use rand::RngExt;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     deliveries::{self, Claimed},
@@ -82,7 +84,7 @@ impl Senders {
                 Err(error) => {
                     // Once, not by every sender every second.
                     if !self.0.database_lost.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(%error, "the database cannot be asked for mail to send, trying on");
+                        tracing::warn!(error = %Chain(&error), "database unavailable; retrying");
                     }
                     DATABASE_PAUSE.mul_f64(rand::rng().random_range(0.5..1.0))
                 }
@@ -112,8 +114,27 @@ impl Shared {
         let claimed = deliveries::claim(&mut tx, Utc::now()).await?;
         self.database_lost.store(false, Ordering::Relaxed);
         let Some(delivery) = claimed else { return Ok(false) };
+        // At this level it passes every filter. Neither address nor name is logged.
+        let span = tracing::error_span!(
+            "delivery",
+            event_id = %delivery.event_id,
+            delivery_id = delivery.id,
+            recipient_id = %delivery.recipient_id,
+            deferrals = delivery.deferrals,
+        );
+        self.deliver(tx, session, &delivery, started).instrument(span).await
+    }
+
+    /// Sends one mail and stores what became of it. To false if another sender of this process has it.
+    async fn deliver(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        session: &mut Option<Session>,
+        delivery: &Claimed,
+        started: Instant,
+    ) -> Result<bool, sqlx::Error> {
         let outcome = match self.underway.claim(delivery.id) {
-            Claim::Send => self.transmit(session, &delivery).await,
+            Claim::Send => self.transmit(session, delivery).await,
             Claim::Mark => Ok("sent, as was known only after the database came back".to_owned()),
             Claim::Leave => return Ok(false),
         };
@@ -136,32 +157,31 @@ impl Shared {
         }
         tx.commit().await?;
         self.underway.forget(delivery.id);
-        self.conclude(&delivery, &outcome, started);
+        self.conclude(delivery, &outcome, started);
         Ok(true)
     }
 
     /// Tells logs, metrics and the other senders.
     fn conclude(&self, delivery: &Claimed, outcome: &Result<String, Failure>, started: Instant) {
-        let (event, recipient) = (delivery.event_id, masked(&delivery.address));
-        let quote = |reply: &str| reply.replace(&delivery.address, &recipient);
+        let quote = |reply: &str| reply.replace(&delivery.address, &masked(&delivery.address));
         match outcome {
             Ok(_) => {
                 Attempt::Sent.count();
-                tracing::info!(%event, recipient, "mail sent");
+                tracing::info!("delivery sent");
             }
             Err(Failure { verdict: Verdict::Never, reply }) => {
                 Attempt::Refused.count();
-                tracing::warn!(%event, recipient, reply = quote(reply), "mail refused for good");
+                tracing::warn!(reply = quote(reply), "delivery rejected");
             }
             Err(Failure { verdict: Verdict::Later, reply }) => {
                 Attempt::Deferred.count();
-                tracing::info!(%event, recipient, deferrals = delivery.deferrals + 1, reply = quote(reply), "mail deferred");
+                tracing::info!(deferrals = delivery.deferrals + 1, reply = quote(reply), "delivery deferred");
             }
             Err(Failure { verdict: Verdict::Server, reply }) => {
                 Attempt::Interrupted.count();
                 let reply = quote(reply);
                 if let Some(pause) = self.gate.close(started, &reply) {
-                    tracing::warn!(reply, ?pause, "the mail server is in trouble, all mail waits");
+                    tracing::warn!(reply, pause_s = pause.as_secs_f64(), "mail server unavailable; deliveries paused");
                 }
                 return;
             }

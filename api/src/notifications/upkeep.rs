@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog_logging::Chain;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,7 @@ pub async fn measure(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()
                 let age = backlog.oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64().max(0.0));
                 metrics::set_backlog(backlog.pending, backlog.refused, age);
             }
-            Err(error) => tracing::debug!(%error, "cannot measure the mail"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "delivery backlog not measured"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(MEASURE_INTERVAL)).await.is_none() {
             return Ok(());
@@ -65,7 +66,7 @@ pub async fn purge(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> 
                 Ok(deleted) if deleted < PURGE_BATCH.unsigned_abs() || stop.is_cancelled() => break,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot purge old mail");
+                    tracing::warn!(error = %Chain(&error), "message purge failed; retrying");
                     break;
                 }
             }

@@ -57,8 +57,9 @@ impl Catalogue {
     /// The id and the rendered product of a sku.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], [`Error::Busy`].
     pub async fn read_by_sku(&self, sku: &str) -> Result<(Uuid, Rendered), Error> {
+        let _permit = self.database.lookups.acquire().await?;
         let row = store::by_sku(&self.database.primary, sku).await?.ok_or(Error::NotFound)?;
         let product = row.into_product(self.currency);
         Ok((product.id, Rendered::new(&product)))

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::database::Busy;
+
 /// See the variants for what the caller can do.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -34,6 +36,9 @@ pub enum Error {
     /// There would be more than a product can have.
     #[error("that is more than a product can have in stock")]
     TooMuchStock,
+    /// Too many reads at once: retry later.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

@@ -44,10 +44,9 @@ impl From<Error> for Problem {
             Error::TooMuchStock => {
                 Self::invalid(vec![FieldError::body("/delta", format!("a product has at most {} units in stock", rules::MAX_QUANTITY))])
             }
+            Error::Busy(busy) => busy.into(),
             Error::Database(error) => error.into(),
-            Error::SharedRead(error) if crate::database::is_outage(&error) => {
-                Self::unavailable("The database cannot be reached, or is too busy. Try again shortly.")
-            }
+            Error::SharedRead(error) if crate::database::is_outage(&error) => Self::database_unavailable(&error),
             Error::SharedRead(error) => Self::internal(&*error),
         }
     }

@@ -9,6 +9,8 @@ mod apply;
 mod error;
 mod intake;
 mod merge;
+mod normalize;
+mod permits;
 mod progress;
 mod report;
 mod row;
@@ -23,33 +25,25 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use sqlx::PgConnection;
-use tokio::{
-    io::AsyncRead,
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::{io::AsyncRead, sync::SemaphorePermit};
 use uuid::Uuid;
 
 pub use error::Error;
 use intake::Intake;
 use merge::{Chunk, MergedRows};
+use permits::AdminPermit;
+pub use permits::Permits;
 use progress::Counts;
 pub use progress::finish_abandoned;
-pub use report::{ImportResult, RowError};
+pub use report::{Fault, ImportResult, RowError};
 pub use row::RowDocument;
-pub use rows::Format;
+pub use rows::{Charset, Format};
 use staging::Staging;
 pub use staging::purge_leftovers;
 
 use super::Catalogue;
 use crate::events::Origin;
 
-/// Imports that take in rows at once in one process; more wait, their bodies unread.
-static TAKING_IN: Semaphore = Semaphore::const_new(8);
-/// How long an import waits for others to take in their rows: slow uploads must not hang the next for ever.
-const TURN_PATIENCE: Duration = Duration::from_secs(20);
-/// Imports that write products at once in one process, so that they leave connections to others.
-static APPLYING: Semaphore = Semaphore::const_new(2);
 /// Transactions of one import at once: one can be computed while another is written.
 const LANES: usize = 2;
 
@@ -59,35 +53,44 @@ const MAX_TOUCHED: usize = 20_000;
 /// Times a chunk is tried that others are in the way of.
 const TRIES: usize = 5;
 
-/// An import that somebody asks for.
+/// An import that an admin requests.
 pub struct Import<'a> {
     /// Into which catalogue.
     pub catalogue: &'a Catalogue,
-    /// Who asks.
+    /// The limits of all imports of this process.
+    pub permits: &'a Permits,
+    /// The admin and the request.
     pub origin: &'a Origin,
     /// An import can take long: each transaction asks for its own time.
     pub clock: fn() -> DateTime<Utc>,
 }
 
 /// An import whose rows are staged.
-pub struct Staged {
+pub struct Staged<'a> {
     id: Uuid,
     intake: Intake,
     staging: Staging,
-    _turn: SemaphorePermit<'static>,
+    _applying: SemaphorePermit<'a>,
+    _admin: AdminPermit<'a>,
 }
 
 /// Imports the rows of `source`, in transactions of some hundred products. Rows that cannot be
-/// imported are named in the result; the others are imported.
+/// imported are named in the result; the others are imported. `is_authorized` is awaited once, after
+/// the last row was read and before the first write.
 ///
 /// # Errors
 /// If nothing could be read, or the database fails; then what was committed stays, and importing
 /// the same rows again completes it.
-pub async fn run<R>(import: &Import<'_>, format: Format, source: R) -> Result<ImportResult, Error>
+pub async fn run<R>(
+    import: &Import<'_>,
+    format: Format,
+    source: R,
+    is_authorized: impl Future<Output = Result<bool, sqlx::Error>>,
+) -> Result<ImportResult, Error>
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
-    let mut staged = import.stage(format, source).await?;
+    let mut staged = import.stage(format, source, is_authorized).await?;
     let pool = &import.catalogue.database.primary;
     let id = staged.id;
     let applied = tokio::select! {
@@ -102,7 +105,7 @@ where
     Ok(result)
 }
 
-impl Staged {
+impl Staged<'_> {
     /// SHA-256 of the bytes the rows were read from.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -110,9 +113,9 @@ impl Staged {
     }
 
     /// # Errors
-    /// [`Error::Refused`] if any row was.
-    fn require_all(&self) -> Result<(), Error> {
-        if self.intake.result.failed == 0 { Ok(()) } else { Err(Error::Refused(self.intake.result.errors.clone())) }
+    /// [`Error::Rejected`] if any row was.
+    fn require_all(&mut self) -> Result<(), Error> {
+        if self.intake.result.failed == 0 { Ok(()) } else { Err(Error::Rejected(std::mem::take(&mut self.intake.result))) }
     }
 
     /// # Errors
@@ -122,35 +125,50 @@ impl Staged {
     }
 }
 
-impl Import<'_> {
-    /// Reads and checks the rows of `source`, stages them, and waits for the turn to apply them.
+impl<'a> Import<'a> {
+    /// Stages the rows that can be imported, waits for the permit to write, and checks the session again: it may have
+    /// ended since the request began, which can be hours ago.
     ///
     /// # Errors
-    /// If they cannot be read to the end, or the database fails.
-    async fn stage<R>(&self, format: Format, source: R) -> Result<Staged, Error>
+    /// [`Error::TooManyOfAdmin`] and [`Error::Busy`] before anything is read, [`Error::SessionEnded`] after all was,
+    /// and whatever ends reading.
+    async fn stage<R>(
+        &self,
+        format: Format,
+        source: R,
+        is_authorized: impl Future<Output = Result<bool, sqlx::Error>>,
+    ) -> Result<Staged<'a>, Error>
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
+        let admin = self.permits.of_admin(self.origin.actor.id)?;
         let id = Uuid::now_v7();
         let staging = Staging::new(self.catalogue.database.primary.clone(), id);
         let intake = {
-            let _taking_in =
-                timeout(TURN_PATIENCE, TAKING_IN.acquire()).await.map_err(|_| Error::Busy)?.map_err(|_| sqlx::Error::PoolClosed)?;
-            intake::take_in(format, source, self.catalogue.rules(), &staging).await?
+            let _upload = self.permits.upload()?;
+            intake::take_in(format, source, self.catalogue.rules(), &staging, self.permits).await?
         };
-        let turn = APPLYING.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(Staged { id, intake, staging, _turn: turn })
+        let applying = self.permits.applying().await?;
+        if !is_authorized.await? {
+            return Err(Error::SessionEnded);
+        }
+        Ok(Staged { id, intake, staging, _applying: applying, _admin: admin })
     }
 
-    /// Stages rows of which all or none are to be imported.
+    /// Stages rows of which all or none are to be imported. `is_authorized` is awaited as in [`run`].
     ///
     /// # Errors
-    /// [`Error::Refused`] if any row is, and whatever ends an import.
-    pub async fn stage_whole<R>(&self, format: Format, source: R) -> Result<Staged, Error>
+    /// [`Error::Rejected`] if any row is invalid, and whatever ends an import.
+    pub async fn stage_whole<R>(
+        &self,
+        format: Format,
+        source: R,
+        is_authorized: impl Future<Output = Result<bool, sqlx::Error>>,
+    ) -> Result<Staged<'a>, Error>
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
-        let staged = self.stage(format, source).await?;
+        let mut staged = self.stage(format, source, is_authorized).await?;
         staged.require_all()?;
         Ok(staged)
     }
@@ -158,9 +176,10 @@ impl Import<'_> {
     /// Applies all staged rows in the caller's transaction, with the summary.
     ///
     /// # Errors
-    /// [`Error::Refused`] if any row is, [`Error::Contended`] if it may be tried again.
-    pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged) -> Result<(ImportResult, Touched), Error> {
+    /// [`Error::Rejected`] if any row is invalid, [`Error::Contended`] if it may be tried again.
+    pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged<'_>) -> Result<(ImportResult, Touched), Error> {
         let mut total = Total::default();
+        total.result.blank = staged.intake.result.blank;
         let mut rows = MergedRows::new(staged.id);
         let mut touched = Touched::default();
         let mut stocktaking = Stocktaking::default();
@@ -172,15 +191,17 @@ impl Import<'_> {
                 break;
             }
             total.result.refuse(chunk.refusals);
+            total.result.warn(chunk.warnings);
             let mut applied = apply::chunk(tx, &command, staged.id, &chunk.rows).await?;
             stocktaking.add(std::mem::take(&mut applied.stocktaking));
             touched.add(total.add(applied));
         }
         staged.require_read(&rows)?;
         if total.result.failed > 0 {
-            total.result.sort_errors();
-            return Err(Error::Refused(total.result.errors));
+            total.result.sort();
+            return Err(Error::Rejected(total.result));
         }
+        total.result.sort();
         touched.add(total.restocked(stocktaking.finish(tx, &command).await?));
         progress::tell(tx, &self.catalogue.outbox, staged.id, self.origin, total.counts, 0, now).await?;
         Ok((total.result, touched))
@@ -190,12 +211,12 @@ impl Import<'_> {
     ///
     /// # Errors
     /// If the database fails; nothing is lost by it.
-    pub async fn committed(&self, staged: Staged, touched: Touched) -> Result<(), Error> {
+    pub async fn committed(&self, staged: Staged<'_>, touched: Touched) -> Result<(), Error> {
         touched.forget(self.catalogue);
         Ok(staged.staging.clear().await?)
     }
 
-    async fn apply(&self, staged: &mut Staged) -> Result<ImportResult, Error> {
+    async fn apply(&self, staged: &mut Staged<'_>) -> Result<ImportResult, Error> {
         let pool = &self.catalogue.database.primary;
         let mut total = Total { result: std::mem::take(&mut staged.intake.result), ..Total::default() };
         let failed = total.result.failed;
@@ -204,9 +225,10 @@ impl Import<'_> {
         let mut more = true;
         loop {
             while more && lanes.len() < LANES {
-                let chunk = rows.chunk(&mut *pool.acquire().await?, &self.catalogue.rules()).await?;
+                let mut chunk = rows.chunk(&mut *pool.acquire().await?, &self.catalogue.rules()).await?;
                 more = !chunk.is_empty();
                 if more {
+                    total.result.warn(std::mem::take(&mut chunk.warnings));
                     lanes.push(self.commit(staged.id, chunk, failed));
                 }
             }
@@ -217,7 +239,7 @@ impl Import<'_> {
             touched.forget(self.catalogue);
         }
         staged.require_read(&rows)?;
-        total.result.sort_errors();
+        total.result.sort();
         Ok(total.result)
     }
 

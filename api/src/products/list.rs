@@ -5,14 +5,19 @@
 //! id breaks ties.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use futures::TryStreamExt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Product, store::ProductRow};
+use super::{Product, search::Phrase, store::ProductRow};
 use crate::config::Currency;
+
+/// A page ends with the item that takes it over this: 1 MiB of JSON.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// What a list is ordered by. `-` in front reverses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,8 +61,8 @@ pub enum Availability {
 /// Which products to list. Every filter given must hold.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Substring of the name, in any case.
-    pub contains: Option<String>,
+    /// Part of the name, without case, accents and normalisation.
+    pub contains: Option<Phrase>,
     /// Exactly this brand.
     pub brand: Option<String>,
     /// In this category.
@@ -167,18 +172,19 @@ impl Position {
     }
 }
 
-/// One page of at most `limit` products after `after`, and where it ended if there are more.
+/// One page after `after`, and where it ended if there are more: at most `limit` products as JSON ([`ListedProduct`]), or
+/// fewer if these exceed [`PAGE_BYTES`]. Rows are read one by one, so that long ones don't fill the memory.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn page(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     currency: Currency,
     filter: &Filter,
     sort: Sort,
     after: Option<Position>,
     limit: u16,
-) -> Result<(Vec<ListedProduct>, Option<Position>), sqlx::Error> {
+) -> Result<(Vec<Box<RawValue>>, Option<Position>), sqlx::Error> {
     let mut query = select(filter);
     if let Some(position) = after {
         let comparison = if sort.is_descending() { "<" } else { ">" };
@@ -194,27 +200,38 @@ pub async fn page(
     let direction = if sort.is_descending() { "DESC" } else { "ASC" };
     query.push(format!(" ORDER BY {} {direction}, {} {direction} LIMIT ", sort.column(), sort.tie_breaker()));
     query.push_bind(i64::from(limit) + 1);
-    let mut rows: Vec<Row> = query.build_query_as().fetch_all(pool).await?;
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(usize::from(limit));
-    let end = rows.last().filter(|_| more).map(|row| sort.position(row));
-    let items =
-        rows.into_iter().map(|row| ListedProduct { product: row.product.into_product(currency), quantity: row.quantity, views: row.views });
-    Ok((items.collect(), end))
+    let query = query.build_query_as();
+    let mut rows = query.fetch(conn);
+    let (mut items, mut size, mut end) = (Vec::new(), 0, None);
+    while let Some(row) = rows.try_next().await? {
+        if items.len() == usize::from(limit) || size > PAGE_BYTES {
+            return Ok((items, end));
+        }
+        end = Some(sort.position(&row));
+        let Row { product, quantity, views } = row;
+        let item = ListedProduct { product: product.into_product(currency), quantity, views };
+        let item = to_raw_value(&item).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        size += item.get().len();
+        items.push(item);
+    }
+    Ok((items, None))
 }
 
 fn select(filter: &Filter) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT p.id, p.sku, p.name, p.brand, p.description, p.categories, p.price, p.url, p.released_on, p.attributes, p.version,
-                p.created_at, p.updated_at, (s.product_id IS NULL OR s.on_hand > s.reserved) AS in_stock,
+                p.created_at, p.updated_at, (s.product_id IS NULL OR NOT s.sold_out) AS in_stock,
                 s.on_hand - s.reserved AS quantity, v.views
          FROM products.products p
          JOIN products.popularity v ON v.product_id = p.id
          LEFT JOIN products.stock s ON s.product_id = p.id
          WHERE p.deleted_at IS NULL",
     );
-    if let Some(text) = &filter.contains {
-        query.push(" AND p.name ILIKE ").push_bind(format!("%{}%", escape_like(text)));
+    if let Some(phrase) = &filter.contains {
+        // The index knows which trigrams a name has, but not in which order. `<> 0`, as PostgreSQL takes `> 0` for true of
+        // a third of the rows only.
+        query.push(" AND products.trigrams(p.search_name) @> products.trigrams(").push_bind(phrase.as_str().to_owned());
+        query.push(") AND strpos(p.search_name, ").push_bind(phrase.as_str().to_owned()).push(") <> 0");
     }
     if let Some(brand) = &filter.brand {
         query.push(" AND p.brand = ").push_bind(brand.clone());
@@ -235,25 +252,16 @@ fn select(filter: &Filter) -> QueryBuilder<Postgres> {
         query.push(" AND p.released_on > ").push_bind(day);
     }
     match filter.in_stock {
-        Availability::True => query.push(" AND (s.product_id IS NULL OR s.on_hand > s.reserved)"),
-        Availability::False => query.push(" AND s.on_hand <= s.reserved"),
+        Availability::True => query.push(" AND (s.product_id IS NULL OR NOT s.sold_out)"),
+        Availability::False => query.push(" AND s.sold_out"),
         Availability::Any => &mut query,
     };
     query
 }
 
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wildcards_of_like_are_text() {
-        assert_eq!(escape_like(r"50%_\"), r"50\%\_\\");
-    }
 
     #[test]
     fn a_position_fits_only_the_order_it_came_from() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// How people know a product.
@@ -18,8 +18,8 @@ pub struct Name {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn names(pool: &PgPool, ids: &[Uuid]) -> Result<HashMap<Uuid, Name>, sqlx::Error> {
+pub async fn names(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Name>, sqlx::Error> {
     let rows = sqlx::query!("SELECT id, sku, name FROM products.products WHERE id = ANY($1) AND deleted_at IS NULL", ids);
-    let rows = rows.fetch_all(pool).await?;
+    let rows = rows.fetch_all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.id, Name { sku: row.sku, name: row.name })).collect())
 }

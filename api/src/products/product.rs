@@ -17,6 +17,7 @@ use crate::{
     config::Currency,
     full_date,
     http::body::{Object, whole},
+    text,
 };
 
 /// An amount of money: a decimal string, never a float, in the catalogue's one currency.
@@ -75,26 +76,28 @@ fn money_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::
 pub struct ProductInput {
     /// Stock keeping unit, unique among products that aren't deleted: no spaces, control or invisible
     /// characters, and neither `.` nor `..`.
+    #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::sku))]
     #[schema(example = "90420332", min_length = 1, max_length = 64, pattern = "sku")]
     pub sku: String,
     /// Display name: one line, without control characters and without those that reorder text (bidirectional
     /// embeddings, overrides and isolates). The joiners and marks of emoji and scripts are welcome.
+    #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::line::<200>))]
     #[schema(example = "Bar table", min_length = 1, max_length = 200, pattern = "line")]
     pub name: String,
     /// Brand, with the rules of names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::line::<100>)))]
     #[schema(min_length = 1, max_length = 100, pattern = "line")]
     pub brand: Option<String>,
     /// Description, of any number of lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::text::<10_000>)))]
     #[schema(max_length = 10_000, pattern = "text")]
     pub description: Option<String>,
     /// Categories, each once.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::normalized")]
     #[garde(custom(rules::categories))]
     #[schema(schema_with = schemas::categories)]
     pub categories: Vec<String>,
@@ -114,7 +117,7 @@ pub struct ProductInput {
     #[schema(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     pub released_on: Option<NaiveDate>,
     /// Anything else: names and values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::normalized")]
     #[garde(custom(rules::attributes))]
     #[schema(schema_with = schemas::attributes)]
     pub attributes: BTreeMap<String, String>,

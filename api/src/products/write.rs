@@ -11,10 +11,14 @@ use super::{
     Error, Money, Product, ProductChange, ProductInput,
     change::{FIELDS, FieldChange, differences},
     rules::Rules,
+    search,
     stock::{self, Cause, MovementKind, Turned},
     store,
 };
-use crate::events::{Draft, Origin, Outbox};
+use crate::{
+    events::{Draft, Origin, Outbox},
+    text::Text,
+};
 
 /// Deleted products purged per statement, so that a purge never holds many locks.
 const PURGE_BATCH: i64 = 1000;
@@ -53,8 +57,9 @@ impl Command<'_> {
         input.validate_with(&self.rules).map_err(Error::Invalid)?;
         let id = Uuid::now_v7();
         let inserted = sqlx::query!(
-            "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
+            "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
+                 search_name_of, search_name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $3, $12)",
             id,
             input.sku,
             input.name,
@@ -66,6 +71,7 @@ impl Command<'_> {
             input.released_on,
             Json(&input.attributes) as _,
             self.now,
+            search::fold(&input.name),
         )
         .execute(&mut *tx)
         .await;
@@ -104,7 +110,7 @@ impl Command<'_> {
     async fn write(&self, tx: &mut PgConnection, id: Uuid, after: &ProductInput) -> Result<(), Error> {
         let updated = sqlx::query!(
             "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
-                 released_on = $9, attributes = $10, updated_at = $11, version = version + 1
+                 released_on = $9, attributes = $10, updated_at = $11, version = version + 1, search_name_of = $3, search_name = $12
              WHERE id = $1",
             id,
             after.sku,
@@ -117,6 +123,7 @@ impl Command<'_> {
             after.released_on,
             Json(&after.attributes) as _,
             self.now,
+            search::fold(&after.name),
         )
         .execute(tx)
         .await;
@@ -234,7 +241,12 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
         }
     }
     let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
-    json_patch::merge(&mut document, patch);
+    let mut patch = patch.clone();
+    // Names of attributes are matched with those that are stored; values are normalised as they are read.
+    if let Some(Value::Object(attributes)) = patch.get_mut("attributes") {
+        *attributes = std::mem::take(attributes).into_iter().map(|(name, value)| (name.into_nfc(), value)).collect();
+    }
+    json_patch::merge(&mut document, &patch);
     serde_path_to_error::deserialize(&document).map_err(|error| {
         let (pointer, detail) = crate::http::body::misfit(&error);
         Error::Shape(pointer, detail)

@@ -15,9 +15,10 @@ use sqlx::PgPool;
 use super::output::print_line;
 use crate::{
     config::{Checker, DatabaseArgs, Secret},
-    database::Database,
+    database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,
+    text::Text,
 };
 
 /// Admins per query of `list`.
@@ -82,14 +83,14 @@ struct PasswordArgs {
 pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let database = args.database.check(&mut check);
-    let database = Database::new(&check.finish(database)?);
-    let pool = &database.primary;
+    let pool = &database::primary(&check.finish(database)?);
     release::check_schema(pool).await?;
     let now = Utc::now().trunc_subsecs(6);
     match args.command {
         Command::Create { username, email, full_name, password } => {
             let password = password.read()?;
-            create(pool, NewAdmin { username, email, password, full_name }, now).await
+            let new = NewAdmin { username, email: email.into_nfc(), password, full_name: full_name.into_nfc() };
+            create(pool, new, now).await
         }
         Command::List => list(pool).await,
         Command::Deactivate { username } => deactivate(pool, &username, now).await,

@@ -3,12 +3,15 @@
 mod args;
 mod client;
 mod dates;
+mod map_option;
 mod mapping;
+mod numbers;
 mod report;
 mod slug;
 mod source;
 mod stream;
 mod transport;
+mod value;
 
 use std::{io::Write, ops::ControlFlow, process::ExitCode, sync::Arc};
 
@@ -16,11 +19,13 @@ use anyhow::Context;
 pub use args::ImportArgs;
 use args::ImportSettings;
 use client::Session;
+use source::Found;
 
 use super::output::print_line;
+use crate::products::import::Fault;
 
-/// Exit status when some rows were refused.
-const SOME_REFUSED: u8 = 3;
+/// Exit status when some rows were rejected.
+const SOME_REJECTED: u8 = 3;
 
 /// Runs the role.
 ///
@@ -29,8 +34,7 @@ const SOME_REFUSED: u8 = 3;
 pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let ImportSettings { source, mapping, target } = args.check()?;
     let Some(target) = target else {
-        tokio::task::spawn_blocking(move || print_rows(&source, &mapping)).await??;
-        return Ok(ExitCode::SUCCESS);
+        return tokio::task::spawn_blocking(move || print_rows(&source, &mapping)).await?;
     };
     let password = match target.password.clone() {
         Some(password) => password,
@@ -41,35 +45,50 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let (rows, reading) = stream::rows(source.clone(), mapping.clone());
     let outcome = session.import(transport::pieces(rows)).await;
     // Where the file is at fault, the API only saw a request that broke off.
-    reading.await??;
+    reading.await?.context("nothing was imported")?;
     let outcome = outcome?;
     let errors = report::errors(&outcome, &source, &mapping);
-    write!(std::io::stderr(), "{errors}")?;
+    write!(std::io::stderr(), "{}{errors}", report::warnings(&outcome))?;
     print_line(&report::summary(&outcome))?;
-    Ok(if outcome.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
+    Ok(if outcome.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
 }
 
 /// Prints the rows as they would be sent.
-fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Result<()> {
+fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Result<ExitCode> {
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     let mut failure = None;
+    let (mut rejected, mut blank) = (0, 0);
     source.read(mapping, |file| file, &mut |number, found| {
-        let written = match found {
-            Ok(record) => writeln!(output, "{}", mapping.row(&record)),
-            Err(why) => writeln!(std::io::stderr(), "row {number}: {why}"),
-        };
-        match written {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
+        let faults = match found {
+            Found::Record(record) => {
+                let mapped = mapping.row(&record);
+                if mapped.faults.is_empty() {
+                    failure = writeln!(output, "{}", mapped.row).err();
+                }
+                mapped.faults
             }
+            Found::Unreadable(why) => vec![Fault::of_row(why)],
+            Found::Blank => {
+                blank += 1;
+                Vec::new()
+            }
+        };
+        if !faults.is_empty() {
+            rejected += 1;
+            let mut lines = String::new();
+            for fault in &faults {
+                report::push(&mut lines, number, "", fault.field().as_deref(), &fault.detail);
+            }
+            failure = failure.take().or_else(|| write!(std::io::stderr(), "{lines}").err());
         }
+        if failure.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
+    if blank > 0 {
+        writeln!(std::io::stderr(), "{blank} blank {} skipped", report::rows(blank))?;
+    }
     match failure.or_else(|| output.flush().err()) {
-        // Whoever reads the rows has seen enough.
-        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+        Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        // A reader that closes the pipe has read what it wants.
+        _ => Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) }),
     }
 }

@@ -4,6 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use anyhow::Context;
 use backon::Retryable;
+use catalog_logging::Chain;
 use chrono::{SubsecRound, Utc};
 use clap::Args;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -12,6 +13,7 @@ use crate::{
     config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
+    products,
     release::{self, ReleaseError},
 };
 
@@ -50,11 +52,15 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     lock(&mut conn).await?;
     let now = Utc::now().trunc_subsecs(6);
     let migrated = release::migrate(&mut conn, currency, now).await?;
-    tracing::info!(release = release::RELEASE, %currency, "the database is migrated: {migrated}");
+    tracing::info!(release = release::RELEASE, %currency, result = %migrated, "database migrated");
+    let folded = products::search::refold_all(&mut conn).await?;
+    if folded > 0 {
+        tracing::info!(products = folded, "search names updated");
+    }
     if let Some(superuser) = superuser {
         match superuser::ensure(&mut conn, &superuser, now).await? {
-            Ensured::Created => tracing::info!(username = superuser.username, "the superuser is created"),
-            Ensured::Changed => tracing::info!(username = superuser.username, "the superuser is as the settings say now"),
+            Ensured::Created => tracing::info!(username = superuser.username, "superuser created"),
+            Ensured::Changed => tracing::info!(username = superuser.username, "superuser updated"),
             Ensured::Unchanged => {}
         }
     }
@@ -72,7 +78,7 @@ async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     };
     attempt
         .retry(release::patience())
-        .notify(|error, _| tracing::info!("waiting for the database: {error}"))
+        .notify(|error, _| tracing::info!(error = format!("{error:#}"), "database unavailable; retrying"))
         .await
         .context("cannot connect to the database")
 }
@@ -83,7 +89,7 @@ async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     if let Ok(locked) = tokio::time::timeout(Duration::from_secs(1), &mut locked).await {
         return locked;
     }
-    tracing::info!("waiting for another catalog migrate to finish");
+    tracing::info!(dependency = "another catalog migrate", "waiting for dependency");
     locked.await
 }
 
@@ -92,14 +98,14 @@ async fn ensure_streams(settings: &EventsSettings) -> anyhow::Result<()> {
     let nats = Nats::connect(settings).await?;
     (async || {
         if !nats.is_connected() {
-            tracing::info!("waiting for NATS");
+            tracing::info!(dependency = "NATS", "waiting for dependency");
             nats.connected().await;
         }
         streams::ensure(&nats).await
     })
     .retry(release::patience())
-    .notify(|error, _| tracing::warn!("the streams are not as they should be yet: {}", release::cause(error)))
+    .notify(|error, _| tracing::warn!(error = %Chain(error), "streams not ready; retrying"))
     .await?;
-    tracing::info!(prefix = nats.prefix(), "streams and consumers are there");
+    tracing::info!(prefix = nats.prefix(), "streams ready");
     Ok(())
 }

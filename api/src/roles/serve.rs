@@ -1,6 +1,5 @@
 //! `catalog serve`: the public API, with the relay inside.
 
-mod connections;
 mod housekeeping;
 
 use std::{sync::Arc, time::Duration};
@@ -13,14 +12,19 @@ use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
         ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, OpsArgs, OpsSettings, ViewsArgs, ViewsSettings,
+        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, UploadArgs,
+        UploadSettings, ViewsArgs, ViewsSettings,
     },
-    database::Database,
+    database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},
-    http::router::{App, PublicUrl, router},
+    http::{
+        read_limit::ReadLimit,
+        router::{App, PublicUrl, router},
+        server::{self, Limits},
+    },
     identity::Identity,
     orders::{self, Orders},
-    products::Catalogue,
+    products::{Catalogue, handlers::bulk::Uploads},
     release,
     tracking::{Reports, Views},
 };
@@ -31,11 +35,17 @@ pub struct ServeArgs {
     #[command(flatten)]
     api: ApiArgs,
     #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
     catalogue: CatalogueArgs,
+    #[command(flatten)]
+    uploads: UploadArgs,
     #[command(flatten)]
     carts: CartArgs,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    reads: ReadArgs,
     #[command(flatten)]
     events: EventsArgs,
     #[command(flatten)]
@@ -48,9 +58,12 @@ pub struct ServeArgs {
 
 struct Settings {
     api: ApiSettings,
+    http: HttpSettings,
     currency: Currency,
+    uploads: UploadSettings,
     cart_ttl: Duration,
     database: DatabaseSettings,
+    reads: ReadSettings,
     events: EventsSettings,
     views: ViewsSettings,
     auth: AuthSettings,
@@ -61,9 +74,12 @@ impl ServeArgs {
     fn check(&self) -> Result<Settings, ConfigError> {
         let mut check = Checker::default();
         let api = self.api.check(&mut check);
+        let http = self.http.check(&mut check);
         let currency = self.catalogue.check(&mut check);
+        let uploads = self.uploads.check(&mut check);
         let cart_ttl = self.carts.check(&mut check);
         let database = self.database.check(&mut check);
+        let reads = self.reads.check(database.as_ref(), &mut check);
         let events = self.events.check(&mut check);
         let views = self.views.check(&mut check);
         let auth = self.auth.check(&mut check);
@@ -71,9 +87,12 @@ impl ServeArgs {
         let settings = || {
             Some(Settings {
                 api: api?,
+                http: http?,
                 currency: currency?,
+                uploads: uploads?,
                 cart_ttl: cart_ttl?,
                 database: database?,
+                reads: reads?,
                 events: events?,
                 views: views?,
                 auth: auth?,
@@ -90,9 +109,9 @@ impl ServeArgs {
 /// Wrong settings, listeners that cannot be opened, or a task that ended.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
-    let mut supervisor = Supervisor::start(settings.ops).await?;
+    let mut supervisor = Supervisor::start(settings.ops)?;
     let listener = listen("HTTP_ADDRESS", settings.api.address)?;
-    let database = Database::new(&settings.database);
+    let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
     let nats = Nats::connect(&settings.events).await?;
     let outbox = Outbox::new(&settings.api.public_url);
@@ -102,10 +121,10 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let readiness = supervisor.readiness().clone();
     readiness.dependency("postgresql", {
-        let database = database.clone();
+        let pool = database.primary.clone();
         move || {
-            let database = database.clone();
-            async move { database.ping().await }
+            let pool = pool.clone();
+            async move { database::ping(&pool).await }
         }
     });
     readiness.dependency("nats", {
@@ -130,14 +149,21 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             identity,
             orders,
             catalogue,
+            uploads: Arc::new(Uploads::new(&settings.uploads)),
             views,
             reports: Arc::new(Reports::new(database)),
+            read_limit: ReadLimit::new(settings.reads.per_client),
             public_url: PublicUrl(settings.api.public_url.as_str().into()),
         };
-        let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops);
+        let HttpSettings { max_connections, max_connections_per_client, write_timeout, response_budget } = settings.http;
+        server::raise_open_file_limit(max_connections);
+        // A proxy has the connections of all its clients.
+        let max_per_client = max_connections_per_client.filter(|_| settings.api.trusted_proxy_hops == 0);
+        let limits = Limits::new("public", max_connections, max_per_client, write_timeout);
+        let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops, response_budget);
         supervisor.spawn("public API", async move {
             let _last_request_answered = answered.drop_guard();
-            connections::serve(listener, router, stop).await;
+            server::serve(listener, router, limits, stop).await;
             Ok(())
         });
         readiness.ready();

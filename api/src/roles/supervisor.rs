@@ -10,6 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     config::OpsSettings,
@@ -31,7 +32,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on.
-    pub async fn start(settings: OpsSettings) -> anyhow::Result<Self> {
+    pub fn start(settings: OpsSettings) -> anyhow::Result<Self> {
         let listener = listen("OPS_ADDRESS", settings.address)?;
         let readiness = Readiness::default();
         let ops_stop = CancellationToken::new();
@@ -58,7 +59,9 @@ impl Supervisor {
 
     /// Runs a task under supervision. It must end, finishing its work, when [`Supervisor::stop`] says so.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.tasks.spawn(async move { (name, task.await) });
+        // At this level it passes every filter.
+        let span = tracing::error_span!(parent: None, "task", task = name);
+        self.tasks.spawn(async move { (name, task.await) }.instrument(span));
     }
 
     /// Runs `start`, the part of a role that waits for its dependencies, unless told to stop meanwhile.
@@ -84,7 +87,7 @@ impl Supervisor {
             Some(ended) = self.tasks.join_next() => Some(unasked(ended)),
         };
         self.readiness.draining();
-        tracing::info!(limit = ?self.shutdown_timeout, "draining");
+        tracing::info!(timeout_s = self.shutdown_timeout.as_secs(), "draining");
         self.stop.cancel();
         let drained = tokio::time::timeout(self.shutdown_timeout, self.drain()).await;
         match (cause, drained) {
@@ -134,6 +137,6 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 pub fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     let listener =
         listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("{setting}={address} cannot be listened on"))?;
-    tracing::info!(address = %listener.local_addr()?, "{setting} listening");
+    tracing::info!(setting, address = %listener.local_addr()?, "listening");
     Ok(listener)
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::supervisor::Supervisor;
 use crate::{
     config::{Currency, DatabaseSettings, EventsSettings, OpsSettings},
-    database::Database,
+    database,
     events::{Nats, streams},
     http::ops::Readiness,
     release,
@@ -28,14 +28,16 @@ impl Worker {
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on, or a file of NATS settings cannot be read.
     pub async fn start(database: &DatabaseSettings, events: &EventsSettings, ops: OpsSettings) -> anyhow::Result<Self> {
-        let supervisor = Supervisor::start(ops).await?;
-        let database = Database::new(database);
-        let pool = database.primary.clone();
+        let supervisor = Supervisor::start(ops)?;
+        let pool = database::primary(database);
         let nats = Nats::connect(events).await?;
         let readiness = supervisor.readiness();
-        readiness.dependency("postgresql", move || {
-            let database = database.clone();
-            async move { database.ping().await }
+        readiness.dependency("postgresql", {
+            let pool = pool.clone();
+            move || {
+                let pool = pool.clone();
+                async move { database::ping(&pool).await }
+            }
         });
         readiness.dependency("nats", {
             let nats = nats.clone();

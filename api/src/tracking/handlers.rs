@@ -33,6 +33,7 @@ impl From<reports::Error> for Problem {
             reports::Error::EmptyRange => parameter("from", "from is before to; a day given as to counts to its end".into()),
             reports::Error::RangeTooLong => parameter("from", format!("a report covers at most {} days", reports::MAX_DAYS)),
             reports::Error::TooSlow => Self::unavailable("Adding up takes too long. Ask for a shorter range."),
+            reports::Error::Busy(busy) => busy.into(),
             reports::Error::Database(error) => error.into(),
         }
     }

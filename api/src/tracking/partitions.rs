@@ -72,7 +72,7 @@ async fn make(pool: &PgPool, days: &[NaiveDate]) -> Result<(), sqlx::Error> {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    tracing::info!(?days, "made the partitions of message ids");
+    tracing::info!(?days, "partitions created");
     Ok(())
 }
 
@@ -88,7 +88,7 @@ async fn drop_before(pool: &PgPool, oldest: NaiveDate) -> Result<(), sqlx::Error
         sqlx::query(AssertSqlSafe(format!("DROP TABLE tracking.{}", name(*day)))).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    tracing::info!(?days, "dropped old partitions of message ids");
+    tracing::info!(?days, "partitions dropped");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog_logging::Chain;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ pub async fn project(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()
     loop {
         let started = Instant::now();
         if let Err(error) = copy_changed(&pool, &stop).await {
-            tracing::warn!(%error, "views are not copied to the catalogue for now, trying on");
+            tracing::warn!(error = %Chain(&error), "view totals not copied; retrying");
         }
         let pause = INTERVAL.max(started.elapsed() * REST);
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {

@@ -151,10 +151,10 @@ async fn deliver(batch: Batch, sink: &impl Sink) -> (Batch, bool) {
         let Err(error) = sink.send(batch.id, batch.payload.clone()).await else {
             return (batch, true);
         };
-        tracing::debug!(%error, id = %batch.id, "views wait to be published");
+        tracing::debug!(%error, event_id = %batch.id, "views not published; retrying");
         tokio::time::sleep(pause).await;
     }
-    tracing::error!(id = %batch.id, views = batch.views, "views are given up: they could not be published for a day");
+    tracing::error!(event_id = %batch.id, views = batch.views, "views dropped; not published within 24 h");
     (batch, false)
 }
 
@@ -174,7 +174,7 @@ impl Drop for Unpublished<'_> {
     fn drop(&mut self) {
         let views = self.0.waiting();
         if views > 0 {
-            tracing::warn!(views, "views are lost: the process ends before NATS has them");
+            tracing::warn!(views, "views dropped; process stopped before they were published");
         }
     }
 }

@@ -18,7 +18,7 @@ pub use page::{Position, page};
 pub use range::{Bound, MAX_DAYS, Range, Span};
 pub use top::{TopProduct, top_products};
 
-use crate::database::Database;
+use crate::database::{Busy, Database, ReadError};
 
 /// Without `tz`.
 pub const UTC: &str = "UTC";
@@ -35,12 +35,24 @@ pub enum Error {
     /// More than [`range::MAX_DAYS`].
     #[error("the range is too long")]
     RangeTooLong,
-    /// It took longer than [`top::TIMEOUT`].
+    /// It took longer than `DATABASE_REPORT_TIMEOUT`.
     #[error("the report takes too long")]
     TooSlow,
-    /// The database refuses.
+    /// Too many reports at once: retry later.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy(busy) => busy.into(),
+            ReadError::Database(error) => error.into(),
+        }
+    }
 }
 
 /// How long the time is over which views are added up.
@@ -102,8 +114,9 @@ impl Reports {
             return Ok(UTC.to_owned());
         };
         let load = async || {
-            let names = sqlx::query_scalar!("SELECT name AS \"name!\" FROM pg_timezone_names").fetch_all(&self.database.replica).await?;
-            Ok::<_, sqlx::Error>(names.into_iter().collect())
+            let mut read = self.database.reports.begin().await?;
+            let names = sqlx::query_scalar!("SELECT name AS \"name!\" FROM pg_timezone_names").fetch_all(&mut *read).await?;
+            Ok::<_, Error>(names.into_iter().collect())
         };
         if self.zones.get_or_try_init(load).await?.contains(&name) { Ok(name) } else { Err(Error::UnknownZone(name)) }
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use prometheus::IntCounter;
 use sqlx::PgPool;
@@ -101,7 +102,7 @@ pub async fn keep_partitions(pool: PgPool, stop: CancellationToken) -> anyhow::R
         let kept = partitions.keep(&pool, Utc::now()).await;
         let pause = if kept.is_ok() { UPKEEP_INTERVAL } else { UPKEEP_RETRY };
         if let Err(error) = kept {
-            tracing::warn!(%error, "partitions of message ids are not looked after for now, trying on");
+            tracing::warn!(error = %Chain(&error), "partition maintenance failed; retrying");
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(());

@@ -31,10 +31,10 @@ pub fn minimal_input() -> (Catalog, Observed) {
 
 /// Everything that can be said, with the Secrets that it names.
 pub fn full_input() -> (Catalog, Observed) {
-    let [uri, certificate, credentials, name, password, headers, email, key] = VALUES;
+    let [uri, certificate, credentials, name, password, filter, email, key] = VALUES;
     let referenced = [
         ("registry", SecretFacts::from([(".dockerconfigjson", "{}")])),
-        ("telemetry", SecretFacts::from([("headers", headers)])),
+        ("log-settings", SecretFacts::from([("filter", filter)])),
         ("shop-db", SecretFacts::from([("uri", uri)])),
         ("shop-db-ca", SecretFacts::from([("ca.crt", certificate)])),
         ("nats", SecretFacts::from([("user.creds", credentials), ("ca.crt", certificate)])),

@@ -33,7 +33,7 @@ pub struct Pod {
         "message": "annotations of catalog.rs are the operator's own: use another prefix"
     }]))]
     pub annotations: BTreeMap<String, String>,
-    /// Further environment variables, such as `ACCESS_LOG_SAMPLE`, `RUST_LOG` or `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Further environment variables, such as `ACCESS_LOG_SAMPLE` or `RUST_LOG`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,

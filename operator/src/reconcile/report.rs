@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog_logging::Chain;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
     Api, Resource, ResourceExt,
@@ -40,7 +41,7 @@ pub async fn report(
         match pods(context, namespace, &catalog.name_any()).await {
             Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
             // What is known is worth telling.
-            Err(error) => tracing::warn!(catalog = catalog.name_any(), %error, "cannot see what is wrong with pods"),
+            Err(error) => tracing::warn!(error = %Chain(&error), "pods not listed; status has no pod issues"),
         }
     }
     if catalog.status.as_ref() != Some(&report) {
@@ -125,7 +126,7 @@ impl Context {
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
         if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
-            tracing::warn!(catalog = catalog.name_any(), %error, "cannot write an Event");
+            tracing::warn!(error = %Chain(&error), reason, "Event not written");
         }
     }
 }

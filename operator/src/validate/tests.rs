@@ -37,7 +37,7 @@ fn the_samples_become_plans() {
 fn every_secret_that_is_missing_is_a_problem_of_the_field_that_names_it() {
     let fields = [
         ("registry", "spec.image.pullSecrets"),
-        ("telemetry", "spec.api.env[1].valueFrom.secretKeyRef.name"),
+        ("log-settings", "spec.api.env[1].valueFrom.secretKeyRef.name"),
         ("shop-db", "spec.database.external.secretRef.name"),
         ("shop-db-ca", "spec.database.external.caSecretRef.name"),
         ("nats", "spec.messaging.external.credentialsSecretRef.name"),
@@ -57,7 +57,7 @@ fn every_secret_that_is_missing_is_a_problem_of_the_field_that_names_it() {
 #[test]
 fn every_key_that_is_missing_is_a_problem_of_the_field_that_names_it() {
     for (name, path) in [
-        ("telemetry", "spec.api.env[1].valueFrom.secretKeyRef.key"),
+        ("log-settings", "spec.api.env[1].valueFrom.secretKeyRef.key"),
         ("shop-db", "spec.database.external.keys.uri"),
         ("shop-db-ca", "spec.database.external.caSecretRef.key"),
         ("nats", "spec.messaging.external.caSecretRef.key"),

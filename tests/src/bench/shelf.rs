@@ -61,11 +61,13 @@ pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
 /// If the database refuses.
 pub async fn put(pool: &PgPool, first: u64, last: u64) -> Result<(), sqlx::Error> {
     let statement = format!(
-        "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
+        "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
+             search_name, search_name_of)
          SELECT {}, 'B-' || n, 'Bar table no. ' || n, 'Nordviken',
              'Bar table, black-brown, 140x80 cm. You sit comfortably thanks to the footrest. Solid wood is a durable natural material.',
              ARRAY['Bar furniture', 'Tables & desks'], (n % 5000)::numeric / 10, 'https://shop.example/p/bar-table-' || n, '2024-02-29',
-             jsonb_build_object('designer', 'Francis Cayouette', 'depth', '80', 'height', '105', 'width', '140'), now(), now()
+             jsonb_build_object('designer', 'Francis Cayouette', 'depth', '80', 'height', '105', 'width', '140'), now(), now(),
+             'bar table no. ' || n, 'Bar table no. ' || n
          FROM generate_series({first}, {last}) n",
         id_in_sql("n")
     );

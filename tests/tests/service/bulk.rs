@@ -12,7 +12,7 @@ async fn import(admin: &Api, items: &[Value]) -> Value {
     let result = admin.post(BULK, &json!({"items": items})).await.expect(200).json();
     let mut fields: Vec<_> = result.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["created", "errors", "failed", "unchanged", "updated"]);
+    assert_eq!(fields, ["blank", "created", "errors", "failed", "more_errors", "more_warnings", "unchanged", "updated", "warnings"]);
     result
 }
 

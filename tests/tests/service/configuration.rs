@@ -34,6 +34,10 @@ async fn every_wrong_setting_is_reported_at_once_with_its_name() {
             ("VIEWS_BUFFER_LIMIT", "-1"),
             ("DELETED_RETENTION", "0s"),
             ("ACCESS_LOG_SAMPLE", "0"),
+            ("IMPORT_MIN_RATE", "-1"),
+            ("IMPORT_RATE_WINDOW", "0s"),
+            ("IMPORT_MAX_DURATION", "1d"),
+            ("IMPORT_MAX_PER_ADMIN", "0"),
             ("SHUTDOWN_TIMEOUT", "2d"),
         ],
     )
@@ -54,6 +58,10 @@ async fn every_wrong_setting_is_reported_at_once_with_its_name() {
         "VIEWS_BUFFER_LIMIT",
         "DELETED_RETENTION",
         "ACCESS_LOG_SAMPLE",
+        "IMPORT_MIN_RATE",
+        "IMPORT_RATE_WINDOW",
+        "IMPORT_MAX_DURATION",
+        "IMPORT_MAX_PER_ADMIN",
         "SHUTDOWN_TIMEOUT",
     ] {
         assert!(log.contains(name), "{name} is not reported:\n{log}");

@@ -56,7 +56,7 @@ async fn a_migration_doesnt_wait_for_a_server_that_went_silent() {
     let shop = Shop::builder().only_api().proxied().troubled().start().await;
     shop.network().postgres.freeze();
     let mut migrate = Process::start(&["migrate"], shop.environment());
-    let told = |entry: &Value| entry["message"].as_str().is_some_and(|said| said.contains("no answer within")).then_some(());
+    let told = |entry: &Value| entry["error"].as_str().is_some_and(|said| said.contains("no answer within")).then_some(());
     migrate.log().find("the silence is noticed", told).await;
     shop.network().postgres.mend();
     assert!(migrate.ended().await.success(), "{}", migrate.story());

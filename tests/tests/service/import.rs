@@ -27,14 +27,16 @@ fn real(name: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
+/// Runs `catalog import` as an admin.
+pub async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(programs::catalog());
     command.arg("import").arg(file).args(options).env_clear().kill_on_drop(true);
     command.env("CATALOG_URL", shop.anyone.base()).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
     command.output().await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+/// What a command printed.
+pub fn said(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -255,4 +257,18 @@ async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
         let output = command.output().await.unwrap();
         assert_eq!(said(&output).contains("unencrypted"), warned, "{url}: {}", said(&output));
     }
+}
+
+#[tokio::test]
+async fn replaced_names_and_errors_that_are_not_listed_are_reported() {
+    let shop = Shop::api().await;
+    let directory = Scratch::new(None);
+    let file = directory.path().join("rows.csv");
+    let rows = "sku,name,price\nA,Table,1\nA,Chair,1\n".to_owned() + &"B,Stool,cheap\n".repeat(1003);
+    std::fs::write(&file, rows).unwrap();
+    let output = import(&shop, &file, &[]).await;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("warning: row 2 and row 1 have the sku \"A\" and different names: \"Chair\" replaced \"Table\""), "{said}");
+    assert!(said.contains("… and 3 more rows"), "{said}");
 }

@@ -29,6 +29,36 @@ async fn a_page_holds_fifty_items_unless_asked_for_more_or_fewer() {
 }
 
 #[tokio::test]
+async fn a_page_of_long_products_ends_early_and_a_walk_meets_all_of_them() {
+    let shop = Shop::api().await;
+    let items: Vec<_> = (0..30)
+        .map(|number| {
+            let mut item = samples::plain(&format!("L-{number:02}"));
+            item["attributes"] =
+                (0..50).map(|name| (format!("a{name}"), json!("x".repeat(2000)))).collect::<serde_json::Map<_, _>>().into();
+            item
+        })
+        .collect();
+    for items in items.chunks(5) {
+        shop.ada.post("/v1/products/bulk", &json!({"items": items})).await.expect(200);
+    }
+    let mut path = "/v1/products?limit=200&sort=name".to_owned();
+    let mut found = Vec::new();
+    loop {
+        let reply = shop.anyone.get(&path).await.expect(200);
+        assert!(reply.text().len() < (1 << 20) + 200_000, "{} bytes", reply.text().len());
+        let page = reply.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() < 12, "{} items of 100 KB", items.len());
+        found.extend(items.iter().map(|item| item["sku"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/products?limit=200&sort=name&cursor={cursor}");
+    }
+    let all: Vec<_> = (0..30).map(|number| format!("L-{number:02}")).collect();
+    assert_eq!(found, all);
+}
+
+#[tokio::test]
 async fn items_carry_the_product_its_quantity_and_its_views() {
     let shop = Shop::api().await;
     let mut body = samples::product("T-1");

@@ -11,7 +11,7 @@ use catalog_tests::{
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgPool, query_as, raw_sql};
+use sqlx::{AssertSqlSafe, PgPool, query_as, query_scalar, raw_sql};
 
 /// Rows of each table that grows.
 const ROWS: u64 = 5_000;
@@ -83,7 +83,7 @@ async fn buying_reads_no_table_from_end_to_end() {
 /// A plan that was made for a handful of products is kept when there are thousands.
 #[tokio::test]
 async fn buying_in_a_shop_that_was_empty_a_moment_ago_reads_no_table_from_end_to_end() {
-    let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "3").start().await;
+    let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "7").start().await;
     statistics_stand_still(&shop.database, &OF_ORDERS).await;
     shelf::put(&shop.database, 1, 1).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products")
@@ -121,6 +121,38 @@ async fn sending_mail_reads_no_table_from_end_to_end() {
     shop.inbox().at_least(2 + 2 * usize::try_from(CHANGES).unwrap()).await;
     let rows = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001 + CHANGES.unsigned_abs()).await - before;
     assert!(rows < 1_000 * CHANGES, "{rows} rows were read for {CHANGES} changes");
+}
+
+/// A handful of sold-out products among thousands, in every order.
+#[tokio::test]
+async fn listing_what_is_sold_out_reads_no_table_from_end_to_end() {
+    const TABLES: [&str; 3] = ["products.products", "products.popularity", "products.stock"];
+    const SORTS: [&str; 8] = ["created_at", "-created_at", "name", "-name", "price", "-price", "views", "-views"];
+    let shop = Shop::api().await;
+    statistics_stand_still(&shop.database, &TABLES).await;
+    shelf::put(&shop.database, 1, ROWS).await.unwrap();
+    raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, CASE WHEN right(sku, 3) = '777' THEN 0 ELSE 9 END FROM products.products")
+        .execute(&shop.database)
+        .await
+        .unwrap();
+    raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
+    // Each connection reports by itself.
+    Read::once(&shop.database, &TABLES, "products.popularity", ROWS).await;
+    let before = Read::once(&shop.database, &TABLES, "products.stock", ROWS).await;
+    for sort in SORTS {
+        let page = shop.anyone.get(&format!("/v1/products?in_stock=false&sort={sort}")).await.expect(200).json();
+        assert_eq!(page["items"].as_array().unwrap().len(), 5, "{page}");
+    }
+    eventually("the lists are in the statistics", async || {
+        let scans: i64 = query_scalar("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'stock_sold_out_idx'")
+            .fetch_one(&shop.database)
+            .await
+            .unwrap();
+        holds(scans >= 8, || scans)
+    })
+    .await;
+    let rows = Read::of(&shop.database, &TABLES, "products.stock").await.rows - before;
+    assert!(rows < ROWS.cast_signed() / 5, "{rows} rows were read by 8 lists of 5 products");
 }
 
 /// Whoever plans with what is known of these tables now will find it as wrong later as it is to be.

@@ -205,3 +205,21 @@ async fn a_body_that_stops_is_answered_and_its_connection_ends() {
     timeout(Duration::from_mins(2), connection.read_to_end(&mut answer)).await.expect("an answer, and the end").unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
 }
+
+#[tokio::test]
+async fn a_number_is_read_digit_by_digit_and_never_rounded_to_a_whole_one() {
+    let shop = Shop::api().await;
+    let product = samples::create(&shop.ada, &samples::plain("W-1")).await;
+    for number in ["1.0000000000000000001", "1e-400", "9007199254740993.5", "1e400"] {
+        let body = format!(r#"{{"sku": "W-2", "name": "Rounded", "price": {{"amount": "1", "currency": "EUR"}}, "quantity": {number}}}"#);
+        let problem = shop.ada.request(reqwest::Method::POST, "/v1/products").body("application/json", body.clone()).await;
+        assert!(matches!(problem.status, 400 | 422), "{number}: {}", problem.text());
+        let patch = format!(r#"{{"quantity": {number}}}"#);
+        let problem = shop.ada.request(reqwest::Method::PATCH, &product.path).body("application/json", patch).await;
+        assert!(matches!(problem.status, 400 | 422), "{number}: {}", problem.text());
+        let bulk = shop.ada.request(reqwest::Method::POST, "/v1/products/bulk").body("application/x-ndjson", body).await.expect(200).json();
+        assert_eq!((&bulk["failed"], &bulk["errors"][0]["field"]), (&json!(1), &json!("quantity")), "{bulk}");
+    }
+    let exact = r#"{"quantity": 3.0e1}"#;
+    shop.ada.request(reqwest::Method::PATCH, &product.path).body("application/json", exact).await.expect(200);
+}

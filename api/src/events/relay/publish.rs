@@ -39,8 +39,8 @@ pub(super) struct Waiting {
 pub(super) struct Outcome {
     /// Rows that `JetStream` has for certain.
     pub published: Vec<i64>,
-    /// How many it may not have.
-    pub failed: usize,
+    /// Events that it may not have.
+    pub failed: Vec<Uuid>,
     /// Why, of one of them.
     pub error: Option<PublishError>,
 }
@@ -48,29 +48,31 @@ pub(super) struct Outcome {
 /// Publishes rows that are in order. An event waits until the one before it, of the same aggregate,
 /// is acknowledged; when that fails, it stays where it is.
 pub(super) async fn publish(nats: &Nats, waiting: Vec<Waiting>) -> Outcome {
-    let mut outcome = Outcome { published: Vec::with_capacity(waiting.len()), failed: 0, error: None };
+    let mut outcome = Outcome { published: Vec::with_capacity(waiting.len()), failed: Vec::new(), error: None };
     // When one goes unanswered, those not yet sent would only wait for as long, with the lock held.
     let give_up = AtomicBool::new(false);
     let publish_aggregate = async |rows: Vec<Waiting>| {
         let mut published = Vec::with_capacity(rows.len());
-        let count = rows.len();
-        for row in rows {
+        let mut error = None;
+        for row in &rows {
             if give_up.load(Ordering::Relaxed) {
-                return (published, count, None);
+                break;
             }
-            match send(nats, &row).await {
+            match send(nats, row).await {
                 Ok(()) => published.push(row.seq),
-                Err(error) => {
-                    give_up.fetch_or(is_outage(&error), Ordering::Relaxed);
-                    return (published, count, Some(error));
+                Err(failure) => {
+                    give_up.fetch_or(is_outage(&failure), Ordering::Relaxed);
+                    error = Some(failure);
+                    break;
                 }
             }
         }
-        (published, count, None)
+        let failed: Vec<_> = rows[published.len()..].iter().map(|row| row.id).collect();
+        (published, failed, error)
     };
     let mut done = stream::iter(by_aggregate(waiting)).map(publish_aggregate).buffer_unordered(AGGREGATES_IN_FLIGHT);
-    while let Some((published, count, error)) = done.next().await {
-        outcome.failed += count - published.len();
+    while let Some((published, failed, error)) = done.next().await {
+        outcome.failed.extend(failed);
         outcome.published.extend(published);
         outcome.error = outcome.error.or(error);
     }

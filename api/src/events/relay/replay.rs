@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use catalog_logging::Chain;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::{
-    Chain, Nats,
+    Nats,
     streams::{self, CHANGES_KEPT},
 };
 
@@ -45,7 +46,7 @@ async fn check(nats: &Nats, pool: &PgPool) -> bool {
     };
     let replayed = replay_into(pool, &streams::changes_stream(nats.prefix()), created, Utc::now()).await;
     if let Err(error) = &replayed {
-        tracing::warn!(error = %Chain(error), "cannot compare the stream of changes with the one published to");
+        tracing::warn!(error = %Chain(error), "stream check failed; retrying");
     }
     replayed.is_ok()
 }
@@ -78,7 +79,7 @@ async fn replay_into(pool: &PgPool, name: &str, created: DateTime<Utc>, now: Dat
     }
     tx.commit().await?;
     if replayed > 0 {
-        tracing::warn!(stream = name, events = replayed, "the stream was made anew: events are published again");
+        tracing::warn!(stream = name, events = replayed, "stream recreated; republishing events");
     }
     Ok(replayed)
 }

@@ -2,16 +2,13 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::{Gauge, IntGauge, register_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    database,
-    events::{Chain, streams::CHANGES_KEPT},
-    metrics,
-};
+use crate::{database, events::streams::CHANGES_KEPT, metrics};
 
 static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
@@ -35,7 +32,7 @@ pub(super) async fn measure(pool: &PgPool, stop: &CancellationToken) {
                 #[allow(clippy::cast_precision_loss, reason = "milliseconds of some years fit")]
                 OLDEST_AGE.set(age as f64 / 1000.0);
             }
-            Err(error) => tracing::debug!(error = %Chain(&error), "cannot measure the outbox"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "outbox backlog not measured"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(MEASURE_INTERVAL)).await.is_none() {
             return;
@@ -61,7 +58,7 @@ pub(super) async fn purge(pool: &PgPool, stop: &CancellationToken) {
                 Ok(deleted) if deleted < PURGE_BATCH.unsigned_abs() || stop.is_cancelled() => break,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "cannot purge the outbox");
+                    tracing::warn!(error = %Chain(&error), "outbox purge failed; retrying");
                     break;
                 }
             }

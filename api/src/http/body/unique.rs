@@ -1,10 +1,12 @@
-//! Keys that are given twice. Structs refuse them as they are read; maps and JSON values would take
+//! Keys that are given twice, in the same or another Unicode form. Structs refuse them as they are read; maps and JSON values would take
 //! the last one in silence, so bodies are looked through for them first.
 
 use std::{cell::Cell, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Track;
+
+use crate::text::Text;
 
 /// The JSON pointer of the first key that its object has twice.
 ///
@@ -55,7 +57,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let mut known = HashSet::new();
         while let Some(key) = fields.next_key::<String>()? {
-            if known.insert(key) {
+            if known.insert(key.into_nfc()) {
                 fields.next_value_seed(self)?;
             } else {
                 fields.next_value_seed(Again(self.0))?;

@@ -1,22 +1,27 @@
-//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3, however they are written. One with a point or an
-//! exponent is what binary64 makes of it, as everywhere in JSON (RFC 8259, section 6).
-
-use std::fmt;
+//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3, however they are written. Their digits are
+//! read one by one: through binary64, `1.0000000000000000001` would be 1 and `1e-400` would be 0.
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Unexpected, Visitor},
+    de::{Error, Expected, Unexpected},
 };
-
-/// From here on, not every whole number is a floating point number (IEEE 754, binary64), so none is certain.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+use serde_json::{Value, value::RawValue};
 
 /// A field that is a whole number.
 ///
 /// # Errors
 /// If it is anything else.
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    deserializer.deserialize_i64(WholeVisitor)
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let text = raw.get();
+    if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return Err(D::Error::invalid_type(unexpected(&serde_json::from_str(text).unwrap_or_default()), INTEGER));
+    }
+    match of_literal(text) {
+        Literal::Whole(number) => Ok(number),
+        Literal::Fraction => Err(D::Error::invalid_type(Unexpected::Other(&format!("number `{text}`")), INTEGER)),
+        Literal::TooGreat => Err(D::Error::invalid_value(Unexpected::Other(&format!("number `{text}`")), INTEGER)),
+    }
 }
 
 /// A field that is a whole number, or null or absent; with `#[serde(default)]`.
@@ -35,34 +40,80 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-struct WholeVisitor;
+/// As serde calls it: [`super::words`] says it in plain words.
+const INTEGER: &dyn Expected = &"i64";
 
-impl Visitor<'_> for WholeVisitor {
-    type Value = i64;
-
-    /// As serde does for an `i64`: [`super::words`] says it in plain words.
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("i64")
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(flag) => Unexpected::Bool(*flag),
+        Value::Number(_) => Unexpected::Other("number"),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
     }
+}
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
-        Ok(number)
+/// What a number of JSON is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// A whole number.
+    Whole(i64),
+    /// A whole number beyond an `i64`.
+    TooGreat,
+    /// Another number.
+    Fraction,
+}
+
+/// Reads a number as JSON writes it (RFC 8259, section 6), digit by digit.
+#[must_use]
+pub fn of_literal(text: &str) -> Literal {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_end_matches('0').trim_start_matches('0');
+    if digits.is_empty() {
+        return Literal::Whole(0);
     }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
-        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    // An exponent that is no i64 is far beyond every number of digits in a body.
+    let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+    let fraction_digits = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
+    let trailing_zeros = i64::try_from(all.len() - all.trim_end_matches('0').len()).unwrap_or(i64::MAX);
+    match usize::try_from(exponent.saturating_sub(fraction_digits).saturating_add(trailing_zeros)) {
+        Err(_) => Literal::Fraction,
+        // As many digits as the greatest i64 has.
+        Ok(zeros) if digits.len().saturating_add(zeros) > 19 => Literal::TooGreat,
+        Ok(zeros) => format!("{sign}{digits}{}", "0".repeat(zeros)).parse().map_or(Literal::TooGreat, Literal::Whole),
     }
+}
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        if number.fract() != 0.0 {
-            return Err(E::invalid_type(Unexpected::Float(number), &self));
+/// The first number in `text`, which is JSON, that [`Value`] turns into another one than its digits say.
+pub fn inexact_number(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        rest = &rest[start..];
+        let is_string = rest.starts_with('"');
+        let end = if is_string { string_length(rest) } else { rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))) };
+        let (token, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let read = || serde_json::from_str::<Value>(token).map(|value| of_literal(&value.to_string()));
+        if !is_string && read().ok() != Some(of_literal(token)) {
+            return Some(token);
         }
-        if number.abs() >= EXACT {
-            return Err(E::custom("a whole number as great as this is written without a point and an exponent"));
-        }
-        #[allow(clippy::cast_possible_truncation, reason = "whole, and small enough")]
-        Ok(number as i64)
+        rest = behind;
     }
+    None
+}
+
+/// How many bytes the string at the start of `text` has, with its quotes.
+fn string_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let close = text.bytes().enumerate().skip(1).find(|(_, byte)| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    });
+    close.map(|(at, _)| at + 1)
 }
 
 #[cfg(test)]
@@ -96,10 +147,45 @@ mod tests {
             ("1.5", "invalid type: number `1.5`, expected a whole number"),
             ("\"1\"", "invalid type: string \"1\", expected a whole number"),
             ("true", "invalid type: boolean `true`, expected a whole number"),
-            ("1e18", "a whole number as great as this is written without a point and an exponent"),
+            ("[]", "invalid type: array, expected a whole number"),
         ] {
             let value = serde_json::from_str::<serde_json::Value>(&format!("{{\"quantity\": {text}}}")).unwrap();
             assert_eq!(in_plain_words(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), words);
+        }
+    }
+
+    #[test]
+    fn no_digit_of_a_number_is_lost() {
+        for (text, literal) in [
+            ("1.0000000000000000001", Literal::Fraction),
+            ("1e-400", Literal::Fraction),
+            ("-0.0e-400", Literal::Whole(0)),
+            ("0e99999999999999999999", Literal::Whole(0)),
+            ("1e99999999999999999999", Literal::TooGreat),
+            ("1e-99999999999999999999", Literal::Fraction),
+            ("9007199254740993.0", Literal::Whole(9_007_199_254_740_993)),
+            ("9.223372036854775807E+18", Literal::Whole(i64::MAX)),
+            ("-9223372036854775808", Literal::Whole(i64::MIN)),
+            ("9223372036854775808", Literal::TooGreat),
+            ("120.50e1", Literal::Whole(1205)),
+            ("0.00100e3", Literal::Whole(1)),
+        ] {
+            assert_eq!(of_literal(text), literal, "{text}");
+        }
+        let error = serde_json::from_str::<Units>(r#"{"quantity": 1.0000000000000000001}"#).unwrap_err().to_string();
+        assert!(error.starts_with("invalid type: number `1.0000000000000000001`, expected i64"), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_a_json_value_would_change_is_found() {
+        for (text, found) in [
+            (r#"{"a": [1, 2.5, -3e2, 1e400], "1.0000000000000000001": "\\\"1e-400"}"#, Some("1e400")),
+            (r#"{"a": 1.0000000000000000001}"#, Some("1.0000000000000000001")),
+            (r#"{"a": 1e-400}"#, Some("1e-400")),
+            ("[9007199254740993.0]", Some("9007199254740993.0")),
+            (r#"{"a": [1, 2.5, -3e2, 9223372036854775807, true, null], "1.0000000000000000001": "\\\"1e-400"}"#, None),
+        ] {
+            assert_eq!(inexact_number(text), found, "{text}");
         }
     }
 }

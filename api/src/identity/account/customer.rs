@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Account, Changes, Details, OfRole, given};
+use super::{Account, Changes, Details, OfRole, given, given_text};
 use crate::{
     config::Secret,
     identity::{rules, tokens::Role},
+    text,
 };
 
 /// Somebody who buys.
@@ -44,6 +45,7 @@ pub struct NewCustomer {
     #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: String,
     /// Unique among customers, in any case.
+    #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::email))]
     #[schema(example = "alice@example.com", max_length = 254, format = "email")]
     pub email: String,
@@ -52,7 +54,7 @@ pub struct NewCustomer {
     #[schema(value_type = String, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub password: Secret,
     /// Name to show.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::full_name)))]
     #[schema(min_length = 1, max_length = 200, pattern = "line")]
     pub full_name: Option<String>,
@@ -69,7 +71,7 @@ pub struct CustomerPatch {
     #[schema(value_type = String, required = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: Option<String>,
     /// Unique among customers, in any case.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_text")]
     #[garde(inner(custom(rules::email)))]
     #[schema(value_type = String, required = false, max_length = 254, format = "email")]
     pub email: Option<String>,
@@ -79,7 +81,7 @@ pub struct CustomerPatch {
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub password: Option<Secret>,
     /// Name to show; null removes it.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_text")]
     #[garde(inner(inner(custom(rules::full_name))))]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "line")]
     pub full_name: Option<Option<String>>,

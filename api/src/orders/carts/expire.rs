@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +99,7 @@ pub async fn keep_expiring(orders: Arc<Orders>, stop: CancellationToken) -> anyh
                     catalogue.stock_turned(&forget);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "expired carts are not given up for now, trying on");
+                    tracing::warn!(error = %Chain(&error), "cart expiry failed; retrying");
                     break;
                 }
             }

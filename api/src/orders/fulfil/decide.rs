@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use super::metrics;
@@ -74,10 +75,15 @@ impl Decider {
         let fulfil_at = (to == Status::Confirmed).then(|| now + self.delay);
         let step = Step { to, by: Party::Shop, reason, fulfil_at };
         // The API's caches hear of stock that came back by event.
-        if let Advanced::Moved(..) = self.mover.advance(&mut tx, &self.origin, None, id, step, now).await? {
-            tx.commit().await?;
-            metrics::advanced(to);
-        }
-        Ok(())
+        let advance = async {
+            if let Advanced::Moved(..) = self.mover.advance(&mut tx, &self.origin, None, id, step, now).await? {
+                tx.commit().await?;
+                metrics::advanced(to);
+                tracing::info!("order advanced");
+            }
+            Ok(())
+        };
+        // `event_id` is that of the event which this writes. At this level the span passes every filter.
+        advance.instrument(tracing::error_span!("order", order_id = %id, status = to.as_str(), reason, event_id = Empty)).await
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio::time::Instant;
@@ -31,7 +32,7 @@ pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) ->
     let mut due = DueOrders { pool, decider, stuck: HashMap::new() };
     loop {
         if let Err(error) = due.round(&stop).await {
-            tracing::warn!(%error, "orders that are due are not moved on for now, trying on");
+            tracing::warn!(error = %Chain(&error), "due orders not advanced; retrying");
         }
         if stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_none() {
             return Ok(());
@@ -94,9 +95,9 @@ impl DueOrders {
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
             Err(error) => {
                 if matches!(&error, Error::Database(error) if database::is_contention(error)) {
-                    tracing::info!(order = %id, %error, retry = ?RETRY, "others are in the way of an order that is due");
+                    tracing::info!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY.as_secs(), "order locked by another transaction; retrying");
                 } else {
-                    tracing::error!(order = %id, %error, retry = ?RETRY, "an order that is due cannot be moved on");
+                    tracing::error!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY.as_secs(), "order not advanced; retrying");
                 }
                 self.stuck.insert(id, Instant::now());
                 Ok(())

@@ -62,8 +62,8 @@ pub async fn export(State(orders): State<Arc<Orders>>, _: Admin, Query(params): 
     let read = move |before| {
         let (orders, filter) = (orders.clone(), filter.clone());
         async move {
-            let mut conn = orders.catalogue.database.replica.acquire().await?;
-            orders::chunk(&mut conn, orders.currency(), &filter, before, CHUNK).await
+            let mut read = orders.catalogue.database.reports.begin().await?;
+            Ok(orders::chunk(&mut read, orders.currency(), &filter, before, CHUNK).await?)
         }
     };
     download.respond(None, read).await

@@ -17,6 +17,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
     },
     orders::{Error, Order, Orders, Party, Status, Step, rules},
+    text,
 };
 
 /// Why an order is called off.
@@ -24,7 +25,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
     /// Reason, for the history.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::reason)))]
     #[schema(min_length = 1, max_length = 200, pattern = "line")]
     reason: Option<String>,
@@ -39,7 +40,7 @@ pub struct OrderPatch {
     #[garde(skip)]
     status: Status,
     /// Reason, for the history and the customer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::reason)))]
     #[schema(min_length = 1, max_length = 200, pattern = "line")]
     reason: Option<String>,

@@ -12,7 +12,7 @@ use super::etag_of;
 use crate::{
     http::{
         auth::Admin,
-        body::{JsonBytes, parse},
+        body::{JsonBytes, MAX_PRODUCT_BODY, parse},
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
@@ -46,7 +46,7 @@ pub async fn create(
     admin: Admin,
     context: RequestContext,
     headers: HeaderMap,
-    JsonBytes(body): JsonBytes,
+    JsonBytes(body): JsonBytes<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
     let input: ProductInput = parse(&body)?;
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products", &body)?;

@@ -15,11 +15,13 @@ use crate::{
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::Query,
+        read_limit::ReadAllowance,
     },
     products::{
         Catalogue,
         list::{self, Availability, Filter, ListedProduct, Position, Sort},
         rules::{self, Rules},
+        search::{MIN_PHRASE, Phrase},
     },
 };
 
@@ -28,7 +30,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// Items per page.
+    /// Items per page, at most. A page ends early once its items exceed 1 MiB: go by `next_cursor`, not by their number.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
     /// `next_cursor` of the page before. Keep sort and filters while you walk.
@@ -37,8 +39,9 @@ pub struct ListParams {
     /// Order; `created_at` without it.
     #[param(inline)]
     sort: Option<Sort>,
-    /// Substring of the name, in any case.
-    #[param(max_length = 200, pattern = "text")]
+    /// Part of the name: letters of any case, with or without accents, in any Unicode normalisation; `%` and `_` are
+    /// characters as any others. At least three characters without combining marks.
+    #[param(min_length = 3, max_length = 200, pattern = "text")]
     contains: Option<String>,
     /// Exactly this brand.
     #[param(max_length = 100, pattern = "text")]
@@ -67,17 +70,23 @@ pub struct ListParams {
 
 /// List products
 ///
-/// Pages are walked by cursor. A product whose sort key doesn't change meanwhile appears exactly once.
+/// Pages are walked by cursor. A product whose sort key doesn't change meanwhile appears exactly once. A page may have fewer
+/// items than `limit`: the last one is the one whose `next_cursor` is null. Lists have database connections and a time limit
+/// of their own: 503 `too-busy` asks to retry after `Retry-After` seconds, 503 `statement-timeout` to narrow the request.
 #[utoipa::path(get, path = "/v1/products", tag = "products", operation_id = "list_products",
     params(ListParams),
     responses(
         (status = 200, body = Page<ListedProduct>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many lists at once, a list that takes too long, or no database",
+            headers(("Retry-After" = u64, description = "Seconds"))),
     ), security((), ("bearer" = [])))]
 pub async fn list(
     State(catalogue): State<Arc<Catalogue>>,
+    allowance: ReadAllowance,
     _: Visitor,
     uri: Uri,
     Query(params): Query<ListParams>,
@@ -90,7 +99,7 @@ pub async fn list(
     }
     check_filters(&catalogue.rules(), &params)?;
     let filter = Filter {
-        contains: params.contains,
+        contains: params.contains.as_deref().map(phrase).transpose()?,
         brand: params.brand,
         category: params.category,
         price_min: price("price_min", params.price_min)?,
@@ -99,8 +108,10 @@ pub async fn list(
         after: params.after,
         in_stock: params.in_stock.unwrap_or_default(),
     };
-    let (items, end) = list::page(&catalogue.database.replica, catalogue.currency, &filter, sort, after, limit).await?;
-    Ok(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri))
+    let mut read = catalogue.database.lists.begin().await?;
+    let (items, end) = list::page(&mut read, catalogue.currency, &filter, sort, after, limit).await?;
+    drop(read);
+    Ok(allowance.describe(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri)))
 }
 
 /// The bounds of what products can have: nothing beyond them could match.
@@ -124,6 +135,14 @@ fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
 
 fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
     checked.err().map(|error| FieldError::parameter(name, format!("{name}: {error}")))
+}
+
+fn phrase(text: &str) -> Result<Phrase, Problem> {
+    Phrase::new(text).ok_or_else(|| {
+        let detail =
+            format!("contains has at least {MIN_PHRASE} characters, not counting combining marks; use brand or category for shorter ones");
+        Problem::bad_parameters(vec![FieldError::parameter("contains", detail)])
+    })
 }
 
 fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, Problem> {

@@ -12,7 +12,7 @@ use super::with_etag;
 use crate::{
     http::{
         auth::Admin,
-        body::MergePatch,
+        body::{MAX_PRODUCT_BODY, MergePatch},
         clock,
         context::RequestContext,
         etag::may_change,
@@ -86,7 +86,7 @@ pub async fn patch(
     context: RequestContext,
     Id(id): Id,
     headers: HeaderMap,
-    MergePatch(patch): MergePatch,
+    MergePatch(patch): MergePatch<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
     let origin = admin.origin(&context);
     let mut tx = catalogue.database.primary.begin().await?;

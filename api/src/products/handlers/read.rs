@@ -16,6 +16,7 @@ use crate::{
         etag::none_match_hit,
         path::{Id, Sku},
         problem::{Document as ProblemDocument, Problem},
+        read_limit::ReadAllowance,
     },
     products::{Catalogue, Product, cache::Rendered},
     tracking::Views,
@@ -31,17 +32,20 @@ use crate::{
         (status = 304, description = "The copy at hand is current"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
+    allowance: ReadAllowance,
     visitor: Visitor,
     Id(id): Id,
     request: Request,
 ) -> Result<Response, Problem> {
     let rendered = catalogue.read(id).await?;
-    Ok(answer(&request, visitor, &views, id, &rendered))
+    Ok(allowance.describe(answer(&request, visitor, &views, id, &rendered)))
 }
 
 /// Read a product by its sku
@@ -54,17 +58,20 @@ pub async fn read(
         (status = 304, description = "The copy at hand is current"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read_by_sku(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
+    allowance: ReadAllowance,
     visitor: Visitor,
     Sku(sku): Sku,
     request: Request,
 ) -> Result<Response, Problem> {
     let (id, rendered) = catalogue.read_by_sku(&sku).await?;
-    Ok(answer(&request, visitor, &views, id, &rendered))
+    Ok(allowance.describe(answer(&request, visitor, &views, id, &rendered)))
 }
 
 fn answer(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {

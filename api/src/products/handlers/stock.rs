@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,7 @@ use crate::{
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
+        read_limit::ReadAllowance,
     },
     products::{
         Catalogue,
@@ -39,10 +40,14 @@ type EitherAdjustment = Either<StockAdjustment>;
         (status = 200, body = Stock),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn read(State(catalogue): State<Arc<Catalogue>>, _: Visitor, Id(id): Id) -> Result<axum::Json<Stock>, Problem> {
-    Ok(axum::Json(stock::of(&catalogue.database.primary, id, clock::now()).await?))
+pub async fn read(State(catalogue): State<Arc<Catalogue>>, allowance: ReadAllowance, _: Visitor, Id(id): Id) -> Result<Response, Problem> {
+    let _permit = catalogue.database.lookups.acquire().await?;
+    let stock: Stock = stock::of(&catalogue.database.primary, id, clock::now()).await?;
+    Ok(allowance.describe(axum::Json(stock).into_response()))
 }
 
 /// Adjust a product's stock

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{report::RowError, rows::ReadError};
+use super::{report::ImportResult, rows::ReadError};
 
 /// See the variants for what the caller can do.
 #[derive(Debug, Error)]
@@ -10,12 +10,21 @@ pub enum Error {
     /// The rows could not be read. Nothing was imported.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// All or nothing was asked for, and some rows are wrong. Nothing was imported.
-    #[error("some rows are wrong, so none was imported")]
-    Refused(Vec<RowError>),
-    /// Too many others are importing: send it again later. Nothing was imported.
-    #[error("too many imports at the same time")]
+    /// All or nothing was asked for, and some rows are invalid. Nothing was imported.
+    #[error("{} rows are invalid, so none was imported", .0.failed)]
+    Rejected(ImportResult),
+    /// Too many uploads in this process: send it again later. Nothing was imported.
+    #[error("too many uploads at the same time")]
     Busy,
+    /// The admin has as many imports as one admin may have at the same time. Nothing was imported.
+    #[error("this admin has {max} imports in progress")]
+    TooManyOfAdmin {
+        /// How many that is.
+        max: usize,
+    },
+    /// The session ended or the account was deactivated while the rows were received. Nothing was imported.
+    #[error("the session ended during the upload")]
+    SessionEnded,
     /// Others keep changing the same products: send it again. What was committed stays.
     #[error("others are changing the same products at the same time")]
     Contended,

@@ -4,33 +4,25 @@
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-    task,
-};
+use tokio::{io::AsyncRead, sync::mpsc, task};
 use tokio_util::io::SyncIoBridge;
+use tracing::Span;
 
 use super::{
-    Error, ImportResult,
+    Error, ImportResult, Permits,
     report::Refusal,
-    rows::{self, Format, ReadError},
+    rows::{self, Format, ReadError, Row},
     staging::{Batch, Staging},
 };
-use crate::products::rules::Rules;
+use crate::{products::rules::Rules, text::Text};
 
-/// Batches on their way to the database.
+/// Batches on their way to the database, beside the one being staged and the one being read.
 const AHEAD: usize = 2;
-/// Refusals in a batch at most.
+/// Rejected rows in a batch, at most.
 const MAX_REFUSALS: usize = 1000;
-/// After a refusal, what is still coming is read up to here, since many clients read the answer only
-/// after they have sent everything.
-const DRAIN_BYTES: u64 = 16 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// What came in.
 pub struct Intake {
@@ -47,48 +39,55 @@ pub struct Intake {
 struct Parsed {
     batch: Batch,
     refusals: Vec<Refusal>,
+    /// Blank rows.
+    blank: u64,
 }
 
 /// Stages every row of `source` that keeps the rules.
 ///
 /// # Errors
 /// If the source ends the import, or the database refuses.
-pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging) -> Result<Intake, Error>
+pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging, permits: &Permits) -> Result<Intake, Error>
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
     let (sender, mut receiver) = mpsc::channel(AHEAD);
     let mut source = Hashing { source: SyncIoBridge::new(source), hash: Sha256::new() };
+    let request = Span::current();
     let reading = task::spawn_blocking(move || {
+        let _entered = request.entered();
         let read = read(format, &mut source, &rules, &sender);
         (read, source)
     });
     let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
-    while let Some(Parsed { batch, refusals }) = receiver.recv().await {
+    while let Some(Parsed { batch, refusals, blank }) = receiver.recv().await {
         if batch.len() > 0 {
+            let _permit = permits.staging().await?;
             staging.add(&batch).await?;
         }
         intake.staged += batch.len() as u64;
+        intake.result.blank += blank;
         intake.result.refuse(refusals);
     }
     let (read, source) = reading.await?;
-    let Err(error) = read else {
-        intake.hash = source.hash.finalize().into();
-        return Ok(intake);
-    };
-    if !matches!(error, Error::Read(ReadError::Interrupted(_))) {
-        let mut rest = source.source.into_inner().take(DRAIN_BYTES);
-        // Whatever comes of it, the answer is the same.
-        let _ = tokio::time::timeout(DRAIN_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-    }
-    Err(error)
+    read?;
+    intake.hash = source.hash.finalize().into();
+    Ok(intake)
 }
 
 fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
     let mut parsed = Parsed::default();
     let mut failure = None;
-    let read = rows::read(format, source, &mut |number, document| {
-        match document.and_then(|document| document.check(rules)) {
+    let read = rows::read(format, source, &mut |number, row| {
+        let checked = match row {
+            Row::Document(document) => document.into_nfc().check(rules),
+            Row::Unreadable(faults) => Err(faults),
+            Row::Blank => {
+                parsed.blank += 1;
+                return ControlFlow::Continue(());
+            }
+        };
+        match checked {
             Ok(row) => {
                 if let Err(error) = parsed.batch.push(number, row) {
                     failure = Some(error);

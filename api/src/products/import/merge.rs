@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    report::{Fault, Refusal},
+    report::{Fault, Refusal, RowWarning},
     row::{Given, ImportRow},
     staging::{self, StagedRow},
 };
@@ -78,6 +78,17 @@ fn later_of<T: Clone>(before: &Given<T>, after: &Given<T>) -> Given<T> {
     if after.is_given() { after.clone() } else { before.clone() }
 }
 
+/// The warning that a later row of the same sku has another name.
+fn other_name(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarning> {
+    let ImportRow { sku, name, .. } = later;
+    let (before, last) = (&open.row.name, open.last);
+    (before != name).then(|| RowWarning {
+        row: number,
+        sku: sku.clone(),
+        detail: format!("row {number} and row {last} have the sku {sku:?} and different names: {name:?} replaced {before:?}"),
+    })
+}
+
 /// Walks the staged rows of an import by sku.
 pub struct MergedRows {
     import_id: Uuid,
@@ -94,6 +105,8 @@ pub struct Chunk {
     pub rows: Vec<Merged>,
     /// Rows that don't go together with the rows before them.
     pub refusals: Vec<Refusal>,
+    /// Rows whose name replaced another.
+    pub warnings: Vec<RowWarning>,
 }
 
 impl Chunk {
@@ -128,10 +141,16 @@ impl MergedRows {
             let number = u64::try_from(staged.row).unwrap_or_default();
             let row: ImportRow = serde_json::from_str(&staged.document)?;
             match &mut self.open {
-                Some(open) if open.row.sku == row.sku => match open.row.merge(row, rules) {
-                    Ok(()) => (open.last, open.count) = (number, open.count + 1),
-                    Err(fault) => chunk.refusals.push(Refusal::of_row(number, vec![fault])),
-                },
+                Some(open) if open.row.sku == row.sku => {
+                    let warning = other_name(open, number, &row);
+                    match open.row.merge(row, rules) {
+                        Ok(()) => {
+                            (open.last, open.count) = (number, open.count + 1);
+                            chunk.warnings.extend(warning);
+                        }
+                        Err(fault) => chunk.refusals.push(Refusal::of_row(number, vec![fault])),
+                    }
+                }
                 open => {
                     let complete = open.replace(Merged { row, last: number, count: 1 });
                     chunk.rows.extend(complete);

@@ -70,7 +70,7 @@ pub async fn keep_alive(pool: &PgPool, import_id: Uuid, clock: fn() -> DateTime<
         tokio::time::sleep(SIGN_OF_LIFE).await;
         let said = sqlx::query!("UPDATE products.imports SET progressed_at = $2 WHERE id = $1", import_id, clock()).execute(pool).await;
         if let Err(error) = said {
-            tracing::debug!(%error, %import_id, "an import cannot say that it is still there");
+            tracing::debug!(%error, %import_id, "import heartbeat failed; retrying");
         }
     }
 }
@@ -109,7 +109,7 @@ pub async fn finish_abandoned(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(finished) };
-        tracing::warn!(import_id = %row.id, "an import was cut short; what it committed is told now");
+        tracing::warn!(import_id = %row.id, request_id = row.request_id, "import aborted; reporting its committed rows");
         row.tell(&mut tx, outbox, now).await?;
         tx.commit().await?;
         outbox.wake();

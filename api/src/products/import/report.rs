@@ -5,8 +5,10 @@ use utoipa::ToSchema;
 
 use crate::http::problem::FieldError;
 
-/// Errors listed at most; `failed` stays exact beyond.
+/// Errors listed at most; beyond, they are counted.
 pub const MAX_ERRORS: usize = 1000;
+/// Warnings listed at most; beyond, they are counted.
+pub const MAX_WARNINGS: usize = 100;
 
 /// One thing wrong with a row, or with one of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,12 @@ impl Fault {
     /// A fault of the row as a whole.
     pub fn of_row(detail: impl Into<String>) -> Self {
         Self { pointer: String::new(), detail: detail.into() }
+    }
+
+    /// The field, such as `price.amount`; `None` for the row as a whole.
+    #[must_use]
+    pub fn field(&self) -> Option<String> {
+        self.pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~"))
     }
 }
 
@@ -67,6 +75,21 @@ pub struct RowError {
     pub pointer: String,
 }
 
+/// Something about a row that was imported nevertheless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = BulkWarning)]
+pub struct RowWarning {
+    /// Number of the row, from 1.
+    #[schema(minimum = 1, example = 18)]
+    pub row: u64,
+    /// The row's sku.
+    #[schema(example = "90420332")]
+    pub sku: String,
+    /// What was done.
+    #[schema(example = "row 18 and row 17 have the sku \"90420332\" and different names: \"Bar stool\" replaced \"Bar table\"")]
+    pub detail: String,
+}
+
 /// What an import did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = BulkResult)]
@@ -77,31 +100,49 @@ pub struct ImportResult {
     pub updated: u64,
     /// Products that were already as given.
     pub unchanged: u64,
-    /// Rows refused.
+    /// Rows rejected.
     pub failed: u64,
-    /// Why rows were refused, by row: at most the first 1,000 errors.
+    /// Blank rows, which were skipped: empty lines of NDJSON and CSV, and rows of CSV without anything in their cells.
+    pub blank: u64,
+    /// Why rows were rejected, by row: at most 1,000 errors.
     #[schema(max_items = 1000)]
     pub errors: Vec<RowError>,
+    /// How many errors there are beyond those listed.
+    pub more_errors: u64,
+    /// Rows of one sku with different names, which were merged: the name of the last row was taken. By row, at most 100.
+    #[schema(max_items = 100)]
+    pub warnings: Vec<RowWarning>,
+    /// How many warnings there are beyond those listed.
+    pub more_warnings: u64,
 }
 
 impl ImportResult {
-    /// Notes rows that were refused.
+    /// Adds rows that were rejected.
     pub fn refuse(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
         for Refusal { row, count, faults } in refusals {
             self.failed += count;
             let room = MAX_ERRORS - self.errors.len();
-            self.errors.extend(faults.into_iter().take(room).map(|Fault { pointer, detail }| RowError {
+            self.more_errors += faults.len().saturating_sub(room) as u64;
+            self.errors.extend(faults.into_iter().take(room).map(|fault| RowError {
                 row,
-                field: pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~")),
-                detail,
-                pointer,
+                field: fault.field(),
+                detail: fault.detail,
+                pointer: fault.pointer,
             }));
         }
     }
 
-    /// Puts the errors in the order of the rows: some are only found when rows of one sku meet.
-    pub fn sort_errors(&mut self) {
+    /// Adds warnings.
+    pub fn warn(&mut self, warnings: Vec<RowWarning>) {
+        let room = MAX_WARNINGS - self.warnings.len();
+        self.more_warnings += warnings.len().saturating_sub(room) as u64;
+        self.warnings.extend(warnings.into_iter().take(room));
+    }
+
+    /// Sorts errors and warnings by row: some are only found when rows of one sku are merged.
+    pub fn sort(&mut self) {
         self.errors.sort_by_key(|error| error.row);
+        self.warnings.sort_by_key(|warning| warning.row);
     }
 }
 
@@ -110,13 +151,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_the_listed_errors_the_count_stays_exact() {
+    fn errors_beyond_the_listed_ones_are_counted() {
         let mut result = ImportResult::default();
         let two = || vec![Fault::of_row("broken"), Fault { pointer: "/price/amount".into(), detail: "bad".into() }];
         result.refuse((1..=2000).rev().map(|row| Refusal::of_row(row, two())));
-        result.sort_errors();
-        assert_eq!((result.failed, result.errors.len()), (2000, MAX_ERRORS));
+        result.sort();
+        assert_eq!((result.failed, result.errors.len(), result.more_errors), (2000, MAX_ERRORS, 3000));
         assert_eq!((result.errors[0].row, result.errors[0].field.as_deref()), (1501, None));
         assert_eq!(result.errors[1].field.as_deref(), Some("price.amount"));
+    }
+
+    #[test]
+    fn warnings_beyond_the_listed_ones_are_counted() {
+        let mut result = ImportResult::default();
+        let warning = |row| RowWarning { row, sku: "A".into(), detail: String::new() };
+        result.warn((1..=60).rev().map(warning).collect());
+        result.warn((61..=130).map(warning).collect());
+        result.sort();
+        assert_eq!((result.warnings.len(), result.more_warnings, result.warnings[0].row), (MAX_WARNINGS, 30, 1));
     }
 }

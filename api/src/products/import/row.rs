@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use garde::Validate;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use super::report::Fault;
@@ -143,11 +143,11 @@ impl RowDocument {
             }
             Err(error) => error,
         };
-        // A second, slower reading finds out where; its errors don't speak of lines, which a row has none of.
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
             return Err(Fault::of_row(format!("not valid JSON: {error}")));
-        };
-        match serde_path_to_error::deserialize::<_, Object<Self>>(&value) {
+        }
+        // A second, slower reading finds out where.
+        match serde_path_to_error::deserialize::<_, Object<Self>>(&mut serde_json::Deserializer::from_str(text)) {
             Ok(_) => Err(Fault::of_row(error.to_string())),
             Err(error) => {
                 let (pointer, detail) = misfit(&error);

@@ -2,16 +2,20 @@
 //!
 //! The readers are synchronous, because the parsers are; they run on a thread of their own.
 
-mod csv;
+mod cells;
+mod columns;
+pub mod csv;
+mod decode;
 pub mod json;
 mod limit;
 pub mod ndjson;
-pub mod quotes;
 
-pub use csv::Column;
+pub use cells::{pointer, quantity, quantity_rule};
+pub use columns::{Column, clip, names};
+pub use decode::{Charset, Decoded, EncodingError};
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     ops::ControlFlow,
 };
 
@@ -27,11 +31,32 @@ pub const MAX_ROW: usize = 1024 * 1024;
 pub enum Format {
     /// `{"items": [...]}`.
     Json,
-    /// A JSON object a line; blank lines are skipped and not counted.
+    /// A JSON object a line.
     Ndjson,
     /// RFC 4180 with a header line.
-    Csv,
+    Csv(Charset),
 }
+
+/// A row of a body.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Row {
+    /// A row that can be read.
+    Document(RowDocument),
+    /// A row that cannot be read; the next one can.
+    Unreadable(Vec<Fault>),
+    /// An empty line, or a row of CSV without anything in its cells: it has a number like the others, and is skipped.
+    Blank,
+}
+
+impl From<Result<RowDocument, Vec<Fault>>> for Row {
+    fn from(read: Result<RowDocument, Vec<Fault>>) -> Self {
+        read.map_or_else(Self::Unreadable, Self::Document)
+    }
+}
+
+/// Takes a row and its number, from 1.
+pub type EachRow<'a> = &'a mut dyn FnMut(u64, Row) -> ControlFlow<()>;
 
 /// Why reading ended before the end of the body. None of its rows has been taken by then.
 #[derive(Debug, Error)]
@@ -44,14 +69,17 @@ pub enum ReadError {
         /// Where and how.
         source: serde_json::Error,
     },
-    /// A quote of CSV never closes: which rows were meant cannot be told.
-    #[error("row {row}: the quote that opens a cell in line {line} isn't closed")]
-    OpenQuote {
-        /// Number of the row, from 1.
+    /// The quotes of CSV are wrong.
+    #[error("{}, {source}", place(*row))]
+    Quotes {
+        /// Number of the row, from 1; 0 for the header.
         row: u64,
-        /// Line of the quote, from 1, the header's included.
-        line: u64,
+        /// Where and how.
+        source: csv::QuoteError,
     },
+    /// The body is not in the encoding that it is said to have.
+    #[error(transparent)]
+    Encoding(EncodingError),
     /// The body is JSON of another shape.
     #[error("{}: {}", .0.pointer, .0.detail)]
     Shape(Fault),
@@ -59,34 +87,52 @@ pub enum ReadError {
     #[error("{}", .0.join("; "))]
     Columns(Vec<String>),
     /// The row is longer than [`MAX_ROW`].
-    #[error("row {row} is longer than {MAX_ROW} bytes")]
+    #[error("{} is longer than {MAX_ROW} bytes{}", place(*row), in_quotes(*opened))]
     TooLarge {
-        /// Number of the row, from 1.
+        /// Number of the row, from 1; 0 for the header of CSV.
         row: u64,
+        /// Line of the quote that was open where reading stopped, from 1.
+        opened: Option<u64>,
     },
     /// The body could not be read to its end.
     #[error("the rows could not be read to their end: {0}")]
-    Interrupted(#[from] io::Error),
+    Interrupted(io::Error),
     /// The receiver wants no more rows.
     #[error("stopped")]
     Stopped,
 }
 
-/// Reads every row of `source` and hands it to `each` with its number, from 1. Rows that cannot be
-/// read are handed on as such, where the next row can still be found.
+fn place(row: u64) -> String {
+    if row == 0 { "the header".into() } else { format!("row {row}") }
+}
+
+fn in_quotes(opened: Option<u64>) -> String {
+    opened.map_or_else(String::new, |line| format!("; the quote that opens a cell in line {line} may lack its closing quote"))
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<EncodingError>()) {
+            Some(encoding) => Self::Encoding(encoding.clone()),
+            None => Self::Interrupted(error),
+        }
+    }
+}
+
+/// Reads every row of `source` and hands it to `each` with its number. Rows that cannot be read are handed on as such,
+/// where the next row can still be found.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read<R: Read>(
-    format: Format,
-    source: R,
-    each: &mut dyn FnMut(u64, Result<RowDocument, Vec<Fault>>) -> ControlFlow<()>,
-) -> Result<(), ReadError> {
-    let source = without_byte_order_mark(BufReader::with_capacity(64 * 1024, source))?;
+pub fn read<R: Read>(format: Format, source: R, each: EachRow<'_>) -> Result<(), ReadError> {
+    let charset = if let Format::Csv(charset) = format { charset } else { Charset::BY_MARK };
+    let source = Decoded::new(source, charset);
     match format {
-        Format::Json => json::read_items(source, json::Shape::Items, &mut |row, text| each(row, parse(text))),
-        Format::Ndjson => ndjson::read_lines(source, &mut |row, line| each(row, line.and_then(parse))),
-        Format::Csv => csv::read(source, each),
+        Format::Json => json::read_items(source, json::Shape::Items, &mut |row, text| each(row, parse(text).into())),
+        Format::Ndjson => {
+            ndjson::read_lines(source, &mut |row, line| each(row, if line.is_empty() { Row::Blank } else { parse(line).into() }))
+        }
+        Format::Csv(_) => cells::read_rows(source, each),
     }
 }
 
@@ -94,18 +140,7 @@ fn parse(text: &str) -> Result<RowDocument, Vec<Fault>> {
     RowDocument::parse(text).map_err(|fault| vec![fault])
 }
 
-/// Skips the mark some programs put before UTF-8.
-///
-/// # Errors
-/// If the source cannot be read.
-pub fn without_byte_order_mark<R: BufRead>(mut source: R) -> io::Result<impl BufRead> {
-    let mut start = Vec::with_capacity(3);
-    source.by_ref().take(3).read_to_end(&mut start)?;
-    if start == b"\xef\xbb\xbf" {
-        start.clear();
-    }
-    Ok(io::Cursor::new(start).chain(source))
-}
-
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use catalog_logging::Chain;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
+use tracing::{Instrument, Span};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::row::ImportRow;
@@ -27,7 +29,7 @@ pub struct Batch {
 
 impl Batch {
     /// Rows and bytes after which a batch is to be sent.
-    const FULL: (usize, usize) = (1000, 2 * 1024 * 1024);
+    const FULL: (usize, usize) = (1000, 1024 * 1024);
 
     /// Adds a row.
     ///
@@ -107,11 +109,12 @@ impl Drop for Staging {
         }
         let (pool, import_id) = (self.pool.clone(), self.import_id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
+            let remove = async move {
                 if let Err(error) = remove(&pool, import_id).await {
-                    tracing::warn!(%error, %import_id, "staged rows stay until they are purged");
+                    tracing::warn!(error = %Chain(&error), %import_id, "staged rows not deleted");
                 }
-            });
+            };
+            runtime.spawn(remove.instrument(Span::current()));
         }
     }
 }

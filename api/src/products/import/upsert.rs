@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::products::Product;
+use crate::products::{Product, search};
 
 /// Products as columns, as `UNNEST` takes them.
 #[derive(Default)]
@@ -14,6 +14,7 @@ struct Columns<'a> {
     ids: Vec<Uuid>,
     skus: Vec<&'a str>,
     names: Vec<&'a str>,
+    search_names: Vec<String>,
     brands: Vec<Option<&'a str>>,
     descriptions: Vec<Option<&'a str>>,
     /// JSON arrays: an array of arrays would have to be a rectangle.
@@ -31,6 +32,7 @@ impl<'a> Columns<'a> {
             columns.ids.push(product.id);
             columns.skus.push(&product.sku);
             columns.names.push(&product.name);
+            columns.search_names.push(search::fold(&product.name));
             columns.brands.push(product.brand.as_deref());
             columns.descriptions.push(product.description.as_deref());
             columns.categories.push(Json(&product.categories));
@@ -54,11 +56,13 @@ pub async fn insert(tx: &mut PgConnection, products: &[&Product], now: DateTime<
     let new = Columns::of(products);
     sqlx::query_scalar!(
         "INSERT INTO products.products
-             (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at)
+             (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
+              search_name_of, search_name)
          SELECT id, sku, name, brand, description, ARRAY(SELECT jsonb_array_elements_text(categories)), price, url, released_on, attributes,
-                $11, $11
-         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::numeric[], $8::text[], $9::date[], $10::jsonb[])
-              AS new (id, sku, name, brand, description, categories, price, url, released_on, attributes)
+                $11, $11, name, search_name
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::numeric[], $8::text[], $9::date[], $10::jsonb[],
+                     $12::text[])
+              AS new (id, sku, name, brand, description, categories, price, url, released_on, attributes, search_name)
          ON CONFLICT (sku) WHERE deleted_at IS NULL DO NOTHING
          RETURNING id",
         &new.ids,
@@ -72,6 +76,7 @@ pub async fn insert(tx: &mut PgConnection, products: &[&Product], now: DateTime<
         &new.dates as _,
         &new.attributes,
         now,
+        &new.search_names,
     )
     .fetch_all(tx)
     .await
@@ -90,9 +95,11 @@ pub async fn update(tx: &mut PgConnection, products: &[&Product], now: DateTime<
         "UPDATE products.products p
          SET name = new.name, brand = new.brand, description = new.description,
              categories = ARRAY(SELECT jsonb_array_elements_text(new.categories)), price = new.price, url = new.url,
-             released_on = new.released_on, attributes = new.attributes, updated_at = $10, version = version + 1
-         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::text[], $8::date[], $9::jsonb[])
-              AS new (id, name, brand, description, categories, price, url, released_on, attributes)
+             released_on = new.released_on, attributes = new.attributes, updated_at = $10, version = version + 1,
+             search_name_of = new.name, search_name = new.search_name
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::text[], $8::date[], $9::jsonb[],
+                     $11::text[])
+              AS new (id, name, brand, description, categories, price, url, released_on, attributes, search_name)
          WHERE p.id = new.id",
         &new.ids,
         &new.names as _,
@@ -104,6 +111,7 @@ pub async fn update(tx: &mut PgConnection, products: &[&Product], now: DateTime<
         &new.dates as _,
         &new.attributes,
         now,
+        &new.search_names,
     )
     .execute(tx)
     .await?;

@@ -18,6 +18,7 @@ use crate::{
         schemas, store,
         write::Command,
     },
+    text,
 };
 
 /// How stock is to change: give either `delta` or `quantity`.
@@ -36,6 +37,7 @@ pub struct StockAdjustment {
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,
     /// Why, for the ledger.
+    #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::line::<200>))]
     #[schema(example = "three broken in the warehouse", min_length = 1, max_length = 200, pattern = "line")]
     pub reason: String,

@@ -12,9 +12,13 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
     mapping::Mapping,
+    numbers::Notation,
     source::{FileFormat, Source},
 };
-use crate::config::{Checker, ConfigError, Secret};
+use crate::{
+    config::{Checker, ConfigError, Secret},
+    products::import::Charset,
+};
 
 const EXAMPLES: &str = "\
 Fields: sku, name, brand, description, categories (separated by |), price, currency, url, released_on,
@@ -26,8 +30,16 @@ Examples:
       --map sku=item_id,name=name,categories=category,price=price \\
       --map url=link,description=short_description,attributes.width=width
   catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
+  catalog import preise.csv --encoding windows-1252 --map 'sku=EAN,name=Titel,price=\"Preis, EUR\"'
 
-Exit status: 0 all rows are imported, 3 some rows were refused (each is named), 1 nothing could be done.
+Rows count from 1 after the header. Blank ones count too, so that row 17 is row 18 of a spreadsheet; they are skipped.
+Quotes in CSV are those of RFC 4180: a quote inside a quoted cell is doubled, and a cell without quotes around it has none.
+At the first that is wrong, reading ends and nothing is imported. CSV has at most 110 columns, each name once.
+
+Numbers have no marks but the decimal one, unless --decimal-comma is given. Dates name one day: 2024-05-23, 20240523,
+23.05.2024, 23 May 2024 and their like are read, also with a time behind them; 05/06/2024 and 24-01-05 are rejected.
+
+Exit status: 0 all rows are imported, 3 some rows were rejected (each is named), 1 nothing could be done.
 The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.
 Over https, SSL_CERT_FILE and SSL_CERT_DIR replace the authorities that the system trusts, --ca-file adds to them.
 HTTPS_PROXY, HTTP_PROXY and NO_PROXY are heeded.";
@@ -42,14 +54,18 @@ pub struct ImportArgs {
     /// How the file is written [default: by its name]
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
+    /// Encoding of the file, such as windows-1252 or utf-16le [default: UTF-8, or UTF-16 if the file starts with a byte order mark]
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Between the cells of CSV: one character, or tab
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
-    /// Numbers are written 1.234,50
+    /// Numbers are written 1299,50, 1.299,50 or 1 299,50; then 1.299 is 1299, and 19.99 is rejected. Numbers of JSON stay as they are
     #[arg(long)]
     decimal_comma: bool,
-    /// Which field comes from which column of the file; without it columns are taken by their own name
-    #[arg(long, value_name = "FIELD=COLUMN,...", value_delimiter = ',')]
+    /// Which field comes from which column of the file, each column once; without it columns are taken by their own name; repeatable.
+    /// A name with a comma is put in quotes: --map 'price="Price, EUR"'
+    #[arg(long, value_name = "FIELD=COLUMN,...")]
     map: Vec<String>,
     /// A field that is the same for every row, such as currency=EUR; repeatable
     #[arg(long, value_name = "FIELD=VALUE")]
@@ -104,7 +120,8 @@ impl ImportArgs {
     pub fn check(&self) -> Result<ImportSettings, ConfigError> {
         let mut check = Checker::default();
         let source = self.source(&mut check);
-        let mapping = Mapping::new(&self.map, &self.set, self.sku_from.as_deref(), self.decimal_comma);
+        let notation = if self.decimal_comma { Notation::Comma } else { Notation::Point };
+        let mapping = Mapping::new(&self.map, &self.set, self.sku_from.as_deref(), notation);
         let mapping = mapping.map_err(|faults| faults.into_iter().for_each(|fault| check.note(fault))).ok();
         let target = if self.dry_run { Some(None) } else { self.target(&mut check).map(Some) };
         let settings = || Some(ImportSettings { source: source?, mapping: mapping?, target: target? });
@@ -119,13 +136,17 @@ impl ImportArgs {
         let by_name = if self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv")) { "tab" } else { "," };
         let delimiter = match self.delimiter.as_deref().unwrap_or(by_name) {
             "tab" | "\\t" | "\t" => Some(b'\t'),
-            one if one.len() == 1 => one.bytes().next(),
+            one if one.len() == 1 && !matches!(one, "\"" | "\r" | "\n") => one.bytes().next(),
             other => {
-                check.complain("--delimiter", other, "one ASCII character, or tab");
+                check.complain("--delimiter", other, "one ASCII character other than a quote or a line end, or tab");
                 None
             }
         };
-        Some(Source { path: self.file.clone(), format: format?, delimiter: delimiter? })
+        let charset = self.encoding.as_deref().map_or(Ok(Charset::BY_MARK), |name| {
+            let examples = "the name of an encoding, such as utf-8, utf-16le, windows-1252, iso-8859-2 or shift_jis";
+            name.parse().map_err(|()| check.complain("--encoding", name, examples))
+        });
+        Some(Source { path: self.file.clone(), format: format?, delimiter: delimiter?, charset: charset.ok()? })
     }
 
     fn target(&self, check: &mut Checker) -> Option<Target> {
@@ -153,7 +174,7 @@ impl ImportArgs {
             return None;
         }
         if url.scheme() == "http" && !is_this_machine(&url) {
-            tracing::warn!("the password goes unencrypted to {}: use https if the shop offers it", url.host_str().unwrap_or_default());
+            tracing::warn!(host = url.host_str(), "password sent unencrypted; use https");
         }
         Some(url.as_str().trim_end_matches('/').to_owned())
     }

@@ -29,8 +29,24 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Rows refused.
     pub failed: u64,
+    /// Blank rows; older releases of the API don't count them.
+    #[serde(default)]
+    pub blank: u64,
     /// Why, for the first of them.
     pub errors: Vec<RowError>,
+    /// Rows that were imported with a remark.
+    #[serde(default)]
+    pub warnings: Vec<RowWarning>,
+    /// Warnings beyond those listed.
+    #[serde(default)]
+    pub more_warnings: u64,
+}
+
+/// A remark on one row.
+#[derive(Debug, Deserialize)]
+pub struct RowWarning {
+    /// Which row, its sku and what was done.
+    pub detail: String,
 }
 
 /// One error of one row.

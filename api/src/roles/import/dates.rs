@@ -1,63 +1,127 @@
-//! Dates in the spellings people and programs use. What doesn't name one day is not a date: nothing
-//! is guessed, neither a missing year nor which of two numbers is the month.
+//! Dates in the spellings people and programs use, by patterns that count digits. What doesn't name one day is not a
+//! date: nothing is guessed, neither a missing year nor which of two numbers is the month.
 
-use chrono::{
-    Datelike, NaiveDate,
-    format::{Parsed, StrftimeItems, parse as parse_format},
-};
+use chrono::{Datelike, Month, NaiveDate, Weekday};
 
-/// Spellings of a date alone, as [`chrono::format::strftime`] has them; `%B` also reads short names.
+/// Spellings of a date. `Y` is a year of four digits, `m` and `d` are a month and a day of one or two, `M` and `D` of
+/// two, `B` is the name of a month and `A` that of a weekday, long or of three letters. All else stands for itself.
 const DATES: [&str; 19] = [
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%Y.%m.%d",
-    "%Y%m%d",
-    "%Y %B %d",
-    "%d %B %Y",
-    "%d %B, %Y",
-    "%d. %B %Y",
-    "%d-%B-%Y",
-    "%B %d %Y",
-    "%B %d, %Y",
-    "%A %d %B %Y",
-    "%A, %d %B %Y",
-    "%A, %B %d, %Y",
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
+    "Y-m-d",
+    "Y/m/d",
+    "Y.m.d",
+    "YMD",
+    "Y B d",
+    "d B Y",
+    "d B, Y",
+    "d. B Y",
+    "d-B-Y",
+    "B d Y",
+    "B d, Y",
+    "A d B Y",
+    "A, d B Y",
+    "A, B d, Y",
+    "d.m.Y",
+    "d/m/Y",
+    "m/d/Y",
+    "d-m-Y",
+    "m-d-Y",
 ];
 /// Between a date and a time.
 const SEPARATORS: [&str; 3] = ["T", " ", ", "];
-/// Spellings of a time, from the hour alone.
-const TIMES: [&str; 6] = ["%H", "%H:%M", "%H:%M:%S%.f", "%H%M%S", "%I:%M %p", "%I:%M:%S %p"];
-/// Spellings of a zone.
-const ZONES: [&str; 6] = ["", "Z", "%z", " %z", " UTC", " GMT"];
+/// Spellings of a time: `h` is an hour of one or two digits, `H` of two, `i` an hour of twelve, `n` and `s` are minutes
+/// and seconds of two, `f` is a fraction of any number of digits, and `p` is AM or PM.
+const TIMES: [&str; 8] = ["H", "h:n", "h:n:s", "h:n:s.f", "Hns", "Hn", "i:n p", "i:n:s p"];
+/// Spellings of a zone: `z` is an offset such as +02:00 or +0200.
+const ZONES: [&str; 6] = ["", "Z", "z", " z", " UTC", " GMT"];
 
 /// The day, if the text names exactly one. A time of day may follow; the day is the one written.
 #[must_use]
 pub fn parse(text: &str) -> Option<NaiveDate> {
     let text = without_ordinals(text.trim());
-    let mut days = DATES.iter().filter_map(|format| day(&text, format));
+    let mut days = DATES.iter().filter_map(|pattern| day(&text, pattern));
     let day = days.next()?;
     days.all(|other| other == day).then_some(day)
 }
 
-fn day(text: &str, format: &str) -> Option<NaiveDate> {
-    let (day, rest) = NaiveDate::parse_and_remainder(text, format).ok()?;
-    // Two digits would be a year of antiquity.
-    ((1000..=9999).contains(&day.year()) && (rest.is_empty() || is_time(rest))).then_some(day)
+fn day(text: &str, pattern: &str) -> Option<NaiveDate> {
+    let mut fields = Fields::default();
+    let rest = fields.read(text, pattern)?;
+    if !rest.is_empty() && !is_time(rest) {
+        return None;
+    }
+    let day = NaiveDate::from_ymd_opt(i32::try_from(fields.year?).ok()?, fields.month?, fields.day?)?;
+    fields.weekday.is_none_or(|weekday| weekday == day.weekday()).then_some(day)
 }
 
 fn is_time(rest: &str) -> bool {
     let Some(time) = SEPARATORS.iter().find_map(|separator| rest.strip_prefix(separator)) else { return false };
-    TIMES.iter().any(|format| {
-        ZONES.iter().any(|zone| {
-            let format = format!("{format}{zone}");
-            parse_format(&mut Parsed::new(), time, StrftimeItems::new(&format)).is_ok()
-        })
-    })
+    TIMES.iter().any(|time_pattern| ZONES.iter().any(|zone| Fields::default().read(time, &format!("{time_pattern}{zone}")) == Some("")))
+}
+
+/// What a pattern found.
+#[derive(Default)]
+struct Fields {
+    year: Option<u32>,
+    month: Option<u32>,
+    day: Option<u32>,
+    weekday: Option<Weekday>,
+}
+
+impl Fields {
+    /// Reads `pattern` at the start of `text`, and gives the rest.
+    fn read<'a>(&mut self, text: &'a str, pattern: &str) -> Option<&'a str> {
+        pattern.chars().try_fold(text, |text, part| self.read_part(text, part))
+    }
+
+    fn read_part<'a>(&mut self, text: &'a str, part: char) -> Option<&'a str> {
+        let (length, allowed) = match part {
+            'B' | 'A' | 'p' => return self.read_word(text, part),
+            'z' => return zone(text),
+            'Y' => (4..=4, 1000..=9999),
+            'm' | 'i' => (1..=2, 1..=12),
+            'M' => (2..=2, 1..=12),
+            'd' => (1..=2, 1..=31),
+            'D' => (2..=2, 1..=31),
+            'h' => (1..=2, 0..=23),
+            'H' => (2..=2, 0..=23),
+            'n' => (2..=2, 0..=59),
+            // The last is a leap second.
+            's' => (2..=2, 0..=60),
+            'f' => (1..=9, 0..=999_999_999),
+            literal => return text.strip_prefix(literal),
+        };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count().min(*length.end());
+        if !length.contains(&digits) {
+            return None;
+        }
+        let (digits, rest) = text.split_at(digits);
+        let number: u32 = digits.parse().ok().filter(|number| allowed.contains(number))?;
+        match part {
+            'Y' => self.year = Some(number),
+            'm' | 'M' => self.month = Some(number),
+            'd' | 'D' => self.day = Some(number),
+            _ => {}
+        }
+        Some(rest)
+    }
+
+    fn read_word<'a>(&mut self, text: &'a str, part: char) -> Option<&'a str> {
+        let (word, rest) = text.split_at(text.bytes().take_while(u8::is_ascii_alphabetic).count());
+        match part {
+            'B' => self.month = Some(word.parse::<Month>().ok()?.number_from_month()),
+            'A' => self.weekday = Some(word.parse().ok()?),
+            _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {}
+            _ => return None,
+        }
+        Some(rest)
+    }
+}
+
+/// Reads an offset such as `+02:00` or `-0800`.
+fn zone(text: &str) -> Option<&str> {
+    let text = text.strip_prefix(['+', '-'])?;
+    let mut ignored = Fields::default();
+    ignored.read(text, "H:n").or_else(|| ignored.read(text, "Hn"))
 }
 
 /// `March 3rd` is `March 3`.
@@ -75,6 +139,8 @@ fn without_ordinals(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -103,6 +169,11 @@ mod tests {
             ("23/05/2014", "2014-05-23"),
             ("05/23/2014", "2014-05-23"),
             ("05/05/2014", "2014-05-05"),
+            ("20240229", "2024-02-29"),
+            ("1.2.2024", "2024-02-01"),
+            ("2024-05-23 9:05", "2024-05-23"),
+            ("20240523T091500Z", "2024-05-23"),
+            ("2024-05-23 00:00:00.000", "2024-05-23"),
         ] {
             assert_eq!(parse(text).map(|day| day.to_string()).as_deref(), Some(day), "{text}");
         }
@@ -128,8 +199,58 @@ mod tests {
             "2014-03-08T15 or so",
             "0000-01-01",
             "10000-01-01",
+            "2024051",
+            "2024123",
+            "202412",
+            "202401150",
+            "45123",
+            "2024 052",
+            "2024- 1-05",
+            "+2024-01-05",
+            "24-01-05",
+            "2024-143",
+            "2024-W21-4",
+            "2024-05-23 24:00",
+            "2024-05-23 12:60",
+            "2024-05-23T5",
+            "2024-05-23 0:30 PM",
+            "２０２４-05-23",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    /// Texts that are dates, and texts that are nearly dates.
+    fn nearly_a_date() -> impl Strategy<Value = String> {
+        let number = prop_oneof![1900..2100u32, 1..32u32].prop_map(|number| number.to_string());
+        let padded = (1..32u32).prop_map(|number| format!("{number:02}"));
+        let name = prop::sample::select(vec!["May", "October", "feb", "Mon", "W"]).prop_map(str::to_owned);
+        let part = prop_oneof![4 => number, 4 => padded, 1 => name, 1 => "[0-9]{1,9}"];
+        let separator = prop::sample::select(vec!["-", "/", ".", " ", ", ", ""]);
+        let parts = prop::collection::vec((part, separator), 1..4);
+        parts.prop_map(|parts| parts.into_iter().map(|(part, separator)| part + separator).collect::<String>())
+    }
+
+    proptest! {
+        #[test]
+        fn a_day_has_the_digits_of_its_text(text in nearly_a_date()) {
+            if let Some(day) = parse(&text) {
+                let mut read: Vec<u32> = vec![day.year().try_into().unwrap(), day.month(), day.day()];
+                let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
+                let written: Vec<u32> = match *runs.collect::<Vec<_>>() {
+                    [run] => vec![run[..4].parse().unwrap(), run[4..6].parse().unwrap(), run[6..].parse().unwrap()],
+                    ref runs => runs.iter().map(|run| run.parse().unwrap()).collect(),
+                };
+                if written.len() == 2 {
+                    read.remove(1);
+                }
+                let sorted = |mut numbers: Vec<u32>| {
+                    numbers.sort_unstable();
+                    numbers
+                };
+                prop_assert_eq!(sorted(read), sorted(written), "{}", text);
+                prop_assert!(text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() == 4 || run.len() == 8), "{}", text);
+            }
         }
     }
 }

@@ -1,14 +1,23 @@
 //! From the columns of a file to the fields of a product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use super::{dates, slug};
-use crate::products::import::rows::Column;
-
-/// One record of a file: what is under which column or field.
-pub type Record = Map<String, Value>;
+use super::{
+    dates, map_option,
+    numbers::Notation,
+    slug,
+    value::{Record, Value},
+};
+use crate::{
+    full_date,
+    http::body::whole::{Literal, of_literal},
+    products::import::{
+        Fault,
+        rows::{Column, pointer},
+    },
+};
 
 /// Where the fields of a product come from.
 #[derive(Debug, Default)]
@@ -19,32 +28,37 @@ pub struct Mapping {
     constants: BTreeMap<Column, String>,
     /// The field the sku is made of.
     sku_from: Option<Column>,
-    /// Numbers are written `1.234,50`.
-    decimal_comma: bool,
+    /// How numbers are written.
+    notation: Notation,
+}
+
+/// A record as it is sent.
+#[derive(Debug)]
+pub struct Mapped {
+    /// The fields that can be read.
+    pub row: serde_json::Value,
+    /// What is wrong with the others: then nothing of the row is to be imported.
+    pub faults: Vec<Fault>,
 }
 
 impl Mapping {
-    /// Reads the command line's `target=source`, `target=value` and `target`.
+    /// Reads the command line's `field=column`, `field=value` and `field`.
     ///
     /// # Errors
     /// What is wrong with each that is.
-    pub fn new(maps: &[String], sets: &[String], sku_from: Option<&str>, decimal_comma: bool) -> Result<Self, Vec<String>> {
-        let mut mapping = Self { decimal_comma, ..Self::default() };
+    pub fn new(maps: &[String], sets: &[String], sku_from: Option<&str>, notation: Notation) -> Result<Self, Vec<String>> {
+        let mut mapping = Self { notation, ..Self::default() };
         let mut faults = Vec::new();
-        for (option, given, kept) in [("--map", maps, &mut mapping.sources), ("--set", sets, &mut mapping.constants)] {
-            for pair in given {
-                let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.trim().is_empty()) else {
-                    faults.push(format!("{option} {pair:?} is not allowed: give target=source, such as sku=item_id"));
-                    continue;
-                };
-                match column(option, name) {
-                    Ok(column) => {
-                        if kept.insert(column, value.trim().to_owned()).is_some() {
-                            faults.push(format!("{option} gives {name} twice"));
-                        }
-                    }
-                    Err(fault) => faults.push(fault),
-                }
+        for option in maps {
+            match map_option::pairs(option) {
+                Ok(pairs) => pairs.into_iter().for_each(|(field, name)| keep("--map", &field, name, &mut mapping.sources, &mut faults)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        for option in sets {
+            match option.split_once('=').filter(|(_, value)| !value.trim().is_empty()) {
+                Some((field, value)) => keep("--set", field, value.trim().to_owned(), &mut mapping.constants, &mut faults),
+                None => faults.push(format!("--set {option:?} is not allowed: give FIELD=VALUE, such as currency=EUR")),
             }
         }
         match sku_from.map(|name| column("--sku-from", name)) {
@@ -53,12 +67,26 @@ impl Mapping {
             Some(Err(fault)) => faults.push(fault),
             None => {}
         }
-        let both = mapping.sources.keys().filter(|column| mapping.constants.contains_key(column));
+        faults.extend(mapping.conflicts());
+        if faults.is_empty() { Ok(mapping) } else { Err(faults) }
+    }
+
+    fn conflicts(&self) -> Vec<String> {
+        let mut known = BTreeSet::new();
+        let twice = self.sources.values().filter(|source| !known.insert(source.as_str()));
+        let mut faults: Vec<_> =
+            twice.map(|source| format!("--map takes two fields from the column {source:?}: map each column once")).collect();
+        let both = self.sources.keys().filter(|column| self.constants.contains_key(column));
         faults.extend(both.map(|column| format!("{column} is given by --map and by --set")));
-        if mapping.sku_from.is_some() && (mapping.sources.contains_key(&Column::Sku) || mapping.constants.contains_key(&Column::Sku)) {
+        if self.sku_from.is_some() && (self.sources.contains_key(&Column::Sku) || self.constants.contains_key(&Column::Sku)) {
             faults.push("sku is given by --sku-from and by --map or --set".into());
         }
-        if faults.is_empty() { Ok(mapping) } else { Err(faults) }
+        let constants = self.constants.iter().filter_map(|(column, value)| {
+            let fault = self.convert(column, Value::Text(value.clone())).err()?;
+            Some(format!("--set {column}={value}: {}", fault.detail))
+        });
+        faults.extend(constants);
+        faults
     }
 
     /// The columns named by `--map` that a file with this header doesn't have.
@@ -85,18 +113,28 @@ impl Mapping {
         self.sku_from.as_ref()
     }
 
-    /// The row to send. What cannot be understood is left as it is, so that the server names it.
+    /// The row to send. What the API checks as well is left to it.
     #[must_use]
-    pub fn row(&self, record: &Record) -> Value {
+    pub fn row(&self, record: &Record) -> Mapped {
         let mut row = Map::new();
         let mut attributes = Map::new();
         let mut currency = None;
+        let mut faults = Vec::new();
         for (column, value) in self.fields(record) {
-            let Some(value) = self.convert(&column, value) else { continue };
-            match column {
+            let value = match self.convert(&column, value) {
+                Ok(Some(value)) => value,
+                Ok(None) => continue,
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            };
+            match &column {
                 Column::Currency => currency = Some(value),
                 Column::Attribute(name) => {
-                    attributes.insert(name, value);
+                    if attributes.insert(name.clone(), value).is_some() {
+                        faults.push(Fault { pointer: pointer(&column), detail: "is given twice".into() });
+                    }
                 }
                 field => {
                     row.insert(field.to_string(), value);
@@ -104,61 +142,102 @@ impl Mapping {
             }
         }
         if let Some(from) = &self.sku_from
-            && let Some(Value::String(text)) = row.get(&from.to_string())
+            && let Some(serde_json::Value::String(text)) = row.get(&from.to_string())
         {
             row.insert("sku".into(), slug::of(text).into());
         }
-        if let (Some(currency), Some(Value::Object(price))) = (currency, row.get_mut("price")) {
-            price.insert("currency".into(), currency);
+        if let (Some(currency), Some(serde_json::Value::Object(price))) = (currency, row.get_mut("price")) {
+            let given = price.insert("currency".into(), currency.clone());
+            if let Some(given) = given.filter(|given| !given.is_null() && *given != currency) {
+                let detail = format!("is given twice: {given} and {currency}");
+                faults.push(Fault { pointer: pointer(&Column::Currency), detail });
+            }
         }
         if !attributes.is_empty() {
             row.insert("attributes".into(), attributes.into());
         }
-        Value::Object(row)
+        Mapped { row: row.into(), faults }
     }
 
     fn fields(&self, record: &Record) -> Vec<(Column, Value)> {
         let mut fields: Vec<(Column, Value)> = if self.sources.is_empty() {
-            let nested = record.get("attributes").and_then(Value::as_object).into_iter().flatten();
-            let nested = nested.map(|(name, value)| (Column::Attribute(name.clone()), value.clone()));
+            let nested = if let Some(Value::Object(attributes)) = record.get("attributes") { Some(attributes) } else { None };
+            let nested = nested.into_iter().flatten().map(|(name, value)| (Column::Attribute(name.clone()), value.clone()));
             let own = record.iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.clone())));
             own.chain(nested).filter(|(column, _)| !self.constants.contains_key(column)).collect()
         } else {
             self.sources.iter().filter_map(|(column, source)| Some((column.clone(), find(record, source)?.clone()))).collect()
         };
-        fields.extend(self.constants.iter().map(|(column, value)| (column.clone(), Value::from(value.as_str()))));
+        fields.extend(self.constants.iter().map(|(column, value)| (column.clone(), Value::Text(value.clone()))));
         fields
     }
 
     /// The value as the API wants it; `None` for an empty one.
-    fn convert(&self, column: &Column, value: Value) -> Option<Value> {
-        if *column == Column::Categories && value.is_array() {
-            return Some(categories(value));
-        }
-        let text = match value {
-            Value::String(text) => collapse(&text, *column == Column::Description),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            other => return Some(other),
+    fn convert(&self, column: &Column, value: Value) -> Result<Option<serde_json::Value>, Fault> {
+        let fault = |pointer: &str, detail| Fault { pointer: pointer.to_owned(), detail };
+        let text = match (column, value) {
+            (Column::Price, Value::Object(mut price)) => {
+                if let Some(amount) = price.remove("amount") {
+                    let amount = self.amount(amount).map_err(|detail| fault("/price/amount", detail))?;
+                    price.insert("amount".into(), amount);
+                }
+                return Ok(Some(Value::Object(price).into_json()));
+            }
+            (Column::Price, value @ (Value::Number(_) | Value::Text(_))) => {
+                let amount = self.amount(value).map_err(|detail| fault("/price/amount", detail))?;
+                return Ok(if amount == Value::Text(String::new()) { None } else { Some(json!({"amount": amount.into_json()})) });
+            }
+            (Column::Quantity, Value::Number(number)) => {
+                let Literal::Whole(quantity) = of_literal(&number) else {
+                    return Err(fault("/quantity", format!("must be a whole number, not {}", clip(&number))));
+                };
+                return Ok(Some(quantity.into()));
+            }
+            (Column::Quantity, Value::Text(text)) if text.trim().is_empty() => return Ok(None),
+            (Column::Quantity, Value::Text(text)) => {
+                let quantity = self.notation.quantity(text.trim()).map_err(|detail| fault("/quantity", detail))?;
+                return Ok(Some(quantity.into()));
+            }
+            (Column::Sku, Value::Number(number)) if number.contains(['.', 'e', 'E']) => {
+                let detail = format!("must be text: a number such as {} can be written in several ways; put it in quotes", clip(&number));
+                return Err(fault("/sku", detail));
+            }
+            (Column::Categories, Value::List(given)) => return Ok(Some(categories(given))),
+            (_, Value::Text(text)) => collapse(&text, *column == Column::Description),
+            (_, Value::Number(number)) => number,
+            (_, Value::Bool(flag)) => flag.to_string(),
+            (_, other) => return Ok(Some(other.into_json())),
         };
         if text.is_empty() {
-            return None;
+            return Ok(None);
         }
-        Some(match column {
-            Column::Categories => categories(text.split('|').map(Value::from).collect()),
-            Column::Price => json!({"amount": self.number(&text)}),
-            Column::ReleasedOn => dates::parse(&text).map_or(text, |day| day.to_string()).into(),
-            Column::Quantity => self.number(&text).parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
+        Ok(Some(match column {
+            Column::Categories => categories(text.split('|').map(|category| Value::Text(category.to_owned())).collect()),
+            Column::ReleasedOn => dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::refusal(&text)))?.to_string().into(),
             _ => text.into(),
-        })
+        }))
     }
 
-    fn number(&self, text: &str) -> String {
-        let is_number = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | ' ' | '\u{a0}' | '\u{202f}' | '\''));
-        if !self.decimal_comma || !is_number || text.matches(',').count() > 1 {
-            return text.to_owned();
+    /// The amount of a price, as text. A number of JSON is written with a decimal point, whatever other numbers are.
+    fn amount(&self, value: Value) -> Result<Value, String> {
+        Ok(match value {
+            Value::Number(number) => Value::Text(number),
+            Value::Text(text) if !text.trim().is_empty() => Value::Text(self.notation.amount(text.trim())?),
+            Value::Text(_) => Value::Text(String::new()),
+            other => other,
+        })
+    }
+}
+
+/// Notes what an option says of a field.
+fn keep(option: &str, field: &str, value: String, kept: &mut BTreeMap<Column, String>, faults: &mut Vec<String>) {
+    match column(option, field) {
+        Ok(column) => {
+            if kept.insert(column, value).is_some() {
+                faults.push(format!("{option} gives {field} twice"));
+            }
         }
-        text.chars().filter(|c| c.is_ascii_digit() || *c == ',').map(|c| if c == ',' { '.' } else { c }).collect()
+        Err(fault) => faults.push(fault),
     }
 }
 
@@ -173,21 +252,27 @@ fn column(option: &str, name: &str) -> Result<Column, String> {
 fn find<'a>(record: &'a Record, source: &str) -> Option<&'a Value> {
     record.get(source).or_else(|| {
         let (first, rest) = source.split_once('.')?;
-        find(record.get(first)?.as_object()?, rest)
+        if let Value::Object(inner) = record.get(first)? { find(inner, rest) } else { None }
     })
 }
 
 /// Each category once, without empty ones.
-fn categories(given: Value) -> Value {
-    let Value::Array(given) = given else { return given };
-    let mut kept: Vec<Value> = Vec::with_capacity(given.len());
+fn categories(given: Vec<Value>) -> serde_json::Value {
+    let mut kept: Vec<serde_json::Value> = Vec::with_capacity(given.len());
     for category in given {
-        let category = category.as_str().map(|text| Value::from(collapse(text, false))).unwrap_or(category);
+        let category = match category {
+            Value::Text(text) | Value::Number(text) => collapse(&text, false).into(),
+            other => other.into_json(),
+        };
         if category != "" && !kept.contains(&category) {
             kept.push(category);
         }
     }
     kept.into()
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(32).collect()
 }
 
 /// One space for every run of white space; line ends stay where lines may.
@@ -197,77 +282,4 @@ fn collapse(text: &str, lines: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mapping(maps: &[&str], sets: &[&str], sku_from: Option<&str>) -> Result<Mapping, Vec<String>> {
-        let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        Mapping::new(&owned(maps), &owned(sets), sku_from, true)
-    }
-
-    fn record(value: &Value) -> Record {
-        value.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn a_row_of_a_shop_abroad_becomes_a_product() {
-        let maps = [
-            "sku=item_id",
-            "name=name",
-            "categories=category",
-            "price=price",
-            "description=short",
-            "attributes.width=width",
-            "attributes.depth=depth",
-        ];
-        let mapping = mapping(&maps, &["currency=SAR", "brand=IKEA"], None).unwrap();
-        let source = json!({"X1": "0", "item_id": "90420332", "name": "FREKVENS", "category": "Bar furniture", "price": "2.265,0",
-            "short": "Bar table,          51x51 cm", "width": "51", "depth": ""});
-        assert_eq!(
-            mapping.row(&record(&source)),
-            json!({"sku": "90420332", "name": "FREKVENS", "categories": ["Bar furniture"], "price": {"amount": "2265.0", "currency": "SAR"},
-                "description": "Bar table, 51x51 cm", "attributes": {"width": "51"}, "brand": "IKEA"})
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_stays_as_it_is() {
-        let mapping = mapping(&["name=title", "url=uri", "released_on=date"], &["price=0"], Some("url")).unwrap();
-        let row = mapping.row(&record(&json!({"title": null, "uri": null, "date": "May 23"})));
-        assert_eq!(row, json!({"name": null, "url": null, "released_on": "May 23", "price": {"amount": "0"}}));
-        let row = mapping.row(&record(&json!({"title": "A", "uri": "/a", "date": "06 Oct 1980"})));
-        assert_eq!((&row["released_on"], &row["sku"]), (&json!("1980-10-06"), &json!(slug::of("/a"))));
-    }
-
-    #[test]
-    fn without_a_map_names_are_taken_as_they_are() {
-        let mapping = mapping(&[], &["currency=EUR"], None).unwrap();
-        let row = json!({"sku": 7, "price": {"amount": "1"}, "colour": "red", "quantity": "12", "categories": ["a", "a ", ""], "attributes": {"b": 1}});
-        assert_eq!(
-            mapping.row(&record(&row)),
-            json!({"sku": "7", "price": {"amount": "1", "currency": "EUR"}, "quantity": 12, "categories": ["a"], "attributes": {"b": "1"}})
-        );
-    }
-
-    #[test]
-    fn every_wrong_part_of_the_command_line_is_named() {
-        let faults = mapping(&["sku", "colour=c", "name=a", "name=b"], &["name=x"], Some("sku")).unwrap_err();
-        assert_eq!(faults.len(), 5, "{faults:?}");
-        assert!(faults[1].contains("\"colour\" is not a field of products"));
-    }
-
-    #[test]
-    fn a_decimal_comma_is_only_read_in_numbers() {
-        let mapping = mapping(&["price=p"], &[], None).unwrap();
-        for (given, amount) in [
-            ("265,0", "265.0"),
-            ("1.234.567,89", "1234567.89"),
-            ("1 234,5", "1234.5"),
-            ("12", "12"),
-            ("SR 2,375", "SR 2,375"),
-            ("1,2,3", "1,2,3"),
-        ] {
-            assert_eq!(mapping.row(&record(&json!({"p": given})))["price"]["amount"], amount);
-        }
-    }
-}
+mod tests;

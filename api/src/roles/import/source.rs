@@ -2,17 +2,23 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read},
+    io::{BufRead, Read},
     ops::ControlFlow,
     path::Path,
 };
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use serde_json::Value;
 
-use super::mapping::{Mapping, Record};
-use crate::products::import::rows::{ReadError, json, ndjson, quotes::Quotes, without_byte_order_mark};
+use super::{
+    mapping::Mapping,
+    value::{Record, Value},
+};
+use crate::products::import::rows::{
+    Charset, Decoded, ReadError, clip,
+    csv::{CsvReader, CsvRecord},
+    json, names, ndjson,
+};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,13 +53,23 @@ pub struct Source {
     pub format: FileFormat,
     /// Between the cells of CSV.
     pub delimiter: u8,
+    /// The encoding it is said to have.
+    pub charset: Charset,
 }
 
-/// A record, or why there is none at this place.
-pub type Found = Result<Record, String>;
+/// What is at the place of a row.
+#[derive(Debug)]
+pub enum Found {
+    /// A record.
+    Record(Record),
+    /// A row that cannot be read; the next one can.
+    Unreadable(String),
+    /// An empty line, or a row of CSV without anything in its cells.
+    Blank,
+}
 
 impl Source {
-    /// Hands every record to `each`, numbered from 1; `opened` sees what is read of the file.
+    /// Hands every row to `each`, numbered from 1; `opened` sees what is read of the file.
     ///
     /// # Errors
     /// If the file cannot be read to its end, or lacks a column of the mapping.
@@ -64,43 +80,45 @@ impl Source {
         each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>,
     ) -> anyhow::Result<()> {
         let file = File::open(&self.path).with_context(|| format!("cannot open {}", self.path.display()))?;
-        let source = without_byte_order_mark(BufReader::with_capacity(64 * 1024, opened(file)))?;
+        let source = Decoded::new(opened(file), self.charset);
         let read = match self.format {
-            FileFormat::Json => json::read_items(source, json::Shape::Lenient, &mut |row, text| each(row, object(text))),
+            FileFormat::Json => json::read_items(source, json::Shape::Lenient, &mut |row, text| each(row, record(text))),
             FileFormat::Ndjson => {
-                ndjson::read_lines(source, &mut |row, line| each(row, line.map_err(|_| "not valid UTF-8".to_owned()).and_then(object)))
+                ndjson::read_lines(source, &mut |row, line| each(row, if line.is_empty() { Found::Blank } else { record(line) }))
             }
-            FileFormat::Csv => return self.read_csv(mapping, source, each),
+            FileFormat::Csv => self.read_csv(mapping, source, each),
         };
         match read {
             Ok(()) | Err(ReadError::Stopped) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.path.display())),
+            Err(error @ ReadError::Encoding(_)) => bail!(
+                "{} cannot be read: {error}; name its encoding with --encoding, such as --encoding windows-1252 or --encoding utf-16le",
+                self.path.display()
+            ),
+            Err(error) => bail!("{} cannot be read: {error}", self.path.display()),
         }
     }
 
-    fn read_csv(&self, mapping: &Mapping, source: impl Read, each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>) -> anyhow::Result<()> {
-        let (quotes, open_quote) = Quotes::new(source, self.delimiter);
-        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(self.delimiter).from_reader(quotes);
-        let header: Vec<String> = reader.byte_headers()?.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let missing = mapping.missing(&header);
+    fn read_csv<R: BufRead>(
+        &self,
+        mapping: &Mapping,
+        source: R,
+        each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut reader = CsvReader::new(source, self.delimiter);
+        let names = reader.read_header()?.map_or(Ok(Vec::new()), names).map_err(ReadError::Columns)?;
+        let shown = || names.iter().map(|name| clip(name)).collect::<Vec<_>>().join(", ");
+        let missing = mapping.missing(&names);
         if !missing.is_empty() {
-            bail!("{} has no column {}; its columns are {}", self.path.display(), missing.join(", "), header.join(", "));
+            return Err(ReadError::Columns(vec![format!("it has no column {}; its columns are {}", missing.join(", "), shown())]));
         }
-        if let Some(column) = mapping.wanting(&header).first() {
-            bail!(
-                "no column of {} is the {column} of a product: name one with --map {column}=..., or check --delimiter; its columns are {}",
-                self.path.display(),
-                header.join(", ")
-            );
+        if let Some(column) = mapping.wanting(&names).first() {
+            return Err(ReadError::Columns(vec![format!(
+                "no column is the {column} of a product: name one with --map {column}=..., or check --delimiter; its columns are {}",
+                shown()
+            )]));
         }
-        let mut record = csv::ByteRecord::new();
-        let mut row = 0;
-        while reader.read_byte_record(&mut record).with_context(|| format!("{} cannot be read", self.path.display()))? {
-            row += 1;
-            if let Some(line) = open_quote.at_end() {
-                bail!("{} cannot be read: the quote that opens a cell in line {line} isn't closed", self.path.display());
-            }
-            if each(row, cells(&header, &record)).is_break() {
+        while let Some(row) = reader.read()? {
+            if each(row.row, cells(&names, row)).is_break() {
                 break;
             }
         }
@@ -108,23 +126,21 @@ impl Source {
     }
 }
 
-fn object(text: &str) -> Found {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(record)) => Ok(record),
-        Ok(_) => Err("not a JSON object".into()),
-        Err(error) => Err(format!("not valid JSON: {error}")),
+fn record(text: &str) -> Found {
+    match Value::parse(text) {
+        Ok(Value::Object(record)) => Found::Record(record),
+        Ok(_) => Found::Unreadable("not a JSON object".into()),
+        Err(error) => Found::Unreadable(error),
     }
 }
 
-fn cells(header: &[String], record: &csv::ByteRecord) -> Found {
-    if record.len() != header.len() {
-        return Err(format!("has {} cells, and the header has {}", record.len(), header.len()));
+fn cells(names: &[String], row: CsvRecord<'_>) -> Found {
+    if row.is_blank() {
+        return Found::Blank;
     }
-    let mut found = Record::new();
-    for (name, cell) in header.iter().zip(record) {
-        let text = std::str::from_utf8(cell).map_err(|_| format!("{name} is not valid UTF-8"))?;
-        // Of two columns of one name the first counts.
-        found.entry(name).or_insert_with(|| text.into());
+    if row.len() != names.len() {
+        return Found::Unreadable(format!("has {} cells, and the header has {}", row.len(), names.len()));
     }
-    Ok(found)
+    // Only columns without a name may be several, and no field is mapped to them.
+    Found::Record(names.iter().cloned().zip(row.cells().map(|cell| Value::Text(cell.to_owned()))).collect())
 }

@@ -15,7 +15,10 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{mapping::Mapping, source::Source};
+use super::{
+    mapping::{Mapped, Mapping},
+    source::{Found, Source},
+};
 
 /// Bytes sent at once, about.
 const PIECE: usize = 64 * 1024;
@@ -29,10 +32,12 @@ pub fn rows(source: Source, mapping: Arc<Mapping>) -> (impl Stream<Item = io::Re
         let bar = progress(&source);
         let mut piece = Vec::with_capacity(2 * PIECE);
         let read = source.read(&mapping, |file| bar.wrap_read(file), &mut |_, found| {
-            // A record that cannot be read keeps its number: null is refused like it.
-            let row = found.map_or(Value::Null, |record| mapping.row(&record));
-            // Writing a value into memory cannot fail.
-            let _ = serde_json::to_writer(&mut piece, &row);
+            match found {
+                Found::Record(record) => push(&mut piece, &mapping.row(&record)),
+                // A row that cannot be read keeps its number: null is rejected like it.
+                Found::Unreadable(_) => piece.extend_from_slice(b"null"),
+                Found::Blank => {}
+            }
             piece.push(b'\n');
             if piece.len() < PIECE {
                 return ControlFlow::Continue(());
@@ -48,6 +53,12 @@ pub fn rows(source: Source, mapping: Arc<Mapping>) -> (impl Stream<Item = io::Re
     });
     let pieces = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
     (pieces, reading)
+}
+
+fn push(piece: &mut Vec<u8>, Mapped { row, faults }: &Mapped) {
+    let row = if faults.is_empty() { row } else { &Value::Null };
+    // Writing a value into memory cannot fail.
+    let _ = serde_json::to_writer(piece, row);
 }
 
 fn progress(source: &Source) -> ProgressBar {

@@ -124,7 +124,7 @@ async fn setting(State(chaos): State<Arc<Chaos>>) -> Json<Setting> {
 
 async fn set(State(chaos): State<Arc<Chaos>>, Json(setting): Json<Setting>) -> Json<Setting> {
     chaos.set(setting);
-    tracing::info!(mode = ?setting.mode, times = setting.times, "chaos");
+    tracing::info!(mode = ?setting.mode, times = setting.times, "fault injection changed");
     Json(setting)
 }
 
@@ -132,7 +132,7 @@ fn html(page: Result<String, minijinja::Error>) -> Response {
     match page {
         Ok(page) => ([POLICY], Html(page)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "cannot draw a page");
+            tracing::error!(%error, "page not rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

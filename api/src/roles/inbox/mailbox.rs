@@ -124,7 +124,7 @@ impl Mailbox {
         if let Some(directory) = &self.directory
             && let Err(error) = fs::remove_file(file(directory, n))
         {
-            tracing::warn!(n, %error, "cannot delete a mail");
+            tracing::warn!(n, %error, "mail not deleted");
         }
     }
 

@@ -52,7 +52,7 @@ pub async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, chaos: Arc<Chao
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                tracing::warn!(%error, "connection not accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
                 continue;
             }
@@ -123,11 +123,11 @@ impl Connection {
         let kept = tokio::task::spawn_blocking(move || mailbox.keep(delivery)).await;
         match kept.map_err(io::Error::other).flatten() {
             Ok(n) => {
-                tracing::debug!(n, peer = %self.peer, "kept a mail");
+                tracing::debug!(n, peer = %self.peer, "mail stored");
                 (!self.chaos.strikes(Mode::Drop)).then_some(response::OK)
             }
             Err(error) => {
-                tracing::error!(%error, "cannot keep a mail");
+                tracing::error!(%error, "mail not stored");
                 Some(response::INTERNAL_ERROR)
             }
         }

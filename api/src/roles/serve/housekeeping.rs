@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_logging::Chain;
 use chrono::TimeDelta;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     http::{clock, idempotency},
-    products::{Catalogue, import, write},
+    products::{Catalogue, import, search, write},
 };
 
 /// Longest pause between two rounds: how long the mail about an import that was cut short may wait.
@@ -28,7 +29,7 @@ pub async fn run(catalogue: Arc<Catalogue>, retention: Duration, stop: Cancellat
             _ = rounds.tick() => {}
         }
         if let Err(error) = round(&catalogue, retention).await {
-            tracing::warn!(%error, "housekeeping failed and will be tried again");
+            tracing::warn!(error = %Chain(&error), "housekeeping failed; retrying");
         }
     }
 }
@@ -39,5 +40,6 @@ async fn round(catalogue: &Catalogue, retention: TimeDelta) -> Result<(), sqlx::
     idempotency::purge(pool, now).await?;
     import::finish_abandoned(pool, &catalogue.outbox, now).await?;
     import::purge_leftovers(pool, now).await?;
+    search::refold(pool).await?;
     Ok(())
 }

@@ -80,9 +80,10 @@ pub async fn report_top_products(
 ) -> Result<Response, Problem> {
     let limit = params.limit.map_or(DEFAULT_LIMIT, Limit::get);
     let zone = reports.zone(params.tz).await?;
-    let pool = &reports.database.replica;
-    let range = Span::new(params.from, params.to, Bucket::Hour, clock::now()).widen(pool, Bucket::Hour, &zone).await?;
-    let items = reports::top_products(pool, range, limit).await?;
+    let mut read = reports.database.reports.begin().await?;
+    let range = Span::new(params.from, params.to, Bucket::Hour, clock::now()).widen(&mut read, Bucket::Hour, &zone).await?;
+    let items = reports::top_products(&mut read, range, limit).await?;
+    drop(read);
     match Format::choose(params.format, &headers) {
         Format::Json => Ok(varies(axum::Json(TopProducts { from: range.from, to: range.to, items }).into_response())),
         Format::Csv => {

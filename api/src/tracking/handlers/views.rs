@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
+    database::ReadError,
     http::{
         auth::Admin,
         clock,
@@ -90,7 +91,7 @@ pub async fn report_views(
     let bucket = params.bucket.unwrap_or_default();
     let zone = reports.zone(params.tz).await?;
     let span = Span::new(params.from, params.to, bucket, clock::now());
-    let range = span.widen(&reports.database.replica, bucket, &zone).await?;
+    let range = span.widen(&mut *reports.database.reports.begin().await?, bucket, &zone).await?;
     let selection = Selection { range, bucket, zone, product_id: params.product_id };
     match Format::choose(params.format, &headers) {
         Format::Json => Ok(varies(one_page(&reports, &selection, after, limit).await?.respond(&uri))),
@@ -99,15 +100,15 @@ pub async fn report_views(
                 Download { file: "views.csv", chunk: CHUNK, write: csv::views, position: |row: &BucketViews| Position::from(row) };
             let read = move |after| {
                 let (reports, selection) = (reports.clone(), selection.clone());
-                async move { reports::page(&reports.database.replica, &selection, after, CHUNK).await }
+                async move { Ok(reports::page(&mut *reports.database.reports.begin().await?, &selection, after, CHUNK).await?) }
             };
             download.respond(after, read).await.map(varies)
         }
     }
 }
 
-async fn one_page(reports: &Reports, selection: &Selection, after: Option<Position>, limit: u16) -> Result<Page<BucketViews>, sqlx::Error> {
-    let mut items = reports::page(&reports.database.replica, selection, after, i64::from(limit) + 1).await?;
+async fn one_page(reports: &Reports, selection: &Selection, after: Option<Position>, limit: u16) -> Result<Page<BucketViews>, ReadError> {
+    let mut items = reports::page(&mut *reports.database.reports.begin().await?, selection, after, i64::from(limit) + 1).await?;
     let more = items.len() > usize::from(limit);
     items.truncate(usize::from(limit));
     let next_cursor = items.last().filter(|_| more).map(|last| page::encode_cursor(&Position::from(last)));

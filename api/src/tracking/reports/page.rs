@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -30,20 +30,25 @@ impl From<&BucketViews> for Position {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn page(pool: &PgPool, selection: &Selection, after: Option<Position>, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+pub async fn page(
+    conn: &mut PgConnection,
+    selection: &Selection,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<BucketViews>, sqlx::Error> {
     let Selection { range, bucket, zone, product_id } = selection;
     let before_all = Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() };
     // A position made up by somebody may be of a time that the database doesn't know.
     let after = after.map_or(before_all, |after| Position { start: after.start.clamp(before_all.start, range.to), ..after });
     match (bucket, product_id) {
-        (Bucket::Hour, None) => hours(pool, *range, after, limit).await,
-        (Bucket::Day, None) => days(pool, *range, zone, after, limit).await,
-        (Bucket::Hour, Some(product_id)) => hours_of(pool, *range, *product_id, after, limit).await,
-        (Bucket::Day, Some(product_id)) => days_of(pool, *range, zone, *product_id, after, limit).await,
+        (Bucket::Hour, None) => hours(conn, *range, after, limit).await,
+        (Bucket::Day, None) => days(conn, *range, zone, after, limit).await,
+        (Bucket::Hour, Some(product_id)) => hours_of(conn, *range, *product_id, after, limit).await,
+        (Bucket::Day, Some(product_id)) => days_of(conn, *range, zone, *product_id, after, limit).await,
     }
 }
 
-async fn hours(pool: &PgPool, range: Range, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn hours(conn: &mut PgConnection, range: Range, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     sqlx::query_as!(
         BucketViews,
         "SELECT product_id, hour AS start, views FROM tracking.hourly_views
@@ -54,11 +59,11 @@ async fn hours(pool: &PgPool, range: Range, after: Position, limit: i64) -> Resu
         range.to,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await
 }
 
-async fn hours_of(pool: &PgPool, range: Range, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn hours_of(conn: &mut PgConnection, range: Range, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     sqlx::query_as!(
         BucketViews,
         "SELECT product_id, hour AS start, views FROM tracking.hourly_views
@@ -69,11 +74,18 @@ async fn hours_of(pool: &PgPool, range: Range, id: Uuid, after: Position, limit:
         range.to,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await
 }
 
-async fn days_of(pool: &PgPool, range: Range, zone: &str, id: Uuid, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn days_of(
+    conn: &mut PgConnection,
+    range: Range,
+    zone: &str,
+    id: Uuid,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<BucketViews>, sqlx::Error> {
     sqlx::query_as!(
         BucketViews,
         r#"SELECT product_id, start AS "start!", sum(views)::bigint AS "views!"
@@ -87,18 +99,18 @@ async fn days_of(pool: &PgPool, range: Range, zone: &str, id: Uuid, after: Posit
         after.start,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await
 }
 
 /// Day by day, leaving out those without views.
-async fn days(pool: &PgPool, range: Range, zone: &str, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn days(conn: &mut PgConnection, range: Range, zone: &str, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     let mut rows = Vec::new();
     let mut from = after.start.max(range.from);
-    while let Some(day) = next_day(pool, Range { from, to: range.to }, zone).await? {
+    while let Some(day) = next_day(&mut *conn, Range { from, to: range.to }, zone).await? {
         let product_id = if day.from == after.start { after.product_id } else { Uuid::nil() };
         let wanted = limit - i64::try_from(rows.len()).unwrap_or(limit);
-        rows.extend(day_after(pool, day, product_id, wanted).await?);
+        rows.extend(day_after(&mut *conn, day, product_id, wanted).await?);
         if i64::try_from(rows.len()).is_ok_and(|found| found >= limit) {
             break;
         }
@@ -108,7 +120,7 @@ async fn days(pool: &PgPool, range: Range, zone: &str, after: Position, limit: i
 }
 
 /// The first day with views.
-async fn next_day(pool: &PgPool, range: Range, zone: &str) -> Result<Option<Range>, sqlx::Error> {
+async fn next_day(conn: &mut PgConnection, range: Range, zone: &str) -> Result<Option<Range>, sqlx::Error> {
     sqlx::query_as!(
         Range,
         r#"SELECT date_trunc('day', hour, $3) AS "from!",
@@ -118,13 +130,13 @@ async fn next_day(pool: &PgPool, range: Range, zone: &str) -> Result<Option<Rang
         range.to,
         zone,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await
 }
 
 /// The next products of a day. A product among the first `limit` of the day is among the first
 /// `limit` of each of its hours, so that no more need be read.
-async fn day_after(pool: &PgPool, day: Range, after: Uuid, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
+async fn day_after(conn: &mut PgConnection, day: Range, after: Uuid, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     let hours: Vec<_> =
         std::iter::successors(Some(next_hour(day.from)), |hour| Some(*hour + HOUR)).take_while(|hour| *hour < day.to).collect();
     sqlx::query_as!(
@@ -139,6 +151,6 @@ async fn day_after(pool: &PgPool, day: Range, after: Uuid, limit: i64) -> Result
         after,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await
 }

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::{Bucket, Error};
 use crate::full_date;
@@ -92,7 +92,7 @@ impl Span {
     ///
     /// # Errors
     /// If the span is empty or too long.
-    pub async fn widen(self, pool: &PgPool, bucket: Bucket, zone: &str) -> Result<Range, Error> {
+    pub async fn widen(self, conn: &mut PgConnection, bucket: Bucket, zone: &str) -> Result<Range, Error> {
         let ((first_day, first), (last_day, last)) = (self.from.split(), self.to.split());
         let row = sqlx::query!(
             r#"SELECT lower AS "lower!", upper AS "upper!",
@@ -106,7 +106,7 @@ impl Span {
             last,
             zone,
         )
-        .fetch_one(pool)
+        .fetch_one(conn)
         .await?;
         if row.lower >= row.upper {
             return Err(Error::EmptyRange);

@@ -42,10 +42,10 @@ pub fn read_items<R: Read>(source: R, shape: Shape, each: &mut dyn FnMut(u64, &s
     });
     let Err(error) = read else { return Ok(()) };
     if rows.bytes.exceed(MAX_ROW + SLACK) {
-        return Err(ReadError::TooLarge { row: rows.row + 1 });
+        return Err(ReadError::TooLarge { row: rows.row + 1, opened: None });
     }
     Err(rows.verdict.unwrap_or_else(|| match error.classify() {
-        Category::Io => ReadError::Interrupted(io::Error::from(error)),
+        Category::Io => io::Error::from(error).into(),
         Category::Syntax | Category::Eof => ReadError::Malformed { row: rows.row + 1, source: error },
         Category::Data if rows.items => ReadError::Shape(Fault { pointer: "/items".into(), detail: "give an array of products".into() }),
         Category::Data => ReadError::Shape(Fault::of_row(r#"give a JSON object such as {"items": [...]}"#)),
@@ -148,7 +148,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
             let Some(element) = elements.next_element::<Box<RawValue>>()? else { return Ok(()) };
             if element.get().len() > MAX_ROW {
                 let row = rows.row + 1;
-                return Err(rows.stop(ReadError::TooLarge { row }));
+                return Err(rows.stop(ReadError::TooLarge { row, opened: None }));
             }
             rows.row += 1;
             if (rows.each)(rows.row, element.get()).is_break() {

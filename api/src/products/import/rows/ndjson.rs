@@ -1,21 +1,17 @@
 //! Newline-delimited JSON.
 
 use std::{
-    io::{BufRead, Read},
+    io::{self, BufRead, Read},
     ops::ControlFlow,
 };
 
 use super::{MAX_ROW, ReadError};
-use crate::products::import::report::Fault;
 
-/// Takes a line's number and text, or what is wrong with it.
-type EachLine<'a> = &'a mut dyn FnMut(u64, Result<&str, Vec<Fault>>) -> ControlFlow<()>;
-
-/// Hands every line that isn't blank to `each`, numbered from 1.
+/// Hands every line to `each` with its number, from 1, and without white space around it. Blank lines are empty.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read_lines<R: BufRead>(mut source: R, each: EachLine) -> Result<(), ReadError> {
+pub fn read_lines<R: BufRead>(mut source: R, each: &mut dyn FnMut(u64, &str) -> ControlFlow<()>) -> Result<(), ReadError> {
     let mut line = Vec::new();
     let mut row = 0;
     loop {
@@ -24,16 +20,14 @@ pub fn read_lines<R: BufRead>(mut source: R, each: EachLine) -> Result<(), ReadE
         if source.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
+        row += 1;
         let cut = line.len() as u64 == most && !line.ends_with(b"\n");
         let content = line.trim_ascii();
-        if content.is_empty() && !cut {
-            continue;
-        }
-        row += 1;
         if content.len() > MAX_ROW || cut {
-            return Err(ReadError::TooLarge { row });
+            return Err(ReadError::TooLarge { row, opened: None });
         }
-        let text = std::str::from_utf8(content).map_err(|_| vec![Fault::of_row("not valid UTF-8")]);
+        // The source is UTF-8, and lines end beside ASCII.
+        let text = std::str::from_utf8(content).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if each(row, text).is_break() {
             return Err(ReadError::Stopped);
         }

@@ -1,0 +1,99 @@
+//! Receiving a body into memory, within limits of size, time and the memory of all bodies together.
+
+use std::time::Duration;
+
+use axum::{body::Body, extract::Request, http::StatusCode};
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout},
+};
+
+use crate::http::{
+    auth::{Authentication, session_ended},
+    problem::Problem,
+};
+
+/// How long a body may take to arrive: a megabyte over a poor line.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// The session of a request whose body took longer is checked again: it may have ended meanwhile.
+const RECHECK_AFTER: Duration = Duration::from_millis(100);
+/// Memory of all bodies that are being received, in permits of [`UNIT`] bytes: 64 MiB, which is what the connections that one
+/// client may have can take four times.
+static MEMORY: Semaphore = Semaphore::const_new(64 * 1024);
+const UNIT: usize = 1024;
+
+/// The whole body, of at most `max` bytes.
+///
+/// # Errors
+/// 413 at once if its length says so, else at the limit; 408, 400, 401 if the session ended meanwhile, and 503 if too many
+/// bodies are being received.
+pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
+    let authentication = request.extensions().get::<Authentication>().cloned();
+    let body = request.into_body();
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large(max));
+    }
+    let started = Instant::now();
+    let bytes = timeout(BODY_TIMEOUT, collect(body, max)).await.map_err(|_| {
+        let detail = format!("The body did not arrive within {} s. Send it faster.", BODY_TIMEOUT.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
+    })??;
+    if let Some(authentication) = authentication.filter(|_| started.elapsed() > RECHECK_AFTER)
+        && !authentication.is_valid().await?
+    {
+        return Err(session_ended("No changes were made; sign in again."));
+    }
+    Ok(bytes)
+}
+
+/// Frames are copied together: kept as they come, a body in chunks of one byte would take many times its length.
+async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
+    let mut received = BytesMut::new();
+    let mut memory = Memory::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::malformed("The body could not be read to its end."))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if received.len() + data.len() > max {
+            return Err(too_large(max));
+        }
+        memory.grow(received.len() + data.len())?;
+        received.extend_from_slice(data);
+    }
+    Ok(received.freeze())
+}
+
+/// What a body takes while it is being received.
+#[derive(Default)]
+struct Memory {
+    permits: Option<SemaphorePermit<'static>>,
+}
+
+impl Memory {
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let held = self.permits.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let missing = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(held)).unwrap_or(u32::MAX);
+        if missing == 0 {
+            return Ok(());
+        }
+        let more = MEMORY.try_acquire_many(missing);
+        let more = more.map_err(|_| Problem::unavailable("Too many request bodies are being received. Retry after 2 s."))?;
+        match &mut self.permits {
+            Some(permits) => permits.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// 413 with the limit.
+fn too_large(max: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        "The body is too large",
+        format!("The body of this request may have {} KiB. POST /v1/products/bulk streams imports of any size.", max / 1024),
+    )
+}

@@ -1,0 +1,170 @@
+//! HTTP/1.1 connections: how many there may be, how long they may wait, and how they end. `axum::serve` limits none of it.
+
+mod head_timeout;
+mod limits;
+mod open_files;
+mod request_body;
+mod transport;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    http::{HeaderValue, header},
+    response::Response,
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use self::{
+    head_timeout::{Activity, HeadTimer, IDLE_TIMEOUT, Timed},
+    limits::Rejection,
+    request_body::RequestBody,
+    transport::Transport,
+};
+pub use self::{limits::Limits, open_files::raise_open_file_limit};
+
+/// Largest head of a request, in bytes; hyper answers 431 to a larger one. It is also the read buffer of a connection.
+const MAX_HEAD: usize = 32 * 1024;
+/// Send buffer of a socket, in bytes; the kernel takes twice as much with its own overhead. Without a bound it grows to 4 MiB
+/// (`tcp_wmem`) for a client that doesn't read, which counts as memory of the container.
+const SEND_BUFFER: u32 = 128 * 1024;
+/// Pause after an error of accept, such as too many open files, which would otherwise repeat at once.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// Before idle connections are closed, responses on busy ones carry `Connection: close` for this long: a client that learns
+/// it only from the end of the connection may have sent a request into it.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// Interval at which the drain checks for open connections.
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a rejected connection may take to send its request and to read the response.
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The response to a connection that is rejected while too many others are being rejected.
+const REJECTION: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n";
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    limits: Arc<Limits>,
+    draining: Arc<AtomicBool>,
+}
+
+/// Serves until `stop`, then finishes the requests in progress.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    if let Err(error) = socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER as usize) {
+        tracing::warn!(%error, "cannot set the send buffer size");
+    }
+    let connections = GracefulShutdown::new();
+    let server = Server { router, limits: Arc::new(limits), draining: Arc::default() };
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => server.admit(stream, peer, &connections),
+            Err(error) if is_of_one_connection(&error) => tracing::debug!(%error, "a connection was aborted before it was accepted"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; retrying");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+    drop(listener);
+    server.draining.store(true, Ordering::Relaxed);
+    let all_closed = async {
+        while connections.count() > 0 {
+            tokio::time::sleep(DRAIN_POLL_INTERVAL).await;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_GRACE, all_closed).await;
+    connections.shutdown().await;
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
+}
+
+impl Server {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, connections: &GracefulShutdown) {
+        // Responses are written whole: waiting to fill a packet would only delay them.
+        let _ = stream.set_nodelay(true);
+        // Data that the peer doesn't acknowledge, also after close.
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.write_timeout));
+        match self.limits.admit(peer.ip()) {
+            Ok(permit) => {
+                let (server, activity) = (self.clone(), Activity::start(self.limits.clone()));
+                let service_activity = activity.clone();
+                let service = service_fn(move |request| server.clone().respond(request, peer, service_activity.clone()));
+                let connection = protocol(&activity).serve_connection(self.transport(stream, &activity), service);
+                let connection = Timed::new(connections.watch(connection), activity);
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, %peer, "connection ended with an error");
+                    }
+                });
+            }
+            Err(rejection) => self.reject(stream, peer, rejection),
+        }
+    }
+
+    fn transport(&self, stream: TcpStream, activity: &Arc<Activity>) -> TokioIo<Transport<TcpStream>> {
+        // A client that doesn't read would leave the kernel with what it didn't read.
+        let reset: fn(&TcpStream) = |stream| {
+            let _ = stream.set_zero_linger();
+        };
+        TokioIo::new(Transport::new(stream, activity.clone(), self.limits.write_timeout, reset))
+    }
+
+    /// Answers the first request of a connection over a limit. The response waits for the request: many clients discard
+    /// one that comes unasked.
+    fn reject(&self, stream: TcpStream, peer: SocketAddr, rejection: Rejection) {
+        let Some(slot) = rejection.slot else {
+            let _ = stream.try_write(REJECTION);
+            return;
+        };
+        let activity = Activity::start(self.limits.clone());
+        let problem = rejection.problem;
+        let service =
+            service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
+        let connection = protocol(&activity).serve_connection(self.transport(stream, &activity), service);
+        tokio::spawn(async move {
+            let _slot = slot;
+            let _ = tokio::time::timeout(REJECTION_TIMEOUT, Timed::new(connection, activity)).await;
+        });
+    }
+
+    async fn respond(self, request: Request<Incoming>, peer: SocketAddr, activity: Arc<Activity>) -> Result<Response, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(ConnectInfo(peer));
+        let (body, unread) = RequestBody::watch(body, &parts.headers);
+        let mut response = self.router.oneshot(Request::from_parts(parts, body)).await?;
+        let read = match unread {
+            Some(unread) => unread.drain().await,
+            None => true,
+        };
+        if read {
+            activity.request_read();
+        }
+        if !read || self.draining.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+}
+
+fn protocol(activity: &Arc<Activity>) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
+    protocol
+}

@@ -1,0 +1,208 @@
+//! How many connections there may be, in all and of one client.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, header},
+    response::{IntoResponse, Response},
+};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    http::{
+        context::{REQUEST_ID, RequestContext, TRACEPARENT},
+        problem::Problem,
+    },
+    metrics, rate_limit,
+};
+
+/// Connections that are being told that they are rejected, at most. More get a response without a body, or none.
+const REJECTIONS: usize = 128;
+/// Seconds after which a rejected client may try again.
+const RETRY_AFTER: u64 = 2;
+
+static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+    register_int_gauge_vec!("http_connections", "Open connections", &["listener"]).expect("a metric of this name is registered once")
+});
+static REJECTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
+    register_int_counter_vec!(
+        "http_connections_rejected_total",
+        "Connections rejected by the limit that was reached: total or client",
+        &["listener", "limit"]
+    )
+    .expect("a metric of this name is registered once")
+});
+static WRITE_TIMEOUTS: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("http_write_timeouts_total", "Connections closed because the client didn't read the response"));
+
+/// Counts a connection that was closed because its client didn't read.
+pub fn write_timed_out() {
+    WRITE_TIMEOUTS.inc();
+}
+
+/// The limits of a listener, and the connections it has.
+pub struct Limits {
+    /// How long a client may take to read 16 KiB of a response.
+    pub write_timeout: Duration,
+    max: usize,
+    max_per_client: Option<usize>,
+    free: Arc<Semaphore>,
+    clients: Mutex<HashMap<IpAddr, usize>>,
+    rejections: Arc<Semaphore>,
+    open: IntGauge,
+    rejected: [IntCounter; 2],
+}
+
+/// Why a connection is rejected.
+pub struct Rejection {
+    pub problem: RejectionProblem,
+    /// `None` if too many others are being rejected.
+    pub slot: Option<OwnedSemaphorePermit>,
+}
+
+/// The limit that a connection would exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectionProblem {
+    Total,
+    Client,
+}
+
+/// One open connection. Dropping it makes room for another.
+pub struct Permit {
+    limits: Arc<Limits>,
+    client: Option<IpAddr>,
+    _free: OwnedSemaphorePermit,
+}
+
+impl Limits {
+    /// `listener` is a label of metrics. Without `max_per_client`, one client may have all connections: behind a proxy, it has.
+    pub fn new(listener: &str, max: usize, max_per_client: Option<usize>, write_timeout: Duration) -> Self {
+        LazyLock::force(&WRITE_TIMEOUTS);
+        Self {
+            write_timeout,
+            max,
+            max_per_client,
+            free: Arc::new(Semaphore::new(max)),
+            clients: Mutex::default(),
+            rejections: Arc::new(Semaphore::new(REJECTIONS)),
+            open: OPEN.with_label_values(&[listener]),
+            rejected: ["total", "client"].map(|limit| REJECTED.with_label_values(&[listener, limit])),
+        }
+    }
+
+    /// Admits a connection, or says which limit it would exceed. It never waits.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
+        let Ok(free) = self.free.clone().try_acquire_owned() else { return Err(self.reject(RejectionProblem::Total)) };
+        let client = self.max_per_client.map(|max| (rate_limit::client(address), max));
+        if let Some((client, max)) = client {
+            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            let connections = clients.entry(client).or_default();
+            if *connections >= max {
+                return Err(self.reject(RejectionProblem::Client));
+            }
+            *connections += 1;
+        }
+        self.open.inc();
+        Ok(Permit { limits: self.clone(), client: client.map(|(client, _)| client), _free: free })
+    }
+
+    fn reject(&self, problem: RejectionProblem) -> Rejection {
+        self.rejected[usize::from(problem == RejectionProblem::Client)].inc();
+        Rejection { problem, slot: self.rejections.clone().try_acquire_owned().ok() }
+    }
+
+    /// Whether less than a quarter of the connections is free.
+    pub fn connections_are_scarce(&self) -> bool {
+        self.free.available_permits() < self.max.div_ceil(4)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limits.open.dec();
+        let Some(client) = self.client else { return };
+        let mut clients = self.limits.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut connections) = clients.entry(client) {
+            *connections.get_mut() -= 1;
+            if *connections.get() == 0 {
+                connections.remove();
+            }
+        }
+    }
+}
+
+impl RejectionProblem {
+    /// The response to the first request of the connection, which ends it.
+    pub fn respond<B>(self, request: &Request<B>, peer: SocketAddr) -> Response {
+        let context = RequestContext::of(request.headers(), peer.ip());
+        let problem = match self {
+            Self::Total => Problem::unavailable(format!("The server has reached its limit of connections. Retry after {RETRY_AFTER} s.")),
+            Self::Client => Problem::too_many(
+                format!("Your address has too many open connections. Close some or reuse them, then retry after {RETRY_AFTER} s."),
+                RETRY_AFTER,
+            ),
+        };
+        let body = problem.to_json(context.request_id());
+        let mut response = problem.into_response();
+        *response.body_mut() = Body::from(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(REQUEST_ID, context.request_id);
+        headers.insert(TRACEPARENT, context.traceparent);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(max: usize, max_per_client: Option<usize>) -> Arc<Limits> {
+        Arc::new(Limits::new("test", max, max_per_client, Duration::from_secs(30)))
+    }
+
+    fn admit(limits: &Arc<Limits>, address: &str) -> Result<Permit, RejectionProblem> {
+        limits.admit(address.parse().unwrap()).map_err(|rejection| rejection.problem)
+    }
+
+    #[test]
+    fn a_closed_connection_makes_room_for_another() {
+        let limits = limits(2, None);
+        let first = admit(&limits, "192.0.2.1").ok().unwrap();
+        let _second = admit(&limits, "192.0.2.1").ok().unwrap();
+        assert_eq!(admit(&limits, "192.0.2.2").err(), Some(RejectionProblem::Total));
+        drop(first);
+        assert!(admit(&limits, "192.0.2.2").is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_client_and_a_client_leaves_no_trace() {
+        let limits = limits(10, Some(2));
+        let permits = [admit(&limits, "2001:db8::1").ok().unwrap(), admit(&limits, "2001:db8::2:1").ok().unwrap()];
+        assert_eq!(admit(&limits, "2001:db8::3").err(), Some(RejectionProblem::Client));
+        assert!(admit(&limits, "2001:db8:0:1::3").is_ok());
+        drop(permits);
+        assert!(limits.clients.lock().unwrap().is_empty());
+        assert_eq!(limits.free.available_permits(), 10);
+    }
+
+    #[test]
+    fn more_rejections_than_slots_get_the_short_response() {
+        let limits = limits(1, None);
+        let _open = admit(&limits, "192.0.2.1").ok().unwrap();
+        let reject = || limits.admit("192.0.2.2".parse().unwrap()).err().unwrap();
+        let slots: Vec<_> = (0..REJECTIONS).map(|_| reject().slot.unwrap()).collect();
+        assert!(reject().slot.is_none());
+        drop(slots);
+        assert!(reject().slot.is_some());
+    }
+}

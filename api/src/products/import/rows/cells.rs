@@ -1,0 +1,126 @@
+//! From the cells of CSV to the fields of a product.
+
+use std::{collections::BTreeMap, io::BufRead};
+
+use super::{
+    EachRow, ReadError, Row,
+    columns::{self, Column},
+    csv::{CsvReader, CsvRecord},
+};
+use crate::{
+    http::body::escape,
+    products::import::{
+        report::Fault,
+        row::{Given, RowDocument, RowPrice},
+    },
+};
+
+/// Wrong columns named at most.
+const MAX_COMPLAINTS: usize = 20;
+/// Between the categories of a cell.
+const SEPARATOR: char = '|';
+
+/// Hands every row to `each`, numbered from 1. A row that isn't like its header is a fault of its own.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_rows<R: BufRead>(source: R, each: EachRow<'_>) -> Result<(), ReadError> {
+    let mut reader = CsvReader::new(source, b',');
+    let Some(header) = reader.read_header()? else { return Ok(()) };
+    let columns = columns(header).map_err(ReadError::Columns)?;
+    while let Some(record) = reader.read()? {
+        let row = if record.is_blank() { Row::Blank } else { document(&columns, record).into() };
+        if each(record.row, row).is_break() {
+            return Err(ReadError::Stopped);
+        }
+    }
+    Ok(())
+}
+
+fn columns(header: CsvRecord<'_>) -> Result<Vec<Column>, Vec<String>> {
+    let names = columns::names(header)?;
+    let mut columns = Vec::with_capacity(names.len());
+    let mut complaints = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        match name.parse() {
+            Ok(column) => columns.push(column),
+            Err(()) => complaints.push(format!("the column {:?} (number {}) is not known", columns::clip(name), index + 1)),
+        }
+    }
+    if complaints.is_empty() {
+        let required = [Column::Sku, Column::Name, Column::Price].into_iter().filter(|column| !columns.contains(column));
+        complaints.extend(required.map(|column| format!("the column {column} is missing")));
+    }
+    complaints.truncate(MAX_COMPLAINTS);
+    if complaints.is_empty() { Ok(columns) } else { Err(complaints) }
+}
+
+fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Vec<Fault>> {
+    if record.len() != columns.len() {
+        return Err(vec![Fault::of_row(format!("has {} cells, and the header has {}", record.len(), columns.len()))]);
+    }
+    let mut document = RowDocument::default();
+    let mut currency = None;
+    let mut attributes = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (column, cell) in columns.iter().zip(record.cells()) {
+        if cell.is_empty() {
+            continue;
+        }
+        let text = || cell.to_owned();
+        match column {
+            Column::Sku => document.sku = Some(text()),
+            Column::Name => document.name = Some(text()),
+            Column::Brand => document.brand = Given::Value(text()),
+            Column::Description => document.description = Given::Value(text()),
+            Column::Categories => document.categories = Given::Value(categories(cell)),
+            Column::Price => document.price = Some(RowPrice { amount: text(), currency: None }),
+            Column::Currency => currency = Some(text()),
+            Column::Url => document.url = Given::Value(text()),
+            Column::ReleasedOn => document.released_on = Given::Value(text()),
+            Column::Quantity => {
+                document.quantity = quantity(cell);
+                if document.quantity.is_none() {
+                    faults.push(Fault { pointer: pointer(column), detail: quantity_rule(cell) });
+                }
+            }
+            Column::Attribute(name) => {
+                attributes.insert(name.clone(), Some(text()));
+            }
+        }
+    }
+    if let Some(price) = &mut document.price {
+        price.currency = currency;
+    }
+    if !attributes.is_empty() {
+        document.attributes = Given::Value(attributes);
+    }
+    if faults.is_empty() { Ok(document) } else { Err(faults) }
+}
+
+/// A quantity as text: digits only.
+#[must_use]
+pub fn quantity(text: &str) -> Option<i64> {
+    if text.bytes().all(|c| c.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// What a text that isn't a [`quantity`] must be.
+#[must_use]
+pub fn quantity_rule(text: &str) -> String {
+    let clipped: String = text.chars().take(32).collect();
+    format!("quantity must be a whole number written in digits only, such as 12, not {clipped:?}")
+}
+
+fn categories(cell: &str) -> Vec<String> {
+    cell.split(SEPARATOR).map(str::trim).filter(|category| !category.is_empty()).map(str::to_owned).collect()
+}
+
+/// The place of a column in a row, as a JSON pointer.
+#[must_use]
+pub fn pointer(column: &Column) -> String {
+    match column {
+        Column::Attribute(name) => format!("/attributes/{}", escape(name)),
+        Column::Currency => "/price/currency".into(),
+        field => format!("/{field}"),
+    }
+}

@@ -1,0 +1,92 @@
+//! Columns of CSV: the fields they stand for, and what holds for every header.
+
+use std::{collections::HashSet, fmt, str::FromStr};
+
+use super::csv::CsvRecord;
+use crate::{products::rules::MAX_ATTRIBUTES, text::Text};
+
+/// Columns of a file, at most: every field and as many attributes as a product may have.
+pub const MAX_COLUMNS: usize = Column::FIELDS.len() + MAX_ATTRIBUTES;
+
+/// A column of an import: a field of a product, or one of its attributes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// `sku`
+    Sku,
+    /// `name`
+    Name,
+    /// `brand`
+    Brand,
+    /// `description`
+    Description,
+    /// `categories`, separated by `|`
+    Categories,
+    /// `price`: the amount
+    Price,
+    /// `currency` of the price
+    Currency,
+    /// `url`
+    Url,
+    /// `released_on`
+    ReleasedOn,
+    /// `quantity`
+    Quantity,
+    /// `attributes.<name>`
+    Attribute(String),
+}
+
+impl Column {
+    /// Every column but the attributes.
+    pub const FIELDS: [(&'static str, Self); 10] = [
+        ("sku", Self::Sku),
+        ("name", Self::Name),
+        ("brand", Self::Brand),
+        ("description", Self::Description),
+        ("categories", Self::Categories),
+        ("price", Self::Price),
+        ("currency", Self::Currency),
+        ("url", Self::Url),
+        ("released_on", Self::ReleasedOn),
+        ("quantity", Self::Quantity),
+    ];
+}
+
+impl FromStr for Column {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        if let Some(attribute) = name.strip_prefix("attributes.").filter(|attribute| !attribute.is_empty()) {
+            return Ok(Self::Attribute(attribute.to_owned().into_nfc()));
+        }
+        Self::FIELDS.into_iter().find(|(known, _)| *known == name).map(|(_, column)| column).ok_or(())
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attribute(name) => write!(f, "attributes.{name}"),
+            field => f.write_str(Self::FIELDS.iter().find(|(_, column)| column == field).map_or("", |(name, _)| name)),
+        }
+    }
+}
+
+/// The names in a header, without white space around them. Columns without a name may be several.
+///
+/// # Errors
+/// If there are more than [`MAX_COLUMNS`], or for each name that is there twice.
+pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
+    if header.len() > MAX_COLUMNS {
+        return Err(vec![format!("the header has {} columns, and at most {MAX_COLUMNS} are allowed; remove some", header.len())]);
+    }
+    let names: Vec<String> = header.cells().map(|name| name.trim().to_owned()).collect();
+    let mut known = HashSet::new();
+    let twice = names.iter().filter(|name| !name.is_empty() && !known.insert(name.as_str()));
+    let twice: Vec<_> = twice.map(|name| format!("the column {:?} is there twice; rename or remove one of them", clip(name))).collect();
+    if twice.is_empty() { Ok(names) } else { Err(twice) }
+}
+
+/// As much of a column's name as a message needs.
+pub fn clip(name: &str) -> &str {
+    name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
+}

@@ -1,0 +1,116 @@
+//! Text as searches compare it: without case, accents and normalisation.
+
+mod refold;
+
+use caseless::Caseless;
+use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
+
+pub use self::refold::{refold, refold_all};
+use crate::characters;
+
+/// Characters of a folded phrase, at least: fewer are in no index.
+pub const MIN_PHRASE: usize = 3;
+
+/// The text in compatibility decomposition (NFKD), with full case folding, and without combining marks and invisible
+/// characters. What is part of a text is part of its fold, too, in any case and normalisation.
+///
+/// Letters whose accent Unicode doesn't take for a mark become the letter without it: `ø`, `ł`, `đ`, `ħ`, `ŧ` and the
+/// dotless `ı`; `æ` and `œ` become two letters. Otherwise a search without them would depend on which accent a name has.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    // The marks go last: the Greek iota subscript is one, and its capital is a letter. The standard library knows letters of
+    // newer Unicode versions than the table of case foldings does.
+    let folded = text.nfkd().default_case_fold().flat_map(char::to_lowercase).nfkd();
+    let letters = folded.filter(|c| canonical_combining_class(*c) == 0 && !characters::is_invisible(*c));
+    let mut fold = String::with_capacity(text.len());
+    for c in letters {
+        match c {
+            'ı' => fold.push('i'),
+            'ø' => fold.push('o'),
+            'ł' => fold.push('l'),
+            'đ' => fold.push('d'),
+            'ħ' => fold.push('h'),
+            'ŧ' => fold.push('t'),
+            'æ' => fold.push_str("ae"),
+            'œ' => fold.push_str("oe"),
+            other => fold.push(other),
+        }
+    }
+    fold
+}
+
+/// What `contains` searches for: a folded phrase of at least [`MIN_PHRASE`] characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phrase(String);
+
+impl Phrase {
+    /// `None` if fewer characters are left than [`MIN_PHRASE`].
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fold = fold(text);
+        (fold.chars().count() >= MIN_PHRASE).then_some(Self(fold))
+    }
+
+    /// The folded text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_accent_and_normalisation() {
+        let cases = [
+            ("Söderhamn", &["söderhamn", "SODERHAMN", "so\u{308}derhamn", "oderh"][..]),
+            ("Größe STRASSE Tisch", &["GRÖSSE", "größe", "grosse", "straße", "GRO\u{308}SSE"]),
+            ("İstanbul Halı", &["istanbul", "İSTANBUL", "ISTANBUL", "hali", "HALI", "i\u{307}stanbul"]),
+            ("שולחן אלון", &["שולחן", "שׁוּלְחָן"]),
+            ("שֻׁלְחָן", &["שלחן"]),
+            ("Café", &["cafe", "cafe\u{301}", "CAFÉ"]),
+            ("ΟΔΟΣ", &["οδός", "ὁδος"]),
+            ("Smørrebrød Łódź", &["smorrebrod", "lodz", "SMØRREBRØD"]),
+            ("Ｗｉｄｅ ﬁne", &["wide", "fine"]),
+            ("Wolle\u{ad}decke", &["wolledecke"]),
+        ];
+        for (name, phrases) in cases {
+            for phrase in phrases {
+                assert!(fold(name).contains(&fold(phrase)), "{phrase} in {name}: {:?} in {:?}", fold(phrase), fold(name));
+            }
+        }
+        assert_eq!(fold("100% Wolle_Decke"), "100% wolle_decke");
+    }
+
+    #[test]
+    fn a_phrase_has_three_characters_after_folding() {
+        for short in ["", "a", "ab", "%", "_", "a\u{301}b\u{301}", "\u{301}\u{301}\u{301}", "ab\u{200b}"] {
+            assert_eq!(Phrase::new(short), None, "{short:?}");
+        }
+        for long in ["abc", "100%", "___", "ßa", "桌子椅"] {
+            assert!(Phrase::new(long).is_some(), "{long}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_a_text_is_found_in_any_case_and_normalisation(text in any::<String>(), from in 0..40_usize, length in 0..20_usize) {
+            let part: String = text.chars().skip(from).take(length).collect();
+            let fold_of_text = fold(&text);
+            let forms = [part.nfc().collect(), part.nfd().collect(), part.nfkc().collect(), part.nfkd().collect(), part.to_uppercase(), part.to_lowercase(), part.clone()];
+            for form in forms {
+                let form: String = form;
+                prop_assert!(fold_of_text.contains(&fold(&form)), "{form:?} of {part:?} in {text:?}");
+            }
+        }
+
+        #[test]
+        fn folding_twice_is_folding_once(text in any::<String>()) {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+    }
+}
