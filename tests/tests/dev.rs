@@ -1,7 +1,14 @@
 //! `catalog dev`: the whole shop by one command, on data that stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
-use std::{collections::HashSet, fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use catalog_tests::{
     leash::{Keeping, Server},
@@ -23,6 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 struct Dev {
     scratch: Scratch,
     http: String,
+    inbox_address: String,
     shop: String,
     inbox: String,
     running: Option<Server>,
@@ -30,7 +38,14 @@ struct Dev {
 
 impl Dev {
     fn at(http: &str) -> Self {
-        Self { scratch: Scratch::new(None), http: http.into(), shop: String::new(), inbox: String::new(), running: None }
+        Self {
+            scratch: Scratch::new(None),
+            http: http.into(),
+            inbox_address: "127.0.0.1:0".into(),
+            shop: String::new(),
+            inbox: String::new(),
+            running: None,
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -44,7 +59,7 @@ impl Dev {
         arguments.extend(profile);
         arguments.extend([programs::catalog().display().to_string(), "dev".into()]);
         arguments.extend(["--data-dir".into(), self.data().display().to_string()]);
-        arguments.extend(["--http-address".into(), self.http.clone(), "--inbox-address".into(), "127.0.0.1:0".into()]);
+        arguments.extend(["--http-address".into(), self.http.clone(), "--inbox-address".into(), self.inbox_address.clone()]);
         arguments
     }
 
@@ -146,7 +161,12 @@ impl Dev {
         let password = fs::read_to_string(self.data().join("secrets/superuser-password")).unwrap();
         let client = reqwest::Client::new();
         let login = client.post(format!("{base}/auth/login")).json(&json!({"username": "admin", "password": password}));
-        let tokens: Value = login.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        // A PostgreSQL that was killed recovers first; until then there is a 503.
+        let response = wait::within(PATIENCE, "sign-in works", async || {
+            let response = login.try_clone().unwrap().send().await.map_err(|error| error.to_string())?;
+            response.error_for_status().map_err(|error| error.to_string())
+        });
+        let tokens: Value = response.await.json().await.unwrap();
         let product = json!({"sku": sku, "name": format!("Product {sku}"), "price": {"amount": "5", "currency": "EUR"}});
         let create = client.post(format!("{base}/products")).bearer_auth(tokens["access_token"].as_str().unwrap()).json(&product);
         create.send().await.unwrap().error_for_status().unwrap();
@@ -224,20 +244,48 @@ async fn an_address_that_is_taken_meanwhile_is_named_at_once() {
     let _taken = TcpListener::bind(&address).unwrap();
     wait::within(PATIENCE, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     let output = dev.output();
-    let last = output.lines().last().unwrap();
-    assert!(last.contains(&format!("serve doesn't come up: HTTP_ADDRESS={address} is taken")), "{output}");
-    assert_eq!(output.matches("serve ended").count(), 1, "{output}");
+    let error = format!("serve ended with exit code 1 while the shop started: HTTP_ADDRESS={address} is in use by ");
+    assert!(output.contains(&error) && output.contains("The end of its log:\n    "), "{output}");
+    assert_eq!(output.matches("serve ended").count(), 1, "it is not started again: {output}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_taken_address_is_named_and_nothing_is_left_running() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let dev = Dev::at(&address);
-    let (code, said) = dev.refused();
+async fn every_address_in_use_is_named_with_its_process_before_anything_is_started() {
+    for wildcard in ["127.0.0.1", "0.0.0.0", "[::]"] {
+        let listeners = [(); 2].map(|()| TcpListener::bind(format!("{wildcard}:0")).unwrap());
+        let [http, inbox] = listeners.each_ref().map(|listener| format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
+        let mut dev = Dev::at(&http);
+        dev.inbox_address.clone_from(&inbox);
+        let started = Instant::now();
+        let (code, errors) = dev.refused();
+        assert!(started.elapsed() < Duration::from_secs(10), "{errors}");
+        assert_eq!(code, Some(1));
+        let holder = format!("(process {})", std::process::id());
+        for (setting, flag, address) in [("HTTP_ADDRESS", "--http-address", http), ("INBOX_ADDRESS", "--inbox-address", inbox)] {
+            let line = errors.lines().find(|line| line.contains(&format!("{setting}={address} is in use by "))).expect(&errors);
+            assert!(line.contains(&holder) && line.contains(&format!("{flag} 127.0.0.1:")), "{line}");
+        }
+        assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
+        assert!(!errors.contains("nats-server is "), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_exits_during_the_start_ends_it_at_once_with_its_last_lines() {
+    let mut dev = Dev::at("127.0.0.1:0");
+    dev.open().await;
+    dev.signal(Signal::SIGINT);
+    wait::within(PATIENCE, "it stops", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    // A JetStream directory that is a file.
+    let store = dev.data().join("nats/jetstream");
+    fs::remove_dir_all(&store).unwrap();
+    fs::write(&store, "").unwrap();
+    let started = Instant::now();
+    let (code, errors) = dev.refused();
+    assert!(started.elapsed() < Duration::from_secs(30), "{errors}");
     assert_eq!(code, Some(1));
-    assert!(said.contains(&format!("HTTP_ADDRESS={address} is taken")), "{said}");
-    assert!(said.contains("--http-address 127.0.0.1:"), "{said}");
-    assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
+    let (_, report) = errors.split_once("nats ended with exit code 1 while the shop started").expect(&errors);
+    assert!(report.contains("The end of its log:\n    ") && report.to_lowercase().contains("jetstream"), "{errors}");
+    assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0, "PostgreSQL is stopped");
 }

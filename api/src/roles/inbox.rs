@@ -57,7 +57,7 @@ pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
     let settings = smtp.zip(page).zip(messages.zip(bytes)).zip(ops);
     let (((smtp_address, page_address), (messages, bytes)), ops) = check.finish(settings)?;
 
-    let mut supervisor = Supervisor::start(ops).await?;
+    let mut supervisor = Supervisor::start(ops)?;
     let mailbox = Arc::new(Mailbox::open(args.inbox_dir, Limits { messages, bytes })?);
     let chaos = Arc::new(Chaos::default());
     let smtp_listener = listen("SMTP_ADDRESS", smtp_address)?;

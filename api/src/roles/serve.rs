@@ -109,7 +109,7 @@ impl ServeArgs {
 /// Wrong settings, listeners that cannot be opened, or a task that ended.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
-    let mut supervisor = Supervisor::start(settings.ops).await?;
+    let mut supervisor = Supervisor::start(settings.ops)?;
     let listener = listen("HTTP_ADDRESS", settings.api.address)?;
     let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;

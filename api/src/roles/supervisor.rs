@@ -32,7 +32,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on.
-    pub async fn start(settings: OpsSettings) -> anyhow::Result<Self> {
+    pub fn start(settings: OpsSettings) -> anyhow::Result<Self> {
         let listener = listen("OPS_ADDRESS", settings.address)?;
         let readiness = Readiness::default();
         let ops_stop = CancellationToken::new();

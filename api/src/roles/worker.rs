@@ -28,7 +28,7 @@ impl Worker {
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on, or a file of NATS settings cannot be read.
     pub async fn start(database: &DatabaseSettings, events: &EventsSettings, ops: OpsSettings) -> anyhow::Result<Self> {
-        let supervisor = Supervisor::start(ops).await?;
+        let supervisor = Supervisor::start(ops)?;
         let pool = database::primary(database);
         let nats = Nats::connect(events).await?;
         let readiness = supervisor.readiness();

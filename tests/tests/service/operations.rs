@@ -30,6 +30,27 @@ async fn every_role_answers_its_probes() {
 }
 
 #[tokio::test]
+async fn the_default_addresses_answer_on_ipv4_and_ipv6() {
+    let help = std::process::Command::new(programs::catalog()).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("[default: [::]:8080]") && help.contains("[default: [::]:9090]"), "{help}");
+    let shop = Shop::builder().roles(&[]).start().await;
+    let mut settings = shop.environment().clone();
+    for setting in ["HTTP_ADDRESS", "OPS_ADDRESS"] {
+        settings.insert(setting.into(), "[::]:0".into());
+    }
+    let mut serve = Process::start(&["serve"], &settings);
+    serve.ready().await;
+    for (setting, path) in [("HTTP_ADDRESS", "/v1/products"), ("OPS_ADDRESS", "/livez")] {
+        let port = serve.address(setting).await.port();
+        for host in ["127.0.0.1", "[::1]"] {
+            let response = reqwest::get(format!("http://{host}:{port}{path}")).await.unwrap();
+            assert_eq!(response.status(), 200, "{setting} at {host}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn durations_are_measured_by_route_and_never_by_id() {
     let mut shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;

@@ -129,7 +129,8 @@ impl Kept {
             Ok(status) => describe(status),
             Err(error) => format!("is lost ({error})"),
         };
-        (end, lines.last().await)
+        let last_lines = if self.startup.is_complete() { String::new() } else { lines.last().await };
+        (end, last_lines)
     }
 
     /// A PostgreSQL that gets SIGTERM lets nobody in any more, and runs until its last client leaves: the shop's never do.
