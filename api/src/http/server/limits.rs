@@ -143,7 +143,7 @@ impl Drop for Permit {
 impl RejectionProblem {
     /// The response to the first request of the connection, which ends it.
     pub fn respond<B>(self, request: &Request<B>, peer: SocketAddr) -> Response {
-        let context = RequestContext::of(request.headers(), peer.ip());
+        let context = RequestContext::of(request.headers(), peer.ip().to_canonical());
         let problem = match self {
             Self::Total => Problem::unavailable(format!("The server has reached its limit of connections. Retry after {RETRY_AFTER} s.")),
             Self::Client => Problem::too_many(
