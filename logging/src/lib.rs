@@ -29,7 +29,9 @@ pub enum LogFormat {
 pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     // For the whole registry: sqlx asks whether statements are logged, and a filter of one layer that says no to such a question
     // drops the thread's next event as well.
-    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow!("RUST_LOG={filter} is invalid: {error}"))?;
+    // Spans that carry ids are made with `error_span!`. They pass also with `RUST_LOG=sqlx=debug`, so that a statement is logged
+    // with the `request_id` it belongs to. Later directives replace earlier ones.
+    let filter = EnvFilter::try_new(format!("error,{filter}")).map_err(|error| anyhow!("RUST_LOG={filter} is invalid: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let lines = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
         LogFormat::Json => JsonLayer::new(std::io::stderr).boxed(),
