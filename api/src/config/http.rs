@@ -22,7 +22,7 @@ pub struct HttpArgs {
     #[arg(long, env = "HTTP_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     http_write_timeout: String,
     /// MiB of large responses that clients haven't read yet at most, a quarter of it for one client; more are answered with 503
-    #[arg(long, env = "HTTP_RESPONSE_BUDGET", default_value = "16", value_name = "MIB")]
+    #[arg(long, env = "HTTP_RESPONSE_BUDGET", default_value = "8", value_name = "MIB")]
     http_response_budget: String,
 }
 
