@@ -107,6 +107,12 @@ impl Mapping {
         [Column::Sku, Column::Name, Column::Price].into_iter().filter(|column| !given(column)).collect()
     }
 
+    /// The columns of this header that are no field of products, where no `--map` says what they are.
+    pub fn unknown<'a>(&self, header: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let unmapped = self.sources.is_empty();
+        header.iter().map(String::as_str).filter(move |name| unmapped && !is_known(name))
+    }
+
     /// The field the sku is made of.
     #[must_use]
     pub fn sku_from(&self) -> Option<&Column> {
@@ -119,7 +125,13 @@ impl Mapping {
         let mut row = Map::new();
         let mut attributes = Map::new();
         let mut currency = None;
-        let mut faults = Vec::new();
+        let unknown = record.keys().filter(|name| self.sources.is_empty() && !is_known(name));
+        let mut faults: Vec<_> = unknown
+            .map(|name| {
+                let detail = format!("{:?} is not a field of products; map it with --map, or remove it", clip(name));
+                Fault { pointer: format!("/{}", crate::http::body::escape(name)), detail }
+            })
+            .collect();
         for (column, value) in self.fields(record) {
             let value = match self.convert(&column, value) {
                 Ok(Some(value)) => value,
@@ -246,6 +258,11 @@ fn column(option: &str, name: &str) -> Result<Column, String> {
         let known: Vec<_> = Column::FIELDS.iter().map(|(name, _)| *name).collect();
         format!("{option}: {:?} is not a field of products: give {} or attributes.<name>", name.trim(), known.join(", "))
     })
+}
+
+/// Whether a name is that of a field of products.
+fn is_known(name: &str) -> bool {
+    name == "attributes" || name.parse::<Column>().is_ok()
 }
 
 /// A field by its name, or by the names on the way to it.

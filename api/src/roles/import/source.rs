@@ -106,7 +106,7 @@ impl Source {
     ) -> Result<(), ReadError> {
         let mut reader = CsvReader::new(source, self.delimiter);
         let names = reader.read_header()?.map_or(Ok(Vec::new()), names).map_err(ReadError::Columns)?;
-        let shown = || names.iter().map(|name| clip(name)).collect::<Vec<_>>().join(", ");
+        let shown = || names.iter().map(|name| format!("{:?}", clip(name))).collect::<Vec<_>>().join(", ");
         let missing = mapping.missing(&names);
         if !missing.is_empty() {
             return Err(ReadError::Columns(vec![format!("it has no column {}; its columns are {}", missing.join(", "), shown())]));
@@ -116,6 +116,12 @@ impl Source {
                 "no column is the {column} of a product: name one with --map {column}=..., or check --delimiter; its columns are {}",
                 shown()
             )]));
+        }
+        let unknown: Vec<_> =
+            mapping.unknown(&names).map(|name| format!("the column {:?} is not a field of products", clip(name))).collect();
+        if !unknown.is_empty() {
+            let remedy = "give --map for every column to import; the others are left out then";
+            return Err(ReadError::Columns(vec![format!("{}: {remedy}", unknown.join(", "))]));
         }
         while let Some(row) = reader.read()? {
             if each(row.row, cells(&names, row)).is_break() {

@@ -59,11 +59,25 @@ fn what_the_api_checks_stays_as_it_is_and_a_date_names_one_day() {
 #[test]
 fn without_a_map_names_are_taken_as_they_are() {
     let mapping = mapping(&[], &["currency=EUR"], None).unwrap();
-    let row = json!({"sku": 7, "price": {"amount": "1"}, "colour": "red", "quantity": "12", "categories": ["a", "a ", ""], "attributes": {"b": 1}});
+    let row = json!({"sku": 7, "price": {"amount": "1"}, "quantity": "12", "categories": ["a", "a ", ""], "attributes": {"b": 1}});
     assert_eq!(
         self::row(&mapping, &row),
         json!({"sku": "7", "price": {"amount": "1", "currency": "EUR"}, "quantity": 12, "categories": ["a"], "attributes": {"b": "1"}})
     );
+}
+
+#[test]
+fn a_field_that_is_unknown_is_an_error_unless_a_map_leaves_it_out() {
+    let product = json!({"sku": "a", "name": "A", "price": "1", "colour": "red"});
+    let faults = |maps: &[&str]| {
+        let mapped = mapping(maps, &[], None).unwrap().row(&record(&product));
+        mapped.faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
+    };
+    assert_eq!(faults(&[]), ["/colour"]);
+    assert!(faults(&["sku=sku", "name=name", "price=price"]).is_empty());
+    let header = ["sku", "colour", "attributes.width"].map(str::to_owned);
+    assert_eq!(mapping(&[], &[], None).unwrap().unknown(&header).collect::<Vec<_>>(), ["colour"]);
+    assert_eq!(mapping(&["sku=sku"], &[], None).unwrap().unknown(&header).count(), 0);
 }
 
 #[test]
