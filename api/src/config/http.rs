@@ -12,7 +12,7 @@ const MIB: usize = 1024 * 1024;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Connections")]
 pub struct HttpArgs {
-    /// Open connections at most; more are answered with 503. Each takes up to about 100 KiB
+    /// Open connections at most; more are answered with 503. Each takes 5 KiB when idle, and up to 32 KiB for an unfinished head
     #[arg(long, env = "HTTP_MAX_CONNECTIONS", default_value = "2048", value_name = "N")]
     http_max_connections: String,
     /// Open connections of one client address (IPv6: /64 network) at most, 0 for no limit; more are answered with 429. Not in use behind trusted proxies

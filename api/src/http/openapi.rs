@@ -17,7 +17,7 @@ use utoipa::{
 #[openapi(
     info(
         title = "Catalog",
-        description = "A shop: browse products, manage them, order them. Errors are RFC 9457 problem documents, and every response carries X-Request-Id; only what is no request yet (a malformed request line or header, a URI or head that is too long) is refused with a bare 400, 414 or 431.",
+        description = "A shop: browse products, manage them, order them. Errors are RFC 9457 problem documents, and every response carries X-Request-Id; only what is no request yet (a malformed request line or header, a head that is too long) is rejected with a bare 400 or 431.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(

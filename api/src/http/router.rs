@@ -105,7 +105,7 @@ pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize, response_bud
         .route("/", get(async || axum::response::Redirect::temporary("/docs/")))
         .fallback(async |uri: Uri| {
             let path: String = uri.path().chars().take(100).collect();
-            Problem::not_found(format!("There is nothing at {path}. GET /docs shows every path."))
+            Problem::not_found(format!("No route matches {path}. See /docs for the API reference."))
         })
         .method_not_allowed_fallback(async || {
             let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";

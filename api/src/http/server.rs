@@ -20,8 +20,8 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, Request},
-    http::{HeaderValue, header},
-    response::Response,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
@@ -146,6 +146,9 @@ impl Server {
 
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr, activity: Arc<Activity>) -> Result<Response, Infallible> {
         let (mut parts, body) = request.into_parts();
+        if head_length(&parts) > MAX_HEAD {
+            return Ok((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, [(header::CONNECTION, "close")]).into_response());
+        }
         parts.extensions.insert(ConnectInfo(peer));
         let (body, unread) = RequestBody::watch(body, &parts.headers);
         let mut response = self.router.oneshot(Request::from_parts(parts, body)).await?;
@@ -161,6 +164,13 @@ impl Server {
         }
         Ok(response)
     }
+}
+
+/// Bytes of a request's head. Hyper compares its limit with what it has not parsed yet, and takes more of it at once.
+fn head_length(parts: &Parts) -> usize {
+    let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    parts.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
 }
 
 fn protocol(activity: &Arc<Activity>) -> http1::Builder {

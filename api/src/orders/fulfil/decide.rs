@@ -84,6 +84,6 @@ impl Decider {
             Ok(())
         };
         // `event_id` is that of the event which this writes. At this level the span passes every filter.
-        advance.instrument(tracing::error_span!("order", order_id = %id, status = to.as_str(), reason, event_id = Empty)).await
+        advance.instrument(tracing::error_span!("order", order_id = %id, order_status = to.as_str(), reason, event_id = Empty)).await
     }
 }
