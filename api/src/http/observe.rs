@@ -54,6 +54,8 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Routes that take as long as their bodies do. They have limits of their own.
 const STREAMING: [&str; 1] = ["/v1/products/bulk"];
 
+/// Characters of a path or a method that are logged.
+const MAX_LOGGED: usize = 256;
 /// The route label of requests that no route matched.
 const UNMATCHED: &str = "unmatched";
 
@@ -252,9 +254,9 @@ impl Seen {
                 "request",
                 request_id = self.context.request_id(),
                 traceparent = self.context.traceparent(),
-                method = self.method.as_str(),
+                method = clip(self.method.as_str()),
                 route = self.route.route,
-                path = self.path.as_ref().map(PathAndQuery::path),
+                path = self.path.as_ref().map(|path| clip(path.path())),
                 client = %self.context.client,
                 account_id = Empty,
                 event_id = Empty,
@@ -285,6 +287,11 @@ impl Seen {
         let quiet = is_read(&self.method) && !status.is_client_error() && !status.is_server_error();
         !quiet || self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample)
     }
+}
+
+/// A client can send a path or a method of 32 KiB with every request.
+fn clip(text: &str) -> &str {
+    text.char_indices().nth(MAX_LOGGED).map_or(text, |(end, _)| &text[..end])
 }
 
 /// One line per request. That of a failed one has the cause.

@@ -16,15 +16,21 @@ use axum::http::HeaderValue;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use quick_cache::{
-    Lifecycle, UnitWeighter,
+    Lifecycle, Weighter,
     sync::{EntryAction, EntryResult},
 };
 use uuid::Uuid;
 
 use super::Product;
 
-/// Products held at most.
-const CAPACITY: usize = 20_000;
+/// Products that are expected to fit in, which sizes the tables.
+const EXPECTED_ITEMS: usize = 20_000;
+/// Memory of all entries, in bytes: that many products of a kilobyte, and an eighth of what the operator gives the API.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of an entry beside its body: key, slot, entity tag, and the tables of the cache. Estimated; a tombstone has no more.
+const ENTRY_BYTES: u64 = 300;
+/// Longest body that is kept, in bytes. A larger one would take the place of hundreds that are read more often.
+const MAX_BODY: usize = 64 * 1024;
 /// Longest life of an entry, for what no invalidation tells of.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
 /// The feed counts as alive for this long after its last answer.
@@ -45,7 +51,8 @@ impl Rendered {
     #[must_use]
     pub fn new(product: &Product) -> Self {
         Self {
-            body: serde_json::to_vec(product).unwrap_or_default().into(),
+            // Without the room that a growing buffer leaves at its end.
+            body: serde_json::to_vec(product).unwrap_or_default().into_boxed_slice().into(),
             etag: HeaderValue::from_str(&product.etag()).unwrap_or(HeaderValue::from_static("\"\"")),
             version: product.version,
         }
@@ -72,7 +79,19 @@ pub struct Cache {
 
 /// Reads take a shared lock of a shard and write nothing. What is too old is found out by who reads it,
 /// so that nothing has to be swept.
-type Slots = quick_cache::sync::Cache<Uuid, Slot, UnitWeighter, RandomState, Eviction>;
+type Slots = quick_cache::sync::Cache<Uuid, Slot, ByteWeighter, RandomState, Eviction>;
+
+#[derive(Clone)]
+struct ByteWeighter;
+
+impl Weighter<Uuid, Slot> for ByteWeighter {
+    fn weight(&self, _: &Uuid, slot: &Slot) -> u64 {
+        match slot {
+            Slot::Live { rendered, .. } => ENTRY_BYTES + rendered.body.len() as u64,
+            Slot::Tombstone { .. } => ENTRY_BYTES,
+        }
+    }
+}
 
 struct Times {
     started: Instant,
@@ -109,15 +128,15 @@ impl Lifecycle<Uuid, Slot> for Eviction {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self::of(CAPACITY)
+        Self::of(EXPECTED_ITEMS, MAX_BYTES)
     }
 }
 
 impl Cache {
-    fn of(capacity: usize) -> Self {
+    fn of(items: usize, bytes: u64) -> Self {
         let times = Arc::new(Times { started: Instant::now(), alive_until: AtomicU64::new(0), fills_from: AtomicU64::new(0) });
         let eviction = Eviction(times.clone());
-        let slots = Slots::with(capacity, capacity as u64, UnitWeighter, RandomState::default(), eviction);
+        let slots = Slots::with(items, bytes, ByteWeighter, RandomState::default(), eviction);
         Self { slots: Arc::new(slots), times }
     }
 
@@ -137,7 +156,7 @@ impl Cache {
     /// Keeps what a read that began at `read_at` found, unless something newer is known.
     pub fn fill(&self, id: Uuid, rendered: &Arc<Rendered>, read_at: Instant) {
         let now = Instant::now();
-        if !self.is_alive(self.times.millis(now)) {
+        if !self.is_alive(self.times.millis(now)) || rendered.body.len() > MAX_BODY {
             return;
         }
         let live = Slot::Live { rendered: rendered.clone(), until: self.times.millis(now + TIME_TO_LIVE) };
@@ -250,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_a_tombstone_forbade_stays_forbidden_when_it_had_to_make_room() {
-        let (cache, id) = (Cache::of(64), Uuid::now_v7());
+        let (cache, id) = (Cache::of(64, 64 * ENTRY_BYTES), Uuid::now_v7());
         cache.feed_answered();
         let before = later();
         std::iter::repeat_with(Instant::now).find(|now| *now > before);
@@ -264,6 +283,21 @@ mod tests {
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(2), later());
         assert!(cache.get(id).is_some());
+    }
+
+    #[test]
+    fn large_products_take_no_more_memory_than_small_ones() {
+        let cache = alive();
+        let large =
+            |length: usize| Arc::new(Rendered { body: vec![b'x'; length].into(), etag: HeaderValue::from_static("\"\""), version: 1 });
+        let (fits, too_large) = (large(MAX_BODY), large(MAX_BODY + 1));
+        for _ in 0..2000 {
+            cache.fill(Uuid::now_v7(), &fits, later());
+        }
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&cache.slots.weight()), "{}", cache.slots.weight());
+        let id = Uuid::now_v7();
+        cache.fill(id, &too_large, later());
+        assert!(cache.get(id).is_none());
     }
 
     #[test]

@@ -292,10 +292,16 @@ fn clip(text: &str) -> String {
     text.chars().take(32).collect()
 }
 
-/// One space for every run of white space; line ends stay where lines may.
+/// One space for every run of white space within a line. Where there may be one line only, a text of several stays as it is, for
+/// the API to reject: it may be two cells, or a whole row.
 fn collapse(text: &str, lines: bool) -> String {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    if lines { text.lines().map(words).collect::<Vec<_>>().join("\n").trim().to_owned() } else { words(text) }
+    let text = text.trim();
+    match (lines, text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])) {
+        (true, _) => text.lines().map(words).collect::<Vec<_>>().join("\n"),
+        (false, true) => text.to_owned(),
+        (false, false) => words(text),
+    }
 }
 
 #[cfg(test)]

@@ -81,6 +81,15 @@ fn a_field_that_is_unknown_is_an_error_unless_a_map_leaves_it_out() {
 }
 
 #[test]
+fn runs_of_white_space_become_one_space_and_lines_stay_lines() {
+    let mapping = mapping(&[], &[], None).unwrap();
+    let row = self::row(&mapping, json!({"sku": "a", "name": " Bar \t table\u{a0}", "price": "1", "description": "one  two\r\n three\n"}));
+    assert_eq!((&row["name"], &row["description"]), (&json!("Bar table"), &json!("one two\nthree")));
+    let row = self::row(&mapping, json!({"sku": "a", "name": "Bar\n  table", "price": "1"}));
+    assert_eq!(row["name"], "Bar\n  table");
+}
+
+#[test]
 fn every_wrong_part_of_the_command_line_is_named() {
     let faults = mapping(&["sku", "colour=c", "name=a", "name=b"], &["name=x"], Some("sku")).unwrap_err();
     assert_eq!(faults.len(), 5, "{faults:?}");
