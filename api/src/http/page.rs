@@ -35,9 +35,14 @@ pub struct Page<T> {
 impl<T: Serialize> Page<T> {
     /// The page as a response to `uri`, with `Link: rel="next"` when there is more.
     pub fn respond(self, uri: &Uri) -> Response {
-        let link = self.next_cursor.as_ref().and_then(|cursor| next_link(uri, cursor));
-        let mut response = axum::Json(self).into_response();
-        if let Some(link) = link {
+        let mut body = match serde_json::to_vec(&self) {
+            Ok(body) => body,
+            Err(error) => return Problem::internal(&error).into_response(),
+        };
+        // It grew by doubling, and a slow client may keep it for long.
+        body.shrink_to_fit();
+        let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response();
+        if let Some(link) = self.next_cursor.as_ref().and_then(|cursor| next_link(uri, cursor)) {
             response.headers_mut().insert(header::LINK, link);
         }
         response

@@ -2,6 +2,7 @@
 
 mod head_timeout;
 mod limits;
+mod linger;
 mod open_files;
 mod request_body;
 mod transport;
@@ -26,12 +27,13 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use self::{
     head_timeout::{Activity, HeadTimer, IDLE_TIMEOUT, Timed},
     limits::Rejection,
+    linger::Linger,
     request_body::RequestBody,
     transport::Transport,
 };
@@ -60,6 +62,7 @@ struct Server {
     router: Router,
     limits: Arc<Limits>,
     draining: Arc<AtomicBool>,
+    tasks: TaskTracker,
 }
 
 /// Serves until `stop`, then finishes the requests in progress.
@@ -68,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         tracing::warn!(%error, "cannot set the send buffer size");
     }
     let connections = GracefulShutdown::new();
-    let server = Server { router, limits: Arc::new(limits), draining: Arc::default() };
+    let server = Server { router, limits: Arc::new(limits), draining: Arc::default(), tasks: TaskTracker::new() };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => server.admit(stream, peer, &connections),
@@ -88,6 +91,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     };
     let _ = tokio::time::timeout(DRAIN_GRACE, all_closed).await;
     connections.shutdown().await;
+    server.tasks.close();
+    server.tasks.wait().await;
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -105,25 +110,28 @@ impl Server {
                 let (server, activity) = (self.clone(), Activity::start(self.limits.clone()));
                 let service_activity = activity.clone();
                 let service = service_fn(move |request| server.clone().respond(request, peer, service_activity.clone()));
-                let connection = protocol(&activity).serve_connection(self.transport(stream, &activity), service);
+                let (transport, linger) = self.transport(stream, &activity);
+                let connection = protocol(&activity).serve_connection(transport, service);
                 let connection = Timed::new(connections.watch(connection), activity);
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let _permit = permit;
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, %peer, "connection ended with an error");
                     }
+                    linger.discard().await;
                 });
             }
             Err(rejection) => self.reject(stream, peer, rejection),
         }
     }
 
-    fn transport(&self, stream: TcpStream, activity: &Arc<Activity>) -> TokioIo<Transport<TcpStream>> {
+    fn transport(&self, stream: TcpStream, activity: &Arc<Activity>) -> (TokioIo<Transport<TcpStream>>, Linger<TcpStream>) {
         // A client that doesn't read would leave the kernel with what it didn't read.
         let reset: fn(&TcpStream) = |stream| {
             let _ = stream.set_zero_linger();
         };
-        TokioIo::new(Transport::new(stream, activity.clone(), self.limits.write_timeout, reset))
+        let (transport, linger) = Transport::new(stream, activity.clone(), self.limits.write_timeout, reset);
+        (TokioIo::new(transport), linger)
     }
 
     /// Answers the first request of a connection over a limit. The response waits for the request: many clients discard
@@ -137,10 +145,15 @@ impl Server {
         let problem = rejection.problem;
         let service =
             service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
-        let connection = protocol(&activity).serve_connection(self.transport(stream, &activity), service);
+        let (transport, linger) = self.transport(stream, &activity);
+        let connection = protocol(&activity).serve_connection(transport, service);
         tokio::spawn(async move {
             let _slot = slot;
-            let _ = tokio::time::timeout(REJECTION_TIMEOUT, Timed::new(connection, activity)).await;
+            let _ = tokio::time::timeout(REJECTION_TIMEOUT, async {
+                let _ = Timed::new(connection, activity).await;
+                linger.discard().await;
+            })
+            .await;
         });
     }
 

@@ -24,7 +24,7 @@ fn connection(limits: &Arc<Limits>) -> DuplexStream {
     });
     let mut protocol = http1::Builder::new();
     protocol.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
-    let transport = Transport::new(server, activity.clone(), Duration::from_secs(30), |_| {});
+    let transport = Transport::new(server, activity.clone(), Duration::from_secs(30), |_| {}).0;
     let connection = protocol.serve_connection(TokioIo::new(transport), service);
     tokio::spawn(Timed::new(connection, activity));
     client
