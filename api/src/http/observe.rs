@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     pin::Pin,
     sync::{
         Arc, LazyLock, Mutex, OnceLock, PoisonError,
@@ -26,8 +27,9 @@ use axum::{
 };
 use catalog_logging::panics;
 use foldhash::fast::RandomState;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use pin_project_lite::pin_project;
-use prometheus::{Histogram, HistogramVec, register_histogram_vec};
+use prometheus::{Histogram, HistogramVec, IntCounter, register_histogram_vec};
 use tokio::time::Sleep;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty, instrument::Instrumented, level_filters::LevelFilter};
@@ -37,6 +39,7 @@ use super::{
     context::{REQUEST_ID, RequestContext, TRACEPARENT},
     problem::Problem,
 };
+use crate::metrics;
 
 static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
     #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
@@ -49,6 +52,13 @@ static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
     .expect("a metric of this name is registered once")
 });
 
+static UNLOGGED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::counter("http_rejections_unlogged_total", "Rejected requests without a log line, because too many were rejected at once")
+});
+
+/// Lines per second of requests that end with 4xx, and as many of those that end with 503: a client may send as many of them as
+/// it likes. Every one is in `http_request_duration_seconds`.
+const LOGGED_REJECTIONS: NonZeroU32 = NonZeroU32::new(100).unwrap();
 /// A request that takes longer is given up: a server it waits for has stopped answering.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Routes that take as long as their bodies do. They have limits of their own.
@@ -69,6 +79,8 @@ struct Shared {
     log_sample: u64,
     trusted_proxy_hops: usize,
     reads: AtomicU64,
+    /// What bounds the lines of rejected requests, by whether the status is 503.
+    rejections: [DefaultDirectRateLimiter; 2],
 }
 
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -123,7 +135,9 @@ impl ObserveLayer {
     /// `trusted_proxy_hops`: proxies in front whose `X-Forwarded-For` entries are trusted.
     #[must_use]
     pub fn new(log_sample: u64, trusted_proxy_hops: usize) -> Self {
-        let shared = Shared { log_sample, trusted_proxy_hops, reads: AtomicU64::new(0) };
+        LazyLock::force(&UNLOGGED);
+        let rejections = std::array::from_fn(|_| RateLimiter::direct(Quota::per_second(LOGGED_REJECTIONS)));
+        let shared = Shared { log_sample, trusted_proxy_hops, reads: AtomicU64::new(0), rejections };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -284,8 +298,21 @@ impl Seen {
     }
 
     fn worth_logging(&self, status: StatusCode) -> bool {
-        let quiet = is_read(&self.method) && !status.is_client_error() && !status.is_server_error();
-        !quiet || self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample)
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => self.may_log_rejection(1),
+            status if status.is_client_error() => self.may_log_rejection(0),
+            status if status.is_server_error() => true,
+            _ if is_read(&self.method) => self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample),
+            _ => true,
+        }
+    }
+
+    fn may_log_rejection(&self, kind: usize) -> bool {
+        let may = self.shared.rejections[kind].check().is_ok();
+        if !may {
+            UNLOGGED.inc();
+        }
+        may
     }
 }
 

@@ -80,3 +80,20 @@ async fn an_anonymous_read_has_its_fields_on_every_line_once_it_has_waited() {
         assert!(!line.to_string().contains("secret"), "queries are not logged: {line}");
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_rejected_requests_does_not_flood_the_log() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let lines = JsonLayer::new(move || writer.clone()).with_filter(LevelFilter::INFO);
+    let _logging = set_default(tracing_subscriber::registry().with(lines));
+    let router = Router::new().fallback(|| async { StatusCode::NOT_FOUND }).layer(ObserveLayer::new(1, 0));
+    let before = UNLOGGED.get();
+    for _ in 0..5000 {
+        let request = Request::get("/").header("host", "shop").body(Body::empty()).unwrap();
+        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), 404);
+    }
+    let logged = String::from_utf8_lossy(&buffer.0.lock().unwrap()).lines().count() as u64;
+    assert_eq!(logged + UNLOGGED.get() - before, 5000);
+    assert!((100..2500).contains(&logged), "{logged}");
+}

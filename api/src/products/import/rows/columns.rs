@@ -55,7 +55,7 @@ impl FromStr for Column {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        if let Some(attribute) = name.strip_prefix("attributes.").filter(|attribute| !attribute.is_empty()) {
+        if let Some(attribute) = name.strip_prefix("attributes.").map(str::trim_start).filter(|attribute| !attribute.is_empty()) {
             return Ok(Self::Attribute(attribute.to_owned().into_nfc()));
         }
         Self::FIELDS.into_iter().find(|(known, _)| *known == name).map(|(_, column)| column).ok_or(())
