@@ -3,6 +3,9 @@
 //! Migrations expand first and contract one release later, so the database may be newer than this
 //! release: it records the oldest one that may still use it.
 
+mod identity;
+mod schema_watch;
+
 use std::{fmt, sync::LazyLock, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
@@ -14,8 +17,14 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migrator},
 };
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::{config::Currency, http::ops::Readiness, products};
+
+pub use self::{
+    identity::{Identity, InstallationReport, write_termination_message},
+    schema_watch::watch_schema,
+};
 
 /// This release.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -52,15 +61,38 @@ pub enum ReleaseError {
         /// As configured.
         given: Currency,
     },
-    /// Nobody has migrated the database to this release yet: wait.
-    #[error("the database has not been migrated to release {RELEASE}: run catalog migrate")]
-    NotMigrated,
+    /// The database has no schema, or an older one than this release needs: wait.
+    #[error("{}: run catalog migrate", describe_schema(*.newest))]
+    NotMigrated {
+        /// Newest migration of this release that was applied, if any was.
+        newest: Option<i64>,
+    },
+    /// The database isn't the one that is expected.
+    #[error(
+        "this database {found}, but installation {expected} is expected; nothing was changed: connect to the database of \
+         installation {expected} or restore it, or leave out EXPECT_INSTALLATION to use this one"
+    )]
+    OtherInstallation {
+        /// The id that it should have.
+        expected: Uuid,
+        /// What it is.
+        found: Identity,
+    },
     /// A migration failed, or one that was applied has been edited since.
     #[error("a migration failed")]
     Migration(#[from] MigrateError),
     /// The database failed or is away: wait.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+/// What is wrong with a schema that isn't that of this release.
+fn describe_schema(newest: Option<i64>) -> String {
+    let needed = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    match newest {
+        None => "the database has no schema".into(),
+        Some(newest) => format!("the database is at migration {newest}, and release {RELEASE} needs {needed}"),
+    }
 }
 
 /// What the whole installation agrees on.
@@ -124,11 +156,20 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     Ok(conn.lock().await?)
 }
 
-/// Brings the database to this release, unless it is at a newer one that admits this. The caller holds [`lock`].
+/// Brings the database to this release, unless it is at a newer one that admits this, or another installation than
+/// `expected`. The caller holds [`lock`].
 ///
 /// # Errors
 /// See [`ReleaseError`].
-pub async fn migrate(conn: &mut PgConnection, currency: Currency, now: DateTime<Utc>) -> Result<Migrated, ReleaseError> {
+pub async fn migrate(
+    conn: &mut PgConnection,
+    expected: Option<Uuid>,
+    currency: Currency,
+    now: DateTime<Utc>,
+) -> Result<Migrated, ReleaseError> {
+    if let Some(expected) = expected {
+        identity::expect(conn, expected).await?;
+    }
     let before = Installation::read(conn).await?;
     if let Some(installation) = before
         && !installation.admits_this_release()
@@ -205,12 +246,14 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), ReleaseError> {
 
 async fn admitted(pool: &PgPool) -> Result<Installation, ReleaseError> {
     let mut conn = pool.acquire().await?;
-    let installation = Installation::read(&mut conn).await?.ok_or(ReleaseError::NotMigrated)?;
+    let installation = Installation::read(&mut conn).await?.ok_or(ReleaseError::NotMigrated { newest: None })?;
     if !installation.admits_this_release() {
         return Err(installation.too_old());
     }
     let applied = applied(&mut conn).await?;
-    if MIGRATOR.iter().all(|migration| applied.contains(&migration.version)) { Ok(installation) } else { Err(ReleaseError::NotMigrated) }
+    let (present, missing): (Vec<_>, Vec<_>) =
+        MIGRATOR.iter().map(|migration| migration.version).partition(|version| applied.contains(version));
+    if missing.is_empty() { Ok(installation) } else { Err(ReleaseError::NotMigrated { newest: present.into_iter().max() }) }
 }
 
 /// Waits until the database is there and migrated, and says what it waits for.
@@ -236,7 +279,7 @@ async fn wait<F: Future<Output = Result<(), ReleaseError>>>(readiness: &Readines
         .when(|error| !matches!(error, ReleaseError::TooOld { .. } | ReleaseError::OtherCurrency { .. }))
         .notify(|error, _| {
             let what = match error {
-                ReleaseError::NotMigrated => format!("catalog migrate to bring the database to release {RELEASE}"),
+                ReleaseError::NotMigrated { newest } => format!("catalog migrate: {}", describe_schema(*newest)),
                 other => format!("the database: {}", Chain(other)),
             };
             // Each reason once, not every few seconds.

@@ -74,12 +74,12 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
             Role::Import(args) => return import::run(args).await,
+            Role::Migrate(args) => return migrate::run(args).await,
             Role::Serve(args) => serve::run(*args).await?,
             Role::Notifier(args) => notifier::run(args).await?,
             Role::Openapi => openapi::run()?,
             Role::Tracker(args) => tracker::run(args).await?,
             Role::Fulfiller(args) => fulfiller::run(args).await?,
-            Role::Migrate(args) => migrate::run(args).await?,
             Role::Admin(args) => admin::run(args).await?,
             Role::Dev(args) => dev::run(args).await?,
             Role::Healthcheck(args) => healthcheck::run(args).await?,

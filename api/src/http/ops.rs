@@ -28,8 +28,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether this process wants work. Cheap to clone.
 ///
-/// Ready means migrated, started and not draining. It doesn't fail with a dependency: an outage
-/// would take away the very pods that should answer 503.
+/// Ready means started, not draining, and on a database with the schema that this release needs. It doesn't fail
+/// with a dependency: an outage would take away the very pods that should answer 503.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
 
@@ -80,8 +80,12 @@ impl Readiness {
         self.0.probes.lock().unwrap_or_else(PoisonError::into_inner).push((name, probe));
     }
 
+    /// A drain is final.
     fn set(&self, state: Phase) {
-        *self.0.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut current = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*current, Phase::Draining) {
+            *current = state;
+        }
     }
 
     fn verdict(&self) -> (StatusCode, String) {
@@ -139,5 +143,18 @@ async fn metrics() -> Response {
             tracing::error!(%error, "metrics not encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_final() {
+        let readiness = Readiness::default();
+        readiness.draining();
+        readiness.ready();
+        assert_eq!(readiness.verdict(), (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
     }
 }

@@ -1,6 +1,6 @@
 //! `catalog migrate`: brings the database, the superuser and the streams to this release, and exits.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use backon::Retryable;
@@ -10,15 +10,18 @@ use clap::Args;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
-    config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, SuperuserArgs},
+    config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, MigrationArgs, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
     products,
-    release::{self, ReleaseError},
+    release::{self, InstallationReport, ReleaseError, write_termination_message},
 };
 
 /// Who doesn't answer by then may be a server that was taken away in the middle, and never will.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The exit code of a migration that found another installation than the expected one.
+const OTHER_INSTALLATION: u8 = 3;
 
 /// Settings of `catalog migrate`.
 #[derive(Args)]
@@ -31,28 +34,46 @@ pub struct MigrateArgs {
     superuser: SuperuserArgs,
     #[command(flatten)]
     events: EventsArgs,
+    #[command(flatten)]
+    migration: MigrationArgs,
 }
 
 /// Runs the role.
 ///
 /// # Errors
 /// Wrong settings, an incompatible database, or a failed migration.
-pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
+pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     let mut check = Checker::default();
     let currency = args.catalogue.check(&mut check);
     let database = args.database.check(&mut check);
     let superuser = args.superuser.check(&mut check);
     let events = args.events.check(&mut check);
-    let settings = currency.zip(database).zip(superuser.zip(events));
-    let ((currency, database), (superuser, events)) = check.finish(settings)?;
+    let migration = args.migration.check(&mut check);
+    let settings = currency.zip(database).zip(superuser.zip(events.zip(migration)));
+    let ((currency, database), (superuser, (events, migration))) = check.finish(settings)?;
 
     superuser.as_ref().map(superuser::check).transpose()?;
 
     let mut conn = connect(&database.primary).await?;
     lock(&mut conn).await?;
     let now = Utc::now().trunc_subsecs(6);
-    let migrated = release::migrate(&mut conn, currency, now).await?;
-    tracing::info!(release = release::RELEASE, %currency, result = %migrated, "database migrated");
+    let migrated = match release::migrate(&mut conn, migration.expected, currency, now).await {
+        Err(error @ ReleaseError::OtherInstallation { .. }) => {
+            tracing::error!("{error}");
+            write_termination_message(migration.termination_log.as_deref(), &error.to_string());
+            return Ok(ExitCode::from(OTHER_INSTALLATION));
+        }
+        migrated => migrated?,
+    };
+    let report = InstallationReport::read(&mut conn).await?;
+    tracing::info!(
+        release = release::RELEASE,
+        %currency,
+        result = %migrated,
+        installation_id = %report.installation_id,
+        newest_migration = report.newest_migration,
+        "database migrated"
+    );
     let folded = products::search::refold_all(&mut conn).await?;
     if folded > 0 {
         tracing::info!(products = folded, "search names updated");
@@ -66,7 +87,9 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     }
     // NATS may take long to come, and the lock goes with the connection.
     conn.close().await?;
-    ensure_streams(&events).await
+    ensure_streams(&events).await?;
+    write_termination_message(migration.termination_log.as_deref(), &serde_json::to_string(&report)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Waits for the database, however long it takes, saying why.

@@ -141,6 +141,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };
     if supervisor.starting(usable).await?.is_some() {
+        supervisor.spawn("schema watch", release::watch_schema(readiness.clone(), database.primary.clone(), stop.clone()));
         supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", housekeeping::run(catalogue.clone(), settings.api.deleted_retention, stop.clone()));
         let orders = Arc::new(Orders::new(catalogue.clone(), TimeDelta::from_std(settings.cart_ttl)?));

@@ -89,6 +89,8 @@ impl Worker {
     /// If a task ended unasked or failed while draining, or the drain took too long.
     pub async fn run(mut self) -> anyhow::Result<()> {
         self.spawn("streams", streams::keep(self.nats.clone(), self.stop()));
+        let watch = release::watch_schema(self.readiness().clone(), self.pool.clone(), self.stop());
+        self.spawn("schema watch", watch);
         self.readiness().ready();
         self.supervisor.run().await
     }

@@ -160,7 +160,10 @@ fn help_lists_every_setting_of_a_role_and_shows_no_secret() {
         ),
         ("tracker", &["DATABASE_URL", "NATS_URL", "OPS_ADDRESS"]),
         ("fulfiller", &["DATABASE_URL", "NATS_URL", "CURRENCY", "PUBLIC_URL", "FULFILMENT_DELAY", "OPS_ADDRESS"]),
-        ("migrate", &["DATABASE_URL", "SUPERUSER_USERNAME", "SUPERUSER_EMAIL", "SUPERUSER_PASSWORD"]),
+        (
+            "migrate",
+            &["DATABASE_URL", "SUPERUSER_USERNAME", "SUPERUSER_EMAIL", "SUPERUSER_PASSWORD", "EXPECT_INSTALLATION", "TERMINATION_LOG"],
+        ),
     ] {
         let output = std::process::Command::new(programs::catalog())
             .args([role, "--help"])

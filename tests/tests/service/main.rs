@@ -25,6 +25,7 @@ mod fuzz;
 mod idempotency;
 mod import;
 mod import_faults;
+mod installation;
 mod keys;
 mod list;
 mod logging;
