@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use contains::contains;
-pub use managers::owns;
+pub use managers::{MANAGER, owns};
 
 use crate::{
     apply::{
-        managers::{HANDOVER, MANAGER},
+        managers::HANDOVER,
         owner::{Owner, owner},
     },
     build::{Foundation, Workloads},

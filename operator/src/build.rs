@@ -11,7 +11,7 @@ mod files;
 mod identity;
 pub mod keda;
 mod metadata;
-mod migration;
+pub mod migration;
 mod nats;
 mod postgres;
 mod scaled_object;

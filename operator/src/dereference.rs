@@ -9,6 +9,7 @@ use crate::{
     apply::owns,
     crd::{Catalog, CatalogSpec, Pod},
     error::Error,
+    installation::expected_installation,
     kinds::Kind,
     live::Live,
     observed::{ClaimFacts, Observed, SecretFacts},
@@ -48,9 +49,11 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
                 let spec = &claim.data["spec"];
                 let storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into();
                 let storage_class_name = spec["storageClassName"].as_str().map(str::to_owned);
-                (claim.name_any(), ClaimFacts { storage, storage_class_name, class_is_declared: owns(claim, "storageClassName") })
+                let class_is_declared = owns(claim, "storageClassName");
+                (claim.name_any(), ClaimFacts { uid: claim.uid(), storage, storage_class_name, class_is_declared })
             })
             .collect(),
+        migrations: live.of_kind(Kind::Job).map(|job| (job.name_any(), expected_installation(job))).collect(),
     }
 }
 

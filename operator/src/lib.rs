@@ -13,6 +13,7 @@ pub mod controller;
 pub mod crd;
 pub mod dereference;
 pub mod error;
+pub mod installation;
 pub mod kinds;
 pub mod leader;
 pub mod listener;

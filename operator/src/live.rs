@@ -8,7 +8,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use crate::{error::Error, kinds::Kind};
+use crate::{error::Error, installation::DatabaseFindings, kinds::Kind};
 
 /// Label with the name of the Catalog.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
@@ -23,6 +23,8 @@ pub struct Live {
     objects: BTreeMap<(Kind, String), DynamicObject>,
     keda: bool,
     complete: bool,
+    /// What was found out about the database.
+    pub database: DatabaseFindings,
 }
 
 impl Live {
@@ -58,7 +60,7 @@ impl Live {
     #[cfg(test)]
     pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Self {
         let objects = objects.into_iter().map(|(kind, object)| ((kind, object.name_any()), object)).collect();
-        Self { objects, keda: true, complete: true }
+        Self { objects, keda: true, complete: true, database: DatabaseFindings::default() }
     }
 
     /// Whether all was read, so that what isn't here isn't there.

@@ -19,6 +19,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, SecretFacts>,
     /// Claims of data volumes, by name. What isn't here doesn't exist.
     pub claims: BTreeMap<String, ClaimFacts>,
+    /// The installation that each migration Job expects, by its name.
+    pub migrations: BTreeMap<String, Option<String>>,
 }
 
 /// What was read of a Secret. Values are there to be checked; printing shows none.
@@ -88,6 +90,8 @@ impl fmt::Debug for SecretFacts {
 /// What was read of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimFacts {
+    /// Its uid, if it was read from a cluster.
+    pub uid: Option<String>,
     /// `spec.resources.requests.storage`.
     pub storage: Quantity,
     /// `spec.storageClassName`.

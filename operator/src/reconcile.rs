@@ -1,6 +1,7 @@
 //! Makes what one Catalog declares true: dereference → validate → build → apply → status.
 
 mod attempt;
+mod installation;
 mod report;
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,7 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
 mod conditions;
+mod installation;
 mod parts;
 mod pods;
 
@@ -48,7 +49,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         Outcome::Migrating { job, .. } => Some(job.as_str()),
         Outcome::Paused | Outcome::Refused(_) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
-    let parts = Parts::of(catalog, live, migration, ailment);
+    let mut parts = Parts::of(catalog, live, migration, ailment);
+    installation::judge(&live.database, &mut parts);
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
@@ -72,7 +74,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     } else {
         conditions.keep("Complete");
     }
-    conditions.set("Degraded", &degraded(outcome, ailment));
+    conditions.set("Degraded", &installation::problem(&live.database, outcome).unwrap_or_else(|| degraded(outcome, ailment)));
     let (replicas, version) = if live.complete() {
         let replicas = Replicas {
             api: parts.api.count(),
@@ -90,6 +92,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         conditions: conditions.finish(),
         replicas,
         version,
+        database: live.database.status.clone().or(before.database),
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
     }
 }

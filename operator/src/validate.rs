@@ -6,6 +6,7 @@
 mod auth;
 mod check;
 mod database;
+mod installation;
 mod mail;
 mod messaging;
 mod plan;
@@ -27,9 +28,11 @@ use crate::{
 use check::Check;
 
 pub use auth::ROTATE;
+pub use installation::ABANDON;
 pub use plan::{
-    ApiScale, AuthPlan, DatabasePlan, EmbeddedDatabasePlan, EmbeddedMessagingPlan, ExternalDatabasePlan, ExternalMessagingPlan, MailPlan,
-    MessagingPlan, NatsServers, Plan, PostgresAddress, Release, RolePlan, SecretKey, Shop, Skipped, Superuser, Volume, WorkerScale,
+    ApiScale, AuthPlan, DatabasePlan, EmbeddedDatabasePlan, EmbeddedMessagingPlan, ExternalDatabasePlan, ExternalMessagingPlan,
+    InstallationPlan, MailPlan, MessagingPlan, NatsServers, Plan, PostgresAddress, Release, RolePlan, SecretKey, Shop, Skipped, Superuser,
+    Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
 pub use worker::{WaitingRows, WorkerRole};
@@ -63,6 +66,7 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
     let release = shop::release(&spec.image, &mut check);
     let currency = shop::currency(&spec.currency, &mut check);
     let database = database::check(&shop, &spec.database, &mut check);
+    let installation = installation::check(catalog, database.as_ref(), &check);
     let messaging = messaging::check(&shop, &spec.messaging, &mut check);
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);
@@ -80,6 +84,7 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
             release: release?,
             currency: currency?,
             database: database?,
+            installation,
             messaging: messaging?,
             mail: mail?,
             auth: auth?,

@@ -14,8 +14,9 @@ use crate::validate::{DatabasePlan, MessagingPlan, Plan, Volume};
 /// The claims of the embedded parts.
 pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
     let postgres = match &plan.database {
-        DatabasePlan::Embedded(database) => Some((&database.volume, Component::Postgres)),
-        DatabasePlan::External(_) => None,
+        // An empty volume in the place of a lost one would be an empty shop.
+        DatabasePlan::Embedded(database) if plan.installation.lost_claim.is_none() => Some((&database.volume, Component::Postgres)),
+        DatabasePlan::Embedded(_) | DatabasePlan::External(_) => None,
     };
     let nats = match &plan.messaging {
         MessagingPlan::Embedded(messaging) => Some((&messaging.volume, Component::Nats)),
@@ -48,6 +49,14 @@ mod tests {
         assert!(claims(&plan).iter().all(|claim| claim.metadata.owner_references.is_none()));
         plan.retain = false;
         assert!(claims(&plan).iter().all(|claim| claim.metadata.owner_references.is_some()));
+    }
+
+    #[test]
+    fn a_lost_volume_of_the_database_is_not_created_again() {
+        let mut plan = samples::minimal();
+        plan.installation.lost_claim = Some("u1".into());
+        let names: Vec<_> = claims(&plan).into_iter().filter_map(|claim| claim.metadata.name).collect();
+        assert_eq!(names, ["shop-nats-data"]);
     }
 
     #[test]

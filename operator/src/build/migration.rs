@@ -16,13 +16,22 @@ use super::{
 };
 use crate::validate::Plan;
 
-/// The Job. Its name is a hash of all that it does, Secrets included: another migration is another Job,
-/// and the same one isn't done twice. It waits for its servers and tries until it succeeds.
+/// Where the kubelet reads what a container reports at its end: the default of `terminationMessagePath`.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// Variable with the id that the database must have.
+pub const EXPECT_INSTALLATION: &str = "EXPECT_INSTALLATION";
+
+/// The Job. Its name is a hash of all that it does, Secrets and the volume of the database included: another migration is
+/// another Job, and the same one isn't done twice. It waits for its servers and tries until it succeeds.
+///
+/// The expected installation isn't part of the hash: it becomes known by the first migration, which would be repeated. A Job
+/// that exists keeps the one that it has.
 pub fn job(plan: &Plan) -> Job {
     let mut files = Files::default();
     let mut settings = environment::migration(plan);
     settings.extend(environment::database(plan, &mut files));
     settings.extend(environment::events(plan, &mut files));
+    settings.push(environment::plain("TERMINATION_LOG", TERMINATION_LOG));
     let container = Container {
         name: Component::Migrate.as_str().into(),
         args: Some(vec!["migrate".into()]),
@@ -48,7 +57,7 @@ pub fn job(plan: &Plan) -> Job {
         tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
         ..PodSpec::default()
     };
-    let spec = JobSpec {
+    let mut spec = JobSpec {
         backoff_limit: Some(i32::MAX),
         template: container::template(plan, Component::Migrate, std::collections::BTreeMap::new(), spec),
         ..JobSpec::default()
@@ -56,11 +65,19 @@ pub fn job(plan: &Plan) -> Job {
     let mut hash = Sha256::new();
     // Serialising what was just built cannot fail; if it did, the name would only be less telling.
     hash.update(serde_json::to_vec(&spec).unwrap_or_default());
-    Job {
-        metadata: metadata(plan, plan.shop.named(&format!("migrate-{}", &short(hash)[..8])), Component::Migrate),
-        spec: Some(spec),
-        ..Job::default()
+    let installation = &plan.installation;
+    for (name, value) in [("claim", &installation.claim_uid), ("abandoned", &installation.abandoned)] {
+        if let Some(value) = value {
+            hash.update(format!("{name}={value};"));
+        }
     }
+    let name = plan.shop.named(&format!("migrate-{}", &short(hash)[..8]));
+    let expected = installation.migrations.get(&name).unwrap_or(&installation.expected);
+    let containers = spec.template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
+    for settings in containers.filter_map(|container| container.env.as_mut()) {
+        settings.extend(expected.as_ref().map(|id| environment::plain(EXPECT_INSTALLATION, id)));
+    }
+    Job { metadata: metadata(plan, name, Component::Migrate), spec: Some(spec), ..Job::default() }
 }
 
 #[cfg(test)]
@@ -69,6 +86,29 @@ mod tests {
 
     fn name(plan: &Plan) -> String {
         job(plan).metadata.name.unwrap()
+    }
+
+    fn expected(plan: &Plan) -> Option<String> {
+        let pod = job(plan).spec.unwrap().template.spec.unwrap();
+        let settings = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
+        settings.filter(|setting| setting.name == EXPECT_INSTALLATION).find_map(|setting| setting.value)
+    }
+
+    #[test]
+    fn another_volume_or_consent_is_another_migration_and_the_id_that_it_reports_is_not() {
+        let mut plan = samples::minimal();
+        plan.installation.claim_uid = Some("u1".into());
+        let before = name(&plan);
+        plan.installation.expected = Some("a".into());
+        assert_eq!((name(&plan), expected(&plan)), (before.clone(), Some("a".into())));
+        plan.installation.migrations = [(before.clone(), None)].into();
+        assert_eq!((name(&plan), expected(&plan)), (before.clone(), None), "an existing Job stays as it is");
+        let mut consented = plan.clone();
+        consented.installation.abandoned = Some("a".into());
+        assert_ne!(name(&consented), before);
+        plan.installation.claim_uid = Some("u2".into());
+        assert_ne!(name(&plan), before);
+        assert_eq!(expected(&plan), Some("a".into()));
     }
 
     #[test]

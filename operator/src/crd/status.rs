@@ -22,9 +22,27 @@ pub struct CatalogStatus {
     /// Release that serves; during a rollout the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Which database the shop works on, as the last migration reported it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseStatus>,
     /// How the API is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// Which database the shop works on, as the last migration reported it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// Installation id in the database. Further migrations expect it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installation_id: Option<String>,
+    /// Uid of the embedded database's `PersistentVolumeClaim`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_uid: Option<String>,
+    /// The migration Job that reported it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
 }
 
 /// Ready and desired pods of each role, as `ready/desired`.

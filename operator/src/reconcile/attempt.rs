@@ -2,10 +2,13 @@
 
 use kube::ResourceExt;
 
-use super::Context;
+use super::{
+    Context,
+    installation::{find_claim, follow_migration, follow_volume},
+};
 use crate::{
     apply::Apply,
-    build::{Objects, build},
+    build::{Objects, build, migration},
     crd::Catalog,
     dereference::{Referenced, observed},
     error::Error,
@@ -26,6 +29,7 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
     if catalog.spec.paused {
         return Ok(Outcome::Paused);
     }
+    find_claim(catalog, context, namespace, live).await?;
     let referenced = Referenced::read(&context.client, namespace, catalog).await?;
     let mut plan = match validate(catalog, &observed(live, &referenced)) {
         Ok(plan) => plan,
@@ -41,12 +45,15 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         };
     }
     let objects = build(&plan);
-    let done = in_order(&objects, plan.retain, &mut apply).await;
+    let done = in_order(&objects, &mut plan, &mut apply).await;
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, overridden).await;
     }
+    let job = migration::job(&plan).name_any();
+    let is_done = done?;
+    follow_migration(catalog, context, namespace, &plan, &job, live).await?;
     let skipped = plan.skipped;
-    Ok(if done? { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
+    Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }
 
 /// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.
@@ -66,15 +73,18 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
 }
 
 /// Everything up to the migration; and if that has succeeded, the rest. Whether it has.
-async fn in_order(objects: &Objects, retain: bool, apply: &mut Apply<'_>) -> Result<bool, Error> {
-    let Objects { foundation, migration, workloads } = objects;
+async fn in_order(objects: &Objects, plan: &mut Plan, apply: &mut Apply<'_>) -> Result<bool, Error> {
+    // The migration is built again, as the claim that it belongs to may be new.
+    let Objects { foundation, migration: _, workloads } = objects;
     apply.foundation(foundation).await?;
-    if retain {
+    follow_volume(plan, apply.live);
+    let migration = migration::job(plan);
+    if plan.retain {
         apply.let_go().await?;
     }
     let job = migration.name_any();
     apply.supersede_migrations(&job).await?;
-    apply.migration(migration).await?;
+    apply.migration(&migration).await?;
     let job = apply.live.get(Kind::Job, &job);
     if !job.is_some_and(|job| has_condition(job, "Complete")) {
         return Ok(false);

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Context;
 use crate::{
     apply::Overridden,
-    crd::{Catalog, CatalogStatus},
+    crd::{Catalog, CatalogStatus, DatabaseStatus},
     error::Error,
     live::{Live, pod_selector},
     status::{Outcome, ailment, status},
@@ -55,12 +55,17 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let name = catalog.name_any();
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // What is absent now must go, too: RFC 7396 removes what is null.
-    let CatalogStatus { observed_generation, conditions, replicas, version, url } = status;
+    let CatalogStatus { observed_generation, conditions, replicas, version, database, url } = status;
+    let database = database.as_ref().map(|database| {
+        let DatabaseStatus { installation_id, claim_uid, migration } = database;
+        json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
+    });
     let whole = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
         "replicas": replicas,
         "version": version,
+        "database": database,
         "url": url,
     });
     match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": whole}))).await {

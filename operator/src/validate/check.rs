@@ -107,6 +107,16 @@ impl<'a> Check<'a> {
         self.observed?.claims.get(name)
     }
 
+    /// Whether anything was read.
+    pub fn is_observed(&self) -> bool {
+        self.observed.is_some()
+    }
+
+    /// The installation that each existing migration Job expects, by its name.
+    pub fn migrations(&self) -> BTreeMap<String, Option<String>> {
+        self.observed.map(|observed| observed.migrations.clone()).unwrap_or_default()
+    }
+
     /// A quantity, not negative.
     pub fn quantity(&mut self, path: &str, quantity: &Quantity) -> Option<kube_quantity::ParsedQuantity> {
         let parsed = quantity.amount().ok().filter(|amount| *amount >= kube_quantity::ParsedQuantity::default());

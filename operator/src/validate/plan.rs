@@ -24,6 +24,8 @@ pub struct Plan {
     pub events_prefix: String,
     /// Where the data lives.
     pub database: DatabasePlan,
+    /// Which installation the database must be.
+    pub installation: InstallationPlan,
     /// What carries the events.
     pub messaging: MessagingPlan,
     /// The mail server.
@@ -181,6 +183,23 @@ pub enum PostgresAddress {
         /// Password.
         password: SecretKey,
     },
+}
+
+/// Which installation the database must be, as far as is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstallationPlan {
+    /// The installation id that the database must have. Absent: the Catalog takes any.
+    pub expected: Option<String>,
+    /// Uid of the embedded database's claim: another volume needs a migration of its own.
+    pub claim_uid: Option<String>,
+    /// Uid of a claim that doesn't exist any more and must not be created again.
+    pub lost_claim: Option<String>,
+    /// Value of the annotation [`super::ABANDON`].
+    pub abandoned: Option<String>,
+    /// Whether that value is the installation or the claim in the status.
+    pub is_abandoned: bool,
+    /// The installation that each existing migration Job expects, by its name: Jobs cannot be changed.
+    pub migrations: BTreeMap<String, Option<String>>,
 }
 
 /// What carries the events.

@@ -100,7 +100,7 @@ fn a_password_of_nats_that_would_break_its_url_is_refused() {
 #[test]
 fn a_volume_that_is_already_larger_or_elsewhere_is_a_problem() {
     let (mut catalog, mut observed) = minimal_input();
-    let claim = ClaimFacts { storage: "6Gi".into(), storage_class_name: Some("slow".into()), class_is_declared: true };
+    let claim = ClaimFacts { uid: None, storage: "6Gi".into(), storage_class_name: Some("slow".into()), class_is_declared: true };
     observed.claims.insert("shop-postgres-data".into(), claim);
     let path = "spec.database.embedded";
     has_problem(&(catalog.clone(), observed.clone()), &format!("{path}.storage"), Reason::VolumeShrinks, "give at least that");

@@ -1,0 +1,102 @@
+//! What a migration reported of its database, and what is wrong with the database: pure.
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use kube::api::DynamicObject;
+use serde::Deserialize;
+
+use crate::{
+    build::migration::EXPECT_INSTALLATION,
+    crd::DatabaseStatus,
+    validate::{ABANDON, DatabasePlan, Plan},
+};
+
+/// The exit code of `catalog migrate` when the database is another installation (api/src/roles/migrate.rs).
+const OTHER_INSTALLATION: i32 = 3;
+
+/// What was found out about the database in one reconcile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatabaseFindings {
+    /// What a finished migration reported, if that is news.
+    pub status: Option<DatabaseStatus>,
+    /// What is wrong with it.
+    pub problem: Option<DatabaseProblem>,
+}
+
+/// What is wrong with a database, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseProblem {
+    /// The claim of its volume doesn't exist any more.
+    VolumeLost(String),
+    /// It is another installation than the expected one.
+    OtherInstallation(String),
+}
+
+/// What `catalog migrate` writes as its termination message (api/src/release/identity.rs).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    installation_id: String,
+}
+
+/// The installation id that a successful migration reported. An older release of the shop reports none.
+#[must_use]
+pub fn reported(pods: &[Pod]) -> Option<String> {
+    let succeeded = terminated(pods).filter(|end| end.exit_code == 0);
+    let reports = succeeded.filter_map(|end| serde_json::from_str::<Report>(end.message.as_deref()?).ok());
+    reports.map(|report| report.installation_id).next()
+}
+
+/// Why a migration left the database as it was, and how to go on, if it is another installation than it expects.
+#[must_use]
+pub fn rejected(pods: &[Pod], expected: &str) -> Option<DatabaseProblem> {
+    let end = terminated(pods).find(|end| end.exit_code == OTHER_INSTALLATION)?;
+    let message = end.message.clone().unwrap_or_else(|| format!("the database isn't installation {expected}"));
+    Some(DatabaseProblem::OtherInstallation(format!(
+        "{message}. To leave installation {expected} behind, set the annotation {ABANDON}={expected} on the Catalog"
+    )))
+}
+
+/// How containers ended last.
+fn terminated(pods: &[Pod]) -> impl Iterator<Item = &ContainerStateTerminated> {
+    let containers = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+    containers.filter_map(|container| {
+        let now = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        now.or_else(|| container.last_state.as_ref()?.terminated.as_ref())
+    })
+}
+
+/// That the claim of the embedded database doesn't exist any more.
+#[must_use]
+pub fn volume_lost(plan: &Plan) -> Option<DatabaseProblem> {
+    let (lost, DatabasePlan::Embedded(database)) = (plan.installation.lost_claim.as_ref()?, &plan.database) else { return None };
+    let consent = plan.installation.expected.as_ref().unwrap_or(lost);
+    Some(DatabaseProblem::VolumeLost(format!(
+        "PersistentVolumeClaim {} (uid {lost}) was deleted, and the data on its volume with it. Restore a claim of that name from \
+         a backup or snapshot; or, to start with an empty database, set the annotation {ABANDON}={consent} on the Catalog",
+        database.volume.claim
+    )))
+}
+
+/// The status after the migration `job`, which has reported `installation_id`. `None` if there is no news.
+#[must_use]
+pub fn after_migration(
+    before: Option<&DatabaseStatus>,
+    plan: &Plan,
+    job: &str,
+    installation_id: impl FnOnce() -> Option<String>,
+) -> Option<DatabaseStatus> {
+    let is_known = before.is_some_and(|before| before.migration.as_deref() == Some(job));
+    (!is_known).then(|| DatabaseStatus {
+        installation_id: installation_id().or_else(|| plan.installation.expected.clone()),
+        claim_uid: plan.installation.claim_uid.clone(),
+        migration: Some(job.to_owned()),
+    })
+}
+
+/// The installation that a migration Job expects.
+#[must_use]
+pub fn expected_installation(job: &DynamicObject) -> Option<String> {
+    let containers = job.data["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
+    variables.filter(|variable| variable["name"] == EXPECT_INSTALLATION).find_map(|variable| Some(variable["value"].as_str()?.to_owned()))
+}

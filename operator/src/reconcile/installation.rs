@@ -1,0 +1,84 @@
+//! Reads which installation the database is: from its claim, and from the pods of the migration.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    apply::MANAGER,
+    crd::Catalog,
+    error::Error,
+    installation::{after_migration, expected_installation, rejected, reported, volume_lost},
+    kinds::Kind,
+    live::{INSTANCE, Live, MANAGED_BY, OPERATOR},
+    status::has_condition,
+    validate::{DatabasePlan, Plan},
+};
+
+/// Label with the Job of a pod.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
+/// Finds the claim that the status knows if it has lost its labels, or was restored without them, and labels it.
+///
+/// # Errors
+/// If the API server cannot be asked.
+pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<(), Error> {
+    let name = format!("{}-postgres-data", catalog.name_any());
+    let is_known = catalog.status.as_ref().and_then(|status| status.database.as_ref()).is_some_and(|known| known.claim_uid.is_some());
+    if !is_known || catalog.spec.database.embedded.is_none() || live.get(Kind::Claim, &name).is_some() {
+        return Ok(());
+    }
+    let claims: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &Kind::Claim.resource());
+    let object = || format!("PersistentVolumeClaim {name}");
+    let Some(found) = claims.get_opt(&name).await.map_err(|source| Error::api("get", object(), source))? else { return Ok(()) };
+    let labels = json!({"metadata": {
+        "labels": {INSTANCE: catalog.name_any(), MANAGED_BY: OPERATOR}, "resourceVersion": found.resource_version(),
+    }});
+    let asked = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let labelled = claims.patch(&name, &asked, &Patch::Merge(labels)).await.map_err(|source| Error::api("label", object(), source))?;
+    live.put(Kind::Claim, labelled);
+    Ok(())
+}
+
+/// Notes the uid of the embedded database's claim as it was just applied, and whether it is lost.
+pub fn follow_volume(plan: &mut Plan, live: &mut Live) {
+    live.database.problem = volume_lost(plan);
+    let DatabasePlan::Embedded(database) = &plan.database else { return };
+    if let Some(claim) = live.get(Kind::Claim, &database.volume.claim) {
+        plan.installation.claim_uid = claim.uid();
+    }
+}
+
+/// Reads what the migration `job` reported, if that is news, or why it rejects the database.
+///
+/// # Errors
+/// If its pods cannot be listed.
+pub async fn follow_migration(
+    catalog: &Catalog,
+    context: &Context,
+    namespace: &str,
+    plan: &Plan,
+    job: &str,
+    live: &mut Live,
+) -> Result<(), Error> {
+    let Some(found) = live.get(Kind::Job, job) else { return Ok(()) };
+    let (is_complete, expected) = (has_condition(found, "Complete"), expected_installation(found));
+    let known = catalog.status.as_ref().and_then(|status| status.database.as_ref());
+    let is_news = known.and_then(|known| known.migration.as_deref()) != Some(job);
+    if !(is_complete && is_news || !is_complete && expected.is_some()) {
+        return Ok(());
+    }
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let listed = pods.list(&ListParams::default().labels(&format!("{JOB_NAME}={job}"))).await;
+    let pods = listed.map_err(|source| Error::api("list", "pods", source))?.items;
+    if is_complete {
+        live.database.status = after_migration(known, plan, job, || reported(&pods));
+    } else if let Some(expected) = expected {
+        live.database.problem = rejected(&pods, &expected).or(live.database.problem.take());
+    }
+    Ok(())
+}
