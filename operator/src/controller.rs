@@ -1,12 +1,13 @@
 //! Watches Catalogs and what they own or refer to, and reconciles whatever changed.
 
 mod backoff;
+mod retried;
 mod triggers;
 
 use std::{future::ready, sync::Arc};
 
 use catalog_logging::Chain;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::DeserializeGuard,
@@ -19,7 +20,10 @@ use kube::{
 };
 use tracing::{Instrument, Span};
 
-use self::backoff::Backoff;
+use self::{
+    backoff::Backoff,
+    retried::{Relists, retried},
+};
 use crate::{
     crd::Catalog,
     error::Error,
@@ -40,18 +44,13 @@ struct Shared {
 /// Reconciles until dropped, `concurrency` Catalogs at a time.
 pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let (reader, writer) = reflector::store();
-    let catalogs = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .inspect_err(|error| {
-            if is_missing(error) {
-                tracing::warn!(error = %Chain(error), "CustomResourceDefinition missing; install the chart");
-            }
-        })
+    let relists = Relists::default();
+    let catalogs = watcher(Api::<Guarded>::all(client.clone()), retried::config())
         .modify(|catalog| catalog.managed_fields_mut().clear())
-        .reflect(writer)
-        .applied_objects();
+        .reflect(writer);
+    let catalogs = retried(catalogs, "Catalog".into(), &relists).applied_objects();
     let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
-    let controller = triggers::add(controller, &client);
+    let controller = triggers::add(controller, &client, &relists);
     metrics.counts(controller.store());
     let shared = Arc::new(Shared { context: Arc::new(Context::new(client)), metrics, backoff: Backoff::default() });
     controller
@@ -60,19 +59,12 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
             match &end {
                 // A later one of that name has nothing to do with its failures.
                 Err(ControllerError::ObjectNotFound(gone)) => shared.backoff.reset(&gone.clone().into_kind_unchecked(())),
-                // KEDA isn't installed; of Catalogs it was said above.
-                Err(ControllerError::QueueError(error)) if is_missing(error) => {}
-                Err(ControllerError::QueueError(error)) => tracing::warn!(error = %Chain(error), "watch failed; retrying"),
-                Ok(_) | Err(ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
+                // Failed watches are logged where they are retried.
+                Ok(_) | Err(ControllerError::QueueError(_) | ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }
             ready(())
         })
         .await;
-}
-
-/// A kind that isn't installed has no path.
-fn is_missing(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 /// Every log line of a reconcile carries these fields. At this level the span passes every filter.

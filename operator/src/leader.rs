@@ -4,6 +4,8 @@
 //! monotonic clock, may take it, so clocks of different machines are never compared. What client-go leaves to the
 //! caller is done by [`fence`]: no write starts after the renew deadline.
 
+mod journal;
+
 use std::{sync::Arc, time::Duration};
 
 use catalog_logging::Chain;
@@ -19,6 +21,8 @@ use tokio::{
     time::{Instant, interval, sleep_until, timeout},
 };
 use tower::{BoxError, filter::FilterLayer};
+
+use self::journal::Journal;
 
 /// Others may take a Lease that hasn't been renewed for this long. client-go's default.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -88,13 +92,17 @@ pub struct Candidate {
     leadership: Leadership,
     /// The record as last seen, and since when.
     seen: Option<(Option<LeaseSpec>, Instant)>,
+    journal: Journal,
+    /// Whether the journal says that this process leads.
+    leads: bool,
 }
 
 impl Candidate {
     /// Holds the Lease in `namespace`, under a name that no other process has.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, leadership: Leadership) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, leadership, seen: None }
+        let journal = Journal::new(client.clone(), &identity);
+        Self { api: Api::namespaced(client, namespace), identity, leadership, seen: None, journal, leads: false }
     }
 
     /// Takes and renews the Lease until `stop`, and gives it up then.
@@ -112,17 +120,42 @@ impl Candidate {
 
     async fn attempt(&mut self) {
         let started = Instant::now();
-        match timeout(RETRY, self.take()).await {
-            Ok(Ok(true)) => self.leadership.extend(Some(started + RENEW_DEADLINE)),
-            Ok(Ok(false)) => self.leadership.extend(None),
-            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "lease not renewed; retrying"),
-            Err(_) => tracing::warn!(error = "the API server did not respond in time", "lease not renewed; retrying"),
+        let attempted = timeout(RETRY, self.take()).await;
+        let is_answered = matches!(attempted, Ok(Ok(_)));
+        let why = match attempted {
+            Ok(Ok(true)) => {
+                self.leadership.extend(Some(started + RENEW_DEADLINE));
+                if !std::mem::replace(&mut self.leads, true) {
+                    self.journal.acquired();
+                }
+                return self.journal.publish().await;
+            }
+            Ok(Ok(false)) => {
+                self.leadership.extend(None);
+                format!("{} holds the Lease", self.holder())
+            }
+            Ok(Err(error)) => not_renewed(&Chain(&error).to_string()),
+            Err(_) => not_renewed("the API server did not respond in time"),
+        };
+        if self.leads && !self.leadership.holds() {
+            self.leads = false;
+            self.journal.lost(&why);
         }
+        if is_answered {
+            self.journal.publish().await;
+        }
+    }
+
+    /// Who holds the Lease as it was last seen.
+    fn holder(&self) -> &str {
+        let record = self.seen.as_ref().and_then(|(record, _)| record.as_ref());
+        record.and_then(|record| record.holder_identity.as_deref()).unwrap_or("another process")
     }
 
     /// Takes or renews the Lease. Whether it is ours now.
     async fn take(&mut self) -> Result<bool, kube::Error> {
         let found = self.api.get_opt(NAME).await?;
+        self.journal.regarding(found.as_ref());
         let record = found.as_ref().and_then(|lease| lease.spec.clone());
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != record) {
             self.seen = Some((record.clone(), Instant::now()));
@@ -142,7 +175,10 @@ impl Candidate {
             self.api.create(&PostParams::default(), &lease).await
         };
         match written {
-            Ok(_) => Ok(true),
+            Ok(lease) => {
+                self.journal.regarding(Some(&lease));
+                Ok(true)
+            }
             // Another one was faster.
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
             Err(error) => Err(error),
@@ -163,7 +199,7 @@ impl Candidate {
     }
 
     /// Lets the next one begin at once.
-    async fn give_up(self) {
+    async fn give_up(mut self) {
         if !self.leadership.holds() {
             return;
         }
@@ -176,8 +212,17 @@ impl Candidate {
             }
             Ok::<_, kube::Error>(())
         });
-        if !matches!(released.await, Ok(Ok(()))) {
+        if matches!(released.await, Ok(Ok(()))) {
+            self.journal.released();
+            self.journal.publish().await;
+        } else {
             tracing::warn!(expires_after_s = LEASE_DURATION.as_secs(), "lease not released");
         }
     }
+}
+
+/// Logs that the Lease was not renewed, and returns why it is lost if it stays so.
+fn not_renewed(error: &str) -> String {
+    tracing::warn!(error, "lease not renewed; retrying");
+    format!("it was not renewed for {} s: {error}", RENEW_DEADLINE.as_secs())
 }

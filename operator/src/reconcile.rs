@@ -2,9 +2,10 @@
 
 mod attempt;
 mod installation;
+mod pause;
 mod report;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::{
@@ -16,12 +17,8 @@ use kube::{
 };
 use rand::RngExt;
 
+use self::pause::pause;
 use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
-
-/// kube has no resync: this recovers from lost events. Up to a fifth is added, so that Catalogs spread.
-const RESYNC: Duration = Duration::from_mins(10);
-/// Between two looks while something isn't ready or settled: as long as it has been so, within these bounds.
-const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
 /// What every reconcile needs.
 #[derive(Clone)]
@@ -67,15 +64,7 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     match outcome {
         Outcome::Failed(error) => Err(error),
         Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
-            reported.map(|waiting| Action::requeue(pause(waiting)))
+            reported.map(|status| Action::requeue(pause(&status, context.now(), rand::rng().random_range(0.0..1.0))))
         }
-    }
-}
-
-/// Until the next look, if nothing happens before. `waiting` is for how long something hasn't been ready or settled.
-fn pause(waiting: Option<Duration>) -> Duration {
-    match waiting {
-        Some(waiting) => waiting.clamp(LOOKS.0, LOOKS.1),
-        None => RESYNC.mul_f64(1.0 + rand::rng().random_range(0.0..0.2)),
     }
 }

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    connection::with_timeouts,
     controller,
     leader::{Candidate, Leadership, fence},
     listener,
@@ -42,6 +43,7 @@ pub struct RunArgs {
 /// If there is no cluster to talk to, an address is taken, or a task ends that shouldn't.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
+    let config = with_timeouts(config);
     let leadership = Leadership::default();
     let metrics = Metrics::new()?;
     let listener = listener::bind(args.ops_address).with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
@@ -73,14 +75,12 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concurrency: u16) {
     loop {
         leadership.won().await;
-        tracing::info!("lease acquired");
         metrics.leads(true);
         tokio::select! {
             () = controller::run(client.clone(), metrics.clone(), concurrency) => return,
             () = leadership.lost() => {}
         }
         metrics.leads(false);
-        tracing::warn!("lease lost");
     }
 }
 

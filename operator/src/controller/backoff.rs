@@ -11,8 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::Guarded;
 
-/// First and longest pause.
-const BOUNDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(5));
+/// First and longest pause. Jitter adds up to as much again. The end of an outage is no event, so the longest pause is how
+/// long a Catalog stands still after one.
+const BOUNDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Pauses of all Catalogs that fail: each twice as long as the one before, with jitter.
 #[derive(Default)]

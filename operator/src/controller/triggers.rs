@@ -25,7 +25,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::Guarded;
+use super::{
+    Guarded,
+    retried::{Relists, config, retried},
+};
 use crate::{
     build::keda::{ScaledObject, TriggerAuthentication},
     dereference::referenced_secrets,
@@ -35,38 +38,44 @@ use crate::{
 /// The definition whose presence says that KEDA is installed.
 const KEDA: &str = "scaledobjects.keda.sh";
 
-/// Adds everything that a Catalog owns or refers to.
-pub fn add(controller: Controller<Guarded>, client: &Client) -> Controller<Guarded> {
+/// Adds everything that a Catalog owns or refers to, and whatever `relists` is notified of.
+pub fn add(controller: Controller<Guarded>, client: &Client, relists: &Relists) -> Controller<Guarded> {
     let store = controller.store();
-    let controller = owned::<PersistentVolumeClaim>(controller, client);
-    let controller = owned::<ServiceAccount>(controller, client);
-    let controller = owned::<ConfigMap>(controller, client);
-    let controller = owned::<Service>(controller, client);
-    let controller = owned::<StatefulSet>(controller, client);
-    let controller = owned::<Job>(controller, client);
-    let controller = owned::<Deployment>(controller, client);
-    let controller = owned::<PodDisruptionBudget>(controller, client);
-    let controller = owned::<HorizontalPodAutoscaler>(controller, client);
-    let controller = owned::<TriggerAuthentication>(controller, client);
-    let controller = owned::<ScaledObject>(controller, client);
-    let secrets = touched::<Secret>(client, watcher::Config::default());
-    controller.watches_stream(secrets, move |secret| of_secret(&store, &secret)).reconcile_all_on(keda(client))
+    let controller = owned::<PersistentVolumeClaim>(controller, client, relists);
+    let controller = owned::<ServiceAccount>(controller, client, relists);
+    let controller = owned::<ConfigMap>(controller, client, relists);
+    let controller = owned::<Service>(controller, client, relists);
+    let controller = owned::<StatefulSet>(controller, client, relists);
+    let controller = owned::<Job>(controller, client, relists);
+    let controller = owned::<Deployment>(controller, client, relists);
+    let controller = owned::<PodDisruptionBudget>(controller, client, relists);
+    let controller = owned::<HorizontalPodAutoscaler>(controller, client, relists);
+    let controller = owned::<TriggerAuthentication>(controller, client, relists);
+    let controller = owned::<ScaledObject>(controller, client, relists);
+    let secrets = touched::<Secret>(client, config(), relists);
+    let controller = controller.watches_stream(secrets, move |secret| of_secret(&store, &secret));
+    controller.reconcile_all_on(keda(client, relists)).reconcile_all_on(relists.stream())
 }
 
 /// Objects with the operator's labels. One that loses them is seen as deleted, with the labels it had.
-fn owned<K>(controller: Controller<Guarded>, client: &Client) -> Controller<Guarded>
+fn owned<K>(controller: Controller<Guarded>, client: &Client, relists: &Relists) -> Controller<Guarded>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let made = watcher::Config::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
-    controller.watches_stream(touched::<K>(client, made), |object| of_labels(&object))
+    let made = config().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+    controller.watches_stream(touched::<K>(client, made, relists), |object| of_labels(&object))
 }
 
-fn touched<K>(client: &Client, config: watcher::Config) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
+fn touched<K>(
+    client: &Client,
+    config: watcher::Config,
+    relists: &Relists,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config).default_backoff().touched_objects()
+    let watch = watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config);
+    retried(watch, K::kind(&()).into_owned(), relists).touched_objects()
 }
 
 fn of_labels<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
@@ -85,7 +94,7 @@ fn of_secret(store: &Store<Guarded>, secret: &PartialObjectMeta<Secret>) -> Vec<
 }
 
 /// KEDA comes or goes.
-fn keda(client: &Client) -> impl Stream<Item = ()> + Send + 'static {
-    let named = watcher::Config::default().fields(&format!("metadata.name={KEDA}"));
-    touched::<CustomResourceDefinition>(client, named).filter_map(|touched| ready(touched.ok().map(drop)))
+fn keda(client: &Client, relists: &Relists) -> impl Stream<Item = ()> + Send + 'static {
+    let named = config().fields(&format!("metadata.name={KEDA}"));
+    touched::<CustomResourceDefinition>(client, named, relists).filter_map(|touched| ready(touched.ok().map(drop)))
 }

@@ -1,7 +1,5 @@
 //! Writes the status, on every path, and only if it says something new.
 
-use std::time::Duration;
-
 use catalog_logging::Chain;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
@@ -11,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::Context;
+use super::{Context, pause::unsettled};
 use crate::{
     apply::Overridden,
     crd::{Catalog, CatalogStatus, DatabaseStatus},
@@ -23,20 +21,14 @@ use crate::{
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
 const MAX_NOTE: usize = 1024;
 
-/// Writes the status. How long the Catalog hasn't been ready and settled, if it isn't.
+/// Writes the status, and returns it.
 ///
 /// # Errors
 /// If it cannot be written.
-pub async fn report(
-    catalog: &Catalog,
-    context: &Context,
-    namespace: &str,
-    live: &Live,
-    outcome: &Outcome,
-) -> Result<Option<Duration>, Error> {
+pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<CatalogStatus, Error> {
     let now = context.now();
     let mut report = status(catalog, live, outcome, None, now);
-    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled_since(&report).is_some() {
+    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled(&report).next().is_some() {
         // Only then is it worth a call to know what is wrong.
         match pods(context, namespace, &catalog.name_any()).await {
             Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
@@ -48,7 +40,7 @@ pub async fn report(
         write(catalog, context, namespace, &report).await?;
         context.tell_change(catalog, &report).await;
     }
-    Ok(unsettled_since(&report).map(|since| now.duration_since(since).try_into().unwrap_or_default()))
+    Ok(report)
 }
 
 async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &CatalogStatus) -> Result<(), Error> {
@@ -80,16 +72,6 @@ async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
     Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
-}
-
-/// A rollout beside pods that work may be stuck as well.
-fn unsettled_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
-    let unsettled = status.conditions.iter().filter(|condition| match condition.type_.as_str() {
-        "Ready" => condition.status != "True",
-        "Progressing" => condition.status == "True",
-        _ => false,
-    });
-    unsettled.map(|condition| condition.last_transition_time.0).min()
 }
 
 impl Context {

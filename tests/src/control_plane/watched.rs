@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, thread};
 
-use catalog_operator::{controller, metrics::Metrics};
+use catalog_operator::{connection::with_timeouts, controller, metrics::Metrics};
 
 use super::{ApiServer, Namespace, Wire};
 
@@ -50,7 +50,7 @@ impl Watched {
         // A runtime of its own: that of a test ends with the test.
         let running = thread::Builder::new().name("operator".into()).spawn(move || {
             runtime().block_on(async {
-                let client = its_wire.client(config);
+                let client = its_wire.client(with_timeouts(config));
                 controller::run(client, its_metrics, CONCURRENCY).await;
             });
         });

@@ -1,17 +1,20 @@
 //! The wire between an operator and the API server: it numbers the calls, and breaks at one of them.
 
 mod call;
+mod disturbed;
 mod journal;
 mod service;
 mod watching;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Uri;
 use kube::{Client, Config, client::ClientBuilder};
 use tokio::sync::{Notify, watch};
 use tower::Layer;
 
 pub use call::{Call, Verb, without_hash};
+pub use disturbed::Disturbance;
 pub use journal::Made;
 
 use self::{journal::Journal, service::Wired};
@@ -57,6 +60,9 @@ struct State {
     journal: Mutex<Journal>,
     crashed: Notify,
     deaf: watch::Sender<bool>,
+    disturbance: watch::Sender<Disturbance>,
+    /// Plural of the kind whose next watch has expired.
+    expired: Mutex<Option<String>>,
 }
 
 impl Wire {
@@ -90,6 +96,26 @@ impl Wire {
     /// Watches break off and cannot be begun again, until `false`: what happens meanwhile isn't heard of.
     pub fn make_deaf(&self, deaf: bool) {
         self.0.deaf.send_replace(deaf);
+    }
+
+    /// From now on this happens to the events of watches.
+    pub fn disturb(&self, disturbance: Disturbance) {
+        self.0.disturbance.send_replace(disturbance);
+    }
+
+    /// The next watch of this kind that begins is told that it has to list again.
+    pub fn expire(&self, plural: &str) {
+        *self.0.expired.lock().unwrap_or_else(PoisonError::into_inner) = Some(plural.into());
+    }
+
+    fn expires(&self, uri: &Uri) -> bool {
+        let mut expired = self.0.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        expired.take_if(|plural| uri.path().ends_with(&format!("/{plural}"))).is_some()
+    }
+
+    /// Whether the watch that was to expire has begun.
+    pub fn has_expired(&self) -> bool {
+        self.0.expired.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// The calls since the last [`Self::begin`], in order.

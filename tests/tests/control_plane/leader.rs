@@ -5,12 +5,13 @@ use catalog_tests::{
     control_plane::{ApiServer, Namespace},
     wait::{eventually, holds},
 };
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap, events::v1::Event};
 use kube::{
     Client,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
     client::ClientBuilder,
 };
+use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 struct Running {
@@ -51,6 +52,24 @@ async fn one_leads_and_another_follows_when_it_leaves() {
     second.leadership.won().await;
     assert_eq!(holder(&namespace).await.as_deref(), Some("second"));
     assert_eq!(namespace.api::<Lease>().get("catalog-operator").await.unwrap().spec.unwrap().lease_transitions, Some(2));
+}
+
+#[tokio::test]
+async fn losing_the_lease_is_an_event_of_the_lease() {
+    let namespace = Namespace::new(ApiServer::shared(), "lost-lease").await;
+    let first = candidate(&namespace, "first");
+    first.leadership.won().await;
+    let thief = json!({"spec": {"holderIdentity": "thief"}});
+    namespace.api::<Lease>().patch("catalog-operator", &PatchParams::default(), &Patch::Merge(thief)).await.unwrap();
+    eventually("both changes of the leader are Events", async || {
+        let events = namespace.all::<Event>().await.into_iter().filter(|event| event.reason.as_deref() == Some("LeaderElection"));
+        let notes: Vec<_> = events.filter_map(|event| event.note).collect();
+        let has = |text: &str| notes.iter().any(|note| note == text);
+        holds(has("first became leader") && has("first stopped leading: thief holds the Lease"), || notes.clone())
+    })
+    .await;
+    assert!(!first.leadership.holds());
+    first.task.abort();
 }
 
 #[tokio::test]

@@ -10,5 +10,6 @@ mod recover;
 mod refused;
 mod rest;
 mod safe;
+mod wakes;
 mod watches;
 mod wire;

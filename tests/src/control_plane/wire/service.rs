@@ -15,11 +15,20 @@ use tower::{BoxError, Service};
 use super::{
     Fault, Wire,
     call::{self, Verb},
+    disturbed::Disturbed,
     journal::Answer,
     watching::Watching,
 };
 
 type Answered = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
+
+/// What a watch hears whose `resourceVersion` is too old.
+const EXPIRED: &[u8] = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+    r#""message":"too old resource version","reason":"Expired","code":410}}"#,
+    "\n"
+)
+.as_bytes();
 
 /// A client's service with a [`Wire`] around it.
 pub struct Wired<S> {
@@ -55,11 +64,15 @@ where
             if is_watch && *deaf.borrow() {
                 return Box::pin(async { Err(broken("deaf")) });
             }
+            if is_watch && self.wire.expires(&uri) {
+                return Box::pin(async { Ok(Response::new(whole(Bytes::from_static(EXPIRED)))) });
+            }
             let sent = self.inner.call(request);
+            let disturbance = self.wire.0.disturbance.subscribe();
             return Box::pin(async move {
                 let response = sent.await?;
                 Ok(if is_watch {
-                    response.map(|body| Watching::new(body, deaf).boxed_unsync())
+                    response.map(|body| Watching::new(Disturbed::new(body, disturbance), deaf).boxed_unsync())
                 } else {
                     response.map(BodyExt::boxed_unsync)
                 })
