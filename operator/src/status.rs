@@ -3,6 +3,7 @@
 mod conditions;
 mod parts;
 mod pods;
+mod scaling;
 
 use jiff::Timestamp;
 use kube::ResourceExt;

@@ -10,5 +10,6 @@ mod recover;
 mod refused;
 mod rest;
 mod safe;
+mod scale;
 mod watches;
 mod wire;
