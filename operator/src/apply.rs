@@ -5,6 +5,7 @@ mod managers;
 mod mend;
 mod owner;
 mod prune;
+pub mod scale;
 
 use k8s_openapi::Resource;
 use kube::{
@@ -12,17 +13,14 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use contains::contains;
 pub use managers::{MANAGER, owns};
 
 use crate::{
-    apply::{
-        managers::HANDOVER,
-        owner::{Owner, owner},
-    },
+    apply::owner::{Owner, owner},
     build::{Foundation, Workloads},
     error::Error,
     kinds::Kind,
@@ -98,6 +96,9 @@ impl<'a> Apply<'a> {
     pub async fn workloads(&mut self, objects: &Workloads) -> Result<(), Error> {
         let Workloads { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = objects;
         self.each(Kind::Deployment, deployments).await?;
+        for (name, minimum) in scale::minimums(objects) {
+            self.keep_minimum(&name, minimum).await?;
+        }
         self.each(Kind::DisruptionBudget, disruption_budgets).await?;
         self.each(Kind::Autoscaler, autoscalers).await?;
         self.each(Kind::TriggerAuthentication, trigger_authentications).await?;
@@ -131,7 +132,7 @@ impl<'a> Apply<'a> {
             }
             edited = live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str();
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
-                self.hand_replicas_over(kind, &name).await?;
+                self.hand_replicas_over(&name).await?;
             }
         }
         let conflicting = self.patch(kind, &name, declared).await?;
@@ -170,23 +171,6 @@ impl<'a> Apply<'a> {
         }
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
         Ok(conflicting)
-    }
-
-    /// Lets another manager own the count as it is, so that it stays when [`MANAGER`] no longer declares it.
-    async fn hand_replicas_over(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
-        let Some(replicas) = self.live.get(kind, name).and_then(|live| live.data["spec"]["replicas"].as_i64()) else { return Ok(()) };
-        let resource = kind.resource();
-        let count = json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {"name": name},
-            // A HorizontalPodAutoscaler leaves a Deployment without pods alone.
-            "spec": {"replicas": replicas.max(1)},
-        });
-        let asked = PatchParams::apply(HANDOVER).force();
-        let handed = self.api(kind).patch(name, &asked, &Patch::Apply(&count)).await;
-        self.live.put(kind, handed.map_err(|source| Error::api("apply", describe(kind, name), source))?);
-        Ok(())
     }
 
     /// Creates a Secret whose content is made once. One that is there already is read instead.
@@ -246,6 +230,8 @@ fn sealed(mut declared: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ mod conditions;
 mod installation;
 mod parts;
 mod pods;
+mod scaling;
 
 use jiff::Timestamp;
 use kube::ResourceExt;

@@ -44,6 +44,14 @@ pub fn conflicting(status: &kube::core::Status) -> Vec<String> {
     managers
 }
 
+/// Managers other than the operator that set the number of replicas last, such as `kubectl`.
+#[must_use]
+pub fn of_replicas(object: &DynamicObject) -> Vec<String> {
+    let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some());
+    let managers = object.managed_fields().iter().filter(sets).filter_map(|entry| entry.manager.clone());
+    managers.filter(|manager| manager != MANAGER && manager != HANDOVER).collect()
+}
+
 /// Whether the object declares how many replicas it has.
 #[must_use]
 pub fn declares_replicas(declared: &Value) -> bool {

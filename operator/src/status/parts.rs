@@ -3,7 +3,7 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{conditions::Verdict, pods::Ailment};
+use super::{conditions::Verdict, pods::Ailment, scaling};
 use crate::{crd::Catalog, kinds::Kind, live::Live};
 
 /// Label with the release of what an object runs.
@@ -45,7 +45,10 @@ impl Parts {
     pub fn of(catalog: &Catalog, live: &Live, migration: Option<&str>, ailment: Option<&Ailment>) -> Self {
         let name = catalog.name_any();
         let why = |part: &str| ailment.filter(|ailment| ailment.component == part);
-        let workload = |part: &str| Workload::of(live.get(Kind::Deployment, &format!("{name}-{part}")), why(part));
+        let workload = |part: &str| {
+            let deployment = live.get(Kind::Deployment, &format!("{name}-{part}"));
+            Workload::of(deployment, why(part), scaling::may_be_zero(catalog, live, part))
+        };
         let spec = &catalog.spec;
         let database = if spec.database.embedded.is_some() {
             let hosted = hosted(live, &format!("{name}-postgres"), why("postgres"));
@@ -90,7 +93,7 @@ impl Parts {
 }
 
 impl Workload {
-    fn of(deployment: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Self {
+    fn of(deployment: Option<&DynamicObject>, ailment: Option<&Ailment>, may_be_zero: bool) -> Self {
         let Some(deployment) = deployment else {
             let verdict = Verdict::no("NotCreated", "its Deployment isn't there yet");
             return Self { verdict, ready: 0, desired: 0, rolling: false, version: None };
@@ -103,7 +106,8 @@ impl Workload {
         let (updated, total) = (number(&status["updatedReplicas"]), number(&status["replicas"]));
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let verdict = match ailment {
-            _ if desired == 0 => Verdict::yes("ScaledToZero", "no pods are asked for now"),
+            _ if desired == 0 && may_be_zero => Verdict::yes("ScaledToZero", "no pods are asked for now"),
+            _ if desired == 0 => Verdict::no("NoReplicas", no_replicas(&deployment.name_any())),
             Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment.to_string()),
             _ if available == 0 => Verdict::no("Unavailable", format!("0 of {desired} pods are available")),
             _ => Verdict::yes("Available", format!("{available} of {desired} pods are available")),
@@ -115,6 +119,10 @@ impl Workload {
     pub fn count(&self) -> String {
         format!("{}/{}", self.ready, self.desired)
     }
+}
+
+fn no_replicas(name: &str) -> String {
+    format!("Deployment {name} has spec.replicas 0, and the Catalog declares more; a paused Catalog or ScaledObject is not scaled up")
 }
 
 /// A server that the operator runs as a `StatefulSet` of one pod.

@@ -72,16 +72,3 @@ async fn an_autoscaler_of_the_api_takes_over_what_is_there_and_gives_it_back() {
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(3));
 }
-
-#[tokio::test]
-async fn an_api_without_pods_gets_some_before_its_autoscaler_which_would_leave_it_alone() {
-    let mut operator = Operator::new("from-zero").await;
-    operator.apply(&with(minimal(), "/api", json!({"replicas": 0}))).await.unwrap();
-    operator.settle().await;
-    let scaled = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 9, "targetCPUUtilizationPercentage": 70}});
-    operator.apply(&with(minimal(), "/api", scaled)).await.unwrap();
-    operator.settle().await;
-    // A HorizontalPodAutoscaler does nothing for a Deployment of 0 replicas (Kubernetes documentation,
-    // Horizontal Pod Autoscaling, "Implicit maintenance-mode deactivation").
-    assert!(replicas(&operator, "shop-api").await >= Some(1));
-}

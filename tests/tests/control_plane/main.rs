@@ -11,5 +11,6 @@ mod refused;
 mod rest;
 mod safe;
 mod wakes;
+mod scale;
 mod watches;
 mod wire;

@@ -1,0 +1,126 @@
+//! The number of pods of a Deployment that an autoscaler scales.
+//!
+//! The field is the autoscaler's. A HorizontalPodAutoscaler does nothing for a Deployment of 0 replicas (Kubernetes
+//! documentation, Horizontal Pod Autoscaling, "Implicit maintenance-mode deactivation"), so the operator raises the number to
+//! the declared minimum, under a field manager of its own that doesn't keep an autoscaler from changing it again.
+
+use std::collections::BTreeMap;
+
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{
+    Apply, Overridden, describe,
+    managers::{self, HANDOVER},
+};
+use crate::{build::Workloads, error::Error, kinds::Kind, live::Live};
+
+/// Annotation of a ScaledObject with the number of replicas at which KEDA pauses.
+pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
+/// Annotation of a ScaledObject that KEDA doesn't scale.
+pub const PAUSED: &str = "autoscaling.keda.sh/paused";
+
+/// The least number of replicas that autoscalers may choose, by name of the Deployment.
+pub fn minimums(workloads: &Workloads) -> BTreeMap<String, i64> {
+    let by_cpu = workloads.autoscalers.iter().map(|scaler| (&scaler.spec.scale_target_ref.name, scaler.spec.min_replicas.unwrap_or(1)));
+    let by_lag = workloads.scaled_objects.iter().map(|scaler| (&scaler.spec.scale_target_ref.name, scaler.spec.min_replica_count));
+    by_cpu.chain(by_lag).map(|(name, minimum)| (name.clone(), minimum.into())).collect()
+}
+
+impl Apply<'_> {
+    /// Raises the number of replicas of an autoscaled Deployment to its minimum, unless KEDA was told to pause.
+    ///
+    /// # Errors
+    /// If it cannot be raised.
+    pub async fn keep_minimum(&mut self, name: &str, minimum: i64) -> Result<(), Error> {
+        let Some(live) = self.live.get(Kind::Deployment, name) else { return Ok(()) };
+        if replicas(live) >= minimum || is_paused(self.live, name) {
+            return Ok(());
+        }
+        // A minimum that was raised just now is no edit of anybody else.
+        let was_changed = declared_minimum(self.live, name) == Some(minimum);
+        let mut managers = managers::of_replicas(live);
+        if managers.is_empty() {
+            // `managedFields` has no entry for a 0 that was written through the subresource, where 0 is the absent value.
+            managers.push("a client of the scale subresource".to_owned());
+        }
+        self.set_replicas(name, minimum).await?;
+        if was_changed {
+            self.overridden.push(Overridden { kind: Kind::Deployment, name: name.to_owned(), managers });
+        }
+        Ok(())
+    }
+
+    /// Lets [`HANDOVER`] own the number of replicas as it is, so that it stays when it is no longer declared.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn hand_replicas_over(&mut self, name: &str) -> Result<(), Error> {
+        let Some(live) = self.live.get(Kind::Deployment, name) else { return Ok(()) };
+        self.set_replicas(name, replicas(live)).await
+    }
+
+    async fn set_replicas(&mut self, name: &str, replicas: i64) -> Result<(), Error> {
+        let kind = Kind::Deployment;
+        let resource = kind.resource();
+        let declared = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name},
+            "spec": {"replicas": replicas},
+        });
+        let asked = PatchParams::apply(HANDOVER).force();
+        let scaled = self.api(kind).patch(name, &asked, &Patch::Apply(&declared)).await;
+        self.live.put(kind, scaled.map_err(|source| Error::api("scale", describe(kind, name), source))?);
+        Ok(())
+    }
+}
+
+fn replicas(deployment: &DynamicObject) -> i64 {
+    deployment.data["spec"]["replicas"].as_i64().unwrap_or(1)
+}
+
+/// The minimum in the autoscaler of that Deployment as it was read.
+fn declared_minimum(live: &Live, name: &str) -> Option<i64> {
+    let by_cpu = live.get(Kind::Autoscaler, name).and_then(|scaler| scaler.data["spec"]["minReplicas"].as_i64());
+    by_cpu.or_else(|| live.get(Kind::ScaledObject, name)?.data["spec"]["minReplicaCount"].as_i64())
+}
+
+/// Whether somebody told KEDA to leave the Deployment of that name as it is
+/// (<https://keda.sh/docs/latest/concepts/scaling-deployments/>, "Pause autoscaling").
+#[must_use]
+pub fn is_paused(live: &Live, name: &str) -> bool {
+    live.get(Kind::ScaledObject, name).is_some_and(|scaler| {
+        let annotations = scaler.annotations();
+        annotations.contains_key(PAUSED_REPLICAS) || annotations.get(PAUSED).is_some_and(|value| value == "true")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{build, samples};
+
+    #[test]
+    fn minimums_are_those_of_the_autoscalers() {
+        let declared = minimums(&build(&samples::full()).workloads);
+        let expected = [("shop-api", 2), ("shop-fulfiller", 1), ("shop-notifier", 1), ("shop-tracker", 1)];
+        assert_eq!(declared.iter().map(|(name, minimum)| (name.as_str(), *minimum)).collect::<Vec<_>>(), expected);
+        assert!(minimums(&build(&samples::minimal()).workloads).is_empty(), "a fixed number is declared in the Deployment");
+    }
+
+    #[test]
+    fn a_scaled_object_with_an_annotation_of_keda_is_paused() {
+        let paused = |annotations: serde_json::Value| {
+            let object = json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "shop-tracker", "annotations": annotations}});
+            is_paused(&Live::of([(Kind::ScaledObject, serde_json::from_value(object).unwrap())]), "shop-tracker")
+        };
+        assert!(paused(json!({PAUSED_REPLICAS: "0"})));
+        assert!(paused(json!({PAUSED: "true"})));
+        assert!(!paused(json!({PAUSED: "false"})));
+        assert!(!paused(json!({})));
+    }
+}
