@@ -1,6 +1,7 @@
 //! Makes what one Catalog declares true: dereference → validate → build → apply → status.
 
 mod attempt;
+mod diagnose;
 mod report;
 
 use std::{sync::Arc, time::Duration};
@@ -15,12 +16,15 @@ use kube::{
 };
 use rand::RngExt;
 
+use self::report::Pending;
 use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 
 /// kube has no resync: this recovers from lost events. Up to a fifth is added, so that Catalogs spread.
 const RESYNC: Duration = Duration::from_mins(10);
 /// Between two looks while something isn't ready or settled: as long as it has been so, within these bounds.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
+/// Before a reconcile that only time asks for.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What every reconcile needs.
 #[derive(Clone)]
@@ -66,15 +70,31 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     match outcome {
         Outcome::Failed(error) => Err(error),
         Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
-            reported.map(|waiting| Action::requeue(pause(waiting)))
+            reported.map(|pending| Action::requeue(pause(&pending)))
         }
     }
 }
 
-/// Until the next look, if nothing happens before. `waiting` is for how long something hasn't been ready or settled.
-fn pause(waiting: Option<Duration>) -> Duration {
-    match waiting {
-        Some(waiting) => waiting.clamp(LOOKS.0, LOOKS.1),
+/// Until the next reconcile, if nothing happens before.
+fn pause(pending: &Pending) -> Duration {
+    let pause = match pending.unsettled {
+        Some(unsettled) => unsettled.clamp(LOOKS.0, LOOKS.1),
         None => RESYNC.mul_f64(1.0 + rand::rng().random_range(0.0..0.2)),
+    };
+    pending.until_change.map_or(pause, |until| pause.min(until.max(LEAST_PAUSE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reconcile_follows_when_time_alone_changes_the_status() {
+        let minutes = Duration::from_mins;
+        let after = |unsettled, until_change| pause(&Pending { unsettled, until_change });
+        assert!(after(None, None) >= RESYNC);
+        assert_eq!(after(None, Some(minutes(2))), minutes(2));
+        assert_eq!(after(Some(minutes(1)), Some(minutes(2))), minutes(1));
+        assert_eq!(after(Some(minutes(1)), Some(Duration::ZERO)), LEAST_PAUSE);
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use catalog_logging::Chain;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
 use serde_json::json;
@@ -16,39 +16,49 @@ use crate::{
     apply::Overridden,
     crd::{Catalog, CatalogStatus},
     error::Error,
-    live::{Live, pod_selector},
-    status::{Outcome, ailment, status},
+    live::Live,
+    status::{Outcome, status},
 };
 
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
 const MAX_NOTE: usize = 1024;
 
-/// Writes the status. How long the Catalog hasn't been ready and settled, if it isn't.
+/// Until pods that could not be listed are listed again.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// What the status is waiting for.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// For how long the Catalog hasn't been ready, settled and well, if it isn't.
+    pub unsettled: Option<Duration>,
+    /// Until time alone changes the status.
+    pub until_change: Option<Duration>,
+}
+
+/// Writes the status.
 ///
 /// # Errors
 /// If it cannot be written.
-pub async fn report(
-    catalog: &Catalog,
-    context: &Context,
-    namespace: &str,
-    live: &Live,
-    outcome: &Outcome,
-) -> Result<Option<Duration>, Error> {
+pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<Pending, Error> {
     let now = context.now();
-    let mut report = status(catalog, live, outcome, None, now);
-    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled_since(&report).is_some() {
-        // Only then is it worth a call to know what is wrong.
-        match pods(context, namespace, &catalog.name_any()).await {
-            Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
-            // What is known is worth telling.
-            Err(error) => tracing::warn!(error = %Chain(&error), "pods not listed; status has no pod issues"),
-        }
-    }
+    let issues = if live.complete() {
+        // Also of a Catalog that is ready: a container that fails again and again is ready in between.
+        let found = context.diagnose(namespace, &catalog.name_any(), live, now).await;
+        found.inspect_err(|error| tracing::warn!(error = %Chain(error), "pods not listed; status has no pod issues")).ok()
+    } else {
+        None
+    };
+    let report = status(catalog, live, outcome, issues.as_ref(), now);
     if catalog.status.as_ref() != Some(&report) {
         write(catalog, context, namespace, &report).await?;
         context.tell_change(catalog, &report).await;
     }
-    Ok(unsettled_since(&report).map(|since| now.duration_since(since).try_into().unwrap_or_default()))
+    let since = |time: jiff::Timestamp| now.duration_since(time).try_into().unwrap_or_default();
+    let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
+    Ok(Pending {
+        unsettled: unsettled_since(&report).map(since),
+        until_change: issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.map(until)),
+    })
 }
 
 async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &CatalogStatus) -> Result<(), Error> {
@@ -71,17 +81,11 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     }
 }
 
-async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
-    Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
-}
-
 /// A rollout beside pods that work may be stuck as well.
 fn unsettled_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
     let unsettled = status.conditions.iter().filter(|condition| match condition.type_.as_str() {
         "Ready" => condition.status != "True",
-        "Progressing" => condition.status == "True",
+        "Progressing" | "Degraded" => condition.status == "True",
         _ => false,
     });
     unsettled.map(|condition| condition.last_transition_time.0).min()
