@@ -1,6 +1,7 @@
 //! Makes what one Catalog declares true: dereference → validate → build → apply → status.
 
 mod attempt;
+mod diagnose;
 mod installation;
 mod pause;
 mod report;
@@ -17,7 +18,7 @@ use kube::{
 };
 use rand::RngExt;
 
-use self::pause::pause;
+use self::{pause::pause, report::Reported};
 use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 
 /// What every reconcile needs.
@@ -64,7 +65,8 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     match outcome {
         Outcome::Failed(error) => Err(error),
         Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
-            reported.map(|status| Action::requeue(pause(&status, context.now(), rand::rng().random_range(0.0..1.0))))
+            let Reported { status, until_change } = reported?;
+            Ok(Action::requeue(pause(&status, until_change, context.now(), rand::rng().random_range(0.0..1.0))))
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
 mod conditions;
+mod containers;
+mod controllers;
+mod events;
 mod installation;
+mod issue;
 mod parts;
 mod pods;
 mod scaling;
@@ -9,8 +13,8 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+pub use issue::{Issue, Issues, unexplained};
 pub use parts::has_condition;
-pub use pods::{Ailment, ailment};
 
 use self::{
     conditions::{Conditions, Verdict},
@@ -43,14 +47,14 @@ pub enum Outcome {
     Failed(Error),
 }
 
-/// The status of `catalog`. Times of conditions that stay as they are stay, too.
+/// The status of `catalog`. Times of conditions that stay as they are stay, too. `issues` is `None` if pods could not be listed.
 #[must_use]
-pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option<&Ailment>, now: Timestamp) -> CatalogStatus {
+pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<&Issues>, now: Timestamp) -> CatalogStatus {
     let migration = match outcome {
         Outcome::Migrating { job, .. } => Some(job.as_str()),
         Outcome::Paused | Outcome::Refused(_) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
-    let mut parts = Parts::of(catalog, live, migration, ailment);
+    let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
     installation::judge(&live.database, &mut parts);
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
@@ -68,14 +72,17 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         if live.complete() { conditions.set(kind, verdict) } else { conditions.keep(kind) }
     }
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
-    conditions.set("Ready", &ready(outcome, unready));
+    conditions.set("Ready", &ready(outcome, &parts, unready));
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
     } else {
         conditions.keep("Complete");
     }
-    conditions.set("Degraded", &installation::problem(&live.database, outcome).unwrap_or_else(|| degraded(outcome, ailment)));
+    match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues)) {
+        Some(verdict) => conditions.set("Degraded", &verdict),
+        None => conditions.keep("Degraded"),
+    }
     let (replicas, version) = if live.complete() {
         let replicas = Replicas {
             api: parts.api.count(),
@@ -98,12 +105,17 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     }
 }
 
-fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdict {
+fn ready(outcome: &Outcome, parts: &Parts, unready: Option<(&'static str, &Verdict)>) -> Verdict {
     match (outcome, unready) {
         (Outcome::Refused(problems), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
+        // The first one, so nothing that the migration needs is missing.
+        (Outcome::Migrating { .. }, Some(("Migrated", _))) if parts.serve() => Verdict::yes(
+            "PreviousReleaseServes",
+            "the pods of the previous release serve until the migration has succeeded: see Progressing",
+        ),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
         (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
         (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
@@ -131,15 +143,23 @@ fn complete(skipped: &[Skipped]) -> Verdict {
     Verdict::no("Skipped", said.join("; "))
 }
 
-fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
-    match (outcome, ailment) {
-        (Outcome::Refused(problems), _) => {
+/// `None` if it isn't known.
+fn degraded(outcome: &Outcome, issues: Option<&Issues>) -> Option<Verdict> {
+    let verdict = match outcome {
+        Outcome::Refused(problems) => {
             Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
-        (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error.to_string()),
-        (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment.to_string()),
-        (_, None) => Verdict::no("Healthy", "nothing is wrong"),
-    }
+        Outcome::Failed(error) => Verdict::yes(error.reason(), error.to_string()),
+        Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => {
+            let failures: Vec<_> = issues?.failures().collect();
+            let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
+            match failures.first() {
+                Some(first) => Verdict::yes(&first.reason, all.join("; ")),
+                None => Verdict::no("Healthy", "nothing is wrong"),
+            }
+        }
+    };
+    Some(verdict)
 }
 
 #[cfg(test)]
@@ -158,6 +178,64 @@ mod tests {
             .unwrap()
     }
 
+    fn job(end: Option<&str>) -> DynamicObject {
+        let conditions: Vec<_> = end.into_iter().map(|end| json!({"type": end, "status": "True"})).collect();
+        let metadata = json!({"name": "shop-migrate-1", "labels": {"app.kubernetes.io/component": "migrate"}});
+        serde_json::from_value(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}))
+            .unwrap()
+    }
+
+    fn stateful_set(name: &str, ready: i64) -> DynamicObject {
+        let status = json!({"replicas": 1, "readyReplicas": ready});
+        serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "status": status}))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_previous_release_keeps_the_catalog_ready_during_a_migration_while_it_serves() {
+        let (catalog, _) = samples::minimal_input();
+        let ready = |api: Option<(i64, i64)>, tracker: i64, database: i64| {
+            let deployments = [("shop-notifier", 1, 1), ("shop-tracker", 1, tracker), ("shop-fulfiller", 1, 1)].into_iter();
+            let deployments = deployments.chain(api.map(|(wanted, ready)| ("shop-api", wanted, ready))).map(|(name, wanted, available)| {
+                let mut deployment = deployment(name, "1.0", wanted, available);
+                deployment.data["status"]["readyReplicas"] = available.into();
+                (Kind::Deployment, deployment)
+            });
+            let sets = [("shop-postgres", database), ("shop-nats", 1)].map(|(name, ready)| (Kind::StatefulSet, stateful_set(name, ready)));
+            let live = Live::of(deployments.chain(sets).chain([(Kind::Job, job(None))]));
+            let outcome = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
+            let report = status(&catalog, &live, &outcome, Some(&Issues::default()), Timestamp::UNIX_EPOCH);
+            let said = |kind: &str| {
+                let found = report.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+                (found.status.clone(), found.reason.clone())
+            };
+            assert_eq!((said("Progressing").0.as_str(), said("Migrated").0.as_str()), ("True", "False"));
+            said("Ready")
+        };
+        assert_eq!(ready(Some((2, 1)), 1, 1), ("True".into(), "PreviousReleaseServes".into()));
+        assert_eq!(ready(Some((2, 0)), 1, 1).0, "False", "no pod serves");
+        assert_eq!(ready(Some((0, 0)), 1, 1).0, "False", "no pod is asked for");
+        assert_eq!(ready(None, 1, 1).0, "False", "there is no previous release");
+        assert_eq!(ready(Some((2, 2)), 0, 1).0, "False", "a worker doesn't run");
+        assert_eq!(ready(Some((2, 2)), 1, 0), ("False".into(), "Starting".into()), "the database isn't ready");
+    }
+
+    #[test]
+    fn what_is_wrong_stays_as_it_was_while_pods_cannot_be_listed() {
+        let (mut catalog, _) = samples::minimal_input();
+        let live = Live::of([(Kind::Job, job(Some("Failed")))]);
+        let issues = Issues::find(&live, &[], &[], Timestamp::UNIX_EPOCH);
+        let degraded = |catalog: &Catalog, issues: Option<&Issues>| {
+            let report = status(catalog, &live, &Outcome::Applied(Vec::new()), issues, Timestamp::UNIX_EPOCH);
+            (report.conditions.iter().find(|condition| condition.type_ == "Degraded").cloned(), report)
+        };
+        let (before, report) = degraded(&catalog, Some(&issues));
+        assert_eq!(before.as_ref().map(|before| (before.status.as_str(), before.reason.as_str())), Some(("True", "MigrationFailed")));
+        catalog.status = Some(report);
+        assert_eq!(degraded(&catalog, None).0, before);
+        assert_eq!(degraded(&catalog, Some(&Issues::default())).0.unwrap().status, "False");
+    }
+
     #[test]
     fn the_release_stays_while_pods_are_added_or_replaced() {
         let (mut catalog, _) = samples::minimal_input();
@@ -171,7 +249,7 @@ mod tests {
         for (version, wanted, available, said) in stages {
             let all = ["shop-api", "shop-notifier", "shop-tracker", "shop-fulfiller"]
                 .map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
-            let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH);
+            let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), Some(&Issues::default()), Timestamp::UNIX_EPOCH);
             assert_eq!(report.version.as_deref(), said, "{available} of {wanted} pods of {version}");
             catalog.status = Some(report);
         }

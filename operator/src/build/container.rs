@@ -20,6 +20,9 @@ use crate::{crd, validate::Plan};
 /// The user of the shop's own images, nobody's on any node.
 pub const USER: i64 = 65532;
 
+/// The kubelet keeps the end of the log of a container that fails, and conditions quote it.
+pub const TERMINATION_MESSAGE_POLICY: &str = "FallbackToLogsOnError";
+
 /// As Pod Security `restricted` asks, and the root file system is read-only besides.
 pub fn security() -> SecurityContext {
     SecurityContext {

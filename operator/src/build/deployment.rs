@@ -81,6 +81,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
         env: Some(settings),
         resources: Some(container::resources(&role.resources)),
         security_context: Some(container::security()),
+        termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
         // Up at once; what it waits for is said by the readiness probe.
         startup_probe: Some(container::http_probe("/livez", "ops", 1, 60)),
         liveness_probe: Some(container::http_probe("/livez", "ops", 10, 3)),

@@ -40,6 +40,7 @@ pub fn job(plan: &Plan) -> Job {
         env: Some(settings),
         resources: Some(container::resources(&plan.api.resources)),
         security_context: Some(container::security()),
+        termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
         volume_mounts: (!files.mounts.is_empty()).then_some(files.mounts),
         ..Container::default()
     };

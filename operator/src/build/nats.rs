@@ -50,6 +50,7 @@ pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSp
         ports: Some(vec![container::port("client", 4222), container::port("monitor", 8222)]),
         resources: Some(container::resources(&messaging.resources)),
         security_context: Some(container::security()),
+        termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
         // It looks through its store before it is healthy.
         startup_probe: Some(container::http_probe("/healthz", "monitor", 2, 300)),
         liveness_probe: Some(container::http_probe("/healthz?js-enabled-only=true", "monitor", 10, 6)),

@@ -56,6 +56,7 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         }),
         resources: Some(container::resources(&database.resources)),
         security_context: Some(container::security()),
+        termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
         // Half an hour: after a crash it goes through its log before it takes connections.
         startup_probe: Some(is_ready(2, 900)),
         liveness_probe: Some(is_ready(10, 12)),

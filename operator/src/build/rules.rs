@@ -78,6 +78,7 @@ fn every_pod_is_restricted_and_starts_without_a_token() {
             assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
             assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
             assert_eq!(security["capabilities"]["drop"][0], "ALL", "{name}");
+            assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError", "{name}: conditions quote it");
             assert!(container["resources"]["requests"]["memory"].is_string(), "{name}");
             let variables: Vec<&str> = container["env"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
             assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len(), "{name}: each variable once");

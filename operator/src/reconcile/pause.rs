@@ -13,8 +13,17 @@ const PROGRESSING: (Duration, Duration) = (Duration::from_secs(5), Duration::fro
 /// The longest while it isn't ready and waits for an edit of its spec or a Secret.
 const WAITING: Duration = Duration::from_mins(5);
 
-/// The pause after a reconcile that has written this status. `spread`, from 0 to 1, is random.
-pub fn pause(status: &CatalogStatus, now: Timestamp, spread: f64) -> Duration {
+/// The least before a reconcile that only time asks for.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The pause after a reconcile that has written this status. Time alone changes it `until_change`. `spread`, from 0 to 1, is
+/// random.
+pub fn pause(status: &CatalogStatus, until_change: Option<Duration>, now: Timestamp, spread: f64) -> Duration {
+    let pause = without_change(status, now, spread);
+    until_change.map_or(pause, |until| pause.min(until.max(LEAST)))
+}
+
+fn without_change(status: &CatalogStatus, now: Timestamp, spread: f64) -> Duration {
     let Some(since) = unsettled(status).map(|condition| condition.last_transition_time.0).min() else {
         return RESYNC.mul_f64(1.0 + spread.clamp(0.0, 1.0) / 5.0);
     };
@@ -24,10 +33,10 @@ pub fn pause(status: &CatalogStatus, now: Timestamp, spread: f64) -> Duration {
 }
 
 /// The conditions that say that something isn't ready or settled. A rollout beside pods that work may be stuck as well.
-pub fn unsettled(status: &CatalogStatus) -> impl Iterator<Item = &Condition> {
+fn unsettled(status: &CatalogStatus) -> impl Iterator<Item = &Condition> {
     status.conditions.iter().filter(|condition| match condition.type_.as_str() {
         "Ready" => condition.status != "True",
-        "Progressing" => condition.status == "True",
+        "Progressing" | "Degraded" => condition.status == "True",
         _ => false,
     })
 }
@@ -42,7 +51,7 @@ mod tests {
     fn after(seconds: i64, ready: &str, progressing: &str) -> Duration {
         let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z"});
         let status = json!({"conditions": [condition("Ready", ready), condition("Progressing", progressing)]});
-        pause(&serde_json::from_value(status).unwrap(), Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds), 0.5)
+        pause(&serde_json::from_value(status).unwrap(), None, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds), 0.5)
     }
 
     #[test]
@@ -57,5 +66,12 @@ mod tests {
     fn a_catalog_that_waits_for_an_edit_or_is_settled_is_read_rarely() {
         assert_eq!(after(3600, "False", "False"), Duration::from_mins(5));
         assert_eq!(after(3600, "True", "False"), Duration::from_mins(11));
+    }
+    #[test]
+    fn a_reconcile_follows_when_time_alone_changes_the_status() {
+        let after = |until| pause(&CatalogStatus::default(), Some(until), Timestamp::UNIX_EPOCH, 0.5);
+        assert_eq!(after(Duration::from_mins(2)), Duration::from_mins(2));
+        assert_eq!(after(Duration::ZERO), LEAST);
+        assert_eq!(after(Duration::from_hours(1)), Duration::from_mins(11));
     }
 }

@@ -1,46 +1,60 @@
 //! Writes the status, on every path, and only if it says something new.
 
+use std::time::Duration;
+
 use catalog_logging::Chain;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
 use serde_json::json;
 
-use super::{Context, pause::unsettled};
+use super::Context;
 use crate::{
     apply::Overridden,
     crd::{Catalog, CatalogStatus, DatabaseStatus},
     error::Error,
-    live::{Live, pod_selector},
-    status::{Outcome, ailment, status},
+    live::Live,
+    status::{Outcome, status},
 };
 
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
 const MAX_NOTE: usize = 1024;
 
-/// Writes the status, and returns it.
+/// Until pods that could not be listed are listed again.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// What was reported.
+pub struct Reported {
+    /// The status as it is written.
+    pub status: CatalogStatus,
+    /// Until time alone changes it.
+    pub until_change: Option<Duration>,
+}
+
+/// Writes the status.
 ///
 /// # Errors
 /// If it cannot be written.
-pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<CatalogStatus, Error> {
+pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<Reported, Error> {
     let now = context.now();
-    let mut report = status(catalog, live, outcome, None, now);
-    if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled(&report).next().is_some() {
-        // Only then is it worth a call to know what is wrong.
-        match pods(context, namespace, &catalog.name_any()).await {
-            Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
-            // What is known is worth telling.
-            Err(error) => tracing::warn!(error = %Chain(&error), "pods not listed; status has no pod issues"),
-        }
-    }
+    let issues = if live.complete() {
+        // Also of a Catalog that is ready: a container that fails again and again is ready in between.
+        let found = context.diagnose(namespace, &catalog.name_any(), live, now).await;
+        found.inspect_err(|error| tracing::warn!(error = %Chain(error), "pods not listed; status has no pod issues")).ok()
+    } else {
+        None
+    };
+    let report = status(catalog, live, outcome, issues.as_ref(), now);
     if catalog.status.as_ref() != Some(&report) {
         write(catalog, context, namespace, &report).await?;
         context.tell_change(catalog, &report).await;
     }
-    Ok(report)
+    let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
+    let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.map(until));
+    Ok(Reported { status: report, until_change })
 }
 
 async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &CatalogStatus) -> Result<(), Error> {
@@ -66,12 +80,6 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(source) => Err(Error::api("write the status of", format!("Catalog {name}"), source)),
     }
-}
-
-async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
-    Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
 }
 
 impl Context {

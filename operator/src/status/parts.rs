@@ -3,13 +3,17 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{conditions::Verdict, pods::Ailment, scaling};
+use super::{
+    conditions::Verdict,
+    issue::{Issue, Issues},
+    scaling,
+};
 use crate::{crd::Catalog, kinds::Kind, live::Live};
 
 /// Label with the release of what an object runs.
 const VERSION: &str = "app.kubernetes.io/version";
 /// Label with the part that an object belongs to.
-const COMPONENT: &str = "app.kubernetes.io/component";
+pub const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// All parts.
 pub struct Parts {
@@ -42,28 +46,27 @@ pub struct Workload {
 impl Parts {
     /// Judges them.
     /// `migration` is the name of the Job that is waited for, if one is.
-    pub fn of(catalog: &Catalog, live: &Live, migration: Option<&str>, ailment: Option<&Ailment>) -> Self {
+    pub fn of(catalog: &Catalog, live: &Live, migration: Option<&str>, issues: &Issues) -> Self {
         let name = catalog.name_any();
-        let why = |part: &str| ailment.filter(|ailment| ailment.component == part);
         let workload = |part: &str| {
             let deployment = live.get(Kind::Deployment, &format!("{name}-{part}"));
-            Workload::of(deployment, why(part), scaling::may_be_zero(catalog, live, part))
+            Workload::of(deployment, issues.of(part), scaling::may_be_zero(catalog, live, part))
         };
         let spec = &catalog.spec;
         let database = if spec.database.embedded.is_some() {
-            let hosted = hosted(live, &format!("{name}-postgres"), why("postgres"));
+            let hosted = hosted(live, &format!("{name}-postgres"), issues.of("postgres"));
             // Said wherever people look, since nobody reads what they applied last year.
             Verdict { message: format!("{}; one pod without replica or backup: for development only", hosted.message), ..hosted }
         } else {
             Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
         };
         let messaging = if spec.messaging.embedded.is_some() {
-            hosted(live, &format!("{name}-nats"), why("nats"))
+            hosted(live, &format!("{name}-nats"), issues.of("nats"))
         } else {
             Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
         };
         let migration = migration.map_or_else(|| newest_migration(live), |job| live.get(Kind::Job, job));
-        let migrated = migrated(migration, why("migrate"));
+        let migrated = migrated(migration, issues.of("migrate"));
         Self {
             database,
             messaging,
@@ -84,6 +87,11 @@ impl Parts {
         self.workloads().iter().any(|workload| workload.rolling)
     }
 
+    /// Whether every workload is available, and the API has a ready pod.
+    pub fn serve(&self) -> bool {
+        self.api.serves() && self.workloads().iter().all(|workload| workload.verdict.holds)
+    }
+
     /// The release that all workloads run, once it is rolled out.
     pub fn version(&self) -> Option<String> {
         let mut versions = self.workloads().into_iter().map(|workload| workload.version.clone());
@@ -93,7 +101,7 @@ impl Parts {
 }
 
 impl Workload {
-    fn of(deployment: Option<&DynamicObject>, ailment: Option<&Ailment>, may_be_zero: bool) -> Self {
+    fn of(deployment: Option<&DynamicObject>, issue: Option<&Issue>, may_be_zero: bool) -> Self {
         let Some(deployment) = deployment else {
             let verdict = Verdict::no("NotCreated", "its Deployment isn't there yet");
             return Self { verdict, ready: 0, desired: 0, rolling: false, version: None };
@@ -105,14 +113,21 @@ impl Workload {
         let (ready, available) = (number(&status["readyReplicas"]), number(&status["availableReplicas"]));
         let (updated, total) = (number(&status["updatedReplicas"]), number(&status["replicas"]));
         let rolling = !seen || updated < desired || total > updated || available < desired;
-        let verdict = match ailment {
+        let count = format!("{available} of {desired} pods are available");
+        let verdict = match issue {
             _ if desired == 0 && may_be_zero => Verdict::yes("ScaledToZero", "no pods are asked for now"),
             _ if desired == 0 => Verdict::no("NoReplicas", no_replicas(&deployment.name_any())),
-            Some(ailment) if available == 0 => Verdict::no(&ailment.reason, ailment.to_string()),
-            _ if available == 0 => Verdict::no("Unavailable", format!("0 of {desired} pods are available")),
-            _ => Verdict::yes("Available", format!("{available} of {desired} pods are available")),
+            Some(issue) if available == 0 => Verdict::no(&issue.reason, issue.to_string()),
+            None if available == 0 => Verdict::no("Unavailable", count),
+            Some(issue) => Verdict::yes("Available", format!("{count}; {issue}")),
+            None => Verdict::yes("Available", count),
         };
         Self { verdict, ready, desired, rolling, version: deployment.labels().get(VERSION).cloned() }
+    }
+
+    /// Whether a pod serves, of whichever release.
+    pub fn serves(&self) -> bool {
+        self.verdict.holds && self.ready > 0
     }
 
     /// Such as `1/2`.
@@ -126,22 +141,22 @@ fn no_replicas(name: &str) -> String {
 }
 
 /// A server that the operator runs as a `StatefulSet` of one pod.
-fn hosted(live: &Live, name: &str, ailment: Option<&Ailment>) -> Verdict {
+fn hosted(live: &Live, name: &str, issue: Option<&Issue>) -> Verdict {
     let ready = live.get(Kind::StatefulSet, name).and_then(|set| set.data["status"]["readyReplicas"].as_i64()).unwrap_or(0);
-    match ailment {
+    match issue {
         _ if ready > 0 => Verdict::yes("Running", "its pod is ready"),
-        Some(ailment) => Verdict::no(&ailment.reason, ailment.to_string()),
+        Some(issue) => Verdict::no(&issue.reason, issue.to_string()),
         None => Verdict::no("Starting", "its pod isn't ready yet"),
     }
 }
 
-fn migrated(migration: Option<&DynamicObject>, ailment: Option<&Ailment>) -> Verdict {
-    match (migration, ailment) {
+fn migrated(migration: Option<&DynamicObject>, issue: Option<&Issue>) -> Verdict {
+    match (migration, issue) {
         (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the migration has succeeded"),
         (Some(job), _) if has_condition(job, "Failed") => {
             Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
         }
-        (Some(_), Some(ailment)) => Verdict::no(&ailment.reason, ailment.to_string()),
+        (Some(job), Some(issue)) => Verdict::no(&issue.reason, format!("{issue}; see `kubectl logs job/{}`", job.name_any())),
         (Some(job), None) => Verdict::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
         (None, _) => Verdict::no("NotCreated", "its Job isn't there yet"),
     }
@@ -181,10 +196,10 @@ mod tests {
         let jobs = [("shop-migrate-1", "Complete"), ("shop-migrate-2", "Failed"), ("shop-migrate-3", "Complete")];
         let live = Live::of(jobs.map(|(name, end)| (Kind::Job, job(name, end))));
         let (catalog, _) = samples::minimal_input();
-        let parts = Parts::of(&catalog, &live, Some("shop-migrate-2"), None);
+        let parts = Parts::of(&catalog, &live, Some("shop-migrate-2"), &Issues::default());
         assert_eq!(parts.migrated.reason, "MigrationFailed");
         // One that isn't there yet isn't another one.
-        let parts = Parts::of(&catalog, &live, Some("shop-migrate-4"), None);
+        let parts = Parts::of(&catalog, &live, Some("shop-migrate-4"), &Issues::default());
         assert_eq!(parts.migrated.reason, "NotCreated");
     }
 }

@@ -1,63 +1,129 @@
 //! What keeps a pod from running, in the words of the kubelet and the scheduler.
 
-use std::fmt;
-
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    core::v1::{Pod, PodCondition, PodStatus},
+    events::v1::Event,
+};
 use kube::ResourceExt;
 
-/// Something that people have to mend: a pod that cannot start by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ailment {
-    /// The part that the pod belongs to, such as `api`.
-    pub component: String,
-    /// The pod.
-    pub pod: String,
-    /// Such as `ImagePullBackOff`.
-    pub reason: String,
-    /// What is known of it.
-    pub message: String,
+use super::{
+    containers::{self, Trouble, WELL_AFTER},
+    events::last_warning,
+    issue::{Issue, SLOW_AFTER, Source},
+    parts::{COMPONENT, has_condition},
+};
+use crate::{kinds::Kind, live::Live};
+
+/// Label with the name of the Job that created a pod.
+const JOB: &str = "batch.kubernetes.io/job-name";
+
+/// The part that a pod belongs to, such as `api`.
+pub fn component(pod: &Pod) -> &str {
+    pod.labels().get(COMPONENT).map_or("", String::as_str)
 }
 
-impl fmt::Display for Ailment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pod {}: {}", self.pod, self.message)
-    }
-}
-
-/// The first thing that is wrong with these pods, if anything is.
-#[must_use]
-pub fn ailment(pods: &[Pod]) -> Option<Ailment> {
-    let mut sick: Vec<_> = pods.iter().filter_map(of).collect();
-    // Always the same one first, or the status would change with the order of a list.
-    sick.sort_by(|a, b| (&a.component, &a.reason, &a.pod).cmp(&(&b.component, &b.reason, &b.pod)));
-    sick.into_iter().next()
-}
-
-fn of(pod: &Pod) -> Option<Ailment> {
-    let status = pod.status.as_ref()?;
-    let all = [&status.init_container_statuses, &status.container_statuses];
-    let waiting = all.into_iter().flatten().flatten().find_map(waiting);
-    let unschedulable =
-        status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let (reason, message) = waiting.or_else(|| {
-        let condition = unschedulable?;
-        Some(("Unschedulable".to_owned(), condition.message.clone().unwrap_or_else(|| "no node takes it".into())))
-    })?;
-    let component = pod.labels().get("app.kubernetes.io/component").cloned().unwrap_or_default();
-    Some(Ailment { component, pod: pod.name_any(), reason, message })
-}
-
-/// Why a container waits, if waiting alone won't help.
-fn waiting(container: &ContainerStatus) -> Option<(String, String)> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.clone().filter(|reason| !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing"))?;
-    let said = waiting.message.clone().unwrap_or_else(|| reason.clone());
-    let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
-    let message = match last {
-        Some(last) => format!("{}: {said} (its last exit code was {})", container.name, last.exit_code),
-        None => format!("{} ({}): {said}", container.name, container.image),
+/// What is wrong with a pod, if anything is.
+pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option<Issue> {
+    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
+    let issue = |trouble: Trouble, is_failure| {
+        // Of a migration, how often its container was started doesn't matter as much as that it has failed.
+        let reason = if trouble.has_ended && is_migration(pod) { "MigrationFailing".to_owned() } else { trouble.reason };
+        Issue {
+            component: component(pod).into(),
+            source: Source::Pod,
+            reason,
+            object: format!("Pod {}", pod.name_any()),
+            message: trouble.message,
+            is_failure,
+            until: trouble.until,
+        }
     };
-    Some((reason, message))
+    if let Some(trouble) = failure(pod, status, now) {
+        return Some(issue(trouble, true));
+    }
+    slow_at(pod, live).filter(|at| *at <= now)?;
+    let (trouble, is_failure) = slowness(pod, status, events, now);
+    Some(issue(trouble, is_failure))
+}
+
+/// When a pod that waits becomes slow, and its Events say why.
+pub fn slow_at(pod: &Pod, live: &Live) -> Option<Timestamp> {
+    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
+    let is_pending = status.phase.as_deref().is_none_or(|phase| phase == "Pending");
+    let created = pod.metadata.creation_timestamp.as_ref().filter(|_| is_pending)?;
+    Some(status.start_time.as_ref().unwrap_or(created).0 + SLOW_AFTER)
+}
+
+/// Deleted pods end as they should, and so do those of a migration that has succeeded or been replaced.
+fn counts(pod: &Pod, live: &Live) -> bool {
+    let is_over = || {
+        let job = pod.labels().get(JOB).and_then(|job| live.get(Kind::Job, job));
+        job.is_none_or(|job| has_condition(job, "Complete"))
+    };
+    pod.metadata.deletion_timestamp.is_none() && !(is_migration(pod) && is_over())
+}
+
+fn is_migration(pod: &Pod) -> bool {
+    component(pod) == "migrate"
+}
+
+fn failure(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Trouble> {
+    match status.phase.as_deref() {
+        Some("Succeeded") => return None,
+        Some("Failed") => return failed(pod, status, now),
+        _ => {}
+    }
+    let ready_since = condition(status, "ContainersReady").filter(|ready| ready.status == "True").and_then(transition);
+    let is_restarted = !is_migration(pod);
+    let init = status.init_container_statuses.iter().flatten().map(|container| (container, false));
+    let mut all = init.chain(status.container_statuses.iter().flatten().map(|container| (container, is_restarted)));
+    all.find_map(|(container, is_restarted)| containers::trouble(container, is_restarted, ready_since, now)).or_else(|| {
+        let unscheduled = condition(status, "PodScheduled").filter(|scheduled| scheduled.status == "False")?;
+        let reason = unscheduled.reason.clone().unwrap_or_else(|| "Unschedulable".into());
+        let message = unscheduled.message.clone().unwrap_or_else(|| "not scheduled".into());
+        Some(Trouble { reason, message, has_ended: false, until: None })
+    })
+}
+
+/// A pod that has failed as a whole, such as an evicted one. A controller replaces it, and it remains for its log.
+fn failed(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Trouble> {
+    let containers = status.container_statuses.iter().flatten();
+    let ended = containers.clone().filter_map(|container| container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
+    let at = ended.map(|time| time.0).chain(status.conditions.iter().flatten().filter_map(transition)).max();
+    // A migration goes on failing until it succeeds.
+    let until = if is_migration(pod) { None } else { Some(at? + WELL_AFTER) };
+    if until.is_some_and(|until| until <= now) {
+        return None;
+    }
+    let reason = status.reason.clone().unwrap_or_else(|| "PodFailed".into());
+    let of_container =
+        containers.filter_map(|container| containers::trouble(container, false, None, now)).map(|found| found.message).next();
+    let message = status.message.clone().or(of_container).unwrap_or_else(|| "the pod has failed".into());
+    Some(Trouble { reason, message, has_ended: true, until })
+}
+
+/// Why a pod waits so long: its last warning, or else how far it is. Only the former is a failure.
+fn slowness(pod: &Pod, status: &PodStatus, events: &[Event], now: Timestamp) -> (Trouble, bool) {
+    let trouble = |reason: String, message: String| Trouble { reason, message, has_ended: false, until: None };
+    if let Some((reason, note)) = last_warning(events, pod.metadata.uid.as_deref(), None, now) {
+        return (trouble(reason, note), true);
+    }
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let reason = container.state.as_ref()?.waiting.as_ref()?.reason.clone()?;
+        let message = format!("{} ({}) has been waiting for more than a minute: {reason}", container.name, container.image);
+        Some(trouble(reason, message))
+    });
+    let pending = || trouble("Pending".into(), "pending for more than a minute, and no Event says why".into());
+    (waiting.unwrap_or_else(pending), false)
+}
+
+fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
+    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+}
+
+fn transition(condition: &PodCondition) -> Option<Timestamp> {
+    condition.last_transition_time.as_ref().map(|time| time.0)
 }
 
 #[cfg(test)]
@@ -66,34 +132,100 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, status: &Value) -> Pod {
-        let labels = json!({"app.kubernetes.io/component": "api"});
-        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "status": status})).unwrap()
+    const CREATED: &str = "2026-11-30T10:00:00Z";
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
     }
 
-    fn waits(reason: &str) -> Value {
+    fn pod(component: &str, status: &Value) -> Pod {
+        let labels = json!({COMPONENT: component, JOB: "shop-migrate-1"});
+        let metadata = json!({"name": format!("shop-{component}-1"), "uid": "a", "labels": labels, "creationTimestamp": CREATED});
+        serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap()
+    }
+
+    fn job(end: Option<&str>) -> Live {
+        let conditions: Vec<_> = end.into_iter().map(|end| json!({"type": end, "status": "True"})).collect();
+        let job =
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "shop-migrate-1"}, "status": {"conditions": conditions}});
+        Live::of([(Kind::Job, serde_json::from_value(job).unwrap())])
+    }
+
+    fn found(pod: &Pod, live: &Live, now: &str) -> Option<(String, String, bool)> {
+        issue(pod, live, &[], at(now)).map(|issue| (issue.reason.clone(), issue.to_string(), issue.is_failure))
+    }
+
+    fn ended(code: i32) -> Value {
         json!({"containerStatuses": [{
-            "name": "catalog", "image": "catalog:nope", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": reason, "message": "not found"}},
+            "name": "migrate", "image": "catalog:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": code, "reason": "Error", "finishedAt": CREATED}},
         }]})
     }
 
     #[test]
-    fn an_image_that_cannot_be_had_is_named() {
-        let ailment = ailment(&[pod("shop-api-1", &waits("ImagePullBackOff"))]).unwrap();
-        assert_eq!((ailment.component.as_str(), ailment.reason.as_str()), ("api", "ImagePullBackOff"));
-        assert_eq!(ailment.to_string(), "pod shop-api-1: catalog (catalog:nope): not found");
+    fn an_image_that_cannot_be_pulled_is_reported() {
+        let status = json!({"phase": "Pending", "containerStatuses": [{
+            "name": "api", "image": "catalog:nope", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}},
+        }]});
+        let (reason, text, is_failure) = found(&pod("api", &status), &Live::default(), CREATED).unwrap();
+        assert_eq!((reason.as_str(), text.as_str()), ("ImagePullBackOff", "Pod shop-api-1: api (catalog:nope): not found"));
+        assert!(is_failure);
     }
 
     #[test]
-    fn a_pod_that_is_just_starting_is_well() {
-        assert_eq!(ailment(&[pod("shop-api-1", &waits("ContainerCreating"))]), None);
+    fn a_pod_that_cannot_be_scheduled_is_reported() {
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"});
+        let (reason, text, _) =
+            found(&pod("api", &json!({"phase": "Pending", "conditions": [condition]})), &Live::default(), CREATED).unwrap();
+        assert_eq!((reason.as_str(), text.as_str()), ("Unschedulable", "Pod shop-api-1: 0/1 nodes are available"));
     }
 
     #[test]
-    fn a_pod_that_no_node_takes_is_named() {
-        let status =
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]});
-        assert_eq!(ailment(&[pod("shop-api-1", &status)]).unwrap().reason, "Unschedulable");
+    fn a_migration_fails_from_its_first_failed_container_until_its_job_is_complete() {
+        let first = pod("migrate", &ended(1));
+        assert_eq!(found(&first, &job(None), CREATED).unwrap().0, "MigrationFailing");
+        assert_eq!(found(&first, &job(Some("Complete")), CREATED), None);
+        assert_eq!(found(&first, &Live::default(), CREATED), None, "its Job was replaced");
+        assert_eq!(found(&pod("migrate", &ended(0)), &job(None), CREATED), None, "it has succeeded");
+        // A pod that failed as a whole was followed by another one.
+        let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."});
+        let (reason, text, _) = found(&pod("migrate", &evicted), &job(None), "2026-11-30T11:00:00Z").unwrap();
+        assert_eq!(reason, "MigrationFailing");
+        assert!(text.contains("low on resource"), "{text}");
+    }
+
+    #[test]
+    fn an_evicted_pod_of_a_deployment_counts_for_two_minutes() {
+        let condition = json!({"type": "DisruptionTarget", "status": "True", "lastTransitionTime": CREATED});
+        let evicted =
+            json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.", "conditions": [condition]});
+        let evicted = pod("api", &evicted);
+        assert_eq!(found(&evicted, &Live::default(), "2026-11-30T10:01:59Z").unwrap().0, "Evicted");
+        assert_eq!(found(&evicted, &Live::default(), "2026-11-30T10:02:00Z"), None);
+    }
+
+    #[test]
+    fn a_pod_that_waits_for_more_than_a_minute_says_why() {
+        let status = json!({"phase": "Pending", "containerStatuses": [{
+            "name": "migrate", "image": "catalog:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ContainerCreating"}},
+        }]});
+        let waiting = pod("migrate", &status);
+        assert_eq!(found(&waiting, &job(None), "2026-11-30T10:00:59Z"), None);
+        let (reason, _, is_failure) = found(&waiting, &job(None), "2026-11-30T10:01:00Z").unwrap();
+        assert!(reason == "ContainerCreating" && !is_failure, "an image may be large");
+        let event = json!({"metadata": {}, "eventTime": "2026-11-30T10:00:40.000000Z", "type": "Warning", "reason": "FailedMount",
+            "note": "secret \"database\" not found", "regarding": {"uid": "a"}});
+        let found = issue(&waiting, &job(None), &[serde_json::from_value(event).unwrap()], at("2026-11-30T10:01:00Z")).unwrap();
+        assert!(found.reason == "FailedMount" && found.is_failure && found.message.contains("database"), "{found:?}");
+    }
+
+    #[test]
+    fn a_pod_that_is_deleted_is_not_reported() {
+        let mut deleted = pod("api", &ended(137));
+        assert!(found(&deleted, &Live::default(), CREATED).is_some());
+        deleted.metadata.deletion_timestamp = deleted.metadata.creation_timestamp.clone();
+        assert_eq!(found(&deleted, &Live::default(), CREATED), None);
     }
 }

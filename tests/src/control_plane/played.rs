@@ -3,6 +3,7 @@
 //! Only the API server runs here. [`Played`] writes the status that those would write once
 //! everything went well, and nothing else: it starts no pods, and it does nothing unless told to.
 
+mod failing;
 mod garbage;
 
 use std::fmt::Debug;
@@ -12,7 +13,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
-        core::v1::{PersistentVolumeClaim, Pod},
+        core::v1::PersistentVolumeClaim,
     },
     jiff::Timestamp,
 };
@@ -117,25 +118,6 @@ impl Played {
             "conditions": [condition("Available", "False", "MinimumReplicasUnavailable")],
         });
         self.set(&live, false, status).await;
-    }
-
-    /// The kubelet says of a pod of the Deployment that its container cannot start.
-    pub async fn pod_that_cannot_start(&self, deployment: &str, reason: &str, message: &str) {
-        let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment is there");
-        let template = serde_json::to_value(&live.spec.template).expect("a template is JSON");
-        let name = format!("{deployment}-7d4b9c-x2x2x");
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-            "metadata": {"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"]},
-        });
-        self.namespace.apply(&pod).await.expect("the template makes a pod");
-        let container = template["spec"]["containers"][0]["name"].clone();
-        let pod = self.namespace.api::<Pod>().get(&name).await.expect("it was made");
-        let status = json!({"phase": "Pending", "containerStatuses": [{
-            "name": container, "image": "", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": reason, "message": message}},
-        }]});
-        self.set(&pod, false, status).await;
     }
 
     /// All Jobs that have not ended come to this end.

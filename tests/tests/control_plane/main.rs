@@ -6,6 +6,7 @@ mod heal;
 mod keda;
 mod leader;
 mod paths;
+mod pods;
 mod recover;
 mod refused;
 mod rest;

@@ -1,0 +1,43 @@
+//! Reads what the status says of pods.
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use kube::{Api, api::ListParams};
+
+use super::Context;
+use crate::{
+    error::Error,
+    live::{Live, pod_selector},
+    status::{Issues, unexplained},
+};
+
+/// Most warnings that are read of one object. An object rarely has more than one of each reason.
+const MAX_EVENTS: u32 = 50;
+
+impl Context {
+    /// Lists the pods of a Catalog, and the Events of objects whose status doesn't say what is wrong.
+    ///
+    /// # Errors
+    /// If pods cannot be listed.
+    pub async fn diagnose(&self, namespace: &str, name: &str, live: &Live, now: Timestamp) -> Result<Issues, Error> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
+        let pods = list.map_err(|source| Error::api("list", "pods", source))?.items;
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let events = unexplained(live, &pods, now).into_iter().map(|uid| {
+            let warnings = ListParams::default().fields(&format!("type=Warning,regarding.uid={uid}")).limit(MAX_EVENTS);
+            let api = api.clone();
+            async move { api.list(&warnings).await }
+        });
+        let events = match try_join_all(events).await {
+            Ok(lists) => lists.into_iter().flat_map(|list| list.items).collect(),
+            // What pods say is worth reporting.
+            Err(error) => {
+                tracing::warn!(error = %catalog_logging::Chain(&error), "Events not listed; status has no causes from Events");
+                Vec::new()
+            }
+        };
+        Ok(Issues::find(live, &pods, &events, now))
+    }
+}

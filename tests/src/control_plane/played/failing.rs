@@ -1,0 +1,88 @@
+//! What kubelets, the scheduler and controllers report when something fails, played.
+
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Event, Pod},
+    },
+    jiff::Timestamp,
+};
+use kube::{Resource, ResourceExt, api::PostParams};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::Played;
+
+impl Played {
+    /// A controller creates a pod of an object, and gives its name. It has no status but that it is pending.
+    ///
+    /// # Panics
+    /// If the object isn't there, or its template makes no pod.
+    pub async fn create_pod<K>(&self, owner: &str) -> String
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let live = self.namespace.api::<K>().get(owner).await.expect("the object is there");
+        let template = serde_json::to_value(&live).expect("an object is JSON")["spec"]["template"].take();
+        let name = format!("{owner}-x2x2x");
+        let metadata = json!({"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"]});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
+        self.namespace.apply(&pod).await.expect("the template makes a pod");
+        name
+    }
+
+    /// The status of a pod, without the names of its containers: they are filled in.
+    ///
+    /// # Panics
+    /// If the pod isn't there, or the status isn't one.
+    pub async fn set_pod(&self, name: &str, mut status: Value) {
+        let pod = self.namespace.api::<Pod>().get(name).await.expect("the pod is there");
+        let containers = pod.spec.as_ref().expect("a pod has a spec").containers.iter();
+        for (container, status) in containers.zip(status["containerStatuses"].as_array_mut().into_iter().flatten()) {
+            status["name"] = json!(container.name);
+            status["image"] = json!(container.image);
+            status["imageID"] = json!("");
+        }
+        self.set(&pod, false, status).await;
+    }
+
+    /// The kubelet says of a pod of the Deployment that its container cannot start.
+    pub async fn pod_that_cannot_start(&self, deployment: &str, reason: &str, message: &str) {
+        let pod = self.create_pod::<Deployment>(deployment).await;
+        let waiting = json!({"waiting": {"reason": reason, "message": message}});
+        let container = json!({"ready": false, "restartCount": 0, "state": waiting});
+        self.set_pod(&pod, json!({"phase": "Pending", "containerStatuses": [container]})).await;
+    }
+
+    /// The Deployment controller reports a condition.
+    ///
+    /// # Panics
+    /// If the Deployment isn't there.
+    pub async fn set_deployment_condition(&self, name: &str, kind: &str, status: &str, reason: &str, message: &str) {
+        let live = self.namespace.api::<Deployment>().get(name).await.expect("the Deployment is there");
+        let condition = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastUpdateTime": null, "lastTransitionTime": null});
+        self.set(&live, false, json!({"conditions": [condition]})).await;
+    }
+
+    /// A controller, the scheduler or a kubelet publishes a warning about an object, as they do: by core/v1.
+    ///
+    /// # Panics
+    /// If the object isn't there.
+    pub async fn warn<K>(&self, name: &str, reason: &str, message: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let live = self.namespace.api::<K>().get(name).await.expect("the object is there");
+        let now = Timestamp::now().round(k8s_openapi::jiff::Unit::Second).expect("seconds");
+        let event = json!({
+            "metadata": {"name": format!("{name}.{}", reason.to_lowercase())}, "type": "Warning", "reason": reason, "message": message,
+            "involvedObject": {"kind": K::kind(&()), "apiVersion": K::api_version(&()), "name": name, "namespace": live.namespace(), "uid": live.uid()},
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": "played"},
+        });
+        let event: Event = serde_json::from_value(event).expect("an Event");
+        self.namespace.api::<Event>().create(&PostParams::default(), &event).await.expect("an Event can be created");
+    }
+}
