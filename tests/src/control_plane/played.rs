@@ -4,6 +4,7 @@
 //! everything went well, and nothing else: it starts no pods, and it does nothing unless told to.
 
 mod garbage;
+mod migration;
 
 use std::fmt::Debug;
 
