@@ -100,3 +100,69 @@ pub fn expected_installation(job: &DynamicObject) -> Option<String> {
     let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
     variables.filter(|variable| variable["name"] == EXPECT_INSTALLATION).find_map(|variable| Some(variable["value"].as_str()?.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{build::samples, observed::ClaimFacts, validate::validate};
+
+    fn pod(container: &Value) -> Pod {
+        let mut container = container.clone();
+        for (field, value) in [("name", json!("migrate")), ("image", json!("")), ("imageID", json!(""))] {
+            container[field] = value;
+        }
+        container["ready"] = json!(false);
+        container["restartCount"] = json!(0);
+        serde_json::from_value(json!({"metadata": {"name": "a"}, "status": {"containerStatuses": [container]}})).unwrap()
+    }
+
+    #[test]
+    fn only_the_message_of_a_success_is_a_report() {
+        let ended = |code: i32, message: &str| pod(&json!({"state": {"terminated": {"exitCode": code, "message": message}}}));
+        let report = r#"{"installationId": "a", "newestMigration": 1}"#;
+        assert_eq!(reported(&[ended(1, "no"), ended(0, report)]).as_deref(), Some("a"));
+        assert_eq!(reported(&[ended(0, "an older release"), ended(1, report)]), None);
+    }
+
+    #[test]
+    fn a_rejected_database_is_known_while_the_container_waits_for_its_restart() {
+        let ended = json!({"terminated": {"exitCode": 3, "message": "this database has no schema"}});
+        let waits = pod(&json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}));
+        let Some(DatabaseProblem::OtherInstallation(message)) = rejected(&[waits], "a") else { panic!("not rejected") };
+        assert!(message.starts_with("this database has no schema.") && message.contains("catalog.rs/abandon-installation=a"), "{message}");
+        let other = pod(&json!({"state": {"terminated": {"exitCode": 1, "message": "no"}}}));
+        assert_eq!(rejected(&[other], "a"), None);
+    }
+
+    #[test]
+    fn a_claim_is_lost_only_if_the_status_knows_it_and_nobody_abandoned_it() {
+        let (mut catalog, mut observed) = samples::minimal_input();
+        assert_eq!(volume_lost(&validate(&catalog, &observed).unwrap()), None, "a new Catalog");
+        let known = DatabaseStatus { installation_id: None, claim_uid: Some("u1".into()), migration: None };
+        catalog.status = Some(crate::crd::CatalogStatus { database: Some(known), ..Default::default() });
+        let plan = validate(&catalog, &observed).unwrap();
+        let Some(DatabaseProblem::VolumeLost(message)) = volume_lost(&plan) else { panic!("not lost") };
+        // Without a known id, the uid of the claim is what can be abandoned.
+        assert!(message.contains("shop-postgres-data") && message.contains("catalog.rs/abandon-installation=u1"), "{message}");
+        let mut consented = catalog.clone();
+        consented.metadata.annotations = Some([(ABANDON.to_owned(), "u1".to_owned())].into());
+        assert_eq!(volume_lost(&validate(&consented, &observed).unwrap()), None);
+        let restored = ClaimFacts { uid: Some("u2".into()), storage: "5Gi".into(), storage_class_name: None, class_is_declared: false };
+        observed.claims.insert("shop-postgres-data".into(), restored);
+        let plan = validate(&catalog, &observed).unwrap();
+        assert_eq!((volume_lost(&plan), plan.installation.claim_uid.as_deref()), (None, Some("u2")));
+    }
+
+    #[test]
+    fn a_migration_is_news_once_and_without_a_report_the_expected_id_stays() {
+        let mut plan = samples::minimal();
+        plan.installation.expected = Some("a".into());
+        let after = after_migration(None, &plan, "shop-migrate-1", || None).unwrap();
+        assert_eq!(after.installation_id.as_deref(), Some("a"));
+        assert_eq!(after_migration(Some(&after), &plan, "shop-migrate-1", || Some("b".into())), None);
+        let next = after_migration(Some(&after), &plan, "shop-migrate-2", || Some("b".into())).unwrap();
+        assert_eq!(next.installation_id.as_deref(), Some("b"));
+    }
+}

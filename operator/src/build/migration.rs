@@ -26,6 +26,7 @@ pub const EXPECT_INSTALLATION: &str = "EXPECT_INSTALLATION";
 ///
 /// The expected installation isn't part of the hash: it becomes known by the first migration, which would be repeated. A Job
 /// that exists keeps the one that it has.
+#[must_use]
 pub fn job(plan: &Plan) -> Job {
     let mut files = Files::default();
     let mut settings = environment::migration(plan);

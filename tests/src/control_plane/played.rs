@@ -5,6 +5,7 @@
 
 mod failing;
 mod garbage;
+mod migration;
 
 use std::fmt::Debug;
 

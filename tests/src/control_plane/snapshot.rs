@@ -136,6 +136,8 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
         }
         "Catalog" => {
             observed(&mut object["status"], &generation);
+            // Uid of a claim and hash in the name of a Job.
+            remove(&mut object["status"], "database");
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 observed(condition, &generation);
                 remove(condition, "lastTransitionTime");

@@ -3,6 +3,7 @@
 
 mod faults;
 mod heal;
+mod installation;
 mod keda;
 mod leader;
 mod paths;

@@ -2,7 +2,7 @@
 //! runs this; nothing here is played.
 //!
 //! It is one story, told in order, because a shop takes a minute to come up: installed, used, upgraded, killed, bought
-//! from, scaled, rotated, deleted, and found again.
+//! from, scaled, rotated, deleted, found again, and emptied.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod deletion;
@@ -14,6 +14,7 @@ mod rotation;
 mod scaling;
 mod shop;
 mod usage;
+mod volume;
 
 use std::time::Instant;
 
@@ -38,6 +39,7 @@ async fn a_shop_is_used_upgraded_killed_scaled_rotated_deleted_and_found_again()
     told.step("the new key signs when it has been published for five minutes", rotation::new_key_signs(&shop, rotation)).await;
     let kept = told.step("a deleted Catalog leaves what its policy keeps", deletion::delete(&shop)).await;
     told.step("a Catalog of the same name finds the data", deletion::find_again(&shop, kept)).await;
+    told.step("a lost volume is reported, and consent opens an empty shop", volume::lose_and_abandon(&shop)).await;
 }
 
 struct Told(Instant);

@@ -1,0 +1,166 @@
+//! The database's identity: a lost volume or another installation is reported, and never becomes an empty shop by itself.
+
+use catalog_operator::crd::{Catalog, DatabaseStatus};
+use catalog_tests::control_plane::{
+    Operator,
+    operator::NAME,
+    specs::{full, with},
+};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Service},
+};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+const CLAIM: &str = "shop-postgres-data";
+const ABANDON: &str = "catalog.rs/abandon-installation";
+const FIRST: &str = "11111111-1111-4111-8111-111111111111";
+const SECOND: &str = "22222222-2222-4222-8222-222222222222";
+
+/// A shop whose migration reported [`FIRST`].
+async fn settled(stem: &str) -> Operator {
+    let mut operator = Operator::new(stem).await;
+    operator.apply(&full()).await.unwrap();
+    operator.reconcile().await;
+    report(&operator, FIRST).await;
+    operator.settle().await;
+    operator
+}
+
+/// The migration that hasn't ended.
+async fn unfinished_migration(operator: &Operator) -> Job {
+    let jobs = operator.namespace().all::<Job>().await.into_iter();
+    let mut unfinished = jobs.filter(|job| job.status.as_ref().is_none_or(|status| status.completion_time.is_none()));
+    unfinished.next().expect("a migration is on its way")
+}
+
+async fn report(operator: &Operator, id: &str) {
+    let message = json!({"installationId": id, "newestMigration": 20_261_130_001_201_i64}).to_string();
+    operator.played().end_migration_container(&unfinished_migration(operator).await, 0, &message).await;
+}
+
+async fn expected(operator: &Operator) -> Option<String> {
+    let pod = unfinished_migration(operator).await.spec.unwrap().template.spec.unwrap();
+    let settings = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
+    settings.filter(|setting| setting.name == "EXPECT_INSTALLATION").find_map(|setting| setting.value)
+}
+
+async fn claim_uid(operator: &Operator) -> Option<String> {
+    operator.namespace().api::<PersistentVolumeClaim>().get_opt(CLAIM).await.unwrap()?.uid()
+}
+
+async fn database(operator: &Operator) -> DatabaseStatus {
+    operator.catalog().await.unwrap().status.unwrap().database.unwrap()
+}
+
+async fn lose_the_volume(operator: &mut Operator) {
+    operator.namespace().api::<PersistentVolumeClaim>().delete(CLAIM, &DeleteParams::default()).await.unwrap();
+    operator.played().collect_garbage().await;
+    operator.come_to_rest().await;
+}
+
+async fn abandon(operator: &Operator, value: &str) {
+    let annotated = json!({"metadata": {"annotations": {ABANDON: value}}});
+    operator.namespace().api::<Catalog>().patch(NAME, &PatchParams::default(), &Patch::Merge(&annotated)).await.unwrap();
+}
+
+async fn reports(operator: &Operator, kind: &str, reason: &str, parts: &[&str]) {
+    let [part, ready, degraded] = [operator.condition(kind).await, operator.condition("Ready").await, operator.condition("Degraded").await];
+    for (condition, holds) in [(&part, false), (&ready, false), (&degraded, true)] {
+        assert!(condition.holds == holds && condition.reason == reason, "{condition:?}");
+        assert!(parts.iter().all(|part| condition.message.contains(part)), "{condition:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_catalog_takes_the_installation_that_its_only_migration_reports() {
+    let operator = settled("installation").await;
+    let jobs = operator.namespace().all::<Job>().await;
+    let names: Vec<_> = jobs.iter().map(ResourceExt::name_any).collect();
+    let status = database(&operator).await;
+    assert_eq!(names, [status.migration.clone().unwrap()], "one migration");
+    assert_eq!(status.installation_id.as_deref(), Some(FIRST));
+    assert_eq!(status.claim_uid, claim_uid(&operator).await);
+}
+
+#[tokio::test]
+async fn a_lost_volume_is_reported_and_not_created_again_while_the_rest_is_healed() {
+    let mut operator = settled("lost").await;
+    let before = database(&operator).await;
+    lose_the_volume(&mut operator).await;
+    let consent = format!("{ABANDON}={FIRST}");
+    let uid = before.claim_uid.clone().unwrap();
+    reports(&operator, "DatabaseReady", "VolumeLost", &[CLAIM, &uid, &consent, "Restore"]).await;
+    let services = operator.namespace().api::<Service>();
+    services.delete("shop-api", &DeleteParams::default()).await.unwrap();
+    abandon(&operator, SECOND).await;
+    operator.come_to_rest().await;
+    services.get("shop-api").await.unwrap();
+    assert_eq!(claim_uid(&operator).await, None, "another id is no consent");
+    assert_eq!(database(&operator).await.installation_id, before.installation_id);
+    assert_eq!(operator.condition("DatabaseReady").await.reason, "VolumeLost");
+}
+
+#[tokio::test]
+async fn consent_starts_with_an_empty_volume_and_is_used_up_by_it() {
+    let mut operator = settled("consent").await;
+    lose_the_volume(&mut operator).await;
+    abandon(&operator, FIRST).await;
+    operator.reconcile().await;
+    assert_eq!(expected(&operator).await, None);
+    report(&operator, SECOND).await;
+    operator.settle().await;
+    let status = database(&operator).await;
+    assert_eq!(status.installation_id.as_deref(), Some(SECOND));
+    assert_eq!(status.claim_uid, claim_uid(&operator).await);
+    // The annotation is still set, and names an installation that was left already.
+    lose_the_volume(&mut operator).await;
+    reports(&operator, "DatabaseReady", "VolumeLost", &[SECOND]).await;
+    assert_eq!(claim_uid(&operator).await, None);
+}
+
+#[tokio::test]
+async fn a_restored_claim_is_taken_if_it_has_the_expected_installation() {
+    let mut operator = settled("restored").await;
+    lose_the_volume(&mut operator).await;
+    // As a person makes it from a snapshot: without labels.
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "5Gi"}}});
+    let restored = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec});
+    operator.namespace().apply(&restored).await.unwrap();
+    operator.reconcile().await;
+    assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
+
+    let message = format!("this database has no schema, but installation {FIRST} is expected");
+    operator.played().end_migration_container(&unfinished_migration(&operator).await, 3, &message).await;
+    operator.reconcile().await;
+    operator.played().bind_claims().await;
+    operator.played().roll_out_stateful_sets().await;
+    operator.reconcile().await;
+    reports(&operator, "Migrated", "OtherInstallation", &[&message, &format!("{ABANDON}={FIRST}")]).await;
+
+    report(&operator, FIRST).await;
+    operator.settle().await;
+    let status = database(&operator).await;
+    assert_eq!(status.installation_id.as_deref(), Some(FIRST));
+    assert_eq!(status.claim_uid, claim_uid(&operator).await);
+}
+
+#[tokio::test]
+async fn a_switch_to_another_database_expects_the_same_installation_until_it_is_abandoned() {
+    let mut operator = settled("switched").await;
+    operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
+    operator.reconcile().await;
+    assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
+    abandon(&operator, FIRST).await;
+    operator.reconcile().await;
+    assert_eq!(expected(&operator).await, None);
+    report(&operator, SECOND).await;
+    operator.settle().await;
+    let status = database(&operator).await;
+    assert_eq!((status.installation_id.as_deref(), status.claim_uid), (Some(SECOND), None));
+    assert!(claim_uid(&operator).await.is_some(), "the volume of the embedded database is kept");
+}

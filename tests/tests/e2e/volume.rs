@@ -1,0 +1,49 @@
+//! A data volume that is lost.
+
+use std::time::Duration;
+
+use catalog_tests::wait::{self, holds};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use crate::shop::{NAME, PATIENCE, Shop};
+
+const CLAIM: &str = "shop-postgres-data";
+/// How long the status may lag behind the loss.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
+
+async fn installation(shop: &Shop) -> Option<String> {
+    let catalog = shop.catalogs().get(NAME).await.unwrap();
+    catalog.data["status"]["database"]["installationId"].as_str().map(str::to_owned)
+}
+
+/// Deletes claim and pod of the database, and sees that reported; then starts with an empty volume.
+pub async fn lose_and_abandon(shop: &Shop) {
+    let lost = installation(shop).await.expect("the migration has reported an id");
+    let claims = shop.kube::<PersistentVolumeClaim>();
+    claims.delete(CLAIM, &DeleteParams::default()).await.unwrap();
+    shop.kube::<Pod>().delete("shop-postgres-0", &DeleteParams::default().grace_period(0)).await.unwrap();
+    let ready = wait::within(REPORTED_WITHIN, "the lost volume is reported", async || {
+        let ready = shop.condition("Ready").await.unwrap_or(Value::Null);
+        if ready["reason"] == "VolumeLost" { Ok(ready) } else { Err(ready) }
+    })
+    .await;
+    assert_eq!(ready["status"], "False");
+    let message = ready["message"].as_str().unwrap();
+    assert!(message.contains(CLAIM) && message.contains(&lost), "{message}");
+    assert!(claims.get_opt(CLAIM).await.unwrap().is_none(), "it is not created again");
+
+    shop.patch(json!({"metadata": {"annotations": {"catalog.rs/abandon-installation": lost}}})).await;
+    wait::within(PATIENCE, "the shop works on another installation", async || {
+        let now = installation(shop).await;
+        holds(now.as_ref().is_some_and(|now| *now != lost), || now.clone())
+    })
+    .await;
+    shop.is_ready().await;
+    wait::within(PATIENCE, "the empty shop is open", async || {
+        let reply = shop.anyone.get("/v1/products").attempt().await.map_err(|error| error.to_string())?;
+        holds(reply.status == 200 && reply.json()["items"].as_array().is_some_and(Vec::is_empty), || reply.text())
+    })
+    .await;
+}
