@@ -2,6 +2,7 @@
 
 mod attempt;
 mod report;
+mod restore;
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,8 +65,8 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     let outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
-        Outcome::Failed(error) => Err(error),
-        Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
+        Outcome::Failed(error) | Outcome::Refused(_, Some(error)) => Err(error),
+        Outcome::Paused | Outcome::Refused(_, None) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
             reported.map(|waiting| Action::requeue(pause(waiting)))
         }
     }

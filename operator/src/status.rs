@@ -1,6 +1,7 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
 mod conditions;
+pub mod last_applied;
 mod parts;
 mod pods;
 
@@ -15,7 +16,7 @@ use self::{
     parts::Parts,
 };
 use crate::{
-    crd::{Catalog, CatalogStatus, Replicas},
+    crd::{Catalog, CatalogStatus, LastApplied, Replicas},
     error::Error,
     live::Live,
     validate::{Problems, Skipped},
@@ -26,8 +27,8 @@ use crate::{
 pub enum Outcome {
     /// Nothing was done, as was asked.
     Paused,
-    /// What is declared cannot be done.
-    Refused(Problems),
+    /// What is declared cannot be done. With the error of restoring what was applied last, if there was one.
+    Refused(Problems, Option<Error>),
     /// The migration has to succeed before the workloads are applied.
     Migrating {
         /// The name of its Job.
@@ -46,7 +47,7 @@ pub enum Outcome {
 pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option<&Ailment>, now: Timestamp) -> CatalogStatus {
     let migration = match outcome {
         Outcome::Migrating { job, .. } => Some(job.as_str()),
-        Outcome::Paused | Outcome::Refused(_) | Outcome::Applied(_) | Outcome::Failed(_) => None,
+        Outcome::Paused | Outcome::Refused(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
     let parts = Parts::of(catalog, live, migration, ailment);
     let before = catalog.status.clone().unwrap_or_default();
@@ -66,7 +67,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     }
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     conditions.set("Ready", &ready(outcome, unready));
-    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
+    let last_applied = last_applied::after(catalog, outcome, before.last_applied);
+    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
     } else {
@@ -91,12 +93,13 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
         replicas,
         version,
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
+        last_applied,
     }
 }
 
 fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdict {
     match (outcome, unready) {
-        (Outcome::Refused(problems), _) => {
+        (Outcome::Refused(problems, _), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
@@ -106,10 +109,15 @@ fn ready(outcome: &Outcome, unready: Option<(&'static str, &Verdict)>) -> Verdic
     }
 }
 
-fn progressing(outcome: &Outcome, parts: &Parts, unready: bool) -> Verdict {
+fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> Verdict {
     match outcome {
         Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
-        Outcome::Refused(_) => Verdict::no("Refused", "the spec has to be corrected first: see Ready"),
+        Outcome::Refused(..) => {
+            let kept = last_applied
+                .and_then(|applied| applied.observed_generation)
+                .map(|generation| format!("; until then deleted and edited objects are restored as generation {generation} declared them"));
+            Verdict::no("Refused", format!("the spec has to be corrected first: see Ready{}", kept.unwrap_or_default()))
+        }
         Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
         Outcome::Migrating { .. } => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
         Outcome::Applied(_) if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
@@ -129,8 +137,10 @@ fn complete(skipped: &[Skipped]) -> Verdict {
 
 fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
     match (outcome, ailment) {
-        (Outcome::Refused(problems), _) => {
-            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
+        (Outcome::Refused(problems, error), _) => {
+            let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
+            let message = format!("{problems}{}", restoring.unwrap_or_default());
+            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message)
         }
         (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error.to_string()),
         (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment.to_string()),

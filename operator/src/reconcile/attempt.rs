@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::Context;
+use super::{Context, restore};
 use crate::{
     apply::Apply,
     build::{Objects, build},
@@ -27,26 +27,42 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         return Ok(Outcome::Paused);
     }
     let referenced = Referenced::read(&context.client, namespace, catalog).await?;
-    let mut plan = match validate(catalog, &observed(live, &referenced)) {
-        Ok(plan) => plan,
-        Err(problems) => return Ok(Outcome::Refused(problems)),
-    };
     let uid = catalog.uid().unwrap_or_default();
     let mut apply = Apply::new(&context.client, namespace, &name, &uid, live);
-    if generate(&plan, &referenced, &mut apply, context).await? {
-        // What was generated is part of what is built, by its hash.
-        plan = match validate(catalog, &observed(apply.live, &referenced)) {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(Outcome::Refused(problems)),
-        };
-    }
-    let objects = build(&plan);
-    let done = in_order(&objects, plan.retain, &mut apply).await;
+    let outcome = advance(catalog, &referenced, &mut apply, context).await;
+    let outcome = match outcome {
+        Ok(Outcome::Refused(problems, _)) => Ok(Outcome::Refused(problems, restore::rejected(catalog, &mut apply, context).await.err())),
+        Ok(Outcome::Migrating { job, skipped }) => {
+            restore::objects(catalog, &mut apply).await.map(|()| Outcome::Migrating { job, skipped })
+        }
+        other => other,
+    };
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, overridden).await;
     }
+    outcome
+}
+
+/// Validates, builds and applies `catalog`.
+///
+/// # Errors
+/// If the API server refuses or doesn't answer, or a name is taken.
+pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<Outcome, Error> {
+    let mut plan = match validate(catalog, &observed(apply.live, referenced)) {
+        Ok(plan) => plan,
+        Err(problems) => return Ok(Outcome::Refused(problems, None)),
+    };
+    if generate(&plan, referenced, apply, context).await? {
+        // What was generated is part of what is built, by its hash.
+        plan = match validate(catalog, &observed(apply.live, referenced)) {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Outcome::Refused(problems, None)),
+        };
+    }
+    let objects = build(&plan);
+    let done = in_order(&objects, plan.retain, apply).await?;
     let skipped = plan.skipped;
-    Ok(if done? { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
+    Ok(if done { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
 }
 
 /// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.

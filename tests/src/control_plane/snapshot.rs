@@ -136,6 +136,9 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
         }
         "Catalog" => {
             observed(&mut object["status"], &generation);
+            if let Some(last_applied) = object["status"].get_mut("lastApplied") {
+                observed(last_applied, &generation);
+            }
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 observed(condition, &generation);
                 remove(condition, "lastTransitionTime");

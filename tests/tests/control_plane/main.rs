@@ -4,6 +4,7 @@
 mod faults;
 mod heal;
 mod keda;
+mod last_applied;
 mod leader;
 mod paths;
 mod recover;
