@@ -5,6 +5,7 @@ mod managers;
 mod mend;
 mod owner;
 mod prune;
+mod restore;
 pub mod scale;
 
 use k8s_openapi::Resource;

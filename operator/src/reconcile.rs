@@ -5,6 +5,7 @@ mod diagnose;
 mod installation;
 mod pause;
 mod report;
+mod restore;
 
 use std::sync::Arc;
 
@@ -63,8 +64,8 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     let outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
-        Outcome::Failed(error) => Err(error),
-        Outcome::Paused | Outcome::Refused(_) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
+        Outcome::Failed(error) | Outcome::Refused(_, Some(error)) => Err(error),
+        Outcome::Paused | Outcome::Refused(_, None) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
             let Reported { status, until_change } = reported?;
             Ok(Action::requeue(pause(&status, until_change, context.now(), rand::rng().random_range(0.0..1.0))))
         }

@@ -6,6 +6,7 @@ mod controllers;
 mod events;
 mod installation;
 mod issue;
+pub mod last_applied;
 mod parts;
 mod pods;
 mod scaling;
@@ -21,7 +22,7 @@ use self::{
     parts::Parts,
 };
 use crate::{
-    crd::{Catalog, CatalogStatus, Replicas},
+    crd::{Catalog, CatalogStatus, LastApplied, Replicas},
     error::Error,
     live::Live,
     validate::{Problems, Skipped},
@@ -32,8 +33,8 @@ use crate::{
 pub enum Outcome {
     /// Nothing was done, as was asked.
     Paused,
-    /// What is declared cannot be done.
-    Refused(Problems),
+    /// What is declared cannot be done. With the error of restoring what was applied last, if there was one.
+    Refused(Problems, Option<Error>),
     /// The migration has to succeed before the workloads are applied.
     Migrating {
         /// The name of its Job.
@@ -52,7 +53,7 @@ pub enum Outcome {
 pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<&Issues>, now: Timestamp) -> CatalogStatus {
     let migration = match outcome {
         Outcome::Migrating { job, .. } => Some(job.as_str()),
-        Outcome::Paused | Outcome::Refused(_) | Outcome::Applied(_) | Outcome::Failed(_) => None,
+        Outcome::Paused | Outcome::Refused(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
     installation::judge(&live.database, &mut parts);
@@ -73,7 +74,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     conditions.set("Ready", &ready(outcome, &parts, unready));
-    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some()));
+    let last_applied = last_applied::after(catalog, outcome, before.last_applied);
+    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
     } else {
@@ -102,12 +104,13 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         version,
         database: live.database.status.clone().or(before.database),
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
+        last_applied,
     }
 }
 
 fn ready(outcome: &Outcome, parts: &Parts, unready: Option<(&'static str, &Verdict)>) -> Verdict {
     match (outcome, unready) {
-        (Outcome::Refused(problems), _) => {
+        (Outcome::Refused(problems, _), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
@@ -122,10 +125,15 @@ fn ready(outcome: &Outcome, parts: &Parts, unready: Option<(&'static str, &Verdi
     }
 }
 
-fn progressing(outcome: &Outcome, parts: &Parts, unready: bool) -> Verdict {
+fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> Verdict {
     match outcome {
         Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
-        Outcome::Refused(_) => Verdict::no("Refused", "the spec has to be corrected first: see Ready"),
+        Outcome::Refused(..) => {
+            let kept = last_applied
+                .and_then(|applied| applied.observed_generation)
+                .map(|generation| format!("; until then deleted and edited objects are restored as generation {generation} declared them"));
+            Verdict::no("Refused", format!("the spec has to be corrected first: see Ready{}", kept.unwrap_or_default()))
+        }
         Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
         Outcome::Migrating { .. } => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
         Outcome::Applied(_) if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
@@ -146,8 +154,10 @@ fn complete(skipped: &[Skipped]) -> Verdict {
 /// `None` if it isn't known.
 fn degraded(outcome: &Outcome, issues: Option<&Issues>) -> Option<Verdict> {
     let verdict = match outcome {
-        Outcome::Refused(problems) => {
-            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
+        Outcome::Refused(problems, error) => {
+            let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
+            let message = format!("{problems}{}", restoring.unwrap_or_default());
+            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message)
         }
         Outcome::Failed(error) => Verdict::yes(error.reason(), error.to_string()),
         Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => {

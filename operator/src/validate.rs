@@ -35,6 +35,7 @@ pub use plan::{
     Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
+pub use shop::version;
 pub use worker::{WaitingRows, WorkerRole};
 
 /// Checks what was declared against what was read.
@@ -49,7 +50,13 @@ pub fn validate(catalog: &Catalog, observed: &Observed) -> Result<Plan, Problems
     if catalog.metadata.uid.is_none() {
         check.complain("metadata.uid", Reason::InvalidValue, "the Catalog has not been stored yet".into());
     }
-    plan(catalog, check)
+    accepted(plan(catalog, check))
+}
+
+/// The plan of a spec that was accepted before, even if something that it refers to is missing or invalid now.
+#[must_use]
+pub fn plan_to_restore(catalog: &Catalog, observed: &Observed) -> Option<Plan> {
+    plan(catalog, Check::against(observed)).0
 }
 
 /// Checks what was declared alone, as if every Secret were there and right, and KEDA if `keda`.
@@ -57,10 +64,18 @@ pub fn validate(catalog: &Catalog, observed: &Observed) -> Result<Plan, Problems
 /// # Errors
 /// Every problem found.
 pub fn validate_unseen(catalog: &Catalog, keda: bool) -> Result<Plan, Problems> {
-    plan(catalog, Check::unseen(keda))
+    accepted(plan(catalog, Check::unseen(keda)))
 }
 
-fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
+fn accepted((plan, problems): (Option<Plan>, Vec<Problem>)) -> Result<Plan, Problems> {
+    match plan {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// The plan, if enough is known to make one, and every problem found.
+fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>) {
     let spec = &catalog.spec;
     let shop = shop::check(catalog, &mut check);
     let release = shop::release(&spec.image, &mut check);
@@ -96,8 +111,5 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> Result<Plan, Problems> {
             shop,
         })
     };
-    match checked() {
-        Some(plan) if check.problems.is_empty() => Ok(plan),
-        _ => Err(Problems(check.problems)),
-    }
+    (checked(), check.problems)
 }

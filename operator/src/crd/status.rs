@@ -28,6 +28,21 @@ pub struct CatalogStatus {
     /// How the API is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The last spec that was applied in full. Objects are restored by it while a newer spec is rejected or its migration
+    /// hasn't succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_applied: Option<LastApplied>,
+}
+
+/// A spec that was applied in full.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastApplied {
+    /// Its generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The spec as JSON, with the image tag that was applied.
+    pub spec: String,
 }
 
 /// Which database the shop works on, as the last migration reported it.

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use super::{
     Context,
     installation::{find_claim, follow_migration, follow_volume},
+    restore,
 };
 use crate::{
     apply::Apply,
@@ -31,27 +32,42 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
     }
     find_claim(catalog, context, namespace, live).await?;
     let referenced = Referenced::read(&context.client, namespace, catalog).await?;
-    let mut plan = match validate(catalog, &observed(live, &referenced)) {
-        Ok(plan) => plan,
-        Err(problems) => return Ok(Outcome::Refused(problems)),
-    };
     let uid = catalog.uid().unwrap_or_default();
     let mut apply = Apply::new(&context.client, namespace, &name, &uid, live);
-    if generate(&plan, &referenced, &mut apply, context).await? {
-        // What was generated is part of what is built, by its hash.
-        plan = match validate(catalog, &observed(apply.live, &referenced)) {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(Outcome::Refused(problems)),
-        };
-    }
-    let objects = build(&plan);
-    let done = in_order(&objects, &mut plan, &mut apply).await;
+    let outcome = advance(catalog, &referenced, &mut apply, context).await;
+    let outcome = match outcome {
+        Ok(Outcome::Refused(problems, _)) => Ok(Outcome::Refused(problems, restore::rejected(catalog, &mut apply, context).await.err())),
+        Ok(Outcome::Migrating { job, skipped }) => {
+            restore::objects(catalog, &mut apply).await.map(|()| Outcome::Migrating { job, skipped })
+        }
+        other => other,
+    };
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, overridden).await;
     }
+    outcome
+}
+
+/// Validates, builds and applies `catalog`.
+///
+/// # Errors
+/// If the API server refuses or doesn't answer, or a name is taken.
+pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<Outcome, Error> {
+    let mut plan = match validate(catalog, &observed(apply.live, referenced)) {
+        Ok(plan) => plan,
+        Err(problems) => return Ok(Outcome::Refused(problems, None)),
+    };
+    if generate(&plan, referenced, apply, context).await? {
+        // What was generated is part of what is built, by its hash.
+        plan = match validate(catalog, &observed(apply.live, referenced)) {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Outcome::Refused(problems, None)),
+        };
+    }
+    let objects = build(&plan);
+    let is_done = in_order(&objects, &mut plan, apply).await?;
     let job = migration::job(&plan).name_any();
-    let is_done = done?;
-    follow_migration(catalog, context, namespace, &plan, &job, live).await?;
+    follow_migration(catalog, context, &plan, &job, apply).await?;
     let skipped = plan.skipped;
     Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::{
-    apply::MANAGER,
+    apply::{Apply, MANAGER},
     crd::Catalog,
     error::Error,
     installation::{after_migration, expected_installation, rejected, reported, volume_lost},
@@ -57,14 +57,8 @@ pub fn follow_volume(plan: &mut Plan, live: &mut Live) {
 ///
 /// # Errors
 /// If its pods cannot be listed.
-pub async fn follow_migration(
-    catalog: &Catalog,
-    context: &Context,
-    namespace: &str,
-    plan: &Plan,
-    job: &str,
-    live: &mut Live,
-) -> Result<(), Error> {
+pub async fn follow_migration(catalog: &Catalog, context: &Context, plan: &Plan, job: &str, apply: &mut Apply<'_>) -> Result<(), Error> {
+    let Apply { namespace, live, .. } = apply;
     let Some(found) = live.get(Kind::Job, job) else { return Ok(()) };
     let (is_complete, expected) = (has_condition(found, "Complete"), expected_installation(found));
     let known = catalog.status.as_ref().and_then(|status| status.database.as_ref());

@@ -61,12 +61,12 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let name = catalog.name_any();
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // What is absent now must go, too: RFC 7396 removes what is null.
-    let CatalogStatus { observed_generation, conditions, replicas, version, database, url } = status;
+    let CatalogStatus { observed_generation, conditions, replicas, version, database, url, last_applied } = status;
     let database = database.as_ref().map(|database| {
         let DatabaseStatus { installation_id, claim_uid, migration } = database;
         json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
     });
-    let whole = json!({
+    let mut whole = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
         "replicas": replicas,
@@ -74,6 +74,10 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
         "database": database,
         "url": url,
     });
+    // Otherwise left as it is: what was read of the Catalog may be older than the last write of the status.
+    if catalog.status.as_ref().and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
+        whole["lastApplied"] = json!(last_applied);
+    }
     match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": whole}))).await {
         Ok(_) => Ok(()),
         // Deleted meanwhile.
@@ -113,6 +117,12 @@ impl Context {
             if before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason)) {
                 self.tell(catalog, event, &now.reason, now.message, None).await;
             }
+        }
+        let incomplete =
+            |status: &CatalogStatus| status.conditions.iter().find(|one| one.type_ == "Complete" && one.status != "True").cloned();
+        let before = catalog.status.as_ref().and_then(incomplete);
+        if let Some(now) = incomplete(report).filter(|now| before.is_none_or(|before| before.message != now.message)) {
+            self.tell(catalog, EventType::Warning, &now.reason, now.message, None).await;
         }
     }
 

@@ -16,7 +16,7 @@ pub fn judge(findings: &DatabaseFindings, parts: &mut Parts) {
 pub fn problem(findings: &DatabaseFindings, outcome: &Outcome) -> Option<Verdict> {
     let problem = findings.problem.as_ref()?;
     match outcome {
-        Outcome::Refused(_) | Outcome::Failed(_) => None,
+        Outcome::Refused(..) | Outcome::Failed(_) => None,
         Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => Some(verdict(problem, Verdict::yes)),
     }
 }

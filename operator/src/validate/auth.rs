@@ -24,8 +24,10 @@ pub fn check(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Option<Au
     let rotation = duration("signingKeyRotation", &auth.signing_key_rotation, HOUR, 87600 * HOUR, check);
     let annotation = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ROTATE));
     let rotate: Option<Timestamp> = annotation.and_then(|instant| instant.parse().ok());
-    if annotation.is_some() && rotate.is_none() {
-        check.invalid(&format!("metadata.annotations[{ROTATE}]"), "give an instant such as 2026-11-21T10:00:00Z, or remove the annotation");
+    if let (Some(annotation), None) = (annotation, rotate) {
+        let message =
+            format!("no rotation: {annotation:?} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation");
+        check.skip(format!("metadata.annotations[{ROTATE}]"), message);
     }
     Some(AuthPlan {
         access_token_life: access?,

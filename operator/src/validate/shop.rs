@@ -26,9 +26,15 @@ pub fn check(catalog: &Catalog, check: &mut Check<'_>) -> Shop {
     Shop { name, namespace: metadata.namespace.clone().unwrap_or_else(|| "default".into()), uid: metadata.uid.clone() }
 }
 
-/// The image; without a tag, the operator's own release.
+/// The tag of the image; without one, the operator's own release.
+#[must_use]
+pub fn version(image: &Image) -> &str {
+    image.tag.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"))
+}
+
+/// The image.
 pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
-    let version = image.tag.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    let version = version(image).to_owned();
     for reference in &image.pull_secrets {
         check.secret("spec.image.pullSecrets", &reference.name);
     }

@@ -130,8 +130,16 @@ fn what_needs_a_parser_is_checked_here() {
     has_problem(&(catalog.clone(), observed.clone()), "spec.tracker.resources.requests.memory", Reason::InvalidValue, "than its limit");
     catalog.spec.tracker.pod.resources = Some(resources("-1", "lots"));
     has_problem(&(catalog, observed), "spec.tracker.resources.limits.memory", Reason::InvalidValue, "is not an amount");
-    let annotated = |catalog: &mut Catalog| catalog.metadata.annotations = Some([(ROTATE.to_owned(), "now".to_owned())].into());
-    refused(annotated, "metadata.annotations[catalog.rs/rotate-signing-key]", "give an instant");
+}
+
+#[test]
+fn an_unreadable_rotation_annotation_is_skipped_and_rejects_nothing() {
+    let (mut catalog, observed) = minimal_input();
+    catalog.metadata.annotations = Some([(ROTATE.to_owned(), "now".to_owned())].into());
+    let plan = validate(&catalog, &observed).unwrap();
+    assert_eq!(plan.auth.rotate, None);
+    assert_eq!(plan.skipped[0].path, "metadata.annotations[catalog.rs/rotate-signing-key]");
+    assert!(plan.skipped[0].message.contains("\"now\" is not an instant"), "{:?}", plan.skipped);
 }
 
 #[test]

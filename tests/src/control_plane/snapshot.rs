@@ -138,6 +138,9 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
             observed(&mut object["status"], &generation);
             // Uid of a claim and hash in the name of a Job.
             remove(&mut object["status"], "database");
+            if let Some(last_applied) = object["status"].get_mut("lastApplied") {
+                observed(last_applied, &generation);
+            }
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 observed(condition, &generation);
                 remove(condition, "lastTransitionTime");

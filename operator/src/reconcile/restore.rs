@@ -1,0 +1,44 @@
+//! Healing by the last applied spec, while a newer one cannot be applied.
+
+use super::{Context, attempt::advance};
+use crate::{
+    apply::Apply,
+    build::build,
+    crd::Catalog,
+    dereference::{Referenced, observed},
+    error::Error,
+    status::{Outcome, last_applied},
+    validate::plan_to_restore,
+};
+
+/// While the spec is rejected: the last applied one is applied in its place, as if it had never been edited. If something
+/// that it refers to is missing now, its objects are restored.
+///
+/// # Errors
+/// If the API server refuses or doesn't answer, or a name is taken.
+pub async fn rejected(catalog: &Catalog, apply: &mut Apply<'_>, context: &Context) -> Result<(), Error> {
+    let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
+    let referenced = Referenced::read(apply.client, apply.namespace, &last).await?;
+    match advance(&last, &referenced, apply, context).await? {
+        Outcome::Applied(_) | Outcome::Paused => Ok(()),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Refused(..) | Outcome::Migrating { .. } => restore(&last, &referenced, apply).await,
+    }
+}
+
+/// While a migration hasn't succeeded: what the last applied spec declared and this one hasn't applied yet is restored.
+///
+/// # Errors
+/// If the API server refuses or doesn't answer, or a name is taken.
+pub async fn objects(catalog: &Catalog, apply: &mut Apply<'_>) -> Result<(), Error> {
+    let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
+    let referenced = Referenced::read(apply.client, apply.namespace, &last).await?;
+    restore(&last, &referenced, apply).await
+}
+
+async fn restore(last: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
+    match plan_to_restore(last, &observed(apply.live, referenced)) {
+        Some(plan) => apply.restore(&build(&plan)).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,79 @@
+//! The last spec that was applied in full, kept in the status.
+//!
+//! The status survives restarts of the operator, edits of the Catalog and the deletion of objects. Everyone who can
+//! read the Catalog can read it, and it contains no more than the spec did: no value of a Secret.
+
+use super::Outcome;
+use crate::{
+    crd::{Catalog, LastApplied},
+    validate::version,
+};
+
+/// What to keep after a reconcile that went like this.
+pub fn after(catalog: &Catalog, outcome: &Outcome, before: Option<LastApplied>) -> Option<LastApplied> {
+    match outcome {
+        Outcome::Applied(_) => record(catalog).or(before),
+        Outcome::Paused | Outcome::Refused(..) | Outcome::Migrating { .. } | Outcome::Failed(_) => before,
+    }
+}
+
+fn record(catalog: &Catalog) -> Option<LastApplied> {
+    let mut spec = catalog.spec.clone();
+    // Another operator has another release. It must not replace this one before its migration has succeeded.
+    spec.image.tag = Some(version(&spec.image).to_owned());
+    Some(LastApplied { observed_generation: catalog.metadata.generation, spec: serde_json::to_string(&spec).ok()? })
+}
+
+/// The Catalog with the spec that was applied last, if there is one and this operator understands it.
+#[must_use]
+pub fn catalog(catalog: &Catalog) -> Option<Catalog> {
+    let last = catalog.status.as_ref()?.last_applied.as_ref()?;
+    Some(Catalog { spec: serde_json::from_str(&last.spec).ok()?, ..catalog.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        build::{build, samples},
+        live::Live,
+        status::status,
+        validate::{Problems, validate},
+    };
+
+    #[test]
+    fn the_last_applied_spec_builds_the_same_objects_as_the_spec() {
+        for (mut spec, observed) in [samples::minimal_input(), samples::full_input()] {
+            spec.status = Some(status(&spec, &Live::default(), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH));
+            let last = catalog(&spec).unwrap();
+            assert!(last.spec.image.tag.is_some(), "the release stays when the operator is upgraded");
+            assert!(build(&validate(&last, &observed).unwrap()) == build(&validate(&spec, &observed).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_rejected_spec_does_not_replace_the_last_applied_one() {
+        let (mut spec, _) = samples::minimal_input();
+        spec.metadata.generation = Some(1);
+        spec.status = Some(status(&spec, &Live::default(), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH));
+        spec.metadata.generation = Some(2);
+        spec.spec.currency = "XXL".into();
+        let refused = Outcome::Refused(Problems(Vec::new()), None);
+        let after = status(&spec, &Live::default(), &refused, None, Timestamp::UNIX_EPOCH);
+        assert_eq!(after.last_applied.unwrap().observed_generation, Some(1));
+        let progressing = after.conditions.iter().find(|condition| condition.type_ == "Progressing").unwrap();
+        assert!(progressing.message.contains("generation 1") && progressing.observed_generation == Some(2), "{progressing:?}");
+    }
+
+    #[test]
+    fn a_record_that_this_operator_cannot_read_is_none() {
+        let (mut spec, _) = samples::minimal_input();
+        spec.status = Some(crate::crd::CatalogStatus {
+            last_applied: Some(LastApplied { observed_generation: Some(1), spec: "{\"api\": 1}".into() }),
+            ..crate::crd::CatalogStatus::default()
+        });
+        assert!(catalog(&spec).is_none());
+    }
+}

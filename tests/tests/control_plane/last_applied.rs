@@ -1,0 +1,124 @@
+//! Healing goes on by the last applied spec while a newer one cannot be applied.
+
+use catalog_tests::control_plane::{
+    Operator,
+    operator::{Ended, NAME},
+    played::JobEnd,
+    snapshot::{self, differences},
+    specs::{full, with},
+};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{ConfigMap, Secret, Service},
+    events::v1::Event,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+async fn settled(stem: &str) -> Operator {
+    let mut operator = Operator::new(stem).await;
+    operator.apply(&full()).await.unwrap();
+    operator.settle().await;
+    operator
+}
+
+/// Deletes an object of several kinds, and edits another one.
+async fn damage(operator: &Operator) {
+    let (namespace, background) = (operator.namespace(), DeleteParams::background());
+    for name in ["shop-api", "shop-tracker"] {
+        namespace.api::<Deployment>().delete(name, &background).await.unwrap();
+    }
+    namespace.api::<Service>().delete("shop-api", &background).await.unwrap();
+    namespace.api::<StatefulSet>().delete("shop-nats", &background).await.unwrap();
+    for map in namespace.all::<ConfigMap>().await.iter().map(ResourceExt::name_any).filter(|name| name.starts_with(NAME)) {
+        namespace.api::<ConfigMap>().delete(&map, &background).await.unwrap();
+    }
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "notifier", "image": "example.com/edited"}]}}}});
+    let notifier = namespace.api::<Deployment>().get("shop-notifier").await.unwrap();
+    let container = notifier.spec.template.spec.unwrap().containers[0].name.clone();
+    let image = serde_json::from_str::<Value>(&image.to_string().replace("\"notifier\"", &format!("\"{container}\""))).unwrap();
+    namespace.api::<Deployment>().patch("shop-notifier", &PatchParams::default(), &Patch::Strategic(image)).await.unwrap();
+}
+
+fn image(deployment: &Deployment) -> Option<String> {
+    deployment.spec.template.spec.as_ref()?.containers[0].image.clone()
+}
+
+#[tokio::test]
+async fn objects_come_back_while_a_spec_is_rejected_and_the_condition_stays() {
+    let mut operator = settled("rejected").await;
+    let before = snapshot::take(operator.namespace()).await;
+    let bad = with(with(full(), "/mail/credentialsSecretRef/name", json!("nowhere")), "/image/tag", json!("9.9.9"));
+    operator.apply(&bad).await.unwrap();
+    operator.come_to_rest().await;
+    damage(&operator).await;
+    operator.come_to_rest().await;
+    let differences = differences(&before, &snapshot::take(operator.namespace()).await).into_iter();
+    assert_eq!(differences.filter(|differs| !differs.starts_with("Catalog/")).collect::<Vec<_>>(), Vec::<String>::new());
+    let catalog = operator.catalog().await.unwrap();
+    for kind in ["Ready", "Degraded"] {
+        let said = catalog.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        assert_eq!((said.reason.as_str(), said.observed_generation), ("SecretNotFound", catalog.metadata.generation), "{said:?}");
+    }
+    assert!(operator.condition("Progressing").await.message.contains("restored as generation 1 declared them"));
+    assert!(operator.condition("ApiAvailable").await.holds);
+}
+
+#[tokio::test]
+async fn objects_come_back_while_a_migration_waits_or_has_failed() {
+    let mut operator = settled("migrating").await;
+    let before = operator.namespace().api::<Deployment>().get("shop-api").await.unwrap();
+    operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
+    for end in [None, Some(JobEnd::Failed)] {
+        assert!(matches!(operator.reconcile().await, Ended::Well));
+        if let Some(end) = end {
+            operator.played().finish_jobs(end).await;
+        }
+        damage(&operator).await;
+        assert!(matches!(operator.reconcile().await, Ended::Well));
+        for name in ["shop-api", "shop-notifier", "shop-tracker"] {
+            let live = operator.namespace().api::<Deployment>().get(name).await.unwrap();
+            assert_eq!(image(&live), image(&before), "{name} keeps its release until the migration has succeeded");
+        }
+        operator.namespace().api::<Service>().get("shop-api").await.unwrap();
+        assert!(!operator.condition("Migrated").await.holds);
+    }
+    operator.apply(&with(full(), "/image/tag", json!("1.2.5"))).await.unwrap();
+    operator.settle().await;
+    let live = operator.namespace().api::<Deployment>().get("shop-api").await.unwrap();
+    assert!(image(&live).unwrap().ends_with(":1.2.5"));
+}
+
+#[tokio::test]
+async fn objects_come_back_while_a_secret_is_missing_and_no_pod_is_replaced() {
+    let mut operator = settled("secret-deleted").await;
+    let deployments = operator.namespace().api::<Deployment>();
+    let notifier = deployments.get("shop-notifier").await.unwrap();
+    operator.namespace().api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
+    deployments.delete("shop-api", &DeleteParams::background()).await.unwrap();
+    operator.come_to_rest().await;
+    assert_eq!(operator.condition("Ready").await.reason, "SecretNotFound");
+    deployments.get("shop-api").await.unwrap();
+    assert_eq!(deployments.get("shop-notifier").await.unwrap().metadata.generation, notifier.metadata.generation);
+    operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
+    operator.settle().await;
+}
+
+#[tokio::test]
+async fn an_unreadable_rotation_annotation_is_a_warning() {
+    let mut operator = settled("annotation").await;
+    let annotation = json!({"metadata": {"annotations": {"catalog.rs/rotate-signing-key": "soon"}}});
+    let catalogs = operator.namespace().api::<catalog_operator::crd::Catalog>();
+    catalogs.patch(NAME, &PatchParams::default(), &Patch::Merge(annotation)).await.unwrap();
+    operator.namespace().api::<Deployment>().delete("shop-api", &DeleteParams::background()).await.unwrap();
+    operator.settle().await;
+    let said = operator.condition("Complete").await;
+    assert!(!said.holds && said.message.contains("rotate-signing-key") && said.message.contains("\"soon\""), "{said:?}");
+    let events: Api<Event> = operator.namespace().api();
+    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let warned = |event: &Event| event.type_.as_deref() == Some("Warning") && event.note.iter().any(|note| note.contains("\"soon\""));
+    assert!(events.iter().any(warned), "{events:?}");
+}
