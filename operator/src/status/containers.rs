@@ -76,18 +76,14 @@ fn exit(container: &ContainerStatus, ended: &ContainerStateTerminated, is_backin
         "Error" | "Completed" => "ContainerFailed",
         said => said,
     };
-    let mut message = format!("{} ended with exit code {} ({said})", container.name, ended.exit_code);
-    if let Some(at) = &ended.finished_at {
-        message += &format!(" at {}", at.0);
-    }
-    message += &match restarts {
+    let at = ended.finished_at.as_ref().map(|at| format!(" at {}", at.0)).unwrap_or_default();
+    let restarted = match restarts {
         0 => String::new(),
         1 => ", restarted once".to_owned(),
         restarts => format!(", restarted {restarts} times"),
     };
-    if let Some(quoted) = ended.message.as_deref().and_then(last_lines) {
-        message += &format!(": {quoted}");
-    }
+    let quoted = ended.message.as_deref().and_then(last_lines).map(|lines| format!(": {lines}")).unwrap_or_default();
+    let message = format!("{} ended with exit code {} ({said}){at}{restarted}{quoted}", container.name, ended.exit_code);
     Trouble { reason: reason.into(), message, has_ended: true, until }
 }
 

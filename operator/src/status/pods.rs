@@ -47,12 +47,20 @@ pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option
     Some(issue(trouble, is_failure))
 }
 
-/// When a pod that waits becomes slow, and its Events say why.
+/// When a pod that waits, or that runs and isn't ready, becomes slow. Its Events say why.
 pub fn slow_at(pod: &Pod, live: &Live) -> Option<Timestamp> {
     let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
-    let is_pending = status.phase.as_deref().is_none_or(|phase| phase == "Pending");
-    let created = pod.metadata.creation_timestamp.as_ref().filter(|_| is_pending)?;
-    Some(status.start_time.as_ref().unwrap_or(created).0 + SLOW_AFTER)
+    let since = match status.phase.as_deref() {
+        None | Some("Pending") => status.start_time.as_ref().or(pod.metadata.creation_timestamp.as_ref())?.0,
+        // The pod of a migration has nothing to be ready for.
+        Some("Running") if !is_migration(pod) => transition(unready(status)?)?,
+        Some(_) => return None,
+    };
+    Some(since + SLOW_AFTER)
+}
+
+fn unready(status: &PodStatus) -> Option<&PodCondition> {
+    condition(status, "ContainersReady").filter(|ready| ready.status == "False")
 }
 
 /// Deleted pods end as they should, and so do those of a migration that has succeeded or been replaced.
@@ -103,9 +111,17 @@ fn failed(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Trouble> {
     Some(Trouble { reason, message, has_ended: true, until })
 }
 
-/// Why a pod waits so long: its last warning, or else how far it is. Only the former is a failure.
+/// Why a pod waits so long: its last warning, or else how far it is. One that waits without a warning hasn't failed.
 fn slowness(pod: &Pod, status: &PodStatus, events: &[Event], now: Timestamp) -> (Trouble, bool) {
     let trouble = |reason: String, message: String| Trouble { reason, message, has_ended: false, until: None };
+    if let Some(unready) = unready(status).filter(|_| status.phase.as_deref() == Some("Running")) {
+        let unready_containers = unready.message.as_deref().unwrap_or("containers are not ready");
+        let message = match last_warning(events, pod.metadata.uid.as_deref(), Some("Unhealthy"), now) {
+            Some((_, probe)) => format!("{unready_containers}: {probe}"),
+            None => unready_containers.to_owned(),
+        };
+        return (trouble(unready.reason.clone().unwrap_or_else(|| "ContainersNotReady".into()), message), true);
+    }
     if let Some((reason, note)) = last_warning(events, pod.metadata.uid.as_deref(), None, now) {
         return (trouble(reason, note), true);
     }
@@ -219,6 +235,23 @@ mod tests {
             "note": "secret \"database\" not found", "regarding": {"uid": "a"}});
         let found = issue(&waiting, &job(None), &[serde_json::from_value(event).unwrap()], at("2026-11-30T10:01:00Z")).unwrap();
         assert!(found.reason == "FailedMount" && found.is_failure && found.message.contains("database"), "{found:?}");
+    }
+
+    #[test]
+    fn a_pod_that_runs_without_being_ready_for_a_minute_says_why() {
+        let unready = json!({"type": "ContainersReady", "status": "False", "reason": "ContainersNotReady",
+            "message": "containers with unready status: [api]", "lastTransitionTime": CREATED});
+        let running = json!([{"name": "api", "image": "catalog:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"running": {"startedAt": CREATED}}}]);
+        let unready = pod("api", &json!({"phase": "Running", "conditions": [unready], "containerStatuses": running}));
+        let event = json!({"metadata": {}, "eventTime": null, "deprecatedLastTimestamp": CREATED, "type": "Warning", "reason": "Unhealthy",
+            "note": "Readiness probe failed: HTTP probe failed with statuscode: 503", "regarding": {"uid": "a"}});
+        let event = serde_json::from_value(event).unwrap();
+        let found = |now: &str| issue(&unready, &Live::default(), std::slice::from_ref(&event), at(now));
+        assert_eq!(found("2026-11-30T10:00:59Z"), None);
+        let found = found("2026-11-30T10:01:00Z").unwrap();
+        assert!(found.reason == "ContainersNotReady" && found.is_failure, "{found:?}");
+        assert_eq!(found.message, "containers with unready status: [api]: Readiness probe failed: HTTP probe failed with statuscode: 503");
     }
 
     #[test]
