@@ -1,5 +1,6 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
+mod autoscaling;
 mod conditions;
 mod parts;
 mod pods;
@@ -8,6 +9,7 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+pub use autoscaling::cannot_read_triggers;
 pub use parts::has_condition;
 pub use pods::{Ailment, ailment};
 
@@ -73,7 +75,15 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, ailment: Option
     } else {
         conditions.keep("Complete");
     }
-    conditions.set("Degraded", &degraded(outcome, ailment));
+    let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
+    // The shop serves without its autoscalers, so they are no part of Ready.
+    if live.complete() {
+        conditions.set("AutoscalingReady", &autoscaling)
+    } else {
+        conditions.keep("AutoscalingReady")
+    }
+    let broken = broken_autoscaling.map(|broken| Verdict { holds: true, ..broken });
+    conditions.set("Degraded", &degraded(outcome, ailment, broken));
     let (replicas, version) = if live.complete() {
         let replicas = Replicas {
             api: parts.api.count(),
@@ -128,14 +138,14 @@ fn complete(skipped: &[Skipped]) -> Verdict {
     Verdict::no("Skipped", said.join("; "))
 }
 
-fn degraded(outcome: &Outcome, ailment: Option<&Ailment>) -> Verdict {
+fn degraded(outcome: &Outcome, ailment: Option<&Ailment>, broken_autoscaling: Option<Verdict>) -> Verdict {
     match (outcome, ailment) {
         (Outcome::Refused(problems), _) => {
             Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => Verdict::yes(error.reason(), error.to_string()),
         (_, Some(ailment)) => Verdict::yes(&ailment.reason, ailment.to_string()),
-        (_, None) => Verdict::no("Healthy", "nothing is wrong"),
+        (_, None) => broken_autoscaling.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
     }
 }
 

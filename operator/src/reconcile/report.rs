@@ -80,7 +80,8 @@ async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>
 /// A rollout beside pods that work may be stuck as well.
 fn unsettled_since(status: &CatalogStatus) -> Option<jiff::Timestamp> {
     let unsettled = status.conditions.iter().filter(|condition| match condition.type_.as_str() {
-        "Ready" => condition.status != "True",
+        // Its cause counts as degraded after a while, which no event announces.
+        "Ready" | "AutoscalingReady" => condition.status != "True",
         "Progressing" => condition.status == "True",
         _ => false,
     });
