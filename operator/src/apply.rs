@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use contains::contains;
-pub use managers::owns;
+pub use managers::{owns, owns_arguments};
 
 use crate::{
     apply::{

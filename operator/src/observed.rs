@@ -19,6 +19,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, SecretFacts>,
     /// Claims of data volumes, by name. What isn't here doesn't exist.
     pub claims: BTreeMap<String, ClaimFacts>,
+    /// `max_connections` of the embedded PostgreSQL, as the operator declared it last.
+    pub max_connections: Option<i32>,
 }
 
 /// What was read of a Secret. Values are there to be checked; printing shows none.
