@@ -18,7 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use contains::contains;
-pub use managers::{MANAGER, owns};
+pub use managers::{MANAGER, owns, owns_arguments};
 
 use crate::{
     apply::owner::{Owner, owner},

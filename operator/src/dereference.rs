@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 
 use crate::{
-    apply::owns,
+    apply::{owns, owns_arguments},
     crd::{Catalog, CatalogSpec, Pod},
     error::Error,
     installation::expected_installation,
@@ -44,6 +44,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
         keda: live.keda(),
         referenced: referenced.0.clone(),
         generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
+        max_connections: max_connections(live),
         claims: claims
             .map(|claim| {
                 let spec = &claim.data["spec"];
@@ -55,6 +56,16 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
             .collect(),
         migrations: live.of_kind(Kind::Job).map(|job| (job.name_any(), expected_installation(job))).collect(),
     }
+}
+
+/// What the operator's last apply gave to the server. An edit of somebody else doesn't count: it is reverted.
+fn max_connections(live: &Live) -> Option<i32> {
+    let set = live.of_kind(Kind::StatefulSet).find(|set| set.name_any().ends_with("-postgres"))?;
+    let container = &set.data["spec"]["template"]["spec"]["containers"];
+    let arguments = container.as_array()?.iter().find(|container| container["name"] == "postgres")?["args"].as_array()?;
+    let connections = arguments.iter().find_map(|argument| argument.as_str()?.strip_prefix("max_connections="))?;
+    owns_arguments(set, "postgres").then_some(())?;
+    connections.parse().ok()
 }
 
 /// Names of the Secrets that a spec refers to.

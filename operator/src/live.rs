@@ -21,6 +21,8 @@ pub const OPERATOR: &str = "catalog-operator";
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     objects: BTreeMap<(Kind, String), DynamicObject>,
+    /// Those of the namespace that lack the labels: one of them may scale a Deployment of this Catalog.
+    foreign_autoscalers: Vec<DynamicObject>,
     keda: bool,
     complete: bool,
     /// What was found out about the database.
@@ -28,7 +30,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reads all objects that carry the labels of the Catalog `name`. One call per kind.
+    /// Reads all objects that carry the labels of the Catalog `name`, and all HorizontalPodAutoscalers. One call per kind.
     ///
     /// # Errors
     /// If the API server cannot be asked.
@@ -41,12 +43,20 @@ impl Live {
             }
             let resource = kind.resource();
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-            match api.list(&parameters).await {
-                Ok(list) => live.objects.extend(list.items.into_iter().map(|mut object| {
-                    // Lists leave out what kind their items are.
-                    object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
-                    ((kind, object.name_any()), object)
-                })),
+            let everything = ListParams::default();
+            match api.list(if kind == Kind::Autoscaler { &everything } else { &parameters }).await {
+                Ok(list) => {
+                    for mut object in list.items {
+                        // Lists leave out what kind their items are.
+                        object.types =
+                            Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+                        if is_labelled(object.labels(), name) {
+                            live.put(kind, object);
+                        } else {
+                            live.foreign_autoscalers.push(object);
+                        }
+                    }
+                }
                 // What isn't installed has no path, and the answer no reason.
                 Err(kube::Error::Api(status)) if kind.needs_keda() && status.code == 404 => live.keda = false,
                 Err(source) => return Err(Error::api("list", resource.plural, source)),
@@ -60,7 +70,7 @@ impl Live {
     #[cfg(test)]
     pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Self {
         let objects = objects.into_iter().map(|(kind, object)| ((kind, object.name_any()), object)).collect();
-        Self { objects, keda: true, complete: true, database: DatabaseFindings::default() }
+        Self { objects, keda: true, complete: true, ..Self::default() }
     }
 
     /// Whether all was read, so that what isn't here isn't there.
@@ -90,6 +100,11 @@ impl Live {
     /// All objects of a kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &DynamicObject> {
         self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|(_, object)| object)
+    }
+
+    /// HorizontalPodAutoscalers of the namespace that lack the labels of the Catalog.
+    pub fn foreign_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.foreign_autoscalers.iter()
     }
 
     /// All objects.

@@ -21,6 +21,8 @@ pub struct Observed {
     pub claims: BTreeMap<String, ClaimFacts>,
     /// The installation that each migration Job expects, by its name.
     pub migrations: BTreeMap<String, Option<String>>,
+    /// `max_connections` of the embedded PostgreSQL, as the operator declared it last.
+    pub max_connections: Option<i32>,
 }
 
 /// What was read of a Secret. Values are there to be checked; printing shows none.

@@ -1,5 +1,6 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
+mod autoscaling;
 mod conditions;
 mod containers;
 mod controllers;
@@ -14,6 +15,7 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+pub use autoscaling::cannot_read_triggers;
 pub use issue::{Issue, Issues, unexplained};
 pub use parts::has_condition;
 
@@ -81,7 +83,15 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("Complete");
     }
-    match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues)) {
+    let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
+    // The shop serves without its autoscalers, so they are no part of Ready.
+    if live.complete() {
+        conditions.set("AutoscalingReady", &autoscaling);
+    } else {
+        conditions.keep("AutoscalingReady");
+    }
+    let broken = broken_autoscaling.map(|broken| Verdict { holds: true, ..broken });
+    match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues, broken)) {
         Some(verdict) => conditions.set("Degraded", &verdict),
         None => conditions.keep("Degraded"),
     }
@@ -152,7 +162,7 @@ fn complete(skipped: &[Skipped]) -> Verdict {
 }
 
 /// `None` if it isn't known.
-fn degraded(outcome: &Outcome, issues: Option<&Issues>) -> Option<Verdict> {
+fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken_autoscaling: Option<Verdict>) -> Option<Verdict> {
     let verdict = match outcome {
         Outcome::Refused(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
@@ -165,7 +175,7 @@ fn degraded(outcome: &Outcome, issues: Option<&Issues>) -> Option<Verdict> {
             let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
             match failures.first() {
                 Some(first) => Verdict::yes(&first.reason, all.join("; ")),
-                None => Verdict::no("Healthy", "nothing is wrong"),
+                None => broken_autoscaling.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
             }
         }
     };

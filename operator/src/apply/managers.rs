@@ -20,6 +20,16 @@ pub fn owns(object: &DynamicObject, field: &str) -> bool {
     })
 }
 
+/// Whether [`MANAGER`] was the last to set the arguments of a container of the pod template.
+#[must_use]
+pub fn owns_arguments(object: &DynamicObject, container: &str) -> bool {
+    let container = format!("k:{{\"name\":\"{container}\"}}");
+    let path = ["f:spec", "f:template", "f:spec", "f:containers", &container, "f:args"];
+    let ours = object.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let mut fields = ours.filter_map(|entry| entry.fields_v1.as_ref().map(|fields| &fields.0));
+    fields.any(|fields| path.iter().try_fold(fields, |fields, step| fields.get(step)).is_some())
+}
+
 /// Whether [`MANAGER`] has applied anything of it.
 #[must_use]
 pub fn has_applied(object: &DynamicObject) -> bool {

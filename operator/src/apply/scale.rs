@@ -16,7 +16,7 @@ use super::{
     Apply, Overridden, describe,
     managers::{self, HANDOVER},
 };
-use crate::{build::Workloads, error::Error, kinds::Kind, live::Live};
+use crate::{build::Workloads, error::Error, kinds::Kind, live::Live, status::cannot_read_triggers};
 
 /// Annotation of a ScaledObject with the number of replicas at which KEDA pauses.
 pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
@@ -37,11 +37,15 @@ impl Apply<'_> {
     /// If it cannot be raised.
     pub async fn keep_minimum(&mut self, name: &str, minimum: i64) -> Result<(), Error> {
         let Some(live) = self.live.get(Kind::Deployment, name) else { return Ok(()) };
+        // KEDA starts no pod while it cannot read its triggers, and its fallback leaves a Deployment of 0 replicas alone.
+        let is_blind = self.live.get(Kind::ScaledObject, name).is_some_and(cannot_read_triggers);
+        let declared = minimum;
+        let minimum = if is_blind { minimum.max(1) } else { minimum };
         if replicas(live) >= minimum || is_paused(self.live, name) {
             return Ok(());
         }
         // A minimum that was raised just now is no edit of anybody else.
-        let was_changed = declared_minimum(self.live, name) == Some(minimum);
+        let was_changed = replicas(live) < declared && declared_minimum(self.live, name) == Some(declared);
         let mut managers = managers::of_replicas(live);
         if managers.is_empty() {
             // `managedFields` has no entry for a 0 that was written through the subresource, where 0 is the absent value.

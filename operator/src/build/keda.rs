@@ -32,10 +32,22 @@ pub struct ScaledObjectSpec {
     pub min_replica_count: i32,
     /// Most pods.
     pub max_replica_count: i32,
+    /// How many pods run while a trigger cannot be read.
+    pub fallback: Fallback,
     /// Further settings.
     pub advanced: Advanced,
     /// What asks for pods.
     pub triggers: Vec<Trigger>,
+}
+
+/// How many pods run while a trigger cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fallback {
+    /// Failed polls in a row before it takes effect.
+    pub failure_threshold: i32,
+    /// Number of pods.
+    pub replicas: i32,
 }
 
 /// Further settings.

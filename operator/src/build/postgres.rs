@@ -40,7 +40,7 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         name: Component::Postgres.as_str().into(),
         image: Some(database.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
-        args: Some(vec!["postgres".into(), "-c".into(), format!("max_connections={}", connections(plan))]),
+        args: Some(vec!["postgres".into(), "-c".into(), format!("max_connections={}", connections(plan, database))]),
         env: Some(vec![
             environment::plain("POSTGRES_USER", ACCOUNT),
             environment::plain("POSTGRES_DB", ACCOUNT),
@@ -90,31 +90,58 @@ fn exec(command: &[&str]) -> ExecAction {
     ExecAction { command: Some(command.iter().map(|&word| word.to_owned()).collect()) }
 }
 
-/// Connections for every pod there may be, two of them being replaced each, and some for people.
-fn connections(plan: &Plan) -> i32 {
+/// Connections for every pod that is declared, two of them being replaced each, and some for people. A server that runs with
+/// more keeps them: a restart costs more than the memory of unused connections.
+fn connections(plan: &Plan, database: &EmbeddedDatabasePlan) -> i32 {
     let of = |most: i32, each: i32| most.saturating_add(2).saturating_mul(each);
-    let workers = plan.workers().map(|(_, worker)| of(worker.scale.most(), worker.connections));
-    let needed = workers.into_iter().fold(of(plan.api.scale.most(), plan.api.connections), i32::saturating_add).saturating_add(20);
+    let workers = plan.workers().map(|(_, worker)| of(worker.most, worker.connections));
+    let needed = workers.into_iter().fold(of(plan.api.most, plan.api.connections), i32::saturating_add).saturating_add(20);
+    let needed = ((needed - 1) / CONNECTIONS_STEP + 1).saturating_mul(CONNECTIONS_STEP);
     // PostgreSQL allows 262143.
-    ((needed - 1) / CONNECTIONS_STEP + 1).saturating_mul(CONNECTIONS_STEP).clamp(CONNECTIONS_STEP, 10_000)
+    needed.max(database.running_connections.unwrap_or(0)).clamp(CONNECTIONS_STEP, 10_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::samples, *};
-    use crate::validate::{ApiScale, WorkerScale};
+    use crate::validate::{DatabasePlan, validate_unseen};
+
+    fn connections(plan: &Plan) -> i32 {
+        let DatabasePlan::Embedded(database) = &plan.database else { unreachable!("the sample has an embedded database") };
+        super::connections(plan, database)
+    }
 
     #[test]
     fn every_pod_there_may_be_finds_a_connection() {
         let mut plan = samples::minimal();
         assert_eq!(connections(&plan), 200);
-        plan.api.scale = ApiScale::Cpu { min: 2, max: 10, target: 70 };
-        plan.tracker.scale = WorkerScale::Lag { min: 1, max: 8, threshold: 1000 };
+        plan.api.most = 10;
+        plan.tracker.most = 8;
         assert_eq!(connections(&plan), 300);
-        plan.fulfiller.scale = WorkerScale::Fixed(2);
+        plan.fulfiller.most = 2;
         assert_eq!(connections(&plan), 400);
         plan.api.connections = i32::MAX;
         assert_eq!(connections(&plan), 10_000);
+    }
+
+    #[test]
+    fn connections_are_those_of_what_is_declared_with_and_without_keda() {
+        let (mut catalog, _) = samples::minimal_input();
+        let by = |min_replicas| Some(crate::crd::WorkerAutoscaling { min_replicas, max_replicas: 20, lag_threshold: None });
+        (catalog.spec.tracker.autoscaling, catalog.spec.notifier.autoscaling) = (by(0), by(2));
+        let [with, without] = [true, false].map(|keda| connections(&validate_unseen(&catalog, keda).unwrap()));
+        assert_eq!(with, without);
+    }
+
+    #[test]
+    fn a_running_server_keeps_its_connections_when_fewer_are_needed() {
+        let mut plan = samples::minimal();
+        for (running, expected) in [(None, 200), (Some(100), 200), (Some(500), 500)] {
+            if let DatabasePlan::Embedded(database) = &mut plan.database {
+                database.running_connections = running;
+            }
+            assert_eq!(connections(&plan), expected);
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     environment::ACCOUNT,
     keda::{
-        Advanced, AuthenticationRef, Behavior, HpaConfig, ScaleDown, ScaleTargetRef, ScaledObject, ScaledObjectSpec, SecretTargetRef,
-        Trigger, TriggerAuthentication, TriggerAuthenticationSpec,
+        Advanced, AuthenticationRef, Behavior, Fallback, HpaConfig, ScaleDown, ScaleTargetRef, ScaledObject, ScaledObjectSpec,
+        SecretTargetRef, Trigger, TriggerAuthentication, TriggerAuthenticationSpec,
     },
     metadata::{Component, metadata},
 };
@@ -19,6 +19,8 @@ use crate::{
 const POLLING_SECONDS: i32 = 5;
 /// Seconds without work before a worker sleeps, or before there are fewer.
 const COOLDOWN_SECONDS: i32 = 60;
+/// Failed polls of a trigger before the fallback takes effect: 15 seconds.
+const FAILURE_THRESHOLD: i32 = 3;
 
 /// What KEDA scales.
 pub fn scaled_objects(plan: &Plan) -> Vec<ScaledObject> {
@@ -58,6 +60,7 @@ fn scaled_object(plan: &Plan, role: WorkerRole, scale: WorkerScale) -> Option<Sc
             cooldown_period: COOLDOWN_SECONDS,
             min_replica_count: min,
             max_replica_count: max,
+            fallback: Fallback { failure_threshold: FAILURE_THRESHOLD, replicas: min.max(1) },
             advanced: Advanced {
                 horizontal_pod_autoscaler_config: HpaConfig {
                     behavior: Behavior { scale_down: ScaleDown { stabilization_window_seconds: COOLDOWN_SECONDS } },
@@ -174,6 +177,7 @@ mod tests {
             let full_name = format!("shop-{name}");
             let spec = &objects.iter().find(|object| object.metadata.name.as_ref() == Some(&full_name)).unwrap().spec;
             assert_eq!((spec.min_replica_count, spec.scale_target_ref.name.as_str()), (min, full_name.as_str()));
+            assert_eq!(spec.fallback.replicas, min.max(1), "a worker runs while its triggers cannot be read");
             let lag = &spec.triggers[0].metadata;
             assert_eq!(lag["natsServerMonitoringEndpoint"], "shop-nats.shops.svc:8222");
             assert!(lag["stream"].ends_with(consumes) && lag["stream"].starts_with("shops_shop_"), "{lag:?}");

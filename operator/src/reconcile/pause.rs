@@ -35,7 +35,8 @@ fn without_change(status: &CatalogStatus, now: Timestamp, spread: f64) -> Durati
 /// The conditions that say that something isn't ready or settled. A rollout beside pods that work may be stuck as well.
 fn unsettled(status: &CatalogStatus) -> impl Iterator<Item = &Condition> {
     status.conditions.iter().filter(|condition| match condition.type_.as_str() {
-        "Ready" => condition.status != "True",
+        // The cause of broken autoscaling counts as degraded after a while, which no event announces.
+        "Ready" | "AutoscalingReady" => condition.status != "True",
         "Progressing" | "Degraded" => condition.status == "True",
         _ => false,
     })

@@ -77,6 +77,11 @@ impl<'a> Check<'a> {
         self.observed?.referenced.get(name)?.text(key)
     }
 
+    /// `max_connections` that the operator gave to the server that runs.
+    pub fn running_connections(&self) -> Option<i32> {
+        self.observed?.max_connections
+    }
+
     /// A key of a Secret that the operator generates, if it is there, is still there and usable.
     pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {

@@ -27,6 +27,7 @@ fn embedded(shop: &Shop, embedded: &EmbeddedDatabase, check: &mut Check<'_>) -> 
         image: embedded.image.clone(),
         resources: resources::check(&format!("{path}.resources"), embedded.resources.as_ref(), resources::POSTGRES, check),
         password: check.generated_key(path, &shop.named("postgres"), "password", some_text),
+        running_connections: check.running_connections(),
     })
 }
 

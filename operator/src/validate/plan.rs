@@ -130,6 +130,8 @@ pub struct EmbeddedDatabasePlan {
     pub resources: Resources,
     /// The generated password.
     pub password: SecretKey,
+    /// `max_connections` of the server that runs, if one does.
+    pub running_connections: Option<i32>,
 }
 
 /// A PostgreSQL that somebody else runs.

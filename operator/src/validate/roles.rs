@@ -22,7 +22,10 @@ pub fn api(api: &Api, check: &mut Check<'_>) -> Option<RolePlan<ApiScale>> {
         (replicas, None) => ApiScale::Fixed(replicas.unwrap_or(2)),
         (None, Some(by)) => ApiScale::Cpu { min: by.min_replicas, max: by.max_replicas, target: by.target_cpu_utilization_percentage },
     };
-    Some(role(path, scale, &api.pod, check))
+    let most = match scale {
+        ApiScale::Fixed(most) | ApiScale::Cpu { max: most, .. } => most,
+    };
+    Some(role(path, scale, most, &api.pod, check))
 }
 
 /// A worker. It doesn't sleep where nobody would wake it: without KEDA, or if rows wait for it in a database that KEDA cannot ask.
@@ -50,7 +53,11 @@ pub fn worker(
             WorkerScale::Fixed(replicas)
         }
     };
-    Some(role(&path, scale, &worker.pod, check))
+    let most = match (scale, &worker.autoscaling) {
+        (WorkerScale::Fixed(replicas), declared) => declared.as_ref().map_or(replicas, |by| by.max_replicas.max(replicas)),
+        (WorkerScale::Lag { max, .. }, _) => max,
+    };
+    Some(role(&path, scale, most, &worker.pod, check))
 }
 
 /// Fewest and most pods. Nobody would wake a worker for rows that KEDA cannot count.
@@ -66,7 +73,7 @@ fn bounds(path: &str, by: &WorkerAutoscaling, unseen: Option<(WaitingRows, &str)
     }
 }
 
-fn role<Scale>(path: &str, scale: Scale, pod: &Pod, check: &mut Check<'_>) -> RolePlan<Scale> {
+fn role<Scale>(path: &str, scale: Scale, most: i32, pod: &Pod, check: &mut Check<'_>) -> RolePlan<Scale> {
     for (index, variable) in pod.env.iter().enumerate() {
         if let Some(from) = &variable.value_from {
             let (name, key) = (&from.secret_key_ref.name, &from.secret_key_ref.key);
@@ -77,6 +84,7 @@ fn role<Scale>(path: &str, scale: Scale, pod: &Pod, check: &mut Check<'_>) -> Ro
     let given = pod.env.iter().find(|variable| variable.name == "DATABASE_MAX_CONNECTIONS");
     RolePlan {
         scale,
+        most,
         resources: resources::check(&format!("{path}.resources"), pod.resources.as_ref(), resources::ROLE, check),
         pod: pod.clone(),
         connections: given.and_then(|variable| variable.value.as_ref()?.parse().ok()).unwrap_or(CONNECTIONS),

@@ -7,6 +7,8 @@ use crate::crd::{Pod, Resources};
 pub struct RolePlan<Scale> {
     /// How many pods.
     pub scale: Scale,
+    /// Most pods that the Catalog declares, whatever the cluster has to scale by.
+    pub most: i32,
     /// CPU and memory.
     pub resources: Resources,
     /// The rest of what its pods are like.
@@ -45,24 +47,4 @@ pub enum WorkerScale {
         /// Waiting messages per pod.
         threshold: i32,
     },
-}
-
-impl ApiScale {
-    /// Most pods.
-    #[must_use]
-    pub fn most(self) -> i32 {
-        match self {
-            Self::Fixed(most) | Self::Cpu { max: most, .. } => most,
-        }
-    }
-}
-
-impl WorkerScale {
-    /// Most pods.
-    #[must_use]
-    pub fn most(self) -> i32 {
-        match self {
-            Self::Fixed(most) | Self::Lag { max: most, .. } => most,
-        }
-    }
 }

@@ -4,8 +4,8 @@ use catalog_tests::control_plane::{
     ApiServer, Namespace, Operator, definitions,
     specs::{minimal, with},
 };
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::ListParams;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 async fn replicas(operator: &Operator, name: &str) -> Option<i32> {
@@ -39,6 +39,7 @@ async fn keda_is_used_as_soon_as_it_is_installed_and_done_without_when_it_is_gon
     operator.settle().await;
     assert_eq!(scaled(&operator).await, None);
     assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
+    let postgres = operator.namespace().api::<StatefulSet>().get("shop-postgres").await.unwrap().spec.template;
 
     definitions::install_keda(&client).await;
     operator.settle().await;
@@ -49,9 +50,16 @@ async fn keda_is_used_as_soon_as_it_is_installed_and_done_without_when_it_is_gon
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(6), "the autoscaler's number is not the operator's to change");
 
+    let said = operator.condition("AutoscalingReady").await;
+    assert!(said.holds, "{said:?}");
+
     definitions::uninstall_keda(&client).await;
     operator.settle().await;
     assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
+    let said = operator.condition("AutoscalingReady").await;
+    assert!(!said.holds && said.reason == "KedaNotInstalled", "{said:?}");
+    let after = operator.namespace().api::<StatefulSet>().get("shop-postgres").await.unwrap().spec.template;
+    assert_eq!(postgres, after, "PostgreSQL isn't restarted for what KEDA does");
 }
 
 #[tokio::test]
@@ -71,4 +79,24 @@ async fn an_autoscaler_of_the_api_takes_over_what_is_there_and_gives_it_back() {
     operator.apply(&fixed(3)).await.unwrap();
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(3));
+}
+
+#[tokio::test]
+async fn postgres_is_not_restarted_for_fewer_connections_and_gives_up_those_of_an_edit() {
+    let mut operator = Operator::new("connections").await;
+    let connections = async |operator: &Operator| {
+        let set = operator.namespace().api::<StatefulSet>().get("shop-postgres").await.unwrap();
+        set.spec.template.spec.unwrap().containers[0].args.clone().unwrap().remove(2)
+    };
+    for replicas in [30, 2] {
+        operator.apply(&with(minimal(), "/api", json!({"replicas": replicas}))).await.unwrap();
+        operator.settle().await;
+        assert_eq!(connections(&operator).await, "max_connections=500", "with {replicas} declared");
+    }
+    let edit = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/args/2", "value": "max_connections=900"}]);
+    let asked = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    let edit = Patch::Json::<()>(serde_json::from_value(edit).unwrap());
+    operator.namespace().api::<StatefulSet>().patch("shop-postgres", &asked, &edit).await.unwrap();
+    operator.settle().await;
+    assert_eq!(connections(&operator).await, "max_connections=200", "an edit is reverted to what is declared");
 }

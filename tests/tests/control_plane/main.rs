@@ -1,6 +1,7 @@
 //! The control-plane suite: what the operator promises, shown against a real API server.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
+mod autoscaling;
 mod faults;
 mod heal;
 mod installation;

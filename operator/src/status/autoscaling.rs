@@ -1,0 +1,222 @@
+//! What the autoscalers report of themselves.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use super::conditions::Verdict;
+use crate::{apply::scale, crd::Catalog, kinds::Kind, live::Live};
+
+/// How long a condition has to be bad before it counts as degraded: a new pod has no metrics for its first minute.
+const GRACE: Duration = Duration::from_mins(2);
+/// Roles that run as Deployments.
+const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
+
+/// Something that keeps an autoscaler from working.
+struct Issue {
+    reason: String,
+    message: String,
+    /// When it began; absent if it was asked for.
+    since: Option<Timestamp>,
+}
+
+/// Whether the autoscalers work, and what of it is wrong for longer than a moment.
+pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (Verdict, Option<Verdict>) {
+    let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live)).chain(foreign(catalog, live)).collect();
+    let is_old =
+        |issue: &&Issue| issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE));
+    let spec = &catalog.spec;
+    let is_declared = spec.api.autoscaling.is_some() || workers(catalog).any(|(_, is_autoscaled)| is_autoscaled);
+    let verdict = summary(issues.iter()).unwrap_or_else(|| match is_declared {
+        true => Verdict::yes("Active", "every declared autoscaler works"),
+        false => Verdict::yes("NotDeclared", "the Catalog declares fixed numbers of pods"),
+    });
+    (verdict, summary(issues.iter().filter(is_old)))
+}
+
+fn summary<'a>(issues: impl Iterator<Item = &'a Issue>) -> Option<Verdict> {
+    let issues: Vec<_> = issues.collect();
+    let messages: Vec<_> = issues.iter().map(|issue| issue.message.as_str()).collect();
+    Some(Verdict::no(&issues.first()?.reason, messages.join("; ")))
+}
+
+fn workers(catalog: &Catalog) -> impl Iterator<Item = (&'static str, bool)> {
+    let spec = &catalog.spec;
+    let all = [("notifier", &spec.notifier), ("tracker", &spec.tracker), ("fulfiller", &spec.fulfiller)];
+    all.into_iter().map(|(role, worker)| (role, worker.autoscaling.is_some()))
+}
+
+fn by_cpu(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+    if catalog.spec.api.autoscaling.is_none() {
+        return Vec::new();
+    }
+    let name = format!("{}-api", catalog.name_any());
+    let Some(scaler) = live.get(Kind::Autoscaler, &name) else { return vec![missing("HorizontalPodAutoscaler", &name)] };
+    // ScalingDisabled says that the Deployment has 0 replicas, which ApiAvailable reports.
+    let bad = conditions(scaler).filter(|condition| {
+        matches!(condition["type"].as_str(), Some("AbleToScale" | "ScalingActive"))
+            && condition["status"] == "False"
+            && condition["reason"] != "ScalingDisabled"
+    });
+    bad.map(|condition| quoted("HorizontalPodAutoscaler", &name, condition)).collect()
+}
+
+fn by_lag(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    for (role, _) in workers(catalog).filter(|(_, is_autoscaled)| *is_autoscaled) {
+        let name = format!("{}-{role}", catalog.name_any());
+        let path = format!("spec.{role}.autoscaling");
+        match live.get(Kind::ScaledObject, &name) {
+            _ if !live.keda() => {
+                let message = format!("{path} needs KEDA, which is not installed: Deployment {name} has a fixed number of pods");
+                issues.push(Issue { reason: "KedaNotInstalled".into(), message, since: None });
+            }
+            None => issues.push(missing("ScaledObject", &name)),
+            Some(_) if scale::is_paused(live, &name) => {
+                let message = format!("ScaledObject {name} is paused by its annotation {} or {}", scale::PAUSED_REPLICAS, scale::PAUSED);
+                issues.push(Issue { reason: "Paused".into(), message, since: None });
+            }
+            Some(scaler) => issues.extend(failures(scaler).map(|condition| quoted("ScaledObject", &name, condition))),
+        }
+    }
+    issues
+}
+
+/// Conditions with which KEDA says that it cannot read a trigger or cannot scale.
+fn failures(scaler: &DynamicObject) -> impl Iterator<Item = &Value> {
+    conditions(scaler).filter(|condition| {
+        // Before KEDA has reconciled it, all conditions are Unknown without a reason.
+        let has_reason = condition["reason"].as_str().is_some_and(|reason| !reason.is_empty());
+        match condition["type"].as_str() {
+            Some("Ready") => condition["status"] == "False" || (condition["status"] == "Unknown" && has_reason),
+            Some("Fallback") => condition["status"] == "True",
+            Some("HPAActive") => condition["status"] == "False" && condition["reason"] != "ScalingDisabled",
+            _ => false,
+        }
+    })
+}
+
+/// Whether KEDA says that it cannot read the triggers, so that it wouldn't start a pod for waiting work.
+#[must_use]
+pub fn cannot_read_triggers(scaler: &DynamicObject) -> bool {
+    failures(scaler).any(|condition| condition["type"] != "HPAActive")
+}
+
+/// Autoscalers of somebody else for the Deployments of this Catalog.
+fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+    let names = ROLES.map(|role| format!("{}-{role}", catalog.name_any()));
+    let is_own = |scaler: &DynamicObject| {
+        let controller = scaler.owner_references().iter().find(|owner| owner.controller == Some(true));
+        controller.is_some_and(|owner| {
+            Some(&owner.uid) == catalog.metadata.uid.as_ref()
+                || (owner.kind == "ScaledObject" && live.get(Kind::ScaledObject, &owner.name).is_some())
+        })
+    };
+    let mut issues = Vec::new();
+    for scaler in live.of_kind(Kind::Autoscaler).chain(live.foreign_autoscalers()).filter(|scaler| !is_own(scaler)) {
+        let target = &scaler.data["spec"]["scaleTargetRef"];
+        let Some(name) = names.iter().find(|name| target["kind"] == "Deployment" && target["name"] == name.as_str()) else { continue };
+        let message = format!(
+            "HorizontalPodAutoscaler {} also scales Deployment {name}: delete it, and declare the bounds in the Catalog",
+            scaler.name_any()
+        );
+        let since = scaler.creation_timestamp().map(|time| time.0);
+        issues.push(Issue { reason: "ForeignAutoscaler".into(), message, since });
+    }
+    issues
+}
+
+fn missing(kind: &str, name: &str) -> Issue {
+    Issue { reason: "NotCreated".into(), message: format!("{kind} {name} doesn't exist yet"), since: None }
+}
+
+/// In the words of its controller.
+fn quoted(kind: &str, name: &str, condition: &Value) -> Issue {
+    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+    let (condition_type, status, reason) = (text("type"), text("status"), text("reason"));
+    let message = format!("{kind} {name}: {condition_type} is {status} ({reason}): {}", text("message"));
+    // KEDA's conditions have no time. They change only after several polls.
+    let since = text("lastTransitionTime").parse().unwrap_or(Timestamp::UNIX_EPOCH);
+    Issue { reason: if reason.is_empty() { condition_type.into() } else { reason.into() }, message, since: Some(since) }
+}
+
+fn conditions(object: &DynamicObject) -> impl Iterator<Item = &Value> {
+    object.data["status"]["conditions"].as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::build::samples;
+
+    fn scaler(kind: &str, name: &str, conditions: &Value) -> DynamicObject {
+        let owner = json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "name": "shop", "uid": samples::full_input().0.metadata.uid, "controller": true});
+        let metadata = json!({"name": name, "ownerReferences": [owner]});
+        let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": name}});
+        serde_json::from_value(
+            json!({"apiVersion": "x/v1", "kind": kind, "metadata": metadata, "spec": spec, "status": {"conditions": conditions}}),
+        )
+        .unwrap()
+    }
+
+    fn live(api: &Value, tracker: &Value) -> Live {
+        let workers = ["shop-notifier", "shop-fulfiller"].map(|name| (Kind::ScaledObject, scaler("ScaledObject", name, &json!([]))));
+        let api = (Kind::Autoscaler, scaler("HorizontalPodAutoscaler", "shop-api", api));
+        let tracker = (Kind::ScaledObject, scaler("ScaledObject", "shop-tracker", tracker));
+        Live::of(workers.into_iter().chain([api, tracker]))
+    }
+
+    fn judged(api: &Value, tracker: &Value) -> (Verdict, Option<Verdict>) {
+        autoscaling(&samples::full_input().0, &live(api, tracker), "2026-01-01T00:10:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn metrics_that_are_missing_for_a_moment_are_reported_and_degrade_nothing() {
+        let condition = |at: &str| {
+            json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric",
+                    "message": "unable to get metrics for resource cpu", "lastTransitionTime": at}])
+        };
+        let (young, degraded) = judged(&condition("2026-01-01T00:09:00Z"), &json!([]));
+        assert!(!young.holds && young.message.contains("shop-api: ScalingActive is False (FailedGetResourceMetric): unable"), "{young:?}");
+        assert_eq!(degraded, None);
+        let (old, degraded) = judged(&condition("2026-01-01T00:07:00Z"), &json!([]));
+        assert_eq!(degraded, Some(old));
+    }
+
+    #[test]
+    fn what_keda_reports_is_quoted() {
+        for (condition, is_bad) in [
+            (json!({"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no such stream"}), true),
+            (json!({"type": "Ready", "status": "Unknown", "reason": "PartialTriggerError", "message": "some"}), true),
+            (json!({"type": "Fallback", "status": "True", "reason": "FallbackExists", "message": "a trigger fails"}), true),
+            (json!({"type": "HPAActive", "status": "False", "reason": "HPAMetricsUnavailable", "message": "no metrics"}), true),
+            (json!({"type": "Ready", "status": "Unknown"}), false),
+            (json!({"type": "Active", "status": "False", "reason": "ScalerNotActive"}), false),
+            (json!({"type": "HPAActive", "status": "False", "reason": "ScalingDisabled"}), false),
+        ] {
+            let (verdict, degraded) = judged(&json!([]), &json!([condition]));
+            assert_eq!((verdict.holds, degraded.is_some()), (!is_bad, is_bad), "{condition}");
+            let message = condition["message"].as_str().unwrap_or_default();
+            assert!(!is_bad || verdict.message.contains("ScaledObject shop-tracker") && verdict.message.contains(message), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_autoscaler_of_the_same_deployment_is_named() {
+        let mut second = scaler("HorizontalPodAutoscaler", "legacy", &json!([]));
+        second.data["spec"]["scaleTargetRef"]["name"] = json!("shop-api");
+        second.metadata.owner_references = None;
+        let mut live = live(&json!([]), &json!([]));
+        assert!(autoscaling(&samples::full_input().0, &live, Timestamp::UNIX_EPOCH).0.holds);
+        live.put(Kind::Autoscaler, second);
+        let (verdict, _) = autoscaling(&samples::full_input().0, &live, Timestamp::UNIX_EPOCH);
+        assert!(
+            !verdict.holds && verdict.message.starts_with("HorizontalPodAutoscaler legacy also scales Deployment shop-api"),
+            "{verdict:?}"
+        );
+    }
+}
