@@ -1,6 +1,8 @@
 //! Makes what one Catalog declares true: dereference → validate → build → apply → status.
 
 mod attempt;
+mod limits;
+mod notices;
 mod pause;
 mod report;
 
@@ -16,7 +18,7 @@ use kube::{
 };
 use rand::RngExt;
 
-use self::pause::pause;
+use self::{limits::Limits, pause::pause};
 use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 
 /// What every reconcile needs.
@@ -24,6 +26,7 @@ use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 pub struct Context {
     client: Client,
     recorder: Recorder,
+    limits: Arc<Limits>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -32,7 +35,7 @@ impl Context {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, clock: Arc::new(Timestamp::now) }
+        Self { recorder: Recorder::new(client.clone(), reporter), limits: Arc::default(), client, clock: Arc::new(Timestamp::now) }
     }
 
     /// With another clock.

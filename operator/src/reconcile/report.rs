@@ -9,11 +9,16 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Context, pause::unsettled};
+use super::{
+    Context,
+    notices::{Notice, notices},
+    pause::unsettled,
+};
 use crate::{
-    apply::Overridden,
+    apply::{Change, Overridden},
     crd::{Catalog, CatalogStatus},
     error::Error,
+    kinds::Kind,
     live::{Live, pod_selector},
     status::{Outcome, ailment, status},
 };
@@ -38,7 +43,7 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
     }
     if catalog.status.as_ref() != Some(&report) {
         write(catalog, context, namespace, &report).await?;
-        context.tell_change(catalog, &report).await;
+        context.publish_notices(catalog, &report).await;
     }
     Ok(report)
 }
@@ -79,36 +84,45 @@ impl Context {
             resource.kind,
             managers.join(", ")
         );
-        // Events that differ in their note alone count as one that happened again.
-        let object = ObjectReference {
-            api_version: Some(resource.api_version),
-            kind: Some(resource.kind),
-            name: Some(name),
-            namespace: catalog.namespace(),
-            ..ObjectReference::default()
-        };
+        let object = reference(catalog, kind, name);
         self.tell(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
     }
 
-    /// Tells that the Catalog has become ready, or what is wrong with it.
-    async fn tell_change(&self, catalog: &Catalog, report: &CatalogStatus) {
-        let told = [("Ready", EventType::Normal), ("Degraded", EventType::Warning)];
-        for (kind, event) in told {
-            let of = |status: &CatalogStatus| status.conditions.iter().find(|condition| condition.type_ == kind).cloned();
-            let before = catalog.status.as_ref().and_then(of);
-            let Some(now) = of(report).filter(|now| now.status == "True") else { continue };
-            if before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason)) {
-                self.tell(catalog, event, &now.reason, now.message, None).await;
-            }
+    /// Publishes the Events about a change of the status.
+    async fn publish_notices(&self, catalog: &Catalog, report: &CatalogStatus) {
+        for Notice { kind, reason, note } in notices(catalog.status.as_ref(), report, self.now()) {
+            self.tell(catalog, kind, &reason, note, None).await;
         }
+    }
+
+    /// Publishes the Event about an object that was created, patched or deleted, if there is one.
+    pub async fn publish_change(&self, catalog: &Catalog, change: Change) {
+        let Change { kind, name, event: Some((reason, note)), .. } = change else { return };
+        self.tell(catalog, EventType::Normal, reason, note, Some(reference(catalog, kind, name))).await;
     }
 
     /// Tells people something about a Catalog. That it couldn't be told is no reason to stop.
     async fn tell(&self, catalog: &Catalog, kind: EventType, reason: &str, mut note: String, secondary: Option<ObjectReference>) {
+        if !self.limits.allow(&catalog.uid().unwrap_or_default(), reason) {
+            return tracing::debug!(reason, "Event not written; too many of this reason");
+        }
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
         if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
             tracing::warn!(error = %Chain(&error), reason, "Event not written");
         }
+    }
+}
+
+/// An object of the Catalog, as the second object of an Event: Events that differ in their note alone count as one that happened
+/// again.
+fn reference(catalog: &Catalog, kind: Kind, name: String) -> ObjectReference {
+    let resource = kind.resource();
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        name: Some(name),
+        namespace: catalog.namespace(),
+        ..ObjectReference::default()
     }
 }

@@ -3,11 +3,13 @@
 
 mod faults;
 mod heal;
+mod honest;
 mod keda;
 mod leader;
 mod paths;
 mod recover;
 mod refused;
+mod reports;
 mod rest;
 mod safe;
 mod wakes;
