@@ -1,5 +1,6 @@
 //! Makes the cluster say what is declared, object by object, writing only where it doesn't.
 
+mod changes;
 mod contains;
 mod managers;
 mod mend;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use changes::Change;
 pub use contains::contains;
 pub use managers::{MANAGER, owns, owns_arguments};
 
@@ -48,6 +50,8 @@ pub struct Apply<'a> {
     wanted: Vec<(Kind, String)>,
     /// Fields of others that were overridden.
     overridden: Vec<Overridden>,
+    /// What was written.
+    changes: Vec<Change>,
 }
 
 /// Another manager had changed what is declared, and doesn't any more.
@@ -64,7 +68,7 @@ pub struct Overridden {
 impl<'a> Apply<'a> {
     /// For one Catalog.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live) -> Self {
-        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new() }
+        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new(), changes: Vec::new() }
     }
 
     /// Applies what the migration needs.
@@ -118,6 +122,16 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
+    /// What was created, patched or deleted so far.
+    pub fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn note(&mut self, change: Change) {
+        change.log();
+        self.changes.push(change);
+    }
+
     async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
         let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         self.wanted.push((kind, name.clone()));
@@ -136,7 +150,10 @@ impl<'a> Apply<'a> {
                 self.hand_replicas_over(&name).await?;
             }
         }
-        let conflicting = self.patch(kind, &name, declared).await?;
+        let before = self.live.get(kind, &name).cloned();
+        let noted = |managers: &[String]| Change::applied(kind, &name, before.as_ref(), &declared, managers);
+        let conflicting = self.patch(kind, &name, &declared).await?;
+        self.note(noted(&conflicting));
         if edited && !conflicting.is_empty() {
             self.overridden.push(Overridden { kind, name, managers: conflicting });
         }
@@ -155,10 +172,10 @@ impl<'a> Apply<'a> {
     }
 
     /// Applies it, and takes the fields that other managers hold. Who they were.
-    async fn patch(&mut self, kind: Kind, name: &str, declared: Value) -> Result<Vec<String>, Error> {
+    async fn patch(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<Vec<String>, Error> {
         let api = self.api(kind);
         let asked = PatchParams::apply(MANAGER);
-        let patch = Patch::Apply(&declared);
+        let patch = Patch::Apply(declared);
         let mut conflicting = Vec::new();
         let mut applied = match api.patch(name, &asked, &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => {
@@ -167,7 +184,7 @@ impl<'a> Apply<'a> {
             }
             answered => answered,
         };
-        if is_invalid(&applied) && self.mend(kind, name, &declared).await? {
+        if is_invalid(&applied) && self.mend(kind, name, declared).await? {
             applied = api.patch(name, &asked.force(), &patch).await;
         }
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
@@ -191,6 +208,7 @@ impl<'a> Apply<'a> {
         let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let created = self.api(Kind::Secret).create(&asked, &object).await;
         self.live.put(Kind::Secret, created.map_err(|source| Error::api("create", describe(Kind::Secret, &name), source))?);
+        self.note(Change::generated(&name));
         Ok(())
     }
 
@@ -205,6 +223,7 @@ impl<'a> Apply<'a> {
         let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let replaced = self.api(Kind::Secret).replace(name, &asked, &object).await;
         self.live.put(Kind::Secret, replaced.map_err(|source| Error::api("replace", describe(Kind::Secret, name), source))?);
+        self.note(Change::rotated(name));
         Ok(())
     }
 

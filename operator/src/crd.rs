@@ -49,10 +49,15 @@ pub const MAX_NAME: usize = 40;
     doc = "A shop backend: its API, its workers, and where their data lives.",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the shop is as declared"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","description":"Why, or why not"}"#,
+    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status","description":"Whether something is wrong"}"#,
     printcolumn = r#"{"name":"API","type":"string","jsonPath":".status.replicas.api","description":"Ready and desired pods of the API"}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that serves"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since it was created"}"#,
+    printcolumn = r#"{"name":"Notifier","type":"string","jsonPath":".status.replicas.notifier","priority":1,"description":"Ready and desired pods of the notifier"}"#,
+    printcolumn = r#"{"name":"Tracker","type":"string","jsonPath":".status.replicas.tracker","priority":1,"description":"Ready and desired pods of the tracker"}"#,
+    printcolumn = r#"{"name":"Fulfiller","type":"string","jsonPath":".status.replicas.fulfiller","priority":1,"description":"Ready and desired pods of the fulfiller"}"#,
     printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"How the API is reached"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1,"description":"What is not ready"}"#,
     validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-01234567 are made from it"),
     validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'")
 )]

@@ -3,6 +3,8 @@
 mod attempt;
 mod diagnose;
 mod installation;
+mod limits;
+mod notices;
 mod pause;
 mod report;
 mod restore;
@@ -19,7 +21,7 @@ use kube::{
 };
 use rand::RngExt;
 
-use self::{pause::pause, report::Reported};
+use self::{limits::Limits, pause::pause, report::Reported};
 use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 
 /// What every reconcile needs.
@@ -27,6 +29,7 @@ use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 pub struct Context {
     client: Client,
     recorder: Recorder,
+    limits: Arc<Limits>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -35,7 +38,7 @@ impl Context {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, clock: Arc::new(Timestamp::now) }
+        Self { recorder: Recorder::new(client.clone(), reporter), limits: Arc::default(), client, clock: Arc::new(Timestamp::now) }
     }
 
     /// With another clock.

@@ -30,6 +30,14 @@ pub struct RunAs {
     pub gid: u32,
 }
 
+/// The `catalog-operator` binary of the same build.
+pub fn catalog_operator() -> PathBuf {
+    match std::env::var_os("CATALOG_TEST_BINARY") {
+        Some(given) => PathBuf::from(given).with_file_name("catalog-operator"),
+        None => beside("catalog-operator"),
+    }
+}
+
 /// The `catalog` binary of the same build: it lies beside the directory of the test executable.
 pub fn catalog() -> &'static Path {
     static CATALOG: OnceLock<PathBuf> = OnceLock::new();

@@ -7,7 +7,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Apply, describe,
+    Apply, Change, describe,
     owner::{Owner, owner},
 };
 use crate::{error::Error, kinds::Kind, status::has_condition};
@@ -21,7 +21,7 @@ impl Apply<'_> {
     /// # Errors
     /// At the first object that cannot be deleted.
     pub async fn prune(&mut self) -> Result<(), Error> {
-        self.delete(self.unwanted()).await
+        self.delete(self.unwanted(), "the Catalog no longer declares it").await
     }
 
     /// Deletes migrations other than `job` that haven't succeeded: one that waits for its database might have the last word.
@@ -32,7 +32,7 @@ impl Apply<'_> {
         let unfinished = |name: &str| self.live.get(Kind::Job, name).is_some_and(|job| !has_condition(job, "Complete"));
         let superseded = self.unwanted().into_iter().filter(|(kind, name, _)| *kind == Kind::Job && name != job && unfinished(name));
         let superseded = superseded.collect();
-        self.delete(superseded).await
+        self.delete(superseded, "another migration supersedes it").await
     }
 
     /// Lets go of what holds data and isn't among the applied any more, so that it outlives the Catalog, too.
@@ -52,11 +52,11 @@ impl Apply<'_> {
         Ok(())
     }
 
-    async fn delete(&mut self, unwanted: Vec<Unwanted>) -> Result<(), Error> {
+    async fn delete(&mut self, unwanted: Vec<Unwanted>, reason: &str) -> Result<(), Error> {
         for (kind, name, preconditions) in unwanted {
             let asked = DeleteParams::background().preconditions(preconditions);
             match self.api(kind).delete(&name, &asked).await {
-                Ok(_) => {}
+                Ok(_) => self.note(Change::deleted(kind, &name, reason)),
                 // Gone already.
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(Error::api("delete", describe(kind, &name), source)),

@@ -42,6 +42,9 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         }
         other => other,
     };
+    for change in apply.changes() {
+        context.publish_change(catalog, change).await;
+    }
     for overridden in apply.overridden() {
         context.tell_overridden(catalog, overridden).await;
     }

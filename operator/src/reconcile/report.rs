@@ -11,11 +11,15 @@ use kube::{
 };
 use serde_json::json;
 
-use super::Context;
+use super::{
+    Context,
+    notices::{Notice, notices},
+};
 use crate::{
-    apply::Overridden,
+    apply::{Change, Overridden},
     crd::{Catalog, CatalogStatus, DatabaseStatus},
     error::Error,
+    kinds::Kind,
     live::Live,
     status::{Outcome, status},
 };
@@ -50,7 +54,7 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
     let report = status(catalog, live, outcome, issues.as_ref(), now);
     if catalog.status.as_ref() != Some(&report) {
         write(catalog, context, namespace, &report).await?;
-        context.tell_change(catalog, &report).await;
+        context.publish_notices(catalog, &report).await;
     }
     let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
     let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.map(until));
@@ -96,42 +100,45 @@ impl Context {
             resource.kind,
             managers.join(", ")
         );
-        // Events that differ in their note alone count as one that happened again.
-        let object = ObjectReference {
-            api_version: Some(resource.api_version),
-            kind: Some(resource.kind),
-            name: Some(name),
-            namespace: catalog.namespace(),
-            ..ObjectReference::default()
-        };
+        let object = reference(catalog, kind, name);
         self.tell(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
     }
 
-    /// Tells that the Catalog has become ready, or what is wrong with it.
-    async fn tell_change(&self, catalog: &Catalog, report: &CatalogStatus) {
-        let told = [("Ready", EventType::Normal), ("Degraded", EventType::Warning)];
-        for (kind, event) in told {
-            let of = |status: &CatalogStatus| status.conditions.iter().find(|condition| condition.type_ == kind).cloned();
-            let before = catalog.status.as_ref().and_then(of);
-            let Some(now) = of(report).filter(|now| now.status == "True") else { continue };
-            if before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason)) {
-                self.tell(catalog, event, &now.reason, now.message, None).await;
-            }
+    /// Publishes the Events about a change of the status.
+    async fn publish_notices(&self, catalog: &Catalog, report: &CatalogStatus) {
+        for Notice { kind, reason, note } in notices(catalog.status.as_ref(), report, self.now()) {
+            self.tell(catalog, kind, &reason, note, None).await;
         }
-        let incomplete =
-            |status: &CatalogStatus| status.conditions.iter().find(|one| one.type_ == "Complete" && one.status != "True").cloned();
-        let before = catalog.status.as_ref().and_then(incomplete);
-        if let Some(now) = incomplete(report).filter(|now| before.is_none_or(|before| before.message != now.message)) {
-            self.tell(catalog, EventType::Warning, &now.reason, now.message, None).await;
-        }
+    }
+
+    /// Publishes the Event about an object that was created, patched or deleted, if there is one.
+    pub async fn publish_change(&self, catalog: &Catalog, change: Change) {
+        let Change { kind, name, event: Some((reason, note)), .. } = change else { return };
+        self.tell(catalog, EventType::Normal, reason, note, Some(reference(catalog, kind, name))).await;
     }
 
     /// Tells people something about a Catalog. That it couldn't be told is no reason to stop.
     async fn tell(&self, catalog: &Catalog, kind: EventType, reason: &str, mut note: String, secondary: Option<ObjectReference>) {
+        if !self.limits.allow(&catalog.uid().unwrap_or_default(), reason) {
+            return tracing::debug!(reason, "Event not written; too many of this reason");
+        }
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
         if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
             tracing::warn!(error = %Chain(&error), reason, "Event not written");
         }
+    }
+}
+
+/// An object of the Catalog, as the second object of an Event: Events that differ in their note alone count as one that happened
+/// again.
+fn reference(catalog: &Catalog, kind: Kind, name: String) -> ObjectReference {
+    let resource = kind.resource();
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        name: Some(name),
+        namespace: catalog.namespace(),
+        ..ObjectReference::default()
     }
 }

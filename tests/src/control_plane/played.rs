@@ -14,13 +14,13 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
-        core::v1::PersistentVolumeClaim,
+        core::v1::{PersistentVolumeClaim, Pod},
     },
     jiff::Timestamp,
 };
 use kube::{
     Resource, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -119,6 +119,22 @@ impl Played {
             "conditions": [condition("Available", "False", "MinimumReplicasUnavailable")],
         });
         self.set(&live, false, status).await;
+    }
+
+    /// The pod of a stateful set isn't ready any more.
+    pub async fn lose_the_pod_of(&self, stateful_set: &str) {
+        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet is there");
+        let status =
+            json!({"observedGeneration": live.metadata.generation, "replicas": 1, "readyReplicas": null, "availableReplicas": null});
+        self.set(&live, false, status).await;
+    }
+
+    /// All pods end, as when what kept them from running has been corrected.
+    pub async fn end_pods(&self) {
+        let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        for pod in self.namespace.all::<Pod>().await {
+            self.namespace.api::<Pod>().delete(&pod.name_any(), &params).await.expect("a pod can be deleted");
+        }
     }
 
     /// All Jobs that have not ended come to this end.

@@ -4,6 +4,7 @@
 mod autoscaling;
 mod faults;
 mod heal;
+mod honest;
 mod installation;
 mod keda;
 mod last_applied;
@@ -12,6 +13,7 @@ mod paths;
 mod pods;
 mod recover;
 mod refused;
+mod reports;
 mod rest;
 mod safe;
 mod scale;

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
     process::{Child, Stdio},
 };
 
@@ -31,7 +30,7 @@ impl Operator {
     /// If it cannot be started.
     pub fn start(server: &ApiServer) -> anyhow::Result<Self> {
         let (scratch, ops) = (Scratch::new(None), free_port());
-        let mut command = leash::in_place(&binary());
+        let mut command = leash::in_place(&programs::catalog_operator());
         command.args(["run", "--ops-address", &format!("127.0.0.1:{ops}")]).env_clear().env("KUBECONFIG", server.kubeconfig());
         let log = File::create(scratch.path().join("log"))?;
         let child = command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdout(Stdio::null()).stderr(log).spawn()?;
@@ -78,9 +77,4 @@ impl Drop for Operator {
         let _ = self.child.wait();
         leash::let_go(self.child.stdin.take());
     }
-}
-
-/// Beside the `catalog` binary of the same build.
-fn binary() -> PathBuf {
-    programs::catalog().with_file_name("catalog-operator")
 }

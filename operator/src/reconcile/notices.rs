@@ -1,0 +1,167 @@
+//! Which Events a change of status is worth.
+
+use jiff::Timestamp;
+use kube::runtime::events::EventType;
+
+use crate::crd::{CatalogStatus, Condition};
+
+/// An Event about a Catalog.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether people may have to do something.
+    pub kind: EventType,
+    /// A word in `CamelCase`.
+    pub reason: String,
+    /// For people.
+    pub note: String,
+}
+
+/// The Events about what has changed from `before` to `after`.
+pub fn notices(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Timestamp) -> Vec<Notice> {
+    [
+        readiness(before, after, now),
+        migration(before, after),
+        upgrade(before, after),
+        became(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
+        became(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn readiness(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Timestamp) -> Option<Notice> {
+    let was = before.and_then(|before| condition(before, "Ready"));
+    let is = condition(after, "Ready")?;
+    match was.map(|was| was.status == "True") {
+        Some(true) if is.status != "True" => {
+            let ready = before.map(ready_before).unwrap_or_default();
+            Some(warning("NotReady", format!("{}: {}. Before it was ready for {}: {ready}.", is.reason, is.message, lasted(was, now))))
+        }
+        // A Catalog that has served before has a version.
+        Some(false) if is.status == "True" && before.is_some_and(|before| before.version.is_some()) => {
+            Some(normal("Recovered", format!("{}. It was not ready for {}.", is.message, lasted(was, now))))
+        }
+        Some(true) => became(before, after, "Ready", "True").map(|ready| normal(&ready.reason, ready.message.clone())),
+        Some(false) | None => (is.status == "True").then(|| normal(&is.reason, is.message.clone())),
+    }
+}
+
+fn migration(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
+    let was = before.and_then(|before| condition(before, "Migrated"));
+    let is = condition(after, "Migrated")?;
+    let ended = is.status == "True" && was.is_some_and(|was| was.status != "True");
+    let failed = is.reason == "MigrationFailed" && was.is_none_or(|was| was.reason != is.reason);
+    if ended {
+        Some(normal("MigrationSucceeded", is.message.clone()))
+    } else {
+        failed.then(|| warning("MigrationFailed", is.message.clone()))
+    }
+}
+
+fn upgrade(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
+    let (from, to) = (before?.version.as_ref()?, after.version.as_ref()?);
+    (from != to).then(|| normal("Upgraded", format!("All pods run {to}; they ran {from} before.")))
+}
+
+/// The condition, if its status is this one and status or reason were others before.
+fn became<'a>(before: Option<&CatalogStatus>, after: &'a CatalogStatus, kind: &str, status: &str) -> Option<&'a Condition> {
+    let is = condition(after, kind).filter(|is| is.status == status)?;
+    let was = before.and_then(|before| condition(before, kind));
+    was.is_none_or(|was| (&was.status, &was.reason) != (&is.status, &is.reason)).then_some(is)
+}
+
+fn condition<'a>(status: &'a CatalogStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// What was ready, such as `release 0.1.0, api 2/2, notifier 1/1`.
+fn ready_before(before: &CatalogStatus) -> String {
+    let replicas = before.replicas.clone().unwrap_or_default();
+    let parts = [
+        ("release", before.version.clone().unwrap_or_default()),
+        ("api", replicas.api),
+        ("notifier", replicas.notifier),
+        ("tracker", replicas.tracker),
+        ("fulfiller", replicas.fulfiller),
+    ];
+    let parts: Vec<_> = parts.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name} {value}")).collect();
+    parts.join(", ")
+}
+
+fn lasted(was: Option<&Condition>, now: Timestamp) -> String {
+    let seconds = was.map_or(0, |was| now.duration_since(was.last_transition_time.0).as_secs());
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+fn normal(reason: &str, note: String) -> Notice {
+    Notice { kind: EventType::Normal, reason: reason.into(), note }
+}
+
+fn warning(reason: &str, note: String) -> Notice {
+    Notice { kind: EventType::Warning, reason: reason.into(), note }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(version: Option<&str>, conditions: &[(&str, &str, &str)]) -> CatalogStatus {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .map(|(kind, status, reason)| json!({"type": kind, "status": status, "reason": reason, "message": "text", "lastTransitionTime": "1970-01-01T00:00:00Z"}))
+            .collect();
+        let replicas = json!({"api": "2/2", "notifier": "1/1", "tracker": "1/1", "fulfiller": "1/1"});
+        serde_json::from_value(json!({"conditions": conditions, "version": version, "replicas": replicas})).unwrap()
+    }
+
+    fn reported(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Vec<String> {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(300);
+        notices(before, after, now).into_iter().map(|notice| format!("{}: {}", notice.reason, notice.note)).collect()
+    }
+
+    #[test]
+    fn what_stays_is_no_event() {
+        let same = status(Some("1.0"), &[("Ready", "True", "Ready"), ("Migrated", "True", "Succeeded"), ("Complete", "False", "Skipped")]);
+        assert_eq!(reported(Some(&same), &same), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_catalog_that_is_no_longer_ready_says_what_was() {
+        let (before, after) =
+            (status(Some("1.0"), &[("Ready", "True", "Ready")]), status(Some("1.0"), &[("Ready", "False", "Unavailable")]));
+        let expected =
+            "NotReady: Unavailable: text. Before it was ready for 5 min: release 1.0, api 2/2, notifier 1/1, tracker 1/1, fulfiller 1/1.";
+        assert_eq!(reported(Some(&before), &after), [expected]);
+        assert_eq!(reported(Some(&after), &before), ["Recovered: text. It was not ready for 5 min."]);
+    }
+
+    #[test]
+    fn the_first_readiness_is_one_event() {
+        let after = status(Some("1.0"), &[("Ready", "True", "Ready")]);
+        assert_eq!(reported(Some(&status(None, &[("Ready", "False", "Starting")])), &after), ["Ready: text"]);
+    }
+
+    #[test]
+    fn migrations_and_upgrades_are_events() {
+        let running = status(Some("1.0"), &[("Migrated", "False", "MigrationRunning")]);
+        let succeeded = status(Some("1.1"), &[("Migrated", "True", "Succeeded")]);
+        let failed = status(Some("1.0"), &[("Migrated", "False", "MigrationFailed")]);
+        assert_eq!(reported(Some(&running), &succeeded), ["MigrationSucceeded: text", "Upgraded: All pods run 1.1; they ran 1.0 before."]);
+        assert_eq!(reported(Some(&running), &failed), ["MigrationFailed: text"]);
+    }
+
+    #[test]
+    fn what_is_skipped_or_degraded_is_an_event_when_it_begins() {
+        let before = status(None, &[("Degraded", "False", "Healthy"), ("Complete", "True", "NothingSkipped")]);
+        let after = status(None, &[("Degraded", "True", "ImagePullBackOff"), ("Complete", "False", "Skipped")]);
+        assert_eq!(reported(Some(&before), &after), ["ImagePullBackOff: text", "Skipped: text"]);
+    }
+}
