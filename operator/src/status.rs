@@ -1,5 +1,6 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
+pub mod claims;
 mod conditions;
 pub mod last_applied;
 mod parts;

@@ -61,7 +61,7 @@ pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut App
     }
     let objects = build(&plan);
     let done = in_order(&objects, plan.retain, apply).await?;
-    let skipped = plan.skipped;
+    let skipped = plan.skipped.into_iter().chain(apply.skipped()).collect();
     Ok(if done { Outcome::Applied(skipped) } else { Outcome::Migrating { job: objects.migration.name_any(), skipped } })
 }
 

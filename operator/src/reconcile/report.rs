@@ -17,7 +17,7 @@ use crate::{
     crd::{Catalog, CatalogStatus},
     error::Error,
     live::{Live, pod_selector},
-    status::{Outcome, ailment, status},
+    status::{Ailment, Outcome, ailment, claims, status},
 };
 
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
@@ -39,7 +39,11 @@ pub async fn report(
     if matches!(outcome, Outcome::Migrating { .. } | Outcome::Applied(_)) && unsettled_since(&report).is_some() {
         // Only then is it worth a call to know what is wrong.
         match pods(context, namespace, &catalog.name_any()).await {
-            Ok(pods) => report = status(catalog, live, outcome, ailment(&pods).as_ref(), now),
+            Ok(pods) => {
+                // It is the reason why a pod isn't scheduled.
+                let ailment = pending_claim(context, namespace, live).await.or_else(|| ailment(&pods));
+                report = status(catalog, live, outcome, ailment.as_ref(), now);
+            }
             // What is known is worth telling.
             Err(error) => tracing::warn!(error = %Chain(&error), "pods not listed; status has no pod issues"),
         }
@@ -79,6 +83,18 @@ async fn pods(context: &Context, namespace: &str, name: &str) -> Result<Vec<Pod>
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
     Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
+}
+
+async fn pending_claim(context: &Context, namespace: &str, live: &Live) -> Option<Ailment> {
+    let api: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(context.client.clone(), namespace);
+    let mut events = Vec::new();
+    for uid in claims::unbound(live) {
+        match api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await {
+            Ok(list) => events.extend(list.items),
+            Err(error) => tracing::warn!(error = %Chain(&error), "Events of a claim not listed; status has no claim issue"),
+        }
+    }
+    claims::pending_claim(live, &events)
 }
 
 /// A rollout beside pods that work may be stuck as well.

@@ -11,5 +11,6 @@ mod recover;
 mod refused;
 mod rest;
 mod safe;
+mod volumes;
 mod watches;
 mod wire;
