@@ -1,6 +1,7 @@
 //! Makes the cluster say what is declared, object by object, writing only where it doesn't.
 
 mod changes;
+mod claims;
 mod contains;
 mod managers;
 mod mend;
@@ -28,6 +29,7 @@ use crate::{
     error::Error,
     kinds::Kind,
     live::Live,
+    validate::Skipped,
 };
 
 /// Annotation with the hash of what was declared. A field that is no longer declared changes it, though the
@@ -52,6 +54,8 @@ pub struct Apply<'a> {
     overridden: Vec<Overridden>,
     /// What was written.
     changes: Vec<Change>,
+    /// What the API server rejected, if the rest could be applied.
+    skipped: Vec<Skipped>,
 }
 
 /// Another manager had changed what is declared, and doesn't any more.
@@ -68,7 +72,7 @@ pub struct Overridden {
 impl<'a> Apply<'a> {
     /// For one Catalog.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live) -> Self {
-        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new(), changes: Vec::new() }
+        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
     }
 
     /// Applies what the migration needs.
@@ -78,7 +82,7 @@ impl<'a> Apply<'a> {
     pub async fn foundation(&mut self, objects: &Foundation) -> Result<(), Error> {
         // Every field by name: a new kind that nobody applies doesn't compile.
         let Foundation { claims, secrets, service_accounts, config_maps, services, stateful_sets } = objects;
-        self.each(Kind::Claim, claims).await?;
+        self.claims(claims).await?;
         self.each(Kind::Secret, secrets).await?;
         self.each(Kind::ServiceAccount, service_accounts).await?;
         self.each(Kind::ConfigMap, config_maps).await?;
@@ -113,6 +117,11 @@ impl<'a> Apply<'a> {
     /// What was overridden so far.
     pub fn overridden(&mut self) -> Vec<Overridden> {
         std::mem::take(&mut self.overridden)
+    }
+
+    /// What was skipped so far.
+    pub fn skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
     }
 
     async fn each<K: Resource + Serialize>(&mut self, kind: Kind, objects: &[K]) -> Result<(), Error> {

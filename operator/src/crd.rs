@@ -59,7 +59,8 @@ pub const MAX_NAME: usize = 40;
     printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"How the API is reached"}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1,"description":"What is not ready"}"#,
     validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-01234567 are made from it"),
-    validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'")
+    validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'"),
+    validation = ("!has(self.status) || !has(self.status.lastApplied) || self.spec.currency == oldSelf.spec.currency", "spec.currency is fixed once the shop was applied, because prices are stored in it: make another Catalog for another currency")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -96,12 +97,11 @@ pub struct CatalogSpec {
     #[serde(default)]
     #[schemars(transform = definition::without_default)]
     pub mail: Mail,
-    /// The one currency of all prices, an ISO 4217 code such as EUR. It cannot be changed.
+    /// The one currency of all prices, an ISO 4217 code such as EUR. It cannot be changed once the shop was applied.
     #[serde(default = "default_currency")]
     #[schemars(length(max = 3))]
     #[x_kube(
-        validation = ("self.matches('^[A-Z]{3}$')", "give an ISO 4217 code such as EUR, USD or JPY"),
-        validation = ("self == oldSelf", "the currency is fixed, because prices are stored in it: make another Catalog for another currency")
+        validation = ("self.matches('^[A-Z]{3}$')", "give an ISO 4217 code such as EUR, USD or JPY")
     )]
     pub currency: String,
     /// Sign-in.

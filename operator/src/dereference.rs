@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, api::DynamicObject};
+use serde_json::Value;
 
 use crate::{
     apply::{owns, owns_arguments},
@@ -45,16 +46,27 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
         referenced: referenced.0.clone(),
         generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
         max_connections: max_connections(live),
-        claims: claims
-            .map(|claim| {
-                let spec = &claim.data["spec"];
-                let storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into();
-                let storage_class_name = spec["storageClassName"].as_str().map(str::to_owned);
-                let class_is_declared = owns(claim, "storageClassName");
-                (claim.name_any(), ClaimFacts { uid: claim.uid(), storage, storage_class_name, class_is_declared })
-            })
-            .collect(),
+        claims: claims.map(|claim| (claim.name_any(), claim_facts(claim))).collect(),
         migrations: live.of_kind(Kind::Job).map(|job| (job.name_any(), expected_installation(job))).collect(),
+    }
+}
+
+/// What is known of a claim.
+#[must_use]
+pub fn claim_facts(claim: &DynamicObject) -> ClaimFacts {
+    let (spec, status) = (&claim.data["spec"], &claim.data["status"]);
+    let failed = |condition: &&Value| {
+        matches!(condition["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError")) && condition["status"] == "True"
+    };
+    let resize_error = status["conditions"].as_array().into_iter().flatten().find(failed);
+    ClaimFacts {
+        uid: claim.uid(),
+        storage: spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into(),
+        capacity: status["capacity"]["storage"].as_str().map(Into::into),
+        is_bound: spec["volumeName"].is_string() || matches!(status["phase"].as_str(), Some("Bound" | "Lost")),
+        resize_error: resize_error.map(|condition| condition["message"].as_str().unwrap_or("it failed").to_owned()),
+        storage_class_name: spec["storageClassName"].as_str().map(str::to_owned),
+        class_is_declared: owns(claim, "storageClassName"),
     }
 }
 

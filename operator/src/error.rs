@@ -53,6 +53,12 @@ impl Error {
         }
     }
 
+    /// Whether the API server understood the request and says no (403, 422).
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if matches!(status.code, 403 | 422)))
+    }
+
     /// The reason of conditions, and the label of metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -149,7 +149,7 @@ mod tests {
         let mut consented = catalog.clone();
         consented.metadata.annotations = Some([(ABANDON.to_owned(), "u1".to_owned())].into());
         assert_eq!(volume_lost(&validate(&consented, &observed).unwrap()), None);
-        let restored = ClaimFacts { uid: Some("u2".into()), storage: "5Gi".into(), storage_class_name: None, class_is_declared: false };
+        let restored = ClaimFacts { uid: Some("u2".into()), storage: "5Gi".into(), ..ClaimFacts::default() };
         observed.claims.insert("shop-postgres-data".into(), restored);
         let plan = validate(&catalog, &observed).unwrap();
         assert_eq!((volume_lost(&plan), plan.installation.claim_uid.as_deref()), (None, Some("u2")));

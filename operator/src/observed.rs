@@ -90,12 +90,18 @@ impl fmt::Debug for SecretFacts {
 }
 
 /// What was read of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimFacts {
     /// Its uid, if it was read from a cluster.
     pub uid: Option<String>,
     /// `spec.resources.requests.storage`.
     pub storage: Quantity,
+    /// `status.capacity.storage`, once it is bound.
+    pub capacity: Option<Quantity>,
+    /// A volume is bound to it, or was.
+    pub is_bound: bool,
+    /// Why it didn't grow, in the words of its conditions.
+    pub resize_error: Option<String>,
     /// `spec.storageClassName`.
     pub storage_class_name: Option<String>,
     /// The operator has declared that class: it cannot be left out any more, as the field cannot be changed.

@@ -1,6 +1,7 @@
 //! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
 
 mod autoscaling;
+mod claims;
 mod conditions;
 mod containers;
 mod controllers;

@@ -31,7 +31,8 @@ fn the_operator_may_do_to_each_kind_what_it_does_and_no_more() {
             // Keys are added to a Secret by replacing what was read.
             needed.insert("update".into());
         }
-        if !kind.is_kept() {
+        // A claim without a volume is replaced; Secrets are never deleted.
+        if kind != Kind::Secret {
             needed.insert("delete".into());
         }
         assert_eq!(*allowed, needed, "{}", resource.plural);
@@ -72,4 +73,17 @@ fn rules() -> Vec<Rule> {
 fn read(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn people_with_the_built_in_roles_may_use_catalogs() {
+    let roles = read("charts/catalog-operator/templates/aggregated-roles.yaml");
+    let documents: Vec<_> = roles.split("---\n").collect();
+    let (view, edit) = (documents[0], documents[1]);
+    for role in ["view", "edit", "admin"] {
+        assert!(view.contains(&format!("rbac.authorization.k8s.io/aggregate-to-{role}: \"true\"")), "{role} may read");
+        assert_eq!(edit.contains(&format!("aggregate-to-{role}: \"true\"")), role != "view", "{role}");
+    }
+    assert!(view.contains("verbs: [get, list, watch]") && !view.contains("create"));
+    assert!(edit.contains("verbs: [create, update, patch, delete, deletecollection]"));
 }

@@ -52,7 +52,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    async fn delete(&mut self, unwanted: Vec<Unwanted>, reason: &str) -> Result<(), Error> {
+    pub(super) async fn delete(&mut self, unwanted: Vec<Unwanted>, reason: &str) -> Result<(), Error> {
         for (kind, name, preconditions) in unwanted {
             let asked = DeleteParams::background().preconditions(preconditions);
             match self.api(kind).delete(&name, &asked).await {

@@ -3,10 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Quantity, Resources, SecretKeyRef, SecretRef,
-    quantity::{fixed_storage_class, volume_size},
-};
+use super::{Quantity, Resources, SecretKeyRef, SecretRef, quantity::volume_size};
 
 /// Where the data lives: exactly one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,12 +24,11 @@ pub struct Database {
 /// One PostgreSQL pod, for development: no replica, no backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("x-kubernetes-validations" = fixed_storage_class()))]
 pub struct EmbeddedDatabase {
-    /// Size of the data volume, such as `5Gi`. It can grow, where the storage class allows it, but never shrink.
+    /// Size of the data volume, such as `5Gi`. Once the claim is bound it can grow, where the storage class allows it, but not shrink.
     #[schemars(schema_with = "volume_size")]
     pub storage: Quantity,
-    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed.
+    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed once the claim is bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,

@@ -3,10 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Quantity, Resources, SecretKeyRef,
-    quantity::{fixed_storage_class, volume_size},
-};
+use super::{Quantity, Resources, SecretKeyRef, quantity::volume_size};
 
 /// What carries the events: exactly one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,12 +24,11 @@ pub struct Messaging {
 /// One NATS pod with `JetStream`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("x-kubernetes-validations" = fixed_storage_class()))]
 pub struct EmbeddedMessaging {
-    /// Size of the data volume, at least `2Gi`. It can grow, where the storage class allows it, but never shrink.
+    /// Size of the data volume, at least `2Gi`. Once the claim is bound it can grow, where the storage class allows it, but not shrink.
     #[schemars(schema_with = "stream_volume_size")]
     pub storage: Quantity,
-    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed.
+    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed once the claim is bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,

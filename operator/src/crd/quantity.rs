@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 const PATTERN: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 
 /// An amount of CPU, memory or storage, such as `500m`, `2` or `5Gi`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Quantity(pub String);
 
 impl Quantity {
@@ -79,7 +79,7 @@ impl JsonSchema for Quantity {
     }
 }
 
-/// The schema of a volume's size: text, because rules compare it with what it was.
+/// The schema of a volume's size. Whether the volume can have it depends on the claim: see `validate/volume.rs`.
 pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
@@ -90,24 +90,12 @@ pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
                 "message": "give a size such as 5Gi"
             },
             {
-                "rule": "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0",
-                "message": "a volume can grow but not shrink: keep the size or give a larger one"
-            },
-            {
-                // Far above what anybody has, since what is too large by mistake could not be taken back.
+                // Far above any volume, since a volume that has grown by mistake cannot shrink.
                 "rule": "!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",
                 "message": "give at most 1Pi"
             }
         ]
     })
-}
-
-/// The rule that a volume stays in its storage class.
-pub(super) fn fixed_storage_class() -> serde_json::Value {
-    serde_json::json!([{
-        "rule": "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-        "message": "storageClassName is fixed once the volume exists: make another Catalog with the other class and move the data"
-    }])
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut App
     let is_done = in_order(&objects, &mut plan, apply).await?;
     let job = migration::job(&plan).name_any();
     follow_migration(catalog, context, &plan, &job, apply).await?;
-    let skipped = plan.skipped;
+    let skipped = plan.skipped.into_iter().chain(apply.skipped()).collect();
     Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 
-use super::{controllers, pods};
+use super::{claims, controllers, pods};
 use crate::live::Live;
 
 /// Pods that wait longer than this, and Jobs without pods, say why. An image that has to be pulled usually arrives sooner.
@@ -35,6 +35,8 @@ pub struct Issue {
 /// Who reports an issue. The first one says most about the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// The provisioner, of a claim: its pod waits for the volume.
+    Claim,
     /// The kubelet or the scheduler, of a pod.
     Pod,
     /// A controller, of pods that it cannot create.
@@ -63,6 +65,7 @@ impl Issues {
     #[must_use]
     pub fn find(live: &Live, pods: &[Pod], events: &[Event], now: Timestamp) -> Self {
         let mut list = controllers::issues(live, events, now);
+        list.extend(claims::issues(live, events, now));
         list.extend(pods.iter().filter_map(|pod| pods::issue(pod, live, events, now)));
         let rank = |component: &str| COMPONENTS.iter().position(|known| *known == component).unwrap_or(COMPONENTS.len());
         let order =
@@ -87,12 +90,14 @@ impl Issues {
     }
 }
 
-/// Uids of objects about which only Events say what is wrong: those without pods, and one slow pod of each part.
+/// Uids of objects about which only Events say what is wrong: those without pods, claims
+/// without a volume, and one slow pod of each part.
 #[must_use]
 pub fn unexplained(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
     let mut slow: Vec<_> = pods.iter().filter(|pod| pods::slow_at(pod, live).is_some_and(|at| at <= now)).collect();
     slow.sort_by_key(|pod| (pods::component(pod), pod.metadata.name.clone()));
     slow.dedup_by_key(|pod| pods::component(pod));
     let slow = slow.into_iter().filter_map(|pod| pod.metadata.uid.clone());
-    controllers::without_pods(live).filter_map(|(_, object)| object.metadata.uid.clone()).chain(slow).collect()
+    let objects = controllers::without_pods(live).map(|(_, object)| object).chain(claims::unbound(live));
+    objects.filter_map(|object| object.metadata.uid.clone()).chain(slow).collect()
 }

@@ -22,10 +22,6 @@ pub enum Reason {
     SecretKeyMissing,
     /// A value in a Secret cannot be used.
     SecretValueInvalid,
-    /// A data volume would shrink.
-    VolumeShrinks,
-    /// A data volume would change its storage class.
-    StorageClassChanges,
     /// A value cannot be used.
     InvalidValue,
 }
@@ -38,8 +34,6 @@ impl Reason {
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretKeyMissing => "SecretKeyMissing",
             Self::SecretValueInvalid => "SecretValueInvalid",
-            Self::VolumeShrinks => "VolumeShrinks",
-            Self::StorageClassChanges => "StorageClassChanges",
             Self::InvalidValue => "InvalidValue",
         }
     }

@@ -98,17 +98,61 @@ fn a_password_of_nats_that_would_break_its_url_is_refused() {
 }
 
 #[test]
-fn a_volume_that_is_already_larger_or_elsewhere_is_a_problem() {
+fn what_a_bound_volume_cannot_have_is_skipped_and_the_rest_is_applied() {
     let (mut catalog, mut observed) = minimal_input();
-    let claim = ClaimFacts { uid: None, storage: "6Gi".into(), storage_class_name: Some("slow".into()), class_is_declared: true };
-    observed.claims.insert("shop-postgres-data".into(), claim);
-    let path = "spec.database.embedded";
-    has_problem(&(catalog.clone(), observed.clone()), &format!("{path}.storage"), Reason::VolumeShrinks, "give at least that");
-    let embedded = catalog.spec.database.embedded.as_mut().unwrap();
-    embedded.storage = "6144Mi".into();
-    assert_eq!(problems(&catalog, &observed), [], "the same size, and the class that the cluster chose");
-    catalog.spec.database.embedded.as_mut().unwrap().storage_class_name = Some("fast".into());
-    has_problem(&(catalog, observed), &format!("{path}.storageClassName"), Reason::StorageClassChanges, "give that class");
+    let bound = ClaimFacts {
+        storage: "6Gi".into(),
+        capacity: Some("6Gi".into()),
+        is_bound: true,
+        storage_class_name: Some("slow".into()),
+        class_is_declared: true,
+        ..ClaimFacts::default()
+    };
+    observed.claims.insert("shop-postgres-data".into(), bound.clone());
+    let volume = |catalog: &Catalog, observed: &Observed| {
+        let plan = validate(catalog, observed).unwrap();
+        let DatabasePlan::Embedded(database) = plan.database else { panic!("it is embedded") };
+        (database.volume, plan.skipped.into_iter().map(|skipped| format!("{}: {}", skipped.path, skipped.message)).collect::<Vec<_>>())
+    };
+    let (kept, skipped) = volume(&catalog, &observed);
+    assert_eq!((kept.size, kept.storage_class), ("6Gi".into(), Some("slow".into())));
+    let described = "PersistentVolumeClaim shop-postgres-data (storage class slow)";
+    assert_eq!(skipped, [format!("spec.database.embedded.storage: {described} has 6Gi and cannot shrink: give at least 6Gi")]);
+
+    let embedded = |catalog: &mut Catalog, size: &str, class: Option<&str>| {
+        let embedded = catalog.spec.database.embedded.as_mut().unwrap();
+        (embedded.storage, embedded.storage_class_name) = (size.into(), class.map(str::to_owned));
+    };
+    embedded(&mut catalog, "6144Mi", None);
+    assert_eq!(volume(&catalog, &observed).1, Vec::<String>::new(), "the same size, and the class that the cluster chose");
+    embedded(&mut catalog, "6Gi", Some("fast"));
+    let (kept, skipped) = volume(&catalog, &observed);
+    assert_eq!(kept.storage_class.as_deref(), Some("slow"));
+    assert!(skipped[0].starts_with("spec.database.embedded.storageClassName: ") && skipped[0].contains("give slow"), "{skipped:?}");
+
+    // It did not grow: a smaller size is taken, and the one that it has asks for nothing.
+    let failed = ClaimFacts { storage: "60Gi".into(), resize_error: Some("out of capacity".into()), ..bound };
+    observed.claims.insert("shop-postgres-data".into(), failed);
+    embedded(&mut catalog, "60Gi", None);
+    let (kept, skipped) = volume(&catalog, &observed);
+    assert_eq!(kept.size, "60Gi".into());
+    assert!(skipped[0].contains(&format!("{described} has 6Gi and does not grow to 60Gi: out of capacity")), "{skipped:?}");
+    embedded(&mut catalog, "8Gi", None);
+    assert_eq!(volume(&catalog, &observed).0.size, "8Gi".into());
+    embedded(&mut catalog, "6Gi", None);
+    assert_eq!(volume(&catalog, &observed), (kept, Vec::new()));
+}
+
+#[test]
+fn a_claim_without_a_volume_limits_nothing() {
+    let (catalog, mut observed) = minimal_input();
+    let unbound =
+        ClaimFacts { storage: "60Gi".into(), storage_class_name: Some("typo".into()), class_is_declared: true, ..ClaimFacts::default() };
+    observed.claims.insert("shop-postgres-data".into(), unbound);
+    let plan = validate(&catalog, &observed).unwrap();
+    let DatabasePlan::Embedded(database) = plan.database else { panic!("it is embedded") };
+    assert_eq!((database.volume.size, database.volume.storage_class), ("5Gi".into(), None));
+    assert_eq!(plan.skipped, []);
 }
 
 #[test]

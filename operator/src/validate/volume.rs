@@ -1,14 +1,15 @@
-//! Data volumes: they grow, never shrink, and stay in their storage class.
+//! Data volumes: a bound one can grow, cannot shrink, and stays in its storage class.
+//!
+//! What a volume cannot have is skipped and reported, so that it holds nothing else back. A claim without a volume is
+//! replaced by one that is as declared (`apply/claims.rs`).
 
 use super::{
     check::Check,
     plan::{Shop, Volume},
-    problem::Reason,
 };
-use crate::crd::Quantity;
+use crate::{crd::Quantity, observed::ClaimFacts};
 
-/// The volume of a part, and its size in bytes. The API server compares with the spec before, but a
-/// claim may be older: one that was kept, or of a part that was away for a while.
+/// The volume of a part, and its size in bytes.
 pub fn check(
     shop: &Shop,
     part: &str,
@@ -20,25 +21,39 @@ pub fn check(
     let claim = shop.named(&format!("{part}-data"));
     let (size_path, class_path) = (format!("{path}.storage"), format!("{path}.storageClassName"));
     let amount = check.quantity(&size_path, size)?;
-    let bytes = amount.to_bytes_u64().filter(|bytes| *bytes > 0);
-    if bytes.is_none() {
+    if amount.to_bytes_u64().is_none_or(|bytes| bytes == 0) {
         check.invalid(&size_path, "give a size such as 5Gi");
     }
-    let mut storage_class = storage_class.cloned();
-    if let Some(found) = check.claim(&claim) {
-        if found.storage.amount().is_ok_and(|found| found > amount) {
-            let message = format!("the volume {claim} has {} and cannot shrink: give at least that", found.storage);
-            check.complain(&size_path, Reason::VolumeShrinks, message);
+    let (mut size, mut storage_class) = (size.clone(), storage_class.cloned());
+    if let Some(found) = check.claim(&claim).filter(|found| found.is_bound) {
+        let described = described(&claim, found);
+        let capacity = found.capacity.as_ref().unwrap_or(&found.storage);
+        if capacity.amount().is_ok_and(|capacity| capacity > amount) {
+            check.skip(size_path, format!("{described} has {capacity} and cannot shrink: give at least {capacity}"));
+            size = found.storage.clone();
+        } else if capacity.amount().is_ok_and(|capacity| capacity == amount) {
+            // A claim that failed to grow can ask for less than before, but not for as little as it has
+            // (Kubernetes documentation, "Recovering from Failure when Expanding Volumes").
+            size = found.storage.clone();
+        } else if let Some(error) = &found.resize_error {
+            let message = format!("{described} has {capacity} and does not grow to {size}: {error}; give {capacity} if that is enough");
+            check.skip(size_path, message);
         }
-        if let (Some(wanted), Some(found)) = (&storage_class, &found.storage_class_name)
-            && wanted != found
+        if let (Some(wanted), Some(class)) = (&storage_class, &found.storage_class_name)
+            && wanted != class
         {
-            let message = format!("the volume {claim} is of the class {found} and cannot change it: give that class");
-            check.complain(&class_path, Reason::StorageClassChanges, message);
+            let message = format!("{described} is bound and cannot change to {wanted}: give {class}, or move the data to another Catalog");
+            check.skip(class_path, message);
+            storage_class = None;
         }
         if found.class_is_declared {
             storage_class = storage_class.or(found.storage_class_name.clone());
         }
     }
-    Some((Volume { claim, size: size.clone(), storage_class }, bytes?))
+    let bytes = size.amount().ok()?.to_bytes_u64()?;
+    Some((Volume { claim, size, storage_class }, bytes))
+}
+
+fn described(claim: &str, found: &ClaimFacts) -> String {
+    format!("PersistentVolumeClaim {claim} (storage class {})", found.storage_class_name.as_deref().unwrap_or("none"))
 }

@@ -17,6 +17,7 @@ mod reports;
 mod rest;
 mod safe;
 mod scale;
+mod volumes;
 mod wakes;
 mod watches;
 mod wire;

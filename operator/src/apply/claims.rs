@@ -1,0 +1,102 @@
+//! Claims of data volumes: what the API server rejects of them holds nothing else back, and one without a volume is replaced.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, Preconditions},
+};
+use serde_json::Value;
+
+use super::{
+    Apply,
+    owner::{Owner, owner},
+    owns, sealed,
+};
+use crate::{crd::Quantity, dereference::claim_facts, error::Error, kinds::Kind, validate::Skipped};
+
+impl Apply<'_> {
+    /// Applies claims.
+    ///
+    /// # Errors
+    /// If the API server doesn't answer, a claim cannot be created, or a name is taken.
+    pub(super) async fn claims(&mut self, claims: &[PersistentVolumeClaim]) -> Result<(), Error> {
+        for claim in claims {
+            let declared = sealed(serde_json::to_value(claim)?);
+            let name = claim.name_any();
+            self.look_for(Kind::Claim, &name).await?;
+            if self.is_replaced(&name, &declared).await? {
+                self.wanted.push((Kind::Claim, name));
+                continue;
+            }
+            match self.one(Kind::Claim, declared).await {
+                Err(error) if error.is_rejected() && self.live.get(Kind::Claim, &name).is_some() => {
+                    let class = self.live.get(Kind::Claim, &name).and_then(|live| claim_facts(live).storage_class_name);
+                    let path = format!("PersistentVolumeClaim {name} (storage class {})", class.as_deref().unwrap_or("none"));
+                    self.skipped.push(Skipped { path, message: error.to_string() });
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a claim that has no volume and isn't as declared: it cannot be edited. Whether it still has to disappear.
+    async fn is_replaced(&mut self, name: &str, declared: &Value) -> Result<bool, Error> {
+        let Some(live) = self.live.get(Kind::Claim, name) else { return Ok(false) };
+        let is_ours = !matches!(owner(live, self.name, self.uid), Owner::Other(_));
+        if !is_ours || !is_replaceable(live, declared) {
+            return Ok(false);
+        }
+        if live.metadata.deletion_timestamp.is_none() {
+            // Not if a volume was bound to it meanwhile.
+            let preconditions = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
+            self.delete(
+                vec![(Kind::Claim, name.to_owned(), preconditions)],
+                "it has no volume, and the Catalog declares another size or class",
+            )
+            .await?;
+        }
+        self.live.remove(Kind::Claim, name);
+        self.look_for(Kind::Claim, name).await?;
+        Ok(self.live.get(Kind::Claim, name).is_some())
+    }
+}
+
+/// Whether a claim has no volume yet and asks for another one than is declared.
+fn is_replaceable(live: &DynamicObject, declared: &Value) -> bool {
+    let found = claim_facts(live);
+    let size = declared["spec"]["resources"]["requests"]["storage"].as_str().map(Quantity::from);
+    let size_differs = size.is_some_and(|size| size.amount().ok() != found.storage.amount().ok());
+    let class = declared["spec"]["storageClassName"].as_str();
+    let class_differs = match class {
+        Some(class) => found.storage_class_name.as_deref() != Some(class),
+        None => owns(live, "storageClassName"),
+    };
+    !found.is_bound && live.data["status"]["phase"] == "Pending" && (size_differs || class_differs)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(storage: &str, class: Option<&str>, status: &Value) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shop-postgres-data"}, "status": status,
+            "spec": {"resources": {"requests": {"storage": storage}}, "storageClassName": class},
+        })
+    }
+
+    #[test]
+    fn only_a_claim_without_a_volume_is_replaced_and_only_if_it_differs() {
+        let declared = claim("5Gi", Some("fast"), &json!({}));
+        let replaceable = |live: Value| is_replaceable(&serde_json::from_value(live).unwrap(), &declared);
+        let (pending, bound) = (json!({"phase": "Pending"}), json!({"phase": "Bound"}));
+        assert!(replaceable(claim("60Gi", Some("fast"), &pending)));
+        assert!(replaceable(claim("5Gi", Some("typo"), &pending)));
+        assert!(!replaceable(claim("5120Mi", Some("fast"), &pending)));
+        assert!(!replaceable(claim("60Gi", Some("typo"), &bound)));
+        assert!(!replaceable(claim("60Gi", Some("typo"), &json!({"phase": "Lost"}))), "its data may be restored");
+    }
+}
