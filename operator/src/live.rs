@@ -30,7 +30,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reads all objects that carry the labels of the Catalog `name`, and all HorizontalPodAutoscalers. One call per kind.
+    /// Reads all objects that carry the labels of the Catalog `name`, and all `HorizontalPodAutoscalers`. One call per kind.
     ///
     /// # Errors
     /// If the API server cannot be asked.
@@ -102,7 +102,7 @@ impl Live {
         self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|(_, object)| object)
     }
 
-    /// HorizontalPodAutoscalers of the namespace that lack the labels of the Catalog.
+    /// `HorizontalPodAutoscalers` of the namespace that lack the labels of the Catalog.
     pub fn foreign_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
         self.foreign_autoscalers.iter()
     }

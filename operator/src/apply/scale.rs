@@ -1,6 +1,6 @@
 //! The number of pods of a Deployment that an autoscaler scales.
 //!
-//! The field is the autoscaler's. A HorizontalPodAutoscaler does nothing for a Deployment of 0 replicas (Kubernetes
+//! The field is the autoscaler's. A `HorizontalPodAutoscaler` does nothing for a Deployment of 0 replicas (Kubernetes
 //! documentation, Horizontal Pod Autoscaling, "Implicit maintenance-mode deactivation"), so the operator raises the number to
 //! the declared minimum, under a field manager of its own that doesn't keep an autoscaler from changing it again.
 
@@ -18,12 +18,13 @@ use super::{
 };
 use crate::{build::Workloads, error::Error, kinds::Kind, live::Live, status::cannot_read_triggers};
 
-/// Annotation of a ScaledObject with the number of replicas at which KEDA pauses.
+/// Annotation of a `ScaledObject` with the number of replicas at which KEDA pauses.
 pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
-/// Annotation of a ScaledObject that KEDA doesn't scale.
+/// Annotation of a `ScaledObject` that KEDA doesn't scale.
 pub const PAUSED: &str = "autoscaling.keda.sh/paused";
 
 /// The least number of replicas that autoscalers may choose, by name of the Deployment.
+#[must_use]
 pub fn minimums(workloads: &Workloads) -> BTreeMap<String, i64> {
     let by_cpu = workloads.autoscalers.iter().map(|scaler| (&scaler.spec.scale_target_ref.name, scaler.spec.min_replicas.unwrap_or(1)));
     let by_lag = workloads.scaled_objects.iter().map(|scaler| (&scaler.spec.scale_target_ref.name, scaler.spec.min_replica_count));

@@ -29,9 +29,12 @@ pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (Verdict, 
         |issue: &&Issue| issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE));
     let spec = &catalog.spec;
     let is_declared = spec.api.autoscaling.is_some() || workers(catalog).any(|(_, is_autoscaled)| is_autoscaled);
-    let verdict = summary(issues.iter()).unwrap_or_else(|| match is_declared {
-        true => Verdict::yes("Active", "every declared autoscaler works"),
-        false => Verdict::yes("NotDeclared", "the Catalog declares fixed numbers of pods"),
+    let verdict = summary(issues.iter()).unwrap_or_else(|| {
+        if is_declared {
+            Verdict::yes("Active", "every declared autoscaler works")
+        } else {
+            Verdict::yes("NotDeclared", "the Catalog declares fixed numbers of pods")
+        }
     });
     (verdict, summary(issues.iter().filter(is_old)))
 }

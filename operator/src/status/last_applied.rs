@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// What to keep after a reconcile that went like this.
+#[must_use]
 pub fn after(catalog: &Catalog, outcome: &Outcome, before: Option<LastApplied>) -> Option<LastApplied> {
     match outcome {
         Outcome::Applied(_) => record(catalog).or(before),
