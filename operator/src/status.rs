@@ -76,7 +76,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         if live.complete() { conditions.set(kind, verdict) } else { conditions.keep(kind) }
     }
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
-    conditions.set("Ready", &ready(outcome, &parts, unready));
+    // A database that isn't this shop's is nothing to serve from.
+    let serves = parts.serve() && live.database.problem.is_none();
+    conditions.set("Ready", &ready(outcome, serves, unready));
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
@@ -119,14 +121,14 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
 }
 
-fn ready(outcome: &Outcome, parts: &Parts, unready: Option<(&'static str, &Verdict)>) -> Verdict {
+fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdict)>) -> Verdict {
     match (outcome, unready) {
         (Outcome::Refused(problems, _), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
         // The first one, so nothing that the migration needs is missing.
-        (Outcome::Migrating { .. }, Some(("Migrated", _))) if parts.serve() => Verdict::yes(
+        (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => Verdict::yes(
             "PreviousReleaseServes",
             "the pods of the previous release serve until the migration has succeeded: see Progressing",
         ),

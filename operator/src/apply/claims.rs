@@ -44,7 +44,9 @@ impl Apply<'_> {
     async fn is_replaced(&mut self, name: &str, declared: &Value) -> Result<bool, Error> {
         let Some(live) = self.live.get(Kind::Claim, name) else { return Ok(false) };
         let is_ours = !matches!(owner(live, self.name, self.uid), Owner::Other(_));
-        if !is_ours || !is_replaceable(live, declared) {
+        // Somebody who restores a volume makes the claim, and may have named what it is restored from.
+        let is_restore = !owns(live, "resources") || !live.data["spec"]["dataSourceRef"].is_null();
+        if !is_ours || is_restore || !is_replaceable(live, declared) {
             return Ok(false);
         }
         if live.metadata.deletion_timestamp.is_none() {

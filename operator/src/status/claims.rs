@@ -25,8 +25,8 @@ pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
             component: claim.labels().get("app.kubernetes.io/component").cloned().unwrap_or_default(),
             source: Source::Claim,
             reason,
-            object: format!("PersistentVolumeClaim {}", claim.name_any()),
-            message: format!("no volume (storage class {class}, {}): {note}; correct storage or storageClassName", found.storage),
+            object: format!("PersistentVolumeClaim {} (storage class {class}, {})", claim.name_any(), found.storage),
+            message: format!("no volume: {note}; correct storage or storageClassName"),
             is_failure: true,
             until: None,
         })

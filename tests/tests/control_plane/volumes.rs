@@ -68,13 +68,14 @@ async fn a_claim_without_a_volume_is_reported_and_takes_another_size_and_class()
         let named = ["PersistentVolumeClaim shop-postgres-data (storage class fats, 60Gi)", "\"fats\" not found"];
         assert!(said.holds == holds && named.iter().all(|part| said.message.contains(part)), "{kind}: {said:?}");
     }
-    for (wanted, class) in [("5Gi", Some("fast")), ("4Gi", None)] {
-        operator.apply(&embedded(wanted, class)).await.unwrap();
+    // Without a class the cluster's default is taken.
+    for (wanted, declared, class) in [("5Gi", Some("fast"), "fast"), ("4Gi", None, "standard")] {
+        operator.apply(&embedded(wanted, declared)).await.unwrap();
         operator.reconcile().await;
         operator.played().collect_garbage().await;
         operator.reconcile().await;
         assert_eq!(size(&operator).await, wanted);
-        assert_eq!(claim(&operator).await.spec.unwrap().storage_class_name.as_deref(), class);
+        assert_eq!(claim(&operator).await.spec.unwrap().storage_class_name.as_deref(), Some(class));
     }
     operator.settle().await;
     assert!(!operator.condition("Degraded").await.holds);
