@@ -57,6 +57,9 @@ fn declared(mut snapshot: Snapshot) -> Snapshot {
         status.remove("replicas");
         for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
             condition.as_object_mut().map(|condition| condition.remove("message"));
+            if condition["reason"] == "ScaledToZero" {
+                condition["reason"] = "Available".into();
+            }
         }
     }
     snapshot
