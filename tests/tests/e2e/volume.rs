@@ -40,7 +40,8 @@ pub async fn lose_and_abandon(shop: &Shop) {
         holds(now.as_ref().is_some_and(|now| *now != lost), || now.clone())
     })
     .await;
-    shop.is_ready().await;
+    // The Service is another one since the Catalog was deleted.
+    let shop = Shop::find().await;
     wait::within(PATIENCE, "the empty shop is open", async || {
         let reply = shop.anyone.get("/v1/products").attempt().await.map_err(|error| error.to_string())?;
         holds(reply.status == 200 && reply.json()["items"].as_array().is_some_and(Vec::is_empty), || reply.text())
