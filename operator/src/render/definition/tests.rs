@@ -152,7 +152,9 @@ fn the_currency_can_be_edited_until_the_shop_was_applied() {
     let rejected = |status: Value, currency: &str| {
         let mut catalogs = [minimal(), with("/spec/currency", json!(currency))].map(|catalog| defaulted(&catalog));
         // An edit of the spec leaves the status as it is.
-        catalogs.iter_mut().for_each(|catalog| catalog["status"] = status.clone());
+        for catalog in &mut catalogs {
+            catalog["status"] = status.clone();
+        }
         let [old, new] = catalogs;
         Validator::new().validate(&SCHEMA, &new, Some(&old)).is_err()
     };
