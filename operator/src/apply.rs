@@ -35,6 +35,8 @@ use crate::{
 /// Annotation with the hash of what was declared. A field that is no longer declared changes it, though the
 /// object still contains what is.
 const APPLIED: &str = "catalog.rs/applied-hash";
+/// Pointer to the annotation of a pod template with a hash of what the pods take from Secrets.
+const SECRETS_HASH: &str = "/spec/template/metadata/annotations/catalog.rs~1secrets-hash";
 
 /// Applies the objects of one Catalog.
 pub struct Apply<'a> {
@@ -154,7 +156,7 @@ impl<'a> Apply<'a> {
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
             }
-            edited = live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str();
+            edited = was_applied(live, &declared);
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
                 self.hand_replicas_over(&name).await?;
             }
@@ -255,6 +257,11 @@ fn sealed(mut declared: Value) -> Value {
     let short: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     declared["metadata"]["annotations"][APPLIED] = short.into();
     declared
+}
+
+/// Whether what is declared now was the last that was applied.
+fn was_applied(live: &DynamicObject, declared: &Value) -> bool {
+    live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str()
 }
 
 #[cfg(test)]

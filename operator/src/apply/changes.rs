@@ -1,13 +1,11 @@
 //! What was changed in the cluster: one log line each, and an Event where people should know.
 
-use kube::{ResourceExt, api::DynamicObject};
+use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::APPLIED;
+use super::{SECRETS_HASH, was_applied};
 use crate::kinds::Kind;
 
-/// Annotation of pod templates with the hash of the Secrets that the pods use.
-const SECRETS_HASH: &str = "/spec/template/metadata/annotations/catalog.rs~1secrets-hash";
 /// Requested size of a volume.
 const STORAGE: &str = "/spec/resources/requests/storage";
 
@@ -45,9 +43,7 @@ impl Change {
             Some(_) if !managers.is_empty() => {
                 (Action::Patched, format!("{} changed fields that the Catalog declares", managers.join(", ")))
             }
-            Some(before)
-                if before.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str() =>
-            {
+            Some(before) if was_applied(before, declared) => {
                 (Action::Patched, "fields that the Catalog declares had other values".to_owned())
             }
             Some(_) => (Action::Patched, "the Catalog or a Secret it uses has changed, or the operator was upgraded".to_owned()),
@@ -121,6 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::apply::APPLIED;
 
     fn object(kind: &str, data: Value) -> DynamicObject {
         let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "shop", "annotations": {APPLIED: "a"}}});

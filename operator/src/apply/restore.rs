@@ -3,17 +3,14 @@
 use k8s_openapi::Resource;
 use kube::ResourceExt;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{APPLIED, Apply, sealed};
+use super::{APPLIED, Apply, SECRETS_HASH, sealed};
 use crate::{
     build::{Foundation, Objects, Workloads},
     error::Error,
     kinds::Kind,
 };
-
-/// Annotation of a pod template with a hash of what the pod takes from Secrets.
-const SECRETS_HASH: &str = "/spec/template/metadata/annotations/catalog.rs~1secrets-hash";
 
 impl Apply<'_> {
     /// Restores those of `objects` that were deleted or edited, unless they were applied in another form already. Pods are
@@ -47,7 +44,7 @@ impl Apply<'_> {
             let mut applied = None;
             if let Some(live) = self.live.get(kind, &name) {
                 applied = live.annotations().get(APPLIED).cloned();
-                keep_secrets_hash(&mut declared, &json!({"spec": live.data["spec"]}));
+                keep_secrets_hash(&mut declared, &live.data);
             }
             let declared = sealed(declared);
             // Another hash is that of another spec or another operator.

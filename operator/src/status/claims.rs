@@ -7,6 +7,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use super::{
     events::last_warning,
     issue::{Issue, Source},
+    parts::COMPONENT,
 };
 use crate::{dereference::claim_facts, kinds::Kind, live::Live};
 
@@ -22,7 +23,7 @@ pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
         let found = claim_facts(claim);
         let class = found.storage_class_name.as_deref().unwrap_or("none");
         Some(Issue {
-            component: claim.labels().get("app.kubernetes.io/component").cloned().unwrap_or_default(),
+            component: claim.labels().get(COMPONENT).cloned().unwrap_or_default(),
             source: Source::Claim,
             reason,
             object: format!("PersistentVolumeClaim {} (storage class {class}, {})", claim.name_any(), found.storage),

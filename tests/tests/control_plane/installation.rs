@@ -105,16 +105,21 @@ async fn a_lost_volume_is_reported_and_not_created_again_while_the_rest_is_heale
     assert_eq!(operator.condition("DatabaseReady").await.reason, "VolumeLost");
 }
 
+/// Leaves the first installation with consent. What the status says of the second one.
+async fn change_installation(operator: &mut Operator) -> DatabaseStatus {
+    abandon(operator, FIRST).await;
+    operator.reconcile().await;
+    assert_eq!(expected(operator).await, None);
+    report(operator, SECOND).await;
+    operator.settle().await;
+    database(operator).await
+}
+
 #[tokio::test]
 async fn consent_starts_with_an_empty_volume_and_is_used_up_by_it() {
     let mut operator = settled("consent").await;
     lose_the_volume(&mut operator).await;
-    abandon(&operator, FIRST).await;
-    operator.reconcile().await;
-    assert_eq!(expected(&operator).await, None);
-    report(&operator, SECOND).await;
-    operator.settle().await;
-    let status = database(&operator).await;
+    let status = change_installation(&mut operator).await;
     assert_eq!(status.installation_id.as_deref(), Some(SECOND));
     assert_eq!(status.claim_uid, claim_uid(&operator).await);
     // The annotation is still set, and names an installation that was left already.
@@ -155,12 +160,7 @@ async fn a_switch_to_another_database_expects_the_same_installation_until_it_is_
     operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
     operator.reconcile().await;
     assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
-    abandon(&operator, FIRST).await;
-    operator.reconcile().await;
-    assert_eq!(expected(&operator).await, None);
-    report(&operator, SECOND).await;
-    operator.settle().await;
-    let status = database(&operator).await;
+    let status = change_installation(&mut operator).await;
     assert_eq!((status.installation_id.as_deref(), status.claim_uid), (Some(SECOND), None));
     assert!(claim_uid(&operator).await.is_some(), "the volume of the embedded database is kept");
 }
