@@ -10,7 +10,7 @@ TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint lint-fast audit unit service control-plane e2e fuzz coverage bench bench-operator images generate clean
+.PHONY: help run test lint lint-fast audit unit service documents control-plane e2e fuzz coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
-test: lint unit service control-plane ## Lint, unit, service and control-plane tests, on real servers
+test: lint unit service documents control-plane ## Lint, unit, service and control-plane tests on real servers, and the commands of the documents
 
 lint: lint-fast ## lint-fast, clippy with warnings denied, cargo deny (STRICT=yes: unchecked advisories are an error)
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
@@ -44,6 +44,10 @@ unit: ## Tests of one program or module alone
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
 	$(BUILD) --bin catalog --bin catalog-operator
 	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
+
+documents: ## Run the commands of README.md and docs/getting-started.md against a shop, and compare what they print
+	$(BUILD) --bin catalog
+	tests/documents/run $(TARGET)/debug/catalog
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
