@@ -10,7 +10,7 @@ TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint unit service control-plane e2e fuzz coverage bench bench-operator images generate clean
+.PHONY: help run test lint lint-fast audit unit service documents control-plane e2e fuzz coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,19 @@ else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
-test: lint unit service control-plane ## Everything that proves it: format, lints, unit, service and control-plane tests on real servers
+test: lint unit service documents control-plane ## Lint, unit, service and control-plane tests on real servers, and the commands of the documents
 
-lint: ## Format check, clippy with warnings denied, shellcheck, cargo deny (STRICT=yes: unchecked advisories are an error)
-	cargo fmt --all --check
+lint: lint-fast ## lint-fast, clippy with warnings denied, cargo deny (STRICT=yes: unchecked advisories are an error)
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
-	tests/lint/shell
 	tests/lint/dependencies
+
+lint-fast: ## The checks that compile nothing: format, shellcheck, links, commands and words of the documents
+	cargo fmt --all --check
+	tests/lint/shell
+	tests/lint/documents
+
+audit: ## cargo deny on all dependencies; an advisory database that cannot be fetched is an error
+	STRICT=yes tests/lint/dependencies
 
 unit: ## Tests of one program or module alone
 	$(TEST) --bins --lib
@@ -38,6 +44,10 @@ unit: ## Tests of one program or module alone
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
 	$(BUILD) --bin catalog --bin catalog-operator
 	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
+
+documents: ## Run the commands of README.md and docs/getting-started.md against a shop, and compare what they print
+	$(BUILD) --bin catalog
+	tests/documents/run $(TARGET)/debug/catalog
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
@@ -78,11 +88,12 @@ bench-operator: ## What the operator costs with one Catalog and with a thousand:
 	$(BUILD) --release --bin catalog --bin catalog-operator --bin bench-operator
 	$(TARGET)/release/bench-operator
 
-generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/
+generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/, docs/configuration.md
 	tests/generate-queries.sh
 	$(BUILD) --quiet --bin catalog --bin catalog-operator
 	$(TARGET)/debug/catalog openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
 	$(TARGET)/debug/catalog-operator crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
+	tests/generate-configuration.sh $(TARGET)/debug > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
 	RENEW_GOLDEN=1 $(TEST) --quiet --lib golden
 
 clean: ## Remove what was built (the shop's data stays: `make run` says where it is)
