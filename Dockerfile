@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# Two images: `docker build -t catalog .` and `docker build -t catalog-operator --target operator .` (before Docker 23 with
-# `DOCKER_BUILDKIT=1`).
+# Three images: `docker build -t catalog .`, `docker build -t catalog-operator --target operator .` and, for its inbox,
+# `docker build -t catalogctl --target tools .` (before Docker 23 with `DOCKER_BUILDKIT=1`).
 # The same that `make images` makes without Docker (docs/images.md): nothing but the program, its C library and CA
 # certificates; runs as user 65532. tests/images/own.py says the same in its own way.
 
@@ -11,8 +11,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --workspace --bin catalog --bin catalog-operator && \
-    tests/images/make --programs target/release --out /out --unpacked catalog catalog-operator
+    cargo build --release --locked --workspace --bin catalog --bin catalogctl --bin catalog-operator && \
+    tests/images/make --programs target/release --out /out --unpacked catalog catalogctl catalog-operator
 
 FROM scratch AS base
 ENV PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
@@ -30,10 +30,18 @@ EXPOSE 9090
 ENTRYPOINT ["/usr/local/bin/catalog-operator"]
 CMD ["run"]
 
+FROM base AS tools
+COPY --from=build /out/catalogctl/ /
+LABEL org.opencontainers.image.title=catalogctl \
+      org.opencontainers.image.description="Tools of Catalog: an inbox for demonstrations and tests, imports"
+EXPOSE 1025 8025 9090
+ENTRYPOINT ["/usr/local/bin/catalogctl"]
+CMD ["inbox"]
+
 FROM base
 COPY --from=build /out/catalog/ /
 LABEL org.opencontainers.image.title=catalog \
-      org.opencontainers.image.description="A product catalogue you can run and trust: API, workers and tools"
+      org.opencontainers.image.description="A product catalogue you can run and trust: the API and its workers"
 EXPOSE 8080 9090
 # Every long-running role answers here; OPS_ADDRESS moves it for both.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/local/bin/catalog", "healthcheck"]

@@ -15,11 +15,11 @@ include tests/cluster/cluster.mk
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## Build the release binary and start the whole shop (Ctrl-C stops it); on Kubernetes with CLUSTER=local, kind or existing
+run: ## Build the release binaries and start the whole shop (Ctrl-C stops it); on Kubernetes with CLUSTER=local, kind or existing
 ifeq ($(CLUSTER),embedded)
-	@echo "Building the release binary; the first time takes some minutes."
-	$(BUILD) --release --bin catalog
-	@exec $(TARGET)/release/catalog dev
+	@echo "Building the release binaries; the first time takes some minutes."
+	$(BUILD) --release --bin catalog --bin catalogctl
+	@exec $(TARGET)/release/catalogctl dev
 else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
@@ -42,12 +42,12 @@ unit: ## Tests of one program or module alone
 	$(TEST) --bins --lib
 
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
-	$(BUILD) --bin catalog --bin catalog-operator
+	$(BUILD) --bin catalog --bin catalogctl --bin catalog-operator
 	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
 
 documents: ## Run the commands of README.md and docs/getting-started.md against a shop, and compare what they print
-	$(BUILD) --bin catalog
-	tests/documents/run $(TARGET)/debug/catalog
+	$(BUILD) --bin catalog --bin catalogctl
+	tests/documents/run $(TARGET)/debug/catalogctl
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
@@ -66,21 +66,21 @@ e2e: ## The operator and a shop on a real cluster of this machine (Linux, root):
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
 fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
-	$(BUILD) --release --bin catalog
-	tests/fuzz/run $(TARGET)/release/catalog
+	$(BUILD) --release --bin catalog --bin catalogctl
+	tests/fuzz/run $(TARGET)/release/catalogctl
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
 bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, a sweep of a million carts, and orders beside expensive lists
-	$(BUILD) --release --bin catalog --bin bench
+	$(BUILD) --release --bin catalog --bin catalogctl --bin bench
 	$(TARGET)/release/bench reads
 	$(TARGET)/release/bench orders
 	$(TARGET)/release/bench starvation
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
-	$(BUILD) --release --bin catalog --bin catalog-operator
+	$(BUILD) --release --bin catalog --bin catalogctl --bin catalog-operator
 	tests/images/make --programs $(TARGET)/release --out target/images
 
 bench-operator: ## What the operator costs with one Catalog and with a thousand: memory, writes at rest, calls, time
@@ -90,7 +90,7 @@ bench-operator: ## What the operator costs with one Catalog and with a thousand:
 
 generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/, docs/configuration.md
 	tests/generate-queries.sh
-	$(BUILD) --quiet --bin catalog --bin catalog-operator
+	$(BUILD) --quiet --bin catalog --bin catalogctl --bin catalog-operator
 	$(TARGET)/debug/catalog openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
 	$(TARGET)/debug/catalog-operator crd > crds/catalog.yaml.new && mv crds/catalog.yaml.new crds/catalog.yaml
 	tests/generate-configuration.sh $(TARGET)/debug > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md

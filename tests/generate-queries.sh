@@ -26,8 +26,8 @@ for migration in api/migrations/*.sql; do
 done
 
 rm -rf .sqlx && mkdir .sqlx
-touch api/src/main.rs # the compiler doesn't know that the database is another one
+touch api/src/lib.rs # the compiler doesn't know that the database is another one
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" DATABASE_URL="postgres://postgres@localhost/postgres?host=$work" \
     cargo check --quiet --workspace --lib --bins --tests
-touch api/src/main.rs
+touch api/src/lib.rs
 echo "$(find .sqlx -name '*.json' | wc -l) queries in .sqlx"

@@ -5,14 +5,14 @@ mod accounts;
 mod admins;
 mod customers;
 mod error;
-pub mod handlers;
+pub(crate) mod handlers;
 pub mod keys;
-pub mod passwords;
+pub(crate) mod passwords;
 mod rules;
 mod service;
 mod sessions;
-pub mod superuser;
-pub mod tokens;
+pub(crate) mod superuser;
+pub(crate) mod tokens;
 
 pub use account::{AdminAccount, AdminPatch, CustomerAccount, CustomerPatch, NewAdmin, NewCustomer, Recipient};
 pub use admins::{active_admins_except, create, deactivate, find_by_username, list, set_password};

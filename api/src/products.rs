@@ -1,26 +1,26 @@
 //! The catalogue: products, their stock, lists, import, and the cache of single reads.
 
-pub mod cache;
-pub mod catalogue;
-pub mod change;
+pub(crate) mod cache;
+pub(crate) mod catalogue;
+pub(crate) mod change;
 mod error;
 mod exists;
-pub mod handlers;
+pub(crate) mod handlers;
 pub mod import;
 mod installed;
 mod invalidation;
-pub mod list;
+pub(crate) mod list;
 mod names;
 mod offers;
-pub mod popularity;
-pub mod product;
+pub(crate) mod popularity;
+pub(crate) mod product;
 mod reader;
-pub mod rules;
+pub(crate) mod rules;
 mod schemas;
-pub mod search;
-pub mod stock;
-pub mod store;
-pub mod write;
+pub(crate) mod search;
+pub(crate) mod stock;
+pub(crate) mod store;
+pub(crate) mod write;
 
 pub use catalogue::Catalogue;
 pub use change::{ImportSummary, ProductChange};
@@ -30,3 +30,4 @@ pub use installed::any_exist;
 pub use names::names;
 pub use offers::{Offer, offers};
 pub use product::{Money, Product, ProductInput, Sum};
+pub use rules::is_sku;

@@ -1,17 +1,14 @@
 //! The roles of the binary: wiring only.
 
 mod admin;
-mod dev;
 mod fulfiller;
-mod healthcheck;
-mod import;
-mod inbox;
+pub mod healthcheck;
 mod migrate;
 mod notifier;
 mod openapi;
-mod output;
+pub mod output;
 mod serve;
-mod supervisor;
+pub mod supervisor;
 mod tracker;
 mod worker;
 
@@ -22,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::LogArgs;
 
-/// The shop backend of Catalog: API, workers and tools.
+/// The shop backend of Catalog: the API and its workers.
 #[derive(Parser)]
 #[command(version, about, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -49,21 +46,15 @@ enum Role {
     Migrate(migrate::MigrateArgs),
     /// Manage admins straight in the database
     Admin(admin::AdminArgs),
-    /// Import a file of products through the API, as an admin
-    Import(import::ImportArgs),
-    /// Run the whole shop on this machine: PostgreSQL, NATS, every role, an inbox and sample products
-    Dev(dev::DevArgs),
     /// Ask /readyz of the role on this machine: exit code 0 means ready
     Healthcheck(healthcheck::HealthcheckArgs),
-    /// Take any mail and show it, for trying and testing
-    #[command(hide = true)]
-    Inbox(inbox::InboxArgs),
 }
 
 impl Cli {
     /// The log format asked for. What people run by hand speaks to them, also into a file or a pipe.
+    #[must_use]
     pub fn log_format(&self) -> Option<LogFormat> {
-        let by_hand = matches!(self.role, Role::Admin(_) | Role::Dev(_) | Role::Healthcheck(_) | Role::Import(_) | Role::Openapi);
+        let by_hand = matches!(self.role, Role::Admin(_) | Role::Healthcheck(_) | Role::Openapi);
         self.logs.log_format.or(by_hand.then_some(LogFormat::Text))
     }
 
@@ -73,7 +64,6 @@ impl Cli {
     /// Whatever ended it, for the log.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
-            Role::Import(args) => return import::run(args).await,
             Role::Migrate(args) => return migrate::run(args).await,
             Role::Serve(args) => serve::run(*args).await?,
             Role::Notifier(args) => notifier::run(args).await?,
@@ -81,9 +71,7 @@ impl Cli {
             Role::Tracker(args) => tracker::run(args).await?,
             Role::Fulfiller(args) => fulfiller::run(args).await?,
             Role::Admin(args) => admin::run(args).await?,
-            Role::Dev(args) => dev::run(args).await?,
             Role::Healthcheck(args) => healthcheck::run(args).await?,
-            Role::Inbox(args) => inbox::run(args).await?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,4 +1,4 @@
-"""The project's own images, `catalog` and `catalog-operator`: the same as the `Dockerfile` makes."""
+"""The project's own images: the same as the `Dockerfile` makes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from layer import Layer
 # As in the distroless images, and far from the numbers that machines give to people.
 USER = 65532
 HOME = "/home/nonroot"
-# The public API, and probes with metrics.
-PORTS = {"catalog": [8080, 9090], "catalog-operator": [9090]}
-COMMANDS = {"catalog": ["serve"], "catalog-operator": ["run"]}
+# The public API; SMTP and the page of the inbox; and of each, probes with metrics.
+PORTS = {"catalog": [8080, 9090], "catalogctl": [1025, 8025, 9090], "catalog-operator": [9090]}
+COMMANDS = {"catalog": ["serve"], "catalogctl": ["inbox"], "catalog-operator": ["run"]}
 DESCRIPTIONS = {
-    "catalog": "A product catalogue you can run and trust: API, workers and tools",
+    "catalog": "A product catalogue you can run and trust: the API and its workers",
+    "catalogctl": "Tools of Catalog: an inbox for demonstrations and tests, imports",
     "catalog-operator": "The Kubernetes operator of Catalog",
 }
 HEALTHCHECK = {

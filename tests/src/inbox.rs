@@ -1,4 +1,4 @@
-//! The mail catcher: a real SMTP server (`catalog inbox`) and what arrived there.
+//! The mail catcher: a real SMTP server (`catalogctl inbox`) and what arrived there.
 
 use chrono::{DateTime, FixedOffset};
 use serde::Deserialize;

@@ -71,6 +71,19 @@ impl Process {
         Self::of(programs::catalog(), args, environment, &format!("catalog {}", args.join(" ")))
     }
 
+    /// Starts `catalogctl` with these arguments and nothing but these settings.
+    pub fn tool(args: &[&str], environment: &Environment) -> Self {
+        Self::of(&programs::catalogctl(), args, environment, &format!("catalogctl {}", args.join(" ")))
+    }
+
+    /// Starts a role of the shop with nothing but these settings.
+    pub fn role(role: Role, environment: &Environment) -> Self {
+        match role {
+            Role::Inbox => Self::tool(&[role.command()], environment),
+            _ => Self::start(&[role.command()], environment),
+        }
+    }
+
     /// Starts another program with these arguments and nothing but these settings. `name` is for reports.
     pub fn of(program: &Path, args: &[impl AsRef<OsStr>], environment: &Environment, name: &str) -> Self {
         let mut command = leash::in_place(program);

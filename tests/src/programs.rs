@@ -47,6 +47,11 @@ pub fn catalog() -> &'static Path {
     })
 }
 
+/// The `catalogctl` binary of the same build.
+pub fn catalogctl() -> PathBuf {
+    catalog().with_file_name("catalogctl")
+}
+
 /// A program of the same build as the tests.
 ///
 /// # Panics
@@ -60,7 +65,7 @@ pub fn beside(name: &str) -> PathBuf {
     binary
 }
 
-/// The servers: from the environment, otherwise what `catalog dev` itself would use.
+/// The servers: from the environment, otherwise what `catalogctl dev` itself would use.
 pub fn servers() -> &'static Programs {
     static SERVERS: OnceLock<Programs> = OnceLock::new();
     SERVERS.get_or_init(|| {
@@ -79,12 +84,12 @@ pub fn servers() -> &'static Programs {
 }
 
 fn asked() -> Programs {
-    let output = Command::new(catalog()).args(["dev", "--print-programs"]).output().expect("catalog can be run");
+    let output = Command::new(catalogctl()).args(["dev", "--print-programs"]).output().expect("catalogctl can be run");
     let advice = "set CATALOG_TEST_POSTGRES_BIN (a directory) and CATALOG_TEST_NATS_SERVER (a file) to use your own";
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`catalog dev --print-programs` failed; {advice}\n{errors}");
+    assert!(output.status.success(), "`catalogctl dev --print-programs` failed; {advice}\n{errors}");
     serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("`catalog dev --print-programs` printed something else ({error}); {advice}"))
+        .unwrap_or_else(|error| panic!("`catalogctl dev --print-programs` printed something else ({error}); {advice}"))
 }
 
 impl Programs {

@@ -212,7 +212,7 @@ impl Shop {
 
     /// Starts one more process of a role without waiting for it.
     pub fn launch(&mut self, role: Role) {
-        let process = Process::start(&[role.command()], &self.environment);
+        let process = Process::role(role, &self.environment);
         self.processes.push((role, process));
     }
 

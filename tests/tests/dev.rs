@@ -1,4 +1,4 @@
-//! `catalog dev`: the whole shop by one command, on data that stays.
+//! `catalogctl dev`: the whole shop by one command, on data that stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 /// It makes a database, and may have to wait for its turn on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A data directory, and the `catalog dev` that may be running in it.
+/// A data directory, and the `catalogctl dev` that may be running in it.
 struct Dev {
     scratch: Scratch,
     http: String,
@@ -57,7 +57,7 @@ impl Dev {
         let profile = std::env::var("LLVM_PROFILE_FILE").map(|file| format!("LLVM_PROFILE_FILE={file}"));
         let mut arguments = vec!["-i".to_owned(), format!("PATH={own_nats}:{}", std::env::var("PATH").unwrap())];
         arguments.extend(profile);
-        arguments.extend([programs::catalog().display().to_string(), "dev".into()]);
+        arguments.extend([programs::catalogctl().display().to_string(), "dev".into()]);
         arguments.extend(["--data-dir".into(), self.data().display().to_string()]);
         arguments.extend(["--http-address".into(), self.http.clone(), "--inbox-address".into(), self.inbox_address.clone()]);
         arguments
@@ -98,7 +98,7 @@ impl Dev {
     }
 
     async fn says(&self, text: &str) {
-        wait::within(PATIENCE, &format!("catalog dev says {text:?}"), async || {
+        wait::within(PATIENCE, &format!("catalogctl dev says {text:?}"), async || {
             let output = self.output();
             assert!(output.contains(text) || !self.running.as_ref().unwrap().has_ended(), "it has ended:\n{output}");
             holds(output.contains(text), || output)
@@ -199,7 +199,7 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
 
     let (code, said) = dev.refused();
     assert_eq!(code, Some(1));
-    assert!(said.contains("another catalog dev (process "), "{said}");
+    assert!(said.contains("another catalogctl dev (process "), "{said}");
 
     for name in ["notifier", "tracker", "fulfiller", "inbox", "serve", "nats", "postgres"] {
         dev.survives_the_death_of(name).await;

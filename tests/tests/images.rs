@@ -24,8 +24,12 @@ use sqlx::{Connection, PgConnection};
 const NONROOT: (u32, u32) = (65532, 65532);
 const POSTGRES: (u32, u32) = (999, 999);
 
-fn own() -> [(&'static str, Vec<&'static str>); 2] {
-    [("catalog", vec!["8080/tcp", "9090/tcp"]), ("catalog-operator", vec!["9090/tcp"])]
+fn own() -> [(&'static str, Vec<&'static str>); 3] {
+    [
+        ("catalog", vec!["8080/tcp", "9090/tcp"]),
+        ("catalogctl", vec!["1025/tcp", "8025/tcp", "9090/tcp"]),
+        ("catalog-operator", vec!["9090/tcp"]),
+    ]
 }
 
 #[test]
@@ -56,9 +60,9 @@ fn own_images_are_one_program_for_a_user_without_rights() {
 #[test]
 fn the_dockerfile_says_the_same_of_them() {
     let dockerfile = include_str!("../../Dockerfile").replace(" \\\n     ", "");
-    // Stages in order: the build, what is common, the operator, and the shop.
+    // Stages in order: the build, what is common, the operator, the tools, and the shop.
     let stages: Vec<_> = dockerfile.split("\nFROM ").collect();
-    for ((name, _), stage) in own().into_iter().zip([stages[4], stages[3]]) {
+    for ((name, _), stage) in own().into_iter().zip([stages[5], stages[4], stages[3]]) {
         let image = Image::make(name);
         let says = |line: &str| [stages[2], stage].iter().any(|stage| stage.lines().any(|said| said.contains(line)));
         let json = |words: &[String]| serde_json::to_string(words).unwrap();
@@ -114,14 +118,14 @@ async fn own_images_run_on_a_read_only_root() {
 }
 
 #[tokio::test]
-async fn a_role_gets_ready_in_its_image() {
+async fn the_inbox_gets_ready_in_its_image() {
     if !Container::possible() {
         return;
     }
-    let image = Image::make("catalog");
+    let image = Image::make("catalogctl");
     let addresses = ["OPS_ADDRESS", "SMTP_ADDRESS", "INBOX_ADDRESS"];
     let inbox = addresses.iter().fold(Container::of(&image, NONROOT), |inbox, name| inbox.setting(name, "127.0.0.1:0"));
-    inbox.setting("LOG_FORMAT", "json").start(&["inbox"]).ready().await;
+    inbox.setting("LOG_FORMAT", "json").start(&[]).ready().await;
 }
 
 #[test]
@@ -276,10 +280,4 @@ async fn nats_keeps_streams_on_its_volume_under_the_config_it_is_given() {
     async_nats::jetstream::new(client).create_stream(stream).await.unwrap();
     assert!(store.path().join("jetstream").is_dir());
     assert!(async_nats::connect(&address).await.is_err(), "without the token");
-}
-
-#[test]
-fn the_inbox_of_clusters_runs_this_release() {
-    let manifest = include_str!("../cluster/manifests/inbox.yaml");
-    assert!(manifest.contains(&format!("image: catalog:{}\n", env!("CARGO_PKG_VERSION"))));
 }

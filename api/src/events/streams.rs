@@ -1,6 +1,7 @@
 //! The streams and durable consumers, and every name in NATS: nothing outside this module spells one.
 
 mod definitions;
+mod purge;
 
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use self::definitions::{consumers, is_current, streams};
+pub(super) use self::purge::purge_handled;
 use super::Nats;
 
-/// How long published events can be read again, and how long the outbox keeps them for a replay.
+/// How long events wait for a consumer, and how long the outbox keeps them for a replay.
 pub const CHANGES_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long a view may wait for its counting; message ids are kept as long.
 pub const VIEWS_KEPT: Duration = Duration::from_hours(3 * 24);
@@ -78,7 +80,7 @@ pub enum StreamsError {
     UpgradeConsumer(&'static str, #[source] ConsumerUpdateError),
 }
 
-/// Events of the catalogue, kept for some days whether read or not.
+/// Events of the catalogue: kept for some days, and handled ones only while there is room.
 #[must_use]
 pub fn changes_stream(prefix: &str) -> String {
     format!("{prefix}_changes")

@@ -5,7 +5,7 @@ mod receive;
 mod unique;
 mod upload;
 pub mod whole;
-pub mod words;
+pub(crate) mod words;
 
 pub use object::{Object, objects};
 pub use unique::doubled_key;
@@ -173,6 +173,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
 }
 
 /// Where a value doesn't have the type that is asked for, as a JSON pointer, and what is wrong with it.
+#[must_use]
 pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
     let text = error.inner().to_string();
     // Lines and columns, which there are in a text and not in a document, are of no use beside a pointer.
@@ -192,6 +193,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 /// A key as a segment of a JSON pointer: RFC 6901, section 3.
+#[must_use]
 pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

@@ -70,12 +70,17 @@ pub fn delta(delta: &i64, _: &Rules) -> garde::Result {
     if allowed { Ok(()) } else { refuse(format!("delta is a whole number from -{MAX_QUANTITY} to {MAX_QUANTITY}, and not 0")) }
 }
 
+/// Whether `text` can be the `sku` of a product.
+#[must_use]
+pub fn is_sku(text: &str) -> bool {
+    let is_hidden = |c: char| c.is_control() || characters::is_blank(c);
+    // In a path, . and .. are removed before a request is sent (RFC 3986, section 6.2.2.3).
+    (1..=64).contains(&text.chars().count()) && !text.chars().any(is_hidden) && !matches!(text, "." | "..")
+}
+
 /// `sku`.
 pub fn sku(sku: &str, _: &Rules) -> garde::Result {
-    let length = sku.chars().count();
-    let hidden = |c: char| c.is_control() || characters::is_blank(c);
-    // In a path, . and .. are removed before a request is sent (RFC 3986, section 6.2.2.3).
-    if !(1..=64).contains(&length) || sku.chars().any(hidden) || matches!(sku, "." | "..") {
+    if !is_sku(sku) {
         return refuse("sku is 1 to 64 characters without spaces, control or invisible characters, and neither . nor ..");
     }
     Ok(())

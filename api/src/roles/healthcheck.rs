@@ -41,6 +41,7 @@ pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
 }
 
 /// A listener on all addresses is reached at 127.0.0.1, also when the machine has no IPv6.
+#[must_use]
 pub fn reachable(mut listener: SocketAddr) -> SocketAddr {
     if listener.ip().is_unspecified() {
         listener.set_ip(Ipv4Addr::LOCALHOST.into());

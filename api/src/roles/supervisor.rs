@@ -48,11 +48,13 @@ impl Supervisor {
     }
 
     /// Cancelled when it is time to stop. Every task watches it.
+    #[must_use]
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// For the role to say what it waits for and when it is ready.
+    #[must_use]
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }

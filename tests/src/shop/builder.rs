@@ -172,7 +172,7 @@ impl Builder {
 async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
     let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
     let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let process = Process::start(&[Role::Inbox.command()], &settings);
+    let process = Process::role(Role::Inbox, &settings);
     let smtp = process.address("SMTP_ADDRESS").await;
     let http = process.address("INBOX_ADDRESS").await;
     environment.insert("MAIL_SERVER".into(), smtp.ip().to_string());

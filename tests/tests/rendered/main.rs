@@ -213,7 +213,7 @@ async fn answers_its_probes(pod: &Pod<'_>, process: &mut Process) {
 
 async fn open_inbox() -> (Process, Inbox, Environment) {
     let addresses = ["SMTP_ADDRESS", "INBOX_ADDRESS", "OPS_ADDRESS"].map(|name| (name.to_owned(), "127.0.0.1:0".to_owned()));
-    let process = Process::start(&["inbox"], &addresses.into());
+    let process = Process::tool(&["inbox"], &addresses.into());
     let (smtp, http) = (process.address("SMTP_ADDRESS").await, process.address("INBOX_ADDRESS").await);
     let mail = [("MAIL_SERVER", smtp.ip().to_string()), ("MAIL_PORT", smtp.port().to_string())];
     (process, Inbox::new(format!("http://{http}")), mail.map(|(name, value)| (name.to_owned(), value)).into())

@@ -185,7 +185,7 @@ fn help_lists_every_setting_of_a_role_and_shows_no_secret() {
 
 #[tokio::test]
 async fn what_is_run_by_hand_speaks_in_lines_also_into_a_pipe() {
-    let mut import = Process::start(&["import", "rows.csv"], &environment(&[("CATALOG_URL", "shop")]));
+    let mut import = Process::tool(&["import", "rows.csv"], &environment(&[("CATALOG_URL", "shop")]));
     assert_eq!(import.ended().await.code(), Some(1));
     let lines = import.log().lines();
     assert!(lines.len() > 2 && lines.iter().any(|line| line.trim_start().starts_with("CATALOG_URL=\"shop\" is not allowed")), "{lines:#?}");

@@ -76,6 +76,24 @@ async fn changes_made_while_the_stream_is_away_arrive() {
 }
 
 #[tokio::test]
+async fn handled_events_make_room_for_new_ones_in_a_full_stream() {
+    const CHANGES: usize = 60;
+    let shop = Shop::builder().troubled().private_nats().start().await;
+    let stream = shop.stream("changes").await;
+    // Room for about ten events.
+    let small = async_nats::jetstream::stream::Config { max_bytes: 16 * 1024, ..stream.cached_info().config.clone() };
+    shop.jetstream().await.update_stream(&small).await.unwrap();
+    let product = create(&shop.ada, &samples::product("T-1")).await;
+    for number in 0..CHANGES {
+        shop.ada.patch(&product.path, &json!({"name": format!("Name {number}")})).await.expect(200);
+    }
+    shop.inbox().at_least(2 * (CHANGES + 1)).await;
+    shop.at_rest().await;
+    let state = shop.stream("changes").await.cached_info().state.clone();
+    assert!(state.first_sequence > 1 && state.last_sequence == CHANGES as u64 + 1, "{state:?}");
+}
+
+#[tokio::test]
 async fn a_deleted_stream_of_views_comes_back_and_views_are_counted_again() {
     let shop = Shop::builder().troubled().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;

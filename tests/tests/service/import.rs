@@ -1,4 +1,4 @@
-//! `catalog import`: a signed-in client of the bulk endpoint, on files as the world writes them.
+//! `catalogctl import`: a signed-in client of the bulk endpoint, on files as the world writes them.
 
 use std::{path::PathBuf, process::Output};
 
@@ -27,9 +27,9 @@ fn real(name: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-/// Runs `catalog import` as an admin.
+/// Runs `catalogctl import` as an admin.
 pub async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Output {
-    let mut command = tokio::process::Command::new(programs::catalog());
+    let mut command = tokio::process::Command::new(programs::catalogctl());
     command.arg("import").arg(file).args(options).env_clear().kill_on_drop(true);
     command.env("CATALOG_URL", shop.anyone.base()).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
     command.output().await.unwrap()
@@ -153,7 +153,7 @@ async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
     let missing = import(&shop, &directory.path().join("nothing.csv"), &[]).await;
     assert!(!missing.status.success() && said(&missing).contains("nothing.csv"), "{}", said(&missing));
 
-    let mut command = std::process::Command::new(programs::catalog());
+    let mut command = std::process::Command::new(programs::catalogctl());
     command.arg("import").arg(&file).env_clear().env("CATALOG_URL", shop.anyone.base());
     let output = command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", "not her password").output().unwrap();
     assert!(!output.status.success() && !said(&output).contains("not her password"), "{}", said(&output));
@@ -164,7 +164,7 @@ async fn import_over_tls(host: &str, gateway: &Gateway, options: &[&str], enviro
     let directory = Scratch::new(None);
     let file = directory.path().join("rows.csv");
     std::fs::write(&file, "sku,name,price\nA-1,One,1\n").unwrap();
-    let mut command = tokio::process::Command::new(programs::catalog());
+    let mut command = tokio::process::Command::new(programs::catalogctl());
     command.arg("import").arg(&file).args(options).env_clear().kill_on_drop(true);
     command.env("CATALOG_URL", format!("https://{host}:{}", gateway.port()));
     command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2).envs(environment.iter().copied());
@@ -252,7 +252,7 @@ async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
     let file = directory.path().join("rows.csv");
     std::fs::write(&file, "sku,name,price\nA-1,One,1\n").unwrap();
     for (url, warned) in [("http://shop.invalid", true), ("http://127.0.0.1:9", false), ("http://localhost:9", false)] {
-        let mut command = tokio::process::Command::new(programs::catalog());
+        let mut command = tokio::process::Command::new(programs::catalogctl());
         command.arg("import").arg(&file).env_clear().env("CATALOG_URL", url).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
         let output = command.output().await.unwrap();
         assert_eq!(said(&output).contains("unencrypted"), warned, "{url}: {}", said(&output));

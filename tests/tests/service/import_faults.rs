@@ -1,4 +1,4 @@
-//! Files that importers misread, through the API and through `catalog import`: what cannot be read for certain is
+//! Files that importers misread, through the API and through `catalogctl import`: what cannot be read for certain is
 //! rejected with its place, and nothing of it is stored.
 
 use std::process::Output;

@@ -130,7 +130,7 @@ async fn a_role_without_its_dependencies_waits_says_so_and_starts_when_they_come
     let mut settings = shop.environment().clone();
     settings.insert("DATABASE_URL".into(), format!("postgres://postgres@127.0.0.1:{}/{}", free_port(), shop.prefix()));
     for role in [Role::Serve, Role::Notifier, Role::Tracker] {
-        let mut process = Process::start(&[role.command()], &settings);
+        let mut process = Process::role(role, &settings);
         let ops = process.address("OPS_ADDRESS").await;
         let probe = async |path: &str| {
             let response = reqwest::get(format!("http://{ops}{path}")).await.unwrap();

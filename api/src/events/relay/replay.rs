@@ -44,6 +44,11 @@ async fn check(nats: &Nats, pool: &PgPool) -> bool {
             return false;
         }
     };
+    match streams::purge_handled(nats).await {
+        Ok(0) => {}
+        Ok(events) => tracing::info!(events, "stream of changes over half full; handled events deleted"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "handled events not deleted; retrying"),
+    }
     let replayed = replay_into(pool, &streams::changes_stream(nats.prefix()), created, Utc::now()).await;
     if let Err(error) = &replayed {
         tracing::warn!(error = %Chain(error), "stream check failed; retrying");

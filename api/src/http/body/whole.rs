@@ -89,6 +89,7 @@ pub fn of_literal(text: &str) -> Literal {
 }
 
 /// The first number in `text`, which is JSON, that [`Value`] turns into another one than its digits say.
+#[must_use]
 pub fn inexact_number(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {

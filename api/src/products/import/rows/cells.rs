@@ -56,8 +56,8 @@ fn columns(header: CsvRecord<'_>) -> Result<Vec<Column>, Vec<String>> {
 }
 
 fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Vec<Fault>> {
-    if record.len() != columns.len() {
-        return Err(vec![Fault::of_row(format!("has {} cells, and the header has {}", record.len(), columns.len()))]);
+    if record.cell_count() != columns.len() {
+        return Err(vec![Fault::of_row(format!("has {} cells, and the header has {}", record.cell_count(), columns.len()))]);
     }
     let mut document = RowDocument::default();
     let mut currency = None;

@@ -76,8 +76,8 @@ impl fmt::Display for Column {
 /// # Errors
 /// If there are more than [`MAX_COLUMNS`], or for each name that is there twice.
 pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
-    if header.len() > MAX_COLUMNS {
-        return Err(vec![format!("the header has {} columns, and at most {MAX_COLUMNS} are allowed; remove some", header.len())]);
+    if header.cell_count() > MAX_COLUMNS {
+        return Err(vec![format!("the header has {} columns, and at most {MAX_COLUMNS} are allowed; remove some", header.cell_count())]);
     }
     let names: Vec<String> = header.cells().map(|name| name.trim().to_owned().into_nfc()).collect();
     let mut known = HashSet::new();
@@ -87,6 +87,7 @@ pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
 }
 
 /// As much of a column's name as a message needs.
+#[must_use]
 pub fn clip(name: &str) -> &str {
     name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
 }

@@ -99,7 +99,7 @@ pub struct CsvRecord<'a> {
 impl<'a> CsvRecord<'a> {
     /// How many cells it has.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn cell_count(self) -> usize {
         self.cells.count
     }
 

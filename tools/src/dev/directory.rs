@@ -58,7 +58,7 @@ impl DataDirectory {
     /// Makes the directory if need be, and locks it.
     ///
     /// # Errors
-    /// If it cannot be used, or another `catalog dev` uses it.
+    /// If it cannot be used, or another `catalogctl dev` uses it.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot use CATALOG_DATA_DIR={}", root.display());
         fs::create_dir_all(root).with_context(context)?;
@@ -71,7 +71,7 @@ impl DataDirectory {
                 let mut holder = String::new();
                 lock.read_to_string(&mut holder)?;
                 bail!(
-                    "another catalog dev (process {}) uses {}: stop it, or give this one another --data-dir",
+                    "another catalogctl dev (process {}) uses {}: stop it, or give this one another --data-dir",
                     holder.trim(),
                     root.display()
                 );

@@ -1,8 +1,8 @@
-//! The roles of the shop, as child processes of this same binary.
+//! The roles of the shop, as child processes: `catalog`, which lies beside this program, and the inbox of this program itself.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
@@ -17,7 +17,7 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 /// Rest between two looks.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Settings that `catalog dev` makes. Those of a shell that was set up for another shop would
+/// Settings that `catalogctl dev` makes. Those of a shell that was set up for another shop would
 /// contradict them.
 const MADE_HERE: &[&str] = &[
     "DATABASE_URL",
@@ -52,10 +52,34 @@ const MADE_HERE: &[&str] = &[
     "INBOX_DIR",
 ];
 
+/// The programs of the roles.
+#[derive(Clone)]
+pub struct Binaries {
+    catalog: PathBuf,
+    catalogctl: PathBuf,
+}
+
+impl Binaries {
+    /// This program, and `catalog` from the same directory.
+    ///
+    /// # Errors
+    /// If there is no `catalog`.
+    pub fn find() -> anyhow::Result<Self> {
+        let catalogctl = std::env::current_exe().context("cannot find this program")?;
+        let catalog = catalogctl.with_file_name("catalog");
+        ensure!(
+            catalog.is_file(),
+            "{} is missing: `make run` builds it, and an installation puts both programs into one directory",
+            catalog.display()
+        );
+        Ok(Self { catalog, catalogctl })
+    }
+}
+
 /// Everything the roles are told.
 pub struct Roles {
-    /// This binary.
-    pub program: PathBuf,
+    /// What they run.
+    pub binaries: Binaries,
     /// `DATABASE_URL`.
     pub database_url: String,
     /// `NATS_URL`.
@@ -119,7 +143,7 @@ impl Roles {
         }
         Spec {
             name,
-            program: self.program.clone(),
+            program: if name == Name::Inbox { &self.binaries.catalogctl } else { &self.binaries.catalog }.clone(),
             arguments: vec![name.as_str().into()],
             environment,
             hidden: MADE_HERE,

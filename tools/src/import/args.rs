@@ -1,4 +1,4 @@
-//! The command line of `catalog import`.
+//! The command line of `catalogctl import`.
 
 use std::{
     io::IsTerminal,
@@ -15,7 +15,7 @@ use super::{
     numbers::Notation,
     source::{FileFormat, Source},
 };
-use crate::{
+use catalog::{
     config::{Checker, ConfigError, Secret},
     products::import::Charset,
 };
@@ -25,12 +25,12 @@ Fields: sku, name, brand, description, categories (separated by |), price, curre
 quantity, attributes.<name>
 
 Examples:
-  catalog import products.ndjson
-  catalog import ikea.csv --delimiter ';' --decimal-comma --set currency=SAR \\
+  catalogctl import products.ndjson
+  catalogctl import ikea.csv --delimiter ';' --decimal-comma --set currency=SAR \\
       --map sku=item_id,name=name,categories=category,price=price \\
       --map url=link,description=short_description,attributes.width=width
-  catalog import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
-  catalog import preise.csv --encoding windows-1252 --map 'sku=EAN,name=Titel,price=\"Preis, EUR\"'
+  catalogctl import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
+  catalogctl import preise.csv --encoding windows-1252 --map 'sku=EAN,name=Titel,price=\"Preis, EUR\"'
 
 Rows count from 1 after the header. Blank ones count too, so that row 17 is row 18 of a spreadsheet; they are skipped.
 Quotes in CSV are those of RFC 4180: a quote inside a quoted cell is doubled, and a cell without quotes around it has none.
@@ -44,7 +44,7 @@ The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.
 Over https, SSL_CERT_FILE and SSL_CERT_DIR replace the authorities that the system trusts, --ca-file adds to them.
 HTTPS_PROXY, HTTP_PROXY and NO_PROXY are heeded.";
 
-/// Settings of `catalog import`.
+/// Settings of `catalogctl import`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportArgs {

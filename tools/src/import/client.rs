@@ -10,7 +10,7 @@ use super::{
     args::Target,
     transport::{self, Answer, Body, Transport},
 };
-use crate::config::Secret;
+use catalog::config::Secret;
 
 /// A signed-in client.
 pub struct Session {

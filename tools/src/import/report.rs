@@ -9,7 +9,7 @@ use super::{
     mapping::{Mapped, Mapping},
     source::{Found, Source},
 };
-use crate::products::import::Fault;
+use catalog::products::import::Fault;
 
 /// What the file says of a row that was refused.
 #[derive(Default)]

@@ -1,10 +1,10 @@
-//! What `catalog dev` says: one line each, with the name of who says it in front.
+//! What `catalogctl dev` says: one line each, with the name of who says it in front.
 
 use std::io::{self, IsTerminal, Write};
 
 use super::process::Name;
 
-/// Standard error of the terminal, shared by `catalog dev` and all its children.
+/// Standard error of the terminal, shared by `catalogctl dev` and all its children.
 #[derive(Clone, Copy)]
 pub struct Console {
     colour: bool,
@@ -17,7 +17,7 @@ impl Console {
         Self { colour: io::stderr().is_terminal() && !unwanted }
     }
 
-    /// A line of `catalog dev` itself.
+    /// A line of `catalogctl dev` itself.
     pub fn say(self, text: impl AsRef<str>) {
         self.line(Name::Dev, text.as_ref());
     }

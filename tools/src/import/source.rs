@@ -14,7 +14,7 @@ use super::{
     mapping::Mapping,
     value::{Record, Value},
 };
-use crate::products::import::rows::{
+use catalog::products::import::rows::{
     Charset, Decoded, ReadError, clip,
     csv::{CsvReader, CsvRecord},
     json, names, ndjson,
@@ -144,8 +144,8 @@ fn cells(names: &[String], row: CsvRecord<'_>) -> Found {
     if row.is_blank() {
         return Found::Blank;
     }
-    if row.len() != names.len() {
-        return Found::Unreadable(format!("has {} cells, and the header has {}", row.len(), names.len()));
+    if row.cell_count() != names.len() {
+        return Found::Unreadable(format!("has {} cells, and the header has {}", row.cell_count(), names.len()));
     }
     // Only columns without a name may be several, and no field is mapped to them.
     Found::Record(names.iter().cloned().zip(row.cells().map(|cell| Value::Text(cell.to_owned()))).collect())

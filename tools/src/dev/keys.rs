@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 
-use crate::identity::keys;
+use catalog::identity::keys;
 
 /// Makes a signing key unless the directory has one.
 ///

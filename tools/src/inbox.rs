@@ -1,4 +1,4 @@
-//! `catalog inbox`: takes any mail and shows it. For `catalog dev` and for test suites.
+//! `catalogctl inbox`: takes any mail and shows it. For `catalogctl dev` and for test suites.
 
 mod chaos;
 mod handlers;
@@ -15,10 +15,12 @@ use self::{
     chaos::Chaos,
     mailbox::{Limits, Mailbox},
 };
-use super::supervisor::{Supervisor, listen};
-use crate::config::{Checker, OpsArgs};
+use catalog::{
+    config::{Checker, OpsArgs},
+    roles::supervisor::{Supervisor, listen},
+};
 
-/// Settings of `catalog inbox`.
+/// Settings of `catalogctl inbox`.
 #[derive(Args)]
 pub struct InboxArgs {
     /// Where mail is taken (SMTP, without encryption or sign-in)

@@ -10,7 +10,7 @@ use super::{
     slug,
     value::{Record, Value},
 };
-use crate::{
+use catalog::{
     full_date,
     http::body::whole::{Literal, of_literal},
     products::import::{
@@ -129,7 +129,7 @@ impl Mapping {
         let mut faults: Vec<_> = unknown
             .map(|name| {
                 let detail = format!("{:?} is not a field of products; map it with --map, or remove it", clip(name));
-                Fault { pointer: format!("/{}", crate::http::body::escape(name)), detail }
+                Fault { pointer: format!("/{}", catalog::http::body::escape(name)), detail }
             })
             .collect();
         for (column, value) in self.fields(record) {

@@ -1,4 +1,4 @@
-//! The processes of `catalog dev`: started, watched, started again, stopped.
+//! The processes of `catalogctl dev`: started, watched, started again, stopped.
 
 mod keeper;
 mod lines;
@@ -34,7 +34,7 @@ const MARK: &str = "CATALOG_DEV_CHILD";
 /// Who is who, in the order in which they are stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
-    /// `catalog dev` itself.
+    /// `catalogctl dev` itself.
     Dev,
     /// `catalog migrate`.
     Migrate,
@@ -46,7 +46,7 @@ pub enum Name {
     Tracker,
     /// `catalog fulfiller`.
     Fulfiller,
-    /// `catalog inbox`.
+    /// `catalogctl inbox`.
     Inbox,
     /// nats-server.
     Nats,
@@ -112,7 +112,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Starts it in a process group of its own, so that Ctrl-C reaches `catalog dev` alone, which
+    /// Starts it in a process group of its own, so that Ctrl-C reaches `catalogctl dev` alone, which
     /// then stops all in order.
     fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());

@@ -1,6 +1,6 @@
 //! Numbers as a file writes them, by a grammar: a mark that isn't where it belongs makes a text no number.
 
-use crate::products::import::rows;
+use catalog::products::import::rows;
 
 /// Between the groups of three digits of a number; one kind in a number.
 const SEPARATORS: [char; 4] = ['.', ' ', '\u{a0}', '\u{202f}'];

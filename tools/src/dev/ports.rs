@@ -12,7 +12,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::holder::holder;
-use crate::listener;
+use catalog::listener;
 
 /// Random ports that are looked at before this machine counts as full.
 const TRIES: usize = 100;
@@ -41,7 +41,7 @@ pub struct Ports {
 
 impl Ports {
     /// Free ports: these where they are still free, the usual ones for probes, others at random. No other
-    /// `catalog dev` chooses them while the reservation lives, though the children that listen come later.
+    /// `catalogctl dev` chooses them while the reservation lives, though the children that listen come later.
     ///
     /// # Errors
     /// If this machine has no free port.

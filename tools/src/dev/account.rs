@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use nix::unistd::{Uid, User};
 use tokio::process::Command;
 
-/// Tried in this order when `catalog dev` runs as root.
+/// Tried in this order when `catalogctl dev` runs as root.
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
 /// A user of this machine.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::http::body::doubled_key;
+use catalog::http::body::doubled_key;
 
 /// One record of a file: what is under which column or field.
 pub type Record = BTreeMap<String, Value>;

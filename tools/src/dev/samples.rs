@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// Forty products of an invented shop, with whole prices, which are valid in any currency.
-const PRODUCTS: &str = include_str!("../../../samples/products.csv");
+const PRODUCTS: &str = include_str!("../../samples/products.csv");
 /// Username of the second admin, who gets mail about what the first one does.
 pub const EDITOR: &str = "editor";
 const EDITOR_EMAIL: &str = "editor@example.com";

@@ -1,4 +1,4 @@
-//! `catalog import`: a signed-in client of the bulk endpoint.
+//! `catalogctl import`: a signed-in client of the bulk endpoint.
 
 mod args;
 mod client;
@@ -21,8 +21,7 @@ use args::ImportSettings;
 use client::Session;
 use source::Found;
 
-use super::output::print_line;
-use crate::products::import::Fault;
+use catalog::{products::import::Fault, roles::output::print_line};
 
 /// Exit status when some rows were rejected.
 const SOME_REJECTED: u8 = 3;

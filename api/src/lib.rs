@@ -1,0 +1,21 @@
+//! The shop backend: the API and its workers. The binary `catalog` only starts a role of it.
+
+pub mod characters;
+pub mod config;
+mod database;
+mod events;
+pub mod full_date;
+pub mod http;
+pub mod identity;
+pub mod listener;
+mod metrics;
+mod notifications;
+mod orders;
+pub mod products;
+pub mod program;
+mod rate_limit;
+mod release;
+pub mod roles;
+mod telemetry;
+mod text;
+mod tracking;
