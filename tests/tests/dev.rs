@@ -73,7 +73,7 @@ impl Dev {
     /// Starts it, and waits until it has told all there is to tell of the open shop.
     async fn open(&mut self) {
         self.start();
-        self.says("To start afresh").await;
+        self.says("To start with an empty shop").await;
         let output = self.output();
         let shown = |label: &str| {
             let line = output.lines().find_map(|line| line.strip_prefix(label)).expect(label);
@@ -114,7 +114,7 @@ impl Dev {
     /// Kills a child, and waits until another one has taken its place.
     async fn survives_the_death_of(&self, name: &str) {
         self.replaces(name, Signal::SIGKILL).await;
-        assert!(self.output().contains(&format!("{name} was ended by SIGKILL: starting it again")), "{}", self.output());
+        assert!(self.output().contains(&format!("{name} was killed by SIGKILL; restarting")), "{}", self.output());
     }
 
     /// Sends a signal to a child, and waits until another one has taken its place.
@@ -227,7 +227,7 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     // A service manager asks all at once. It still is the last to go.
     let _ = kill(dev.pid("postgres").unwrap_or(children[6]), Signal::SIGTERM);
     dev.says("stopped").await;
-    assert!(!dev.output().contains("postgres was asked to stop"), "{}", dev.output());
+    assert!(!dev.output().contains("postgres is shutting down"), "{}", dev.output());
     wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
     assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
@@ -244,9 +244,9 @@ async fn an_address_that_is_taken_meanwhile_is_named_at_once() {
     let _taken = TcpListener::bind(&address).unwrap();
     wait::within(PATIENCE, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     let output = dev.output();
-    let error = format!("serve ended with exit code 1 while the shop started: HTTP_ADDRESS={address} is in use by ");
+    let error = format!("serve exited with code 1 while the shop started: HTTP_ADDRESS={address} is in use by ");
     assert!(output.contains(&error) && output.contains("The end of its log:\n    "), "{output}");
-    assert_eq!(output.matches("serve ended").count(), 1, "it is not started again: {output}");
+    assert_eq!(output.matches("serve exited").count(), 1, "it is not started again: {output}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }
 
@@ -285,7 +285,7 @@ async fn a_server_that_exits_during_the_start_ends_it_at_once_with_its_last_line
     let (code, errors) = dev.refused();
     assert!(started.elapsed() < Duration::from_secs(30), "{errors}");
     assert_eq!(code, Some(1));
-    let (_, report) = errors.split_once("nats ended with exit code 1 while the shop started").expect(&errors);
+    let (_, report) = errors.split_once("nats exited with code 1 while the shop started").expect(&errors);
     assert!(report.contains("The end of its log:\n    ") && report.to_lowercase().contains("jetstream"), "{errors}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0, "PostgreSQL is stopped");
 }

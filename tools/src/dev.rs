@@ -29,7 +29,7 @@ use self::{
     directory::{DataDirectory, Memory},
     greeting::Greeting,
     ports::Reservation,
-    process::{Keeper, Name, Startup, Stopping, stop_orphans},
+    process::{Name, Startup, Stopping, Supervisor, stop_orphans},
     programs::Finder,
     roles::{Binaries, Roles},
     samples::Shop,
@@ -60,7 +60,7 @@ pub struct DevArgs {
 /// # Errors
 /// Wrong settings, programs that cannot be had, or a server or role that doesn't start.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
-    // Programs and data have to be within reach of PostgreSQL's user; secrets get a mode of their own.
+    // PostgreSQL's user must be able to read programs and data; secrets have a mode of their own.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
     if args.print_programs { print_programs().await } else { keep_shop(args.settings.check()?).await }
 }
@@ -77,66 +77,66 @@ async fn print_programs() -> anyhow::Result<()> {
     Ok(catalog::roles::output::print_line(&found.to_string())?)
 }
 
-/// Opens the shop, waits for Ctrl-C, and stops all in order, also if opening failed.
+/// Starts the shop, waits for Ctrl-C, and stops all processes in order, also if the start failed.
 async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
     let binaries = Binaries::find()?;
-    let mut asked = Asked::listen()?;
+    let mut stop_request = StopRequest::listen()?;
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
     let (stopping, startup, reservation) = (Stopping::default(), Startup::default(), Reservation::default());
     let mut opening =
-        Opening { binaries, settings, directory, console, stopping, startup: startup.clone(), keepers: Vec::new(), reservation };
+        Opening { binaries, settings, directory, console, stopping, startup: startup.clone(), supervisors: Vec::new(), reservation };
     let opened = tokio::select! {
         opened = opening.open() => opened.and_then(|()| startup.complete()),
         cause = startup.failed() => Err(cause),
-        () = asked.again() => Ok(()),
+        () = stop_request.received() => Ok(()),
     };
-    let Opening { keepers, stopping, reservation: _reservation, .. } = opening;
-    if opened.is_ok() && !asked.already {
-        asked.again().await;
+    let Opening { supervisors, stopping, reservation: _reservation, .. } = opening;
+    if opened.is_ok() && !stop_request.is_received {
+        stop_request.received().await;
     }
-    if keepers.is_empty() {
+    if supervisors.is_empty() {
         return opened;
     }
     stopping.begun.cancel();
-    console.say("stopping; Ctrl-C once more kills");
+    console.say("stopping; press Ctrl-C again to kill all processes");
     tokio::select! {
-        () = stop_in_order(keepers) => console.say("stopped"),
-        () = async { asked.again().await; stopping.now.cancel(); std::future::pending().await } => {}
+        () = stop_in_order(supervisors) => console.say("stopped"),
+        () = async { stop_request.received().await; stopping.now.cancel(); std::future::pending().await } => {}
     }
     opened
 }
 
-/// Those who work first, all at once; then the inbox, which takes their last mail; then the servers.
-async fn stop_in_order(mut keepers: Vec<Keeper>) {
+/// Stops the roles at the same time, then the inbox, which receives their last mail, then the servers.
+async fn stop_in_order(mut supervisors: Vec<Supervisor>) {
     for names in [&[Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
-        let (now, later): (Vec<_>, Vec<_>) = keepers.into_iter().partition(|keeper| names.contains(&keeper.name()));
-        keepers = later;
-        futures::future::join_all(now.into_iter().map(Keeper::stopped)).await;
+        let (now, later): (Vec<_>, Vec<_>) = supervisors.into_iter().partition(|supervisor| names.contains(&supervisor.name()));
+        supervisors = later;
+        futures::future::join_all(now.into_iter().map(Supervisor::stopped)).await;
     }
 }
 
-/// Ctrl-C, SIGTERM, or a terminal that is closed.
-struct Asked {
+/// A request to stop: Ctrl-C, SIGTERM or a closed terminal.
+struct StopRequest {
     signals: [Signal; 3],
-    already: bool,
+    is_received: bool,
 }
 
-impl Asked {
+impl StopRequest {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
-        Ok(Self { signals, already: false })
+        Ok(Self { signals, is_received: false })
     }
 
-    async fn again(&mut self) {
+    async fn received(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-        self.already = true;
+        self.is_received = true;
     }
 }
 
@@ -147,7 +147,7 @@ struct Opening {
     console: Console,
     stopping: Stopping,
     startup: Startup,
-    keepers: Vec<Keeper>,
+    supervisors: Vec<Supervisor>,
     reservation: Reservation,
 }
 
@@ -216,7 +216,7 @@ impl Opening {
         })
     }
 
-    /// Keeps for the next run what was given and has turned out to be right: a mistake isn't to be repeated.
+    /// Keeps the given settings for the next run. The migration has accepted them by now.
     fn keep_accepted(&self, roles: &Roles, memory: &mut Memory) -> anyhow::Result<()> {
         if let Some(given) = &self.settings.superuser_password {
             self.directory.keep_secret(SUPERUSER_PASSWORD, given)?;
@@ -238,7 +238,7 @@ impl Opening {
         Ok(())
     }
 
-    /// Gives a new shop its second admin and its sample products, once.
+    /// Creates the second admin and the sample products of a new shop.
     async fn stock(&self, roles: &Roles, editor_password: &secrecy::SecretString, memory: &mut Memory) -> anyhow::Result<()> {
         if memory.editor && memory.samples {
             return Ok(());
@@ -260,6 +260,6 @@ impl Opening {
 
     fn keep(&mut self, spec: process::Spec) {
         let (root, stopping, startup) = (self.directory.root().to_owned(), self.stopping.clone(), self.startup.clone());
-        self.keepers.push(Keeper::start(spec, root, self.console, stopping, startup));
+        self.supervisors.push(Supervisor::start(spec, root, self.console, stopping, startup));
     }
 }

@@ -29,7 +29,7 @@ const SOME_REJECTED: u8 = 3;
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a file that cannot be read, or an API that cannot be reached or refuses.
+/// Invalid settings, a file that cannot be read, or an API that cannot be reached or rejects the request.
 pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let ImportSettings { source, mapping, target } = args.check()?;
     let Some(target) = target else {
@@ -43,7 +43,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let mapping = Arc::new(mapping);
     let (rows, reading) = stream::rows(source.clone(), mapping.clone());
     let outcome = session.import(transport::pieces(rows)).await;
-    // Where the file is at fault, the API only saw a request that broke off.
+    // An error in the file aborts the request, so the file's error is the cause of the API's.
     reading.await?.context("nothing was imported")?;
     let outcome = outcome?;
     let errors = report::errors(&outcome, &source, &mapping);

@@ -1,4 +1,4 @@
-//! `catalogctl inbox`: takes any mail and shows it. For `catalogctl dev` and for test suites.
+//! `catalogctl inbox`: accepts any mail and shows it, for `catalogctl dev` and for tests.
 
 mod chaos;
 mod handlers;
@@ -23,19 +23,19 @@ use catalog::{
 /// Settings of `catalogctl inbox`.
 #[derive(Args)]
 pub struct InboxArgs {
-    /// Where mail is taken (SMTP, without encryption or sign-in)
+    /// Address of the SMTP server, which has neither encryption nor authentication
     #[arg(long, env = "SMTP_ADDRESS", default_value = "127.0.0.1:1025", value_name = "ADDRESS:PORT")]
     smtp_address: String,
-    /// Where mail is shown: a page at /, JSON at /api/messages
+    /// Address of the web page with the mail; JSON at /api/messages
     #[arg(long, env = "INBOX_ADDRESS", default_value = "127.0.0.1:8025", value_name = "ADDRESS:PORT")]
     inbox_address: String,
-    /// Directory that keeps the mail over restarts, one file a mail [default: in memory only]
+    /// Directory that keeps the mail across restarts, one file each [default: in memory only]
     #[arg(long, env = "INBOX_DIR", value_name = "DIR")]
     inbox_dir: Option<PathBuf>,
-    /// Mails kept; then the oldest go
+    /// Most mails kept; beyond that the oldest are deleted
     #[arg(long, env = "INBOX_MAX_MESSAGES", default_value = "10000", value_name = "N")]
     inbox_max_messages: String,
-    /// Bytes of mail kept; then the oldest go
+    /// Most bytes of mail kept; beyond that the oldest are deleted
     #[arg(long, env = "INBOX_MAX_BYTES", default_value = "134217728", value_name = "BYTES")]
     inbox_max_bytes: String,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
     let page = check.value("INBOX_ADDRESS", &args.inbox_address, "an address and port such as 127.0.0.1:8025", |_| true);
     let messages = check
         .value("INBOX_MAX_MESSAGES", &args.inbox_max_messages, "a whole number from 1 to 1000000", |n: &usize| (1..=1_000_000).contains(n));
-    // Less than one whole mail would keep nothing.
+    // A lower limit than the largest mail could keep nothing.
     let allowed = format!("a whole number of at least {}", smtp::MAX_MESSAGE);
     let bytes = check.value("INBOX_MAX_BYTES", &args.inbox_max_bytes, &allowed, |n: &usize| *n >= smtp::MAX_MESSAGE);
     let ops = args.ops.check(&mut check);

@@ -30,26 +30,30 @@ static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 });
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static HANDLED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("consumer_messages_total", "Messages by what became of them: done, later or dead", &["consumer", "outcome"])
-        .expect("a metric of this name is registered once")
+    register_int_counter_vec!(
+        "consumer_messages_total",
+        "Messages by outcome: acknowledged, redelivered or dead_lettered",
+        &["consumer", "outcome"]
+    )
+    .expect("a metric of this name is registered once")
 });
 
-/// Size of one batch, at most. NATS cuts a connection with 64 MiB waiting (`max_pending`), and a
-/// backlog of large messages would reach that in one answer.
+/// Largest batch in bytes. NATS closes a connection with 64 MiB pending (`max_pending`), which a backlog of large messages would
+/// reach in one fetch.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// How long one request for messages stays open; without any, it is asked again.
-const POLL: Duration = Duration::from_secs(2);
-/// What the answer to such a request may take beyond [`POLL`].
-const POLL_GRACE: Duration = Duration::from_secs(1);
+/// How long one fetch waits for messages before the next.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the reply to a fetch may take beyond [`FETCH_TIMEOUT`].
+const FETCH_GRACE: Duration = Duration::from_secs(1);
 /// How often the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(3);
-/// First and longest pause after failures.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Shortest and longest delay after a failure.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// What is done with the messages of a consumer.
+/// The handler of a consumer's messages.
 pub trait Handle: Send + Sync + 'static {
-    /// Works on a batch, never empty. Messages may come more than once. Those that are named
-    /// malformed go to the stream of the dead, the others are acknowledged.
+    /// Handles a batch, which is never empty. Messages may be delivered more than once. The returned ones are dead-lettered, the
+    /// others acknowledged.
     ///
     /// # Errors
     /// If nothing of the batch was done.
@@ -91,24 +95,24 @@ impl Incoming {
     }
 }
 
-/// A message that nobody will ever understand.
+/// A message that no release can handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Its place in the batch.
+    /// Its index in the batch.
     pub index: usize,
-    /// Why, for people.
+    /// The reason, for the dead letter.
     pub reason: String,
 }
 
 /// Why a batch was not handled.
 #[derive(Debug, Error)]
 pub enum HandleError {
-    /// Something is away or in the way: the same messages will do later.
-    #[error("not now")]
-    Later(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A message of the batch is at fault. Each is tried alone, and the culprit put aside.
-    #[error("never")]
-    Never(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A dependency is unavailable: the batch is redelivered.
+    #[error("handling failed for now")]
+    Transient(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A message of the batch cannot be handled. Each is tried alone, and those that fail again are dead-lettered.
+    #[error("handling failed permanently")]
+    Permanent(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<sqlx::Error> for HandleError {
@@ -118,7 +122,7 @@ impl From<sqlx::Error> for HandleError {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let from_the_message = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             || matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. });
-        if from_the_message && !database::is_outage(&error) { Self::Never(error.into()) } else { Self::Later(error.into()) }
+        if from_the_message && !database::is_outage(&error) { Self::Permanent(error.into()) } else { Self::Transient(error.into()) }
     }
 }
 
@@ -132,11 +136,11 @@ enum PullError {
     Messages(#[source] async_nats::Error),
 }
 
-/// Consumes until `stop`: then the batch in work is finished and acknowledged. Survives outages of
-/// NATS and the loss of the consumer.
+/// Consumes until `stop`, then finishes and acknowledges the batch in flight. Survives outages of NATS and the loss of the
+/// consumer.
 ///
 /// # Errors
-/// None: it tries on.
+/// None: it retries.
 pub async fn run(nats: Nats, durable: Durable, handler: impl Handle, stop: CancellationToken) -> anyhow::Result<()> {
     let worker = Worker { nats: nats.clone(), durable, handler };
     let span = tracing::error_span!("consumer", consumer = durable.name);
@@ -144,9 +148,9 @@ pub async fn run(nats: Nats, durable: Durable, handler: impl Handle, stop: Cance
         () = worker.run(&stop).instrument(span) => {}
         () = measure_lag(&nats, durable) => {}
     }
-    // Acknowledgements are only queued until now.
+    // Acknowledgements are sent asynchronously.
     if nats.is_connected() {
-        let _ = tokio::time::timeout(POLL_GRACE, nats.client.flush()).await;
+        let _ = tokio::time::timeout(FETCH_GRACE, nats.client.flush()).await;
     }
     Ok(())
 }
@@ -187,11 +191,12 @@ impl<H: Handle> Worker<H> {
         Ok(())
     }
 
-    /// What is there now; else what comes first; nothing when [`POLL`] is over or it is time to stop.
+    /// The messages available now, or else the next ones; none after [`FETCH_TIMEOUT`] or at `stop`.
     async fn fetch(&self, consumer: &Consumer<pull::Config>, stop: &CancellationToken) -> Result<Vec<Incoming>, PullError> {
-        let mut messages = consumer.fetch().max_messages(self.durable.batch).max_bytes(MAX_BATCH_BYTES).expires(POLL).messages().await?;
+        let mut messages =
+            consumer.fetch().max_messages(self.durable.batch).max_bytes(MAX_BATCH_BYTES).expires(FETCH_TIMEOUT).messages().await?;
         let mut batch = Vec::new();
-        let deadline = tokio::time::sleep(POLL + POLL_GRACE);
+        let deadline = tokio::time::sleep(FETCH_TIMEOUT + FETCH_GRACE);
         tokio::pin!(deadline);
         loop {
             tokio::select! {
@@ -208,10 +213,10 @@ impl<H: Handle> Worker<H> {
         Ok(batch)
     }
 
-    /// Handles one batch, and gives it back when that fails for now.
+    /// Handles one batch, which is redelivered after a transient error.
     async fn work(&self, batch: &[Incoming], stop: &CancellationToken) {
         let failed = match self.attempt(batch).await {
-            Err(HandleError::Never(_)) if batch.len() > 1 => {
+            Err(HandleError::Permanent(_)) if batch.len() > 1 => {
                 let mut failed = Ok(());
                 for alone in batch.chunks(1) {
                     failed = failed.and(self.attempt(alone).await);
@@ -220,58 +225,58 @@ impl<H: Handle> Worker<H> {
             }
             other => other,
         };
-        if let Err(HandleError::Later(error) | HandleError::Never(error)) = failed {
+        if let Err(HandleError::Transient(error) | HandleError::Permanent(error)) = failed {
             let event_ids = Ids(batch.iter().map(Incoming::id));
             tracing::warn!(error = %Chain(&*error), messages = batch.len(), %event_ids, "messages not handled; redelivering");
             stop.run_until_cancelled(tokio::time::sleep(pause(4))).await;
         }
     }
 
-    /// Acknowledges what was done, buries what is malformed, gives back what has to wait. Errors
-    /// with [`HandleError::Never`] only for batches of several messages, which are left as they are.
+    /// Acknowledges handled messages, dead-letters malformed ones and has the others redelivered. Returns
+    /// [`HandleError::Permanent`] only for a batch of several messages, none of which is acknowledged then.
     async fn attempt(&self, batch: &[Incoming]) -> Result<(), HandleError> {
         let span = if let [message] = batch { message.span() } else { Span::current() };
         let handled = tokio::time::timeout(self.durable.handler_timeout, self.handler.handle(batch).instrument(span)).await;
-        match handled.unwrap_or_else(|elapsed| Err(HandleError::Later(elapsed.into()))) {
+        match handled.unwrap_or_else(|elapsed| Err(HandleError::Transient(elapsed.into()))) {
             Ok(malformed) => {
                 self.settle(batch, &malformed).await;
                 Ok(())
             }
-            Err(HandleError::Never(error)) if batch.len() == 1 => {
+            Err(HandleError::Permanent(error)) if batch.len() == 1 => {
                 let reason = Chain(&*error).to_string();
                 self.settle(batch, &[Malformed { index: 0, reason }]).await;
                 Ok(())
             }
-            Err(HandleError::Later(error)) => {
-                self.answer(batch.iter(), AckKind::Nak(Some(PAUSE.0)), "later").await;
-                Err(HandleError::Later(error))
+            Err(HandleError::Transient(error)) => {
+                self.answer(batch.iter(), AckKind::Nak(Some(BACKOFF.0)), "redelivered").await;
+                Err(HandleError::Transient(error))
             }
-            Err(never) => Err(never),
+            Err(permanent) => Err(permanent),
         }
     }
 
     async fn settle(&self, batch: &[Incoming], malformed: &[Malformed]) {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
-        self.answer(good, AckKind::Ack, "done").await;
-        let buried = malformed
+        self.answer(good, AckKind::Ack, "acknowledged").await;
+        let dead_lettered = malformed
             .iter()
             .filter_map(|m| Some((batch.get(m.index)?, m)))
-            .map(|(message, m)| self.bury(message, &m.reason).instrument(message.span()));
-        futures::future::join_all(buried).await;
+            .map(|(message, m)| self.dead_letter(message, &m.reason).instrument(message.span()));
+        futures::future::join_all(dead_lettered).await;
     }
 
-    async fn bury(&self, message: &Incoming, reason: &str) {
-        match dead::bury(&self.nats, self.durable, &message.0, reason).await {
+    async fn dead_letter(&self, message: &Incoming, reason: &str) {
+        match dead::publish(&self.nats, self.durable, &message.0, reason).await {
             Ok(()) => {
                 tracing::error!(reason, "message dead-lettered");
-                self.answer(std::iter::once(message), AckKind::Term, "dead").await;
+                self.answer(std::iter::once(message), AckKind::Term, "dead_lettered").await;
             }
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), reason, "message not dead-lettered; redelivering");
                 let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
-                let pause = PAUSE.1.saturating_mul(1 << delivered.min(6));
-                self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "later").await;
+                let pause = BACKOFF.1.saturating_mul(1 << delivered.min(6));
+                self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "redelivered").await;
             }
         }
     }
@@ -279,7 +284,7 @@ impl<H: Handle> Worker<H> {
     async fn answer(&self, messages: impl Iterator<Item = &Incoming>, kind: AckKind, outcome: &str) {
         let counter = HANDLED.with_label_values(&[self.durable.name, outcome]);
         for message in messages {
-            // An answer that is lost brings the message again, which every handler expects.
+            // After a lost acknowledgement the message is delivered again, which every handler expects.
             if let Err(error) = message.0.ack_with(kind).await {
                 tracing::debug!(%error, event_id = message.id(), "acknowledgement failed");
             }
@@ -300,9 +305,9 @@ async fn measure_lag(nats: &Nats, durable: Durable) {
     }
 }
 
-/// Doubles with every failure, and differs between processes.
+/// The delay after a number of failures: it doubles with each, with jitter.
 fn pause(failures: u32) -> Duration {
-    let pause = PAUSE.0.saturating_mul(1 << failures.min(10)).min(PAUSE.1);
+    let pause = BACKOFF.0.saturating_mul(1 << failures.min(10)).min(BACKOFF.1);
     pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
@@ -311,22 +316,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_of_the_database_is_waited_out() {
-        for error in [sqlx::Error::PoolTimedOut, sqlx::Error::WorkerCrashed, sqlx::Error::Protocol("torn".into())] {
-            assert!(matches!(HandleError::from(error), HandleError::Later(_)));
+    fn an_outage_of_the_database_is_transient() {
+        for error in [sqlx::Error::PoolTimedOut, sqlx::Error::WorkerCrashed, sqlx::Error::Protocol("broken".into())] {
+            assert!(matches!(HandleError::from(error), HandleError::Transient(_)));
         }
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_is_the_message_s_own_fault() {
-        assert!(matches!(HandleError::from(sqlx::Error::Decode("not a number".into())), HandleError::Never(_)));
+    fn a_value_that_cannot_be_decoded_is_a_permanent_error() {
+        assert!(matches!(HandleError::from(sqlx::Error::Decode("not a number".into())), HandleError::Permanent(_)));
     }
 
     #[test]
     fn pauses_grow_to_two_seconds() {
-        assert!(pause(0) <= PAUSE.0);
+        assert!(pause(0) <= BACKOFF.0);
         for failures in [5, 30, u32::MAX] {
-            assert!((PAUSE.1 / 2..=PAUSE.1).contains(&pause(failures)), "{failures}");
+            assert!((BACKOFF.1 / 2..=BACKOFF.1).contains(&pause(failures)), "{failures}");
         }
     }
 }

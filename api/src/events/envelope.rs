@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::http::context::RequestContext;
 
 const TYPE_PREFIX: &str = "catalog.";
-/// The version that is written, and then the others that are understood.
+/// The version that is written, followed by the others that are understood.
 const VERSIONS: [&str; 1] = [".v1"];
 
 /// The `type` of events of a kind such as `product.updated`.
@@ -50,7 +50,7 @@ pub struct Actor {
     pub username: String,
 }
 
-/// Where a command comes from: travels with its events in NATS headers.
+/// The origin of a command, sent in the NATS headers of its events.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// Who.
@@ -62,7 +62,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What the shop does by itself: its worker `name` is the actor.
+    /// The origin of what the shop does by itself: the worker `name` is the actor.
     #[must_use]
     pub fn shop(name: &str) -> Self {
         let context = RequestContext::of(&HeaderMap::new(), Ipv4Addr::UNSPECIFIED.into());
@@ -75,7 +75,7 @@ impl Origin {
 #[derive(Debug, Error)]
 pub enum Unreadable {
     /// Not a `CloudEvent`.
-    #[error("this is no CloudEvent: {0}")]
+    #[error("not a CloudEvent: {0}")]
     NotAnEvent(serde_json::Error),
     /// A later specification than the one known.
     #[error("specversion is {0:?}, not \"1.0\"")]
@@ -92,7 +92,7 @@ impl Envelope<Box<RawValue>> {
     /// Reads an event and leaves its data for [`Envelope::data_as`].
     ///
     /// # Errors
-    /// If it is no `CloudEvent` 1.0.
+    /// If it is not a `CloudEvent` 1.0.
     pub fn read(payload: &[u8]) -> Result<Self, Unreadable> {
         let envelope: Self = serde_json::from_slice(payload).map_err(Unreadable::NotAnEvent)?;
         if envelope.specversion == "1.0" { Ok(envelope) } else { Err(Unreadable::Specification(envelope.specversion)) }
@@ -116,7 +116,7 @@ impl Envelope<Box<RawValue>> {
         serde_json::from_str(self.data.get()).map_err(|error| Unreadable::Data(self.r#type.clone(), error))
     }
 
-    /// To refuse a type.
+    /// The error for an unknown type.
     #[must_use]
     pub fn unknown(&self) -> Unreadable {
         Unreadable::Type(self.r#type.clone())
@@ -153,15 +153,15 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_other_people_s_types_are_refused_by_name() {
+    fn unknown_types_and_versions_are_rejected_by_name() {
         for kind in ["catalog.product.updated.v2", "catalog.product.updated", "com.example.updated.v1", "catalog..v1", "catalog.v1", ""] {
-            let refused = read(&event(kind)).unwrap().kind().unwrap_err().to_string();
-            assert!(refused.contains(&format!("{kind:?}")), "{refused}");
+            let error = read(&event(kind)).unwrap().kind().unwrap_err().to_string();
+            assert!(error.contains(&format!("{kind:?}")), "{error}");
         }
     }
 
     #[test]
-    fn a_later_specification_or_no_event_at_all_is_refused() {
+    fn an_unknown_specification_and_garbage_are_rejected() {
         let mut later = event("catalog.product.updated.v1");
         later["specversion"] = json!("2.0");
         assert!(matches!(read(&later), Err(Unreadable::Specification(version)) if version == "2.0"));

@@ -1,8 +1,7 @@
-//! Every change as it happens, to every process that keeps something of products in memory.
+//! The feed of changes to every process that caches products.
 //!
-//! Unlike the durable consumers this one belongs to its process alone: it starts at "now", needs no
-//! acknowledgements and goes with the process. What it promises instead is to know when it may have
-//! missed something.
+//! Each process has an ephemeral consumer of its own: it starts with new events, needs no acknowledgements and is deleted after the
+//! process. In return it reports every gap in which it may have missed events.
 
 use std::time::Duration;
 
@@ -20,18 +19,18 @@ use uuid::Uuid;
 
 use super::{Envelope, Nats, streams};
 
-/// How often the server is asked whether the consumer is still there.
+/// How often the server is asked whether the consumer still exists.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
-/// The server forgets the consumer of a process that has been gone this long.
+/// The server deletes a consumer that no process has used for this long.
 const INACTIVE_THRESHOLD: Duration = Duration::from_mins(1);
 
-/// Keeps something of aggregates in memory.
+/// A cache of aggregates.
 pub trait Listener: Send + Sync + 'static {
     /// The aggregate changed in the way `kind` says, such as `product.updated`, and has this version now.
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64);
-    /// The feed is alive: everything published until a moment ago was told.
+    /// The feed is up to date: every event published until a moment ago was passed on.
     fn answered(&self);
-    /// The feed starts anew: changes may have been missed.
+    /// The feed has restarted: changes may have been missed.
     fn gap(&self);
 }
 
@@ -40,10 +39,10 @@ struct Version {
     version: i64,
 }
 
-/// Tells `listener` of changes of products until `stop`.
+/// Passes changes of products to `listener` until `stop`.
 ///
 /// # Errors
-/// Never: outages end in a gap.
+/// None: an outage ends in a gap.
 pub async fn follow(nats: Nats, listener: impl Listener, stop: CancellationToken) -> anyhow::Result<()> {
     let pauses = || {
         ExponentialBuilder::default()
@@ -87,14 +86,14 @@ async fn listen(nats: &Nats, listener: &impl Listener, mut started: impl FnMut()
     ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // Messages first: an answer says that what came before it was told.
+            // Messages first: an answer means that every message before it was passed on.
             biased;
             message = messages.next() => match message {
-                Some(message) => tell(listener, &message.context("a message is missing")?),
+                Some(message) => notify(listener, &message.context("a message is missing")?),
                 None => return Ok(()),
             },
             _ = ask.tick() => {
-                let info = asked.info().await.context("the consumer is gone")?;
+                let info = asked.info().await.context("the consumer was deleted")?;
                 if info.num_pending == 0 {
                     listener.answered();
                 }
@@ -118,7 +117,7 @@ async fn subscribe(nats: &Nats) -> anyhow::Result<Consumer<pull::Config>> {
     stream.create_consumer(config).await.context("cannot make a consumer of changes")
 }
 
-fn tell(listener: &impl Listener, message: &Message) {
+fn notify(listener: &impl Listener, message: &Message) {
     // Summaries of imports carry no version and concern no single product.
     let Ok(event) = Envelope::read(&message.payload) else { return };
     if let (Ok(kind), Ok(id), Ok(data)) = (event.kind(), event.subject.parse(), event.data_as::<Version>()) {

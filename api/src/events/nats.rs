@@ -22,13 +22,13 @@ use tokio::sync::Notify;
 
 use crate::config::EventsSettings;
 
-/// Longest wait for an answer of `JetStream`, publish acknowledgements included.
+/// Timeout of requests to `JetStream` and of publish acknowledgements.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest pause between two attempts to connect.
+/// Longest delay between two attempts to connect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
-/// A server that leaves two of these unanswered is given up.
+/// A connection with two unanswered pings is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// The client tells its state only when asked.
+/// How often the connection state is polled: the client has no notification for it.
 const CONNECTED_POLL: Duration = Duration::from_millis(50);
 
 /// Why the connection cannot even be attempted.
@@ -47,7 +47,7 @@ pub enum NatsError {
     Connect(#[from] async_nats::ConnectError),
 }
 
-/// A connection to NATS that never gives up. Cheap to clone.
+/// A connection to NATS that reconnects without limit. Cheap to clone.
 #[derive(Clone)]
 pub struct Nats {
     /// Core NATS.
@@ -98,14 +98,14 @@ impl Nats {
         self.client.connection_state() == State::Connected
     }
 
-    /// Resolves when the server is there.
+    /// Resolves when the client is connected.
     pub async fn connected(&self) {
         while !self.is_connected() {
             tokio::time::sleep(CONNECTED_POLL).await;
         }
     }
 
-    /// Says that a stream or consumer was not there, so that it is made again now and not at the next check.
+    /// Reports a missing stream or consumer, so that it is recreated now instead of at the next check.
     pub fn report_missing(&self) {
         self.missing.notify_one();
     }
@@ -116,7 +116,7 @@ impl Nats {
     }
 }
 
-/// Takes user and password, or a token, from the first URL that has them: the client leaves them alone.
+/// Takes user and password, or a token, from the first URL that has them; the client ignores them.
 fn sign_in(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let Some((user, password)) = servers.iter().find_map(|server| Some((server.username()?, server.password()))) else { return options };
@@ -130,7 +130,7 @@ async fn read_credentials(path: &Path) -> Result<String, NatsError> {
     tokio::fs::read_to_string(path).await.map_err(|source| NatsError::Credentials { path: path.to_owned(), source })
 }
 
-/// The first attempt comes at once, later ones after doubling pauses, none in step with other processes.
+/// No delay before the first attempt, then delays that double, with jitter.
 fn reconnect_delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::ZERO;
@@ -140,18 +140,18 @@ fn reconnect_delay(attempts: usize) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
-/// Failed attempts to connect come every few seconds during an outage: only the first is worth a warning.
+/// During an outage attempts to connect fail every few seconds; only the first is logged as a warning.
 fn log_events() -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
-    let complained = AtomicBool::new(false);
+    let is_logged = AtomicBool::new(false);
     move |event| {
         match event {
             Event::Connected => {
-                complained.store(false, Ordering::Relaxed);
+                is_logged.store(false, Ordering::Relaxed);
                 tracing::info!("NATS connected");
             }
             Event::Disconnected => tracing::warn!("NATS disconnected"),
             Event::ServerError(error) => tracing::error!(%error, "NATS server error"),
-            Event::ClientError(error) if !complained.swap(true, Ordering::Relaxed) => {
+            Event::ClientError(error) if !is_logged.swap(true, Ordering::Relaxed) => {
                 tracing::warn!(%error, "NATS unavailable; retrying");
             }
             other => tracing::debug!(event = %other, "NATS client event"),
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_reconnect_is_immediate_and_later_ones_pause_at_most_two_seconds() {
+    fn the_first_reconnect_is_immediate_and_later_delays_are_at_most_two_seconds() {
         assert_eq!(reconnect_delay(1), Duration::ZERO);
         for attempts in [2, 3, 10, 1000, usize::MAX] {
             let delay = reconnect_delay(attempts);

@@ -1,4 +1,4 @@
-//! The outbox: events are rows of the same transaction as the change they tell of.
+//! The outbox: events are inserted in the transaction of the change they describe.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{Envelope, Origin, envelope::type_of};
 use crate::telemetry;
 
-/// How many relays can publish side by side.
+/// How many relays can publish at the same time.
 pub const PARTITIONS: i16 = 16;
 
-/// What references to whole events in the outbox start with.
+/// Scheme of references to whole events in the outbox.
 const DATAREF_SCHEME: &str = "catalog-outbox:";
 
 /// An event to be written.
@@ -45,11 +45,11 @@ impl Outbox {
         Self { source: source.into(), written: Arc::default() }
     }
 
-    /// Writes an event in the transaction of its change, and gives its id. The caller must hold the
-    /// aggregate's row lock, so that order in the outbox is order of commit.
+    /// Writes an event in the transaction of its change, and returns its id. The transaction must
+    /// hold the aggregate's row lock, so that the outbox has the order of the commits.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn append<T: Serialize + Sync>(&self, tx: &mut PgConnection, origin: &Origin, draft: Draft<T>) -> Result<Uuid, sqlx::Error> {
         let (aggregate_id, kind) = (draft.aggregate_id, draft.kind);
         let envelope = self.envelope(draft);
@@ -69,11 +69,11 @@ impl Outbox {
         Ok(id)
     }
 
-    /// Writes many events in the transaction of their changes, in their order. What [`Outbox::append`]
-    /// asks for holds for each.
+    /// Writes many events in the transaction of their changes, in their order. The rule of
+    /// [`Outbox::append`] about row locks holds for each.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn append_many<T: Serialize + Sync>(
         &self,
         tx: &mut PgConnection,
@@ -147,9 +147,9 @@ fn partition(aggregate_id: Uuid) -> i16 {
     i16::from(aggregate_id.as_bytes()[15]) % PARTITIONS
 }
 
-/// What is published of an event that is larger than a message may be: a reference (the extension
+/// What is published of an event that exceeds `max_payload`: a reference (the extension
 /// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
-/// in place of its data, of which only the version stays. `None` if the payload is no event.
+/// in place of its data, of which only the version is kept. `None` if the payload is not an event.
 pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
     let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let version = event.get("data")?.get("version").cloned();
@@ -159,11 +159,10 @@ pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
     serde_json::to_vec(&event).ok().map(Bytes::from)
 }
 
-/// The whole event, as it is kept in the outbox, of which `payload` is only a reference. `None` if it
-/// is no reference, or the event is kept no longer.
+/// The whole event from the outbox that `payload` refers to. `None` if it is not a reference, or if the event was purged.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn dereference(conn: &mut PgConnection, payload: &[u8]) -> Result<Option<Vec<u8>>, sqlx::Error> {
     #[derive(Deserialize)]
     struct Reference {
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_reference_to_what_is_no_event() {
+    fn only_events_can_be_referenced() {
         for garbage in ["", "[]", "{}", r#"{"data": 1}"#, r#"{"data": 1, "id": 2}"#] {
             assert_eq!(reference(garbage.as_bytes()), None, "{garbage}");
         }

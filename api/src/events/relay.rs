@@ -1,5 +1,5 @@
 //! The relay: publishes the outbox to `JetStream`, in order for every aggregate, at least once.
-//! Any number of them share the work by locking partitions.
+//! Any number of relays share the work by locking partitions.
 
 mod publish;
 mod replay;
@@ -23,18 +23,18 @@ use crate::{database, metrics};
 
 static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("outbox_published_total", "Events published and acknowledged"));
 static FAILED: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("outbox_publish_failures_total", "Events that were not acknowledged and wait for another try"));
+    LazyLock::new(|| metrics::counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again"));
 
-/// How long a row waits at most that was written by another process, or without [`Outbox::wake`].
-const POLL: Duration = Duration::from_millis(250);
-/// After a round, others gather for the next: a round costs as much as some orders. Whoever comes first doesn't wait.
-const GATHER: Duration = Duration::from_millis(20);
-/// Rows of one partition that are published in one transaction, at most.
+/// Longest delay of a row that another process wrote, or that was written without [`Outbox::wake`].
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Batch window after a round: a round costs as much as a few orders. The first event after an idle time does not wait.
+const BATCH_WINDOW: Duration = Duration::from_millis(20);
+/// Most rows of one partition in one transaction.
 const ROWS_PER_PARTITION: i64 = 32;
-/// Payload bytes held in memory, at most, and one row more.
+/// Most payload bytes in memory, not counting the last row.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// First and longest pause after failures.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Shortest and longest delay after a failure.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 #[derive(Debug, Error)]
 enum RelayError {
@@ -44,20 +44,20 @@ enum RelayError {
     Publish { events: Vec<Uuid>, source: async_nats::jetstream::context::PublishError },
 }
 
-/// What became of one batch.
+/// The result of one round.
 struct Round {
-    /// Rows that are published now.
+    /// Rows that were published.
     published: usize,
-    /// Whether more rows may wait.
+    /// Whether more rows may be pending.
     full: bool,
-    /// Why others are not.
+    /// Why others were not.
     failure: Option<RelayError>,
 }
 
-/// Publishes until `stop`, and once more then. Waits out outages of the database and of NATS.
+/// Publishes until `stop`, and once more after it. Retries during outages of the database and of NATS.
 ///
 /// # Errors
-/// None: it tries on.
+/// None: it retries.
 pub async fn run(nats: Nats, pool: PgPool, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
     LazyLock::force(&PUBLISHED);
     LazyLock::force(&FAILED);
@@ -97,8 +97,8 @@ impl Relay {
                 if round.full {
                     continue;
                 }
-                stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
-                // What other processes have written meanwhile wakes nobody: a fulfiller answers in milliseconds.
+                stop.run_until_cancelled(tokio::time::sleep(BATCH_WINDOW)).await;
+                // Rows that other processes wrote meanwhile wake no relay; a fulfiller writes some within milliseconds.
                 if round.failure.is_none() {
                     continue;
                 }
@@ -109,11 +109,11 @@ impl Relay {
             }
             tokio::select! {
                 () = outbox.woken() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.cancelled() => break,
             }
         }
-        // What the last requests wrote goes out now; the rest, if NATS is away, with the next relay.
+        // Publishes what the last requests wrote. Without NATS the next relay does.
         while self.nats.is_connected() {
             let round = self.round().await;
             if round.published == 0 || !round.full {
@@ -126,7 +126,7 @@ impl Relay {
         self.publish_batch().await.unwrap_or_else(|error| Round { published: 0, full: false, failure: Some(error.into()) })
     }
 
-    /// Locks what partitions are free, publishes the first rows of each, and marks those acknowledged.
+    /// Locks the partitions that no other relay has locked, publishes the first rows of each, and marks those acknowledged.
     async fn publish_batch(&self) -> Result<Round, sqlx::Error> {
         let nothing = Round { published: 0, full: false, failure: None };
         let mut tx = database::begin_by_index(&self.pool).await?;
@@ -147,9 +147,8 @@ impl Relay {
     }
 }
 
-/// The partitions that are free and have something waiting, found by one look into the index each: as
-/// EXISTS it would become a join over everything that waits. The timeout frees the partitions of a
-/// relay that stands still or whose machine is gone.
+/// Locks the unlocked partitions with pending rows, by one index lookup each: with EXISTS, PostgreSQL would join all pending rows. The
+/// timeout releases the partitions of a relay that hangs or whose machine has failed.
 async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT p.partition, set_config('idle_in_transaction_session_timeout', '60s', true)
@@ -181,7 +180,7 @@ async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<
     while let Some(row) = rows.try_next().await? {
         in_partition = if in_partition.0 == row.partition { (row.partition, in_partition.1 + 1) } else { (row.partition, 1) };
         full |= bytes > BATCH_BYTES || in_partition.1 == ROWS_PER_PARTITION;
-        // What comes after the cut is left for the next round: within a partition, order stays.
+        // The rows after the cut are left to the next round, which keeps the order within a partition.
         if bytes <= BATCH_BYTES {
             bytes += row.payload.len();
             waiting.push(Waiting {
@@ -204,8 +203,8 @@ async fn mark_published(tx: &mut PgConnection, seqs: &[i64], now: DateTime<Utc>)
     Ok(())
 }
 
-/// Doubles with every failure, and differs between processes.
+/// The delay after a number of failures: it doubles with each, with jitter.
 fn pause(failures: u32) -> Duration {
-    let pause = PAUSE.0.saturating_mul(1 << failures.min(10)).min(PAUSE.1);
+    let pause = BACKOFF.0.saturating_mul(1 << failures.min(10)).min(BACKOFF.1);
     pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }

@@ -1,4 +1,4 @@
-//! The streams and durable consumers, and every name in NATS: nothing outside this module spells one.
+//! The streams, the durable consumers and every name in NATS. No other module spells one.
 
 mod definitions;
 mod purge;
@@ -25,42 +25,42 @@ pub const CHANGES_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long a view may wait for its counting; message ids are kept as long.
 pub const VIEWS_KEPT: Duration = Duration::from_hours(3 * 24);
 
-/// How often the roles look whether everything is still there.
+/// How often the roles check whether streams and consumers exist.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
-/// Between two checks, however many reports come in.
+/// Shortest time between two checks.
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
-/// How long a server may take to delete what it has forgotten.
+/// How long a server may take to delete the files of a deleted stream.
 const DELETION_TIME: Duration = Duration::from_secs(1);
 
-/// The durable consumer of changes that turns them into mail.
+/// The durable consumer that turns changes into mail.
 pub const NOTIFIER: Durable = Durable { name: "notifier", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 256 };
 /// The durable consumer that confirms new orders, each in a transaction of its own: batches are small.
 pub const FULFILLER: Durable = Durable { name: "fulfiller", stream: changes_stream, handler_timeout: Duration::from_secs(8), batch: 64 };
 /// The durable consumer that counts views.
 pub const TRACKER: Durable = Durable { name: "tracker", stream: views_stream, handler_timeout: Duration::from_secs(8), batch: 512 };
 
-/// What a durable consumer is called and how much it takes at once.
+/// A durable consumer: its name and its limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Durable {
     /// Name within its stream, and in metrics.
     pub name: &'static str,
     /// The name of its stream, given the prefix.
     stream: fn(&str) -> String,
-    /// How long one batch may be worked on. Messages come again after a little more than that.
+    /// Timeout of the handler of one batch. Messages are redelivered a little later than that.
     pub handler_timeout: Duration,
-    /// Messages in one batch, at most.
+    /// Most messages in one batch.
     pub batch: usize,
 }
 
 impl Durable {
-    /// Longer than the handler's own timeout, so that nothing is handled twice side by side.
+    /// Longer than the handler's timeout, so that no message is handled twice at the same time.
     #[must_use]
     pub fn ack_wait(&self) -> Duration {
         self.handler_timeout + Duration::from_secs(4)
     }
 }
 
-/// Why streams and consumers are not as they should be.
+/// Why streams and consumers could not be checked or changed.
 #[derive(Debug, Error)]
 pub enum StreamsError {
     /// A stream cannot be read.
@@ -92,47 +92,47 @@ pub fn views_stream(prefix: &str) -> String {
     format!("{prefix}_views")
 }
 
-/// Messages nobody could understand.
+/// Dead letters: messages that could not be handled.
 #[must_use]
 pub fn dead_stream(prefix: &str) -> String {
     format!("{prefix}_dead")
 }
 
-/// Where an event of `kind`, such as `product.updated`, is published.
+/// Subject of an event of `kind`, such as `product.updated`.
 #[must_use]
 pub fn change_subject(prefix: &str, kind: &str) -> String {
     format!("{prefix}.changes.{kind}")
 }
 
-/// Where changes of products are heard; a filter.
+/// Filter for changes of products.
 #[must_use]
 pub fn product_changes(prefix: &str) -> String {
     format!("{prefix}.changes.product.>")
 }
 
-/// Where whatever happens to orders is heard; a filter.
+/// Filter for events of orders.
 #[must_use]
 pub fn order_changes(prefix: &str) -> String {
     format!("{prefix}.changes.order.>")
 }
 
-/// Where batches of views are published.
+/// Subject of batches of views.
 #[must_use]
 pub fn views_subject(prefix: &str) -> String {
     format!("{prefix}.views")
 }
 
-/// Where `consumer` leaves messages it cannot understand.
+/// Subject of the dead letters of `consumer`.
 #[must_use]
 pub fn dead_subject(prefix: &str, consumer: &str) -> String {
     format!("{prefix}.dead.{consumer}")
 }
 
-/// Makes what is missing and upgrades what an older release made; for `catalog migrate`.
-/// What was given more room or more replicas by hand keeps it.
+/// Creates what is missing and upgrades what an older release created; for `catalog migrate`. Larger limits and replicas that were set
+/// by hand are kept.
 ///
 /// # Errors
-/// If NATS does not answer or refuses.
+/// If NATS does not respond or rejects the request.
 pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
     ensure_missing(nats).await?;
     for wanted in streams(nats.prefix()) {
@@ -162,22 +162,22 @@ pub async fn ensure(nats: &Nats) -> Result<(), StreamsError> {
     Ok(())
 }
 
-/// Makes what is missing and leaves the rest alone; for every other role. Gives the time at which
-/// the stream of changes was made.
+/// Creates what is missing and changes nothing else; for every other role. Returns the time at which the stream of changes was
+/// created.
 ///
 /// # Errors
-/// If NATS does not answer or refuses.
+/// If NATS does not respond or rejects the request.
 pub async fn ensure_missing(nats: &Nats) -> Result<DateTime<Utc>, StreamsError> {
     if let Some(created) = find_all(nats).await? {
         return Ok(created);
     }
-    // nats-server (2.15.1 was seen to) forgets a deleted stream before it moves the files away: what
-    // is made in between loses its files and fails every write.
+    // nats-server (seen with 2.15.1) reports a stream as deleted before it has removed its files: a stream that is created in between
+    // loses its files and fails every write.
     tokio::time::sleep(DELETION_TIME).await;
     make_missing(nats).await
 }
 
-/// When the stream of changes was made, if nothing is missing.
+/// When the stream of changes was created, if nothing is missing.
 async fn find_all(nats: &Nats) -> Result<Option<DateTime<Utc>>, StreamsError> {
     let [changes, views, dead] = streams(nats.prefix());
     let created = find_stream(nats, &changes.name).await?;
@@ -208,7 +208,7 @@ async fn find_stream(nats: &Nats, name: &str) -> Result<Option<DateTime<Utc>>, S
     match nats.jetstream.get_stream(name).await {
         Ok(found) => Ok(Some(found.cached_info().created)),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
             _ => Err(StreamsError::Read(name.to_owned(), error)),
         },
     }
@@ -235,8 +235,8 @@ async fn ensure_stream(nats: &Nats, wanted: stream::Config) -> Result<DateTime<U
             Ok(made.cached_info().created)
         }
         Err(error) => match error.kind() {
-            // Another process was faster, maybe one of another release.
-            CreateStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+            // Another process, maybe of another release, created it first.
+            CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
                 let found = nats.jetstream.get_stream(&name).await.map_err(|error| StreamsError::Read(name, error))?;
                 Ok(found.cached_info().created)
             }
@@ -256,13 +256,13 @@ async fn ensure_consumer(nats: &Nats, durable: Durable, wanted: pull::Config) ->
             tracing::info!(stream, consumer = durable.name, "consumer created");
             Ok(())
         }
-        // Another process was faster, maybe one of another release.
+        // Another process, maybe of another release, created it first.
         Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StreamsError::MakeConsumer(durable.name, error)),
     }
 }
 
-/// Finds a durable consumer, with its numbers of this moment.
+/// Returns a durable consumer with its current state.
 ///
 /// # Errors
 /// If NATS does not answer, or the consumer is missing.
@@ -270,11 +270,10 @@ pub(super) async fn consumer(nats: &Nats, durable: Durable) -> Result<Consumer<p
     nats.jetstream.get_consumer_from_stream(durable.name, (durable.stream)(nats.prefix())).await
 }
 
-/// Makes streams and consumers that were deleted by hand again, within seconds. For the roles
-/// without a relay, which does the same.
+/// Recreates streams and consumers that were deleted by hand, within seconds. For the roles without a relay, which does the same.
 ///
 /// # Errors
-/// None: it tries on until `stop`.
+/// None: it retries until `stop`.
 pub async fn keep(nats: Nats, stop: CancellationToken) -> anyhow::Result<()> {
     while check_due(&nats, &stop).await {
         if let Err(error) = ensure_missing(&nats).await {
@@ -284,7 +283,7 @@ pub async fn keep(nats: Nats, stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Resolves when it is time to look again whether everything is there: to false, when it is time to stop.
+/// Resolves to true when the next check is due, and to false at `stop`.
 pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
     let due = async {
         tokio::time::sleep(CHECK_PAUSE).await;
@@ -294,7 +293,7 @@ pub(super) async fn check_due(nats: &Nats, stop: &CancellationToken) -> bool {
     stop.run_until_cancelled(due).await.is_some()
 }
 
-/// A check that failed for want of a connection is no news: the connection itself complains.
+/// Logs a failed check, unless the connection is down, which is logged by the connection.
 pub(super) fn log_failed_check(nats: &Nats, error: &StreamsError) {
     if nats.is_connected() {
         tracing::warn!(error = %Chain(error), "stream check failed; retrying");

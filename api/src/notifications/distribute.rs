@@ -60,7 +60,7 @@ impl Handle for Distributor {
             match self.notice(&mut tx, message.payload()).await? {
                 Ok(notice) => notices.extend(notice),
                 Err(NoticeError::Unreadable(error)) => malformed.push(Malformed { index, reason: error.to_string() }),
-                Err(NoticeError::Template(error)) => return Err(HandleError::Never(error.into())),
+                Err(NoticeError::Template(error)) => return Err(HandleError::Permanent(error.into())),
             }
         }
         let event_ids: Vec<_> = notices.iter().map(|notice| notice.event_id).collect();

@@ -57,7 +57,7 @@ impl Tracker {
     fn judge(&self, error: sqlx::Error) -> HandleError {
         if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation) {
             self.partitions.forget();
-            return HandleError::Later(error.into());
+            return HandleError::Transient(error.into());
         }
         error.into()
     }

@@ -204,8 +204,8 @@ async fn a_new_order_told_again_changes_nothing() {
     jetstream.publish(format!("{}.changes.order.created", shop.prefix()), "x".into()).await.unwrap().await.unwrap();
     shop.at_rest().await;
     assert_eq!(buyer.sees(&order).await, before);
-    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["done"]).await, Some(2.0));
-    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["dead"]).await, Some(1.0));
+    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["acknowledged"]).await, Some(2.0));
+    assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["dead_lettered"]).await, Some(1.0));
 }
 
 #[tokio::test]

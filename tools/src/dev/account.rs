@@ -1,4 +1,4 @@
-//! Which user PostgreSQL runs as: it refuses root.
+//! The user that PostgreSQL runs as: it doesn't start as root.
 
 use std::{ffi::OsStr, path::Path, process::Stdio};
 
@@ -22,7 +22,7 @@ impl Account {
     /// The user PostgreSQL has to run as, or `None` if that is the user who runs this process.
     ///
     /// # Errors
-    /// If this is root and the machine has no user to step down to.
+    /// If this is root and the machine has no other user for PostgreSQL.
     pub fn for_postgres() -> anyhow::Result<Option<Self>> {
         if !Uid::effective().is_root() {
             return Ok(None);
@@ -38,7 +38,7 @@ impl Account {
         )
     }
 
-    /// Makes sure that this user can get to a directory, which a private home of root prevents.
+    /// Checks that this user can enter a directory. A home directory of root prevents that.
     ///
     /// # Errors
     /// If it cannot.
@@ -54,10 +54,10 @@ impl Account {
         Ok(())
     }
 
-    /// Gives a file or directory to this user.
+    /// Makes this user the owner of a file or directory.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the owner cannot be changed.
     pub fn own(&self, path: &Path) -> anyhow::Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to {}", path.display(), self.name))

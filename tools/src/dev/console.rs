@@ -1,4 +1,4 @@
-//! What `catalogctl dev` says: one line each, with the name of who says it in front.
+//! The output of `catalogctl dev` and its children: one line per event, prefixed with the name of the process.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -22,7 +22,7 @@ impl Console {
         self.line(Name::Dev, text.as_ref());
     }
 
-    /// A text for people, or for whoever reads standard output.
+    /// Prints a text to standard output.
     pub fn print(text: &str) {
         let _ = io::stdout().lock().write_all(text.as_bytes());
     }
@@ -31,8 +31,7 @@ impl Console {
     pub fn line(self, name: Name, text: &str) {
         let padded = format!("{:<9}", name.as_str());
         let line = if self.colour { format!("\x1b[{}m{padded}\x1b[0m | {text}\n", colour(name)) } else { format!("{padded} | {text}\n") };
-        // One write, so that lines of several children don't mix. A terminal that is gone is no
-        // reason to stop the shop.
+        // One write, so that lines of several children don't mix. Errors are ignored: a closed terminal must not stop the shop.
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 }

@@ -1,8 +1,8 @@
 //! The data directory: everything that survives a stop.
 //!
 //! ```text
-//! lock              who uses it
-//! memory.json       ports and what has been done once
+//! lock              the process that uses it
+//! memory.json       ports, and which one-time steps are done
 //! secrets/          generated passwords, one file each
 //! keys/             signing keys
 //! postgres-<major>/ PostgreSQL's data, per major version
@@ -29,7 +29,7 @@ use super::ports::Ports;
 const PASSWORD_LENGTH: usize = 24;
 const POSTGRES_PREFIX: &str = "postgres-";
 
-/// What one run tells the next.
+/// State that one run keeps for the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
@@ -139,7 +139,7 @@ impl DataDirectory {
         Ok(newest)
     }
 
-    /// What the last run left. Nothing at first.
+    /// The state of the last run; the default at the first one.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -184,7 +184,7 @@ impl DataDirectory {
 /// Writes a file under another name first, so that it is never seen half written.
 ///
 /// # Errors
-/// If the file system refuses.
+/// If it cannot be written.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     let unfinished = path.with_added_extension("new");
     if let Err(error) = fs::remove_file(&unfinished)
@@ -229,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn only_one_at_a_time_may_use_a_data_directory() {
+    fn a_data_directory_is_used_by_one_process_at_a_time() {
         let root = temporary("lock");
         let held = DataDirectory::open(&root).unwrap();
-        let refusal = DataDirectory::open(&root).unwrap_err().to_string();
-        assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        let error = DataDirectory::open(&root).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(held);
         DataDirectory::open(&root).unwrap();
         fs::remove_dir_all(&root).unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_recalled() {
+    fn the_state_of_a_run_is_kept_for_the_next() {
         let root = temporary("memory");
         let directory = DataDirectory::open(&root).unwrap();
         assert_eq!(directory.recall().unwrap(), Memory::default());

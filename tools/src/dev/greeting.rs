@@ -1,4 +1,4 @@
-//! What `catalogctl dev` prints when the shop is open.
+//! What `catalogctl dev` prints when the shop has started.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{ports::Ports, samples};
 use catalog::roles::healthcheck::reachable;
 
-/// What there is to tell.
+/// What it says.
 pub struct Greeting<'a> {
     /// The API.
     pub url: &'a str,
@@ -39,11 +39,11 @@ impl Greeting<'_> {
         let (root, currency) = (self.root.display(), self.currency);
         format!(
             r#"
-  The shop is open.
+  The shop is running.
 
     products   {url}/v1/products
     API docs   {url}/docs
-    inbox      http://{inbox}   (mail to admins and customers ends up here)
+    inbox      http://{inbox}   (mail to admins and customers)
     metrics    http://127.0.0.1:{serve}/metrics (serve), :{notifier} (notifier), :{tracker} (tracker), :{fulfiller} (fulfiller)
 
     sign in    {username} / {password}
@@ -58,10 +58,10 @@ impl Greeting<'_> {
     curl -s {url}/v1/products -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
       -d '{{"sku":"my-first","name":"My first product","price":{{"amount":"5","currency":"{currency}"}}}}'
 
-    kill -9 $(cat {root}/run/notifier.pid)     # it comes back
+    kill -9 $(cat {root}/run/notifier.pid)     # it is restarted
 
   Data is kept in {root}. Ctrl-C stops everything; the next start takes seconds.
-  To start afresh, stop it and: rm -rf {root}
+  To start with an empty shop, stop it and: rm -rf {root}
 "#
         )
     }

@@ -15,9 +15,9 @@ use super::{
 const USER: &str = "catalog";
 /// Largest message: an event with a product before and after a change, each up to 1 MiB, and its frame.
 const MAX_PAYLOAD: &str = "8MB";
-/// It looks through its store before it takes connections.
+/// nats-server checks its store before it accepts connections.
 const START_LIMIT: Duration = Duration::from_mins(2);
-/// Rest between two attempts to connect.
+/// Delay between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// A nats-server whose configuration is written.
@@ -37,7 +37,7 @@ impl Server {
         let password = directory.secret("nats")?;
         let configuration = directory.nats().join("nats.conf");
         // Strings of this format are JSON's. `sync_interval: always` because by default the server
-        // syncs every two minutes, and a power cut would take acknowledged events away.
+        // syncs every two minutes, and a power cut would lose acknowledged events.
         let store = serde_json::to_string(&directory.nats().join("jetstream"))?;
         let text = format!(
             "# Written by catalogctl dev at every start.\n\
@@ -64,15 +64,15 @@ impl Server {
             account: None,
             places: vec![Place::chosen(self.port)],
             lock_file: None,
-            // The password is plain in a file that nobody else can read.
+            // The password is in plain text, in a file that only this user can read.
             shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
         }
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it accepts connections.
     ///
     /// # Errors
-    /// If it doesn't come up.
+    /// If it doesn't within [`START_LIMIT`].
     pub async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {

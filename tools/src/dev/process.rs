@@ -1,9 +1,9 @@
-//! The processes of `catalogctl dev`: started, watched, started again, stopped.
+//! The processes of `catalogctl dev`: starts, supervises and stops them.
 
-mod keeper;
 mod lines;
 mod orphans;
 mod startup;
+mod supervisor;
 
 use std::{
     ffi::OsString,
@@ -19,19 +19,19 @@ use nix::{
 };
 use tokio::process::{Child, Command};
 
-pub use keeper::{Keeper, Stopping};
 pub use orphans::stop_orphans;
 pub use startup::Startup;
+pub use supervisor::{Stopping, Supervisor};
 
 use lines::Lines;
 
 use super::{account::Account, console::Console, ports::Place};
 
-/// Marks a child in its environment with who it is and whose: `notifier@/var/lib/catalog`. So the
-/// children of a run that was killed are found, whatever happened to their files of process ids.
+/// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
+/// was killed are found by it, also without their PID files.
 const MARK: &str = "CATALOG_DEV_CHILD";
 
-/// Who is who, in the order in which they are stopped.
+/// The name of a process, in the order in which they are stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     /// `catalogctl dev` itself.
@@ -74,13 +74,13 @@ impl Name {
         }
     }
 
-    /// What asks it to stop. PostgreSQL's SIGTERM would wait for every client to leave; its SIGINT
-    /// is the fast shutdown (PostgreSQL manual, 19.5).
+    /// The signal for a graceful stop. PostgreSQL waits for all clients on SIGTERM; SIGINT is its fast shutdown (PostgreSQL
+    /// manual, 19.5).
     fn stop_signal(self) -> Signal {
         if self == Self::Postgres { Signal::SIGINT } else { Signal::SIGTERM }
     }
 
-    /// What ends it at once. PostgreSQL's SIGQUIT takes its own children along.
+    /// The signal for an immediate stop. PostgreSQL stops its own children on SIGQUIT.
     fn kill_signal(self) -> Signal {
         if self == Self::Postgres { Signal::SIGQUIT } else { Signal::SIGKILL }
     }
@@ -89,11 +89,11 @@ impl Name {
 /// How to start a child.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// Who it will be.
+    /// Its name.
     pub name: Name,
     /// Path of the program.
     pub program: PathBuf,
-    /// Never with secrets: every user of the machine can read them.
+    /// Without secrets: every user of the machine can read them.
     pub arguments: Vec<OsString>,
     /// Set for it, besides what it inherits.
     pub environment: Vec<(&'static str, OsString)>,
@@ -105,15 +105,15 @@ pub struct Spec {
     pub account: Option<Account>,
     /// Where it listens.
     pub places: Vec<Place>,
-    /// Its lock file, if it is a PostgreSQL: it says whether somebody has asked it to stop.
+    /// The lock file of PostgreSQL, which says whether it is shutting down.
     pub lock_file: Option<PathBuf>,
-    /// Which of its lines are worth showing.
+    /// Whether a line of its output is shown.
     pub shown: fn(&str) -> bool,
 }
 
 impl Spec {
-    /// Starts it in a process group of its own, so that Ctrl-C reaches `catalogctl dev` alone, which
-    /// then stops all in order.
+    /// Starts it in a process group of its own, so that Ctrl-C reaches only `catalogctl dev`, which
+    /// then stops all children in order.
     fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());
         self.configure(&mut command, root);
@@ -164,7 +164,7 @@ fn mark(name: Name, root: &Path) -> OsString {
     mark
 }
 
-/// Sends a signal. A process that is gone needs none.
+/// Sends a signal. A process that has exited is no error.
 fn send(pid: Pid, signal: Signal) -> anyhow::Result<()> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),

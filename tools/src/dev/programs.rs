@@ -94,7 +94,7 @@ impl Finder<'_> {
         if let Some(major) = data.filter(|major| *major != wheels::POSTGRES_MAJOR) {
             bail!(
                 "the data in this data directory was made by PostgreSQL {major}, which is no longer to be found{}. \
-                 Install it again (on Debian and Ubuntu: apt-get install postgresql-{major}), or start afresh with another --data-dir",
+                 Install it again (on Debian and Ubuntu: apt-get install postgresql-{major}), or start an empty shop with another --data-dir",
                 if only_wheels() { format!(", because {ONLY_WHEELS} is set") } else { String::new() }
             );
         }

@@ -12,13 +12,12 @@ use super::{
     process::{Name, Spec},
 };
 
-/// A role that isn't ready by then never will be.
+/// How long a role may take to become ready.
 const START_LIMIT: Duration = Duration::from_mins(2);
-/// Rest between two looks.
+/// How often readiness is polled.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Settings that `catalogctl dev` makes. Those of a shell that was set up for another shop would
-/// contradict them.
+/// Settings that `catalogctl dev` sets itself. Those of the shell may belong to another shop and are not passed on.
 const MADE_HERE: &[&str] = &[
     "DATABASE_URL",
     "DATABASE_URL_FILE",
@@ -76,7 +75,7 @@ impl Binaries {
     }
 }
 
-/// Everything the roles are told.
+/// The settings of the roles.
 pub struct Roles {
     /// What they run.
     pub binaries: Binaries,
@@ -155,10 +154,10 @@ impl Roles {
         }
     }
 
-    /// Waits until a role says that it is ready.
+    /// Waits until a role is ready.
     ///
     /// # Errors
-    /// If it doesn't get there.
+    /// If it isn't ready within [`START_LIMIT`].
     pub async fn ready(&self, name: Name) -> anyhow::Result<()> {
         let port = self.ops_port(name).with_context(|| format!("{} has no probes", name.as_str()))?;
         let url = format!("http://{}/readyz", loopback(port));

@@ -134,7 +134,7 @@ impl Settings {
     }
 }
 
-/// The data directory that nobody chose.
+/// The default data directory.
 pub fn default_directory() -> PathBuf {
     if Uid::effective().is_root() {
         return PathBuf::from("/var/lib/catalog");

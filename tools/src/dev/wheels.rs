@@ -75,14 +75,14 @@ impl Wheel {
     }
 
     async fn install(&self, directory: &Path) -> anyhow::Result<()> {
-        let mut refusals = Vec::new();
+        let mut failures = Vec::new();
         for python in ["python3", "/usr/bin/python3"] {
             match self.install_with(python, directory).await {
                 Ok(()) => return Ok(()),
-                Err(refusal) => refusals.push(format!("{python}: {refusal:#}")),
+                Err(failure) => failures.push(format!("{python}: {failure:#}")),
             }
         }
-        bail!("cannot install {}: {ADVICE}.\n  {}", self.contents, refusals.join("\n  "))
+        bail!("cannot install {}: {ADVICE}.\n  {}", self.contents, failures.join("\n  "))
     }
 
     async fn install_with(&self, python: &str, directory: &Path) -> anyhow::Result<()> {

@@ -42,7 +42,7 @@ Numbers have no marks but the decimal one, unless --decimal-comma is given. Date
 Exit status: 0 all rows are imported, 3 some rows were rejected (each is named), 1 nothing could be done.
 The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.
 Over https, SSL_CERT_FILE and SSL_CERT_DIR replace the authorities that the system trusts, --ca-file adds to them.
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY are heeded.";
+The proxy is taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.";
 
 /// Settings of `catalogctl import`.
 #[derive(Args)]
@@ -51,13 +51,13 @@ pub struct ImportArgs {
     /// JSON ({"items": [...]} or [...]), NDJSON or CSV
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How the file is written [default: by its name]
+    /// Format of the file [default: by its name]
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
     /// Encoding of the file, such as windows-1252 or utf-16le [default: UTF-8, or UTF-16 if the file starts with a byte order mark]
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
-    /// Between the cells of CSV: one character, or tab
+    /// Delimiter of CSV: one character, or tab
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
     /// Numbers are written 1299,50, 1.299,50 or 1 299,50; then 1.299 is 1299, and 19.99 is rejected. Numbers of JSON stay as they are
@@ -73,16 +73,16 @@ pub struct ImportArgs {
     /// Make the sku of this field, such as url
     #[arg(long, value_name = "FIELD")]
     sku_from: Option<String>,
-    /// Print the rows as they would be sent, and send nothing
+    /// Print the rows that would be sent, without sending them
     #[arg(long)]
     dry_run: bool,
-    /// Where the API is
+    /// URL of the API
     #[arg(long, env = "CATALOG_URL", default_value = "http://localhost:8080", value_name = "URL")]
     url: String,
     /// Certificates of authorities to trust besides the system's, PEM
     #[arg(long, env = "CATALOG_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Who imports: an admin
+    /// Username of an admin
     #[arg(long, env = "CATALOG_USERNAME", value_name = "NAME")]
     username: Option<String>,
     /// File with the password

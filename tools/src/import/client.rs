@@ -1,4 +1,4 @@
-//! The API as the import sees it.
+//! Client of the API: sign-in and the bulk endpoint.
 
 use anyhow::{Context, bail};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,23 +18,23 @@ pub struct Session {
     authorization: HeaderValue,
 }
 
-/// What the import did, as the API tells it.
+/// The result of the import, as the API returns it.
 #[derive(Debug, Deserialize)]
 pub struct Outcome {
     /// Products created.
     pub created: u64,
     /// Products changed.
     pub updated: u64,
-    /// Products already as given.
+    /// Products that already had these values.
     pub unchanged: u64,
-    /// Rows refused.
+    /// Rejected rows.
     pub failed: u64,
-    /// Blank rows; older releases of the API don't count them.
+    /// Blank rows; older releases of the API don't return the number.
     #[serde(default)]
     pub blank: u64,
-    /// Why, for the first of them.
+    /// The errors of the first rejected rows.
     pub errors: Vec<RowError>,
-    /// Rows that were imported with a remark.
+    /// Remarks on rows that were imported.
     #[serde(default)]
     pub warnings: Vec<RowWarning>,
     /// Warnings beyond those listed.
@@ -81,7 +81,7 @@ impl Session {
     /// Signs in.
     ///
     /// # Errors
-    /// If the API cannot be reached or refuses.
+    /// If the API cannot be reached or rejects the credentials.
     pub async fn start(target: &Target, password: &Secret) -> anyhow::Result<Self> {
         let transport = Transport::new(&target.url, &target.authorities)?;
         let credentials = json!({"username": target.username, "password": password.expose_secret()});
@@ -91,9 +91,9 @@ impl Session {
         if answer.status == StatusCode::UNAUTHORIZED {
             bail!("the username or the password is wrong");
         }
-        let tokens: Tokens = read(&answer, "sign in")?.context("the API didn't answer as a Catalog does")?;
+        let tokens: Tokens = read(&answer, "sign in")?.context("the response is not that of a Catalog API; check the URL")?;
         let authorization = HeaderValue::try_from(format!("Bearer {}", tokens.access_token.expose_secret()));
-        let mut authorization = authorization.context("the API didn't answer as a Catalog does")?;
+        let mut authorization = authorization.context("the response is not that of a Catalog API; check the URL")?;
         authorization.set_sensitive(true);
         Ok(Self { transport, authorization })
     }
@@ -101,7 +101,7 @@ impl Session {
     /// Sends rows as NDJSON.
     ///
     /// # Errors
-    /// If the API cannot be reached or refuses them all.
+    /// If the API cannot be reached or rejects the request.
     pub async fn import(&self, rows: Body) -> anyhow::Result<Outcome> {
         let headers =
             [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")), (header::AUTHORIZATION, self.authorization.clone())];
@@ -111,14 +111,14 @@ impl Session {
     }
 }
 
-/// What a success says. A refusal is an error of its own.
+/// The body of a successful response. The outer error is that of a response with an error status.
 fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> anyhow::Result<Result<T, serde_json::Error>> {
     let status = answer.status;
     if status.is_success() {
         return Ok(serde_json::from_slice(&answer.body));
     }
     if let Some(location) = answer.location.as_ref().filter(|_| status.is_redirection()) {
-        bail!("cannot {what}: the API sends us on to {location}; give the URL of the API itself");
+        bail!("cannot {what}: the API redirects to {location}; give the URL of the API itself");
     }
     let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) else { bail!("cannot {what}: the API answered {status}") };
     let mut reasons = problem.detail;

@@ -54,7 +54,7 @@ fn plain(text: &str) -> Option<String> {
             let separator = whole[at..].chars().next()?;
             let mut groups = whole.split(separator);
             let first = groups.next()?;
-            // Nobody groups 0.500, which is half of one where a point is decimal.
+            // 0.500 is never a grouped number; it is one half with a decimal point.
             let grouped = (1..=3).contains(&first.len()) && !first.starts_with('0') && groups.all(|group| group.len() == 3);
             if grouped { whole.replace(separator, "") } else { return None }
         }

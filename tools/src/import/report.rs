@@ -1,4 +1,4 @@
-//! What the person at the terminal reads.
+//! The report on the terminal.
 
 use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use catalog::products::import::Fault;
 
-/// What the file says of a row that was refused.
+/// What the file has for a rejected row.
 #[derive(Default)]
 struct Known {
     /// Its name or sku.
@@ -107,7 +107,7 @@ fn look_up(errors: &[RowError], source: &Source, mapping: &Mapping) -> BTreeMap<
 
 fn label(row: &Value, mapping: &Mapping) -> Option<String> {
     let text = |field: &str| row.get(field).and_then(Value::as_str);
-    // Nobody knows a sku that was just made up.
+    // A generated sku means nothing to the user.
     let own = mapping.sku_from().map_or("sku".to_owned(), ToString::to_string);
     text("name").or_else(|| text(&own)).map(|text| text.chars().take(60).collect())
 }

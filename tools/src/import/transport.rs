@@ -1,5 +1,4 @@
-//! Requests to an API that may be far away: plain or over TLS, straight or through the proxy that
-//! `HTTPS_PROXY` and its like name.
+//! HTTP requests, with or without TLS, directly or through the proxy of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -24,7 +23,7 @@ use rustls::{CertificateError, ClientConfig, Error as TlsError, RootCertStore, c
 use tokio::net::TcpStream;
 use tower::{Service, util::BoxCloneSyncService};
 
-/// What is sent.
+/// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -36,22 +35,22 @@ pub struct Transport {
     base: String,
 }
 
-/// What came back.
+/// A response.
 pub struct Answer {
     /// Status.
     pub status: StatusCode,
-    /// Where the API says it is instead.
+    /// Target of a redirect.
     pub location: Option<String>,
     /// Body.
     pub body: Bytes,
 }
 
-/// A body that is at hand.
+/// A body in memory.
 pub fn whole(bytes: Vec<u8>) -> Body {
     Full::from(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that comes in pieces.
+/// A streamed body.
 pub fn pieces(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync()
 }
@@ -61,7 +60,7 @@ impl Transport {
     /// authorities (`SSL_CERT_FILE` names others) or of one of `authorities`.
     ///
     /// # Errors
-    /// If TLS is needed and nobody is trusted.
+    /// If TLS is needed and no certificate authority is trusted.
     pub fn new(base: &str, authorities: &[CertificateDer<'static>]) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         if base.starts_with("https:") {
@@ -79,12 +78,12 @@ impl Transport {
         Ok(Self { client, base: base.to_owned() })
     }
 
-    /// POST, with the whole answer.
+    /// Sends a POST request and reads the whole response.
     ///
     /// # Errors
-    /// If there is none, with what may help.
+    /// If there is no response; says what to check.
     pub async fn post(&self, path: &str, headers: &[(HeaderName, HeaderValue)], body: Body) -> anyhow::Result<Answer> {
-        let uri: Uri = format!("{}{path}", self.base).parse().context("the URL cannot be asked for")?;
+        let uri: Uri = format!("{}{path}", self.base).parse().context("the URL is invalid")?;
         let mut request = Request::post(uri).header(header::USER_AGENT, concat!("catalog-import/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
             request = request.header(name, value);
@@ -102,16 +101,16 @@ impl Transport {
     }
 }
 
-/// Connections as the environment wants them: straight, or through a proxy.
+/// Connects directly, or through the proxy that the environment names.
 fn route() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
     let proxies = Arc::new(Matcher::from_env());
-    let mut straight = HttpConnector::new();
-    straight.enforce_http(false);
+    let mut direct = HttpConnector::new();
+    direct.enforce_http(false);
     BoxCloneSyncService::new(tower::service_fn(move |uri: Uri| {
-        let (proxies, mut straight) = (proxies.clone(), straight.clone());
+        let (proxies, mut direct) = (proxies.clone(), direct.clone());
         async move {
-            let Some(proxy) = proxies.intercept(&uri) else { return straight.call(uri).await.map_err(BoxError::from) };
-            let mut tunnel = Tunnel::new(proxy.uri().clone(), straight);
+            let Some(proxy) = proxies.intercept(&uri) else { return direct.call(uri).await.map_err(BoxError::from) };
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), direct);
             if let Some(credentials) = proxy.basic_auth() {
                 tunnel = tunnel.with_auth(credentials.clone());
             }

@@ -1,4 +1,4 @@
-//! Faults on demand, so that suites can see how senders take them.
+//! Fault injection, so that tests can see how senders handle faults.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Takes everything.
+    /// Accepts every mail.
     #[default]
     Normal,
     /// 421 instead of a greeting, then the connection is closed.
     Busy,
-    /// 451 for each recipient: try again later.
+    /// 451 for each recipient: a transient rejection.
     Defer,
-    /// 550 for each recipient: never.
+    /// 550 for each recipient: a permanent rejection.
     Refuse,
-    /// Keeps the mail, but closes the connection instead of answering, as in a crash between the two.
+    /// Stores the mail and closes the connection without a reply, as a crash between the two would.
     Drop,
 }
 
-/// What is set at the moment.
+/// The current mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// How mail is treated.
     pub mode: Mode,
-    /// How often the mode still strikes before it is `normal` again. Always, when absent.
+    /// How many more times it applies before the mode is `normal` again; without it, until it is changed.
     #[serde(default)]
     pub times: Option<u32>,
 }
@@ -39,7 +39,7 @@ pub struct Setting {
 pub struct Chaos(Mutex<Setting>);
 
 impl Chaos {
-    /// What is set at the moment.
+    /// The current mode.
     pub fn setting(&self) -> Setting {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,8 +49,8 @@ impl Chaos {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = setting;
     }
 
-    /// Whether `mode` strikes now; if so, that counts against its times.
-    pub fn strikes(&self, mode: Mode) -> bool {
+    /// Whether `mode` applies now; if so, it counts against `times`.
+    pub fn applies(&self, mode: Mode) -> bool {
         let mut setting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if setting.mode != mode {
             return false;
@@ -74,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_with_times_strikes_that_often_and_then_things_are_normal() {
+    fn a_mode_with_times_applies_that_often_and_then_things_are_normal() {
         let chaos = Chaos::default();
         chaos.set(Setting { mode: Mode::Drop, times: Some(2) });
-        assert!(!chaos.strikes(Mode::Busy));
-        assert!(chaos.strikes(Mode::Drop));
-        assert!(chaos.strikes(Mode::Drop));
-        assert!(!chaos.strikes(Mode::Drop));
+        assert!(!chaos.applies(Mode::Busy));
+        assert!(chaos.applies(Mode::Drop));
+        assert!(chaos.applies(Mode::Drop));
+        assert!(!chaos.applies(Mode::Drop));
         assert_eq!(chaos.setting(), Setting::default());
     }
 
@@ -88,6 +88,6 @@ mod tests {
     fn a_mode_without_times_stays() {
         let chaos = Chaos::default();
         chaos.set(Setting { mode: Mode::Defer, times: None });
-        assert!((0..3).all(|_| chaos.strikes(Mode::Defer)));
+        assert!((0..3).all(|_| chaos.applies(Mode::Defer)));
     }
 }

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /`, `GET /messages/{n}` | pages |
-//! | `GET /messages/{n}/source` | the mail as it arrived |
+//! | `GET /messages/{n}/source` | the mail as it was received |
 //! | `GET /api/messages` | `[{n, from, to, subject, message_id, date, text}]`, oldest first; `to` picks one recipient, `after` numbers above it; with `count`, waits until that many are there, at most `wait_ms` milliseconds |
 //! | `DELETE /api/messages` | deletes all |
 //! | `GET, POST /api/chaos` | `{mode, times?}`, see [`super::chaos`] |
@@ -71,7 +71,7 @@ struct Wanted {
 async fn list(State(inbox): State<Inbox>, Query(wanted): Query<Wanted>) -> Json<Vec<Message>> {
     let count = wanted.count.unwrap_or(0);
     let matches = |message: &Message| message.n > wanted.after && wanted.to.as_ref().is_none_or(|to| message.to.contains(to));
-    // Subscribed before the first look, so that no arrival falls in between.
+    // Subscribed before the first count, so that no arrival is missed.
     let mut arrivals = inbox.mailbox.arrivals();
     let enough = async {
         loop {
@@ -105,14 +105,14 @@ async fn list_page(State(inbox): State<Inbox>, Query(start): Query<Start>) -> Re
 async fn message_page(State(inbox): State<Inbox>, Path(n): Path<u64>) -> Response {
     match inbox.mailbox.message(n) {
         Some(message) => html(page::message(&message)),
-        None => (StatusCode::NOT_FOUND, "there is no such mail\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "mail not found\n").into_response(),
     }
 }
 
 async fn source(State(inbox): State<Inbox>, Path(n): Path<u64>) -> Response {
     match inbox.mailbox.message(n) {
         Some(message) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), NO_SNIFF], message.source).into_response(),
-        None => (StatusCode::NOT_FOUND, "there is no such mail\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "mail not found\n").into_response(),
     }
 }
 

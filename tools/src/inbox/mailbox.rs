@@ -1,4 +1,4 @@
-//! The mails that were taken: in memory, and in a directory if there is one.
+//! The accepted mails: in memory, and in a directory if one is set.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::message::{self, Delivery, Message};
 
-/// What is kept at most; then the oldest mails go.
+/// Limits of what is kept; beyond them the oldest mails are deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Mails.
@@ -53,7 +53,7 @@ impl Mailbox {
                 let source = fs::read(file(directory, n)).with_context(context)?;
                 state.last = n;
                 state.push(Message::read(n, message::from_file(&source)));
-                mailbox.shed(&mut state);
+                mailbox.delete_oldest(&mut state);
             }
         }
         Ok(mailbox)
@@ -67,14 +67,14 @@ impl Mailbox {
         let mut state = self.state();
         let n = state.last + 1;
         if let Some(directory) = &self.directory {
-            // Written under another name first: a reader never sees half a mail.
+            // Written under another name first, so that no reader sees a partial mail.
             let unfinished = directory.join(format!("{n}.new"));
             fs::write(&unfinished, message::to_file(&delivery))?;
             fs::rename(unfinished, file(directory, n))?;
         }
         state.last = n;
         state.push(Message::read(n, delivery));
-        self.shed(&mut state);
+        self.delete_oldest(&mut state);
         drop(state);
         self.arrivals.send_replace(n);
         Ok(n)
@@ -105,7 +105,7 @@ impl Mailbox {
         self.state().messages.iter().find(|message| message.n == n).cloned()
     }
 
-    /// Deletes all mails. Numbers go on where they were.
+    /// Deletes all mails. Numbering continues.
     pub fn clear(&self) {
         let mut state = self.state();
         while let Some(message) = state.pop() {
@@ -113,7 +113,7 @@ impl Mailbox {
         }
     }
 
-    fn shed(&self, state: &mut State) {
+    fn delete_oldest(&self, state: &mut State) {
         while state.messages.len() > self.limits.messages || state.bytes > self.limits.bytes {
             let Some(message) = state.pop() else { break };
             self.remove(message.n);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_when_there_are_too_many_or_too_large_mails() {
+    fn the_oldest_mails_are_deleted_beyond_the_limits() {
         let mailbox = Mailbox::open(None, LIMITS).unwrap();
         for subject in ["1", "2", "3", "4"] {
             mailbox.keep(mail(subject)).unwrap();

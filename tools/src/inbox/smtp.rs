@@ -1,4 +1,4 @@
-//! The SMTP server (RFC 5321): the state machine is mailin's, connections and bounds are here.
+//! The SMTP server (RFC 5321): the `mailin` crate has the state machine; this file has the connections and their limits.
 
 use std::{
     io,
@@ -24,25 +24,25 @@ use super::{
 
 /// Largest mail, in bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
-/// Connections at once. Further ones are told to come back.
+/// Concurrent connections. Further ones get 421.
 const MAX_CONNECTIONS: usize = 200;
 /// Recipients of one mail (RFC 5321, 4.5.3.1.8, asks for at least 100).
 const MAX_RECIPIENTS: usize = 100;
-/// Bytes of one line. RFC 5321 allows 1000; senders of long lines are let through.
+/// Bytes of one line. RFC 5321 allows 1000; longer ones are accepted up to this.
 const MAX_LINE: u64 = 256 * 1024;
-/// A client that says nothing for so long is gone (RFC 5321, 4.5.3.2.7).
+/// Idle timeout of a connection (RFC 5321, 4.5.3.2.7).
 const IDLE: Duration = Duration::from_mins(5);
-/// Rest after the system had no file or memory for another connection.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Delay after a connection could not be accepted for lack of file descriptors or memory.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 const NAME: &str = "inbox";
 
-/// Takes mail until `stop`.
+/// Accepts mail until `stop`.
 ///
 /// # Errors
-/// None: a client's trouble is that client's.
+/// None: errors of a connection end that connection.
 pub async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, chaos: Arc<Chaos>, stop: CancellationToken) -> anyhow::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -53,15 +53,15 @@ pub async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, chaos: Arc<Chao
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_REST).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             }
         };
-        let place = Arc::clone(&places).try_acquire_owned();
+        let permit = Arc::clone(&permits).try_acquire_owned();
         let connection = Connection { mailbox: Arc::clone(&mailbox), chaos: Arc::clone(&chaos), peer, transaction: Arc::default() };
         let stop = stop.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.run(stream, place.is_err(), stop).await {
+            if let Err(error) = connection.run(stream, permit.is_err(), stop).await {
                 tracing::debug!(%peer, error = format!("{error:#}"), "connection lost");
             }
         });
@@ -82,7 +82,7 @@ impl Connection {
     async fn run(self, stream: TcpStream, full: bool, stop: CancellationToken) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         let (reader, mut writer) = stream.into_split();
-        if full || self.chaos.strikes(Mode::Busy) {
+        if full || self.chaos.applies(Mode::Busy) {
             return send(&mut writer, &response::NO_SERVICE).await;
         }
         let mut session = self.session();
@@ -116,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// Keeps the mail and gives the answer, or `None` if the sender shall get none.
+    /// Stores the mail and returns the reply, or `None` if the connection is to be closed without one.
     async fn finish(&self, finished: Finished) -> Option<Response> {
         let Finished::Complete(delivery) = finished else { return Some(response::NO_STORAGE) };
         let mailbox = Arc::clone(&self.mailbox);
@@ -124,7 +124,7 @@ impl Connection {
         match kept.map_err(io::Error::other).flatten() {
             Ok(n) => {
                 tracing::debug!(n, peer = %self.peer, "mail stored");
-                (!self.chaos.strikes(Mode::Drop)).then_some(response::OK)
+                (!self.chaos.applies(Mode::Drop)).then_some(response::OK)
             }
             Err(error) => {
                 tracing::error!(%error, "mail not stored");
@@ -174,10 +174,10 @@ impl Handler for Envelope {
     }
 
     fn rcpt(&mut self, to: &str) -> Response {
-        if to.starts_with("refuse") || self.chaos.strikes(Mode::Refuse) {
+        if to.starts_with("refuse") || self.chaos.applies(Mode::Refuse) {
             return response::NO_MAILBOX;
         }
-        if to.starts_with("busy") || self.chaos.strikes(Mode::Defer) {
+        if to.starts_with("busy") || self.chaos.applies(Mode::Defer) {
             return Response::custom(451, "Mailbox busy, try again later".into());
         }
         let mut transaction = lock(&self.transaction);
@@ -195,7 +195,7 @@ impl Handler for Envelope {
 
     fn data(&mut self, line: &[u8]) -> io::Result<()> {
         let mut transaction = lock(&self.transaction);
-        // An error here would be answered in the middle of the mail: it is refused at its end.
+        // An error here would be a reply in the middle of the mail, so it is rejected at its end.
         if transaction.too_large || transaction.delivery.source.len() + line.len() > MAX_MESSAGE {
             transaction.too_large = true;
             transaction.delivery.source = Vec::new();
@@ -205,8 +205,7 @@ impl Handler for Envelope {
         Ok(())
     }
 
-    /// Always agrees, because mailin takes whatever follows a refusal for more mail. The true
-    /// answer is [`Connection::finish`]'s.
+    /// Always accepts, because mailin reads what follows a rejection as more mail. [`Connection::finish`] makes the reply.
     fn data_end(&mut self) -> Response {
         let mut transaction = lock(&self.transaction);
         let received = std::mem::take(&mut *transaction);

@@ -1,4 +1,4 @@
-//! Messages nobody can understand are kept, with the reason, where people look for them.
+//! The stream of dead letters: messages that cannot be handled, with the reason.
 
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue,
@@ -17,19 +17,19 @@ use crate::events::{
 /// Longest reason kept, in characters.
 const MAX_REASON: usize = 300;
 
-/// Copies a message to the stream of the dead, and waits until it is there.
+/// Copies a message to the stream of dead letters and waits for the acknowledgement.
 ///
 /// # Errors
-/// If it is not there for certain.
-pub(super) async fn bury(nats: &Nats, durable: Durable, message: &Message, reason: &str) -> Result<(), PublishError> {
-    match publish(nats, durable, message, reason, true).await {
-        // With the reason it is larger than a message may be.
-        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => publish(nats, durable, message, reason, false).await,
+/// If it is not acknowledged.
+pub(super) async fn publish(nats: &Nats, durable: Durable, message: &Message, reason: &str) -> Result<(), PublishError> {
+    match send(nats, durable, message, reason, true).await {
+        // With the additional headers it exceeds `max_payload`.
+        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => send(nats, durable, message, reason, false).await,
         other => other,
     }
 }
 
-async fn publish(nats: &Nats, durable: Durable, message: &Message, reason: &str, whole: bool) -> Result<(), PublishError> {
+async fn send(nats: &Nats, durable: Durable, message: &Message, reason: &str, whole: bool) -> Result<(), PublishError> {
     let mut headers = HeaderMap::new();
     set(&mut headers, "Catalog-Reason", reason);
     set(&mut headers, "Catalog-Subject", message.subject.as_str());

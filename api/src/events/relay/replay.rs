@@ -1,4 +1,4 @@
-//! A stream of changes that was made anew is empty: what the outbox still has is published again.
+//! Publishes the events of the outbox again when the stream of changes was recreated.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::events::{
     streams::{self, CHANGES_KEPT},
 };
 
-/// Before the first look succeeds.
+/// Delay before the first check is repeated.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Looks once before anything is published, however long that takes: to false when stopped meanwhile.

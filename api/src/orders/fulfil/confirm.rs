@@ -57,7 +57,7 @@ impl Handle for Fulfiller {
 
 impl From<Error> for HandleError {
     fn from(error: Error) -> Self {
-        if let Error::Database(error) = error { error.into() } else { Self::Never(error.into()) }
+        if let Error::Database(error) = error { error.into() } else { Self::Permanent(error.into()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Children of a run that was killed and couldn't stop them.
+//! Children of a run that was killed before it stopped them.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
@@ -8,28 +8,28 @@ use tokio::time::{Instant, sleep};
 
 use super::{Console, MARK, Name, mark, send};
 
-/// A leftover that doesn't stop within this is killed.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// A killed process that is still there after this is stuck in the kernel.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
-/// They are nobody's children here, so nothing tells when they end.
-const LOOK: Duration = Duration::from_millis(50);
+/// An orphan that doesn't stop within this is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
+/// A killed process that still exists after this is stuck in the kernel.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an orphan is checked: it is no child of this process, so it cannot be waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Stops what an earlier run in this data directory left running, in order. The directory is
-/// locked, so whatever carries its mark has lost its parent.
+/// Stops the processes that an earlier run in this data directory left behind, in order. The directory is locked, so every process
+/// with its mark is an orphan.
 ///
 /// # Errors
 /// If a process cannot be stopped.
 pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
     for name in Name::CHILDREN {
         for pid in marked(name, root) {
-            console.say(format!("stopping {} (process {pid}), left over from a run that was killed", name.as_str()));
+            console.say(format!("stopping {} (process {pid}), an orphan of a run that was killed", name.as_str()));
             send(pid, name.stop_signal())?;
-            if gone(pid, PATIENCE).await {
+            if exits_within(pid, STOP_TIMEOUT).await {
                 continue;
             }
             send(pid, name.kill_signal())?;
-            if !gone(pid, LAST_PATIENCE).await {
+            if !exits_within(pid, KILL_TIMEOUT).await {
                 bail!("{} (process {pid}) from an earlier run cannot be stopped", name.as_str());
             }
         }
@@ -37,7 +37,7 @@ pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The processes that carry this mark, but not their children, which inherit it.
+/// The processes with this mark, without their children, which inherit it.
 fn marked(name: Name, root: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids: Vec<i32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -47,7 +47,7 @@ fn marked(name: Name, root: &Path) -> Vec<Pid> {
 }
 
 fn carries(pid: i32, mark: &OsStr) -> bool {
-    // Other users' processes cannot be read, and are none of ours.
+    // The environment of other users' processes cannot be read; none of them is ours.
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|variable| {
         let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
@@ -55,18 +55,18 @@ fn carries(pid: i32, mark: &OsStr) -> bool {
     })
 }
 
-async fn gone(pid: Pid, patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
+async fn exits_within(pid: Pid, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
     while is_alive(pid.as_raw()) {
         if Instant::now() >= deadline {
             return false;
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     true
 }
 
-/// A zombie has ended, even if nobody has asked how.
+/// A zombie has exited.
 fn is_alive(pid: i32) -> bool {
     status(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_leftover_of_this_directory_is_stopped_and_no_other() {
+    async fn only_orphans_of_this_directory_are_stopped() {
         let root = std::env::temp_dir().join(format!("catalog-orphans-{}", std::process::id()));
         let start = |mark| {
             let mut command = Command::new("tail");

@@ -1,4 +1,4 @@
-//! The first exit of a child while the shop starts: it ends the start.
+//! Aborts the start when a child exits.
 
 use anyhow::anyhow;
 use tokio::sync::watch;
@@ -21,12 +21,12 @@ impl Default for Startup {
 }
 
 impl Startup {
-    /// Whether the shop is open: then a child that exits is started again.
+    /// Whether the shop has started; a child that exits is restarted from then on.
     pub fn is_complete(&self) -> bool {
         *self.0.borrow() == State::Complete
     }
 
-    /// Ends the start, unless it has ended.
+    /// Fails the start, unless it is complete or has failed.
     pub fn fail(&self, cause: String) {
         self.0.send_if_modified(|state| {
             let first = *state == State::Starting;
@@ -37,7 +37,7 @@ impl Startup {
         });
     }
 
-    /// Ends the start successfully.
+    /// Completes the start.
     ///
     /// # Errors
     /// If a child has exited.

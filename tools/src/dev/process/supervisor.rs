@@ -1,4 +1,4 @@
-//! A child that comes back when it dies.
+//! Restarts a child when it exits.
 
 use std::{
     fs,
@@ -14,46 +14,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Console, Name, Spec, Startup, send};
 
-/// Wait before the first restart; it doubles with each failure.
+/// Delay before the first restart; it doubles with each failure.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait before a restart.
+/// Longest delay before a restart.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// A child that ran for so long didn't fail at starting: its next restart comes soon.
+/// A child that ran for this long has started successfully: its backoff starts again at [`MIN_BACKOFF`].
 const STABLE: Duration = Duration::from_secs(10);
-/// Between two looks at whether somebody else has asked it to stop.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often PostgreSQL's lock file is read for a shutdown that another process requested.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Line of PostgreSQL's lock file with its status, from 0; the first has its process id (`utils/pidfile.h`).
 const STATUS_LINE: usize = 7;
-/// A child that doesn't stop within this is killed. Longer than `SHUTDOWN_TIMEOUT`'s default.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// A child that doesn't stop within this is killed. Longer than the default of `SHUTDOWN_TIMEOUT`.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// What Ctrl-C and SIGTERM mean to the children.
+/// The stop requests to the children, from Ctrl-C and SIGTERM.
 #[derive(Clone, Default)]
 pub struct Stopping {
-    /// Cancelled when all are to stop, each when it is its turn.
+    /// Cancelled when the shop stops; each child is then stopped in order.
     pub begun: CancellationToken,
-    /// Cancelled to kill instead of asking to stop.
+    /// Cancelled when the children are to be killed.
     pub now: CancellationToken,
 }
 
-/// Keeps one child running.
-pub struct Keeper {
+/// Keeps one child running in a task.
+pub struct Supervisor {
     name: Name,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Keeper {
+impl Supervisor {
     /// Starts the child. It runs in `root`, and `root/run/<name>.pid` holds its process id.
     pub fn start(spec: Spec, root: PathBuf, console: Console, stopping: Stopping, startup: Startup) -> Self {
         let stop = CancellationToken::new();
         let name = spec.name;
         let pid_file = root.join("run").join(format!("{}.pid", name.as_str()));
-        let kept = Kept { spec, root, pid_file, console, stop: stop.clone(), stopping, startup };
-        Self { name, stop, task: tokio::spawn(kept.keep()) }
+        let child = SupervisedChild { spec, root, pid_file, console, stop: stop.clone(), stopping, startup };
+        Self { name, stop, task: tokio::spawn(child.supervise()) }
     }
 
-    /// Who it is.
+    /// The name of the child.
     pub fn name(&self) -> Name {
         self.name
     }
@@ -65,7 +65,7 @@ impl Keeper {
     }
 }
 
-struct Kept {
+struct SupervisedChild {
     spec: Spec,
     root: PathBuf,
     pid_file: PathBuf,
@@ -75,8 +75,8 @@ struct Kept {
     startup: Startup,
 }
 
-impl Kept {
-    async fn keep(self) {
+impl SupervisedChild {
+    async fn supervise(self) {
         let mut backoff = MIN_BACKOFF;
         while !self.stop.is_cancelled() {
             let started = Instant::now();
@@ -84,7 +84,7 @@ impl Kept {
             if self.stop.is_cancelled() {
                 break;
             }
-            // The child has exited, so whatever listens there is another program.
+            // The child has exited, so another program listens there.
             let taken = self.spec.places.iter().find_map(|place| place.taken());
             let name = self.spec.name.as_str();
             if !self.startup.is_complete() {
@@ -95,7 +95,7 @@ impl Kept {
             if started.elapsed() >= STABLE {
                 backoff = MIN_BACKOFF;
             }
-            self.console.say(format!("{name} {end}: starting it again in {backoff:?}"));
+            self.console.say(format!("{name} {end}; restarting in {backoff:?}"));
             if let Some(taken) = taken {
                 self.console.say(taken);
             }
@@ -107,11 +107,11 @@ impl Kept {
         }
     }
 
-    /// Runs the child to its end, asked for or not, and returns how it ended and its last lines.
+    /// Runs the child until it exits or is stopped, and returns how it exited and its last lines.
     async fn run_once(&self) -> (String, String) {
         let (mut child, lines) = match self.spec.spawn(&self.root, self.console) {
             Ok(spawned) => spawned,
-            Err(error) => return (format!("didn't start ({error:#})"), String::new()),
+            Err(error) => return (format!("did not start ({error:#})"), String::new()),
         };
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         if let Some(pid) = pid
@@ -122,29 +122,30 @@ impl Kept {
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = self.stop.cancelled() => self.stop_child(&mut child, pid).await,
-            () = self.turns_clients_away(pid) => self.stop_child(&mut child, pid).await,
+            () = self.shut_down_elsewhere(pid) => self.stop_child(&mut child, pid).await,
         };
         let _ = fs::remove_file(&self.pid_file);
         let end = match ended {
             Ok(status) => describe(status),
-            Err(error) => format!("is lost ({error})"),
+            Err(error) => format!("could not be waited for ({error})"),
         };
         let last_lines = if self.startup.is_complete() { String::new() } else { lines.last().await };
         (end, last_lines)
     }
 
-    /// A PostgreSQL that gets SIGTERM lets nobody in any more, and runs until its last client leaves: the shop's never do.
-    async fn turns_clients_away(&self, pid: Option<Pid>) {
+    /// Returns when another process has sent SIGTERM to PostgreSQL. It then accepts no connections and waits for its clients to
+    /// disconnect, which the shop's never do.
+    async fn shut_down_elsewhere(&self, pid: Option<Pid>) {
         let (Some(lock_file), Some(pid)) = (&self.spec.lock_file, pid) else { return std::future::pending().await };
-        while self.stopping.begun.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        while self.stopping.begun.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let lock = fs::read_to_string(lock_file).unwrap_or_default();
             let lines: Vec<_> = lock.lines().map(str::trim).collect();
             if lines.first() == Some(&pid.to_string().as_str()) && lines.get(STATUS_LINE) == Some(&"stopping") {
-                self.console.say(format!("{} was asked to stop, and waits for its clients: ending it", self.spec.name.as_str()));
+                self.console.say(format!("{} is shutting down and waits for its clients; stopping it", self.spec.name.as_str()));
                 return;
             }
         }
-        // The shop goes first.
+        // The shop is stopping and stops this child in order.
         std::future::pending::<()>().await;
     }
 
@@ -152,9 +153,9 @@ impl Kept {
         if let Some(pid) = pid {
             self.signal(pid, self.spec.name.stop_signal());
             tokio::select! {
-                ended = timeout(PATIENCE, child.wait()) => match ended {
+                ended = timeout(STOP_TIMEOUT, child.wait()) => match ended {
                     Ok(ended) => return ended,
-                    Err(_) => self.console.say(format!("{} doesn't stop: killing it", self.spec.name.as_str())),
+                    Err(_) => self.console.say(format!("{} did not stop within {} s; killing it", self.spec.name.as_str(), STOP_TIMEOUT.as_secs())),
                 },
                 () = self.stopping.now.cancelled() => {}
             }
@@ -176,13 +177,13 @@ impl Kept {
 
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(0), _) => "ended".to_owned(),
-        (Some(code), _) => format!("ended with exit code {code}"),
+        (Some(0), _) => "exited".to_owned(),
+        (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => {
             let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string());
-            format!("was ended by {name}")
+            format!("was killed by {name}")
         }
-        (None, None) => format!("ended ({status})"),
+        (None, None) => format!("exited ({status})"),
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
     }
 
     fn root() -> PathBuf {
-        let root = std::env::temp_dir().join(format!("catalog-keeper-{}-{}", std::process::id(), ports::free(&[]).unwrap()));
+        let root = std::env::temp_dir().join(format!("catalog-supervisor-{}-{}", std::process::id(), ports::free(&[]).unwrap()));
         fs::create_dir_all(root.join("run")).unwrap();
         root
     }
@@ -220,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_child_that_is_killed_comes_back_with_another_process_id() {
         let root = root();
-        let keeper = Keeper::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default(), complete());
+        let supervisor = Supervisor::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default(), complete());
         let mut pids = Vec::new();
         for _ in 1..=3 {
             let pid = loop {
@@ -235,7 +236,7 @@ mod tests {
             pids.push(pid);
             send(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         }
-        keeper.stopped().await;
+        supervisor.stopped().await;
         assert!(!root.join("run/serve.pid").exists());
         fs::remove_dir_all(&root).unwrap();
     }
@@ -245,12 +246,12 @@ mod tests {
         let root = root();
         let stopping = Stopping::default();
         let script = "trap '' TERM; echo > run/trapped; while :; do read line < /dev/zero; done";
-        let keeper = Keeper::start(spec(script), root.clone(), Console::new(), stopping.clone(), complete());
+        let supervisor = Supervisor::start(spec(script), root.clone(), Console::new(), stopping.clone(), complete());
         while !root.join("run/trapped").exists() {
             tokio::task::yield_now().await;
         }
         stopping.now.cancel();
-        keeper.stopped().await;
+        supervisor.stopped().await;
         fs::remove_dir_all(&root).unwrap();
     }
 
@@ -262,20 +263,20 @@ mod tests {
         let script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; exit 3";
         let spec = Spec { places: vec![ports::Place::given("HTTP_ADDRESS", address)], ..spec(script) };
         let startup = Startup::default();
-        let keeper = Keeper::start(spec, root.clone(), Console::new(), Stopping::default(), startup.clone());
+        let supervisor = Supervisor::start(spec, root.clone(), Console::new(), Stopping::default(), startup.clone());
         let cause = startup.failed().await.to_string();
         let holder = format!("HTTP_ADDRESS={address} is in use by ");
-        assert!(cause.starts_with(&format!("serve ended with exit code 3 while the shop started: {holder}")), "{cause}");
+        assert!(cause.starts_with(&format!("serve exited with code 3 while the shop started: {holder}")), "{cause}");
         assert!(cause.ends_with("\n    line 29\n    line 30") && !cause.contains("line 20\n"), "{cause}");
         assert!(startup.complete().is_err());
-        keeper.stopped().await;
+        supervisor.stopped().await;
         fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
     fn ends_are_described_in_words() {
-        assert_eq!(describe(ExitStatus::from_raw(9)), "was ended by SIGKILL");
-        assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "ended with exit code 2");
-        assert_eq!(describe(ExitStatus::from_raw(0)), "ended");
+        assert_eq!(describe(ExitStatus::from_raw(9)), "was killed by SIGKILL");
+        assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "exited with code 2");
+        assert_eq!(describe(ExitStatus::from_raw(0)), "exited");
     }
 }
