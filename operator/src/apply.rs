@@ -227,14 +227,14 @@ impl<'a> Apply<'a> {
     ///
     /// # Errors
     /// If it cannot be replaced.
-    pub async fn replace(&mut self, name: &str, data: Value) -> Result<(), Error> {
+    pub async fn replace(&mut self, name: &str, data: Value, change: Change) -> Result<(), Error> {
         let Some(live) = self.live.get(Kind::Secret, name) else { return Ok(()) };
         let mut object = live.clone();
         object.data["data"] = data;
         let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let replaced = self.api(Kind::Secret).replace(name, &asked, &object).await;
         self.live.put(Kind::Secret, replaced.map_err(|source| Error::api("replace", describe(Kind::Secret, name), source))?);
-        self.note(Change::rotated(name));
+        self.note(change);
         Ok(())
     }
 

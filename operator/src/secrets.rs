@@ -3,6 +3,8 @@
 //! They are created and never overwritten: whoever deletes one gets a new one, and whoever edits one
 //! keeps the edit. Nothing in them is derived from something else in them, so that no edit is half one.
 
+mod database_login;
+mod in_use;
 mod signing_keys;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,8 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
+pub use database_login::{LoginChange, changed as changed_login, retires_at};
+pub use in_use::login_in_use;
 pub use signing_keys::rotated;
 
 /// Length of generated passwords: 190 bits.
@@ -41,6 +45,8 @@ enum Content {
         /// Its e-mail address.
         email: String,
     },
+    /// A login role of the database and its password.
+    DatabaseLogin,
     /// A password.
     Password,
 }
@@ -58,6 +64,7 @@ impl Recipe {
         let data = match &self.content {
             Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
             Content::Superuser { email } => [entry("username", "admin"), entry("email", email), entry("password", &password(rng))].into(),
+            Content::DatabaseLogin => database_login::generate(now, rng),
             Content::Password => [entry("password", &password(rng))].into(),
         };
         Secret { metadata: self.metadata.clone(), data: Some(data), type_: Some("Opaque".into()), ..Secret::default() }
@@ -90,7 +97,7 @@ fn recipes(plan: &Plan) -> Vec<Recipe> {
         recipes.push(recipe(name, Component::Shared, Content::Superuser { email: plan.mail.address.clone() }));
     }
     if let DatabasePlan::Embedded(database) = &plan.database {
-        recipes.push(recipe(&database.password.secret, Component::Postgres, Content::Password));
+        recipes.push(recipe(&database.password.secret, Component::Postgres, Content::DatabaseLogin));
     }
     if let MessagingPlan::Embedded(messaging) = &plan.messaging {
         recipes.push(recipe(&messaging.password.secret, Component::Nats, Content::Password));

@@ -13,6 +13,7 @@ mod plan;
 mod problem;
 mod resources;
 mod roles;
+mod rotation;
 mod scale;
 mod shop;
 mod volume;
@@ -27,7 +28,7 @@ use crate::{
 };
 use check::Check;
 
-pub use auth::ROTATE;
+pub use database::LOGIN_ROLES;
 pub use installation::ABANDON;
 pub use plan::{
     ApiScale, AuthPlan, DatabasePlan, EmbeddedDatabasePlan, EmbeddedMessagingPlan, ExternalDatabasePlan, ExternalMessagingPlan,
@@ -35,6 +36,7 @@ pub use plan::{
     Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
+pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD};
 pub use shop::version;
 pub use worker::{WaitingRows, WorkerRole};
 
@@ -80,7 +82,7 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>)
     let shop = shop::check(catalog, &mut check);
     let release = shop::release(&spec.image, &mut check);
     let currency = shop::currency(&spec.currency, &mut check);
-    let database = database::check(&shop, &spec.database, &mut check);
+    let database = database::check(catalog, &shop, &mut check);
     let installation = installation::check(catalog, database.as_ref(), &check);
     let messaging = messaging::check(&shop, &spec.messaging, &mut check);
     let mail = mail::check(&spec.mail, &mut check);

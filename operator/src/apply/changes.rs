@@ -4,7 +4,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::{SECRETS_HASH, was_applied};
-use crate::kinds::Kind;
+use crate::{kinds::Kind, secrets::LoginChange};
 
 /// Requested size of a volume.
 const STORAGE: &str = "/spec/resources/requests/storage";
@@ -58,8 +58,27 @@ impl Change {
         Self { kind: Kind::Secret, name: name.into(), action: Action::Created, reason, event: None }
     }
 
+    /// The passwords in the Secret of the embedded database were changed.
+    #[must_use]
+    pub fn database_login(name: &str, change: &LoginChange) -> Self {
+        let (reason, event) = match change {
+            LoginChange::Completed => ("the active password, its role or its time was missing", None),
+            LoginChange::Rotated { login } => {
+                let note =
+                    format!("Secret {name} has a new password, of the login role {login}. The one before stays valid until pods use it.");
+                ("a rotation of the database password was requested", Some(("DatabasePasswordRotated", note)))
+            }
+            LoginChange::Retired => {
+                let note = format!("Secret {name} no longer has the password of before the rotation: all pods use the new one.");
+                ("all pods use the new password of the database", Some(("DatabasePasswordRetired", note)))
+            }
+        };
+        Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event }
+    }
+
     /// A generated Secret got another signing key.
-    pub(super) fn rotated(name: &str) -> Self {
+    #[must_use]
+    pub fn rotated(name: &str) -> Self {
         let event = Some((
             "SigningKeyRotated",
             format!("Secret {name} has a new signing key. Tokens of the key before stay valid until they expire."),

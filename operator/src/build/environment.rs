@@ -10,7 +10,7 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, NatsServers, Plan, PostgresAddress, SecretKey, WorkerRole},
 };
 
-/// User and database of the embedded PostgreSQL, user of the embedded NATS.
+/// Owner and name of the embedded database, user of the embedded NATS.
 pub const ACCOUNT: &str = "catalog";
 /// Port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -37,8 +37,8 @@ pub fn database(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
     match &plan.database {
         DatabasePlan::Embedded(database) => {
             let host = format!("{}.{}.svc", plan.shop.named("postgres"), plan.shop.namespace);
-            let url = format!("postgres://{ACCOUNT}@{host}:5432/{ACCOUNT}?sslmode=disable");
-            vec![plain("DATABASE_URL", url), secret("PGPASSWORD", &database.password)]
+            let url = format!("postgres://{host}:5432/{ACCOUNT}?sslmode=disable");
+            vec![plain("DATABASE_URL", url), plain("PGUSER", &database.login), secret("PGPASSWORD", &database.password)]
         }
         DatabasePlan::External(database) => {
             let mut variables = match &database.address {
@@ -163,7 +163,7 @@ mod tests {
     fn the_embedded_servers_are_reached_by_their_services() {
         let plan = samples::minimal();
         let variables = [database(&plan, &mut Files::default()), events(&plan, &mut Files::default())].concat();
-        assert_eq!(value(&variables, "DATABASE_URL"), Some("postgres://catalog@shop-postgres.shops.svc:5432/catalog?sslmode=disable"));
+        assert_eq!(value(&variables, "DATABASE_URL"), Some("postgres://shop-postgres.shops.svc:5432/catalog?sslmode=disable"));
         assert_eq!(value(&variables, "NATS_URL"), Some("nats://catalog:$(NATS_PASSWORD)@shop-nats.shops.svc:4222"));
         let position = |name| variables.iter().position(|variable| variable.name == name);
         assert!(position("NATS_PASSWORD") < position("NATS_URL"), "only earlier variables are put in");

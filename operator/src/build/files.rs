@@ -34,6 +34,11 @@ impl Files {
         self.add("signing-keys", secret, None, SIGNING_KEYS);
     }
 
+    /// Mounts the passwords of PostgreSQL's login roles: all of them, so that a rotation arrives by itself.
+    pub fn mount_login_roles(&mut self, secret: &str, directory: &str) {
+        self.add("login-roles", secret, None, directory);
+    }
+
     fn add(&mut self, volume: &str, secret: &str, items: Option<Vec<KeyToPath>>, directory: &str) {
         let source =
             SecretVolumeSource { secret_name: Some(secret.into()), default_mode: Some(MODE), items, ..SecretVolumeSource::default() };

@@ -1,9 +1,12 @@
-//! The embedded PostgreSQL, in an image that keeps the contract of the official one: role, password and
-//! database come from the environment, the data lies below `/var/lib/postgresql`.
+//! The embedded PostgreSQL, in an image that keeps the contract of the official one: owner and database come from the
+//! environment, the data lies below `/var/lib/postgresql`.
+//!
+//! A second container gives it the login roles of the Secret. The Secret is mounted, so that another password doesn't
+//! restart the server.
 
 use k8s_openapi::{
     api::core::v1::{
-        Container, EmptyDirVolumeSource, ExecAction, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, Probe, Volume, VolumeMount,
+        Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Volume, VolumeMount,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -11,6 +14,7 @@ use k8s_openapi::{
 use super::{
     container,
     environment::{self, ACCOUNT},
+    files::Files,
     metadata::Component,
     stateful_set::data_volume,
 };
@@ -18,8 +22,10 @@ use crate::validate::{EmbeddedDatabasePlan, Plan};
 
 /// The user `postgres` of the official image (not of its Alpine variant, which has another).
 const USER: i64 = 999;
-/// Sets the role's password to the Secret's.
-const SET_PASSWORD: &str = include_str!("set-password.sh");
+/// Gives PostgreSQL the login roles of the Secret.
+const SET_LOGIN_ROLES: &str = include_str!("set-login-roles.sh");
+/// Where that Secret is mounted.
+const LOGIN_ROLES: &str = "/etc/catalog/login-roles";
 /// `max_connections` grows in steps, because every change of it is a restart.
 const CONNECTIONS_STEP: i32 = 100;
 
@@ -44,16 +50,13 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         env: Some(vec![
             environment::plain("POSTGRES_USER", ACCOUNT),
             environment::plain("POSTGRES_DB", ACCOUNT),
-            environment::secret("POSTGRES_PASSWORD", &database.password),
+            // The image asks for one to create the data directory. It is removed when the login roles are set.
+            environment::plain("POSTGRES_PASSWORD_FILE", "/proc/sys/kernel/random/uuid"),
             // Below the mount in every release: images before 18 declare another volume at their default place, which goes
             // with the container. And data of another release stops the server, where another directory would be empty.
             environment::plain("PGDATA", "/var/lib/postgresql/pgdata"),
         ]),
         ports: Some(vec![container::port("postgres", 5432)]),
-        lifecycle: Some(Lifecycle {
-            post_start: Some(LifecycleHandler { exec: Some(exec(&["sh", "-c", SET_PASSWORD])), ..LifecycleHandler::default() }),
-            ..Lifecycle::default()
-        }),
         resources: Some(container::resources(&database.resources)),
         security_context: Some(container::security()),
         termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
@@ -61,18 +64,42 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         startup_probe: Some(is_ready(2, 900)),
         liveness_probe: Some(is_ready(10, 12)),
         readiness_probe: Some(is_ready(3, 2)),
-        volume_mounts: Some(vec![data_mount, tmp_mount, run_mount, shared_mount]),
+        volume_mounts: Some(vec![data_mount, tmp_mount.clone(), run_mount.clone(), shared_mount]),
+        ..Container::default()
+    };
+    let mut files = Files::default();
+    files.mount_login_roles(&database.password.secret, LOGIN_ROLES);
+    let login_roles = Container {
+        name: "login-roles".into(),
+        image: Some(database.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(["sh", "-c", SET_LOGIN_ROLES].map(str::to_owned).to_vec()),
+        env: Some(vec![environment::plain("POSTGRES_USER", ACCOUNT), environment::plain("LOGIN_ROLES", LOGIN_ROLES)]),
+        resources: Some(login_roles_resources()),
+        security_context: Some(container::security()),
+        termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
+        volume_mounts: Some(files.mounts.into_iter().chain([tmp_mount, run_mount]).collect()),
         ..Container::default()
     };
     let spec = PodSpec {
-        containers: vec![container],
-        volumes: Some(vec![data_volume(&database.volume), tmp, run, shared]),
+        containers: vec![container, login_roles],
+        volumes: Some([data_volume(&database.volume), tmp, run, shared].into_iter().chain(files.volumes).collect()),
         image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(USER)),
         termination_grace_period_seconds: Some(120),
         ..PodSpec::default()
     };
     container::template(plan, Component::Postgres, std::collections::BTreeMap::new(), spec)
+}
+
+fn login_roles_resources() -> ResourceRequirements {
+    let amounts =
+        |amounts: &[(&str, &str)]| amounts.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect();
+    ResourceRequirements {
+        requests: Some(amounts(&[("cpu", "10m"), ("memory", "16Mi")])),
+        limits: Some(amounts(&[("memory", "64Mi")])),
+        claims: None,
+    }
 }
 
 /// By TCP: the server that only prepares the data directory doesn't listen there.
@@ -145,8 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_set_from_the_environment_alone() {
-        assert!(SET_PASSWORD.contains("\\getenv password POSTGRES_PASSWORD"));
-        assert!(!SET_PASSWORD.contains("$POSTGRES_PASSWORD"), "it would be an argument, or in the script");
+    fn another_password_or_login_role_leaves_the_pod_as_it_is() {
+        let mut plan = samples::minimal();
+        let DatabasePlan::Embedded(database) = &plan.database else { unreachable!("the sample has an embedded database") };
+        let before = template(&plan, database);
+        plan.digests.insert("shop-postgres".into(), [("catalog_b".to_owned(), [1; 32])].into());
+        let DatabasePlan::Embedded(database) = &mut plan.database else { unreachable!("the sample has an embedded database") };
+        database.login = "catalog_b".into();
+        database.password.key = "catalog_b".into();
+        let database = database.clone();
+        assert_eq!(template(&plan, &database), before);
     }
 }

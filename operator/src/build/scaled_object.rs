@@ -124,7 +124,7 @@ fn database(plan: &Plan) -> Option<Database<'_>> {
         DatabasePlan::Embedded(database) => {
             let host = format!("{}.{}.svc", plan.shop.named("postgres"), plan.shop.namespace);
             let mut address = parts(host, 5432, ACCOUNT, SslMode::Disable);
-            address.insert("userName".into(), ACCOUNT.into());
+            address.insert("userName".into(), database.login.clone());
             Database { address, parameters: vec![("password", &database.password)] }
         }
         DatabasePlan::External(external) => match &external.address {

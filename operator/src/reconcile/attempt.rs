@@ -8,7 +8,7 @@ use super::{
     restore,
 };
 use crate::{
-    apply::Apply,
+    apply::{Apply, Change},
     build::{Objects, build, migration},
     crd::Catalog,
     dereference::{Referenced, observed},
@@ -17,7 +17,7 @@ use crate::{
     live::Live,
     secrets,
     status::{Outcome, has_condition},
-    validate::{Plan, validate},
+    validate::{DatabasePlan, Plan, validate},
 };
 
 /// Does what can be done now. `live` is what is there afterwards.
@@ -75,8 +75,9 @@ pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut App
     Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }
 
-/// Makes generated Secrets that are missing, and signing keys that are due. Whether there were any.
+/// Makes generated Secrets that are missing, signing keys that are due and passwords of the database. Whether there were any.
 async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
+    let login_changed = change_login(plan, apply, context).await?;
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
     for recipe in &missing {
         let made = recipe.make(context.now(), &mut rand::rng());
@@ -86,9 +87,23 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     let data = apply.live.secret(&name).map(|secret| secret.data.unwrap_or_default());
     let rotated = data.and_then(|data| secrets::rotated(plan, &data, context.now(), &mut rand::rng()));
     if let Some(data) = &rotated {
-        apply.replace(&name, serde_json::to_value(data)?).await?;
+        apply.replace(&name, serde_json::to_value(data)?, Change::rotated(&name)).await?;
     }
-    Ok(!missing.is_empty() || rotated.is_some())
+    Ok(!missing.is_empty() || rotated.is_some() || login_changed)
+}
+
+/// Rotates, completes or retires passwords of the embedded database. Whether there was something to do.
+async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
+    let DatabasePlan::Embedded(database) = &plan.database else { return Ok(false) };
+    let name = &database.password.secret;
+    let Some(secret) = apply.live.secret(name) else { return Ok(false) };
+    let in_use = secrets::login_in_use(apply.live);
+    let data = secret.data.unwrap_or_default();
+    let Some((data, change)) = secrets::changed_login(database, &data, in_use.as_deref(), context.now(), &mut rand::rng()) else {
+        return Ok(false);
+    };
+    apply.replace(name, serde_json::to_value(data)?, Change::database_login(name, &change)).await?;
+    Ok(true)
 }
 
 /// Everything up to the migration; and if that has succeeded, the rest. Whether it has.

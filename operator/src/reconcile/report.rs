@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     kinds::Kind,
     live::Live,
+    secrets,
     status::{Outcome, status},
 };
 
@@ -34,7 +35,7 @@ const UNKNOWN: Duration = Duration::from_secs(10);
 pub struct Reported {
     /// The status as it is written.
     pub status: CatalogStatus,
-    /// Until time alone changes it.
+    /// Until time alone changes something.
     pub until_change: Option<Duration>,
 }
 
@@ -57,7 +58,11 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         context.publish_notices(catalog, &report).await;
     }
     let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
-    let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.map(until));
+    let retires_at = live.secret(&format!("{}-postgres", catalog.name_any())).and_then(|secret| {
+        let in_use = secrets::login_in_use(live);
+        secrets::retires_at(&secret.data.unwrap_or_default(), in_use.as_deref()).filter(|at| *at > now)
+    });
+    let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.into_iter().chain(retires_at).min().map(until));
     Ok(Reported { status: report, until_change })
 }
 

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{
     check::{Check, Rule, some_text},
     plan::{AuthPlan, Shop, Superuser},
+    rotation,
 };
 use crate::crd::Catalog;
-
-/// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
-pub const ROTATE: &str = "catalog.rs/rotate-signing-key";
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -22,18 +18,11 @@ pub fn check(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Option<Au
     let access = duration("accessTokenTTL", &auth.access_token_ttl, MINUTE, 24 * HOUR, check);
     let refresh = duration("refreshTokenTTL", &auth.refresh_token_ttl, MINUTE, 9600 * HOUR, check);
     let rotation = duration("signingKeyRotation", &auth.signing_key_rotation, HOUR, 87600 * HOUR, check);
-    let annotation = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ROTATE));
-    let rotate: Option<Timestamp> = annotation.and_then(|instant| instant.parse().ok());
-    if let (Some(annotation), None) = (annotation, rotate) {
-        let message =
-            format!("no rotation: {annotation:?} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation");
-        check.skip(format!("metadata.annotations[{ROTATE}]"), message);
-    }
     Some(AuthPlan {
         access_token_life: access?,
         refresh_token_life: refresh?,
         rotation: rotation?,
-        rotate,
+        rotate: rotation::requested(catalog, rotation::ROTATE, check),
         signing_keys: shop.named("signing-keys"),
         superuser: superuser(catalog, shop, check),
     })

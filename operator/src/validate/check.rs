@@ -82,6 +82,11 @@ impl<'a> Check<'a> {
         self.observed?.max_connections
     }
 
+    /// The value of a key of a Secret that the operator generates, if it is there and is text.
+    pub fn generated_text(&self, name: &str, key: &str) -> Option<&'a str> {
+        self.observed?.generated.get(name)?.text(key)
+    }
+
     /// A key of a Secret that the operator generates, if it is there, is still there and usable.
     pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {

@@ -2,16 +2,23 @@
 
 use super::{
     check::{Check, Rule, certificates, some_text},
-    plan::{DatabasePlan, EmbeddedDatabasePlan, ExternalDatabasePlan, PostgresAddress, Shop},
-    resources, volume,
+    plan::{DatabasePlan, EmbeddedDatabasePlan, ExternalDatabasePlan, PostgresAddress, SecretKey, Shop},
+    resources, rotation, volume,
 };
-use crate::crd::{Database, EmbeddedDatabase, ExternalDatabase};
+use crate::crd::{Catalog, EmbeddedDatabase, ExternalDatabase};
+
+/// Login roles of the embedded PostgreSQL. Pods use one of them; a rotation changes to the other one.
+pub const LOGIN_ROLES: [&str; 2] = ["catalog_a", "catalog_b"];
 
 /// The database.
-pub fn check(shop: &Shop, database: &Database, check: &mut Check<'_>) -> Option<DatabasePlan> {
+pub fn check(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Option<DatabasePlan> {
+    let database = &catalog.spec.database;
     match (&database.embedded, &database.external) {
-        (Some(embedded), None) => self::embedded(shop, embedded, check).map(DatabasePlan::Embedded),
-        (None, Some(external)) => Some(DatabasePlan::External(self::external(external, check))),
+        (Some(embedded), None) => self::embedded(catalog, shop, embedded, check).map(DatabasePlan::Embedded),
+        (None, Some(external)) => {
+            rotation::no_database_password(catalog, check);
+            Some(DatabasePlan::External(self::external(external, check)))
+        }
         _ => {
             check.invalid("spec.database", "give exactly one of embedded and external");
             None
@@ -19,14 +26,20 @@ pub fn check(shop: &Shop, database: &Database, check: &mut Check<'_>) -> Option<
     }
 }
 
-fn embedded(shop: &Shop, embedded: &EmbeddedDatabase, check: &mut Check<'_>) -> Option<EmbeddedDatabasePlan> {
+fn embedded(catalog: &Catalog, shop: &Shop, embedded: &EmbeddedDatabase, check: &mut Check<'_>) -> Option<EmbeddedDatabasePlan> {
     let path = "spec.database.embedded";
     let (volume, _) = volume::check(shop, "postgres", path, &embedded.storage, embedded.storage_class_name.as_ref(), check)?;
+    let secret = shop.named("postgres");
+    // What is missing in the Secret, or cannot be used, is generated (`crate::secrets`).
+    let login = check.generated_text(&secret, "username").filter(|login| LOGIN_ROLES.contains(login)).unwrap_or(LOGIN_ROLES[0]);
+    let login = login.to_owned();
     Some(EmbeddedDatabasePlan {
         volume,
         image: embedded.image.clone(),
         resources: resources::check(&format!("{path}.resources"), embedded.resources.as_ref(), resources::POSTGRES, check),
-        password: check.generated_key(path, &shop.named("postgres"), "password", some_text),
+        password: SecretKey { secret, key: login.clone() },
+        login,
+        rotate: rotation::requested(catalog, rotation::ROTATE_DATABASE_PASSWORD, check),
         running_connections: check.running_connections(),
     })
 }

@@ -128,8 +128,12 @@ pub struct EmbeddedDatabasePlan {
     pub image: String,
     /// CPU and memory.
     pub resources: Resources,
-    /// The generated password.
+    /// The login role of pods.
+    pub login: String,
+    /// Its generated password.
     pub password: SecretKey,
+    /// A password that is older than this is replaced.
+    pub rotate: Option<Timestamp>,
     /// `max_connections` of the server that runs, if one does.
     pub running_connections: Option<i32>,
 }

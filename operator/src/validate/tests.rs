@@ -177,16 +177,6 @@ fn what_needs_a_parser_is_checked_here() {
 }
 
 #[test]
-fn an_unreadable_rotation_annotation_is_skipped_and_rejects_nothing() {
-    let (mut catalog, observed) = minimal_input();
-    catalog.metadata.annotations = Some([(ROTATE.to_owned(), "now".to_owned())].into());
-    let plan = validate(&catalog, &observed).unwrap();
-    assert_eq!(plan.auth.rotate, None);
-    assert_eq!(plan.skipped[0].path, "metadata.annotations[catalog.rs/rotate-signing-key]");
-    assert!(plan.skipped[0].message.contains("\"now\" is not an instant"), "{:?}", plan.skipped);
-}
-
-#[test]
 fn all_problems_are_told_at_once() {
     let (mut catalog, mut observed) = full_input();
     catalog.spec.currency = "XYZ".into();

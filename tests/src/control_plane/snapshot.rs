@@ -195,7 +195,7 @@ fn settle(value: &mut Value, namespace: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| settle(item, namespace)),
         Value::Object(fields) => {
             for (key, field) in fields.iter_mut() {
-                let differs = key.ends_with("-hash") || key.ends_with("controller-uid") || key == "catalog.rs/rotate-signing-key";
+                let differs = key.ends_with("-hash") || key.ends_with("controller-uid") || key.starts_with("catalog.rs/rotate-");
                 if differs { *field = json!("ANY") } else { settle(field, namespace) }
             }
         }

@@ -15,6 +15,7 @@ mod recover;
 mod refused;
 mod reports;
 mod rest;
+mod rotation;
 mod safe;
 mod scale;
 mod volumes;

@@ -35,7 +35,8 @@ async fn a_shop_is_used_upgraded_killed_scaled_rotated_deleted_and_found_again()
     told.step("a backlog of views brings trackers, and its end takes them away", scaling::tracker(&shop)).await;
     told.step("CPU load brings API pods, and its end takes them away", scaling::api(&shop)).await;
     told.step("a sleeping fulfiller is woken by an order that is due", orders::fulfil(&shop, order)).await;
-    told.step("a deleted database password is made true again", rotation::database_password(&shop)).await;
+    told.step("the database password is rotated and no request fails", rotation::database_password(&shop)).await;
+    told.step("a deleted database password is made true again", rotation::deleted_database_password(&shop)).await;
     told.step("the new key signs when it has been published for five minutes", rotation::new_key_signs(&shop, rotation)).await;
     let kept = told.step("a deleted Catalog leaves what its policy keeps", deletion::delete(&shop)).await;
     told.step("a Catalog of the same name finds the data", deletion::find_again(&shop, kept)).await;

@@ -5,13 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catalog_tests::wait;
+use catalog_tests::{Api, buying, wait};
 use jsonwebtoken::decode_header;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
-use crate::shop::{PATIENCE, Shop};
+use crate::{
+    reader::Readers,
+    shop::{PATIENCE, Shop},
+    usage,
+};
 
 /// A key that is published and doesn't sign yet.
 pub struct Published {
@@ -50,28 +54,89 @@ async fn kids(shop: &Shop) -> Vec<String> {
     keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Deletes the Secret with the password of the database, and sees another one made, set and used.
+/// Rotates the password of the database while clients read what no cache holds and a customer orders: nothing fails.
 pub async fn database_password(shop: &Shop) {
-    let secrets = shop.kube::<Secret>();
-    let password = |secret: &Secret| secret.data.as_ref().unwrap()["password"].clone();
-    let before = password(&secrets.get("shop-postgres").await.unwrap());
-    let pods = async |component| shop.pods(component).await.iter().filter_map(ResourceExt::uid).collect::<HashSet<_>>();
-    let (database, api) = (pods("postgres").await, pods("api").await);
-    secrets.delete("shop-postgres", &DeleteParams::default()).await.unwrap();
-    wait::within(PATIENCE, "another password is made", async || {
-        let secret = secrets.get("shop-postgres").await.map_err(|error| error.to_string())?;
-        wait::holds(password(&secret) != before, || "the old one".to_owned())
-    })
-    .await;
-    // The database has but one pod, and is away while that is replaced; whoever uses it begins anew after the migration.
-    for (component, before) in [("postgres", database), ("api", api)] {
-        wait::within(PATIENCE, &format!("{component} has other pods"), async || {
-            let now = pods(component).await;
-            wait::holds(!now.is_empty() && now.is_disjoint(&before), || now)
-        })
-        .await;
+    let product = buying::stocked(&shop.admin, "sold-during-the-rotation", 10_000).await;
+    let customer = customer(shop).await;
+    let mut paths: Vec<_> = (1..=10).map(|number| format!("/v1/products/by-sku/{}", usage::sku(number))).collect();
+    paths.push(product.at("stock"));
+    let before = active_login(shop).await;
+    let (database, api) = (containers(shop, "postgres").await, uids(shop, "api").await);
+    let readers = Readers::start(&shop.anyone, 4, &paths);
+    let started = Instant::now();
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    shop.patch(json!({"metadata": {"annotations": {"catalog.rs/rotate-database-password": now}}})).await;
+    let mut failures = Vec::new();
+    let mut orders = 0;
+    let mut replaced = false;
+    while !replaced {
+        assert!(started.elapsed() < PATIENCE, "the API still has pods of before the rotation");
+        match buying::order(&customer, &[(&product, 1)]).attempt().await {
+            Ok(reply) if reply.status == 201 => orders += 1,
+            Ok(reply) => failures.push(format!("{}: {}", reply.status, reply.text())),
+            Err(error) => failures.push(format!("{error:?}")),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let pods = uids(shop, "api").await;
+        replaced = !pods.is_empty() && pods.is_disjoint(&api);
     }
     shop.is_ready().await;
+    let (served, failed_reads) = readers.stop().await;
+    eprintln!("         {served} reads and {orders} orders in {:.0} s", started.elapsed().as_secs_f64());
+    assert_eq!((failures, failed_reads), (Vec::<String>::new(), Vec::<String>::new()), "of {served} reads and {orders} orders");
+    let after = active_login(shop).await;
+    assert!(after.0 != before.0 && after.1 != before.1, "another login role is active: {}", after.0);
+    assert_eq!(containers(shop, "postgres").await, database, "PostgreSQL was restarted");
+    shop.database().await;
+}
+
+async fn customer(shop: &Shop) -> Api {
+    let (username, password) = ("rotation", "a passphrase of the rotation");
+    let account = json!({"username": username, "email": "rotation@example.com", "password": password});
+    shop.anyone.post("/v1/customers", &account).await.expect(201);
+    let session = shop.anyone.post("/v1/auth/login", &json!({"username": username, "password": password})).await.expect(200).json();
+    shop.anyone.with_token(session["access_token"].as_str().unwrap())
+}
+
+async fn active_login(shop: &Shop) -> (String, ByteString) {
+    let data = shop.kube::<Secret>().get("shop-postgres").await.unwrap().data.unwrap();
+    let username = String::from_utf8(data["username"].0.clone()).unwrap();
+    let password = data[&username].clone();
+    (username, password)
+}
+
+async fn uids(shop: &Shop, component: &str) -> HashSet<String> {
+    shop.pods(component).await.iter().filter_map(ResourceExt::uid).collect()
+}
+
+/// Which containers run: a restart gives another one.
+async fn containers(shop: &Shop, component: &str) -> Vec<Option<String>> {
+    let pods = shop.pods(component).await.into_iter();
+    let statuses = pods.flat_map(|pod| pod.status.and_then(|status| status.container_statuses).unwrap_or_default());
+    statuses.map(|container| container.container_id).collect()
+}
+
+/// Deletes the Secret with the password of the database, and sees another one made, set and used.
+pub async fn deleted_database_password(shop: &Shop) {
+    let secrets = shop.kube::<Secret>();
+    let (_, before) = active_login(shop).await;
+    let (database, api) = (containers(shop, "postgres").await, uids(shop, "api").await);
+    let started = Instant::now();
+    secrets.delete("shop-postgres", &DeleteParams::default()).await.unwrap();
+    wait::within(PATIENCE, "another password is generated", async || {
+        let secret = secrets.get("shop-postgres").await.map_err(|error| error.to_string())?;
+        let data = secret.data.unwrap_or_default();
+        wait::holds(data.values().all(|value| *value != before), || "the old one".to_owned())
+    })
+    .await;
+    wait::within(PATIENCE, "the API has other pods", async || {
+        let now = uids(shop, "api").await;
+        wait::holds(!now.is_empty() && now.is_disjoint(&api), || now)
+    })
+    .await;
+    shop.is_ready().await;
+    eprintln!("         healed after {:.0} s", started.elapsed().as_secs_f64());
+    assert_eq!(containers(shop, "postgres").await, database, "PostgreSQL was restarted");
     wait::within(PATIENCE, "the database is written to", async || {
         let product = json!({"sku": "after-rotation", "name": "After the rotation", "price": {"amount": "1", "currency": "EUR"}});
         let reply = shop.admin.post("/v1/products", &product).attempt().await.map_err(|error| error.to_string())?;

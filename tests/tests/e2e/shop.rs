@@ -71,13 +71,14 @@ impl Shop {
         Ok(self.anyone.with_token(reply.json()["access_token"].as_str().unwrap()))
     }
 
-    /// A connection to its database, with the generated password.
+    /// A connection to its database, by the active login role.
     pub async fn database(&self) -> PgConnection {
         let secret: Secret = self.kube().get("shop-postgres").await.unwrap();
-        let password = String::from_utf8(secret.data.as_ref().unwrap()["password"].0.clone()).unwrap();
+        let value = |key: &str| String::from_utf8(secret.data.as_ref().unwrap()[key].0.clone()).unwrap();
+        let username = value("username");
         let service: Service = self.kube().get("shop-postgres").await.unwrap();
-        let options = PgConnectOptions::new().host(&service.spec.unwrap().cluster_ip.unwrap()).username("catalog").database("catalog");
-        options.password(&password).ssl_mode(PgSslMode::Disable).connect().await.unwrap()
+        let options = PgConnectOptions::new().host(&service.spec.unwrap().cluster_ip.unwrap()).username(&username).database("catalog");
+        options.password(&value(&username)).ssl_mode(PgSslMode::Disable).connect().await.unwrap()
     }
 
     /// Objects of a kind in the shop's namespace.

@@ -75,6 +75,7 @@ pub async fn total(shop: &Shop, paths: &[String]) -> u64 {
     total
 }
 
-fn sku(number: usize) -> String {
+/// The sku of an imported product.
+pub fn sku(number: usize) -> String {
     format!("lamp-{number}")
 }

@@ -1,7 +1,10 @@
 //! Operator and binary fit each other: the roles get ready with exactly what their pods give them.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
+mod login_roles;
 mod pods;
+#[path = "../e2e/reader.rs"]
+mod reader;
 mod scaling;
 mod servers;
 
@@ -17,7 +20,7 @@ use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 
 use pods::{Pod, Rendered};
-use servers::{Server, connected};
+use servers::Server;
 
 const EMBEDDED: &str = "
 apiVersion: catalog.rs/v1alpha1
@@ -286,21 +289,4 @@ async fn an_embedded_shop_works_with_what_its_pods_give_it() {
 async fn a_shop_on_external_servers_works_with_what_its_pods_give_it() {
     let [_, (shop, rendered), _] = rendered();
     roles_get_ready_and_work_together(shop, &rendered, suite(shop).await).await;
-}
-
-#[tokio::test]
-async fn a_new_password_of_the_embedded_database_replaces_the_old_one() {
-    if !Container::possible() {
-        return;
-    }
-    let [(shop, rendered), ..] = rendered();
-    let mut postgres = Server::postgres(&rendered, shop).await;
-    let settings = rendered.pod(&format!("{shop}-api")).environment();
-    let (url, password) = (&settings["DATABASE_URL"], &settings["PGPASSWORD"]);
-    // The hook may meet the server that only makes the database.
-    eventually("the password of the Secret opens the door", async || connected(&postgres, url, password).await).await;
-    let new = "it's \"new\" \\ :'password'";
-    postgres.replaced_with("POSTGRES_PASSWORD", new).await;
-    eventually("the new password does", async || connected(&postgres, url, new).await).await;
-    assert!(servers::reached_by_loopback_alone() || connected(&postgres, url, password).await.is_err(), "the old password still works");
 }

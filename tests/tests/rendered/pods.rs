@@ -12,17 +12,19 @@ use catalog_operator::{
     crd::Catalog,
     observed::{Observed, SecretFacts},
     secrets,
-    validate::validate,
+    validate::{DatabasePlan, ROTATE_DATABASE_PASSWORD, validate},
 };
 use catalog_tests::{process::Environment, scratch::Scratch};
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Container, EnvVarSource, KeyToPath, PodSpec, PodTemplateSpec, Secret, Volume, VolumeMount},
-    jiff::Timestamp,
+    jiff::{SignedDuration, Timestamp},
 };
 
 /// A rendered Catalog with the Secrets its pods need.
 pub struct Rendered {
+    catalog: Catalog,
+    given: Vec<Secret>,
     /// The objects.
     pub objects: Objects,
     /// The Secrets, given and generated, by name.
@@ -45,7 +47,34 @@ impl Rendered {
         observed.generated = facts(&generated);
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
         let secrets = given.iter().chain(&generated).map(|secret| (name(secret), values(secret))).collect();
-        Self { objects: build(&plan), secrets }
+        Self { objects: build(&plan), secrets, catalog, given: given.to_vec() }
+    }
+
+    /// The same after a rotation of the database password.
+    ///
+    /// # Panics
+    /// If there is nothing to rotate.
+    pub fn with_rotated_password(&self) -> Self {
+        let facts = |secrets: &BTreeMap<String, BTreeMap<String, ByteString>>| {
+            let secret = |data: &BTreeMap<String, ByteString>| Secret { data: Some(data.clone()), ..Secret::default() };
+            secrets.iter().map(|(name, data)| (name.clone(), SecretFacts::of(&secret(data)))).collect::<BTreeMap<_, _>>()
+        };
+        let given: Vec<_> = self.given.iter().filter_map(|secret| secret.metadata.name.clone()).collect();
+        let observed = |secrets| {
+            let (referenced, generated) = facts(secrets).into_iter().partition(|(name, _)| given.contains(name));
+            Observed { keda: true, referenced, generated, ..Observed::default() }
+        };
+        let later = Timestamp::now() + SignedDuration::from_secs(2);
+        let mut catalog = self.catalog.clone();
+        catalog.metadata.annotations = Some([(ROTATE_DATABASE_PASSWORD.to_owned(), later.to_string())].into());
+        let plan = validate(&catalog, &observed(&self.secrets)).unwrap_or_else(|problems| panic!("{problems}"));
+        let DatabasePlan::Embedded(database) = &plan.database else { panic!("the database is external") };
+        let mut secrets = self.secrets.clone();
+        let data = secrets.get_mut(&database.password.secret).expect("the Secret was generated");
+        let changed = secrets::changed_login(database, data, Some(&database.login), later, &mut rand::rng());
+        (*data, _) = changed.expect("a rotation is due");
+        let plan = validate(&catalog, &observed(&secrets)).unwrap_or_else(|problems| panic!("{problems}"));
+        Self { objects: build(&plan), secrets, catalog, given: self.given.clone() }
     }
 
     /// The pod of a Deployment, `StatefulSet` or Job whose name starts with `name`.
@@ -63,7 +92,8 @@ impl Rendered {
         let found = all.find(|(metadata, _)| metadata.name.as_ref().is_some_and(|found| found.starts_with(name)));
         let (metadata, template) = found.unwrap_or_else(|| panic!("nothing is called {name}…"));
         let namespace = metadata.namespace.clone().expect("a namespaced object");
-        Pod { rendered: self, name: metadata.name.clone().unwrap_or_default(), namespace, template: template.expect("a template") }
+        let template = template.expect("a template");
+        Pod { rendered: self, name: metadata.name.clone().unwrap_or_default(), namespace, template, container: 0 }
     }
 
     /// A value of a Secret.
@@ -94,21 +124,30 @@ pub struct Pod<'a> {
     name: String,
     namespace: String,
     template: &'a PodTemplateSpec,
+    container: usize,
 }
 
 impl Pod<'_> {
+    /// The same pod, to start its container of this name.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn with_container(self, name: &str) -> Self {
+        let container = self.spec().containers.iter().position(|container| container.name == name);
+        Self { container: container.unwrap_or_else(|| panic!("{} has no container {name}", self.name)), ..self }
+    }
+
     fn spec(&self) -> &PodSpec {
         self.template.spec.as_ref().expect("a pod has a spec")
     }
 
-    /// Its one container.
+    /// Its first container, or that of [`Pod::with_container`].
     ///
     /// # Panics
-    /// If it has more, which nobody has taught us to start.
+    /// If there are init containers, which this suite doesn't start.
     pub fn container(&self) -> &Container {
-        let containers = &self.spec().containers;
-        assert!(containers.len() == 1 && self.spec().init_containers.is_none(), "{} has more than one container", self.name);
-        &containers[0]
+        assert!(self.spec().init_containers.is_none(), "{} has init containers", self.name);
+        &self.spec().containers[self.container]
     }
 
     /// The user and group it runs as.

@@ -9,12 +9,12 @@ use std::{
 
 use catalog_tests::{
     Process,
-    container::{self, Container},
+    container::Container,
     image::Image,
     nats::free_port,
     process::Environment,
     scratch::Scratch,
-    wait::eventually,
+    wait::{self, eventually},
 };
 use nix::unistd::geteuid;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
@@ -22,31 +22,73 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use crate::pods::{Pod, Rendered};
 
 /// A server that runs as its pod says, but on a port of its own.
-pub struct Server<'a> {
-    pod: Pod<'a>,
+pub struct Server {
     image: Image,
     port: u16,
     monitor: Option<u16>,
     overrides: Environment,
     process: Process,
+    // PostgreSQL's second container.
+    login_roles: Option<Process>,
     // After the process that uses it: fields are dropped in order.
     scratch: Scratch,
 }
 
-impl<'a> Server<'a> {
-    /// PostgreSQL, with the password that its `postStart` hook has set.
-    pub async fn postgres(rendered: &'a Rendered, shop: &str) -> Self {
-        let mut server = Self::start(rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None);
-        server.run_hook().await;
+impl Server {
+    /// PostgreSQL, with the login roles of its Secret.
+    pub async fn postgres(rendered: &Rendered, shop: &str) -> Self {
+        let mut server = Self::start(&rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None, Environment::new());
+        server.start_login_roles(rendered, shop).await;
         server
     }
 
-    /// nats-server.
-    pub fn nats(rendered: &'a Rendered, shop: &str) -> Self {
-        Self::start(rendered.pod(&format!("{shop}-nats")), "nats", free_port(), Some(free_port()))
+    /// PostgreSQL as releases before the login roles started it: its superuser logs in over the network.
+    pub fn postgres_of_before(rendered: &Rendered, shop: &str, password: &str) -> Self {
+        let settings = [("POSTGRES_PASSWORD", password), ("POSTGRES_PASSWORD_FILE", "")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self::start(&rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None, settings.into())
     }
 
-    fn start(pod: Pod<'a>, image: &str, port: u16, monitor: Option<u16>) -> Self {
+    /// Starts the container that sets the login roles, and waits until it has done so.
+    pub async fn start_login_roles(&mut self, rendered: &Rendered, shop: &str) {
+        let pod = rendered.pod(&format!("{shop}-postgres")).with_container("login-roles");
+        let (command, args) = pod.words();
+        let words: Vec<_> = command.into_iter().chain(args).collect();
+        self.login_roles = Some(container_of(&pod, &self.image, &self.scratch, &self.overrides).start_command(&words));
+        self.login_roles_set(1).await;
+    }
+
+    /// Waits until the login roles were set so many times.
+    pub async fn login_roles_set(&mut self, times: usize) {
+        let process = self.login_roles.as_mut().expect("the container was started");
+        eventually("the login roles are set", async || {
+            assert!(self.process.is_running() && process.is_running(), "{}{}", self.process.story(), process.story());
+            let story = process.story();
+            // The story begins with the script.
+            let set = story.lines().filter(|line| line.trim() == "login roles set").count();
+            wait::holds(set >= times, || story)
+        })
+        .await;
+    }
+
+    /// Writes a key of the mounted Secret, or removes it, as the kubelet does after a change.
+    pub fn write_login_role(&self, rendered: &Rendered, shop: &str, key: &str, value: Option<&str>) {
+        let pod = rendered.pod(&format!("{shop}-postgres")).with_container("login-roles");
+        let volumes = pod.volumes(&self.scratch);
+        let (directory, _) = volumes.iter().find(|(_, path)| path.ends_with("login-roles")).expect("the Secret is mounted");
+        let file = directory.join(key);
+        match value {
+            Some(value) => fs::write(file, value).expect("the scratch directory can be written"),
+            None => fs::remove_file(file).expect("the key is there"),
+        }
+    }
+
+    /// nats-server.
+    pub fn nats(rendered: &Rendered, shop: &str) -> Self {
+        Self::start(&rendered.pod(&format!("{shop}-nats")), "nats", free_port(), Some(free_port()), Environment::new())
+    }
+
+    fn start(pod: &Pod<'_>, image: &str, port: u16, monitor: Option<u16>, mut overrides: Environment) -> Self {
         let image = Image::make(image);
         assert!(image.names.contains(&canonical(pod.container().image.as_deref().unwrap_or_default())), "{:?}", image.names);
         let scratch = Scratch::new(None);
@@ -56,31 +98,9 @@ impl<'a> Server<'a> {
         // PostgreSQL takes its port from the environment, NATS from its arguments.
         let ports = monitor.map(|monitor| ["--port".to_owned(), port.to_string(), "--http_port".to_owned(), monitor.to_string()]);
         words.extend(ports.into_iter().flatten());
-        let overrides = Environment::from([("PGPORT".to_owned(), port.to_string())]);
-        let process = container_of(&pod, &image, &scratch, &overrides).start_command(&words);
-        Self { pod, image, port, monitor, overrides, process, scratch }
-    }
-
-    /// Runs the `postStart` hook until it succeeds.
-    async fn run_hook(&mut self) {
-        let hook = self.pod.container().lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()?.exec.as_ref());
-        let command = hook.and_then(|hook| hook.command.clone()).expect("a postStart hook");
-        eventually("the postStart hook succeeds", async || {
-            assert!(self.process.is_running(), "{}", self.process.story());
-            let mut hook = container_of(&self.pod, &self.image, &self.scratch, &self.overrides).start_command(&command);
-            if hook.ended().await.success() { Ok(()) } else { Err(hook.story()) }
-        })
-        .await;
-    }
-
-    /// A new pod on the same volumes, after a value in a Secret was changed.
-    pub async fn replaced_with(&mut self, name: &str, value: &str) {
-        container::kill(&mut self.process).await;
-        self.overrides.insert(name.to_owned(), value.to_owned());
-        let (_, args) = self.pod.words();
-        let words: Vec<_> = self.image.words("Entrypoint").into_iter().chain(args).collect();
-        self.process = container_of(&self.pod, &self.image, &self.scratch, &self.overrides).start_command(&words);
-        self.run_hook().await;
+        overrides.insert("PGPORT".to_owned(), port.to_string());
+        let process = container_of(pod, &image, &scratch, &overrides).start_command(&words);
+        Self { image, port, monitor, overrides, process, login_roles: None, scratch }
     }
 
     /// Where NATS shows what it does.
@@ -92,9 +112,10 @@ impl<'a> Server<'a> {
     /// PostgreSQL lets everybody in who comes from there.
     pub fn reached_by(&self, url: &str) -> String {
         let (scheme, rest) = url.split_once("://").expect("a URL");
-        let (account, rest) = rest.rsplit_once('@').expect("an account");
+        let (account, rest) = rest.rsplit_once('@').map_or(("", rest), |(account, rest)| (account, rest));
         let path = rest.find('/').map_or("", |slash| &rest[slash..]);
-        format!("{scheme}://{account}@{}:{}{path}", own_address(), self.port)
+        let at = if account.is_empty() { "" } else { "@" };
+        format!("{scheme}://{account}{at}{}:{}{path}", own_address(), self.port)
     }
 }
 
@@ -140,7 +161,7 @@ fn own(directory: &Path, (uid, gid): (u32, u32)) {
 }
 
 /// Connects to PostgreSQL as a role would.
-pub async fn connected(server: &Server<'_>, url: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
+pub async fn connected(server: &Server, url: &str, user: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
     let options: PgConnectOptions = server.reached_by(url).parse().expect("a URL");
-    PgConnection::connect_with(&options.password(password)).await
+    PgConnection::connect_with(&options.username(user).password(password)).await
 }

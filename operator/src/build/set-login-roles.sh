@@ -1,0 +1,46 @@
+# Gives PostgreSQL the login roles of the Secret that is mounted in $LOGIN_ROLES: one file per role, with its password. A role
+# without a file gets no password, so that nobody can log in with it over the network. The file "password" is of the role
+# $POSTGRES_USER, which owns everything: releases before the login roles used it.
+#
+# Over the local socket no password is asked for; passwords are neither in arguments nor in the log.
+trap 'exit 0' TERM INT
+
+set_login_roles() {
+  psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+\getenv owner POSTGRES_USER
+\set catalog_a `cat "$LOGIN_ROLES/catalog_a" 2>/dev/null || true`
+\set catalog_b `cat "$LOGIN_ROLES/catalog_b" 2>/dev/null || true`
+\set of_owner `cat "$LOGIN_ROLES/password" 2>/dev/null || true`
+SET log_statement = none;
+SET log_min_error_statement = panic;
+SET log_min_duration_statement = -1;
+SELECT format('CREATE ROLE %I LOGIN IN ROLE %I', login, :'owner')
+FROM unnest(ARRAY['catalog_a', 'catalog_b']) AS login
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
+-- Sessions act as the owner: objects belong to it, whichever of the roles has logged in.
+SELECT format('ALTER ROLE %I SET role = %L', login, :'owner') FROM unnest(ARRAY['catalog_a', 'catalog_b']) AS login \gexec
+SELECT format('ALTER ROLE %I PASSWORD %L', login, nullif(password, ''))
+FROM (VALUES ('catalog_a', :'catalog_a'), ('catalog_b', :'catalog_b'), (:'owner', :'of_owner')) AS logins (login, password) \gexec
+SQL
+}
+
+applied=
+failures=0
+while true; do
+  # The kubelet replaces all files at once, up to two minutes after the Secret has changed.
+  wanted=$(cd "$LOGIN_ROLES" && tail -n +1 -- *)
+  if [ "$wanted" != "$applied" ] && pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; then
+    if set_login_roles; then
+      applied=$wanted failures=0
+      echo "login roles set"
+    else
+      failures=$((failures + 1))
+      if [ "$failures" -ge 30 ]; then
+        echo "the login roles cannot be set" >&2
+        exit 1
+      fi
+    fi
+  fi
+  sleep 1 &
+  wait $!
+done

@@ -1,0 +1,235 @@
+//! The passwords of the embedded PostgreSQL: of the login role that pods use, and while they are replaced also of the one before.
+//!
+//! A rotation gives the other login role a new password and makes it the active one. PostgreSQL follows the Secret
+//! (`build/set-login-roles.sh`), the migration waits until it can log in, and pods are replaced after that. The password before
+//! stays valid as long as a pod may use it.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use rand::Rng;
+
+use super::{Data, entry, password};
+use crate::validate::{EmbeddedDatabasePlan, LOGIN_ROLES};
+
+/// Key with the name of the active login role. Passwords are in keys of the names of their roles.
+pub const USERNAME: &str = "username";
+/// Key with the time at which the active password was generated.
+const CHANGED_AT: &str = "changed-at";
+/// Key with the password of the owner, which releases before the login roles used.
+const OWNER_PASSWORD: &str = "password";
+/// How long a password stays valid at least that pods no longer use: pods that end finish their requests.
+const KEEP_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+/// What was done to the Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginChange {
+    /// It lacked something, as it does after an upgrade from a release without login roles.
+    Completed,
+    /// Another login role is active, with a new password.
+    Rotated {
+        /// The active one.
+        login: String,
+    },
+    /// Passwords that no pod uses were removed.
+    Retired,
+}
+
+/// The content of a new Secret.
+pub fn generate(now: Timestamp, rng: &mut impl Rng) -> Data {
+    let [first, _] = LOGIN_ROLES;
+    [entry(USERNAME, first), entry(first, &password(rng)), entry(CHANGED_AT, &seconds(now))].into()
+}
+
+/// The content of the Secret as it shall become, if it shall change. `in_use` is the login role of all pods, unless pods are
+/// being replaced.
+#[must_use]
+pub fn changed(
+    database: &EmbeddedDatabasePlan,
+    data: &Data,
+    in_use: Option<&str>,
+    now: Timestamp,
+    rng: &mut impl Rng,
+) -> Option<(Data, LoginChange)> {
+    let active = database.login.as_str();
+    let Some(changed_at) = complete(data, active) else {
+        let mut completed = data.clone();
+        if text(data, active).is_none() {
+            completed.extend([entry(active, &password(rng))]);
+        }
+        completed.extend([entry(USERNAME, active), entry(CHANGED_AT, &seconds(now))]);
+        return Some((completed, LoginChange::Completed));
+    };
+    if in_use != Some(active) {
+        return None;
+    }
+    let other = other(active);
+    if has_retired(data, active) {
+        let mut retired = data.clone();
+        retired.retain(|key, _| key != other && key != OWNER_PASSWORD);
+        return (now.duration_since(changed_at) >= KEEP_FOR).then_some((retired, LoginChange::Retired));
+    }
+    let is_requested = database.rotate.is_some_and(|instant| changed_at < instant && instant <= now);
+    is_requested.then(|| {
+        let mut rotated = data.clone();
+        rotated.extend([entry(USERNAME, other), entry(other, &password(rng)), entry(CHANGED_AT, &seconds(now))]);
+        (rotated, LoginChange::Rotated { login: other.to_owned() })
+    })
+}
+
+/// When the passwords that no pod uses will be removed, if that only takes time.
+#[must_use]
+pub fn retires_at(data: &Data, in_use: Option<&str>) -> Option<Timestamp> {
+    let active = in_use.filter(|login| text(data, USERNAME) == Some(login))?;
+    let changed_at = complete(data, active)?;
+    has_retired(data, active).then(|| changed_at + KEEP_FOR)
+}
+
+/// Whether there are passwords besides the active one.
+fn has_retired(data: &Data, active: &str) -> bool {
+    data.contains_key(other(active)) || data.contains_key(OWNER_PASSWORD)
+}
+
+/// When the active password was generated, if nothing is missing.
+fn complete(data: &Data, active: &str) -> Option<Timestamp> {
+    text(data, active)?;
+    text(data, USERNAME).filter(|username| *username == active)?;
+    text(data, CHANGED_AT)?.parse().ok()
+}
+
+fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
+    let ByteString(value) = data.get(key)?;
+    std::str::from_utf8(value).ok().filter(|text| !text.trim().is_empty())
+}
+
+/// The login role that isn't active.
+fn other(active: &str) -> &'static str {
+    let [first, second] = LOGIN_ROLES;
+    if active == first { second } else { first }
+}
+
+/// As people write an annotation: a rotation that is requested within the second of the last one is not a new one.
+fn seconds(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::{build::samples, validate::DatabasePlan};
+
+    const START: &str = "2026-11-30T10:00:00Z";
+
+    fn at(minutes: i64) -> Timestamp {
+        START.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+    }
+
+    /// The plan that validation makes of a Secret with this content.
+    fn plan(data: &Data, rotate: Option<Timestamp>) -> EmbeddedDatabasePlan {
+        let DatabasePlan::Embedded(mut database) = samples::minimal().database else { unreachable!("the sample embeds one") };
+        database.login = text(data, USERNAME).filter(|login| LOGIN_ROLES.contains(login)).unwrap_or(LOGIN_ROLES[0]).to_owned();
+        database.rotate = rotate;
+        database
+    }
+
+    fn change(data: &Data, rotate: Option<i64>, in_use: Option<&str>, now: i64) -> Option<(Data, LoginChange)> {
+        let mut rng = StdRng::seed_from_u64(now.unsigned_abs());
+        changed(&plan(data, rotate.map(at)), data, in_use, at(now), &mut rng)
+    }
+
+    fn first() -> Data {
+        generate(at(0), &mut StdRng::seed_from_u64(7))
+    }
+
+    fn keys(data: &Data) -> Vec<&str> {
+        data.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_rotation_gives_the_other_role_a_password_and_keeps_the_one_before_until_no_pod_uses_it() {
+        let before = first();
+        assert_eq!(change(&before, None, Some("catalog_a"), 60), None, "nobody has requested one");
+        assert_eq!(change(&before, Some(0), Some("catalog_a"), 60), None, "the password isn't older");
+        assert_eq!(change(&before, Some(61), Some("catalog_a"), 60), None, "not before its time");
+        let (both, done) = change(&before, Some(30), Some("catalog_a"), 60).unwrap();
+        assert_eq!(done, LoginChange::Rotated { login: "catalog_b".into() });
+        assert_eq!(text(&both, USERNAME), Some("catalog_b"));
+        assert_eq!(both["catalog_a"], before["catalog_a"]);
+        assert_ne!(both["catalog_b"], before["catalog_a"]);
+
+        assert_eq!(change(&both, Some(62), Some("catalog_a"), 70), None, "pods use the password before");
+        assert_eq!(change(&both, Some(62), None, 70), None, "pods are being replaced");
+        assert_eq!(change(&both, Some(62), Some("catalog_b"), 64), None, "pods may be ending");
+        assert_eq!([None, Some("catalog_a"), Some("catalog_b")].map(|in_use| retires_at(&both, in_use)), [None, None, Some(at(65))]);
+        assert_eq!(retires_at(&before, Some("catalog_a")), None);
+        let (one, done) = change(&both, Some(62), Some("catalog_b"), 65).unwrap();
+        assert_eq!((keys(&one), done), (vec!["catalog_b", "changed-at", "username"], LoginChange::Retired));
+        let (_, done) = change(&one, Some(62), Some("catalog_b"), 65).unwrap();
+        assert_eq!(done, LoginChange::Rotated { login: "catalog_a".into() });
+    }
+
+    #[test]
+    fn the_secret_of_a_release_before_the_login_roles_is_completed_and_loses_its_password_when_no_pod_uses_it() {
+        let before: Data = [entry("password", "old")].into();
+        let (completed, done) = change(&before, Some(30), None, 60).unwrap();
+        assert_eq!((keys(&completed), done), (vec!["catalog_a", "changed-at", "password", "username"], LoginChange::Completed));
+        assert_eq!(change(&completed, Some(30), None, 70), None);
+        let (one, done) = change(&completed, Some(30), Some("catalog_a"), 70).unwrap();
+        assert_eq!((keys(&one), done), (vec!["catalog_a", "changed-at", "username"], LoginChange::Retired));
+        assert_eq!(change(&one, Some(30), Some("catalog_a"), 70), None, "the request is older than the password");
+    }
+
+    #[test]
+    fn what_is_missing_or_unusable_is_generated_and_an_edited_password_is_kept() {
+        for broken in [
+            vec![],
+            vec![("username", "catalog_a")],
+            vec![("username", "postgres"), ("catalog_a", "x"), ("changed-at", START)],
+            vec![("username", "catalog_b"), ("catalog_b", " "), ("changed-at", START)],
+            vec![("username", "catalog_b"), ("catalog_b", "x"), ("changed-at", "today")],
+        ] {
+            let broken: Data = broken.into_iter().map(|(key, value)| entry(key, value)).collect();
+            let (completed, done) = change(&broken, None, Some("catalog_a"), 60).unwrap();
+            assert_eq!(done, LoginChange::Completed, "{:?}", keys(&broken));
+            assert_eq!(change(&completed, None, Some("catalog_a"), 60), None, "{:?}", keys(&broken));
+        }
+        let mut edited = first();
+        edited.extend([entry("catalog_a", "edited")]);
+        assert_eq!(change(&edited, None, Some("catalog_a"), 60), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Time passes, rotations are requested, pods roll at any pace: the password that pods use is in the Secret.
+        #[test]
+        fn whatever_is_requested_the_password_that_pods_use_stays_valid(
+            steps in proptest::collection::vec((0_i64..20, any::<bool>(), 0..3_u8), 1..40),
+        ) {
+            let (mut data, mut used, mut rotate) = (first(), "catalog_a".to_owned(), None);
+            let mut in_pods = data["catalog_a"].clone();
+            let mut now = 0;
+            for (minutes, requested, rollout) in steps {
+                now += minutes;
+                rotate = if requested { Some(now) } else { rotate };
+                // Pods are being replaced, or have been, or nothing has happened since.
+                let in_use = match rollout {
+                    0 => None,
+                    1 => Some(used.as_str()),
+                    _ => {
+                        used = text(&data, USERNAME).unwrap().to_owned();
+                        in_pods = data[&used].clone();
+                        Some(used.as_str())
+                    }
+                };
+                if let Some((changed, _)) = change(&data, rotate, in_use, now) {
+                    data = changed;
+                }
+                prop_assert_eq!(data.get(&used), Some(&in_pods), "pods use {}", used);
+                prop_assert!(complete(&data, text(&data, USERNAME).unwrap()).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Annotations that request a rotation.
+
+use jiff::Timestamp;
+
+use super::check::Check;
+use crate::crd::Catalog;
+
+/// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
+pub const ROTATE: &str = "catalog.rs/rotate-signing-key";
+/// Annotation of a Catalog: a password of the embedded database that is older than this instant (RFC 3339) is replaced.
+pub const ROTATE_DATABASE_PASSWORD: &str = "catalog.rs/rotate-database-password";
+
+/// The instant in an annotation, if there is one.
+pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> Option<Timestamp> {
+    let text = given(catalog, annotation)?;
+    let instant = text.parse().ok();
+    if instant.is_none() {
+        let message = format!("no rotation: {text:?} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation");
+        check.skip(path(annotation), message);
+    }
+    instant
+}
+
+/// The password of an external database cannot be rotated here.
+pub fn no_database_password(catalog: &Catalog, check: &mut Check<'_>) {
+    if given(catalog, ROTATE_DATABASE_PASSWORD).is_some() {
+        let message = "no rotation: the password of an external database is changed in its Secret; remove the annotation";
+        check.skip(path(ROTATE_DATABASE_PASSWORD), message);
+    }
+}
+
+fn given<'a>(catalog: &'a Catalog, annotation: &str) -> Option<&'a String> {
+    catalog.metadata.annotations.as_ref()?.get(annotation)
+}
+
+fn path(annotation: &str) -> String {
+    format!("metadata.annotations[{annotation}]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        build::samples::{full_input, minimal_input},
+        observed::Observed,
+        validate::validate,
+    };
+
+    #[test]
+    fn an_unreadable_rotation_annotation_is_skipped_and_rejects_nothing() {
+        let (mut catalog, observed) = minimal_input();
+        catalog.metadata.annotations = Some([(ROTATE.to_owned(), "now".to_owned())].into());
+        let plan = validate(&catalog, &observed).unwrap();
+        assert_eq!(plan.auth.rotate, None);
+        assert_eq!(plan.skipped[0].path, "metadata.annotations[catalog.rs/rotate-signing-key]");
+        assert!(plan.skipped[0].message.contains("\"now\" is not an instant"), "{:?}", plan.skipped);
+    }
+
+    #[test]
+    fn a_rotation_of_the_database_password_is_for_embedded_databases_and_needs_an_instant() {
+        let skipped = |(mut catalog, observed): (Catalog, Observed), value: &str| {
+            catalog.metadata.annotations = Some([(ROTATE_DATABASE_PASSWORD.to_owned(), value.to_owned())].into());
+            let skipped = validate(&catalog, &observed).unwrap().skipped.into_iter();
+            skipped.filter(|skipped| skipped.path.contains(ROTATE_DATABASE_PASSWORD)).map(|skipped| skipped.message).collect::<Vec<_>>()
+        };
+        assert_eq!(skipped(minimal_input(), "2026-11-30T10:00:00Z"), Vec::<String>::new());
+        assert!(skipped(minimal_input(), "now")[0].contains("\"now\" is not an instant"));
+        assert!(skipped(full_input(), "2026-11-30T10:00:00Z")[0].contains("external"));
+    }
+}

@@ -1,0 +1,188 @@
+//! The password of the embedded database is rotated without a restart of PostgreSQL and without a moment in which no valid one
+//! is in the Secret.
+
+use std::collections::BTreeMap;
+
+use catalog_tests::control_plane::{
+    Operator,
+    operator::{Ended, NAME},
+    specs::{full, with},
+};
+use k8s_openapi::{
+    ByteString,
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::Secret,
+        events::v1::Event,
+    },
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+const ANNOTATION: &str = "catalog.rs/rotate-database-password";
+
+async fn settled(stem: &str) -> Operator {
+    let mut operator = Operator::new(stem).await;
+    operator.apply(&full()).await.unwrap();
+    operator.settle().await;
+    operator
+}
+
+/// Requests a rotation so long after now. The clock of the operator has to be later than that.
+async fn request(operator: &Operator, after: SignedDuration) {
+    annotate(operator, &(Timestamp::now() + after).to_string()).await;
+}
+
+async fn annotate(operator: &Operator, value: &str) {
+    let annotation = json!({"metadata": {"annotations": {ANNOTATION: value}}});
+    let catalogs = operator.namespace().api::<catalog_operator::crd::Catalog>();
+    catalogs.patch(NAME, &PatchParams::default(), &Patch::Merge(annotation)).await.unwrap();
+}
+
+async fn passwords(operator: &Operator) -> BTreeMap<String, ByteString> {
+    operator.namespace().api::<Secret>().get("shop-postgres").await.unwrap().data.unwrap()
+}
+
+fn keys(data: &BTreeMap<String, ByteString>) -> Vec<&str> {
+    data.keys().map(String::as_str).collect()
+}
+
+/// The login role of each Deployment, and the key of the Secret with its password.
+async fn logins(operator: &Operator) -> Vec<(String, String)> {
+    let deployments = operator.namespace().all::<Deployment>().await.into_iter();
+    let login = |deployment: Deployment| {
+        let mut containers = deployment.spec.template.spec.unwrap().containers;
+        let variables = containers.remove(0).env.unwrap();
+        let named = |name: &str| variables.iter().find(|variable| variable.name == name).unwrap();
+        let password = named("PGPASSWORD").value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap().key.clone();
+        (named("PGUSER").value.clone().unwrap(), password)
+    };
+    deployments.map(login).collect()
+}
+
+async fn postgres(operator: &Operator) -> StatefulSet {
+    operator.namespace().api::<StatefulSet>().get("shop-postgres").await.unwrap()
+}
+
+async fn reconcile(operator: &mut Operator) {
+    let ended = operator.reconcile().await;
+    assert!(matches!(ended, Ended::Well), "{ended:?}");
+}
+
+fn both(login: &str) -> Vec<(String, String)> {
+    vec![(login.to_owned(), login.to_owned()); 4]
+}
+
+#[tokio::test]
+async fn a_rotation_replaces_the_pods_of_the_shop_and_leaves_postgresql_running() {
+    let mut operator = settled("rotated").await;
+    let (server, before) = (postgres(&operator).await, passwords(&operator).await);
+    assert_eq!((keys(&before), logins(&operator).await), (vec!["catalog_a", "changed-at", "username"], both("catalog_a")));
+    operator.pass(SignedDuration::from_hours(2));
+    request(&operator, SignedDuration::from_hours(1)).await;
+    reconcile(&mut operator).await;
+    // PostgreSQL gets the new password while the migration waits for it.
+    let rotated = passwords(&operator).await;
+    assert_eq!(keys(&rotated), ["catalog_a", "catalog_b", "changed-at", "username"]);
+    assert_eq!((&rotated["catalog_a"], &rotated["username"].0), (&before["catalog_a"], &b"catalog_b".to_vec()));
+    assert_eq!(logins(&operator).await, both("catalog_a"), "pods are replaced after the migration has logged in");
+    assert!(operator.condition("Ready").await.holds, "the shop serves");
+    operator.settle().await;
+    assert_eq!((passwords(&operator).await, logins(&operator).await), (rotated.clone(), both("catalog_b")), "requested once, done once");
+    let scalers: Vec<DynamicObject> = catalog_tests::control_plane::snapshot::objects(operator.namespace())
+        .await
+        .into_iter()
+        .filter(|object| object.types.as_ref().is_some_and(|types| matches!(types.kind.as_str(), "ScaledObject" | "TriggerAuthentication")))
+        .collect();
+    assert!(scalers.iter().any(|object| object.data.to_string().contains("catalog_b")), "{scalers:?}");
+    assert!(scalers.iter().all(|object| !object.data["spec"].to_string().contains("catalog_a")), "{scalers:?}");
+
+    operator.pass(SignedDuration::from_mins(5));
+    let generations = |deployments: Vec<Deployment>| deployments.iter().map(|it| it.metadata.generation).collect::<Vec<_>>();
+    let pods = generations(operator.namespace().all().await);
+    operator.settle().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_b", "changed-at", "username"]);
+    assert_eq!(generations(operator.namespace().all().await), pods, "the end of the password before replaces no pod");
+
+    let after = postgres(&operator).await;
+    assert_eq!((after.metadata.generation, after.spec.template), (server.metadata.generation, server.spec.template));
+    let events: Api<Event> = operator.namespace().api();
+    let reasons: Vec<_> = events.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(|event| event.reason).collect();
+    for reason in ["DatabasePasswordRotated", "DatabasePasswordRetired"] {
+        assert_eq!(reasons.iter().filter(|found| *found == reason).count(), 1, "{reason} in {reasons:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_rotation_waits_until_no_pod_uses_the_password_before() {
+    let mut operator = settled("rotated-twice").await;
+    operator.pass(SignedDuration::from_hours(2));
+    request(&operator, SignedDuration::from_hours(1)).await;
+    reconcile(&mut operator).await;
+    operator.played().everything_goes_well().await;
+    reconcile(&mut operator).await;
+    let rotated = passwords(&operator).await;
+    assert_eq!(logins(&operator).await, both("catalog_b"));
+    // Deployments are declared, and pods of before still serve.
+    operator.pass(SignedDuration::from_hours(2));
+    request(&operator, SignedDuration::from_hours(3)).await;
+    for _ in 0..3 {
+        reconcile(&mut operator).await;
+        assert_eq!(passwords(&operator).await, rotated);
+    }
+    operator.settle().await;
+    let again = passwords(&operator).await;
+    assert_eq!(again["username"].0, b"catalog_a");
+    assert_eq!(again["catalog_b"], rotated["catalog_b"]);
+    assert_ne!(again["catalog_a"], rotated["catalog_a"]);
+    assert_eq!(logins(&operator).await, both("catalog_a"));
+}
+
+#[tokio::test]
+async fn the_secret_of_a_release_before_is_completed_and_its_password_stays_until_no_pod_uses_it() {
+    let mut operator = settled("of-before").await;
+    let secrets = operator.namespace().api::<Secret>();
+    let old = json!([{"op": "replace", "path": "/data", "value": {"password": "b2xk"}}]);
+    secrets.patch("shop-postgres", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(old).unwrap())).await.unwrap();
+    operator.settle().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "changed-at", "password", "username"]);
+    operator.pass(SignedDuration::from_mins(6));
+    operator.settle().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "changed-at", "username"]);
+}
+
+#[tokio::test]
+async fn an_unreadable_request_is_a_warning_and_so_is_one_for_an_external_database() {
+    let mut operator = settled("unreadable").await;
+    annotate(&operator, "soon").await;
+    operator.settle().await;
+    let said = operator.condition("Complete").await;
+    assert!(!said.holds && said.message.contains(ANNOTATION) && said.message.contains("\"soon\""), "{said:?}");
+    operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
+    annotate(&operator, &Timestamp::now().to_string()).await;
+    operator.settle().await;
+    let said = operator.condition("Complete").await;
+    assert!(!said.holds && said.message.contains(ANNOTATION) && said.message.contains("external"), "{said:?}");
+}
+
+/// What pods use comes from the Secret of the user.
+#[tokio::test]
+async fn a_changed_secret_of_an_external_database_replaces_pods_only_when_a_migration_has_logged_in_with_it() {
+    let mut operator = Operator::new("external").await;
+    operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
+    operator.settle().await;
+    let api = operator.namespace().api::<Deployment>();
+    let before = api.get("shop-api").await.unwrap();
+    let strategy = before.spec.strategy.clone().unwrap().rolling_update.unwrap();
+    assert_eq!(serde_json::to_value(strategy.max_unavailable).unwrap(), Value::from(0), "old pods serve until new ones do");
+    operator.write_secret("database", &[("uri", "postgres://shop:another@db.example.com/shop")]).await;
+    reconcile(&mut operator).await;
+    assert!(operator.condition("Ready").await.holds, "pods with the old password serve");
+    assert_eq!(api.get("shop-api").await.unwrap().metadata.generation, before.metadata.generation);
+    operator.settle().await;
+    assert!(api.get("shop-api").await.unwrap().metadata.generation > before.metadata.generation);
+}
