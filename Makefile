@@ -41,6 +41,7 @@ service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that th
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
+	$(BUILD) --bin catalog-operator
 	$(TEST) --test control_plane -- --test-threads 4 --show-output
 
 e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted

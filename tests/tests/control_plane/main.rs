@@ -6,6 +6,7 @@ mod faults;
 mod heal;
 mod honest;
 mod installation;
+mod installations;
 mod keda;
 mod last_applied;
 mod leader;
