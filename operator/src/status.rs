@@ -16,7 +16,7 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::cannot_read_triggers;
+pub use autoscaling::{cannot_read_triggers, observed_at};
 pub use issue::{Issue, Issues, unexplained};
 pub use parts::has_condition;
 

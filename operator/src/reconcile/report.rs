@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     kinds::Kind,
     live::Live,
-    status::{Outcome, status},
+    status::{Issues, Outcome, observed_at, status},
 };
 
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
@@ -57,7 +57,8 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         context.publish_notices(catalog, &report).await;
     }
     let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
-    let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.map(until));
+    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(observed_at(live, now)).min();
+    let until_change = issues.map_or(Some(UNKNOWN), |issues| changes_at(issues).map(until));
     Ok(Reported { status: report, until_change })
 }
 
