@@ -169,8 +169,26 @@ impl Builder {
     }
 }
 
+impl Shop {
+    /// Ends the mail server as kill -9 does.
+    ///
+    /// # Panics
+    /// If the shop has none.
+    pub fn kill_inbox(&mut self) {
+        self.inbox.as_mut().expect("a shop with a notifier has an inbox").0.kill();
+    }
+
+    /// Starts the mail server again on its port, without the mails it had.
+    pub async fn restart_inbox(&mut self) {
+        self.inbox = Some(open_inbox(&mut self.environment).await);
+    }
+}
+
+/// On the port that settings name already, if they do.
 async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
-    let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
+    let port = environment.get("MAIL_PORT").map_or("0", String::as_str);
+    let smtp = format!("127.0.0.1:{port}");
+    let addresses = [("SMTP_ADDRESS", smtp.as_str()), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
     let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let process = Process::start(&[Role::Inbox.command()], &settings);
     let smtp = process.address("SMTP_ADDRESS").await;

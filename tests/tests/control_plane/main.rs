@@ -10,6 +10,7 @@ mod installations;
 mod keda;
 mod last_applied;
 mod leader;
+mod mail;
 mod paths;
 mod pods;
 mod recover;
