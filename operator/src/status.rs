@@ -130,6 +130,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 }
 
 fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdict)>, is_broken: bool) -> Verdict {
+    let works = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, unready) {
         (Outcome::Refused(problems, _), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
@@ -141,9 +142,8 @@ fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdic
             "the pods of the previous release serve until the migration has succeeded: see Progressing",
         ),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
-        (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
-        (Outcome::Migrating { .. } | Outcome::Applied(_), None) if is_broken => Verdict::yes("Ready", "the shop serves; see Degraded"),
-        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
+        (Outcome::Paused, None) => Verdict::yes("Paused", format!("{works}; changes wait until spec.paused is false")),
+        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", works),
     }
 }
 
