@@ -51,6 +51,7 @@ documents: ## Run the commands of README.md and docs/getting-started.md against 
 
 control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
 	tests/cluster/build etcd kube-apiserver
+	$(BUILD) --bin catalog-operator
 	$(TEST) --test control_plane -- --test-threads 4 --show-output
 
 e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted

@@ -10,6 +10,7 @@ mod prune;
 mod restore;
 pub mod scale;
 
+use jiff::Timestamp;
 use k8s_openapi::Resource;
 use kube::{
     Api, Client, ResourceExt,
@@ -50,6 +51,8 @@ pub struct Apply<'a> {
     pub uid: &'a str,
     /// As it is; kept up to date.
     pub live: &'a mut Live,
+    /// When it was read.
+    pub now: Timestamp,
     /// What is declared, for [`Apply::prune`].
     wanted: Vec<(Kind, String)>,
     /// Fields of others that were overridden.
@@ -73,8 +76,9 @@ pub struct Overridden {
 
 impl<'a> Apply<'a> {
     /// For one Catalog.
-    pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live) -> Self {
-        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
+    pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live, now: Timestamp) -> Self {
+        let (wanted, overridden, changes, skipped) = Default::default();
+        Self { client, namespace, name, uid, live, now, wanted, overridden, changes, skipped }
     }
 
     /// Applies what the migration needs.

@@ -30,7 +30,7 @@ use k8s_openapi::api::{
 use crate::validate::Plan;
 use keda::{ScaledObject, TriggerAuthentication};
 
-pub use metadata::{Component, kept_metadata};
+pub use metadata::{Component, kept_metadata, retained_annotations};
 
 /// What a Catalog becomes, in the order in which it is applied.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -52,13 +52,18 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
     let controller = triggers::add(controller, &client, &relists);
     metrics.counts(controller.store());
-    let shared = Arc::new(Shared { context: Arc::new(Context::new(client)), metrics, backoff: Backoff::default() });
+    let context = Arc::new(Context::new(client));
+    let controller = controller.reconcile_on(context.mail().changes());
+    let shared = Arc::new(Shared { context, metrics, backoff: Backoff::default() });
     controller
         .run(one, retry, shared.clone())
         .for_each(|end| {
             match &end {
                 // A later one of that name has nothing to do with its failures.
-                Err(ControllerError::ObjectNotFound(gone)) => shared.backoff.reset(&gone.clone().into_kind_unchecked(())),
+                Err(ControllerError::ObjectNotFound(gone)) => {
+                    shared.backoff.reset(&gone.clone().into_kind_unchecked(()));
+                    shared.context.mail().forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                }
                 // Failed watches are logged where they are retried.
                 Ok(_) | Err(ControllerError::QueueError(_) | ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }

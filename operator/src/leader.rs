@@ -4,25 +4,29 @@
 //! monotonic clock, may take it, so clocks of different machines are never compared. What client-go leaves to the
 //! caller is done by [`fence`]: no write starts after the renew deadline.
 
+mod installations;
 mod journal;
+mod leadership;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use catalog_logging::Chain;
-use http::Request;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
-use kube::{Api, Client, api::PostParams, client::Body};
-use tokio::{
-    sync::watch,
-    time::{Instant, interval, sleep_until, timeout},
-};
-use tower::{BoxError, filter::FilterLayer};
+use kube::{Api, Client, ResourceExt, api::PostParams};
+use tokio::time::{Instant, interval, timeout};
 
-use self::journal::Journal;
+pub use self::{
+    installations::AnotherInstallation,
+    leadership::{Leadership, fence},
+};
+use self::{
+    installations::{CANDIDATE, Installations, Others},
+    journal::Journal,
+};
 
 /// Others may take a Lease that hasn't been renewed for this long. client-go's default.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -32,58 +36,6 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 /// Name of the Lease.
 const NAME: &str = "catalog-operator";
-
-/// Whether this process may write: until when, if at all. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Leadership(Arc<watch::Sender<Option<Instant>>>);
-
-impl Default for Leadership {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
-    }
-}
-
-impl Leadership {
-    /// Whether this process may start a write now.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.0.borrow().is_some_and(|deadline| Instant::now() < deadline)
-    }
-
-    /// Returns when this process may write.
-    pub async fn won(&self) {
-        let mut until = self.0.subscribe();
-        while !self.holds() {
-            // The sender is ours: it doesn't go.
-            let _ = until.changed().await;
-        }
-    }
-
-    /// Returns when this process may no longer write.
-    pub async fn lost(&self) {
-        let mut until = self.0.subscribe();
-        loop {
-            let deadline = *until.borrow_and_update();
-            let Some(deadline) = deadline.filter(|deadline| Instant::now() < *deadline) else { return };
-            tokio::select! {
-                () = sleep_until(deadline) => {}
-                _ = until.changed() => {}
-            }
-        }
-    }
-
-    fn extend(&self, deadline: Option<Instant>) {
-        self.0.send_replace(deadline);
-    }
-}
-
-/// A layer beneath a client that refuses writes while this process doesn't lead.
-#[must_use]
-pub fn fence(leadership: Leadership) -> FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone> {
-    FilterLayer::new(move |request: Request<Body>| {
-        if request.method().is_safe() || leadership.holds() { Ok(request) } else { Err("this operator no longer leads".into()) }
-    })
-}
 
 /// Takes part in the election, and says by `Leadership` how it goes.
 pub struct Candidate {
@@ -95,6 +47,18 @@ pub struct Candidate {
     journal: Journal,
     /// Whether the journal says that this process leads.
     leads: bool,
+    /// Whether the Lease was this process's when it was last read.
+    holds_lease: bool,
+    installations: Option<Installations>,
+}
+
+/// How an attempt ended.
+enum Standing {
+    Leads,
+    Follows,
+    /// It holds the Lease, and another installation may be running.
+    Waits,
+    Yields(AnotherInstallation),
 }
 
 impl Candidate {
@@ -102,37 +66,57 @@ impl Candidate {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, leadership: Leadership) -> Self {
         let journal = Journal::new(client.clone(), &identity);
-        Self { api: Api::namespaced(client, namespace), identity, leadership, seen: None, journal, leads: false }
+        let api = Api::namespaced(client, namespace);
+        Self { api, identity, leadership, seen: None, journal, leads: false, holds_lease: false, installations: None }
+    }
+
+    /// Leads only if no installation in another namespace does.
+    #[must_use]
+    pub fn alone_in_cluster(mut self, namespace: &str) -> Self {
+        self.installations = Some(Installations::new(self.api.clone().into_client(), namespace));
+        self
     }
 
     /// Takes and renews the Lease until `stop`, and gives it up then.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// If another installation leads.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), AnotherInstallation> {
         let mut ticks = interval(RETRY);
         let mut stop = std::pin::pin!(stop);
-        loop {
+        let ended = loop {
             tokio::select! {
-                () = &mut stop => break,
-                _ = ticks.tick() => self.attempt().await,
+                () = &mut stop => break Ok(()),
+                _ = ticks.tick() => if let Err(another) = self.attempt().await { break Err(another) },
             }
-        }
+        };
         self.give_up().await;
+        ended
     }
 
-    async fn attempt(&mut self) {
+    async fn attempt(&mut self) -> Result<(), AnotherInstallation> {
         let started = Instant::now();
-        let attempted = timeout(RETRY, self.take()).await;
+        let attempted = timeout(RETRY, self.stand()).await;
         let is_answered = matches!(attempted, Ok(Ok(_)));
+        let mut another = None;
         let why = match attempted {
-            Ok(Ok(true)) => {
+            Ok(Ok(Standing::Leads)) => {
                 self.leadership.extend(Some(started + RENEW_DEADLINE));
+                self.leadership.decide();
                 if !std::mem::replace(&mut self.leads, true) {
                     self.journal.acquired();
                 }
-                return self.journal.publish().await;
+                self.journal.publish().await;
+                return Ok(());
             }
-            Ok(Ok(false)) => {
+            Ok(Ok(Standing::Follows)) => {
                 self.leadership.extend(None);
                 format!("{} holds the Lease", self.holder())
+            }
+            Ok(Ok(Standing::Waits)) => "another installation may be running".into(),
+            Ok(Ok(Standing::Yields(found))) => {
+                self.journal.yields(&found);
+                another.insert(found).to_string()
             }
             Ok(Err(error)) => not_renewed(&Chain(&error).to_string()),
             Err(_) => not_renewed("the API server did not respond in time"),
@@ -144,6 +128,22 @@ impl Candidate {
         if is_answered {
             self.journal.publish().await;
         }
+        another.map_or(Ok(()), Err)
+    }
+
+    /// Takes or renews the Lease. A process that doesn't lead looks for other installations before it does.
+    async fn stand(&mut self) -> Result<Standing, kube::Error> {
+        let leads = self.leadership.holds();
+        self.holds_lease = self.take(leads).await?;
+        if !self.holds_lease {
+            return Ok(Standing::Follows);
+        }
+        let Some(installations) = self.installations.as_mut().filter(|_| !leads) else { return Ok(Standing::Leads) };
+        Ok(match installations.others().await? {
+            Others::None => Standing::Leads,
+            Others::Undecided => Standing::Waits,
+            Others::Precede(another) => Standing::Yields(another),
+        })
     }
 
     /// Who holds the Lease as it was last seen.
@@ -153,7 +153,7 @@ impl Candidate {
     }
 
     /// Takes or renews the Lease. Whether it is ours now.
-    async fn take(&mut self) -> Result<bool, kube::Error> {
+    async fn take(&mut self, leads: bool) -> Result<bool, kube::Error> {
         let found = self.api.get_opt(NAME).await?;
         self.journal.regarding(found.as_ref());
         let record = found.as_ref().and_then(|lease| lease.spec.clone());
@@ -164,13 +164,22 @@ impl Candidate {
         let ours = holder == self.identity;
         let expired = self.seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= LEASE_DURATION);
         if !ours && !holder.is_empty() && !expired {
+            if found.is_some_and(|lease| !lease.annotations().contains_key(CANDIDATE)) {
+                self.leadership.decide();
+            }
             return Ok(false);
         }
         let spec = self.renewed(record.as_ref(), ours);
-        let written = if let Some(lease) = found {
-            self.api.replace(NAME, &PostParams::default(), &Lease { spec: Some(spec), ..lease }).await
+        let exists = found.is_some();
+        let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
+        if leads {
+            lease.annotations_mut().remove(CANDIDATE);
         } else {
-            let mut lease = Lease { spec: Some(spec), ..Lease::default() };
+            lease.annotations_mut().insert(CANDIDATE.into(), "true".into());
+        }
+        let written = if exists {
+            self.api.replace(NAME, &PostParams::default(), &lease).await
+        } else {
             lease.metadata.name = Some(NAME.into());
             self.api.create(&PostParams::default(), &lease).await
         };
@@ -200,7 +209,7 @@ impl Candidate {
 
     /// Lets the next one begin at once.
     async fn give_up(mut self) {
-        if !self.leadership.holds() {
+        if !self.holds_lease {
             return;
         }
         self.leadership.extend(None);

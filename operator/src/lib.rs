@@ -19,6 +19,7 @@ pub mod kinds;
 pub mod leader;
 pub mod listener;
 pub mod live;
+pub mod mail;
 pub mod metrics;
 pub mod observed;
 pub mod ops;

@@ -9,19 +9,25 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::{leader::Leadership, metrics::Metrics};
 
-/// Serves until dropped. A process that waits to lead is ready, too: it is there to take over.
+/// Serves until dropped. A process that leads or is there to take over is ready; one that another installation keeps from
+/// leading never becomes ready.
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, metrics: Metrics) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, metrics: Metrics, leadership: Leadership) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(async || "ready\n"))
+        .route("/readyz", get(move || ready(leadership.is_decided())))
         .route("/metrics", get(text))
         .with_state(metrics);
     axum::serve(listener, router).await
+}
+
+fn ready(is_decided: bool) -> impl Future<Output = Response> {
+    let answer = if is_decided { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no operator leads yet\n") };
+    std::future::ready(answer.into_response())
 }
 
 async fn text(State(metrics): State<Metrics>) -> Response {

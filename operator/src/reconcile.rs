@@ -22,7 +22,7 @@ use kube::{
 use rand::RngExt;
 
 use self::{limits::Limits, pause::pause, report::Reported};
-use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
+use crate::{crd::Catalog, error::Error, live::Live, mail::MailReports, status::Outcome};
 
 /// What every reconcile needs.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ pub struct Context {
     client: Client,
     recorder: Recorder,
     limits: Arc<Limits>,
+    mail: MailReports,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -38,7 +39,19 @@ impl Context {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), limits: Arc::default(), client, clock: Arc::new(Timestamp::now) }
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            limits: Arc::default(),
+            mail: MailReports::default(),
+            client,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// What notifiers report of the mail server.
+    #[must_use]
+    pub fn mail(&self) -> &MailReports {
+        &self.mail
     }
 
     /// With another clock.

@@ -40,7 +40,7 @@ pub struct RunArgs {
 /// Runs until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// If there is no cluster to talk to, an address is taken, or a task ends that shouldn't.
+/// If there is no cluster to talk to, an address is taken, another installation leads, or a task ends that shouldn't.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
     let config = with_timeouts(config);
@@ -54,19 +54,19 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let election = Client::try_from(config.clone())?;
     let fenced: Client = ClientBuilder::try_from(config)?.with_layer(&fence(leadership.clone())).build();
     let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
-    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone());
+    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone()).alone_in_cluster(&args.lease_namespace);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
         asked = asked_to_stop() => asked,
-        served = ops::serve(listener, metrics.clone()) => served.context("probes and metrics ended"),
+        served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
-        died = &mut candidate => bail!("the election ended: {died:?}"),
+        ended = &mut candidate => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
     };
     // Reconciles end here, in the middle of whatever: the next one begins from what is there.
     drop(stop);
-    candidate.await.context("the election ended")?;
+    candidate.await.context("the election ended")??;
     tracing::info!("stopped");
     ended
 }

@@ -87,8 +87,8 @@ pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
 
 fn recipes(plan: &Plan) -> Vec<Recipe> {
     let recipe = |name: &str, component, content| {
-        // The owner is applied afterwards: a field that was only applied goes when it is no longer declared.
-        let metadata = ObjectMeta { owner_references: None, ..kept_metadata(plan, name.to_owned(), component) };
+        // Owner and annotations are applied afterwards: a field that was only applied goes when it is no longer declared.
+        let metadata = ObjectMeta { owner_references: None, annotations: None, ..kept_metadata(plan, name.to_owned(), component) };
         Recipe { metadata, component, content }
     };
     let mut recipes = vec![recipe(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];

@@ -9,6 +9,7 @@ mod events;
 mod installation;
 mod issue;
 pub mod last_applied;
+mod mail;
 mod parts;
 mod pods;
 mod scaling;
@@ -16,12 +17,13 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::cannot_read_triggers;
+pub use autoscaling::{cannot_read_triggers, observed_at};
 pub use issue::{Issue, Issues, unexplained};
 pub use parts::has_condition;
 
 use self::{
     conditions::{Conditions, Verdict},
+    mail::MailStatus,
     parts::Parts,
 };
 use crate::{
@@ -78,7 +80,11 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     // A database that isn't this shop's is nothing to serve from.
     let serves = parts.serve() && live.database.problem.is_none();
-    conditions.set("Ready", &ready(outcome, serves, unready));
+    let mail = issues.filter(|_| live.complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
+    let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
+    // The shop serves without mail and without its autoscalers, so they are no part of Ready.
+    let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| Verdict { holds: true, ..broken }));
+    conditions.set("Ready", &ready(outcome, serves, unready, broken.is_some()));
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
@@ -86,14 +92,16 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("Complete");
     }
-    let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
-    // The shop serves without its autoscalers, so they are no part of Ready.
+    match mail {
+        Some(MailStatus { holds: Some(holds), reason, message }) => conditions.set(mail::CONDITION, &Verdict { holds, reason, message }),
+        Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
+        None => conditions.keep(mail::CONDITION),
+    }
     if live.complete() {
         conditions.set("AutoscalingReady", &autoscaling);
     } else {
         conditions.keep("AutoscalingReady");
     }
-    let broken = broken_autoscaling.map(|broken| Verdict { holds: true, ..broken });
     match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues, broken)) {
         Some(verdict) => conditions.set("Degraded", &verdict),
         None => conditions.keep("Degraded"),
@@ -121,7 +129,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
 }
 
-fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdict)>) -> Verdict {
+fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdict)>, is_broken: bool) -> Verdict {
+    let works = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, unready) {
         (Outcome::Refused(problems, _), _) => {
             Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
@@ -133,8 +142,8 @@ fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdic
             "the pods of the previous release serve until the migration has succeeded: see Progressing",
         ),
         (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
-        (Outcome::Paused, None) => Verdict::yes("Paused", "everything works; changes wait until spec.paused is false"),
-        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", "everything works"),
+        (Outcome::Paused, None) => Verdict::yes("Paused", format!("{works}; changes wait until spec.paused is false")),
+        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", works),
     }
 }
 
@@ -165,7 +174,7 @@ fn complete(skipped: &[Skipped]) -> Verdict {
 }
 
 /// `None` if it isn't known.
-fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken_autoscaling: Option<Verdict>) -> Option<Verdict> {
+fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken: Option<Verdict>) -> Option<Verdict> {
     let verdict = match outcome {
         Outcome::Refused(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
@@ -178,7 +187,7 @@ fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken_autoscaling: Opti
             let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
             match failures.first() {
                 Some(first) => Verdict::yes(&first.reason, all.join("; ")),
-                None => broken_autoscaling.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
+                None => broken.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
             }
         }
     };

@@ -54,6 +54,17 @@ fn the_operator_owns_all_that_it_may_write() {
 }
 
 #[test]
+fn of_leases_in_other_namespaces_the_operator_lists_those_of_its_own_name() {
+    let rules = rules();
+    let leases: Vec<_> = rules.iter().filter(|rule| rule.resources.contains(&"leases".to_owned())).collect();
+    assert_eq!(leases.len(), 1);
+    assert_eq!(
+        (leases[0].resource_names.as_slice(), &leases[0].verbs),
+        (["catalog-operator".to_owned()].as_slice(), &["list".to_owned()].into())
+    );
+}
+
+#[test]
 fn the_chart_brings_the_definition_of_this_release() {
     assert_eq!(read("charts/catalog-operator/files/catalog-definition.yaml"), crd::yaml().unwrap(), "run `make generate`");
 }

@@ -80,7 +80,10 @@ impl Senders {
             let written = self.0.written.notified();
             let pause = match self.0.deliver_next(&mut session).await {
                 Ok(true) => continue,
-                Ok(false) => POLL,
+                Ok(false) => {
+                    self.0.ask_again().await;
+                    POLL
+                }
                 Err(error) => {
                     // Once, not by every sender every second.
                     if !self.0.database_lost.swap(true, Ordering::Relaxed) {
@@ -106,6 +109,21 @@ impl Senders {
 }
 
 impl Shared {
+    /// Asks a server that was unavailable while there is no mail to try it with: another process may have sent what was waiting.
+    async fn ask_again(&self) {
+        if self.gate.trouble().is_none() {
+            return;
+        }
+        let started = Instant::now();
+        match self.transport.connect().await {
+            Ok(session) => {
+                session.quit().await;
+                self.gate.open();
+            }
+            Err(Failure { reply, .. }) => drop(self.gate.close(started, &reply)),
+        }
+    }
+
     /// Sends the mail that is due longest; to false when there is none.
     async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
         // From when the gate was passed: what was under way when it closed again counts as one failure.

@@ -10,7 +10,7 @@ use super::{
     Apply, Change, describe,
     owner::{Owner, owner},
 };
-use crate::{error::Error, kinds::Kind, status::has_condition};
+use crate::{build::retained_annotations, error::Error, kinds::Kind, status::has_condition};
 
 /// An object to delete as it was seen.
 type Unwanted = (Kind, String, Preconditions);
@@ -43,7 +43,9 @@ impl Apply<'_> {
         let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_kept());
         let freed = held.map(|(kind, object)| {
             let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
-            (kind, object.name_any(), json!({"metadata": {"ownerReferences": others, "resourceVersion": object.resource_version()}}))
+            let version = object.resource_version();
+            let metadata = json!({"ownerReferences": others, "annotations": retained_annotations(), "resourceVersion": version});
+            (kind, object.name_any(), json!({"metadata": metadata}))
         });
         for (kind, name, free) in freed.collect::<Vec<_>>() {
             let freed = self.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(free)).await;

@@ -39,7 +39,7 @@ impl Apply<'_> {
     pub async fn keep_minimum(&mut self, name: &str, minimum: i64) -> Result<(), Error> {
         let Some(live) = self.live.get(Kind::Deployment, name) else { return Ok(()) };
         // KEDA starts no pod while it cannot read its triggers, and its fallback leaves a Deployment of 0 replicas alone.
-        let is_blind = self.live.get(Kind::ScaledObject, name).is_some_and(cannot_read_triggers);
+        let is_blind = self.live.get(Kind::ScaledObject, name).is_some_and(|scaler| cannot_read_triggers(scaler, self.now));
         let declared = minimum;
         let minimum = if is_blind { minimum.max(1) } else { minimum };
         if replicas(live) >= minimum || is_paused(self.live, name) {

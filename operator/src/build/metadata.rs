@@ -94,7 +94,20 @@ pub fn metadata(plan: &Plan, name: String, component: Component) -> ObjectMeta {
 /// Metadata of an object that outlives the Catalog if its deletion policy says so.
 #[must_use]
 pub fn kept_metadata(plan: &Plan, name: String, component: Component) -> ObjectMeta {
-    if plan.retain { unowned(plan, name, component) } else { metadata(plan, name, component) }
+    if plan.retain {
+        ObjectMeta { annotations: Some(retained_annotations()), ..unowned(plan, name, component) }
+    } else {
+        metadata(plan, name, component)
+    }
+}
+
+/// Keeps Argo CD from deleting an object without an owner. Before version 3 it takes every such object whose label
+/// `app.kubernetes.io/instance` is the name of an Application for one of that Application's
+/// (<https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/>).
+#[must_use]
+pub fn retained_annotations() -> BTreeMap<String, String> {
+    let annotations = [("sync-options", "Delete=false,Prune=false"), ("compare-options", "IgnoreExtraneous")];
+    annotations.into_iter().map(|(name, value)| (format!("argocd.argoproj.io/{name}"), value.to_owned())).collect()
 }
 
 fn unowned(plan: &Plan, name: String, component: Component) -> ObjectMeta {

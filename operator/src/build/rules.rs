@@ -50,6 +50,22 @@ fn every_object_goes_with_the_catalog_but_what_is_kept() {
 }
 
 #[test]
+fn argo_cd_prunes_and_deletes_nothing_that_is_retained() {
+    for retain in [true, false] {
+        for mut plan in both() {
+            plan.retain = retain;
+            for object in objects(&plan) {
+                let kept = retain && matches!(object["kind"].as_str(), Some("PersistentVolumeClaim" | "Secret"));
+                let annotations = &object["metadata"]["annotations"];
+                let options = annotations["argocd.argoproj.io/sync-options"].as_str();
+                assert_eq!(options, kept.then_some("Delete=false,Prune=false"), "{}", kind_and_name(&object));
+                assert_eq!(annotations["argocd.argoproj.io/compare-options"].as_str(), kept.then_some("IgnoreExtraneous"));
+            }
+        }
+    }
+}
+
+#[test]
 fn every_selector_selects_the_pods_of_its_own_template() {
     for object in both().iter().flat_map(objects) {
         if matches!(object["kind"].as_str(), Some("Deployment" | "StatefulSet")) {

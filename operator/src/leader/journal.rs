@@ -10,7 +10,7 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use super::RETRY;
+use super::{RETRY, installations::AnotherInstallation};
 
 /// Reason of all Events of an election, as in client-go (`tools/leaderelection/resourcelock`).
 const REASON: &str = "LeaderElection";
@@ -50,6 +50,12 @@ impl Journal {
     pub fn lost(&mut self, why: &str) {
         tracing::warn!(identity = self.identity, reason = why, "lease lost");
         self.add(EventType::Warning, "Lose", format!("{} stopped leading: {why}", self.identity));
+    }
+
+    /// This process doesn't lead, since another installation does.
+    pub fn yields(&mut self, another: &AnotherInstallation) {
+        tracing::error!(identity = self.identity, reason = %another, "another installation of the operator runs");
+        self.add(EventType::Warning, "Yield", format!("{} doesn't lead: {another}", self.identity));
     }
 
     /// This process has stopped.

@@ -33,7 +33,7 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
     find_claim(catalog, context, namespace, live).await?;
     let referenced = Referenced::read(&context.client, namespace, catalog).await?;
     let uid = catalog.uid().unwrap_or_default();
-    let mut apply = Apply::new(&context.client, namespace, &name, &uid, live);
+    let mut apply = Apply::new(&context.client, namespace, &name, &uid, live, context.now());
     let outcome = advance(catalog, &referenced, &mut apply, context).await;
     let outcome = match outcome {
         Ok(Outcome::Refused(problems, _)) => Ok(Outcome::Refused(problems, restore::rejected(catalog, &mut apply, context).await.err())),

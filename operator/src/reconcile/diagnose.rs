@@ -9,6 +9,7 @@ use super::Context;
 use crate::{
     error::Error,
     live::{Live, pod_selector},
+    mail::notifiers,
     status::{Issues, unexplained},
 };
 
@@ -38,6 +39,6 @@ impl Context {
                 Vec::new()
             }
         };
-        Ok(Issues::find(live, &pods, &events, now))
+        Ok(Issues { mail: self.mail.follow(namespace, name, notifiers(&pods)), ..Issues::find(live, &pods, &events, now) })
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     kinds::Kind,
     live::Live,
     secrets,
-    status::{Outcome, status},
+    status::{Issues, Outcome, observed_at, status},
 };
 
 /// Most bytes of a note that the API server takes (events.k8s.io/v1, `note`).
@@ -62,7 +62,8 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         let in_use = secrets::login_in_use(live);
         secrets::retires_at(&secret.data.unwrap_or_default(), in_use.as_deref()).filter(|at| *at > now)
     });
-    let until_change = issues.map_or(Some(UNKNOWN), |issues| issues.changes_at.into_iter().chain(retires_at).min().map(until));
+    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(observed_at(live, now)).chain(retires_at).min();
+    let until_change = issues.map_or(Some(UNKNOWN), |issues| changes_at(issues).map(until));
     Ok(Reported { status: report, until_change })
 }
 

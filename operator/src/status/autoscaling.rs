@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
@@ -11,6 +11,8 @@ use crate::{apply::scale, crd::Catalog, kinds::Kind, live::Live};
 
 /// How long a condition has to be bad before it counts as degraded: a new pod has no metrics for its first minute.
 const GRACE: Duration = Duration::from_mins(2);
+/// How long KEDA may take to report on a new `ScaledObject`.
+const OBSERVED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// Roles that run as Deployments.
 const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 
@@ -24,7 +26,7 @@ struct Issue {
 
 /// Whether the autoscalers work, and what of it is wrong for longer than a moment.
 pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (Verdict, Option<Verdict>) {
-    let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live)).chain(foreign(catalog, live)).collect();
+    let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live, now)).chain(foreign(catalog, live)).collect();
     let is_old =
         |issue: &&Issue| issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE));
     let spec = &catalog.spec;
@@ -57,16 +59,21 @@ fn by_cpu(catalog: &Catalog, live: &Live) -> Vec<Issue> {
     }
     let name = format!("{}-api", catalog.name_any());
     let Some(scaler) = live.get(Kind::Autoscaler, &name) else { return vec![missing("HorizontalPodAutoscaler", &name)] };
-    // ScalingDisabled says that the Deployment has 0 replicas, which ApiAvailable reports.
+    inactive(scaler).collect()
+}
+
+/// What a `HorizontalPodAutoscaler` says against itself.
+fn inactive(scaler: &DynamicObject) -> impl Iterator<Item = Issue> {
+    // ScalingDisabled says that the Deployment has 0 replicas, which the condition of its part reports.
     let bad = conditions(scaler).filter(|condition| {
         matches!(condition["type"].as_str(), Some("AbleToScale" | "ScalingActive"))
             && condition["status"] == "False"
             && condition["reason"] != "ScalingDisabled"
     });
-    bad.map(|condition| quoted("HorizontalPodAutoscaler", &name, condition)).collect()
+    bad.map(|condition| quoted("HorizontalPodAutoscaler", &scaler.name_any(), condition))
 }
 
-fn by_lag(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
     let mut issues = Vec::new();
     for (role, _) in workers(catalog).filter(|(_, is_autoscaled)| *is_autoscaled) {
         let name = format!("{}-{role}", catalog.name_any());
@@ -81,10 +88,49 @@ fn by_lag(catalog: &Catalog, live: &Live) -> Vec<Issue> {
                 let message = format!("ScaledObject {name} is paused by its annotation {} or {}", scale::PAUSED_REPLICAS, scale::PAUSED);
                 issues.push(Issue { reason: "Paused".into(), message, since: None });
             }
-            Some(scaler) => issues.extend(failures(scaler).map(|condition| quoted("ScaledObject", &name, condition))),
+            Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
+            Some(scaler) => {
+                issues.extend(failures(scaler).map(|condition| quoted("ScaledObject", &name, condition)));
+                let made = live.foreign_autoscalers().filter(|made| is_controlled_by(made, "ScaledObject", &name));
+                issues.extend(made.flat_map(inactive));
+            }
         }
     }
     issues
+}
+
+/// When KEDA should have reported on every `ScaledObject`, if it has not on all.
+#[must_use]
+pub fn observed_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
+    let unobserved = live.of_kind(Kind::ScaledObject).filter(|scaler| is_unobserved(scaler));
+    unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
+}
+
+/// KEDA sets all conditions to Unknown without a reason before it has reconciled an object.
+fn is_unobserved(scaler: &DynamicObject) -> bool {
+    !conditions(scaler).any(|condition| {
+        condition["type"] == "Ready"
+            && (condition["status"] != "Unknown" || condition["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
+    })
+}
+
+/// Whether KEDA doesn't reconcile it: its definitions are installed, and it doesn't run.
+fn is_ignored(scaler: &DynamicObject, now: Timestamp) -> bool {
+    is_unobserved(scaler) && scaler.creation_timestamp().is_some_and(|created| now.duration_since(created.0) >= OBSERVED_WITHIN)
+}
+
+fn ignored(scaler: &DynamicObject) -> Issue {
+    let name = scaler.name_any();
+    let message = format!(
+        "ScaledObject {name} has no status from KEDA {} s after it was created: check that Deployment keda-operator runs and watches \
+         this namespace. Deployment {name} isn't scaled, and has at least 1 pod",
+        OBSERVED_WITHIN.as_secs()
+    );
+    Issue { reason: "KedaNotRunning".into(), message, since: scaler.creation_timestamp().map(|created| created.0) }
+}
+
+fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == kind && owner.name == name)
 }
 
 /// Conditions with which KEDA says that it cannot read a trigger or cannot scale.
@@ -101,10 +147,10 @@ fn failures(scaler: &DynamicObject) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// Whether KEDA says that it cannot read the triggers, so that it wouldn't start a pod for waiting work.
+/// Whether KEDA says that it cannot read the triggers or doesn't run, so that it wouldn't start a pod for waiting work.
 #[must_use]
-pub fn cannot_read_triggers(scaler: &DynamicObject) -> bool {
-    failures(scaler).any(|condition| condition["type"] != "HPAActive")
+pub fn cannot_read_triggers(scaler: &DynamicObject, now: Timestamp) -> bool {
+    is_ignored(scaler, now) || failures(scaler).any(|condition| condition["type"] != "HPAActive")
 }
 
 /// Autoscalers of somebody else for the Deployments of this Catalog.
@@ -205,6 +251,32 @@ mod tests {
             assert_eq!((verdict.holds, degraded.is_some()), (!is_bad, is_bad), "{condition}");
             let message = condition["message"].as_str().unwrap_or_default();
             assert!(!is_bad || verdict.message.contains("ScaledObject shop-tracker") && verdict.message.contains(message), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_scaled_object_without_a_status_is_reported_after_a_minute() {
+        let created = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+        for (conditions, is_ignored) in [
+            (json!([]), true),
+            (json!([{"type": "Ready", "status": "Unknown"}, {"type": "Active", "status": "Unknown", "reason": ""}]), true),
+            (json!([{"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}]), false),
+        ] {
+            let mut tracker = scaler("ScaledObject", "shop-tracker", &conditions);
+            tracker.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+            let mut live = live(&json!([]), &json!([]));
+            live.put(Kind::ScaledObject, tracker.clone());
+            let said = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
+            assert!(said(59).0.holds);
+            assert_eq!(observed_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
+            let (verdict, degraded) = said(60);
+            assert_eq!((verdict.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
+            assert!(
+                !is_ignored || verdict.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"),
+                "{verdict:?}"
+            );
+            assert_eq!(said(120).1.is_some(), is_ignored, "degraded");
+            assert_eq!(cannot_read_triggers(&tracker, created + OBSERVED_WITHIN), is_ignored, "the worker needs a pod");
         }
     }
 

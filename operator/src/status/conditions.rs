@@ -45,7 +45,15 @@ impl<'a> Conditions<'a> {
 
     /// Sets one. Its time changes only with its status.
     pub fn set(&mut self, kind: &str, verdict: &Verdict) {
-        let status = if verdict.holds { "True" } else { "False" };
+        self.write(kind, if verdict.holds { "True" } else { "False" }, verdict);
+    }
+
+    /// Sets one to Unknown.
+    pub fn set_unknown(&mut self, kind: &str, reason: &str, message: &str) {
+        self.write(kind, "Unknown", &Verdict::no(reason, message));
+    }
+
+    fn write(&mut self, kind: &str, status: &str, verdict: &Verdict) {
         let same = self.before.iter().find(|before| before.type_ == kind && before.status == status);
         let mut message = verdict.message.clone();
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
@@ -61,7 +69,12 @@ impl<'a> Conditions<'a> {
 
     /// Leaves one as it was.
     pub fn keep(&mut self, kind: &str) {
-        self.set.extend(self.before.iter().find(|before| before.type_ == kind).cloned());
+        self.set.extend(self.before(kind).cloned());
+    }
+
+    /// One as it was.
+    pub fn before(&self, kind: &str) -> Option<&'a Condition> {
+        self.before.iter().find(|before| before.type_ == kind)
     }
 
     /// All that were set, `Ready` first.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 
 use super::{claims, controllers, pods};
-use crate::live::Live;
+use crate::{live::Live, mail::MailReport};
 
 /// Pods that wait longer than this, and Jobs without pods, say why. An image that has to be pulled usually arrives sooner.
 pub const SLOW_AFTER: SignedDuration = SignedDuration::from_mins(1);
@@ -58,6 +58,8 @@ pub struct Issues {
     pub list: Vec<Issue>,
     /// When time alone changes the list.
     pub changes_at: Option<Timestamp>,
+    /// What the notifiers report of the mail server.
+    pub mail: MailReport,
 }
 
 impl Issues {
@@ -75,7 +77,7 @@ impl Issues {
         let slow = pods.iter().filter_map(|pod| pods::slow_at(pod, live)).chain(controllers::slow_at(live));
         let changes_at = list.iter().filter_map(|issue| issue.until).chain(slow).filter(|at| *at > now).min();
         list.dedup_by(|later, first| later.component == first.component);
-        Self { list, changes_at }
+        Self { list, changes_at, mail: MailReport::default() }
     }
 
     /// The issue of a part.

@@ -6,6 +6,7 @@
 mod failing;
 mod garbage;
 mod migration;
+mod notifier;
 
 use std::fmt::Debug;
 
@@ -26,6 +27,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Namespace;
+
+pub use notifier::Notifier;
 
 const MANAGER: &str = "played-controllers";
 

@@ -136,7 +136,7 @@ impl Builder {
             let mut migrate = Process::start(&["migrate"], &environment);
             assert!(migrate.ended().await.success(), "{}", migrate.story());
         }
-        let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment).await) } else { None };
+        let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment, 0).await) } else { None };
         let anyone = Api::anonymous("http://127.0.0.1:9", Some(everybody.contract.clone()));
         let as_account = |account: &Account| anyone.with_token(&account.token);
         let database = PgPoolOptions::new().max_connections(2).connect_lazy(&postgres.url(&name)).expect("a URL of our own making");
@@ -169,8 +169,28 @@ impl Builder {
     }
 }
 
-async fn open_inbox(environment: &mut Environment) -> (Process, Inbox) {
-    let addresses = [("SMTP_ADDRESS", "127.0.0.1:0"), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
+impl Shop {
+    /// Ends the mail server as kill -9 does.
+    ///
+    /// # Panics
+    /// If the shop has none.
+    pub fn kill_inbox(&mut self) {
+        self.inbox.as_mut().expect("a shop with a notifier has an inbox").0.kill();
+    }
+
+    /// Starts the mail server again on its port, without the mails it had.
+    ///
+    /// # Panics
+    /// If the port was taken meanwhile.
+    pub async fn restart_inbox(&mut self) {
+        let port = self.environment["MAIL_PORT"].parse().expect("a port");
+        self.inbox = Some(open_inbox(&mut self.environment, port).await);
+    }
+}
+
+async fn open_inbox(environment: &mut Environment, port: u16) -> (Process, Inbox) {
+    let smtp = format!("127.0.0.1:{port}");
+    let addresses = [("SMTP_ADDRESS", smtp.as_str()), ("INBOX_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
     let settings = addresses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let process = Process::role(Role::Inbox, &settings);
     let smtp = process.address("SMTP_ADDRESS").await;

@@ -67,6 +67,9 @@ async fn a_second_autoscaler_of_a_deployment_is_named_until_it_is_deleted() {
             "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}, "minReplicas": 1, "maxReplicas": 3},
         });
         operator.namespace().apply(&foreign).await.unwrap();
+        if target == "shop-api" {
+            keda_runs(&operator).await;
+        }
         operator.pass(SignedDuration::from_mins(3));
         operator.reconcile().await;
         for (condition, holds) in [("AutoscalingReady", false), ("Degraded", true)] {
@@ -104,6 +107,39 @@ async fn a_worker_that_keda_scaled_to_zero_gets_a_pod_while_its_triggers_cannot_
     assert!(!operator.condition("Degraded").await.holds);
 }
 
+/// KEDA has reconciled all workers.
+async fn keda_runs(operator: &Operator) {
+    for name in ["shop-notifier", "shop-tracker", "shop-fulfiller"] {
+        report(operator, &scaled_object(), name, json!([{"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}])).await;
+    }
+}
+
+#[tokio::test]
+async fn keda_that_is_installed_and_does_not_run_is_reported_and_workers_run() {
+    let mut operator = settled("keda-stopped", &full()).await;
+    operator.played().scale("shop-notifier", 0).await;
+    operator.settle().await;
+    assert!(operator.condition("AutoscalingReady").await.holds, "KEDA takes a moment");
+    operator.pass(SignedDuration::from_mins(1));
+    operator.settle().await;
+    let said = operator.condition("AutoscalingReady").await;
+    assert!(
+        !said.holds && said.reason == "KedaNotRunning" && said.message.contains("ScaledObject shop-notifier has no status"),
+        "{said:?}"
+    );
+    assert_eq!(replicas(&operator, "shop-notifier").await, Some(1));
+    operator.pass(SignedDuration::from_mins(1));
+    operator.settle().await;
+    let said = operator.condition("Degraded").await;
+    assert!(said.holds && said.reason == "KedaNotRunning", "{said:?}");
+
+    keda_runs(&operator).await;
+    operator.played().scale("shop-notifier", 0).await;
+    operator.settle().await;
+    assert_eq!(replicas(&operator, "shop-notifier").await, Some(0), "KEDA scales to 0 again");
+    assert!(operator.condition("AutoscalingReady").await.holds && !operator.condition("Degraded").await.holds);
+}
+
 #[tokio::test]
 async fn a_scaled_object_that_is_paused_is_reported_and_left_alone() {
     let mut operator = settled("keda-paused", &full()).await;
@@ -119,7 +155,7 @@ async fn a_scaled_object_that_is_paused_is_reported_and_left_alone() {
 }
 
 #[tokio::test]
-async fn kedas_own_autoscaler_is_not_a_second_one() {
+async fn kedas_own_autoscaler_is_not_a_second_one_and_what_it_reports_is_quoted() {
     let mut operator = settled("keda-hpa", &full()).await;
     let owner = operator.namespace().dynamic(&scaled_object()).get("shop-tracker").await.unwrap();
     let made = json!({
@@ -130,8 +166,19 @@ async fn kedas_own_autoscaler_is_not_a_second_one() {
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-tracker"}, "maxReplicas": 3},
     });
     operator.namespace().apply(&made).await.unwrap();
+    keda_runs(&operator).await;
     operator.pass(SignedDuration::from_mins(3));
     operator.settle().await;
     let said = operator.condition("AutoscalingReady").await;
     assert!(said.holds, "{said:?}");
+
+    let message = "unable to get external metric shops/s0-nats-jetstream: the server is currently unable to handle the request";
+    let condition = json!([{
+        "type": "ScalingActive", "status": "False", "reason": "FailedGetExternalMetric", "message": message,
+        "lastTransitionTime": Timestamp::now().round(k8s_openapi::jiff::Unit::Second).unwrap(),
+    }]);
+    report(&operator, &definitions::resource_of::<HorizontalPodAutoscaler>(), "keda-hpa-shop-tracker", condition).await;
+    operator.reconcile().await;
+    let said = operator.condition("AutoscalingReady").await;
+    assert!(!said.holds && said.message.contains("keda-hpa-shop-tracker") && said.message.contains(message), "{said:?}");
 }

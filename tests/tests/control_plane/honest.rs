@@ -9,7 +9,7 @@ use catalog_tests::{
     control_plane::{
         Namespace, Played, Watched,
         operator::{NAME, catalog},
-        played::JobEnd,
+        played::{JobEnd, Notifier},
         specs::{minimal, with},
     },
     wait::{holds, within},
@@ -34,9 +34,10 @@ enum Fault {
     DatabasePodNotReady,
     MessagingPodNotReady,
     SecretDeleted,
+    MailServerUnavailable,
 }
 
-const FAULTS: [Fault; 7] = [
+const FAULTS: [Fault; 8] = [
     Fault::ApiPodsNotReady,
     Fault::ApiImageNotPulled,
     Fault::NotifierCrashLoop,
@@ -44,6 +45,7 @@ const FAULTS: [Fault; 7] = [
     Fault::DatabasePodNotReady,
     Fault::MessagingPodNotReady,
     Fault::SecretDeleted,
+    Fault::MailServerUnavailable,
 ];
 
 impl Fault {
@@ -57,6 +59,7 @@ impl Fault {
             Self::DatabasePodNotReady => "DatabaseReady: its pod",
             Self::MessagingPodNotReady => "MessagingReady: its pod",
             Self::SecretDeleted => "Secret mail",
+            Self::MailServerUnavailable => "421 too busy",
         }
     }
 
@@ -84,12 +87,21 @@ impl Fault {
             Self::SecretDeleted => {
                 namespace.api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
             }
+            Self::MailServerUnavailable => {
+                let notifier = Notifier::start().await;
+                notifier.says("[-] mail server: 421 too busy");
+                played.run_notifier("shop-notifier", &notifier).await;
+                played.lose_all_pods_of("shop-notifier").await;
+                played.everything_goes_well().await;
+                // It answers until the test ends.
+                std::mem::forget(notifier);
+            }
         }
     }
 
     async fn end(self, namespace: &Namespace, played: &Played) {
         match self {
-            Self::ApiImageNotPulled | Self::NotifierCrashLoop => played.end_pods().await,
+            Self::ApiImageNotPulled | Self::NotifierCrashLoop | Self::MailServerUnavailable => played.end_pods().await,
             Self::MigrationFailed => {
                 for job in namespace.all::<Job>().await {
                     namespace.api::<Job>().delete(&job.name_any(), &DeleteParams::background()).await.unwrap();

@@ -1,6 +1,6 @@
 //! One operator at a time writes.
 
-use catalog_operator::leader::{Candidate, Leadership, fence};
+use catalog_operator::leader::{AnotherInstallation, Candidate, Leadership, fence};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
     wait::{eventually, holds},
@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 struct Running {
     leadership: Leadership,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), AnotherInstallation>>,
 }
 
 fn candidate(namespace: &Namespace, identity: &str) -> Running {
@@ -47,7 +47,7 @@ async fn one_leads_and_another_follows_when_it_leaves() {
     assert!(first.leadership.holds() && !second.leadership.holds());
 
     first.stop.send(()).unwrap();
-    first.task.await.unwrap();
+    first.task.await.unwrap().unwrap();
     assert!(!first.leadership.holds());
     second.leadership.won().await;
     assert_eq!(holder(&namespace).await.as_deref(), Some("second"));

@@ -13,7 +13,7 @@ use catalog_tests::control_plane::{
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::{
     ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,17 @@ async fn left(operator: &Operator) -> Vec<String> {
     left
 }
 
+/// Whether Argo CD would prune an object, or delete it with the Application: it takes objects without an owner for its own by their
+/// label or by an annotation that names them, and leaves those alone that say so.
+fn is_deleted_by_argo_cd(object: &DynamicObject) -> bool {
+    let annotations = object.annotations();
+    let is_tracked =
+        object.labels().contains_key("app.kubernetes.io/instance") || annotations.contains_key("argocd.argoproj.io/tracking-id");
+    let options = annotations.get("argocd.argoproj.io/sync-options").map_or("", String::as_str);
+    let options: Vec<_> = options.split(',').map(str::trim).collect();
+    is_tracked && object.owner_references().is_empty() && !(options.contains(&"Prune=false") && options.contains(&"Delete=false"))
+}
+
 #[tokio::test]
 async fn everything_but_data_belongs_to_the_catalog() {
     let operator = settled("owned", &full()).await;
@@ -51,9 +62,33 @@ async fn everything_but_data_belongs_to_the_catalog() {
         let owners = object.owner_references();
         if kind == "Secret" || kind == "PersistentVolumeClaim" {
             assert!(owners.is_empty(), "{kind} {} would be deleted with the Catalog", object.name_any());
+            assert!(!is_deleted_by_argo_cd(&object), "{kind} {} would be deleted by an Application named {NAME}", object.name_any());
         } else {
             assert_eq!(owners.len(), 1, "{kind} {}", object.name_any());
             assert_eq!((owners[0].uid.as_str(), owners[0].controller), (uid.as_str(), Some(true)), "{kind} {}", object.name_any());
+        }
+    }
+}
+
+/// How many objects say to Argo CD that they stay.
+async fn protected_from_argo_cd(operator: &Operator) -> usize {
+    let objects = snapshot::objects(operator.namespace()).await;
+    objects.iter().filter(|object| object.annotations().contains_key("argocd.argoproj.io/sync-options")).count()
+}
+
+#[tokio::test]
+async fn what_argo_cd_notes_on_the_catalog_is_noted_on_nothing_else() {
+    let mut operator = settled("tracked", &full()).await;
+    let tracked = json!({"metadata": {
+        "labels": {"app.kubernetes.io/instance": "application"},
+        "annotations": {"argocd.argoproj.io/tracking-id": format!("application:catalog.rs/Catalog:{}/{NAME}", operator.namespace().name())},
+    }});
+    operator.namespace().api::<Catalog>().patch(NAME, &PatchParams::default(), &Patch::Merge(tracked)).await.unwrap();
+    operator.settle().await;
+    for object in snapshot::objects(operator.namespace()).await {
+        if object.labels().contains_key("app.kubernetes.io/managed-by") {
+            assert_eq!(object.labels()["app.kubernetes.io/instance"], NAME, "{}", object.name_any());
+            assert!(!object.annotations().contains_key("argocd.argoproj.io/tracking-id"), "{}", object.name_any());
         }
     }
 }
@@ -84,6 +119,7 @@ async fn a_policy_counts_as_it_is_when_the_catalog_is_deleted() {
     let before = kept(operator.namespace()).await;
     operator.apply(&full()).await.unwrap();
     operator.settle().await;
+    assert_eq!(protected_from_argo_cd(&operator).await, before.len());
     delete_the_catalog(&operator).await;
     assert_eq!(kept(operator.namespace()).await, before);
 }
@@ -93,8 +129,10 @@ async fn a_policy_counts_for_what_is_no_longer_used_as_well() {
     let mut operator = settled("let-go", &with(full(), "/deletionPolicy", json!("Delete"))).await;
     let before = kept(operator.namespace()).await;
     let external = with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}));
+    assert_eq!(protected_from_argo_cd(&operator).await, 0, "owned objects need no protection");
     operator.apply(&external).await.unwrap();
     operator.settle().await;
+    assert_eq!(protected_from_argo_cd(&operator).await, before.len());
     delete_the_catalog(&operator).await;
     assert_eq!(kept(operator.namespace()).await, before);
 }

@@ -141,3 +141,48 @@ async fn mail_that_was_pending_when_the_notifier_died_is_sent_by_the_next() {
     shop.at_rest().await;
     assert_eq!(shop.inbox().mails().await.len(), 10);
 }
+
+/// Waits until the notifier's report has such a line about the mail server. It stays ready.
+async fn reports(shop: &mut Shop, sign: &str, text: &str) {
+    eventually(&format!("the notifier reports {sign} {text}"), async || {
+        let (status, report) = shop.ops(Role::Notifier, "/readyz?verbose").await;
+        assert_eq!(status, 200, "mail that waits must not take the notifier away: {report}");
+        let line = report.lines().find(|line| line.contains("mail server: ")).unwrap_or_default();
+        holds(line.starts_with(&format!("{sign} mail server: ")) && line.contains(text), || report.clone())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_notifier_reports_an_outage_of_the_mail_server_and_its_end_and_stays_ready() {
+    let mut shop = Shop::builder().troubled().start().await;
+    reports(&mut shop, "[+]", "ok").await;
+    shop.inbox().be(Mood::Busy).await;
+    create(&shop.ada, &samples::product("T-1")).await;
+    reports(&mut shop, "[-]", "421").await;
+    shop.kill_inbox();
+    reports(&mut shop, "[-]", "refused").await;
+    shop.restart_inbox().await;
+    shop.inbox().at_least(2).await;
+    reports(&mut shop, "[+]", "ok").await;
+}
+
+/// Another notifier has sent what was waiting.
+#[tokio::test]
+async fn a_notifier_without_mail_sees_that_the_server_is_available_again() {
+    let mut shop = Shop::builder().troubled().start().await;
+    shop.inbox().be(Mood::Busy).await;
+    create(&shop.ada, &samples::product("T-1")).await;
+    reports(&mut shop, "[-]", "421").await;
+    eventually("nothing waits", async || {
+        let sent = "UPDATE notifications.deliveries SET state = 'sent', finished_at = now() WHERE state = 'pending'";
+        sqlx::query(sent).execute(&shop.database).await.unwrap();
+        let waiting = deliveries(&shop, "pending").await;
+        holds(waiting == 0, || waiting)
+    })
+    .await;
+    reports(&mut shop, "[-]", "421").await;
+    shop.inbox().be(Mood::Normal).await;
+    reports(&mut shop, "[+]", "ok").await;
+    assert_eq!(shop.inbox().mails().await.len(), 0);
+}

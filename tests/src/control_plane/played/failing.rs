@@ -25,8 +25,16 @@ impl Played {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     {
+        self.create_pod_with::<K>(owner, |_| {}).await
+    }
+
+    pub(super) async fn create_pod_with<K>(&self, owner: &str, edit: impl FnOnce(&mut Value)) -> String
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
         let live = self.namespace.api::<K>().get(owner).await.expect("the object is there");
-        let template = serde_json::to_value(&live).expect("an object is JSON")["spec"]["template"].take();
+        let mut template = serde_json::to_value(&live).expect("an object is JSON")["spec"]["template"].take();
+        edit(&mut template["spec"]);
         let name = format!("{owner}-x2x2x");
         let metadata = json!({"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"]});
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
