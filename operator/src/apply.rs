@@ -10,12 +10,10 @@ mod prune;
 mod restore;
 pub mod scale;
 
-use k8s_openapi::Resource;
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -82,14 +80,11 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn foundation(&mut self, objects: &Foundation) -> Result<(), Error> {
-        // Every field by name: a new kind that nobody applies doesn't compile.
-        let Foundation { claims, secrets, service_accounts, config_maps, services, stateful_sets } = objects;
-        self.claims(claims).await?;
-        self.each(Kind::Secret, secrets).await?;
-        self.each(Kind::ServiceAccount, service_accounts).await?;
-        self.each(Kind::ConfigMap, config_maps).await?;
-        self.each(Kind::Service, services).await?;
-        self.each(Kind::StatefulSet, stateful_sets).await
+        self.claims(&objects.claims).await?;
+        for (kind, declared) in objects.in_order()? {
+            self.one(kind, sealed(declared)).await?;
+        }
+        Ok(())
     }
 
     /// Applies the migration.
@@ -97,7 +92,7 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// If it cannot be applied.
     pub async fn migration(&mut self, job: &k8s_openapi::api::batch::v1::Job) -> Result<(), Error> {
-        self.each(Kind::Job, std::slice::from_ref(job)).await
+        self.one(Kind::Job, sealed(serde_json::to_value(job)?)).await
     }
 
     /// Applies what needs the migrated database.
@@ -105,15 +100,16 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn workloads(&mut self, objects: &Workloads) -> Result<(), Error> {
-        let Workloads { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = objects;
-        self.each(Kind::Deployment, deployments).await?;
-        for (name, minimum) in scale::minimums(objects) {
-            self.keep_minimum(&name, minimum).await?;
+        let minimums = scale::minimums(objects);
+        for (kind, declared) in objects.in_order()? {
+            let name = name_of(&declared);
+            self.one(kind, sealed(declared)).await?;
+            // Before its autoscaler, which leaves a Deployment of 0 replicas alone.
+            if let (Kind::Deployment, Some(minimum)) = (kind, minimums.get(&name)) {
+                self.keep_minimum(&name, *minimum).await?;
+            }
         }
-        self.each(Kind::DisruptionBudget, disruption_budgets).await?;
-        self.each(Kind::Autoscaler, autoscalers).await?;
-        self.each(Kind::TriggerAuthentication, trigger_authentications).await?;
-        self.each(Kind::ScaledObject, scaled_objects).await
+        Ok(())
     }
 
     /// What was overridden so far.
@@ -124,13 +120,6 @@ impl<'a> Apply<'a> {
     /// What was skipped so far.
     pub fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
-    }
-
-    async fn each<K: Resource + Serialize>(&mut self, kind: Kind, objects: &[K]) -> Result<(), Error> {
-        for object in objects {
-            self.one(kind, sealed(serde_json::to_value(object)?)).await?;
-        }
-        Ok(())
     }
 
     /// What was created, patched or deleted so far.
@@ -144,7 +133,7 @@ impl<'a> Apply<'a> {
     }
 
     async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
-        let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = name_of(&declared);
         self.wanted.push((kind, name.clone()));
         self.look_for(kind, &name).await?;
         // What is declared now was applied before, and yet isn't there.
@@ -249,6 +238,10 @@ fn is_invalid<T>(answer: &kube::Result<T>) -> bool {
 
 fn describe(kind: Kind, name: &str) -> String {
     format!("{} {name}", kind.resource().kind)
+}
+
+fn name_of(declared: &Value) -> String {
+    declared["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// With the hash of all that is declared.

@@ -1,5 +1,6 @@
 //! One attempt, from reading to the last object.
 
+use catalog_logging::Chain;
 use kube::ResourceExt;
 
 use super::{
@@ -39,6 +40,12 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         Ok(Outcome::Refused(problems, _)) => Ok(Outcome::Refused(problems, restore::rejected(catalog, &mut apply, context).await.err())),
         Ok(Outcome::Migrating { job, skipped }) => {
             restore::objects(catalog, &mut apply).await.map(|()| Outcome::Migrating { job, skipped })
+        }
+        Err(error) if error.concerns_one_object() => {
+            if let Err(other) = restore::objects(catalog, &mut apply).await {
+                tracing::warn!(error = %Chain(&other), "objects of the last applied spec not restored; retrying");
+            }
+            Err(error)
         }
         other => other,
     };
