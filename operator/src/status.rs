@@ -5,6 +5,7 @@ mod claims;
 mod conditions;
 mod containers;
 mod controllers;
+mod degraded;
 mod events;
 mod installation;
 mod issue;
@@ -78,7 +79,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
     // A database that isn't this shop's is nothing to serve from.
     let serves = parts.serve() && live.database.problem.is_none();
-    conditions.set("Ready", &ready(outcome, serves, unready));
+    let ready = ready(outcome, serves, unready);
+    conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
@@ -93,8 +95,16 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("AutoscalingReady");
     }
-    let broken = broken_autoscaling.map(|broken| Verdict { holds: true, ..broken });
-    match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues, broken)) {
+    // What was being migrated while no release serves is no cause.
+    let cause = all.iter().find(|(kind, verdict)| !verdict.holds && !(migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
+    let facts = degraded::Facts {
+        database: &live.database,
+        issues,
+        broken_autoscaling,
+        // A Catalog that has served before has a version.
+        unready: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
+    };
+    match degraded::degraded(outcome, facts) {
         Some(verdict) => conditions.set("Degraded", &verdict),
         None => conditions.keep("Degraded"),
     }
@@ -162,27 +172,6 @@ fn complete(skipped: &[Skipped]) -> Verdict {
     }
     let said: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
     Verdict::no("Skipped", said.join("; "))
-}
-
-/// `None` if it isn't known.
-fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken_autoscaling: Option<Verdict>) -> Option<Verdict> {
-    let verdict = match outcome {
-        Outcome::Refused(problems, error) => {
-            let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
-            let message = format!("{problems}{}", restoring.unwrap_or_default());
-            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message)
-        }
-        Outcome::Failed(error) => Verdict::yes(error.reason(), error.to_string()),
-        Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => {
-            let failures: Vec<_> = issues?.failures().collect();
-            let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
-            match failures.first() {
-                Some(first) => Verdict::yes(&first.reason, all.join("; ")),
-                None => broken_autoscaling.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
-            }
-        }
-    };
-    Some(verdict)
 }
 
 #[cfg(test)]
