@@ -66,21 +66,23 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // What is absent now must go, too: RFC 7396 removes what is null.
     let CatalogStatus { observed_generation, conditions, replicas, version, database, url, last_applied } = status;
-    let database = database.as_ref().map(|database| {
-        let DatabaseStatus { installation_id, claim_uid, migration } = database;
-        json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
-    });
     let mut whole = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
         "replicas": replicas,
         "version": version,
-        "database": database,
         "url": url,
     });
-    // Otherwise left as it is: what was read of the Catalog may be older than the last write of the status.
-    if catalog.status.as_ref().and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
+    // Otherwise left as they are: what was read of the Catalog may be older than the last write of the status.
+    let before = catalog.status.as_ref();
+    if before.and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
         whole["lastApplied"] = json!(last_applied);
+    }
+    if before.and_then(|before| before.database.as_ref()) != database.as_ref() {
+        whole["database"] = json!(database.as_ref().map(|database| {
+            let DatabaseStatus { installation_id, claim_uid, migration } = database;
+            json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
+        }));
     }
     match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": whole}))).await {
         Ok(_) => Ok(()),
