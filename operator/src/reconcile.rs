@@ -64,7 +64,11 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     let namespace = catalog.namespace().unwrap_or_default();
     let mut live = Live::default();
     // On the heap, where it is only while it runs: it is large.
-    let outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    let mut outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    if matches!(&outcome, Outcome::Failed(error) if error.is_conflict()) {
+        // An object was written by another client after it was read: no failure that the status has to report.
+        outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    }
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
         Outcome::Failed(error) | Outcome::Refused(_, Some(error)) => Err(error),
