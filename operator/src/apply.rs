@@ -50,29 +50,16 @@ pub struct Apply<'a> {
     pub live: &'a mut Live,
     /// What is declared, for [`Apply::prune`].
     wanted: Vec<(Kind, String)>,
-    /// Fields of others that were overridden.
-    overridden: Vec<Overridden>,
     /// What was written.
     changes: Vec<Change>,
     /// What the API server rejected, if the rest could be applied.
     skipped: Vec<Skipped>,
 }
 
-/// Another manager had changed what is declared, and doesn't any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overridden {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// Such as `kubectl-edit`.
-    pub managers: Vec<String>,
-}
-
 impl<'a> Apply<'a> {
     /// For one Catalog.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live) -> Self {
-        Self { client, namespace, name, uid, live, wanted: Vec::new(), overridden: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
+        Self { client, namespace, name, uid, live, wanted: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
     }
 
     /// Applies what the migration needs.
@@ -112,11 +99,6 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    /// What was overridden so far.
-    pub fn overridden(&mut self) -> Vec<Overridden> {
-        std::mem::take(&mut self.overridden)
-    }
-
     /// What was skipped so far.
     pub fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
@@ -136,8 +118,6 @@ impl<'a> Apply<'a> {
         let name = name_of(&declared);
         self.wanted.push((kind, name.clone()));
         self.look_for(kind, &name).await?;
-        // What is declared now was applied before, and yet isn't there.
-        let mut edited = false;
         if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(whose) = owner(live, self.name, self.uid) {
                 return Err(Error::taken(kind, &name, whose));
@@ -145,7 +125,6 @@ impl<'a> Apply<'a> {
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
             }
-            edited = was_applied(live, &declared);
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
                 self.hand_replicas_over(&name).await?;
             }
@@ -154,9 +133,6 @@ impl<'a> Apply<'a> {
         let noted = |managers: &[String]| Change::applied(kind, &name, before.as_ref(), &declared, managers);
         let conflicting = self.patch(kind, &name, &declared).await?;
         self.note(noted(&conflicting));
-        if edited && !conflicting.is_empty() {
-            self.overridden.push(Overridden { kind, name, managers: conflicting });
-        }
         Ok(())
     }
 

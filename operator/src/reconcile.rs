@@ -12,13 +12,7 @@ mod restore;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{
-    Client, ResourceExt,
-    runtime::{
-        controller::Action,
-        events::{Recorder, Reporter},
-    },
-};
+use kube::{Client, ResourceExt, runtime::controller::Action};
 use rand::RngExt;
 
 use self::{limits::Limits, pause::pause, report::Reported};
@@ -28,7 +22,6 @@ use crate::{crd::Catalog, error::Error, live::Live, status::Outcome};
 #[derive(Clone)]
 pub struct Context {
     client: Client,
-    recorder: Recorder,
     limits: Arc<Limits>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -37,8 +30,7 @@ impl Context {
     /// With the clock of this machine.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), limits: Arc::default(), client, clock: Arc::new(Timestamp::now) }
+        Self { limits: Arc::default(), client, clock: Arc::new(Timestamp::now) }
     }
 
     /// With another clock.

@@ -14,7 +14,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Apply, Overridden, describe,
+    Apply, Change, describe,
     managers::{self, HANDOVER},
 };
 use crate::{build::Workloads, error::Error, kinds::Kind, live::Live, status::cannot_read_triggers};
@@ -65,9 +65,7 @@ impl Apply<'_> {
             managers.push("a client of the scale subresource".to_owned());
         }
         self.set_replicas(name, minimum, was_changed.then(|| managers.join(", "))).await?;
-        if was_changed {
-            self.overridden.push(Overridden { kind: Kind::Deployment, name: name.to_owned(), managers });
-        }
+        self.note(Change::scaled(name, minimum, if was_changed { managers } else { Vec::new() }));
         Ok(())
     }
 

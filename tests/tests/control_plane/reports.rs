@@ -62,6 +62,11 @@ async fn what_happens_to_a_shop_is_an_event() {
     operator.settle().await;
     assert_event(&operator, "Recovered", "It was not ready for").await;
 
+    operator.played().lose_all_pods_of("shop-notifier").await;
+    operator.reconcile().await;
+    assert_event(&operator, "NotReady", "NotifierAvailable").await;
+    operator.settle().await;
+
     operator.write_secret("mail", &[("username", "shop"), ("password", "another")]).await;
     operator.settle().await;
     assert_event(&operator, "SecretsRotated", "Deployment shop-notifier").await;
