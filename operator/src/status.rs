@@ -10,6 +10,7 @@ mod events;
 mod installation;
 mod issue;
 pub mod last_applied;
+pub mod messaging;
 mod parts;
 mod pods;
 mod scaling;
@@ -61,6 +62,12 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     };
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
     installation::judge(&live.database, &mut parts);
+    let messaging = messaging::volume(catalog, live, now);
+    messaging::judge(messaging.as_ref(), &mut parts.messaging);
+    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
+        claims::judge(skipped, "spec.database.embedded.", &mut parts.database);
+        claims::judge(skipped, "spec.messaging.embedded.", &mut parts.messaging);
+    }
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
@@ -96,7 +103,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         conditions.keep("AutoscalingReady");
     }
     // What was being migrated while no release serves is no cause.
-    let cause = all.iter().find(|(kind, verdict)| !verdict.holds && !(migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
+    let cause = all.iter().find(|(kind, verdict)| !(verdict.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
     let facts = degraded::Facts {
         database: &live.database,
         issues,
@@ -126,6 +133,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         replicas,
         version,
         database: live.database.status.clone().or(before.database),
+        messaging,
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
         last_applied,
     }

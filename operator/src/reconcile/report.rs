@@ -65,7 +65,7 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let name = catalog.name_any();
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // What is absent now must go, too: RFC 7396 removes what is null.
-    let CatalogStatus { observed_generation, conditions, replicas, version, database, url, last_applied } = status;
+    let CatalogStatus { observed_generation, conditions, replicas, version, database, messaging, url, last_applied } = status;
     let mut whole = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
@@ -77,6 +77,9 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let before = catalog.status.as_ref();
     if before.and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
         whole["lastApplied"] = json!(last_applied);
+    }
+    if before.and_then(|before| before.messaging.as_ref()) != messaging.as_ref() {
+        whole["messaging"] = json!(messaging);
     }
     if before.and_then(|before| before.database.as_ref()) != database.as_ref() {
         whole["database"] = json!(database.as_ref().map(|database| {

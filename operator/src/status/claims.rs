@@ -5,15 +5,23 @@ use k8s_openapi::api::events::v1::Event;
 use kube::{ResourceExt, api::DynamicObject};
 
 use super::{
+    conditions::Verdict,
     events::last_warning,
     issue::{Issue, Source},
     parts::COMPONENT,
 };
-use crate::{dereference::claim_facts, kinds::Kind, live::Live};
+use crate::{dereference::claim_facts, kinds::Kind, live::Live, validate::Skipped};
 
 /// The claims without a volume.
 pub fn unbound(live: &Live) -> impl Iterator<Item = &DynamicObject> {
     live.of_kind(Kind::Claim).filter(|claim| !claim_facts(claim).is_bound)
+}
+
+/// Adds what a bound volume cannot have of what is declared to the condition of its part.
+pub fn judge(skipped: &[Skipped], part: &str, verdict: &mut Verdict) {
+    for Skipped { path, message } in skipped.iter().filter(|skipped| skipped.path.starts_with(part)) {
+        verdict.message = format!("{}; {path}: {message}", verdict.message);
+    }
 }
 
 /// What is wrong with claims: those without a volume that `events` warn about, and those whose data is lost or will be.
