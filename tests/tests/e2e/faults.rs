@@ -58,7 +58,7 @@ pub async fn are_reported(shop: &Shop) {
 async fn crash_loop(shop: &Shop) -> Measured {
     let env = async |env: Value| shop.patch(json!({"spec": {"api": {"env": env}}})).await;
     let begin = env(json!([{"name": "ACCESS_LOG_SAMPLE", "value": "everything"}]));
-    let measured = measure(shop, "crash loop", "ACCESS_LOG_SAMPLE", begin, env(Value::Null)).await;
+    let measured = Box::pin(measure(shop, "crash loop", "ACCESS_LOG_SAMPLE", begin, env(Value::Null))).await;
     assert_eq!(measured.failed, Duration::ZERO, "the pods of the spec before serve");
     measured
 }
@@ -79,7 +79,7 @@ async fn quota(shop: &Shop) -> Measured {
         }
     };
     let end = async { drop(quotas.delete("no-pods", &DeleteParams::default()).await.unwrap()) };
-    measure(shop, "quota", "exceeded quota: no-pods", begin, end).await
+    Box::pin(measure(shop, "quota", "exceeded quota: no-pods", begin, end)).await
 }
 
 /// `kubectl scale --replicas=0` of the Deployment that an autoscaler scales.
@@ -89,7 +89,7 @@ async fn scale_to_zero(shop: &Shop) -> Measured {
         let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
         shop.kube::<Deployment>().patch_scale("shop-api", &asked, &scale).await.unwrap();
     };
-    measure(shop, "scale to zero", "fewer replicas than the minimum of its autoscaler", begin, async {}).await
+    Box::pin(measure(shop, "scale to zero", "fewer replicas than the minimum of its autoscaler", begin, async {})).await
 }
 
 async fn measure(
