@@ -23,14 +23,12 @@ pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<Verdict> {
         let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
         Verdict::yes(&first.reason, all.join("; "))
     });
-    if let Some(first) = of_outcome {
-        // Pods may fail for another cause.
-        return Some(match of_pods {
-            Some(others) => Verdict { message: format!("{}; {}", first.message, others.message), ..first },
-            None => first,
-        });
-    }
     let of_database = installation::problem(facts.database);
+    if let Some(first) = of_outcome {
+        // Database and pods may fail for another cause.
+        let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|verdict| verdict.message).collect();
+        return Some(Verdict { message: all.join("; "), ..first });
+    }
     if of_database.is_none() && facts.issues.is_none() {
         return None;
     }
@@ -56,6 +54,7 @@ fn of_outcome(outcome: &Outcome) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::{
+        installation::DatabaseProblem,
         status::issue::{Issue, Source},
         validate::{Problem, Problems, Reason},
     };
@@ -90,10 +89,12 @@ mod tests {
     }
 
     #[test]
-    fn failing_pods_are_reported_beside_a_spec_that_is_not_applied() {
+    fn a_lost_volume_and_failing_pods_are_reported_beside_a_spec_that_is_not_applied() {
         let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
-        let found = judged(&Outcome::Refused(Problems(vec![problem]), None), Some(&crash_loop()), None).unwrap();
+        let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
+        let facts = Facts { database: &lost, issues: Some(&crash_loop()), broken_autoscaling: None, unready: None };
+        let found = degraded(&Outcome::Refused(Problems(vec![problem]), None), facts).unwrap();
         assert_eq!(found.reason, "SecretNotFound");
-        assert_eq!(found.message, "spec.mail: there is no Secret mail; Pod shop-api-1: api ended with exit code 1");
+        assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");
     }
 }
