@@ -11,12 +11,10 @@ mod restore;
 pub mod scale;
 
 use jiff::Timestamp;
-use k8s_openapi::Resource;
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -55,30 +53,16 @@ pub struct Apply<'a> {
     pub now: Timestamp,
     /// What is declared, for [`Apply::prune`].
     wanted: Vec<(Kind, String)>,
-    /// Fields of others that were overridden.
-    overridden: Vec<Overridden>,
     /// What was written.
     changes: Vec<Change>,
     /// What the API server rejected, if the rest could be applied.
     skipped: Vec<Skipped>,
 }
 
-/// Another manager had changed what is declared, and doesn't any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overridden {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// Such as `kubectl-edit`.
-    pub managers: Vec<String>,
-}
-
 impl<'a> Apply<'a> {
     /// For one Catalog.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live, now: Timestamp) -> Self {
-        let (wanted, overridden, changes, skipped) = Default::default();
-        Self { client, namespace, name, uid, live, now, wanted, overridden, changes, skipped }
+        Self { client, namespace, name, uid, live, now, wanted: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
     }
 
     /// Applies what the migration needs.
@@ -86,14 +70,11 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn foundation(&mut self, objects: &Foundation) -> Result<(), Error> {
-        // Every field by name: a new kind that nobody applies doesn't compile.
-        let Foundation { claims, secrets, service_accounts, config_maps, services, stateful_sets } = objects;
-        self.claims(claims).await?;
-        self.each(Kind::Secret, secrets).await?;
-        self.each(Kind::ServiceAccount, service_accounts).await?;
-        self.each(Kind::ConfigMap, config_maps).await?;
-        self.each(Kind::Service, services).await?;
-        self.each(Kind::StatefulSet, stateful_sets).await
+        self.claims(&objects.claims).await?;
+        for (kind, declared) in objects.in_order()? {
+            self.one(kind, sealed(declared)).await?;
+        }
+        Ok(())
     }
 
     /// Applies the migration.
@@ -101,7 +82,7 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// If it cannot be applied.
     pub async fn migration(&mut self, job: &k8s_openapi::api::batch::v1::Job) -> Result<(), Error> {
-        self.each(Kind::Job, std::slice::from_ref(job)).await
+        self.one(Kind::Job, sealed(serde_json::to_value(job)?)).await
     }
 
     /// Applies what needs the migrated database.
@@ -109,32 +90,21 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn workloads(&mut self, objects: &Workloads) -> Result<(), Error> {
-        let Workloads { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = objects;
-        self.each(Kind::Deployment, deployments).await?;
-        for (name, minimum) in scale::minimums(objects) {
-            self.keep_minimum(&name, minimum).await?;
+        let minimums = scale::minimums(objects);
+        for (kind, declared) in objects.in_order()? {
+            let name = name_of(&declared);
+            self.one(kind, sealed(declared)).await?;
+            // Before its autoscaler, which leaves a Deployment of 0 replicas alone.
+            if let (Kind::Deployment, Some(minimum)) = (kind, minimums.get(&name)) {
+                self.keep_minimum(&name, *minimum).await?;
+            }
         }
-        self.each(Kind::DisruptionBudget, disruption_budgets).await?;
-        self.each(Kind::Autoscaler, autoscalers).await?;
-        self.each(Kind::TriggerAuthentication, trigger_authentications).await?;
-        self.each(Kind::ScaledObject, scaled_objects).await
-    }
-
-    /// What was overridden so far.
-    pub fn overridden(&mut self) -> Vec<Overridden> {
-        std::mem::take(&mut self.overridden)
+        Ok(())
     }
 
     /// What was skipped so far.
     pub fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
-    }
-
-    async fn each<K: Resource + Serialize>(&mut self, kind: Kind, objects: &[K]) -> Result<(), Error> {
-        for object in objects {
-            self.one(kind, sealed(serde_json::to_value(object)?)).await?;
-        }
-        Ok(())
     }
 
     /// What was created, patched or deleted so far.
@@ -148,11 +118,9 @@ impl<'a> Apply<'a> {
     }
 
     async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
-        let name = declared["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = name_of(&declared);
         self.wanted.push((kind, name.clone()));
         self.look_for(kind, &name).await?;
-        // What is declared now was applied before, and yet isn't there.
-        let mut edited = false;
         if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(whose) = owner(live, self.name, self.uid) {
                 return Err(Error::taken(kind, &name, whose));
@@ -160,7 +128,6 @@ impl<'a> Apply<'a> {
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
             }
-            edited = was_applied(live, &declared);
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
                 self.hand_replicas_over(&name).await?;
             }
@@ -169,9 +136,6 @@ impl<'a> Apply<'a> {
         let noted = |managers: &[String]| Change::applied(kind, &name, before.as_ref(), &declared, managers);
         let conflicting = self.patch(kind, &name, &declared).await?;
         self.note(noted(&conflicting));
-        if edited && !conflicting.is_empty() {
-            self.overridden.push(Overridden { kind, name, managers: conflicting });
-        }
         Ok(())
     }
 
@@ -253,6 +217,10 @@ fn is_invalid<T>(answer: &kube::Result<T>) -> bool {
 
 fn describe(kind: Kind, name: &str) -> String {
     format!("{} {name}", kind.resource().kind)
+}
+
+fn name_of(declared: &Value) -> String {
+    declared["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// With the hash of all that is declared.

@@ -13,6 +13,7 @@ pub mod keda;
 mod metadata;
 pub mod migration;
 mod nats;
+mod order;
 mod postgres;
 mod scaled_object;
 mod secrets_hash;

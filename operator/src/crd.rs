@@ -28,7 +28,7 @@ pub use messaging::{EmbeddedMessaging, ExternalMessaging, Messaging};
 pub use pod::{EnvVar, EnvVarSource, Pod, Resources};
 pub use quantity::Quantity;
 pub use references::{SecretKeyRef, SecretRef};
-pub use status::{CatalogStatus, Condition, DatabaseStatus, LastApplied, Replicas};
+pub use status::{CatalogStatus, Condition, DatabaseStatus, LastApplied, MessagingStatus, Replicas, Time};
 pub use workload::{Api, ApiAutoscaling, Worker, WorkerAutoscaling};
 
 /// The longest name of a Catalog: with it, every derived name is a valid one.

@@ -16,9 +16,9 @@ use crate::{
     observed::{ClaimFacts, Observed, SecretFacts},
 };
 
-/// What the Secrets are like that a Catalog refers to, by name. What isn't here doesn't exist.
+/// What the Secrets are like that a Catalog refers to, by name; `None` if one doesn't exist.
 #[derive(Debug, Clone, Default)]
-pub struct Referenced(BTreeMap<String, SecretFacts>);
+pub struct Referenced(BTreeMap<String, Option<SecretFacts>>);
 
 impl Referenced {
     /// Reads them. One call per Secret.
@@ -26,11 +26,21 @@ impl Referenced {
     /// # Errors
     /// If the API server cannot be asked.
     pub async fn read(client: &Client, namespace: &str, catalog: &Catalog) -> Result<Self, Error> {
+        Self::default().with(client, namespace, catalog).await
+    }
+
+    /// With those that `catalog` refers to as well. One call per Secret that wasn't read yet.
+    ///
+    /// # Errors
+    /// If the API server cannot be asked.
+    pub async fn with(&self, client: &Client, namespace: &str, catalog: &Catalog) -> Result<Self, Error> {
         let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-        let mut facts = BTreeMap::new();
+        let mut facts = self.0.clone();
         for name in referenced_secrets(&catalog.spec) {
-            let found = api.get_opt(name).await.map_err(|source| Error::api("get", format!("Secret {name}"), source))?;
-            facts.extend(found.map(|secret| (name.to_owned(), SecretFacts::of(&secret))));
+            if !facts.contains_key(name) {
+                let found = api.get_opt(name).await.map_err(|source| Error::api("get", format!("Secret {name}"), source))?;
+                facts.insert(name.to_owned(), found.as_ref().map(SecretFacts::of));
+            }
         }
         Ok(Self(facts))
     }
@@ -43,7 +53,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
     let claims = live.of_kind(Kind::Claim);
     Observed {
         keda: live.keda(),
-        referenced: referenced.0.clone(),
+        referenced: referenced.0.iter().filter_map(|(name, facts)| Some((name.clone(), facts.clone()?))).collect(),
         generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
         max_connections: max_connections(live),
         claims: claims.map(|claim| (claim.name_any(), claim_facts(claim))).collect(),

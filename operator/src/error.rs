@@ -59,6 +59,18 @@ impl Error {
         matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if matches!(status.code, 403 | 422)))
     }
 
+    /// Whether another object may be written nevertheless: the API server has answered, or wasn't asked.
+    #[must_use]
+    pub fn concerns_one_object(&self) -> bool {
+        self.reason() != "Unavailable"
+    }
+
+    /// Whether another client was faster (409).
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.reason() == "Conflict"
+    }
+
     /// The reason of conditions, and the label of metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

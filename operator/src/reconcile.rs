@@ -12,13 +12,7 @@ mod restore;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{
-    Client, ResourceExt,
-    runtime::{
-        controller::Action,
-        events::{Recorder, Reporter},
-    },
-};
+use kube::{Client, ResourceExt, runtime::controller::Action};
 use rand::RngExt;
 
 use self::{limits::Limits, pause::pause, report::Reported};
@@ -28,7 +22,6 @@ use crate::{crd::Catalog, error::Error, live::Live, mail::MailReports, status::O
 #[derive(Clone)]
 pub struct Context {
     client: Client,
-    recorder: Recorder,
     limits: Arc<Limits>,
     mail: MailReports,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -38,14 +31,7 @@ impl Context {
     /// With the clock of this machine.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        Self {
-            recorder: Recorder::new(client.clone(), reporter),
-            limits: Arc::default(),
-            mail: MailReports::default(),
-            client,
-            clock: Arc::new(Timestamp::now),
-        }
+        Self { limits: Arc::default(), mail: MailReports::default(), client, clock: Arc::new(Timestamp::now) }
     }
 
     /// What notifiers report of the mail server.
@@ -77,7 +63,11 @@ pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<A
     let namespace = catalog.namespace().unwrap_or_default();
     let mut live = Live::default();
     // On the heap, where it is only while it runs: it is large.
-    let outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    let mut outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    if matches!(&outcome, Outcome::Failed(error) if error.is_conflict()) {
+        // An object was written by another client after it was read: no failure that the status has to report.
+        outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
+    }
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
         Outcome::Failed(error) | Outcome::Refused(_, Some(error)) => Err(error),

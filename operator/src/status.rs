@@ -5,11 +5,13 @@ mod claims;
 mod conditions;
 mod containers;
 mod controllers;
+mod degraded;
 mod events;
 mod installation;
 mod issue;
 pub mod last_applied;
 mod mail;
+pub mod messaging;
 mod parts;
 mod pods;
 mod scaling;
@@ -62,6 +64,12 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     };
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
     installation::judge(&live.database, &mut parts);
+    let messaging = messaging::volume(catalog, live, now);
+    messaging::judge(messaging.as_ref(), &mut parts.messaging);
+    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
+        claims::judge(skipped, "spec.database.embedded.", &mut parts.database);
+        claims::judge(skipped, "spec.messaging.embedded.", &mut parts.messaging);
+    }
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
@@ -84,7 +92,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and without its autoscalers, so they are no part of Ready.
     let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| Verdict { holds: true, ..broken }));
-    conditions.set("Ready", &ready(outcome, serves, unready, broken.is_some()));
+    let ready = ready(outcome, serves, unready, broken.is_some());
+    conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
@@ -102,7 +111,16 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("AutoscalingReady");
     }
-    match installation::problem(&live.database, outcome).or_else(|| degraded(outcome, issues, broken)) {
+    // What was being migrated while no release serves is no cause.
+    let cause = all.iter().find(|(kind, verdict)| !(verdict.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
+    let facts = degraded::Facts {
+        database: &live.database,
+        issues,
+        broken,
+        // A Catalog that has served before has a version.
+        unready: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
+    };
+    match degraded::degraded(outcome, facts) {
         Some(verdict) => conditions.set("Degraded", &verdict),
         None => conditions.keep("Degraded"),
     }
@@ -124,6 +142,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         replicas,
         version,
         database: live.database.status.clone().or(before.database),
+        messaging,
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
         last_applied,
     }
@@ -171,27 +190,6 @@ fn complete(skipped: &[Skipped]) -> Verdict {
     }
     let said: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
     Verdict::no("Skipped", said.join("; "))
-}
-
-/// `None` if it isn't known.
-fn degraded(outcome: &Outcome, issues: Option<&Issues>, broken: Option<Verdict>) -> Option<Verdict> {
-    let verdict = match outcome {
-        Outcome::Refused(problems, error) => {
-            let restoring = error.as_ref().map(|error| format!("; the objects of the last applied spec are not restored: {error}"));
-            let message = format!("{problems}{}", restoring.unwrap_or_default());
-            Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message)
-        }
-        Outcome::Failed(error) => Verdict::yes(error.reason(), error.to_string()),
-        Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => {
-            let failures: Vec<_> = issues?.failures().collect();
-            let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
-            match failures.first() {
-                Some(first) => Verdict::yes(&first.reason, all.join("; ")),
-                None => broken.unwrap_or_else(|| Verdict::no("Healthy", "nothing is wrong")),
-            }
-        }
-    };
-    Some(verdict)
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct Change {
     pub reason: String,
     /// Reason and note of an Event, if there is one about it.
     pub event: Option<(&'static str, String)>,
+    /// Managers such as `kubectl-edit` that had changed what was applied, and whose edit was reverted.
+    pub overridden: Vec<String>,
 }
 
 impl Change {
@@ -49,13 +51,22 @@ impl Change {
             Some(_) => (Action::Patched, "the Catalog or a Secret it uses has changed, or the operator was upgraded".to_owned()),
         };
         let event = event(kind, name, before, declared);
-        Self { kind, name: name.into(), action, reason, event }
+        // Otherwise another spec is applied, and takes over fields that nothing was declared of.
+        let is_edit = before.is_some_and(|before| was_applied(before, declared));
+        let overridden = if is_edit { managers.to_vec() } else { Vec::new() };
+        Self { kind, name: name.into(), action, reason, event, overridden }
+    }
+
+    /// A Deployment was scaled up to the minimum of its autoscaler, below which these managers had scaled it.
+    pub(super) fn scaled(name: &str, replicas: i64, managers: Vec<String>) -> Self {
+        let reason = format!("the minimum of its autoscaler is {replicas}");
+        Self { kind: Kind::Deployment, name: name.into(), action: Action::Patched, reason, event: None, overridden: managers }
     }
 
     /// A generated Secret was created.
     pub(super) fn generated(name: &str) -> Self {
         let reason = "a generated Secret did not exist".to_owned();
-        Self { kind: Kind::Secret, name: name.into(), action: Action::Created, reason, event: None }
+        Self { kind: Kind::Secret, name: name.into(), action: Action::Created, reason, event: None, overridden: Vec::new() }
     }
 
     /// The passwords in the Secret of the embedded database were changed.
@@ -73,7 +84,7 @@ impl Change {
                 ("all pods use the new password of the database", Some(("DatabasePasswordRetired", note)))
             }
         };
-        Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event }
+        Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event, overridden: Vec::new() }
     }
 
     /// A generated Secret got another signing key.
@@ -89,13 +100,14 @@ impl Change {
             action: Action::Patched,
             reason: "a new signing key was due or requested".into(),
             event,
+            overridden: Vec::new(),
         }
     }
 
     /// An object was deleted.
     pub(super) fn deleted(kind: Kind, name: &str, reason: &str) -> Self {
         let event = Some(("Pruned", format!("{} {name} was deleted: {reason}.", kind.resource().kind)));
-        Self { kind, name: name.into(), action: Action::Deleted, reason: reason.into(), event }
+        Self { kind, name: name.into(), action: Action::Deleted, reason: reason.into(), event, overridden: Vec::new() }
     }
 
     /// Writes its log line. The span of the reconcile adds the Catalog.

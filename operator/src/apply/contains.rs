@@ -4,7 +4,7 @@ use kube_quantity::ParsedQuantity;
 use serde_json::{Map, Value};
 
 /// Whether `live` says everything that `declared` says. What only `live` says (defaults of the API server,
-/// fields of others) doesn't count, except in lists that are one value as a whole.
+/// fields of others) doesn't count, except in lists and maps that are one value as a whole.
 #[must_use]
 pub fn contains(live: &Value, declared: &Value) -> bool {
     within("", live, declared)
@@ -12,6 +12,7 @@ pub fn contains(live: &Value, declared: &Value) -> bool {
 
 fn within(field: &str, live: &Value, declared: &Value) -> bool {
     match (live, declared) {
+        (Value::Object(live), Value::Object(declared)) if is_whole(field) && live.len() > declared.len() => false,
         (Value::Object(live), Value::Object(declared)) => declared.iter().all(|(name, declared)| match live.get(name) {
             Some(live) if is_amounts(field) => same_amount(live, declared),
             Some(live) => within(name, live, declared),
@@ -50,6 +51,11 @@ fn keys(list: &str) -> Option<&'static [&'static str]> {
         "topologySpreadConstraints" => Some(&["topologyKey", "whenUnsatisfiable"]),
         _ => None,
     }
+}
+
+/// Objects of `x-kubernetes-map-type: atomic` without defaults: another label in a selector selects other pods.
+fn is_whole(object: &str) -> bool {
+    matches!(object, "selector" | "matchLabels" | "labelSelector" | "nodeSelector" | "secretKeyRef")
 }
 
 /// Objects whose values are quantities.
@@ -98,6 +104,13 @@ mod tests {
         assert!(contains(&declared, &declared));
         assert!(!contains(&json!({"args": ["serve", "--x"], "triggers": [{"type": "cpu"}]}), &declared));
         assert!(!contains(&json!({"args": ["serve"], "triggers": [{"type": "cpu"}, {"type": "cron"}]}), &declared));
+    }
+
+    #[test]
+    fn a_map_that_is_one_value_is_compared_as_a_whole() {
+        let declared = json!({"spec": {"selector": {"app": "a"}}});
+        assert!(contains(&declared, &declared));
+        assert!(!contains(&json!({"spec": {"selector": {"app": "a", "tier": "b"}}}), &declared));
     }
 
     #[test]

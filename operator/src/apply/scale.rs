@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::{
     ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
@@ -13,7 +14,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Apply, Overridden, describe,
+    Apply, Change, describe,
     managers::{self, HANDOVER},
 };
 use crate::{build::Workloads, error::Error, kinds::Kind, live::Live, status::cannot_read_triggers};
@@ -22,6 +23,17 @@ use crate::{build::Workloads, error::Error, kinds::Kind, live::Live, status::can
 pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
 /// Annotation of a `ScaledObject` that KEDA doesn't scale.
 pub const PAUSED: &str = "autoscaling.keda.sh/paused";
+
+/// Annotation of a Deployment with the managers that last scaled it below the minimum of its autoscaler.
+const SCALED_BY: &str = "catalog.rs/scaled-below-minimum-by";
+
+/// Who last scaled a Deployment below the minimum of its autoscaler, and when the operator raised it again.
+#[must_use]
+pub fn raised(deployment: &DynamicObject) -> Option<(&str, Timestamp)> {
+    let managers = deployment.annotations().get(SCALED_BY)?;
+    let entry = deployment.managed_fields().iter().find(|entry| entry.manager.as_deref() == Some(HANDOVER))?;
+    Some((managers, entry.time.as_ref()?.0))
+}
 
 /// The least number of replicas that autoscalers may choose, by name of the Deployment.
 #[must_use]
@@ -52,10 +64,8 @@ impl Apply<'_> {
             // `managedFields` has no entry for a 0 that was written through the subresource, where 0 is the absent value.
             managers.push("a client of the scale subresource".to_owned());
         }
-        self.set_replicas(name, minimum).await?;
-        if was_changed {
-            self.overridden.push(Overridden { kind: Kind::Deployment, name: name.to_owned(), managers });
-        }
+        self.set_replicas(name, minimum, was_changed.then(|| managers.join(", "))).await?;
+        self.note(Change::scaled(name, minimum, if was_changed { managers } else { Vec::new() }));
         Ok(())
     }
 
@@ -65,18 +75,21 @@ impl Apply<'_> {
     /// If it cannot be written.
     pub async fn hand_replicas_over(&mut self, name: &str) -> Result<(), Error> {
         let Some(live) = self.live.get(Kind::Deployment, name) else { return Ok(()) };
-        self.set_replicas(name, replicas(live)).await
+        self.set_replicas(name, replicas(live), None).await
     }
 
-    async fn set_replicas(&mut self, name: &str, replicas: i64) -> Result<(), Error> {
+    async fn set_replicas(&mut self, name: &str, replicas: i64, scaled_by: Option<String>) -> Result<(), Error> {
         let kind = Kind::Deployment;
         let resource = kind.resource();
-        let declared = json!({
+        let mut declared = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": {"name": name},
             "spec": {"replicas": replicas},
         });
+        if let Some(managers) = scaled_by {
+            declared["metadata"]["annotations"] = json!({SCALED_BY: managers});
+        }
         let asked = PatchParams::apply(HANDOVER).force();
         let scaled = self.api(kind).patch(name, &asked, &Patch::Apply(&declared)).await;
         self.live.put(kind, scaled.map_err(|source| Error::api("scale", describe(kind, name), source))?);

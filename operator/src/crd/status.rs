@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// What the operator reports.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub struct CatalogStatus {
     /// Which database the shop works on, as the last migration reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseStatus>,
+    /// Which volume the embedded NATS works on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messaging: Option<MessagingStatus>,
     /// How the API is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -58,6 +61,18 @@ pub struct DatabaseStatus {
     /// The migration Job that reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
+}
+
+/// Which volume the embedded NATS works on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessagingStatus {
+    /// Uid of its bound `PersistentVolumeClaim`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_uid: Option<String>,
+    /// When another volume took the place of the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_replaced_at: Option<Time>,
 }
 
 /// Ready and desired pods of each role, as `ready/desired`.

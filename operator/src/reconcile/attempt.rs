@@ -1,5 +1,6 @@
 //! One attempt, from reading to the last object.
 
+use catalog_logging::Chain;
 use kube::ResourceExt;
 
 use super::{
@@ -36,17 +37,22 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
     let mut apply = Apply::new(&context.client, namespace, &name, &uid, live, context.now());
     let outcome = advance(catalog, &referenced, &mut apply, context).await;
     let outcome = match outcome {
-        Ok(Outcome::Refused(problems, _)) => Ok(Outcome::Refused(problems, restore::rejected(catalog, &mut apply, context).await.err())),
+        Ok(Outcome::Refused(problems, _)) => {
+            Ok(Outcome::Refused(problems, Box::pin(restore::rejected(catalog, &referenced, &mut apply, context)).await.err()))
+        }
         Ok(Outcome::Migrating { job, skipped }) => {
-            restore::objects(catalog, &mut apply).await.map(|()| Outcome::Migrating { job, skipped })
+            Box::pin(restore::objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
+        }
+        Err(error) if error.concerns_one_object() => {
+            if let Err(other) = Box::pin(restore::objects(catalog, &referenced, &mut apply)).await {
+                tracing::warn!(error = %Chain(&other), "objects of the last applied spec not restored; retrying");
+            }
+            Err(error)
         }
         other => other,
     };
     for change in apply.changes() {
         context.publish_change(catalog, change).await;
-    }
-    for overridden in apply.overridden() {
-        context.tell_overridden(catalog, overridden).await;
     }
     outcome
 }

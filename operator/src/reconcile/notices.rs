@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use kube::runtime::events::EventType;
 
-use crate::crd::{CatalogStatus, Condition};
+use crate::{
+    crd::{CatalogStatus, Condition},
+    status::messaging::LOST,
+};
 
 /// An Event about a Catalog.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub fn notices(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Times
         readiness(before, after, now),
         migration(before, after),
         upgrade(before, after),
+        messaging_volume(before, after),
         became(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
         became(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
     ]
@@ -62,6 +66,12 @@ fn migration(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<No
 fn upgrade(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
     let (from, to) = (before?.version.as_ref()?, after.version.as_ref()?);
     (from != to).then(|| normal("Upgraded", format!("All pods run {to}; they ran {from} before.")))
+}
+
+fn messaging_volume(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
+    let replaced_at = |status: &CatalogStatus| status.messaging.as_ref().and_then(|messaging| messaging.volume_replaced_at.clone());
+    let is_new = replaced_at(after).is_some() && replaced_at(after) != before.and_then(replaced_at);
+    is_new.then(|| warning("MessagingVolumeReplaced", format!("The volume of NATS was replaced: {LOST}.")))
 }
 
 /// The condition, if its status is this one and status or reason were others before.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::events::{Event, EventType},
+    runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::{
     notices::{Notice, notices},
 };
 use crate::{
-    apply::{Change, Overridden},
+    apply::Change,
     crd::{Catalog, CatalogStatus, DatabaseStatus},
     error::Error,
     kinds::Kind,
@@ -71,22 +71,27 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let name = catalog.name_any();
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // What is absent now must go, too: RFC 7396 removes what is null.
-    let CatalogStatus { observed_generation, conditions, replicas, version, database, url, last_applied } = status;
-    let database = database.as_ref().map(|database| {
-        let DatabaseStatus { installation_id, claim_uid, migration } = database;
-        json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
-    });
+    let CatalogStatus { observed_generation, conditions, replicas, version, database, messaging, url, last_applied } = status;
     let mut whole = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
         "replicas": replicas,
         "version": version,
-        "database": database,
         "url": url,
     });
-    // Otherwise left as it is: what was read of the Catalog may be older than the last write of the status.
-    if catalog.status.as_ref().and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
+    // Otherwise left as they are: what was read of the Catalog may be older than the last write of the status.
+    let before = catalog.status.as_ref();
+    if before.and_then(|before| before.last_applied.as_ref()) != last_applied.as_ref() {
         whole["lastApplied"] = json!(last_applied);
+    }
+    if before.and_then(|before| before.messaging.as_ref()) != messaging.as_ref() {
+        whole["messaging"] = json!(messaging);
+    }
+    if before.and_then(|before| before.database.as_ref()) != database.as_ref() {
+        whole["database"] = json!(database.as_ref().map(|database| {
+            let DatabaseStatus { installation_id, claim_uid, migration } = database;
+            json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
+        }));
     }
     match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": whole}))).await {
         Ok(_) => Ok(()),
@@ -97,19 +102,6 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
 }
 
 impl Context {
-    /// Tells that fields of another manager were overridden.
-    pub async fn tell_overridden(&self, catalog: &Catalog, overridden: Overridden) {
-        let Overridden { kind, name, managers } = overridden;
-        let resource = kind.resource();
-        let note = format!(
-            "{} {name} is as the Catalog declares again: {} had changed it. Edit the Catalog instead.",
-            resource.kind,
-            managers.join(", ")
-        );
-        let object = reference(catalog, kind, name);
-        self.tell(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
-    }
-
     /// Publishes the Events about a change of the status.
     async fn publish_notices(&self, catalog: &Catalog, report: &CatalogStatus) {
         for Notice { kind, reason, note } in notices(catalog.status.as_ref(), report, self.now()) {
@@ -117,10 +109,18 @@ impl Context {
         }
     }
 
-    /// Publishes the Event about an object that was created, patched or deleted, if there is one.
+    /// Publishes the Events about an object that was created, patched or deleted, if there are any.
     pub async fn publish_change(&self, catalog: &Catalog, change: Change) {
-        let Change { kind, name, event: Some((reason, note)), .. } = change else { return };
-        self.tell(catalog, EventType::Normal, reason, note, Some(reference(catalog, kind, name))).await;
+        let Change { kind, name, event, overridden, .. } = change;
+        let object = reference(catalog, kind, name.clone());
+        if let Some((reason, note)) = event {
+            self.tell(catalog, EventType::Normal, reason, note, Some(object.clone())).await;
+        }
+        if !overridden.is_empty() {
+            let (kind, managers) = (kind.resource().kind, overridden.join(", "));
+            let note = format!("{kind} {name} is as the Catalog declares again: {managers} had changed it. Edit the Catalog instead.");
+            self.tell(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
+        }
     }
 
     /// Tells people something about a Catalog. That it couldn't be told is no reason to stop.
@@ -130,14 +130,15 @@ impl Context {
         }
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
-        if let Err(error) = self.recorder.publish(&event, &catalog.object_ref(&())).await {
+        // A recorder that is kept counts an Event with another note as one that happened again, and the API server keeps the first note.
+        let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
+        if let Err(error) = Recorder::new(self.client.clone(), reporter).publish(&event, &catalog.object_ref(&())).await {
             tracing::warn!(error = %Chain(&error), reason, "Event not written");
         }
     }
 }
 
-/// An object of the Catalog, as the second object of an Event: Events that differ in their note alone count as one that happened
-/// again.
+/// An object of the Catalog, as the second object of an Event.
 fn reference(catalog: &Catalog, kind: Kind, name: String) -> ObjectReference {
     let resource = kind.resource();
     ObjectReference {

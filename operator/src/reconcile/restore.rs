@@ -16,23 +16,24 @@ use crate::{
 ///
 /// # Errors
 /// If the API server refuses or doesn't answer, or a name is taken.
-pub async fn rejected(catalog: &Catalog, apply: &mut Apply<'_>, context: &Context) -> Result<(), Error> {
+pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
-    let referenced = Referenced::read(apply.client, apply.namespace, &last).await?;
-    match advance(&last, &referenced, apply, context).await? {
-        Outcome::Applied(_) | Outcome::Paused => Ok(()),
-        Outcome::Failed(error) => Err(error),
-        Outcome::Refused(..) | Outcome::Migrating { .. } => restore(&last, &referenced, apply).await,
+    let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
+    match advance(&last, &referenced, apply, context).await {
+        Ok(Outcome::Applied(_) | Outcome::Paused) => Ok(()),
+        Ok(Outcome::Refused(..) | Outcome::Migrating { .. }) => restore(&last, &referenced, apply).await,
+        Ok(Outcome::Failed(error)) | Err(error) if error.concerns_one_object() => restore(&last, &referenced, apply).await.and(Err(error)),
+        Ok(Outcome::Failed(error)) | Err(error) => Err(error),
     }
 }
 
-/// While a migration hasn't succeeded: what the last applied spec declared and this one hasn't applied yet is restored.
+/// While a migration hasn't succeeded, or an object of the spec is rejected: what the last applied spec declared and this one hasn't applied yet is restored.
 ///
 /// # Errors
 /// If the API server refuses or doesn't answer, or a name is taken.
-pub async fn objects(catalog: &Catalog, apply: &mut Apply<'_>) -> Result<(), Error> {
+pub async fn objects(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
-    let referenced = Referenced::read(apply.client, apply.namespace, &last).await?;
+    let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
     restore(&last, &referenced, apply).await
 }
 

@@ -6,18 +6,20 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::{
+    containers::WELL_AFTER,
     events::last_warning,
     issue::{Issue, SLOW_AFTER, Source},
     parts::{COMPONENT, has_condition},
 };
-use crate::{kinds::Kind, live::Live};
+use crate::{apply::scale, kinds::Kind, live::Live};
 
 /// What is wrong with Deployments, `StatefulSets` and Jobs themselves.
 pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
     let deployments = live.of_kind(Kind::Deployment).flat_map(of_deployment);
+    let scaled = live.of_kind(Kind::Deployment).filter_map(|deployment| scaled_below_minimum(deployment, now));
     let jobs = live.of_kind(Kind::Job).filter_map(failed_job);
     let missing = without_pods(live).filter_map(|(kind, object)| missing_pods(kind, object, events, now));
-    deployments.chain(jobs).chain(missing).collect()
+    deployments.chain(scaled).chain(jobs).chain(missing).collect()
 }
 
 /// Objects that have no pods though they should. Only their Events say why.
@@ -49,6 +51,17 @@ fn of_deployment(deployment: &DynamicObject) -> Vec<Issue> {
         Some(failure(Kind::Deployment, deployment, source, text(&condition["reason"]), text(&condition["message"])))
     });
     found.collect()
+}
+
+/// A Deployment without pods that another client had scaled below the minimum of its autoscaler a moment ago.
+fn scaled_below_minimum(deployment: &DynamicObject, now: Timestamp) -> Option<Issue> {
+    let (managers, raised_at) = scale::raised(deployment)?;
+    let available = deployment.data["status"]["availableReplicas"].as_i64().unwrap_or(0);
+    let until = raised_at + WELL_AFTER;
+    let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
+    let message = format!("{managers} had set fewer replicas than the minimum of its autoscaler; it has {replicas} again");
+    let issue = failure(Kind::Deployment, deployment, Source::Creation, "ScaledBelowMinimum".into(), message);
+    (available == 0 && now < until).then_some(Issue { until: Some(until), ..issue })
 }
 
 fn failed_job(job: &DynamicObject) -> Option<Issue> {

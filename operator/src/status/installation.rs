@@ -1,6 +1,6 @@
 //! A database whose volume is lost, or that is another installation.
 
-use super::{Outcome, conditions::Verdict, parts::Parts};
+use super::{conditions::Verdict, parts::Parts};
 use crate::installation::{DatabaseFindings, DatabaseProblem};
 
 /// Puts what is wrong with the database into the conditions of its parts.
@@ -12,13 +12,9 @@ pub fn judge(findings: &DatabaseFindings, parts: &mut Parts) {
     }
 }
 
-/// What `Degraded` says of the database, unless the reconcile itself didn't come to its end.
-pub fn problem(findings: &DatabaseFindings, outcome: &Outcome) -> Option<Verdict> {
-    let problem = findings.problem.as_ref()?;
-    match outcome {
-        Outcome::Refused(..) | Outcome::Failed(_) => None,
-        Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => Some(verdict(problem, Verdict::yes)),
-    }
+/// What `Degraded` says of the database.
+pub fn problem(findings: &DatabaseFindings) -> Option<Verdict> {
+    findings.problem.as_ref().map(|problem| verdict(problem, Verdict::yes))
 }
 
 fn verdict(problem: &DatabaseProblem, verdict: fn(&str, String) -> Verdict) -> Verdict {

@@ -25,7 +25,6 @@ pub fn component(pod: &Pod) -> &str {
 
 /// What is wrong with a pod, if anything is.
 pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option<Issue> {
-    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
     let issue = |trouble: Trouble, is_failure| {
         // Of a migration, how often its container was started doesn't matter as much as that it has failed.
         let reason = if trouble.has_ended && is_migration(pod) { "MigrationFailing".to_owned() } else { trouble.reason };
@@ -39,6 +38,10 @@ pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option
             until: trouble.until,
         }
     };
+    if let Some(ends_at) = awaited_end(pod) {
+        return (ends_at + SLOW_AFTER <= now).then(|| issue(not_ended(ends_at), true));
+    }
+    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
     if let Some(trouble) = failure(pod, status, now) {
         return Some(issue(trouble, true));
     }
@@ -47,8 +50,11 @@ pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option
     Some(issue(trouble, is_failure))
 }
 
-/// When a pod that waits, or that runs and isn't ready, becomes slow. Its Events say why.
+/// When a pod that waits, that runs and isn't ready, or that doesn't end, becomes slow. Its Events say why.
 pub fn slow_at(pod: &Pod, live: &Live) -> Option<Timestamp> {
+    if let Some(ends_at) = awaited_end(pod) {
+        return Some(ends_at + SLOW_AFTER);
+    }
     let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
     let since = match status.phase.as_deref() {
         None | Some("Pending") => status.start_time.as_ref().or(pod.metadata.creation_timestamp.as_ref())?.0,
@@ -63,7 +69,21 @@ fn unready(status: &PodStatus) -> Option<&PodCondition> {
     condition(status, "ContainersReady").filter(|ready| ready.status == "False")
 }
 
-/// Deleted pods end as they should, and so do those of a migration that has succeeded or been replaced.
+/// The end of the grace period of a deleted pod whose controller creates no other one before it has ended.
+fn awaited_end(pod: &Pod) -> Option<Timestamp> {
+    let is_awaited = pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.controller == Some(true));
+    pod.metadata.deletion_timestamp.as_ref().filter(|_| is_awaited).map(|time| time.0)
+}
+
+fn not_ended(ends_at: Timestamp) -> Trouble {
+    let message = format!(
+        "should have ended by {ends_at}, and its StatefulSet waits for that: its node may be unavailable; once the node is \
+         certainly shut down, run kubectl delete pod --force"
+    );
+    Trouble { reason: "Terminating".into(), message, has_ended: false, until: None }
+}
+
+/// Other deleted pods end as they should, and so do those of a migration that has succeeded or been replaced.
 fn counts(pod: &Pod, live: &Live) -> bool {
     let is_over = || {
         let job = pod.labels().get(JOB).and_then(|job| live.get(Kind::Job, job));
@@ -252,6 +272,18 @@ mod tests {
         let found = found("2026-11-30T10:01:00Z").unwrap();
         assert!(found.reason == "ContainersNotReady" && found.is_failure, "{found:?}");
         assert_eq!(found.message, "containers with unready status: [api]: Readiness probe failed: HTTP probe failed with statuscode: 503");
+    }
+
+    #[test]
+    fn a_pod_that_a_stateful_set_waits_for_and_that_does_not_end_is_reported() {
+        let mut deleted = pod("postgres", &json!({"phase": "Running"}));
+        deleted.metadata.deletion_timestamp = deleted.metadata.creation_timestamp.clone();
+        let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "shop-postgres", "uid": "a", "controller": true});
+        deleted.metadata.owner_references = Some(vec![serde_json::from_value(owner).unwrap()]);
+        assert_eq!(found(&deleted, &Live::default(), "2026-11-30T10:00:59Z"), None);
+        assert_eq!(slow_at(&deleted, &Live::default()), Some(at("2026-11-30T10:01:00Z")));
+        let (reason, text, is_failure) = found(&deleted, &Live::default(), "2026-11-30T10:01:00Z").unwrap();
+        assert!(reason == "Terminating" && is_failure && text.contains("kubectl delete pod --force"), "{text}");
     }
 
     #[test]

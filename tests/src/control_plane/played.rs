@@ -132,6 +132,16 @@ impl Played {
         self.set(&live, false, status).await;
     }
 
+    /// The pod of a stateful set has ended, and there is no other one.
+    pub async fn end_the_pod_of(&self, stateful_set: &str) {
+        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet is there");
+        let status = json!({
+            "observedGeneration": live.metadata.generation, "replicas": 0, "readyReplicas": null, "availableReplicas": 0,
+            "currentReplicas": 0, "updatedReplicas": 0,
+        });
+        self.set(&live, false, status).await;
+    }
+
     /// All pods end, as when what kept them from running has been corrected.
     pub async fn end_pods(&self) {
         let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };

@@ -146,12 +146,18 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
             observed(&mut object["status"], &generation);
             // Uid of a claim and hash in the name of a Job.
             remove(&mut object["status"], "database");
+            remove(&mut object["status"], "messaging");
             if let Some(last_applied) = object["status"].get_mut("lastApplied") {
                 observed(last_applied, &generation);
             }
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 observed(condition, &generation);
                 remove(condition, "lastTransitionTime");
+                // The claim of NATS was deleted at some time, and nothing else reminds of it.
+                if let Some((message, _)) = condition["message"].as_str().and_then(|said| said.split_once("; its volume was replaced at "))
+                {
+                    condition["message"] = json!(message);
+                }
             }
         }
         _ => {}

@@ -24,6 +24,8 @@ use self::{journal::Journal, service::Wired};
 pub enum Fault {
     /// It fails before anything is sent.
     Refused,
+    /// It is answered with 409, and nothing is done: another client was faster.
+    Conflict,
     /// It is sent and done, but the answer is lost.
     Lost,
     /// It is sent and done, and then the operator is no more: the call never returns.
@@ -42,7 +44,7 @@ impl Fault {
     pub fn matters_at(self, made: &Made) -> bool {
         match self {
             Self::Refused => true,
-            Self::Lost | Self::Crash => made.is_write,
+            Self::Conflict | Self::Lost | Self::Crash => made.is_write,
             Self::Stale => made.is_news,
         }
     }

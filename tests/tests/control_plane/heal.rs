@@ -15,7 +15,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn settled(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
@@ -81,6 +81,8 @@ async fn everything_deleted_at_once_comes_back() {
 enum Spoilt {
     Changed,
     Removed,
+    /// A map that is one value as a whole, such as a selector, has another entry.
+    Extended,
 }
 
 /// Spoils one field of the object as a person with `kubectl edit` would. Whether the API server let them.
@@ -93,6 +95,10 @@ async fn spoil(operator: &Operator, object: &DynamicObject, pointer: &str, how: 
             Some(value) => another(value).map(|other| *value = other).is_some(),
             None => false,
         },
+        Spoilt::Extended => match edited.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            Some(map) if !map.is_empty() => map.insert("optional".into(), entry(pointer)).is_none(),
+            _ => false,
+        },
     };
     let asked = PostParams { field_manager: Some("kubectl-edit".into()), ..PostParams::default() };
     done && match api.replace(&object.name_any(), &asked, &serde_json::from_value(edited).unwrap()).await {
@@ -100,6 +106,11 @@ async fn spoil(operator: &Operator, object: &DynamicObject, pointer: &str, how: 
         Err(kube::Error::Api(status)) if status.code == 422 || status.code == 400 => false,
         Err(other) => panic!("{} cannot be edited: {other}", named(object)),
     }
+}
+
+/// What can be added to a map: `optional` is a field of references to Secrets, and a label elsewhere.
+fn entry(pointer: &str) -> Value {
+    if pointer.ends_with("secretKeyRef") { json!(true) } else { json!("label") }
 }
 
 async fn put_back(operator: &Operator, object: &DynamicObject) {
@@ -176,6 +187,11 @@ async fn each_declared_field_that_was_changed_comes_back() {
 #[tokio::test]
 async fn each_declared_field_that_was_removed_comes_back() {
     each_field_comes_back("removed", Spoilt::Removed).await;
+}
+
+#[tokio::test]
+async fn each_declared_map_with_another_entry_comes_back() {
+    each_field_comes_back("extended", Spoilt::Extended).await;
 }
 
 #[tokio::test]

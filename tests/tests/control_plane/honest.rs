@@ -1,4 +1,5 @@
-//! Honest: the status knows of every fault within ten seconds, names its cause, and knows when it has ended.
+//! Honest: within ten seconds of every fault the Catalog is degraded with the cause, and not ready if clients notice the fault. It
+//! recovers when the fault has ended.
 //!
 //! A new fault is a variant of [`Fault`] and an arm in each of its methods.
 
@@ -15,8 +16,15 @@ use catalog_tests::{
     wait::{holds, within},
 };
 use futures::future::join_all;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Secret};
-use kube::{ResourceExt, api::DeleteParams};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Secret},
+};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -35,9 +43,14 @@ enum Fault {
     MessagingPodNotReady,
     SecretDeleted,
     MailServerUnavailable,
+    ApiPodsExceedQuota,
+    DatabasePodExceedsQuota,
+    DatabaseClaimDeleted,
+    DatabaseVolumeLost,
+    ApiScaledToZero,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 13] = [
     Fault::ApiPodsNotReady,
     Fault::ApiImageNotPulled,
     Fault::NotifierCrashLoop,
@@ -46,10 +59,29 @@ const FAULTS: [Fault; 8] = [
     Fault::MessagingPodNotReady,
     Fault::SecretDeleted,
     Fault::MailServerUnavailable,
+    Fault::ApiPodsExceedQuota,
+    Fault::DatabasePodExceedsQuota,
+    Fault::DatabaseClaimDeleted,
+    Fault::DatabaseVolumeLost,
+    Fault::ApiScaledToZero,
 ];
 
+const QUOTA: &str = r#"pods "x" is forbidden: exceeded quota: team, requested: pods=1, used: pods=4, limited: pods=4"#;
+const CLAIM: &str = "shop-postgres-data";
+
 impl Fault {
-    /// What reason and message of a condition that reports it have to contain.
+    /// Whether requests fail. While a new migration fails, the release before it serves; mail is sent in the background.
+    fn is_noticed_by_clients(self) -> bool {
+        !matches!(self, Self::MigrationFailed | Self::MailServerUnavailable)
+    }
+
+    fn spec(self) -> Value {
+        let spec = with(minimal(), "/mail/credentialsSecretRef", json!({"name": "mail"}));
+        let autoscaling = json!({"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70});
+        if matches!(self, Self::ApiScaledToZero) { with(spec, "/api", json!({"autoscaling": autoscaling})) } else { spec }
+    }
+
+    /// What reason and message of `Degraded` have to contain.
     fn cause(self) -> &'static str {
         match self {
             Self::ApiPodsNotReady => "0 of 2 pods are available",
@@ -60,6 +92,11 @@ impl Fault {
             Self::MessagingPodNotReady => "MessagingReady: its pod",
             Self::SecretDeleted => "Secret mail",
             Self::MailServerUnavailable => "421 too busy",
+            Self::ApiPodsExceedQuota => "FailedCreate: Deployment shop-api: pods \"x\" is forbidden: exceeded quota: team",
+            Self::DatabasePodExceedsQuota => "FailedCreate: StatefulSet shop-postgres: pods \"x\" is forbidden: exceeded quota: team",
+            Self::DatabaseClaimDeleted => "VolumeLost: PersistentVolumeClaim shop-postgres-data (uid",
+            Self::DatabaseVolumeLost => "VolumeLost: PersistentVolumeClaim shop-postgres-data (storage class",
+            Self::ApiScaledToZero => "ScaledBelowMinimum: Deployment shop-api",
         }
     }
 
@@ -75,7 +112,7 @@ impl Fault {
                 played.lose_all_pods_of("shop-notifier").await;
             }
             Self::MigrationFailed => {
-                namespace.apply(&catalog(&with(spec(), "/image/tag", json!("9.9.9")))).await.unwrap();
+                namespace.apply(&catalog(&with(self.spec(), "/image/tag", json!("9.9.9")))).await.unwrap();
                 within(LIMIT, "the new migration exists", async || {
                     let failed = played.finish_jobs(JobEnd::Failed).await;
                     holds(failed == 1, || "it doesn't")
@@ -96,6 +133,31 @@ impl Fault {
                 // It answers until the test ends.
                 std::mem::forget(notifier);
             }
+            Self::ApiPodsExceedQuota => {
+                played.lose_all_pods_of("shop-api").await;
+                played.set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
+            }
+            Self::DatabasePodExceedsQuota => {
+                played.warn::<StatefulSet>("shop-postgres", "FailedCreate", QUOTA).await;
+                played.end_the_pod_of("shop-postgres").await;
+            }
+            Self::DatabaseClaimDeleted => {
+                let claims = namespace.api::<PersistentVolumeClaim>();
+                claims.delete(CLAIM, &DeleteParams::default()).await.unwrap();
+                played.end_the_pod_of("shop-postgres").await;
+                // Without its pod nothing protects it.
+                let unprotected = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+                claims.patch(CLAIM, &PatchParams::default(), &unprotected).await.unwrap();
+            }
+            Self::DatabaseVolumeLost => {
+                let lost = Patch::Merge(json!({"status": {"phase": "Lost"}}));
+                namespace.api::<PersistentVolumeClaim>().patch_status(CLAIM, &PatchParams::default(), &lost).await.unwrap();
+                played.lose_the_pod_of("shop-postgres").await;
+            }
+            Self::ApiScaledToZero => {
+                played.lose_all_pods_of("shop-api").await;
+                played.scale("shop-api", 0).await;
+            }
         }
     }
 
@@ -108,13 +170,21 @@ impl Fault {
                 }
             }
             Self::SecretDeleted => write_secret(namespace).await,
-            Self::ApiPodsNotReady | Self::DatabasePodNotReady | Self::MessagingPodNotReady => {}
+            // As a person restores it from a snapshot.
+            Self::DatabaseClaimDeleted => {
+                let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}});
+                let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec});
+                namespace.apply(&claim).await.unwrap();
+            }
+            Self::ApiPodsNotReady
+            | Self::DatabasePodNotReady
+            | Self::MessagingPodNotReady
+            | Self::ApiPodsExceedQuota
+            | Self::DatabasePodExceedsQuota
+            | Self::DatabaseVolumeLost
+            | Self::ApiScaledToZero => {}
         }
     }
-}
-
-fn spec() -> Value {
-    with(minimal(), "/mail/credentialsSecretRef", json!({"name": "mail"}))
 }
 
 async fn write_secret(namespace: &Namespace) {
@@ -144,17 +214,17 @@ async fn measure(watched: &Watched, fault: Fault) -> (Fault, f64, f64) {
     let namespace = watched.namespace("honest").await;
     let played = Played::new(&namespace);
     write_secret(&namespace).await;
-    namespace.apply(&catalog(&spec())).await.unwrap();
+    namespace.apply(&catalog(&fault.spec())).await.unwrap();
     goes_well(&namespace, &played).await;
 
     fault.begin(&namespace, &played).await;
     let began = Instant::now();
     within(LIMIT, &format!("the status knows of {fault:?}"), async || {
         let status = status(&namespace).await;
-        let is_known = is(&status, "Ready", "False") || is(&status, "Degraded", "True");
-        let names_it =
-            status.conditions.iter().any(|condition| format!("{}: {}", condition.reason, condition.message).contains(fault.cause()));
-        holds(is_known && names_it, || format!("{:?}", status.conditions))
+        let is_ready = !is(&status, "Ready", "False");
+        let degraded = status.conditions.iter().find(|condition| condition.type_ == "Degraded" && condition.status == "True");
+        let names_it = degraded.is_some_and(|found| format!("{}: {}", found.reason, found.message).contains(fault.cause()));
+        holds(names_it && !(is_ready && fault.is_noticed_by_clients()), || format!("{:?}", status.conditions))
     })
     .await;
     let knew = began.elapsed().as_secs_f64();
@@ -169,8 +239,8 @@ async fn measure(watched: &Watched, fault: Fault) -> (Fault, f64, f64) {
 async fn the_status_knows_of_every_fault_and_of_its_end() {
     let watched = Watched::start().await;
     let measured = join_all(FAULTS.map(|fault| measure(&watched, fault))).await;
-    println!("{:<22} {:>12} {:>9}", "fault", "status knew", "healed");
+    println!("{:<24} {:>12} {:>9}", "fault", "status knew", "healed");
     for (fault, knew, healed) in measured {
-        println!("{:<22} {knew:>10.1} s {healed:>7.1} s", format!("{fault:?}"));
+        println!("{:<24} {knew:>10.1} s {healed:>7.1} s", format!("{fault:?}"));
     }
 }

@@ -2,9 +2,10 @@
 
 use catalog_operator::crd::{Catalog, DatabaseStatus};
 use catalog_tests::control_plane::{
-    Operator,
-    operator::NAME,
+    Call, Fault, Operator,
+    operator::{Ended, NAME},
     specs::{full, with},
+    wire::Verb,
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -85,6 +86,20 @@ async fn a_new_catalog_takes_the_installation_that_its_only_migration_reports() 
     assert_eq!(names, [status.migration.clone().unwrap()], "one migration");
     assert_eq!(status.installation_id.as_deref(), Some(FIRST));
     assert_eq!(status.claim_uid, claim_uid(&operator).await);
+}
+
+#[tokio::test]
+async fn the_installation_is_not_forgotten_by_a_reconcile_that_read_an_older_catalog_and_failed() {
+    let mut operator = Operator::new("older-status").await;
+    operator.apply(&full()).await.unwrap();
+    operator.reconcile().await;
+    let older = operator.catalog().await.unwrap();
+    report(&operator, FIRST).await;
+    operator.settle().await;
+    operator.wire().begin();
+    operator.wire().plan(Call { verb: Verb::GET, path: "services".into(), occurrence: 1 }, Fault::Refused);
+    assert!(matches!(operator.reconcile_as(older).await, Ended::Failed(_)));
+    assert_eq!(database(&operator).await.installation_id.as_deref(), Some(FIRST));
 }
 
 #[tokio::test]

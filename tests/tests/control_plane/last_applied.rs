@@ -9,7 +9,7 @@ use catalog_tests::control_plane::{
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
-    core::v1::{ConfigMap, Secret, Service},
+    core::v1::{ConfigMap, ResourceQuota, Secret, Service},
     events::v1::Event,
 };
 use kube::{
@@ -104,6 +104,26 @@ async fn objects_come_back_while_a_secret_is_missing_and_no_pod_is_replaced() {
     deployments.get("shop-api").await.unwrap();
     assert_eq!(deployments.get("shop-notifier").await.unwrap().metadata.generation, notifier.metadata.generation);
     operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
+    operator.settle().await;
+}
+
+#[tokio::test]
+async fn objects_come_back_while_the_api_server_rejects_another_one() {
+    let mut operator = settled("object-rejected").await;
+    let hard = json!({"services": "0"});
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}});
+    operator.namespace().apply(&quota).await.unwrap();
+    let quotas = operator.namespace().api::<ResourceQuota>();
+    let status = json!({"status": {"hard": hard, "used": {"services": "5"}}});
+    quotas.patch_status("team", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    operator.namespace().api::<Service>().delete("shop-api", &DeleteParams::background()).await.unwrap();
+    let deployments = operator.namespace().api::<Deployment>();
+    deployments.delete("shop-tracker", &DeleteParams::background()).await.unwrap();
+    assert!(matches!(operator.reconcile().await, Ended::Failed(_)));
+    deployments.get("shop-tracker").await.unwrap();
+    let said = operator.condition("Ready").await;
+    assert!(!said.holds && said.message.contains("Service shop-api") && said.message.contains("exceeded quota: team"), "{said:?}");
+    quotas.delete("team", &DeleteParams::default()).await.unwrap();
     operator.settle().await;
 }
 

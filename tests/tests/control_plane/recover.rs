@@ -5,7 +5,7 @@ use catalog_tests::control_plane::{
     operator::Ended,
     played::JobEnd,
     snapshot::{self, differences},
-    specs::{full, with},
+    specs::{full, minimal, with},
     wire::Verb,
 };
 use k8s_openapi::{
@@ -149,6 +149,22 @@ async fn what_could_not_be_read_is_not_said_to_be_gone() {
         assert!(of(&after.conditions).is_some());
     }
     assert!(!operator.condition("Ready").await.holds);
+}
+
+#[tokio::test]
+async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
+    let mut operator = Operator::new("conflict").await;
+    let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
+    operator.apply(&with(minimal(), "/api", autoscaling)).await.unwrap();
+    operator.settle().await;
+    operator.apply(&minimal()).await.unwrap();
+    operator.wire().begin();
+    operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
+    assert!(matches!(operator.reconcile().await, Ended::Well));
+    assert_eq!(operator.wire().injected(), 1);
+    let said = operator.condition("Degraded").await;
+    assert!(!said.holds, "{said:?}");
+    operator.settle().await;
 }
 
 #[tokio::test]

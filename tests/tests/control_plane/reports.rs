@@ -27,7 +27,9 @@ const LOGGING: &str = include_str!("../../../docs/logging.md");
 /// Notes and counts of all Events about the Catalog, by reason.
 async fn events(namespace: &Namespace) -> BTreeMap<String, Vec<(String, i32)>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
-    for event in namespace.all::<Event>().await {
+    // The API server publishes Events of Services.
+    let of_operator = |event: &Event| event.reporting_controller.as_deref() == Some("catalog-operator");
+    for event in namespace.all::<Event>().await.into_iter().filter(of_operator) {
         assert_eq!(event.regarding.and_then(|object| object.kind).as_deref(), Some("Catalog"));
         let count = event.series.map_or(1, |series| series.count);
         all.entry(event.reason.unwrap_or_default()).or_default().push((event.note.unwrap_or_default(), count));
@@ -59,6 +61,11 @@ async fn what_happens_to_a_shop_is_an_event() {
 
     operator.settle().await;
     assert_event(&operator, "Recovered", "It was not ready for").await;
+
+    operator.played().lose_all_pods_of("shop-notifier").await;
+    operator.reconcile().await;
+    assert_event(&operator, "NotReady", "NotifierAvailable").await;
+    operator.settle().await;
 
     operator.write_secret("mail", &[("username", "shop"), ("password", "another")]).await;
     operator.settle().await;

@@ -47,6 +47,25 @@ async fn an_autoscaled_api_that_was_scaled_to_zero_is_back_at_its_minimum_after_
     let notes: Vec<_> =
         events.into_iter().filter(|event| event.reason.as_deref() == Some("FieldsOverridden")).map(|event| event.note).collect();
     assert!(notes.iter().flatten().any(|note| note.contains("Deployment shop-api") && note.contains("scale subresource")), "{notes:?}");
+    operator.played().lose_all_pods_of("shop-api").await;
+    operator.reconcile().await;
+    let said = operator.condition("Degraded").await;
+    assert!(said.holds && said.reason == "ScaledBelowMinimum" && said.message.contains("Deployment shop-api: a client of"), "{said:?}");
+    operator.settle().await;
+    assert!(!operator.condition("Degraded").await.holds);
+}
+
+#[tokio::test]
+async fn an_autoscaled_api_is_back_at_its_minimum_while_a_migration_waits() {
+    let mut operator = Operator::new("zero-migrating").await;
+    operator.apply(&by_cpu(3)).await.unwrap();
+    operator.settle().await;
+    operator.apply(&with(by_cpu(3), "/image/tag", json!("9.9.9"))).await.unwrap();
+    operator.reconcile().await;
+    scale(&operator, "shop-api", 0).await;
+    operator.reconcile().await;
+    assert!(!operator.condition("Migrated").await.holds);
+    assert_eq!(replicas(&operator, "shop-api").await, Some(3));
     operator.settle().await;
 }
 

@@ -6,7 +6,7 @@ use catalog_tests::control_plane::{
     operator::{Ended, NAME},
     specs::{full, minimal, with},
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim, events::v1::Event};
 use kube::{
     ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
@@ -44,6 +44,12 @@ async fn is_incomplete(operator: &mut Operator, says: &[&str]) {
     assert!(matches!(operator.reconcile().await, Ended::Well));
     let said = operator.condition("Complete").await;
     assert!(!said.holds && says.iter().all(|part| said.message.contains(part)), "{said:?}");
+}
+
+/// The condition of the database has it as well.
+async fn database_says(operator: &Operator, part: &str) {
+    let said = operator.condition("DatabaseReady").await;
+    assert!(said.message.contains(part), "{said:?}");
 }
 
 #[tokio::test]
@@ -90,6 +96,7 @@ async fn a_bound_volume_keeps_size_and_class_and_other_edits_are_applied() {
     operator.settle().await;
     let named = "PersistentVolumeClaim shop-postgres-data (storage class standard)";
     is_incomplete(&mut operator, &[named, "cannot shrink: give at least 5Gi", "cannot change to fast: give standard"]).await;
+    database_says(&operator, "spec.database.embedded.storage: PersistentVolumeClaim shop-postgres-data").await;
     assert_eq!(operator.namespace().api::<Deployment>().get("shop-api").await.unwrap().spec.replicas, Some(3));
     assert_eq!((size(&operator).await.as_str(), claim(&operator).await.uid()), ("5Gi", uid));
     operator.apply(&full()).await.unwrap();
@@ -123,6 +130,7 @@ async fn a_volume_that_does_not_grow_can_have_a_smaller_size_or_the_one_that_it_
     let failed = json!({"type": "ControllerResizeError", "status": "True", "message": "no space left in the pool"});
     set_status(&operator, json!({"capacity": {"storage": "5Gi"}, "conditions": [failed]})).await;
     is_incomplete(&mut operator, &["(storage class standard) has 5Gi and does not grow to 60Gi: no space left in the pool"]).await;
+    database_says(&operator, "does not grow to 60Gi: no space left in the pool").await;
     operator.apply(&storage("7Gi")).await.unwrap();
     operator.reconcile().await;
     assert_eq!(size(&operator).await, "7Gi");
@@ -130,6 +138,26 @@ async fn a_volume_that_does_not_grow_can_have_a_smaller_size_or_the_one_that_it_
     operator.reconcile().await;
     assert!(operator.condition("Complete").await.holds, "the volume has what is declared");
     operator.settle().await;
+}
+
+#[tokio::test]
+async fn a_lost_volume_of_nats_is_replaced_and_reported() {
+    let mut operator = settled("nats-lost", &full()).await;
+    let said = operator.condition("MessagingReady").await;
+    assert!(!said.message.contains("replaced"), "{said:?}");
+    let claims = operator.namespace().api::<PersistentVolumeClaim>();
+    claims.delete("shop-nats-data", &DeleteParams::default()).await.unwrap();
+    operator.reconcile().await;
+    let said = operator.condition("Degraded").await;
+    assert!(said.holds && said.reason == "ClaimTerminating", "its pod still has it: {said:?}");
+    operator.played().collect_garbage().await;
+    operator.settle().await;
+    let said = operator.condition("MessagingReady").await;
+    let lost = "views that waited to be counted and dead-lettered messages are lost";
+    assert!(said.message.contains("its volume was replaced at 20") && said.message.contains(lost), "{said:?}");
+    let events = operator.namespace().all::<Event>().await;
+    let reported: Vec<_> = events.iter().filter(|event| event.reason.as_deref() == Some("MessagingVolumeReplaced")).collect();
+    assert!(reported.len() == 1 && reported[0].note.iter().any(|note| note.contains(lost)), "{reported:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod deletion;
+mod faults;
 mod kills;
 mod orders;
 mod reader;
@@ -30,6 +31,7 @@ async fn a_shop_is_used_upgraded_killed_scaled_rotated_deleted_and_found_again()
     let rotation = told.step("a new signing key is published, and old tokens stay valid", rotation::publish_a_key(&shop)).await;
     told.step("an image change fails no request", rollout::image(&shop)).await;
     told.step("a wrong image is named, and hurts nobody", rollout::wrong_image(&shop)).await;
+    told.step("a crash loop, a quota and a scale to zero are reported while they last", faults::are_reported(&shop)).await;
     told.step("killed pods come back, and lose nothing", kills::each_pod(&shop)).await;
     let order = told.step("a sleeping fulfiller is woken by an order", orders::confirm(&shop)).await;
     told.step("a backlog of views brings trackers, and its end takes them away", scaling::tracker(&shop)).await;

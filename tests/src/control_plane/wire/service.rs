@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use kube::client::Body;
 use tower::{BoxError, Service};
@@ -27,6 +27,13 @@ const EXPIRED: &[u8] = concat!(
     r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
     r#""message":"too old resource version","reason":"Expired","code":410}}"#,
     "\n"
+)
+.as_bytes();
+
+/// What a client hears whose `resourceVersion` is too old for a write.
+const CONFLICT: &[u8] = concat!(
+    r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Conflict","code":409,"#,
+    r#""message":"the object has been modified; please apply your changes to the latest version and try again"}"#
 )
 .as_bytes();
 
@@ -85,6 +92,7 @@ where
         };
         match (fault, first) {
             (Some(Fault::Refused), _) => return Box::pin(async { Err(broken("refused by the wire")) }),
+            (Some(Fault::Conflict), _) => return Box::pin(async { Ok(conflict()) }),
             (Some(Fault::Stale), Some(first)) => return Box::pin(async { Ok(again(first)) }),
             _ => {}
         }
@@ -109,6 +117,12 @@ where
             Ok(Response::from_parts(parts, whole(body)))
         })
     }
+}
+
+fn conflict() -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+    let mut response = Response::new(whole(Bytes::from_static(CONFLICT)));
+    *response.status_mut() = StatusCode::CONFLICT;
+    response
 }
 
 fn again(answer: Answer) -> Response<UnsyncBoxBody<Bytes, BoxError>> {

@@ -1,0 +1,49 @@
+//! The order in which objects are applied and restored.
+
+use serde::Serialize;
+use serde_json::{Result, Value};
+
+use super::{Foundation, Workloads};
+use crate::kinds::Kind;
+
+impl Foundation {
+    /// Its objects as they are declared, in order; without claims, which are applied in a way of their own.
+    ///
+    /// # Errors
+    /// If an object has no JSON form.
+    pub fn in_order(&self) -> Result<Vec<(Kind, Value)>> {
+        // Every field by name: a new kind that is left out doesn't compile.
+        let Self { claims: _, secrets, service_accounts, config_maps, services, stateful_sets } = self;
+        let mut objects = Vec::new();
+        add(&mut objects, Kind::Secret, secrets)?;
+        add(&mut objects, Kind::ServiceAccount, service_accounts)?;
+        add(&mut objects, Kind::ConfigMap, config_maps)?;
+        add(&mut objects, Kind::Service, services)?;
+        add(&mut objects, Kind::StatefulSet, stateful_sets)?;
+        Ok(objects)
+    }
+}
+
+impl Workloads {
+    /// Its objects as they are declared, in order.
+    ///
+    /// # Errors
+    /// If an object has no JSON form.
+    pub fn in_order(&self) -> Result<Vec<(Kind, Value)>> {
+        let Self { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = self;
+        let mut objects = Vec::new();
+        add(&mut objects, Kind::Deployment, deployments)?;
+        add(&mut objects, Kind::DisruptionBudget, disruption_budgets)?;
+        add(&mut objects, Kind::Autoscaler, autoscalers)?;
+        add(&mut objects, Kind::TriggerAuthentication, trigger_authentications)?;
+        add(&mut objects, Kind::ScaledObject, scaled_objects)?;
+        Ok(objects)
+    }
+}
+
+fn add<K: Serialize>(objects: &mut Vec<(Kind, Value)>, kind: Kind, declared: &[K]) -> Result<()> {
+    for object in declared {
+        objects.push((kind, serde_json::to_value(object)?));
+    }
+    Ok(())
+}

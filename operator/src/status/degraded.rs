@@ -1,0 +1,99 @@
+//! What is wrong with a Catalog.
+
+use super::{Issues, Outcome, conditions::Verdict, installation};
+use crate::installation::DatabaseFindings;
+
+/// What `Degraded` is judged by, besides how the reconcile went.
+pub struct Facts<'a> {
+    /// What was found out about the database.
+    pub database: &'a DatabaseFindings,
+    /// `None` if pods could not be listed.
+    pub issues: Option<&'a Issues>,
+    /// What doesn't work although the shop serves: mail or autoscaling.
+    pub broken: Option<Verdict>,
+    /// The condition that keeps a Catalog from being ready that has been ready before.
+    pub unready: Option<(&'static str, &'a Verdict)>,
+}
+
+/// The cause of what clients notice or will notice. `None` if it isn't known.
+pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<Verdict> {
+    let of_outcome = of_outcome(outcome);
+    let failures: Vec<_> = facts.issues.into_iter().flat_map(Issues::failures).collect();
+    let of_pods = failures.first().map(|first| {
+        let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
+        Verdict::yes(&first.reason, all.join("; "))
+    });
+    let of_database = installation::problem(facts.database);
+    if let Some(first) = of_outcome {
+        // Database and pods may fail for another cause.
+        let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|verdict| verdict.message).collect();
+        return Some(Verdict { message: all.join("; "), ..first });
+    }
+    if of_database.is_none() && facts.issues.is_none() {
+        return None;
+    }
+    let unready = facts.unready.map(|(kind, verdict)| Verdict::yes(&verdict.reason, format!("{kind}: {}", verdict.message)));
+    of_database.or(of_pods).or(unready).or(facts.broken).or_else(|| Some(Verdict::no("Healthy", "nothing is wrong")))
+}
+
+/// Why the spec isn't applied.
+fn of_outcome(outcome: &Outcome) -> Option<Verdict> {
+    match outcome {
+        Outcome::Refused(problems, error) => {
+            let restoring = error.as_ref().map(|error| format!("; not all objects of the last applied spec are restored: {error}"));
+            let message = format!("{problems}{}", restoring.unwrap_or_default());
+            Some(Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
+        }
+        Outcome::Failed(error) => Some(Verdict::yes(error.reason(), error.to_string())),
+        Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        installation::DatabaseProblem,
+        status::issue::{Issue, Source},
+        validate::{Problem, Problems, Reason},
+    };
+
+    fn judged(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&Verdict>) -> Option<Verdict> {
+        let unready = unready.map(|verdict| ("ApiAvailable", verdict));
+        degraded(outcome, Facts { database: &DatabaseFindings::default(), issues, broken: None, unready })
+    }
+
+    fn crash_loop() -> Issues {
+        let issue = Issue {
+            component: "api".into(),
+            source: Source::Pod,
+            reason: "CrashLoopBackOff".into(),
+            object: "Pod shop-api-1".into(),
+            message: "api ended with exit code 1".into(),
+            is_failure: true,
+            until: None,
+        };
+        Issues { list: vec![issue], ..Issues::default() }
+    }
+
+    #[test]
+    fn a_catalog_that_was_ready_and_is_not_any_more_is_degraded_without_an_issue_as_well() {
+        let unready = Verdict::no("Unavailable", "0 of 2 pods are available");
+        let found = judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), Some(&unready)).unwrap();
+        assert_eq!(found, Verdict::yes("Unavailable", "ApiAvailable: 0 of 2 pods are available"));
+        let found = judged(&Outcome::Applied(Vec::new()), Some(&crash_loop()), Some(&unready)).unwrap();
+        assert_eq!(found.reason, "CrashLoopBackOff", "an issue says more");
+        assert!(!judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), None).unwrap().holds);
+        assert_eq!(judged(&Outcome::Applied(Vec::new()), None, Some(&unready)), None, "pods could not be listed");
+    }
+
+    #[test]
+    fn a_lost_volume_and_failing_pods_are_reported_beside_a_spec_that_is_not_applied() {
+        let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
+        let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
+        let facts = Facts { database: &lost, issues: Some(&crash_loop()), broken: None, unready: None };
+        let found = degraded(&Outcome::Refused(Problems(vec![problem]), None), facts).unwrap();
+        assert_eq!(found.reason, "SecretNotFound");
+        assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");
+    }
+}
