@@ -1,8 +1,8 @@
 //! Child processes that cannot outlive the tests, not even tests that are killed with -9.
 //!
-//! A child's shell holds the reading end of a pipe whose writing end only this process has. When
-//! the pipe closes, this process is gone, and the shell ends the child. Line by line in `sh`,
-//! because `PR_SET_PDEATHSIG` would need unsafe code.
+//! The shell of a child process holds the reading end of a pipe, and only this process has the writing end. When this process
+//! ends, the pipe is closed, and the shell ends the child. It is written in `sh`, because `PR_SET_PDEATHSIG` would need unsafe
+//! code.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -19,42 +19,42 @@ use nix::{
 
 use crate::programs::RunAs;
 
-/// The program takes the shell's place, so that the child's id, exit status and signals are its own;
-/// a watcher on the side kills it unless it reads a line first.
-const IN_PLACE: &str = r#"exec 3<&0; ( { read -r _ <&3 || kill -KILL $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
+/// Replaces the shell by the program, which keeps its own process id, exit status and signals. A background watcher kills it
+/// when the pipe is closed before a line was written.
+const GUARDED: &str = r#"exec 3<&0; ( { read -r _ <&3 || kill -KILL $$; } >/dev/null 2>&1 & ); exec "$@" </dev/null 3<&-"#;
 
-/// The shell stays as the parent, prints the id of the server, and may remove its directory after it.
-const AS_PARENT: &str = r#"trap : INT TERM; signal=$1 remove=$2; shift 2
+/// Keeps the shell as the parent, prints the process id of the server, and can remove its directory afterwards.
+const SERVER_PARENT: &str = r#"trap : INT TERM; signal=$1 remove=$2; shift 2
 "$@" </dev/null >>output 2>&1 & server=$!; echo $server
 read -r _; kill -s "$signal" $server; wait $server; [ -z "$remove" ] || rm -rf "$remove""#;
 
-/// A command that runs `program` in the shell's place. Its standard input must be kept as the leash.
-pub fn in_place(program: &Path) -> Command {
+/// A command that runs `program` under guard. Keep its standard input open as the guard.
+pub fn guarded_command(program: &Path) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", IN_PLACE, "sh"]).arg(program).stdin(Stdio::piped());
+    command.args(["-c", GUARDED, "sh"]).arg(program).stdin(Stdio::piped());
     command
 }
 
-/// Tells the watcher that the child has ended, so that it must not kill whoever gets its id next.
-pub fn let_go(leash: Option<ChildStdin>) {
-    if let Some(mut leash) = leash {
-        let _ = leash.write_all(b"\n");
+/// Stops the watcher after the child has ended, so that it does not kill another process with the same id.
+pub fn release(guard: Option<ChildStdin>) {
+    if let Some(mut guard) = guard {
+        let _ = guard.write_all(b"\n");
     }
 }
 
-/// How a server runs and ends.
-pub struct Keeping<'a> {
-    /// Where it runs; its output is appended to the file `output` there.
+/// How a server is run and ended.
+pub struct ServerOptions<'a> {
+    /// Working directory. The output of the server is appended to the file `output` in it.
     pub directory: &'a Path,
-    /// What ends it at once: `KILL`, or `QUIT` for PostgreSQL, which then takes its own children along.
+    /// Signal that ends it at once: `KILL`, or `QUIT` for PostgreSQL, which then ends its child processes as well.
     pub signal: &'a str,
-    /// Whether the directory goes with it, which is for servers that are never started again.
-    pub removed_after: bool,
-    /// Who runs it, if not ourselves.
+    /// Whether the directory is removed afterwards, for servers that are not started again.
+    pub remove_directory: bool,
+    /// User to run it as, if not the current one.
     pub user: Option<RunAs>,
 }
 
-/// A server that ends when this is dropped or this process dies.
+/// A server that ends when this is dropped or this process ends.
 pub struct Server {
     shell: Child,
     pid: Pid,
@@ -65,14 +65,14 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(program: &Path, args: &[OsString], keeping: &Keeping) -> std::io::Result<Self> {
+    pub fn start(program: &Path, args: &[OsString], options: &ServerOptions) -> std::io::Result<Self> {
         let mut command = Command::new("sh");
-        let removed = if keeping.removed_after { keeping.directory.as_os_str() } else { OsStr::new("") };
-        command.args(["-c", AS_PARENT, "sh", keeping.signal]).arg(removed).arg(program).args(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(keeping.directory);
-        // A group of its own: Ctrl-C is for the tests, and the leash then ends the server.
+        let removed = if options.remove_directory { options.directory.as_os_str() } else { OsStr::new("") };
+        command.args(["-c", SERVER_PARENT, "sh", options.signal]).arg(removed).arg(program).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(options.directory);
+        // In a process group of its own, so that Ctrl-C ends only the tests. The guard then ends the server.
         command.process_group(0);
-        if let Some(user) = keeping.user {
+        if let Some(user) = options.user {
             command.uid(user.uid).gid(user.gid);
         }
         let mut shell = command.spawn()?;
@@ -85,16 +85,16 @@ impl Server {
 
     /// Sends a signal to the server itself.
     pub fn signal(&self, signal: Signal) {
-        kill(self.pid, signal).expect("the server is there to be signalled");
+        kill(self.pid, signal).expect("the server is running");
     }
 
-    /// Whether the server has ended (its shell keeps its entry until the leash is let go).
+    /// Whether the server has ended. (Its shell keeps the process entry until the guard is dropped.)
     pub fn has_ended(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
     }
 
-    /// The server's process id.
+    /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
     }
