@@ -22,7 +22,7 @@ const CARTS: usize = 2;
 enum Action {
     Put { cart: usize, product: usize, quantity: i64 },
     Remove { cart: usize, product: usize },
-    GiveUp { cart: usize },
+    DeleteCart { cart: usize },
     Expire { cart: usize },
     OrderCart { cart: usize },
     Order { lines: BTreeMap<usize, i64> },
@@ -36,7 +36,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => (cart.clone(), product.clone(), 1..6_i64).prop_map(|(cart, product, quantity)| Action::Put { cart, product, quantity }),
         2 => (cart.clone(), product.clone()).prop_map(|(cart, product)| Action::Remove { cart, product }),
-        1 => cart.clone().prop_map(|cart| Action::GiveUp { cart }),
+        1 => cart.clone().prop_map(|cart| Action::DeleteCart { cart }),
         1 => cart.clone().prop_map(|cart| Action::Expire { cart }),
         2 => cart.prop_map(|cart| Action::OrderCart { cart }),
         4 => proptest::collection::btree_map(product.clone(), 1..6_i64, 1..=PRODUCTS).prop_map(|lines| Action::Order { lines }),
@@ -87,7 +87,7 @@ impl Model {
                 self.carts[*cart].remove(product);
                 204
             }
-            Action::GiveUp { cart } | Action::Expire { cart } => {
+            Action::DeleteCart { cart } | Action::Expire { cart } => {
                 self.carts[*cart].clear();
                 204
             }
@@ -161,7 +161,7 @@ impl<'a> Real<'a> {
             Action::Remove { cart, product } => {
                 customer.delete(&format!("{}/items/{}", self.carts[*cart], self.products[*product].id)).await.status
             }
-            Action::GiveUp { cart: number } => {
+            Action::DeleteCart { cart: number } => {
                 let status = customer.delete(&self.carts[*number]).await.status;
                 self.carts[*number] = cart(customer).await;
                 status

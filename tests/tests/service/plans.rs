@@ -19,7 +19,7 @@ const BUYERS: u64 = 20;
 /// A fifth of one table. Buyers read far less: their own rows, and some deleted ones before the next vacuum.
 const ROWS_PER_BUYER: i64 = 1_000;
 /// Growing tables. (Carts are deleted, and their index has deleted entries until the next vacuum.)
-const OF_ORDERS: [&str; 9] = [
+const ORDER_TABLES: [&str; 9] = [
     "products.products",
     "products.stock",
     "products.stock_movements",
@@ -30,7 +30,7 @@ const OF_ORDERS: [&str; 9] = [
     "events.outbox",
     "http.idempotency_keys",
 ];
-const OF_MAIL: [&str; 2] = ["notifications.messages", "notifications.deliveries"];
+const MAIL_TABLES: [&str; 2] = ["notifications.messages", "notifications.deliveries"];
 
 /// Places and cancels an order, fills and empties a cart, fills it again and orders it.
 async fn buy_once(shop: &Shop, number: u64) {
@@ -50,12 +50,12 @@ async fn buy_once(shop: &Shop, number: u64) {
 
 /// Buys one product after the other and returns the number of rows read.
 async fn rows_read_by_buyers(shop: &Shop) -> i64 {
-    let before = Read::once(&shop.database, &OF_ORDERS, "products.stock", ROWS).await;
-    let orders = Read::of(&shop.database, &OF_ORDERS, "orders.orders").await.written;
+    let before = TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "products.stock", ROWS).await;
+    let orders = TableStatistics::read(&shop.database, &ORDER_TABLES, "orders.orders").await.written;
     for number in 1..=BUYERS {
         buy_once(shop, number).await;
     }
-    Read::once(&shop.database, &OF_ORDERS, "orders.orders", orders.cast_unsigned() + 2 * BUYERS).await - before
+    TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "orders.orders", orders.cast_unsigned() + 2 * BUYERS).await - before
 }
 
 /// Fills the tables with rows, starting at number `first`.
@@ -84,7 +84,7 @@ async fn buying_scans_no_whole_table() {
 #[tokio::test]
 async fn buying_in_a_recently_empty_shop_scans_no_whole_table() {
     let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "7").start().await;
-    freeze_statistics(&shop.database, &OF_ORDERS).await;
+    freeze_statistics(&shop.database, &ORDER_TABLES).await;
     shelf::put(&shop.database, 1, 1).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products")
         .execute(&shop.database)
@@ -92,7 +92,7 @@ async fn buying_in_a_recently_empty_shop_scans_no_whole_table() {
         .unwrap();
     // More concurrent requests than connections, so that each connection caches its plans.
     join_all((0..8).map(|_| buy_once(&shop, 1))).await;
-    Read::once(&shop.database, &OF_ORDERS, "orders.orders", 16).await;
+    TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "orders.orders", 16).await;
     fill(&shop.database, 2).await;
     let rows = rows_read_by_buyers(&shop).await;
     assert!(rows < ROWS_PER_BUYER * BUYERS.cast_signed(), "{rows} rows were read by {BUYERS} buyers, of {ROWS} in each table");
@@ -103,7 +103,7 @@ async fn sending_mail_scans_no_whole_table() {
     const CHANGES: i64 = 20;
     let shop = Shop::builder().roles(&[Role::Serve, Role::Notifier]).start().await;
     raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
-    freeze_statistics(&shop.database, &OF_MAIL).await;
+    freeze_statistics(&shop.database, &MAIL_TABLES).await;
     let product = create(&shop.ada, &plain("A")).await;
     shop.inbox().at_least(2).await;
     shop.at_rest().await;
@@ -114,12 +114,14 @@ async fn sending_mail_scans_no_whole_table() {
                    SELECT event_id, event_id, 'old@example.com', 'Old', event_id::text, 'sent', now(), now(), now()
                    FROM notifications.messages WHERE subject = 'Old'";
     raw_sql(old).execute(&shop.database).await.unwrap();
-    let before = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001).await;
+    let before = TableStatistics::rows_read_after(&shop.database, &MAIL_TABLES, "notifications.messages", 5001).await;
     for number in 0..CHANGES {
         shop.ada.patch(&product.path, &json!({"name": format!("Change {number}")})).await.expect(200);
     }
     shop.inbox().at_least(2 + 2 * usize::try_from(CHANGES).unwrap()).await;
-    let rows = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001 + CHANGES.unsigned_abs()).await - before;
+    let rows = TableStatistics::rows_read_after(&shop.database, &MAIL_TABLES, "notifications.messages", 5001 + CHANGES.unsigned_abs())
+        .await
+        - before;
     assert!(rows < 1_000 * CHANGES, "{rows} rows were read for {CHANGES} changes");
 }
 
@@ -137,8 +139,8 @@ async fn listing_sold_out_products_scans_no_whole_table() {
         .unwrap();
     raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
     // Each connection reports its statistics separately.
-    Read::once(&shop.database, &TABLES, "products.popularity", ROWS).await;
-    let before = Read::once(&shop.database, &TABLES, "products.stock", ROWS).await;
+    TableStatistics::rows_read_after(&shop.database, &TABLES, "products.popularity", ROWS).await;
+    let before = TableStatistics::rows_read_after(&shop.database, &TABLES, "products.stock", ROWS).await;
     for sort in SORTS {
         let page = shop.anyone.get(&format!("/v1/products?in_stock=false&sort={sort}")).await.expect(200).json();
         assert_eq!(page["items"].as_array().unwrap().len(), 5, "{page}");
@@ -151,7 +153,7 @@ async fn listing_sold_out_products_scans_no_whole_table() {
         holds(scans >= 8, || scans)
     })
     .await;
-    let rows = Read::of(&shop.database, &TABLES, "products.stock").await.rows - before;
+    let rows = TableStatistics::read(&shop.database, &TABLES, "products.stock").await.rows - before;
     assert!(rows < ROWS.cast_signed() / 5, "{rows} rows were read by 8 lists of 5 products");
 }
 
@@ -163,15 +165,15 @@ async fn freeze_statistics(database: &PgPool, tables: &[&str]) {
 
 /// Statistics of PostgreSQL. Each connection reports them with a delay of some seconds.
 #[derive(Debug, sqlx::FromRow)]
-struct Read {
+struct TableStatistics {
     /// Rows written to the given table.
     written: i64,
     /// Rows that statements read from tables or indexes.
     rows: i64,
 }
 
-impl Read {
-    async fn of(database: &PgPool, tables: &[&str], of: &str) -> Self {
+impl TableStatistics {
+    async fn read(database: &PgPool, tables: &[&str], of: &str) -> Self {
         query_as(
             "SELECT (SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname || '.' || relname = $2) AS written,
                     (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname || '.' || relname = ANY($1))::bigint
@@ -185,10 +187,10 @@ impl Read {
     }
 
     /// Returns the rows read, once the statistics include the written rows.
-    async fn once(database: &PgPool, tables: &[&str], of: &str, written: u64) -> i64 {
+    async fn rows_read_after(database: &PgPool, tables: &[&str], of: &str, written: u64) -> i64 {
         let what = format!("{written} rows of {of} are in the statistics");
         eventually(&what, async || {
-            let read = Self::of(database, tables, of).await;
+            let read = Self::read(database, tables, of).await;
             holds(read.written >= written.cast_signed(), || read.written).map(|()| read.rows)
         })
         .await
