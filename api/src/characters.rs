@@ -1,9 +1,9 @@
-//! Characters that nobody sees and that mislead who reads: two skus that look alike, or a name that
-//! turns round what is shown after it, or a program that reads it.
+//! Characters that are invisible or misleading: they make two skus look alike, or make a name reorder the text after it or act
+//! as a formula in a spreadsheet.
 
 use std::borrow::Cow;
 
-/// Whether a character shows nothing by itself: `Default_Ignorable_Code_Point` of Unicode 17
+/// Whether a character is invisible by itself: `Default_Ignorable_Code_Point` of Unicode 17
 /// (`DerivedCoreProperties.txt`), zero-width and bidirectional controls among them.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
@@ -29,36 +29,36 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether a character changes the order in which what follows is shown: the embeddings, overrides and
-/// isolates of Unicode's bidirectional algorithm (UAX 9, section 2). Left open, they reach beyond their own text.
+/// Whether a character changes the display order of the following text: the embeddings, overrides and isolates of the Unicode
+/// bidirectional algorithm (UAX 9, section 2). Without a closing character, they affect text beyond their own.
 #[must_use]
 pub fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether nothing is seen of a character but the room it takes.
+/// Whether a character is white space or invisible.
 #[must_use]
 pub fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_invisible(c)
 }
 
-/// Whether a character ends a line, or reaches beyond it.
+/// Whether a character ends a line or reorders text.
 #[must_use]
 pub fn breaks_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || reorders(c)
 }
 
-/// Whether a text is one line that shows something and stays within itself. The joiners of emoji and of
-/// Persian and Indic scripts, and the marks of Hebrew and Arabic, are part of how names are written.
+/// Whether a text is one line with at least one visible character and without reordering characters. Joiners of emoji and of
+/// Persian and Indic scripts and the marks of Hebrew and Arabic are allowed, because names contain them.
 #[must_use]
 pub fn is_plain_line(text: &str) -> bool {
     !text.chars().any(breaks_line) && !text.chars().all(is_blank)
 }
 
-/// Text that a spreadsheet would take for a formula gets an apostrophe in front, which tells it not to:
+/// Puts an apostrophe before a text that a spreadsheet would interpret as a formula:
 /// <https://owasp.org/www-community/attacks/CSV_Injection>.
 #[must_use]
-pub fn no_formula(text: &str) -> Cow<'_, str> {
+pub fn escape_formula(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}").into() } else { text.into() }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_the_joiners_and_marks_of_their_scripts_and_nothing_that_misleads() {
+    fn joiners_and_marks_of_scripts_are_allowed_and_misleading_characters_are_not() {
         for good in ["Bar table", "👩\u{200d}🍳", "می\u{200c}خواهم", "\u{200f}שולחן", "❤\u{fe0f}", "x"] {
             assert!(is_plain_line(good), "{good:?}");
         }

@@ -1,7 +1,7 @@
-//! Carts, which reserve stock, and orders, which take it.
+//! Carts, which reserve stock, and orders, which sell it.
 //!
-//! Stock itself belongs to the products: this domain asks for it. Locks are taken in one order
-//! everywhere: the cart or the order first, then the stock of its products.
+//! Stock is stored by `products::stock`. Every transaction locks the cart or the order first and the stock of its products
+//! last, so that two transactions cannot deadlock.
 
 pub mod carts;
 pub mod change;
@@ -16,15 +16,15 @@ mod place;
 mod read;
 mod request;
 mod rules;
-mod shop;
+mod service;
 pub mod status;
 mod transition;
 
 pub use change::OrderChange;
-pub use error::{CartDifference, Error, Place, ShortLine};
+pub use error::{CartDifference, Error, LineLocation, Shortage};
 pub use order::{HistoryEntry, Order, OrderLine, Party};
-pub use read::{Filter, chunk, find, page};
-pub use request::{NewLine, NewOrder, Units, Wish};
-pub use shop::Orders;
+pub use read::{Filter, find_order, list_orders, read_chunk};
+pub use request::{NewLine, NewOrder, OrderSource, Units};
+pub use service::Orders;
 pub use status::Status;
-pub use transition::{Advanced, Mover, Step};
+pub use transition::{Transition, TransitionOutcome, TransitionService};

@@ -1,4 +1,4 @@
-//! The catalogue: products, their stock, lists, import, and the cache of single reads.
+//! The catalogue: products, their stock, lists, imports, and the cache of single products.
 
 pub(crate) mod cache;
 pub(crate) mod catalogue;
@@ -11,13 +11,13 @@ mod installed;
 mod invalidation;
 pub(crate) mod list;
 mod names;
-mod offers;
 pub(crate) mod popularity;
 pub(crate) mod product;
 mod reader;
 pub(crate) mod rules;
 mod schemas;
 pub(crate) mod search;
+mod sellable;
 pub(crate) mod stock;
 pub(crate) mod store;
 pub(crate) mod write;
@@ -27,7 +27,7 @@ pub use change::{ImportSummary, ProductChange};
 pub use error::Error;
 pub use exists::exists;
 pub use installed::any_exist;
-pub use names::names;
-pub use offers::{Offer, offers};
+pub use names::read_names;
 pub use product::{Money, Product, ProductInput, Sum};
 pub use rules::is_sku;
+pub use sellable::{SellableProduct, read_sellable};

@@ -16,35 +16,35 @@ use governor::{
     state::{InMemoryState, NotKeyed, StateStore},
 };
 
-/// Keys share this many states, so that no flood of addresses or names fills the memory. Two keys
-/// fall together with a chance of 1 in 65,536, unforeseeable from outside.
+/// Number of states that all keys share, to bound the memory. Two keys share a state with a probability of 1 in 65,536; clients
+/// cannot predict which.
 const STATES: u64 = 65_536;
-/// The window of every limit.
+/// Window of every limit.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
-/// What is left of a limit.
+/// State of a limit for one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Name of the limit.
     pub policy: &'static str,
     /// Requests per [`WINDOW`].
     pub quota: u32,
-    /// Requests left now.
+    /// Remaining requests.
     pub remaining: u32,
-    /// When there are more: all of them again, or if none is left now, the next.
+    /// Time until the whole quota is available again or, if none is left, until the next request is allowed.
     pub reset: Duration,
 }
 
-/// One limit, in the form of GCRA: a burst of the whole quota, which comes back steadily.
+/// A rate limit (GCRA): allows a burst of the whole quota, which is replenished steadily.
 pub struct Limit<C: Clock = DefaultClock> {
     policy: &'static str,
-    charging: RateLimiter<u64, Shared, C, StateInformationMiddleware>,
-    looking: RateLimiter<u64, ReadOnly, C, StateInformationMiddleware>,
+    charged: RateLimiter<u64, Shared, C, StateInformationMiddleware>,
+    peeked: RateLimiter<u64, ReadOnly, C, StateInformationMiddleware>,
     hasher: RandomState,
 }
 
 impl Limit {
-    /// `per_minute` requests a minute for each key.
+    /// Allows `per_minute` requests per minute for each key.
     #[must_use]
     pub fn new(policy: &'static str, per_minute: u32) -> Self {
         Self::with_clock(policy, per_minute, &DefaultClock::default())
@@ -57,39 +57,39 @@ impl<C: Clock + Clone> Limit<C> {
         let states = Shared((0..STATES).map(|_| InMemoryState::default()).collect());
         Self {
             policy,
-            charging: RateLimiter::new(quota, states.clone(), clock.clone()),
-            looking: RateLimiter::new(quota, ReadOnly(states), clock.clone()),
+            charged: RateLimiter::new(quota, states.clone(), clock.clone()),
+            peeked: RateLimiter::new(quota, ReadOnly(states), clock.clone()),
             hasher: RandomState::new(),
         }
     }
 
-    /// Takes one from the key's allowance and says what is left.
+    /// Charges one request to the key and returns the remaining allowance.
     ///
     /// # Errors
-    /// If nothing was left; `reset` is when to come back.
+    /// If no request is left. `reset` is the time until the next is allowed.
     pub fn charge(&self, key: &impl Hash) -> Result<Allowance, Allowance> {
-        self.ask(&self.charging, key)
+        self.check(&self.charged, key)
     }
 
-    /// Like [`Limit::charge`], without taking anything.
+    /// Like [`Limit::charge`], without charging.
     ///
     /// # Errors
     /// As [`Limit::charge`].
-    pub fn look(&self, key: &impl Hash) -> Result<Allowance, Allowance> {
-        self.ask(&self.looking, key)
+    pub fn peek(&self, key: &impl Hash) -> Result<Allowance, Allowance> {
+        self.check(&self.peeked, key)
     }
 
-    fn ask<S: StateStore<Key = u64>>(
+    fn check<S: StateStore<Key = u64>>(
         &self,
         limiter: &RateLimiter<u64, S, C, StateInformationMiddleware>,
         key: &impl Hash,
     ) -> Result<Allowance, Allowance> {
         let slot = self.hasher.hash_one(key) % STATES;
-        limiter.check_key(&slot).map(|left| self.left(&left)).map_err(|refusal| Allowance {
+        limiter.check_key(&slot).map(|left| self.left(&left)).map_err(|rejection| Allowance {
             policy: self.policy,
-            quota: refusal.quota().burst_size().get(),
+            quota: rejection.quota().burst_size().get(),
             remaining: 0,
-            reset: refusal.wait_time_from(limiter.clock().now()),
+            reset: rejection.wait_time_from(limiter.clock().now()),
         })
     }
 
@@ -100,7 +100,7 @@ impl<C: Clock + Clone> Limit<C> {
     }
 }
 
-/// States by slot. Fixed in size, hence never in need of a cleaning.
+/// States by slot. Their number is fixed, so no cleanup is needed.
 #[derive(Clone)]
 struct Shared(Arc<[InMemoryState]>);
 
@@ -116,7 +116,7 @@ impl StateStore for Shared {
     }
 }
 
-/// The same states, decided upon without being changed.
+/// The same states, read-only.
 struct ReadOnly(Shared);
 
 impl StateStore for ReadOnly {
@@ -126,16 +126,16 @@ impl StateStore for ReadOnly {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        // A refusal leaves the state as it is, so every verdict is wrapped in one.
-        let verdict = |state| Err(decide(state).map(|(allowed, _)| allowed));
-        match self.0.measure_and_replace::<std::convert::Infallible, _, _>(slot, verdict) {
+        // A rejection leaves the state unchanged, so every decision is wrapped in one.
+        let decision = |state| Err(decide(state).map(|(allowed, _)| allowed));
+        match self.0.measure_and_replace::<std::convert::Infallible, _, _>(slot, decision) {
             Ok(never) => match never {},
-            Err(verdict) => verdict,
+            Err(decision) => decision,
         }
     }
 }
 
-/// What counts as one client: an IPv4 address, or the /64 network that one IPv6 customer has to himself.
+/// Key of a client: its IPv4 address, or its IPv6 /64 network, which usually belongs to one customer of a provider.
 #[must_use]
 pub fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_used_up_refused_and_comes_back_steadily() {
+    fn requests_beyond_the_quota_are_rejected_and_the_quota_is_replenished_steadily() {
         let (limit, clock) = limit(3);
         let remaining: Vec<_> = (0..3).map(|_| limit.charge(&"a").unwrap().remaining).collect();
         assert_eq!(remaining, [2, 1, 0]);
-        let refusal = limit.charge(&"a").unwrap_err();
-        assert_eq!(refusal, Allowance { policy: "test", quota: 3, remaining: 0, reset: Duration::from_secs(20) });
+        let rejection = limit.charge(&"a").unwrap_err();
+        assert_eq!(rejection, Allowance { policy: "test", quota: 3, remaining: 0, reset: Duration::from_secs(20) });
         clock.advance(Duration::from_secs(20));
         assert_eq!(limit.charge(&"a").unwrap().remaining, 0);
         clock.advance(WINDOW);
@@ -170,18 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn looking_costs_nothing_and_sees_what_was_charged() {
+    fn peeking_charges_nothing_and_reflects_charges() {
         let (limit, clock) = limit(2);
         for _ in 0..5 {
-            assert!(limit.look(&"a").is_ok());
+            assert!(limit.peek(&"a").is_ok());
         }
         limit.charge(&"a").unwrap();
-        assert!(limit.look(&"a").is_ok());
+        assert!(limit.peek(&"a").is_ok());
         limit.charge(&"a").unwrap();
-        assert_eq!(limit.look(&"a").unwrap_err().reset, Duration::from_secs(30));
-        assert!(limit.look(&"b").is_ok());
+        assert_eq!(limit.peek(&"a").unwrap_err().reset, Duration::from_secs(30));
+        assert!(limit.peek(&"b").is_ok());
         clock.advance(Duration::from_secs(30));
-        assert!(limit.look(&"a").is_ok());
+        assert!(limit.peek(&"a").is_ok());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Text in Unicode Normalization Form C (UAX 15). The same word can be written with composed characters or with
-//! combining marks; in NFC both are the same bytes, so that they are equal wherever text is compared.
+//! combining marks; in NFC both have the same bytes and compare as equal.
 //!
-//! Text is normalised where it enters: when a field is deserialised ([`normalized`]), and in query strings and paths.
-//! Passwords have a form of their own: see `identity::passwords`. Tokens, keys, cursors and URLs are not text in this sense.
+//! Text is normalised on input: when a field is deserialised ([`normalized`]), and in query strings and paths.
+//! Passwords have another normal form (see `identity::passwords`). Tokens, keys, cursors and URLs are not normalised.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -11,7 +11,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Text, or a collection of it.
 pub trait Text: Sized {
-    /// The same in NFC.
+    /// Converts the text to NFC.
     #[must_use]
     fn into_nfc(self) -> Self;
 }
@@ -40,7 +40,7 @@ impl<T: Text> Text for Vec<T> {
     }
 }
 
-/// Keys that are the same in NFC become one. In JSON, `http::body::doubled_key` has rejected them before.
+/// Merges keys that are equal in NFC. For JSON bodies, `http::body::doubled_key` has rejected them before.
 impl<T: Text> Text for BTreeMap<String, T> {
     fn into_nfc(self) -> Self {
         self.into_iter().map(|(key, value)| (key.into_nfc(), value.into_nfc())).collect()
@@ -51,10 +51,10 @@ fn is_nfc(text: &str) -> bool {
     text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes
 }
 
-/// A field of text, for `#[serde(deserialize_with = "text::normalized")]`.
+/// Deserialises a text field into NFC, for `#[serde(deserialize_with = "text::normalized")]`.
 ///
 /// # Errors
-/// If it isn't text.
+/// If the value is not a text.
 pub fn normalized<'de, D: Deserializer<'de>, T: Deserialize<'de> + Text>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(deserializer).map(T::into_nfc)
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn composed_and_decomposed_text_are_the_same_and_other_text_stays() {
+    fn composed_and_decomposed_text_are_equal_and_compatibility_characters_stay() {
         for (given, stored) in [
             ("Möbel", "Möbel"),
             ("Mo\u{308}bel", "Möbel"),
@@ -83,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_in_any_form_becomes_the_same_nfc(text in "\\PC{0,40}") {
+        fn every_normalisation_form_becomes_the_same_nfc(text in "\\PC{0,40}") {
             let composed: String = text.nfc().collect();
             let decomposed: String = text.nfd().collect();
             prop_assert_eq!(decomposed.into_nfc(), &*composed);

@@ -1,4 +1,4 @@
-//! Views of products: collected in the API, published, counted exactly once, reported.
+//! Views of products: collected in the API, published in batches, counted exactly once by the tracker, and reported.
 
 mod batch;
 mod count;
@@ -13,7 +13,7 @@ mod totals;
 mod tracker;
 mod views;
 
-pub use popularity::project;
+pub use popularity::copy_view_totals;
 pub use reports::Reports;
-pub use tracker::{Tracker, keep_partitions};
+pub use tracker::{Tracker, maintain_partitions};
 pub use views::Views;

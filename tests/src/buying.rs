@@ -1,4 +1,4 @@
-//! Buying: products with stock, orders and carts.
+//! Helpers for products with stock, carts and orders.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -9,7 +9,7 @@ use crate::{
     samples::{self, Created},
 };
 
-/// A product of which there are so many.
+/// Creates a product with this stock.
 ///
 /// # Panics
 /// If it cannot be created.
@@ -19,68 +19,68 @@ pub async fn stocked(admin: &Api, sku: &str, quantity: i64) -> Created {
     samples::create(admin, &body).await
 }
 
-/// An order of products, each with a quantity, under a key of its own.
+/// Orders products, each with a quantity, with a new idempotency key.
 pub fn order(customer: &Api, items: &[(&Created, i64)]) -> Call {
     let items: Vec<_> = items.iter().map(|(product, quantity)| json!({"product_id": product.id, "quantity": quantity})).collect();
     place(customer, &json!({"items": items}))
 }
 
-/// An order of anything, under a key of its own.
+/// Places an order with any body, with a new idempotency key.
 pub fn place(customer: &Api, body: &Value) -> Call {
     customer.post("/v1/orders", body).header("idempotency-key", Uuid::now_v7().to_string())
 }
 
-/// A new cart: its path.
+/// Creates a cart and returns its path.
 ///
 /// # Panics
-/// If it cannot be made.
+/// If the request fails.
 pub async fn cart(customer: &Api) -> String {
     let cart = customer.post("/v1/carts", &json!({})).await.expect(201).json();
     format!("/v1/carts/{}", cart["id"].as_str().expect("a cart has an id"))
 }
 
-/// Puts a quantity of a product into a cart.
+/// Sets the quantity of a product in a cart.
 pub fn put(customer: &Api, cart: &str, product: &Created, quantity: i64) -> Call {
     customer.request(reqwest::Method::PUT, &format!("{cart}/items/{}", product.id)).json(&json!({"quantity": quantity}))
 }
 
-/// The id at the end of a path.
+/// The last segment of a path.
 ///
 /// # Panics
-/// If there is none.
+/// If the path is empty.
 pub fn id_of(path: &str) -> &str {
     path.rsplit('/').next().expect("a path")
 }
 
-/// Units of a product that can be sold now.
+/// Reads the units of a product that can be sold now.
 ///
 /// # Panics
-/// If the shop doesn't tell.
+/// If the request fails or stock isn't tracked.
 pub async fn available(anyone: &Api, product: &Created) -> i64 {
     anyone.get(&product.at("stock")).await.expect(200).json()["quantity"].as_i64().expect("tracked stock")
 }
 
-/// Where every unit of a product is.
+/// All units of a product, by where they are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whereabouts {
-    /// Units that are there.
+pub struct StockAudit {
+    /// Units on hand.
     pub on_hand: i64,
-    /// Those of them that are reserved.
+    /// Reserved units, by the stock table.
     pub reserved: i64,
-    /// Units in carts, as the carts say.
+    /// Reserved units, by the carts.
     pub in_carts: i64,
-    /// Units sold, in orders that were not called off.
+    /// Units in orders that were not cancelled and did not fail.
     pub sold: i64,
-    /// The sum of the ledger.
+    /// Sum of the stock movements.
     pub ledger: i64,
 }
 
-impl Whereabouts {
-    /// Of a product, in one look.
+impl StockAudit {
+    /// Reads the audit of a product in one query.
     ///
     /// # Panics
-    /// If the database doesn't tell.
-    pub async fn of(database: &PgPool, product_id: &str) -> Self {
+    /// If the query fails.
+    pub async fn read(database: &PgPool, product_id: &str) -> Self {
         let (on_hand, reserved, in_carts, sold, ledger): (i64, i64, i64, i64, i64) = sqlx::query_as(
             "SELECT on_hand, reserved,
                     (SELECT coalesce(sum(reserved), 0)::bigint FROM orders.cart_items i WHERE i.product_id = s.product_id),
@@ -96,15 +96,15 @@ impl Whereabouts {
         Self { on_hand, reserved, in_carts, sold, ledger }
     }
 
-    /// Whether no unit is lost or sold twice, of as many as came in all.
+    /// Asserts that no unit is lost or sold twice, of `units` in total.
     ///
     /// # Panics
-    /// If one is.
+    /// If a unit is.
     #[track_caller]
-    pub fn adds_up_to(&self, units: i64) {
+    pub fn assert_total(&self, units: i64) {
         assert_eq!(self.on_hand + self.sold, units, "units are lost or sold twice: {self:?}");
         assert_eq!(self.reserved, self.in_carts, "carts and stock disagree on what is reserved: {self:?}");
-        assert_eq!(self.ledger, self.on_hand, "the ledger doesn't explain what is there: {self:?}");
+        assert_eq!(self.ledger, self.on_hand, "the ledger does not sum up to on_hand: {self:?}");
         assert!(self.reserved <= self.on_hand && self.reserved >= 0, "{self:?}");
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::wait::PATIENCE;
+use crate::wait::DEFAULT_TIMEOUT;
 
 /// Lines that a process wrote. Cheap to clone.
 #[derive(Clone, Default)]
@@ -67,7 +67,7 @@ impl Log {
                 more.await;
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, end).await;
+        let _ = tokio::time::timeout(DEFAULT_TIMEOUT, end).await;
     }
 
     /// The first entry of which `pick` makes something, now or later.
@@ -91,7 +91,7 @@ impl Log {
                 more.await;
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
+        match tokio::time::timeout(DEFAULT_TIMEOUT, search).await {
             Ok(Some(found)) => found,
             _ => panic!("the log never said {what}:\n{}", self.lines().join("\n")),
         }

@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    leash::{Keeping, Server},
+    process_guard::{Server, ServerOptions},
     programs,
     scratch::Scratch,
     wait,
@@ -69,7 +69,7 @@ impl Nats {
         );
         std::fs::write(&config, text).expect("the directory can be written");
         let args: [OsString; 2] = ["-c".into(), config.into()];
-        let keeping = Keeping { directory: self.scratch.path(), signal: "KILL", removed_after: self.shared, user: None };
+        let keeping = ServerOptions { directory: self.scratch.path(), signal: "KILL", remove_directory: self.shared, user: None };
         let server = Server::start(&programs::servers().nats_server, &args, &keeping).expect("nats-server can be started");
         self.server = Some(server);
     }

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
-    leash::{Keeping, Server},
     nats::free_port,
+    process_guard::{Server, ServerOptions},
     programs,
     scratch::Scratch,
     wait,
@@ -91,7 +91,7 @@ impl Postgres {
         let mut args: Vec<OsString> = vec!["-D".into(), self.scratch.path().join("data").into(), "-p".into(), self.port.to_string().into()];
         args.extend(self.settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
         let user = programs.postgres_user();
-        let keeping = Keeping { directory: self.scratch.path(), signal: "QUIT", removed_after: self.shared, user };
+        let keeping = ServerOptions { directory: self.scratch.path(), signal: "QUIT", remove_directory: self.shared, user };
         self.server = Some(Server::start(&programs.postgres("postgres"), &args, &keeping).expect("PostgreSQL can be started"));
     }
 

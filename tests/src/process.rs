@@ -19,7 +19,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{container, leash, log::Log, programs, wait};
+use crate::{container, log::Log, process_guard, programs, wait};
 
 /// The long-running roles of a shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +86,7 @@ impl Process {
 
     /// Starts another program with these arguments and nothing but these settings. `name` is for reports.
     pub fn of(program: &Path, args: &[impl AsRef<OsStr>], environment: &Environment, name: &str) -> Self {
-        let mut command = leash::in_place(program);
+        let mut command = process_guard::guarded_command(program);
         command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
         // Paths, and where an instrumented build reports its coverage.
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
@@ -150,7 +150,7 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        leash::let_go(self.child.stdin.take());
+        process_guard::release(self.child.stdin.take());
     }
 
     /// Asks it to drain and stop.
@@ -175,7 +175,7 @@ impl Process {
             ended.ok_or_else(|| format!("it runs, and says {}", self.log.lines().pop().unwrap_or_default()))
         })
         .await;
-        leash::let_go(self.child.stdin.take());
+        process_guard::release(self.child.stdin.take());
         self.log.complete().await;
         status
     }

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::wait::PATIENCE;
+use crate::wait::DEFAULT_TIMEOUT;
 
 /// A connection.
 pub struct Raw(BufReader<TcpStream>);
@@ -72,7 +72,7 @@ impl Raw {
     /// # Panics
     /// If it doesn't come in time, or isn't HTTP.
     pub async fn response(&mut self) -> io::Result<RawResponse> {
-        timeout(PATIENCE, self.read_response()).await.expect("a response in time")
+        timeout(DEFAULT_TIMEOUT, self.read_response()).await.expect("a response in time")
     }
 
     async fn read_response(&mut self) -> io::Result<RawResponse> {
@@ -99,7 +99,7 @@ impl Raw {
     /// # Panics
     /// If the server doesn't close in time.
     pub async fn read_to_end(&mut self) -> io::Result<usize> {
-        timeout(PATIENCE, self.0.read_to_end(&mut Vec::new())).await.expect("the server closes in time")
+        timeout(DEFAULT_TIMEOUT, self.0.read_to_end(&mut Vec::new())).await.expect("the server closes in time")
     }
 
     /// Closes with a reset.

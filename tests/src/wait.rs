@@ -1,28 +1,27 @@
-//! Waiting for a condition, never for a span of time.
+//! Waiting for conditions instead of sleeping.
 
 use std::{fmt::Debug, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How long anything may take unless a test says otherwise. Generous: a loaded machine is slow, and
-/// a condition that holds ends the wait at once.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Default timeout. It is generous for loaded machines; a condition that is met ends the wait at once.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at.
+/// Poll interval.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Looks at a condition until it holds, and gives what it holds.
+/// Polls a condition until it is met, and returns its value.
 ///
 /// # Panics
-/// If it does not hold within [`PATIENCE`]: names `what`, and the last reason why not.
+/// If it is not met within [`DEFAULT_TIMEOUT`]; with `what` and the last reason.
 pub async fn eventually<T, E: Debug>(what: &str, probe: impl AsyncFnMut() -> Result<T, E>) -> T {
-    within(PATIENCE, what, probe).await
+    within(DEFAULT_TIMEOUT, what, probe).await
 }
 
-/// The same with a limit of its own.
+/// Like [`eventually`], with another timeout.
 ///
 /// # Panics
-/// If the condition does not hold within the limit.
+/// If the condition is not met within `limit`.
 pub async fn within<T, E: Debug>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Result<T, E>) -> T {
     let started = Instant::now();
     let mut ticks = interval(STEP);
@@ -36,10 +35,10 @@ pub async fn within<T, E: Debug>(limit: Duration, what: &str, mut probe: impl As
     }
 }
 
-/// For probes: `Ok` if `condition`, otherwise the reason.
+/// `Ok` if `condition`, otherwise the reason. For probes.
 ///
 /// # Errors
-/// `why`, if not `condition`.
+/// `why`, unless `condition`.
 pub fn holds<E>(condition: bool, why: impl FnOnce() -> E) -> Result<(), E> {
     if condition { Ok(()) } else { Err(why()) }
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use catalog_tests::{
-    leash::{Keeping, Server},
     nats::free_port,
+    process_guard::{Server, ServerOptions},
     programs,
     scratch::Scratch,
     wait::{self, holds},
@@ -65,7 +65,7 @@ impl Dev {
 
     fn start(&mut self) {
         let _ = fs::remove_file(self.output_file());
-        let keeping = Keeping { directory: self.scratch.path(), signal: "TERM", removed_after: false, user: None };
+        let keeping = ServerOptions { directory: self.scratch.path(), signal: "TERM", remove_directory: false, user: None };
         let arguments: Vec<_> = self.arguments().into_iter().map(Into::into).collect();
         self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
     }

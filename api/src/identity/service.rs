@@ -154,7 +154,7 @@ impl Identity {
         }
         let turn = self.0.hashing.turn().await?;
         // Only now, or all who wait for their turn would pass before the first of them has failed.
-        self.0.failures.look(&account_key).map_err(Error::TooManyFailures)?;
+        self.0.failures.peek(&account_key).map_err(Error::TooManyFailures)?;
         let right = turn.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
         let Some(login) = login.filter(|login| right && login.is_active) else {
             // How much is left is nothing to tell whoever guesses.

@@ -34,7 +34,7 @@ impl Notice {
     pub(super) fn read(payload: &[u8], templates: &Templates) -> Result<Option<Self>, NoticeError> {
         let event = Envelope::read(payload)?;
         let kind = event.kind()?;
-        let told = if let Some(reached) = Status::ALL.into_iter().find(|status| orders::change::kind(*status) == kind) {
+        let told = if let Some(reached) = Status::ALL.into_iter().find(|status| orders::change::event_kind(*status) == kind) {
             let change: OrderChange = event.data_as()?;
             Some((Audience::Customer(change.order.customer_id), templates.order(reached, &change.order, event.time)?))
         } else if kind == AVAILABILITY {

@@ -1,4 +1,4 @@
-//! Carts: what they hold is reserved for their customer until they are ordered, given up, or expire.
+//! Carts. Their items stay reserved until the cart is ordered, deleted or expires.
 
 mod cart;
 mod create;
@@ -6,8 +6,8 @@ mod expire;
 mod items;
 mod rows;
 
-pub(super) use self::rows::{empty, lock, remove};
+pub(super) use self::rows::{delete_carts, lock_cart, take_items};
 pub use self::{
     cart::{Cart, CartItem},
-    expire::keep_expiring,
+    expire::run_cart_expiry,
 };

@@ -1,4 +1,4 @@
-//! What happened to orders, as events tell it.
+//! Payloads of order events.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,22 +8,22 @@ use crate::events::Actor;
 /// `data` of `catalog.order.{created,confirmed,fulfilled,cancelled,failed}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OrderChange {
-    /// The order after the change.
+    /// Order after the change.
     pub order: Order,
-    /// Its status before; null when it was created.
+    /// Status before the change; null when the order was created.
     pub previous_status: Option<Status>,
-    /// The row's version after the change.
+    /// Version of the order after the change.
     pub version: i64,
-    /// Who did it.
+    /// The account that made the change, or the shop.
     pub actor: Actor,
 }
 
-/// The kind of event that tells of a new order.
+/// Event kind of a new order.
 pub const CREATED: &str = "order.created";
 
-/// The kind of event that tells that an order has reached a status.
+/// Event kind of a change to `status`.
 #[must_use]
-pub fn kind(status: Status) -> &'static str {
+pub fn event_kind(status: Status) -> &'static str {
     match status {
         Status::Pending => CREATED,
         Status::Confirmed => "order.confirmed",

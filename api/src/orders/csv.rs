@@ -1,4 +1,4 @@
-//! Orders as CSV (RFC 4180): one row per line, for accounting.
+//! Orders as CSV (RFC 4180), one row per order line, for accounting.
 
 use chrono::SecondsFormat;
 
@@ -8,11 +8,11 @@ use crate::characters;
 const HEADER: [&str; 11] =
     ["order_id", "created_at", "status", "customer_id", "product_id", "sku", "name", "price", "quantity", "line_total", "currency"];
 
-/// Rows of orders. The header comes first if asked for.
+/// Formats orders as CSV rows, after the header line if `header` is set.
 ///
 /// # Errors
-/// None in practice: memory takes everything.
-pub fn rows(orders: &[Order], header: bool) -> Result<Vec<u8>, csv::Error> {
+/// None in practice: writing to memory does not fail.
+pub fn write_rows(orders: &[Order], header: bool) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if header {
         writer.write_record(HEADER)?;
@@ -26,8 +26,8 @@ pub fn rows(orders: &[Order], header: bool) -> Result<Vec<u8>, csv::Error> {
                 order.status.as_str(),
                 &order.customer_id.to_string(),
                 &line.product_id.to_string(),
-                &characters::no_formula(&line.sku),
-                &characters::no_formula(&line.name),
+                &characters::escape_formula(&line.sku),
+                &characters::escape_formula(&line.name),
                 &line.price.amount,
                 &line.quantity.to_string(),
                 &line.line_total.amount,

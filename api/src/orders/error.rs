@@ -1,4 +1,4 @@
-//! Why a command on carts or orders failed.
+//! Errors of commands on carts and orders.
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -6,100 +6,100 @@ use uuid::Uuid;
 use super::{Order, Status};
 use crate::products::Money;
 
-/// A line there is not enough for.
+/// A requested quantity that exceeds what is available to the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShortLine {
-    /// Where the request asks for it.
-    pub place: Place,
-    /// Product.
+pub struct Shortage {
+    /// Field of the request that the error points at.
+    pub location: LineLocation,
+    /// Product id.
     pub product_id: Uuid,
-    /// What it is called.
+    /// Product name.
     pub name: String,
-    /// What was asked for.
-    pub wanted: i64,
-    /// What the customer could have: the rest, and what the cart holds already.
+    /// Requested units.
+    pub requested: i64,
+    /// Units that the customer can have: the unreserved ones and those that the cart reserves.
     pub available: i64,
 }
 
-/// Where a request asks for a product.
+/// Field of a request that asks for a quantity of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In the line of this index.
-    Line(usize),
-    /// In the cart it names.
+pub enum LineLocation {
+    /// `items[index]` of an order.
+    Item(usize),
+    /// `cart_id` of an order.
     Cart,
-    /// It asks for nothing else.
+    /// `quantity` of a cart item.
     Quantity,
 }
 
-/// How the catalogue is not as the cart says any more.
+/// A difference between a cart item and the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CartDifference {
-    /// The product is gone.
-    Gone {
-        /// Product.
+    /// The product was deleted.
+    ProductDeleted {
+        /// Product id.
         product_id: Uuid,
-        /// What it was called.
+        /// Name in the cart.
         name: String,
     },
-    /// It has another price.
-    Price {
-        /// Product.
+    /// The price changed.
+    PriceChanged {
+        /// Product id.
         product_id: Uuid,
-        /// What it is called.
+        /// Product name.
         name: String,
-        /// As the customer saw it.
-        seen: Money,
-        /// As it is.
-        now: Money,
+        /// Price in the cart.
+        cart_price: Money,
+        /// Price in the catalogue.
+        current_price: Money,
     },
 }
 
-/// See the variants for what the caller can do.
+/// An error of a command on carts or orders.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// There is no such order, or it is somebody else's.
-    #[error("there is no such order")]
+    /// The order does not exist or belongs to another customer.
+    #[error("order not found")]
     NotFound,
-    /// There is no such cart: it is somebody else's, was ordered, or has expired. Make a new one.
-    #[error("there is no such cart")]
-    NoCart,
-    /// There is no such product, or it is deleted.
-    #[error("there is no such product")]
-    NoProduct,
-    /// Lines of the request, by their index, that name no product.
-    #[error("some products do not exist")]
+    /// The cart does not exist, belongs to another customer, was ordered, or has expired.
+    #[error("cart not found")]
+    CartNotFound,
+    /// The product does not exist or is deleted.
+    #[error("product not found")]
+    ProductNotFound,
+    /// Indexes of the order items whose product does not exist.
+    #[error("unknown products")]
     UnknownProducts(Vec<(usize, Uuid)>),
-    /// There is nothing in the cart.
+    /// The cart has no items.
     #[error("the cart is empty")]
-    EmptyCart,
-    /// The cart has as many products as a cart can have.
+    CartEmpty,
+    /// The cart has the maximum number of products.
     #[error("the cart is full")]
-    FullCart,
-    /// The customer has as many carts as one can have.
+    CartFull,
+    /// The customer has the maximum number of carts.
     #[error("too many carts")]
     TooManyCarts,
-    /// The catalogue has changed since the cart was filled: look, and put the products in anew. Never empty.
-    #[error("the catalogue has changed since")]
+    /// Products of the cart were deleted or have a new price. Never empty.
+    #[error("the catalogue has changed since the cart was filled")]
     CartChanged(Vec<CartDifference>),
-    /// Nothing was taken or reserved, because there is too little of these. Never empty.
-    #[error("not enough stock")]
-    Short(Vec<ShortLine>),
-    /// A product changed in the middle of it: try again.
-    #[error("a product has just changed")]
+    /// Products with less available stock than requested. Never empty. Nothing was reserved or sold.
+    #[error("insufficient stock")]
+    InsufficientStock(Vec<Shortage>),
+    /// A product changed during the transaction. A retry can succeed.
+    #[error("a product was changed concurrently")]
     Contended,
-    /// The order cannot go there from where it is.
-    #[error("the order is {}, it cannot become {to}", .order.status)]
-    Refused {
-        /// As it is.
+    /// The order cannot change from its status to the requested one.
+    #[error("an order that is {} cannot become {to}", .order.status)]
+    InvalidTransition {
+        /// Current order.
         order: Box<Order>,
-        /// Where it was to go.
+        /// Requested status.
         to: Status,
     },
-    /// A rule is broken.
-    #[error("not valid")]
+    /// The request violates a rule.
+    #[error("invalid request")]
     Invalid(garde::Report),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }

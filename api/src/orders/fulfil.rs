@@ -1,10 +1,10 @@
-//! What moves orders on by itself: new ones are confirmed, confirmed ones are fulfilled in time.
+//! Automatic progress of orders: new orders are confirmed, and confirmed orders are fulfilled when they are due.
 
 mod confirm;
-mod decide;
 mod due;
 mod metrics;
+mod policy;
 
 pub use confirm::Fulfiller;
-pub use decide::{Busy, Decider};
-pub use due::run_due;
+pub use due::poll_due_orders;
+pub use policy::{FulfilmentPolicy, IfLocked};

@@ -1,4 +1,4 @@
-//! The HTTP side of carts and orders.
+//! HTTP handlers of carts and orders, and the problem documents of their errors.
 
 pub mod carts;
 pub mod export;
@@ -6,7 +6,7 @@ pub mod place;
 pub mod read;
 pub mod transition;
 
-use super::{CartDifference, Error, Place, ShortLine, Status};
+use super::{CartDifference, Error, LineLocation, Shortage, Status};
 use crate::http::{
     problem::{FieldError, Problem},
     validate::field_errors,
@@ -15,68 +15,69 @@ use crate::http::{
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self::not_found("There is no order by this id, or it is somebody else's."),
-            Error::NoCart => Self::not_found("There is no cart of yours by this id. It may have been ordered, or have expired: make a new one."),
-            Error::NoProduct => Self::not_found("There is no product by this id. It may have been deleted."),
-            Error::UnknownProducts(lines) => Self::invalid(lines.into_iter().map(unknown).collect()),
-            Error::EmptyCart => Self::conflict("cart-empty", "There is nothing in the cart. Put products into it first."),
-            Error::FullCart => Self::conflict("cart-full", format!("A cart holds {} products. Order this one first.", super::rules::MAX_LINES)),
+            Error::NotFound => Self::not_found("The order does not exist or belongs to another customer."),
+            Error::CartNotFound => Self::not_found("You have no cart with this id. It was ordered or has expired; create a new cart."),
+            Error::ProductNotFound => Self::not_found("The product does not exist. It may have been deleted."),
+            Error::UnknownProducts(lines) => Self::invalid(lines.into_iter().map(unknown_product).collect()),
+            Error::CartEmpty => Self::conflict("cart-empty", "The cart is empty. Add a product to it first."),
+            Error::CartFull => Self::conflict("cart-full", format!("A cart can hold at most {} products. Order this cart first.", super::rules::MAX_LINES)),
             Error::TooManyCarts => Self::conflict(
                 "too-many-carts",
-                format!("A customer has {} carts at most. Order or give up one of yours first.", super::rules::MAX_CARTS),
+                format!("A customer can have at most {} carts. Order or delete one of them first.", super::rules::MAX_CARTS),
             ),
             Error::CartChanged(differences) => Self::conflict(
                 "cart-changed",
-                "The catalogue has changed since the cart was filled. Nothing was ordered. Take out what is gone, put in anew what costs something else, and order again.",
+                "The catalogue has changed since the cart was filled. Nothing was ordered. Remove unavailable items, re-add items whose price changed, then retry.",
             )
-            .with_errors(differences.into_iter().map(difference).collect()),
-            Error::Short(lines) => {
-                Self::conflict("insufficient-stock", "There is not enough of some products. Nothing was changed.").with_errors(short(lines))
+            .with_errors(differences.into_iter().map(cart_difference).collect()),
+            Error::InsufficientStock(lines) => {
+                Self::conflict("insufficient-stock", "Some products have too little stock. No changes were made; reduce the quantities in errors, then retry.").with_errors(shortages(lines))
             }
-            Error::Contended => Self::unavailable("A product has changed in this very moment. Nothing was ordered. Try again."),
-            Error::Refused { order, to } => Self::conflict("order-status", refusal(order.status, to)),
+            Error::Contended => Self::unavailable("A product is being modified by another request. Nothing was ordered; retry."),
+            Error::InvalidTransition { order, to } => Self::conflict("order-status", invalid_transition(order.status, to)),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Database(error) => error.into(),
         }
     }
 }
 
-fn unknown((index, product_id): (usize, uuid::Uuid)) -> FieldError {
-    FieldError::body(format!("/items/{index}/product_id"), "there is no such product").about(product_id)
+fn unknown_product((index, product_id): (usize, uuid::Uuid)) -> FieldError {
+    FieldError::body(format!("/items/{index}/product_id"), "the product does not exist").about(product_id)
 }
 
-fn difference(difference: CartDifference) -> FieldError {
+fn cart_difference(difference: CartDifference) -> FieldError {
     match difference {
-        CartDifference::Gone { product_id, name } => {
-            FieldError::body("/cart_id", format!("{name:?} is not sold any more")).about(product_id)
+        CartDifference::ProductDeleted { product_id, name } => {
+            FieldError::body("/cart_id", format!("{name:?} is no longer sold")).about(product_id)
         }
-        CartDifference::Price { product_id, name, seen, now } => {
-            let (seen, now) = (format!("{} {}", seen.amount, seen.currency), format!("{} {}", now.amount, now.currency));
-            FieldError::body("/cart_id", format!("{name:?} costs {now} now, not {seen}")).about(product_id)
+        CartDifference::PriceChanged { product_id, name, cart_price, current_price } => {
+            let (old, new) =
+                (format!("{} {}", cart_price.amount, cart_price.currency), format!("{} {}", current_price.amount, current_price.currency));
+            FieldError::body("/cart_id", format!("the price of {name:?} changed from {old} to {new}")).about(product_id)
         }
     }
 }
 
-fn refusal(from: Status, to: Status) -> String {
+fn invalid_transition(from: Status, to: Status) -> String {
     let next: Vec<_> = from.next().iter().map(|next| next.as_str()).collect();
     match next.split_last() {
-        Some((last, others)) => format!("The order is {from}. From there it can become {} or {last}, but not {to}.", others.join(", ")),
-        None => format!("The order is {from}, and stays so: it cannot become {to} any more."),
+        Some((last, others)) => format!("An order that is {from} can become {} or {last}, but not {to}.", others.join(", ")),
+        None => format!("An order that is {from} cannot change any more, so it cannot become {to}."),
     }
 }
 
-fn short(lines: Vec<ShortLine>) -> Vec<FieldError> {
-    let error = |line: ShortLine| {
-        let detail = format!("{:?}: {} left, {} wanted", line.name, line.available, line.wanted);
-        FieldError::body(pointer(line.place), detail).about(line.product_id).with_available(line.available)
+fn shortages(lines: Vec<Shortage>) -> Vec<FieldError> {
+    let error = |line: Shortage| {
+        let detail = format!("{:?}: {} available, {} requested", line.name, line.available, line.requested);
+        FieldError::body(pointer(line.location), detail).about(line.product_id).with_available(line.available)
     };
     lines.into_iter().map(error).collect()
 }
 
-fn pointer(place: Place) -> String {
-    match place {
-        Place::Line(index) => format!("/items/{index}/quantity"),
-        Place::Cart => "/cart_id".into(),
-        Place::Quantity => "/quantity".into(),
+fn pointer(location: LineLocation) -> String {
+    match location {
+        LineLocation::Item(index) => format!("/items/{index}/quantity"),
+        LineLocation::Cart => "/cart_id".into(),
+        LineLocation::Quantity => "/quantity".into(),
     }
 }

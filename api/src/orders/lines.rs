@@ -1,4 +1,4 @@
-//! Lines of orders as rows.
+//! Rows of `orders.lines`.
 
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::OrderLine;
 use crate::{config::Currency, products::Money};
 
-/// One line.
 #[derive(Debug, Clone)]
 pub(super) struct LineRow {
     pub order_id: Uuid,
@@ -16,7 +15,7 @@ pub(super) struct LineRow {
     pub name: String,
     pub price: Decimal,
     pub quantity: i64,
-    /// Units that left tracked stock.
+    /// Units that were deducted from tracked stock.
     pub taken: i64,
 }
 
@@ -37,8 +36,8 @@ impl LineRow {
     }
 }
 
-/// The lines of some orders, in their order.
-pub(super) async fn of(conn: &mut PgConnection, order_ids: &[Uuid]) -> Result<Vec<LineRow>, sqlx::Error> {
+/// Reads the lines of orders, ordered by order and position.
+pub(super) async fn read_lines(conn: &mut PgConnection, order_ids: &[Uuid]) -> Result<Vec<LineRow>, sqlx::Error> {
     sqlx::query_as!(
         LineRow,
         "SELECT order_id, product_id, sku, name, price, quantity, taken FROM orders.lines WHERE order_id = ANY($1) ORDER BY order_id, position",

@@ -1,4 +1,4 @@
-//! The metrics of carts and orders.
+//! Metrics of carts and orders.
 
 use std::sync::LazyLock;
 
@@ -6,8 +6,6 @@ use prometheus::IntCounter;
 
 use crate::metrics::counter;
 
-/// Orders placed.
-pub(super) static PLACED: LazyLock<IntCounter> = LazyLock::new(|| counter("orders_placed_total", "Orders placed"));
-/// Carts that expired.
-pub(super) static EXPIRED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("carts_expired_total", "Carts that expired and gave their stock back"));
+pub(super) static ORDERS_PLACED: LazyLock<IntCounter> = LazyLock::new(|| counter("orders_placed_total", "Orders placed"));
+pub(super) static CARTS_EXPIRED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("carts_expired_total", "Carts that expired and released their reservations"));

@@ -1,4 +1,4 @@
-//! An order as it is shown and told.
+//! An order as the API and its events represent it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,70 +8,70 @@ use uuid::Uuid;
 use super::Status;
 use crate::products::{Money, Sum};
 
-/// What a customer bought. Names and prices are those of the moment it was placed.
+/// An order. Names and prices are those of the time it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// Whose order it is.
+    /// Customer who placed it.
     pub customer_id: Uuid,
-    /// Where it is on its way.
+    /// Current status.
     pub status: Status,
-    /// What was bought.
+    /// Ordered products.
     pub items: Vec<OrderLine>,
-    /// The sum of all lines.
+    /// Sum of all lines.
     #[schema(value_type = Sum)]
     pub total: Money,
-    /// When it was placed.
+    /// Time it was placed.
     pub created_at: DateTime<Utc>,
-    /// When its status last changed.
+    /// Time of the last change of status.
     pub updated_at: DateTime<Utc>,
-    /// Every status it has had, the first first.
+    /// All statuses so far, oldest first.
     pub history: Vec<HistoryEntry>,
 }
 
 /// One product of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderLine {
-    /// The product, which may be gone by now.
+    /// Product id. The product may have been deleted since.
     pub product_id: Uuid,
-    /// Its sku then.
+    /// Sku when the order was placed.
     pub sku: String,
-    /// Its name then.
+    /// Name when the order was placed.
     pub name: String,
-    /// What one unit cost.
+    /// Price of one unit.
     pub price: Money,
     /// Units.
     #[schema(minimum = 1)]
     pub quantity: i64,
-    /// What all of them cost.
+    /// Price of all units.
     #[schema(value_type = Sum)]
     pub line_total: Money,
 }
 
-/// One status an order has had.
+/// A status that the order had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {
-    /// The status.
+    /// Status.
     pub status: Status,
-    /// Since when.
+    /// Time from which the order had it.
     pub at: DateTime<Utc>,
-    /// Who moved it there.
+    /// Who changed the status.
     pub by: Party,
-    /// Why, if somebody said.
+    /// Reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Who moves orders.
+/// Who changed an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Party {
-    /// Whose order it is.
+    /// The customer who placed it.
     Customer,
     /// An admin.
     Admin,
-    /// The shop by itself.
+    /// The shop itself.
     Shop,
 }

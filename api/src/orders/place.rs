@@ -1,4 +1,4 @@
-//! Placing an order: everything or nothing, at the shop's prices.
+//! Placing an order: all items or none, at the catalogue's prices.
 
 use std::collections::HashMap;
 
@@ -8,60 +8,65 @@ use sqlx::PgConnection;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
-    CartDifference, Error, HistoryEntry, Order, OrderChange, Orders, Party, Place, ShortLine, Status, carts, change, lines::LineRow,
-    request::Wish,
+    CartDifference, Error, HistoryEntry, LineLocation, Order, OrderChange, Orders, Party, Shortage, Status, carts, change, lines::LineRow,
+    request::OrderSource,
 };
 use crate::{
     events::{Draft, Origin},
     products::{
-        self, Offer,
-        stock::{self, Cause, MovementKind, Shift, Shifted},
+        self, SellableProduct,
+        stock::{self, Cause, DeltaOutcome, MovementKind, StockDelta},
     },
 };
 
-/// One product that is wanted.
-struct Wanted {
+/// A product and quantity that the order contains.
+struct RequestedItem {
     product_id: Uuid,
     quantity: i64,
-    /// The part of it that the cart holds.
+    /// Units that the cart has reserved.
     reserved: i64,
-    /// Name and price as the customer saw them in the cart.
-    seen: Option<(String, Decimal)>,
+    /// Name and price in the cart, if the order is placed from one.
+    in_cart: Option<(String, Decimal)>,
 }
 
-/// An order that is written and has yet to take its stock.
+/// An order that is written but has not taken its stock yet.
 #[must_use = "an order that takes no stock must not be committed"]
 pub struct Prepared {
-    /// The order.
     pub order: Order,
-    wanted: Vec<Wanted>,
-    offers: HashMap<Uuid, Offer>,
+    requested: Vec<RequestedItem>,
+    sellable: HashMap<Uuid, SellableProduct>,
 }
 
 impl Orders {
-    /// Writes an order of the customer who asks, and its event.
+    /// Writes an order of the customer and its event.
     ///
     /// # Errors
-    /// [`Error::NoCart`], [`Error::EmptyCart`], [`Error::UnknownProducts`] or [`Error::CartChanged`]; then the transaction
-    /// must not be committed.
-    pub async fn prepare(&self, tx: &mut PgConnection, origin: &Origin, wish: &Wish, now: DateTime<Utc>) -> Result<Prepared, Error> {
-        let wanted = match wish {
-            Wish::Lines(lines) => lines.iter().map(|line| Wanted::of_line(line.product_id, line.quantity)).collect(),
-            Wish::Cart(cart_id) => from_cart(tx, *cart_id, origin.actor.id, now).await?,
+    /// [`Error::CartNotFound`], [`Error::CartEmpty`], [`Error::UnknownProducts`] or [`Error::CartChanged`]. The transaction must
+    /// then be rolled back.
+    pub async fn prepare_order(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        source: &OrderSource,
+        now: DateTime<Utc>,
+    ) -> Result<Prepared, Error> {
+        let requested = match source {
+            OrderSource::Items(lines) => lines.iter().map(|line| RequestedItem::from_line(line.product_id, line.quantity)).collect(),
+            OrderSource::Cart(cart_id) => take_cart_items(tx, *cart_id, origin.actor.id, now).await?,
         };
-        let offers = offers(tx, &wanted).await?;
-        self.compare(&wanted, &offers)?;
-        let order_id = Uuid::new_v7(timestamp(now));
-        let order = self.write(tx, origin, order_id, rows(order_id, &wanted, &offers), now).await?;
-        Ok(Prepared { order, wanted, offers })
+        let sellable = read_sellable(tx, &requested).await?;
+        self.check_items(&requested, &sellable)?;
+        let order_id = Uuid::new_v7(uuid_timestamp(now));
+        let order = self.write_order(tx, origin, order_id, line_rows(order_id, &requested, &sellable), now).await?;
+        Ok(Prepared { order, requested, sellable })
     }
 
-    /// Takes the stock of an order, and gives the products that went out of stock, with their versions. It comes last
-    /// before the commit, because whoever holds the stock of a product that all want makes them wait.
+    /// Takes the stock of an order and returns the products that went out of stock, with their versions. Call it last before
+    /// the commit: other orders of the same products wait until the transaction ends.
     ///
     /// # Errors
-    /// [`Error::Short`], or [`Error::Contended`] if the catalogue has changed since the order was prepared; then the
-    /// transaction must not be committed.
+    /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
+    /// transaction must then be rolled back.
     pub async fn take_stock(
         &self,
         tx: &mut PgConnection,
@@ -69,31 +74,37 @@ impl Orders {
         prepared: &Prepared,
         now: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, i64)>, Error> {
-        let Prepared { order, wanted, offers: seen } = prepared;
+        let Prepared { order, requested, sellable: seen } = prepared;
         let cause = Cause { kind: MovementKind::Sale, order_id: Some(order.id), actor_id: Some(origin.actor.id), reason: None, at: now };
-        let shift = |wanted: &Wanted| Shift { product_id: wanted.product_id, on_hand: -wanted.quantity, reserved: -wanted.reserved };
-        let shifts: Vec<_> = wanted.iter().map(shift).collect();
-        match stock::shift(tx, Some(&cause), &shifts).await? {
-            Shifted::Short { available } => Err(Error::Short(short(wanted, seen, &available))),
-            // The wait for the stock may have been one for a new price, or for the first count of it.
-            Shifted::Done { .. } if offers(tx, wanted).await? != *seen => Err(Error::Contended),
-            Shifted::Done { turned, .. } => Ok(stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?),
+        let delta = |requested: &RequestedItem| StockDelta {
+            product_id: requested.product_id,
+            on_hand: -requested.quantity,
+            reserved: -requested.reserved,
+        };
+        let deltas: Vec<_> = requested.iter().map(delta).collect();
+        match stock::apply_deltas(tx, Some(&cause), &deltas).await? {
+            DeltaOutcome::Insufficient { available } => Err(Error::InsufficientStock(shortages(requested, seen, &available))),
+            // While this transaction waited for the stock, another may have changed a price or started to track stock.
+            DeltaOutcome::Applied { .. } if read_sellable(tx, requested).await? != *seen => Err(Error::Contended),
+            DeltaOutcome::Applied { changes, .. } => {
+                Ok(stock::append_availability_events(tx, &self.catalogue.outbox, origin, &changes, now).await?)
+            }
         }
     }
 
-    /// Whether everything wanted is still there, and still at the price that was seen.
-    fn compare(&self, wanted: &[Wanted], offers: &HashMap<Uuid, Offer>) -> Result<(), Error> {
+    /// Checks that every requested product exists and still has the price of the cart.
+    fn check_items(&self, requested: &[RequestedItem], sellable: &HashMap<Uuid, SellableProduct>) -> Result<(), Error> {
         let mut unknown = Vec::new();
         let mut changed = Vec::new();
-        for (index, Wanted { product_id, seen, .. }) in wanted.iter().enumerate() {
-            match (offers.get(product_id), seen) {
+        for (index, RequestedItem { product_id, in_cart, .. }) in requested.iter().enumerate() {
+            match (sellable.get(product_id), in_cart) {
                 (None, None) => unknown.push((index, *product_id)),
-                (None, Some((name, _))) => changed.push(CartDifference::Gone { product_id: *product_id, name: name.clone() }),
-                (Some(offer), Some((_, price))) if offer.price != *price => changed.push(CartDifference::Price {
+                (None, Some((name, _))) => changed.push(CartDifference::ProductDeleted { product_id: *product_id, name: name.clone() }),
+                (Some(product), Some((_, price))) if product.price != *price => changed.push(CartDifference::PriceChanged {
                     product_id: *product_id,
-                    name: offer.name.clone(),
-                    seen: self.money(*price),
-                    now: self.money(offer.price),
+                    name: product.name.clone(),
+                    cart_price: self.money(*price),
+                    current_price: self.money(product.price),
                 }),
                 (Some(_), _) => {}
             }
@@ -105,8 +116,8 @@ impl Orders {
         }
     }
 
-    /// Writes the order and its event.
-    async fn write(
+    /// Inserts the order and appends its event to the outbox.
+    async fn write_order(
         &self,
         tx: &mut PgConnection,
         origin: &Origin,
@@ -116,7 +127,7 @@ impl Orders {
     ) -> Result<Order, sqlx::Error> {
         let customer_id = origin.actor.id;
         let total: Decimal = rows.iter().map(LineRow::amount).sum();
-        insert(tx, order_id, customer_id, total, &rows, now).await?;
+        insert_order(tx, order_id, customer_id, total, &rows, now).await?;
         let order = Order {
             id: order_id,
             customer_id,
@@ -133,64 +144,63 @@ impl Orders {
     }
 }
 
-impl Wanted {
-    fn of_line(product_id: Uuid, quantity: i64) -> Self {
-        Self { product_id, quantity, reserved: 0, seen: None }
+impl RequestedItem {
+    fn from_line(product_id: Uuid, quantity: i64) -> Self {
+        Self { product_id, quantity, reserved: 0, in_cart: None }
     }
 }
 
-/// What is offered of the products that are wanted.
-async fn offers(tx: &mut PgConnection, wanted: &[Wanted]) -> Result<HashMap<Uuid, Offer>, sqlx::Error> {
-    let ids: Vec<Uuid> = wanted.iter().map(|wanted| wanted.product_id).collect();
-    products::offers(tx, &ids).await
+async fn read_sellable(tx: &mut PgConnection, requested: &[RequestedItem]) -> Result<HashMap<Uuid, SellableProduct>, sqlx::Error> {
+    let ids: Vec<Uuid> = requested.iter().map(|requested| requested.product_id).collect();
+    products::read_sellable(tx, &ids).await
 }
 
-/// Everything in a cart, which is gone with that.
-async fn from_cart(tx: &mut PgConnection, cart_id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<Vec<Wanted>, Error> {
-    carts::lock(tx, cart_id, customer_id, now).await?;
-    let items = carts::empty(tx, cart_id).await?;
-    carts::remove(tx, &[cart_id]).await?;
+/// Takes all items out of a cart and deletes it.
+async fn take_cart_items(tx: &mut PgConnection, cart_id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<Vec<RequestedItem>, Error> {
+    carts::lock_cart(tx, cart_id, customer_id, now).await?;
+    let items = carts::take_items(tx, cart_id).await?;
+    carts::delete_carts(tx, &[cart_id]).await?;
     if items.is_empty() {
-        return Err(Error::EmptyCart);
+        return Err(Error::CartEmpty);
     }
-    let wanted = items.into_iter().map(|item| Wanted {
+    let requested = items.into_iter().map(|item| RequestedItem {
         product_id: item.product_id,
         quantity: item.quantity,
         reserved: item.reserved,
-        seen: Some((item.name, item.price)),
+        in_cart: Some((item.name, item.price)),
     });
-    Ok(wanted.collect())
+    Ok(requested.collect())
 }
 
-fn rows(order_id: Uuid, wanted: &[Wanted], offers: &HashMap<Uuid, Offer>) -> Vec<LineRow> {
-    let row = |wanted: &Wanted| {
-        let offer = offers.get(&wanted.product_id)?;
+fn line_rows(order_id: Uuid, requested: &[RequestedItem], sellable: &HashMap<Uuid, SellableProduct>) -> Vec<LineRow> {
+    let row = |requested: &RequestedItem| {
+        let product = sellable.get(&requested.product_id)?;
         Some(LineRow {
             order_id,
-            product_id: wanted.product_id,
-            sku: offer.sku.clone(),
-            name: offer.name.clone(),
-            price: offer.price,
-            quantity: wanted.quantity,
-            taken: if offer.tracked { wanted.quantity } else { 0 },
+            product_id: requested.product_id,
+            sku: product.sku.clone(),
+            name: product.name.clone(),
+            price: product.price,
+            quantity: requested.quantity,
+            taken: if product.tracked { requested.quantity } else { 0 },
         })
     };
-    wanted.iter().filter_map(row).collect()
+    requested.iter().filter_map(row).collect()
 }
 
-fn short(wanted: &[Wanted], offers: &HashMap<Uuid, Offer>, available: &HashMap<Uuid, i64>) -> Vec<ShortLine> {
-    let line = |(index, wanted): (usize, &Wanted)| {
-        let available = available.get(&wanted.product_id)? + wanted.reserved;
-        let place = if wanted.seen.is_some() { Place::Cart } else { Place::Line(index) };
-        let name = offers.get(&wanted.product_id)?.name.clone();
-        let line = ShortLine { place, product_id: wanted.product_id, name, wanted: wanted.quantity, available };
-        (available < wanted.quantity).then_some(line)
+fn shortages(requested: &[RequestedItem], sellable: &HashMap<Uuid, SellableProduct>, available: &HashMap<Uuid, i64>) -> Vec<Shortage> {
+    let line = |(index, requested): (usize, &RequestedItem)| {
+        let available = available.get(&requested.product_id)? + requested.reserved;
+        let location = if requested.in_cart.is_some() { LineLocation::Cart } else { LineLocation::Item(index) };
+        let name = sellable.get(&requested.product_id)?.name.clone();
+        let line = Shortage { location, product_id: requested.product_id, name, requested: requested.quantity, available };
+        (available < requested.quantity).then_some(line)
     };
-    wanted.iter().enumerate().filter_map(line).collect()
+    requested.iter().enumerate().filter_map(line).collect()
 }
 
-/// The order, its lines and its first status, in one statement.
-async fn insert(
+/// Inserts the order, its lines and its first status in one statement.
+async fn insert_order(
     tx: &mut PgConnection,
     order_id: Uuid,
     customer_id: Uuid,
@@ -230,7 +240,7 @@ async fn insert(
     Ok(())
 }
 
-/// So that ids sort as the times do that orders tell of.
-fn timestamp(at: DateTime<Utc>) -> Timestamp {
+/// Time of a `UUIDv7`: order ids sort by `created_at`.
+fn uuid_timestamp(at: DateTime<Utc>) -> Timestamp {
     Timestamp::from_unix(NoContext, u64::try_from(at.timestamp()).unwrap_or(0), at.timestamp_subsec_nanos())
 }

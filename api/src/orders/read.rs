@@ -1,4 +1,4 @@
-//! Reading orders: one, a page, or all of them in chunks.
+//! Reading orders: one, a page, or all in chunks.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{config::Currency, products::Money};
 
-/// Which orders. Every filter given must hold.
+/// Conditions that an order must all meet.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this customer.
+    /// Placed by this customer.
     pub customer_id: Option<Uuid>,
-    /// In this status.
+    /// Has this status.
     pub status: Option<Status>,
     /// Placed at this time or later.
     pub from: Option<DateTime<Utc>>,
@@ -35,11 +35,11 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-/// One order; only if it is this customer's, where one is given.
+/// Reads one order, of this customer if `customer_id` is given.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn find(conn: &mut PgConnection, currency: Currency, id: Uuid, customer_id: Option<Uuid>) -> Result<Order, Error> {
+pub async fn find_order(conn: &mut PgConnection, currency: Currency, id: Uuid, customer_id: Option<Uuid>) -> Result<Order, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, customer_id, status AS "status: Status", total, created_at, updated_at FROM orders.orders
@@ -48,32 +48,32 @@ pub async fn find(conn: &mut PgConnection, currency: Currency, id: Uuid, custome
         customer_id,
     );
     let row = row.fetch_optional(&mut *conn).await?.ok_or(Error::NotFound)?;
-    complete(conn, currency, vec![row]).await?.pop().ok_or(Error::NotFound)
+    load_details(conn, currency, vec![row]).await?.pop().ok_or(Error::NotFound)
 }
 
-/// One page of orders, the latest first, and where the next page starts.
+/// Reads one page of orders, newest first, and the position of the next page.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn page(
+/// Database errors.
+pub async fn list_orders(
     conn: &mut PgConnection,
     currency: Currency,
     filter: &Filter,
     before: Option<Uuid>,
     limit: u16,
 ) -> Result<(Vec<Order>, Option<Uuid>), sqlx::Error> {
-    let mut orders = chunk(conn, currency, filter, before, i64::from(limit) + 1).await?;
+    let mut orders = read_chunk(conn, currency, filter, before, i64::from(limit) + 1).await?;
     let more = orders.len() > usize::from(limit);
     orders.truncate(limit.into());
     let next = orders.last().filter(|_| more).map(|last| last.id);
     Ok((orders, next))
 }
 
-/// At most `limit` orders, the latest first, from `before` on.
+/// Reads at most `limit` orders older than `before`, newest first.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn chunk(
+/// Database errors.
+pub async fn read_chunk(
     conn: &mut PgConnection,
     currency: Currency,
     filter: &Filter,
@@ -96,19 +96,19 @@ pub async fn chunk(
     )
     .fetch_all(&mut *conn)
     .await?;
-    complete(conn, currency, rows).await
+    load_details(conn, currency, rows).await
 }
 
-/// No order of this millisecond or later has a lesser id: it begins with the time (`UUIDv7`, RFC 9562, section 5.7).
+/// Smallest id of orders placed in this millisecond or later: ids start with the time (`UUIDv7`, RFC 9562, section 5.7).
 fn first_id(at: DateTime<Utc>) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.timestamp_millis()).unwrap_or(0), &[0; 10]).into_uuid()
 }
 
-/// Orders with their lines and their history.
-async fn complete(conn: &mut PgConnection, currency: Currency, rows: Vec<Row>) -> Result<Vec<Order>, sqlx::Error> {
+/// Adds lines and history to order rows.
+async fn load_details(conn: &mut PgConnection, currency: Currency, rows: Vec<Row>) -> Result<Vec<Order>, sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut items: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
-    for line in lines::of(conn, &ids).await? {
+    for line in lines::read_lines(conn, &ids).await? {
         items.entry(line.order_id).or_default().push(line);
     }
     let mut history: HashMap<Uuid, Vec<HistoryEntry>> = HashMap::new();
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_one_millisecond_are_between_its_first_and_that_of_the_next() {
+    fn order_ids_lie_between_the_bounds_of_their_millisecond() {
         let at: DateTime<Utc> = "2026-11-25T10:00:00.123456Z".parse().unwrap();
         let id = Uuid::new_v7(Timestamp::from_unix(NoContext, u64::try_from(at.timestamp()).unwrap(), at.timestamp_subsec_nanos()));
         assert!(first_id(at) <= id && id < first_id(at + TimeDelta::milliseconds(1)));

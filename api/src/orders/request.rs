@@ -1,4 +1,4 @@
-//! What customers ask for: an order of a cart, or of lines.
+//! Request bodies of orders and cart items.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,15 @@ use crate::http::{
     ids,
 };
 
-/// What to order: give either `items` or `cart_id`. Prices and the total are the shop's.
+/// A new order: give either `items` or `cart_id`. The shop sets the prices and the total.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
-    /// Products to order, each once.
+    /// Products to order, each at most once.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 100)]
     pub items: Option<Vec<NewLine>>,
-    /// The cart to order, with everything in it.
+    /// Cart to order, with all its items.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "ids::optional")]
     pub cart_id: Option<Uuid>,
 }
@@ -28,7 +28,7 @@ pub struct NewOrder {
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewLine {
-    /// Product.
+    /// Product id.
     #[serde(deserialize_with = "ids::field")]
     #[garde(skip)]
     pub product_id: Uuid,
@@ -39,23 +39,23 @@ pub struct NewLine {
     pub quantity: i64,
 }
 
-/// What a valid request asks for.
-pub enum Wish {
-    /// A cart.
+/// Where the items of an order come from.
+pub enum OrderSource {
+    /// All items of a cart.
     Cart(Uuid),
-    /// Lines.
-    Lines(Vec<NewLine>),
+    /// Items of the request.
+    Items(Vec<NewLine>),
 }
 
 impl NewOrder {
-    /// Checks the rules.
+    /// Validates the request.
     ///
     /// # Errors
-    /// Every broken one.
-    pub fn check(self) -> Result<Wish, garde::Report> {
+    /// All violated rules.
+    pub fn into_source(self) -> Result<OrderSource, garde::Report> {
         let mut report = garde::Report::new();
-        let wish = match (self.items, self.cart_id) {
-            (None, Some(cart_id)) => return Ok(Wish::Cart(cart_id)),
+        let lines = match (self.items, self.cart_id) {
+            (None, Some(cart_id)) => return Ok(OrderSource::Cart(cart_id)),
             (Some(lines), None) => lines,
             _ => {
                 let why = "give either items, the products to order, or cart_id, the cart to order";
@@ -64,28 +64,28 @@ impl NewOrder {
             }
         };
         let items = garde::Path::new("items");
-        if let Err(error) = rules::lines(&wish) {
+        if let Err(error) = rules::item_count(&lines) {
             report.append(items, error);
             return Err(report);
         }
-        for (index, line) in wish.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             line.validate_into(&(), &mut || items.join(index), &mut report);
         }
-        if let Some(index) = rules::doubled(&wish) {
+        if let Some(index) = rules::find_duplicate(&lines) {
             report.append(
                 items.join(index).join("product_id"),
-                garde::Error::new("this product is there twice: give its whole quantity once"),
+                garde::Error::new("the product is listed more than once: give it once, with the total quantity"),
             );
         }
-        if report.is_empty() { Ok(Wish::Lines(wish)) } else { Err(report) }
+        if report.is_empty() { Ok(OrderSource::Items(lines)) } else { Err(report) }
     }
 }
 
-/// The units of one product in a cart.
+/// Quantity of a product in a cart.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
-    /// Units, in place of those that are in the cart.
+    /// New quantity; replaces the current one.
     #[serde(deserialize_with = "whole::number")]
     #[garde(custom(rules::quantity))]
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
     use crate::http::validate::field_errors;
 
-    fn complaints(body: &Value) -> Vec<String> {
+    fn invalid_pointers(body: &Value) -> Vec<String> {
         let order: NewOrder = serde_json::from_value(body.clone()).unwrap();
-        let errors = order.check().err().map(field_errors).unwrap_or_default();
+        let errors = order.into_source().err().map(field_errors).unwrap_or_default();
         errors.into_iter().filter_map(|error| error.pointer).collect()
     }
 
@@ -110,35 +110,35 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_positive_and_not_absurd() {
-        assert_eq!(complaints(&json!({"items": [line(1, 1), line(2, 1_000_000)]})), [""; 0]);
+    fn quantities_range_from_one_to_a_million() {
+        assert_eq!(invalid_pointers(&json!({"items": [line(1, 1), line(2, 1_000_000)]})), [""; 0]);
         let wrong = json!({"items": [line(1, 0), line(2, 5), line(3, -1), line(4, i64::MAX)]});
-        assert_eq!(complaints(&wrong), ["/items/0/quantity", "/items/2/quantity", "/items/3/quantity"]);
+        assert_eq!(invalid_pointers(&wrong), ["/items/0/quantity", "/items/2/quantity", "/items/3/quantity"]);
     }
 
     #[test]
-    fn a_product_comes_once_and_an_order_is_not_endless() {
-        assert_eq!(complaints(&json!({"items": [line(1, 1), line(2, 1), line(1, 2)]})), ["/items/2/product_id"]);
-        assert_eq!(complaints(&json!({"items": []})), ["/items"]);
+    fn a_product_is_listed_once_and_an_order_has_at_most_100_items() {
+        assert_eq!(invalid_pointers(&json!({"items": [line(1, 1), line(2, 1), line(1, 2)]})), ["/items/2/product_id"]);
+        assert_eq!(invalid_pointers(&json!({"items": []})), ["/items"]);
         let endless: Vec<_> = (0..10_000).map(|id| line(id, 1)).collect();
-        assert_eq!(complaints(&json!({"items": endless})), ["/items"]);
+        assert_eq!(invalid_pointers(&json!({"items": endless})), ["/items"]);
     }
 
     #[test]
-    fn a_line_is_an_object() {
+    fn an_item_is_an_object() {
         assert!(serde_json::from_value::<NewOrder>(json!({"items": [[Uuid::nil(), 1]]})).is_err());
     }
 
     #[test]
-    fn an_order_is_of_a_cart_or_of_lines() {
-        assert_eq!(complaints(&json!({"cart_id": Uuid::nil()})), [""; 0]);
+    fn an_order_has_either_a_cart_or_items() {
+        assert_eq!(invalid_pointers(&json!({"cart_id": Uuid::nil()})), [""; 0]);
         for neither in [json!({}), json!({"cart_id": Uuid::nil(), "items": [line(1, 1)]})] {
-            assert_eq!(complaints(&neither), [""]);
+            assert_eq!(invalid_pointers(&neither), [""]);
         }
     }
 
     #[test]
-    fn what_the_shop_decides_cannot_be_sent() {
+    fn fields_that_the_shop_sets_are_rejected() {
         for field in ["total", "status", "price", "currency", "customer_id"] {
             assert!(serde_json::from_value::<NewOrder>(json!({"items": [line(1, 1)], (field): "1"})).is_err(), "{field}");
             let mut line = line(1, 1);

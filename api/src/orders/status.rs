@@ -1,32 +1,32 @@
-//! The states of an order, and which may follow which.
+//! Statuses of an order and the transitions between them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where an order is on its way. It only ever moves forward.
+/// Status of an order. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case", try_from = "String")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
-    /// Placed, and its stock taken.
+    /// Placed; its stock is deducted.
     Pending,
-    /// Accepted; can still be cancelled.
+    /// Accepted. It can still be cancelled.
     Confirmed,
-    /// Handed over. The end.
+    /// Delivered. Final.
     Fulfilled,
-    /// Called off, by the customer or an admin; its stock is back. The end.
+    /// Cancelled by the customer or an admin; its stock is returned. Final.
     Cancelled,
-    /// Could not be fulfilled; its stock is back. The end.
+    /// Cannot be fulfilled; its stock is returned. Final.
     Failed,
 }
 
 impl Status {
-    /// All of them, in their order.
+    /// All statuses, in order.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Confirmed, Self::Fulfilled, Self::Cancelled, Self::Failed];
 
-    /// As in the API, in events and in the database.
+    /// Name in the API, in events and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Status {
         }
     }
 
-    /// What may come next.
+    /// Statuses that can follow this one.
     #[must_use]
     pub fn next(self) -> &'static [Self] {
         match self {
@@ -48,20 +48,20 @@ impl Status {
         }
     }
 
-    /// Whether what such an order took from stock has gone back.
+    /// Whether an order in this status has returned its stock.
     #[must_use]
     pub fn returns_stock(self) -> bool {
         matches!(self, Self::Cancelled | Self::Failed)
     }
 }
 
-/// By itself serde would also take `{"confirmed": null}`.
+/// Reads strings only. The derived implementation would also accept `{"confirmed": null}`.
 impl TryFrom<String> for Status {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        known.ok_or_else(|| format!("give one of {}", Self::ALL.map(Self::as_str).join(", ")))
+        known.ok_or_else(|| format!("status must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_read_as_it_is_written_and_from_nothing_else() {
+    fn a_status_is_read_from_its_name_only() {
         for status in Status::ALL {
             assert_eq!(serde_json::from_value::<Status>(serde_json::to_value(status).unwrap()).unwrap(), status);
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_gave_its_stock_back_is_at_its_end() {
+    fn a_status_that_returns_stock_is_final() {
         for status in Status::ALL.into_iter().filter(|status| status.returns_stock()) {
             assert!(status.next().is_empty(), "{status}");
         }

@@ -1,4 +1,4 @@
-//! Moving an order on. It is the one place that does, so that stock goes back once and every step is told.
+//! Changes of an order's status. All of them go through [`TransitionService`], which returns stock once and writes the event.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,83 +9,84 @@ use crate::{
     config::Currency,
     database,
     events::{Draft, Origin, Outbox},
-    products::stock::{self, Cause, MovementKind, Shift},
+    products::stock::{self, Cause, MovementKind, StockDelta},
 };
 
-/// Moves orders on. Cheap to clone.
+/// Changes the status of orders. Cheap to clone.
 #[derive(Clone)]
-pub struct Mover {
-    /// Where events go.
+pub struct TransitionService {
+    /// Receives the events.
     pub outbox: Outbox,
-    /// Of all prices.
+    /// Currency of all prices.
     pub currency: Currency,
 }
 
-/// A step of an order.
+/// A requested change of an order's status.
 #[derive(Debug, Clone, Copy)]
-pub struct Step<'a> {
-    /// Where to.
+pub struct Transition<'a> {
+    /// New status.
     pub to: Status,
-    /// Who moves it.
+    /// Who requests it.
     pub by: Party,
-    /// Why, in somebody's words.
+    /// Reason, for the history.
     pub reason: Option<&'a str>,
-    /// When a confirmed order is to be fulfilled; `None` if an admin will say so.
+    /// Time at which a confirmed order becomes due; `None` if an admin fulfils it.
     pub fulfil_at: Option<DateTime<Utc>>,
 }
 
-/// What became of a step.
+/// Result of a [`Transition`].
 #[derive(Debug)]
-pub enum Advanced {
-    /// The order is there now. Caches must forget the products that came into stock, with their versions.
-    Moved(Order, Vec<(Uuid, i64)>),
-    /// It was there already.
-    Already(Order),
-    /// It cannot go there from where it is.
-    Refused(Order),
+pub enum TransitionOutcome {
+    /// The status was changed. The products came back into stock: invalidate them in caches, up to these versions.
+    Applied(Order, Vec<(Uuid, i64)>),
+    /// The order already had the status.
+    Unchanged(Order),
+    /// The order cannot change to the status.
+    Rejected(Order),
 }
 
 impl Orders {
-    /// Moves an order on; only this customer's, where one is given. One that is there already stays as it is.
+    /// Changes the status of an order in a transaction; of this customer's order if `customer_id` is given. An order that already
+    /// has the status stays as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::Refused`].
-    pub async fn advance(
+    /// [`Error::NotFound`] or [`Error::InvalidTransition`].
+    pub async fn advance_order(
         &self,
         origin: &Origin,
         customer_id: Option<Uuid>,
         id: Uuid,
-        step: Step<'_>,
+        transition: Transition<'_>,
         now: DateTime<Utc>,
     ) -> Result<Order, Error> {
         let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
-        match self.mover.advance(&mut tx, origin, customer_id, id, step, now).await? {
-            Advanced::Moved(order, forget) => {
+        match self.transitions.advance_order(&mut tx, origin, customer_id, id, transition, now).await? {
+            TransitionOutcome::Applied(order, stale) => {
                 tx.commit().await?;
-                self.catalogue.stock_turned(&forget);
+                self.catalogue.invalidate_products(&stale);
                 Ok(order)
             }
-            Advanced::Already(order) => Ok(order),
-            Advanced::Refused(order) => Err(Error::Refused { order: Box::new(order), to: step.to }),
+            TransitionOutcome::Unchanged(order) => Ok(order),
+            TransitionOutcome::Rejected(order) => Err(Error::InvalidTransition { order: Box::new(order), to: transition.to }),
         }
     }
 }
 
-impl Mover {
-    /// Moves an order, only this customer's where one is given, if it can go there from where it is. Its stock goes back
-    /// when it is called off.
+impl TransitionService {
+    /// Changes the status of an order if it allows that; of this customer's order if `customer_id` is given. Returns the
+    /// stock of orders that are cancelled or fail.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn advance(
+    pub async fn advance_order(
         &self,
         tx: &mut PgConnection,
         origin: &Origin,
         customer_id: Option<Uuid>,
         id: Uuid,
-        step: Step<'_>,
+        transition: Transition<'_>,
         now: DateTime<Utc>,
-    ) -> Result<Advanced, Error> {
+    ) -> Result<TransitionOutcome, Error> {
         let locked = sqlx::query!(
             r#"SELECT status AS "status: Status", version FROM orders.orders
                WHERE id = $1 AND ($2::uuid IS NULL OR customer_id = $2) FOR UPDATE"#,
@@ -94,16 +95,16 @@ impl Mover {
         );
         let locked = locked.fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
         let (from, version) = (locked.status, locked.version + 1);
-        if from == step.to || !from.next().contains(&step.to) {
-            let order = read::find(tx, self.currency, id, None).await?;
-            return Ok(if from == step.to { Advanced::Already(order) } else { Advanced::Refused(order) });
+        if from == transition.to || !from.next().contains(&transition.to) {
+            let order = read::find_order(tx, self.currency, id, None).await?;
+            return Ok(if from == transition.to { TransitionOutcome::Unchanged(order) } else { TransitionOutcome::Rejected(order) });
         }
-        write(tx, origin, id, version, step, now).await?;
-        let order = read::find(tx, self.currency, id, None).await?;
+        write_transition(tx, origin, id, version, transition, now).await?;
+        let order = read::find_order(tx, self.currency, id, None).await?;
         let data = OrderChange { order: order.clone(), previous_status: Some(from), version, actor: origin.actor.clone() };
-        self.outbox.append(tx, origin, Draft { kind: change::kind(step.to), aggregate_id: id, time: now, data }).await?;
-        let forget = if step.to.returns_stock() { self.return_stock(tx, origin, id, step, now).await? } else { Vec::new() };
-        Ok(Advanced::Moved(order, forget))
+        self.outbox.append(tx, origin, Draft { kind: change::event_kind(transition.to), aggregate_id: id, time: now, data }).await?;
+        let stale = if transition.to.returns_stock() { self.return_stock(tx, origin, id, transition, now).await? } else { Vec::new() };
+        Ok(TransitionOutcome::Applied(order, stale))
     }
 
     async fn return_stock(
@@ -111,25 +112,25 @@ impl Mover {
         tx: &mut PgConnection,
         origin: &Origin,
         id: Uuid,
-        step: Step<'_>,
+        transition: Transition<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
-        let taken = lines::of(tx, &[id]).await?;
-        let back = |line: &LineRow| Shift { product_id: line.product_id, on_hand: line.taken, reserved: 0 };
-        let shifts: Vec<_> = taken.iter().filter(|line| line.taken > 0).map(back).collect();
-        let actor_id = actor_id(origin, step.by);
-        let cause = Cause { kind: MovementKind::Return, order_id: Some(id), actor_id, reason: step.reason, at: now };
-        let turned = stock::shift(tx, Some(&cause), &shifts).await?.came_back()?;
-        stock::announce(tx, &self.outbox, origin, &turned, now).await
+        let taken = lines::read_lines(tx, &[id]).await?;
+        let delta = |line: &LineRow| StockDelta { product_id: line.product_id, on_hand: line.taken, reserved: 0 };
+        let deltas: Vec<_> = taken.iter().filter(|line| line.taken > 0).map(delta).collect();
+        let actor_id = actor_id(origin, transition.by);
+        let cause = Cause { kind: MovementKind::Return, order_id: Some(id), actor_id, reason: transition.reason, at: now };
+        let changes = stock::apply_deltas(tx, Some(&cause), &deltas).await?.require_applied()?;
+        stock::append_availability_events(tx, &self.outbox, origin, &changes, now).await
     }
 }
 
-async fn write(
+async fn write_transition(
     tx: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
     version: i64,
-    step: Step<'_>,
+    transition: Transition<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -139,12 +140,12 @@ async fn write(
          INSERT INTO orders.history (order_id, version, status, at, actor, actor_id, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         id,
         version,
-        step.to as Status,
+        transition.to as Status,
         now,
-        step.by as Party,
-        actor_id(origin, step.by),
-        step.reason,
-        step.fulfil_at,
+        transition.by as Party,
+        actor_id(origin, transition.by),
+        transition.reason,
+        transition.fulfil_at,
     )
     .execute(tx)
     .await?;

@@ -1,8 +1,8 @@
-//! The cache of single reads: finished bodies and header values.
+//! Cache of single products, as rendered bodies with their header values.
 //!
-//! It serves only while its invalidation feed is alive (see [`super::invalidation`]), so an outage of
-//! NATS never shows stale prices for long. An invalidation leaves a tombstone, and a fill that was
-//! read before it is refused: a slow read cannot bring an old version back.
+//! It serves only while its invalidation feed is alive (see [`super::invalidation`]), so that it does not serve stale prices
+//! for long during an outage of NATS. An invalidation leaves a tombstone that rejects fills from earlier reads: a slow read
+//! cannot put an old version back.
 
 use std::{
     sync::{
@@ -23,23 +23,23 @@ use uuid::Uuid;
 
 use super::Product;
 
-/// Products that are expected to fit in, which sizes the tables.
+/// Expected number of entries. Sizes the tables.
 const EXPECTED_ITEMS: usize = 20_000;
-/// Memory of all entries, in bytes: that many products of a kilobyte, and an eighth of what the operator gives the API.
+/// Memory of all entries, in bytes: 20,000 products of about 1 KiB, an eighth of the memory that the operator gives the API.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes of an entry beside its body: key, slot, entity tag, and the tables of the cache. Estimated; a tombstone has no more.
+/// Estimated size of an entry without its body, in bytes: key, slot, entity tag and tables. A tombstone has this size.
 const ENTRY_BYTES: u64 = 300;
-/// Longest body that is kept, in bytes. A larger one would take the place of hundreds that are read more often.
+/// Longest cached body, in bytes. A longer one would evict hundreds that are read more often.
 const MAX_BODY: usize = 64 * 1024;
-/// Longest life of an entry, for what no invalidation tells of.
+/// Longest life of an entry, in case an invalidation is missed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-/// The feed counts as alive for this long after its last answer.
-const FEED_PATIENCE: Duration = Duration::from_secs(2);
+/// Time after its last answer for which the feed counts as alive.
+const FEED_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A product, ready to be sent.
+/// A product that is ready to be sent.
 #[derive(Debug)]
 pub struct Rendered {
-    /// JSON.
+    /// JSON body.
     pub body: Bytes,
     /// Strong entity tag.
     pub etag: HeaderValue,
@@ -51,7 +51,7 @@ impl Rendered {
     #[must_use]
     pub fn new(product: &Product) -> Self {
         Self {
-            // Without the room that a growing buffer leaves at its end.
+            // Drops the spare capacity of the buffer.
             body: serde_json::to_vec(product).unwrap_or_default().into_boxed_slice().into(),
             etag: HeaderValue::from_str(&product.etag()).unwrap_or(HeaderValue::from_static("\"\"")),
             version: product.version,
@@ -63,22 +63,22 @@ impl Rendered {
 enum Slot {
     Live {
         rendered: Arc<Rendered>,
-        /// Milliseconds after the cache's start.
+        /// Milliseconds since the start of the cache.
         until: u64,
     },
-    /// What is older than this version, or was read before this moment, may not come back.
+    /// Rejects fills with an older version and fills whose read began before this time.
     Tombstone { version: i64, at: Instant },
 }
 
-/// Cheap to clone.
+/// The cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
     slots: Arc<Slots>,
     times: Arc<Times>,
 }
 
-/// Reads take a shared lock of a shard and write nothing. What is too old is found out by who reads it,
-/// so that nothing has to be swept.
+/// Reads take a shared lock of a shard and write nothing. Expired entries are detected by the reads themselves, so that no task
+/// has to sweep them.
 type Slots = quick_cache::sync::Cache<Uuid, Slot, ByteWeighter, RandomState, Eviction>;
 
 #[derive(Clone)]
@@ -95,10 +95,10 @@ impl Weighter<Uuid, Slot> for ByteWeighter {
 
 struct Times {
     started: Instant,
-    /// Milliseconds after `started` until which the cache may serve.
+    /// Milliseconds since `started` until which the cache may serve.
     alive_until: AtomicU64,
-    /// Milliseconds after `started` before which reads may not fill: when the cache was last cleared,
-    /// or the latest tombstone that had to make room.
+    /// Milliseconds since `started` before which a read must have begun not to fill: the time of the last clearing or of the
+    /// latest evicted tombstone.
     fills_from: AtomicU64,
 }
 
@@ -107,12 +107,12 @@ impl Times {
         u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn refuse_fills_until(&self, at: Instant) {
+    fn reject_fills_until(&self, at: Instant) {
         self.fills_from.fetch_max(self.millis(at), Ordering::AcqRel);
     }
 }
 
-/// What a tombstone forbade stays forbidden when it is gone.
+/// Makes the cache reject what an evicted tombstone would have rejected.
 #[derive(Clone)]
 struct Eviction(Arc<Times>);
 
@@ -121,7 +121,7 @@ impl Lifecycle<Uuid, Slot> for Eviction {
 
     fn before_evict(&self, (): &mut (), _: &Uuid, slot: &mut Slot) {
         if let Slot::Tombstone { at, .. } = slot {
-            self.0.refuse_fills_until(*at);
+            self.0.reject_fills_until(*at);
         }
     }
 }
@@ -140,7 +140,7 @@ impl Cache {
         Self { slots: Arc::new(slots), times }
     }
 
-    /// The product, if it is here and the cache may serve.
+    /// Gets a product, if it is cached and the cache may serve.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Arc<Rendered>> {
         let now = self.times.millis(Instant::now());
@@ -153,14 +153,14 @@ impl Cache {
         }
     }
 
-    /// Keeps what a read that began at `read_at` found, unless something newer is known.
+    /// Stores the result of a read that began at `read_at`, unless the cache knows of a later change.
     pub fn fill(&self, id: Uuid, rendered: &Arc<Rendered>, read_at: Instant) {
         let now = Instant::now();
         if !self.is_alive(self.times.millis(now)) || rendered.body.len() > MAX_BODY {
             return;
         }
         let live = Slot::Live { rendered: rendered.clone(), until: self.times.millis(now + TIME_TO_LIVE) };
-        // Asked when the place is ours: who clears the cache from now on clears this too.
+        // Checked while the slot is locked: a later `clear` removes this entry, too.
         let may_fill = || self.times.millis(read_at) > self.times.fills_from.load(Ordering::Acquire);
         self.change(id, |known| match known {
             _ if !may_fill() => None,
@@ -170,9 +170,9 @@ impl Cache {
         });
     }
 
-    /// Forgets a product, whatever is known of it: it, or whether it is in stock, has just changed.
-    /// Its version is at least this.
-    pub fn forget(&self, id: Uuid, version: i64) {
+    /// Invalidates a product in any version, because it or its availability has just changed. `version` is a lower bound of its
+    /// current version.
+    pub fn invalidate(&self, id: Uuid, version: i64) {
         let at = Instant::now();
         self.change(id, |known| {
             let known = match known {
@@ -183,23 +183,23 @@ impl Cache {
         });
     }
 
-    /// Forgets what is older than this version of a product.
-    pub fn outdate(&self, id: Uuid, version: i64) {
+    /// Invalidates versions of a product older than this one.
+    pub fn invalidate_older(&self, id: Uuid, version: i64) {
         if !matches!(self.slots.get(&id), Some(Slot::Live { rendered, .. }) if rendered.version >= version) {
-            self.forget(id, version);
+            self.invalidate(id, version);
         }
     }
 
-    /// The invalidation feed has just answered.
+    /// Call when the invalidation feed has answered.
     pub fn feed_answered(&self) {
-        let until = self.times.millis(Instant::now() + FEED_PATIENCE);
+        let until = self.times.millis(Instant::now() + FEED_TIMEOUT);
         self.times.alive_until.fetch_max(until, Ordering::AcqRel);
     }
 
-    /// The feed has a gap: nothing here can be trusted.
+    /// Removes all entries. Call when the feed may have missed an invalidation.
     pub fn clear(&self) {
         self.times.alive_until.store(0, Ordering::Release);
-        self.times.refuse_fills_until(Instant::now());
+        self.times.reject_fills_until(Instant::now());
         self.slots.clear();
     }
 
@@ -207,7 +207,7 @@ impl Cache {
         now < self.times.alive_until.load(Ordering::Acquire)
     }
 
-    /// Replaces what is known of a product with what `next` makes of it, in one step.
+    /// Replaces the slot of a product with the result of `next` while it is locked.
     fn change(&self, id: Uuid, next: impl FnOnce(Option<&Slot>) -> Option<Slot>) {
         let mut next = Some(next);
         let entry = self.slots.entry(&id, None, |_, known| {
@@ -219,7 +219,7 @@ impl Cache {
         if let EntryResult::Vacant(place) = entry
             && let Some(slot) = next.and_then(|next| next(None))
         {
-            // Refused if the cache was cleared meanwhile, which forgets this product too.
+            // Fails if the cache was cleared meanwhile, which removed this product, too.
             let _ = place.insert(slot);
         }
     }
@@ -236,7 +236,7 @@ mod tests {
     fn alive() -> Cache {
         let cache = Cache::default();
         cache.feed_answered();
-        // Reads of the cache's first millisecond count as before its last clearing.
+        // A read in the first millisecond counts as before the last clearing.
         cache
     }
 
@@ -245,12 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn a_read_from_before_an_invalidation_does_not_come_back() {
+    fn a_read_that_began_before_an_invalidation_is_rejected() {
         let (cache, id) = (alive(), Uuid::now_v7());
         let read_at = later();
         cache.fill(id, &rendered(1), read_at);
         assert!(cache.get(id).is_some());
-        cache.forget(id, 2);
+        cache.invalidate(id, 2);
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(1), later());
         assert!(cache.get(id).is_none(), "version 1 is older than the tombstone");
@@ -259,25 +259,25 @@ mod tests {
     }
 
     #[test]
-    fn a_read_begun_before_a_stock_change_of_the_same_version_is_refused() {
+    fn a_read_that_began_before_a_stock_change_of_the_same_version_is_rejected() {
         let (cache, id) = (alive(), Uuid::now_v7());
         let before = Instant::now();
-        cache.forget(id, 1);
+        cache.invalidate(id, 1);
         cache.fill(id, &rendered(1), before);
         assert!(cache.get(id).is_none());
     }
 
     #[test]
-    fn what_a_tombstone_forbade_stays_forbidden_when_it_had_to_make_room() {
+    fn an_evicted_tombstone_still_rejects_older_reads() {
         let (cache, id) = (Cache::of(64, 64 * ENTRY_BYTES), Uuid::now_v7());
         cache.feed_answered();
         let before = later();
         std::iter::repeat_with(Instant::now).find(|now| *now > before);
-        let forget_others = || (0..1000).for_each(|_| cache.forget(Uuid::now_v7(), 1));
-        // The first ones stay longest.
-        forget_others();
-        cache.forget(id, 2);
-        forget_others();
+        let invalidate_others = || (0..1000).for_each(|_| cache.invalidate(Uuid::now_v7(), 1));
+        // The cache keeps the first entries longest.
+        invalidate_others();
+        cache.invalidate(id, 2);
+        invalidate_others();
         assert!(cache.slots.get(&id).is_none(), "2,001 tombstones fit into 64 places");
         cache.fill(id, &rendered(1), before);
         assert!(cache.get(id).is_none());
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn without_its_feed_the_cache_neither_serves_nor_fills() {
+    fn without_its_feed_the_cache_neither_serves_nor_stores() {
         let (cache, id) = (Cache::default(), Uuid::now_v7());
         cache.fill(id, &rendered(1), later());
         cache.feed_answered();

@@ -1,4 +1,4 @@
-//! The catalogue as its handlers see it: reads through the cache, commands in transactions.
+//! State that the handlers of products share: cached reads and the context of commands.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,34 +12,34 @@ use crate::{
     events::{Origin, Outbox},
 };
 
-/// Shared by all requests.
+/// The products of a shop. All requests share it.
 pub struct Catalogue {
-    /// Where products live.
+    /// Connections to the database.
     pub database: Database,
-    /// Of all prices.
+    /// Currency of all prices.
     pub currency: Currency,
-    /// Where events go.
+    /// Receives the events.
     pub outbox: Outbox,
-    /// Single reads.
+    /// Cache of single products.
     pub cache: Cache,
     reader: Reader,
 }
 
 impl Catalogue {
-    /// Starts the readers.
+    /// Starts the reader task.
     #[must_use]
     pub fn start(database: Database, currency: Currency, outbox: Outbox) -> Arc<Self> {
         let reader = Reader::start(&database.primary, currency);
         Arc::new(Self { database, currency, outbox, cache: Cache::default(), reader })
     }
 
-    /// The rules products must keep here.
+    /// Rules that products must meet.
     #[must_use]
     pub fn rules(&self) -> Rules {
         Rules { currency: self.currency }
     }
 
-    /// A product ready to be sent, from the cache or the database.
+    /// Reads a rendered product from the cache or the database.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -54,34 +54,34 @@ impl Catalogue {
         Ok(rendered)
     }
 
-    /// The id and the rendered product of a sku.
+    /// Reads the id and the rendered product of a sku from the database.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Busy`].
     pub async fn read_by_sku(&self, sku: &str) -> Result<(Uuid, Rendered), Error> {
         let _permit = self.database.lookups.acquire().await?;
-        let row = store::by_sku(&self.database.primary, sku).await?.ok_or(Error::NotFound)?;
+        let row = store::read_by_sku(&self.database.primary, sku).await?.ok_or(Error::NotFound)?;
         let product = row.into_product(self.currency);
         Ok((product.id, Rendered::new(&product)))
     }
 
-    /// A command given now by `origin`.
+    /// Creates the context of a command by `origin`.
     #[must_use]
     pub fn command<'a>(&'a self, origin: &'a Origin, now: DateTime<Utc>) -> Command<'a> {
         Command { outbox: &self.outbox, origin, rules: self.rules(), now }
     }
 
-    /// After the commit of a change: this process forgets the product at once, the relay tells the others.
-    pub fn committed(&self, id: Uuid, version: i64) {
-        self.cache.forget(id, version);
+    /// Call after the commit of a change: invalidates the product in this process at once and, through the relay, in others.
+    pub fn invalidate_product(&self, id: Uuid, version: i64) {
+        self.cache.invalidate(id, version);
         self.outbox.wake();
     }
 
-    /// After the commit of what moved stock: this process forgets what came into stock or went out of it, each with
-    /// its version, and the relay tells the others.
-    pub fn stock_turned(&self, forget: &[(Uuid, i64)]) {
-        for (id, version) in forget {
-            self.cache.forget(*id, *version);
+    /// Call after the commit of availability changes: invalidates the products, given with their versions, in this process at
+    /// once and, through the relay, in others.
+    pub fn invalidate_products(&self, stale: &[(Uuid, i64)]) {
+        for (id, version) in stale {
+            self.cache.invalidate(*id, *version);
         }
         self.outbox.wake();
     }

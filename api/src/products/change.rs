@@ -1,4 +1,4 @@
-//! What happened to products, as events tell it.
+//! Payloads of product events.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,65 +10,65 @@ use crate::events::Actor;
 /// `data` of `catalog.product.{created,updated,deleted,restored}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProductChange {
-    /// The product after the change; of a deleted one, as it was last. Whether it is in stock is told by
-    /// [`AVAILABILITY`], which may overtake this.
+    /// Product after the change, or the last state of a deleted one. `in_stock` can be outdated: [`AVAILABILITY`] events have
+    /// the current value.
     pub product: Product,
-    /// What changed. All fields of a created product, none of a deleted or restored one.
+    /// Changed fields: all fields of a created product, none of a deleted or restored one.
     pub changes: Vec<FieldChange>,
-    /// The row's version after the change.
+    /// Version of the product after the change.
     pub version: i64,
-    /// Who did it.
+    /// Account that made the change.
     pub actor: Actor,
-    /// The import this belongs to, if any: its summary is mailed, not this.
+    /// Import that made the change. Then only the summary of the import is mailed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_id: Option<Uuid>,
 }
 
-/// The kind of event that says a product came into stock or went out of it, within a version.
-/// It is for caches: nobody is mailed.
+/// Event kind of a product that came into or went out of stock, without a new version. It invalidates caches and sends no
+/// mail.
 pub const AVAILABILITY: &str = "product.availability";
 
 /// `data` of `catalog.product.availability.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AvailabilityChange {
-    /// The row's version, which this doesn't change.
+pub struct AvailabilityData {
+    /// Version of the product, which stays the same.
     pub version: i64,
     /// Whether it can be bought now.
     pub in_stock: bool,
 }
 
-/// One field, before and after.
+/// A changed field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
-    /// Field name as in the API.
+    /// Field name, as in the API.
     pub field: String,
-    /// Value before; null when there was none.
+    /// Value before; null if there was none.
     pub old: Value,
-    /// Value after; null when there is none.
+    /// Value after; null if there is none.
     pub new: Value,
 }
 
-/// `data` of `catalog.product.imported.v1`: one bulk operation as a whole.
+/// `data` of `catalog.product.imported.v1`: the summary of an import.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportSummary {
-    /// The import.
+    /// Import id.
     pub import_id: Uuid,
     /// Products created.
     pub created: u64,
     /// Products changed.
     pub updated: u64,
-    /// Products already as given.
+    /// Products that already had the imported values.
     pub unchanged: u64,
-    /// Rows refused.
+    /// Rejected rows.
     pub failed: u64,
-    /// Who did it.
+    /// Account that made the import.
     pub actor: Actor,
 }
 
-/// The fields an admin decides, in the order of the API.
+/// Fields that admins can set, in the order of the API.
 pub const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];
 
-/// The fields in which `after` differs from `before`, in the order of the API.
+/// Fields in which `after` differs from `before`, in the order of the API.
 #[must_use]
 pub fn differences(before: Option<&Product>, after: &Product) -> Vec<FieldChange> {
     let fields = |product: &Product| serde_json::to_value(product.to_input()).unwrap_or_default();

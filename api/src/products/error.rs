@@ -1,4 +1,4 @@
-//! Why a command or a read of the catalogue failed.
+//! Errors of commands and reads of products.
 
 use std::sync::Arc;
 
@@ -6,43 +6,43 @@ use thiserror::Error;
 
 use crate::database::Busy;
 
-/// See the variants for what the caller can do.
+/// An error of a command or read of products.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// There is no such product, or it is deleted.
-    #[error("there is no such product")]
+    /// The product does not exist or is deleted.
+    #[error("product not found")]
     NotFound,
-    /// Another product that isn't deleted has the sku: choose another, or change that product.
+    /// Another product that is not deleted has the sku.
     #[error("the sku {0:?} is taken")]
     SkuTaken(String),
-    /// The product isn't in the state the command was meant for: read it again.
+    /// The product does not have the expected entity tag.
     #[error("the product has changed")]
     Changed,
-    /// A rule is broken.
-    #[error("not a valid product")]
+    /// The product violates a rule.
+    #[error("invalid product")]
     Invalid(garde::Report),
-    /// A merge patch gives a field a shape it cannot have. The first is a JSON pointer.
+    /// A field of a merge patch has an invalid shape. The first value is its JSON pointer.
     #[error("{1}")]
     Shape(String, String),
-    /// Nobody has said how much there is of this product: give a quantity first.
+    /// The stock of the product isn't tracked, so it cannot change by a delta.
     #[error("the stock of this product isn't tracked")]
     StockNotTracked,
-    /// More would go than can be sold now.
+    /// The delta exceeds the units that can be sold.
     #[error("only {available} can be sold now")]
     NotEnoughStock {
-        /// What can be sold now.
+        /// Units that can be sold now.
         available: i64,
     },
-    /// There would be more than a product can have.
-    #[error("that is more than a product can have in stock")]
+    /// The product would have more than the maximum stock.
+    #[error("more than the maximum stock of a product")]
     TooMuchStock,
-    /// Too many reads at once: retry later.
+    /// Too many concurrent reads. Retry later.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The database failed a read that several requests shared.
+    /// The database failed a query that several requests shared.
     #[error(transparent)]
     SharedRead(#[from] Arc<sqlx::Error>),
 }

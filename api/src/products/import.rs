@@ -1,15 +1,15 @@
-//! Bulk import: upsert by sku, of any size in constant memory.
+//! Bulk imports: upserts by sku, of any size, in constant memory.
 //!
-//! Rows are read and checked one by one and staged in the database ([`intake`], [`rows`], [`row`],
-//! [`staging`]). Once all are there, they are read back by sku, those of one sku merged ([`merge`]),
-//! and applied in chunks ([`apply`]), each in a transaction with its events and its share of the
-//! summary ([`progress`]). Or all in one transaction, if all or nothing is asked for.
+//! Rows are parsed and validated one by one and staged in the database ([`parsed`], [`rows`], [`row`], [`staging`]). They
+//! are then read back in the order of skus, and the rows of one sku are merged ([`merge`]). The result is applied in
+//! chunks ([`apply`]), each in a transaction with its events and its part of the summary ([`progress`]). An atomic import
+//! applies all chunks in one transaction.
 
 mod apply;
 mod error;
-mod intake;
 mod merge;
 mod normalize;
+mod parsed;
 mod permits;
 mod progress;
 mod report;
@@ -20,7 +20,7 @@ mod upsert;
 
 use std::time::Duration;
 
-use apply::{Applied, Stocktaking};
+use apply::{Applied, StockCounts};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use futures::{TryStreamExt, stream::FuturesUnordered};
@@ -29,58 +29,57 @@ use tokio::{io::AsyncRead, sync::SemaphorePermit};
 use uuid::Uuid;
 
 pub use error::Error;
-use intake::Intake;
 use merge::{Chunk, MergedRows};
+use parsed::ParsedRows;
 use permits::AdminPermit;
 pub use permits::Permits;
 use progress::Counts;
-pub use progress::finish_abandoned;
+pub use progress::finish_abandoned_imports;
 pub use report::{Fault, ImportResult, RowError};
 pub use row::RowDocument;
 pub use rows::{Charset, Format};
 use staging::Staging;
-pub use staging::purge_leftovers;
+pub use staging::purge_abandoned_rows;
 
 use super::Catalogue;
 use crate::events::Origin;
 
-/// Transactions of one import at once: one can be computed while another is written.
-const LANES: usize = 2;
+/// Concurrent transactions of one import: one is computed while another is written.
+const MAX_IN_FLIGHT: usize = 2;
 
-/// Changed products remembered one by one until the commit; beyond, the cache is cleared.
-const MAX_TOUCHED: usize = 20_000;
+/// Changed products that are invalidated one by one; if there are more, the whole cache is cleared.
+const MAX_STALE: usize = 20_000;
 
-/// Times a chunk is tried that others are in the way of.
-const TRIES: usize = 5;
+/// Attempts per chunk, if other transactions contend for its products.
+const MAX_ATTEMPTS: usize = 5;
 
-/// An import that an admin requests.
+/// Context of an import.
 pub struct Import<'a> {
-    /// Into which catalogue.
+    /// Catalogue that is imported into.
     pub catalogue: &'a Catalogue,
-    /// The limits of all imports of this process.
+    /// Limits of all imports of this process.
     pub permits: &'a Permits,
     /// The admin and the request.
     pub origin: &'a Origin,
-    /// An import can take long: each transaction asks for its own time.
+    /// Gives each transaction its own time, because an import can take hours.
     pub clock: fn() -> DateTime<Utc>,
 }
 
 /// An import whose rows are staged.
 pub struct Staged<'a> {
     id: Uuid,
-    intake: Intake,
+    parsed_rows: ParsedRows,
     staging: Staging,
     _applying: SemaphorePermit<'a>,
     _admin: AdminPermit<'a>,
 }
 
-/// Imports the rows of `source`, in transactions of some hundred products. Rows that cannot be
-/// imported are named in the result; the others are imported. `is_authorized` is awaited once, after
-/// the last row was read and before the first write.
+/// Imports the rows of `source` in transactions of a few hundred products. Invalid rows are reported in the result; the others
+/// are imported. `is_authorized` is awaited once, between the last row and the first write.
 ///
 /// # Errors
-/// If nothing could be read, or the database fails; then what was committed stays, and importing
-/// the same rows again completes it.
+/// If the source cannot be read or the database fails. Committed chunks stay; importing the same rows again completes the
+/// import.
 pub async fn run<R>(
     import: &Import<'_>,
     format: Format,
@@ -95,10 +94,10 @@ where
     let id = staged.id;
     let applied = tokio::select! {
         applied = import.apply(&mut staged) => applied,
-        never = progress::keep_alive(pool, id, import.clock) => match never {},
+        never = progress::run_heartbeat(pool, id, import.clock) => match never {},
     };
-    // Also of an import that failed: its first chunks are there.
-    let finished = progress::finish(pool, &import.catalogue.outbox, id, (import.clock)()).await;
+    // Also if the import failed, because its first chunks may be committed.
+    let finished = progress::finish_import(pool, &import.catalogue.outbox, id, (import.clock)()).await;
     let result = applied?;
     finished?;
     staged.staging.clear().await?;
@@ -106,32 +105,32 @@ where
 }
 
 impl Staged<'_> {
-    /// SHA-256 of the bytes the rows were read from.
+    /// SHA-256 of the request body.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        self.intake.hash
+        self.parsed_rows.hash
     }
 
     /// # Errors
-    /// [`Error::Rejected`] if any row was.
-    fn require_all(&mut self) -> Result<(), Error> {
-        if self.intake.result.failed == 0 { Ok(()) } else { Err(Error::Rejected(std::mem::take(&mut self.intake.result))) }
+    /// [`Error::Rejected`] if any row was rejected.
+    fn require_no_rejected(&mut self) -> Result<(), Error> {
+        if self.parsed_rows.result.failed == 0 { Ok(()) } else { Err(Error::Rejected(std::mem::take(&mut self.parsed_rows.result))) }
     }
 
     /// # Errors
-    /// [`Error::RowsLost`] unless every staged row was read back: a crash of the database empties the stage.
-    fn require_read(&self, rows: &MergedRows) -> Result<(), Error> {
-        if rows.read() == self.intake.staged { Ok(()) } else { Err(Error::RowsLost) }
+    /// [`Error::RowsLost`] unless every staged row was read back. A crash of PostgreSQL truncates the unlogged staging table.
+    fn require_all_read(&self, rows: &MergedRows) -> Result<(), Error> {
+        if rows.rows_read() == self.parsed_rows.staged { Ok(()) } else { Err(Error::RowsLost) }
     }
 }
 
 impl<'a> Import<'a> {
-    /// Stages the rows that can be imported, waits for the permit to write, and checks the session again: it may have
-    /// ended since the request began, which can be hours ago.
+    /// Stages the valid rows, waits for the permit to write, and checks the session again, which may have ended since the
+    /// request began hours ago.
     ///
     /// # Errors
-    /// [`Error::TooManyOfAdmin`] and [`Error::Busy`] before anything is read, [`Error::SessionEnded`] after all was,
-    /// and whatever ends reading.
+    /// [`Error::TooManyImportsOfAdmin`] and [`Error::Busy`] before reading, [`Error::SessionEnded`] after reading, and all
+    /// errors of reading.
     async fn stage<R>(
         &self,
         format: Format,
@@ -141,25 +140,25 @@ impl<'a> Import<'a> {
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
-        let admin = self.permits.of_admin(self.origin.actor.id)?;
+        let admin = self.permits.acquire_for_admin(self.origin.actor.id)?;
         let id = Uuid::now_v7();
         let staging = Staging::new(self.catalogue.database.primary.clone(), id);
-        let intake = {
-            let _upload = self.permits.upload()?;
-            intake::take_in(format, source, self.catalogue.rules(), &staging, self.permits).await?
+        let parsed_rows = {
+            let _upload = self.permits.acquire_upload()?;
+            parsed::parse_and_stage(format, source, self.catalogue.rules(), &staging, self.permits).await?
         };
-        let applying = self.permits.applying().await?;
+        let applying = self.permits.acquire_applying().await?;
         if !is_authorized.await? {
             return Err(Error::SessionEnded);
         }
-        Ok(Staged { id, intake, staging, _applying: applying, _admin: admin })
+        Ok(Staged { id, parsed_rows, staging, _applying: applying, _admin: admin })
     }
 
-    /// Stages rows of which all or none are to be imported. `is_authorized` is awaited as in [`run`].
+    /// Stages the rows of an atomic import. `is_authorized` is awaited as in [`run`].
     ///
     /// # Errors
-    /// [`Error::Rejected`] if any row is invalid, and whatever ends an import.
-    pub async fn stage_whole<R>(
+    /// [`Error::Rejected`] if any row is invalid, and all errors of an import.
+    pub async fn stage_atomic<R>(
         &self,
         format: Format,
         source: R,
@@ -169,117 +168,117 @@ impl<'a> Import<'a> {
         R: AsyncRead + Unpin + Send + 'static,
     {
         let mut staged = self.stage(format, source, is_authorized).await?;
-        staged.require_all()?;
+        staged.require_no_rejected()?;
         Ok(staged)
     }
 
-    /// Applies all staged rows in the caller's transaction, with the summary.
+    /// Applies all staged rows and the summary in the caller's transaction.
     ///
     /// # Errors
-    /// [`Error::Rejected`] if any row is invalid, [`Error::Contended`] if it may be tried again.
-    pub async fn apply_whole(&self, tx: &mut PgConnection, staged: &Staged<'_>) -> Result<(ImportResult, Touched), Error> {
-        let mut total = Total::default();
-        total.result.blank = staged.intake.result.blank;
+    /// [`Error::Rejected`] if any row is invalid, [`Error::Contended`] if a retry can succeed.
+    pub async fn apply_atomic(&self, tx: &mut PgConnection, staged: &Staged<'_>) -> Result<(ImportResult, StaleProducts), Error> {
+        let mut totals = Totals::default();
+        totals.result.blank = staged.parsed_rows.result.blank;
         let mut rows = MergedRows::new(staged.id);
-        let mut touched = Touched::default();
-        let mut stocktaking = Stocktaking::default();
+        let mut stale = StaleProducts::default();
+        let mut stock_counts = StockCounts::default();
         let now = (self.clock)();
         let command = self.catalogue.command(self.origin, now);
         loop {
-            let chunk = rows.chunk(tx, &command.rules).await?;
+            let chunk = rows.next_chunk(tx, &command.rules).await?;
             if chunk.is_empty() {
                 break;
             }
-            total.result.refuse(chunk.refusals);
-            total.result.warn(chunk.warnings);
-            let mut applied = apply::chunk(tx, &command, staged.id, &chunk.rows).await?;
-            stocktaking.add(std::mem::take(&mut applied.stocktaking));
-            touched.add(total.add(applied));
+            totals.result.add_rejected(chunk.rejected);
+            totals.result.add_warnings(chunk.warnings);
+            let mut applied = apply::apply_chunk(tx, &command, staged.id, &chunk.rows).await?;
+            stock_counts.add(std::mem::take(&mut applied.stock_counts));
+            stale.add(totals.add(applied));
         }
-        staged.require_read(&rows)?;
-        if total.result.failed > 0 {
-            total.result.sort();
-            return Err(Error::Rejected(total.result));
+        staged.require_all_read(&rows)?;
+        if totals.result.failed > 0 {
+            totals.result.sort();
+            return Err(Error::Rejected(totals.result));
         }
-        total.result.sort();
-        touched.add(total.restocked(stocktaking.finish(tx, &command).await?));
-        progress::tell(tx, &self.catalogue.outbox, staged.id, self.origin, total.counts, 0, now).await?;
-        Ok((total.result, touched))
+        totals.result.sort();
+        stale.add(totals.add_restocked(stock_counts.apply(tx, &command).await?));
+        progress::append_summary(tx, &self.catalogue.outbox, staged.id, self.origin, totals.counts, 0, now).await?;
+        Ok((totals.result, stale))
     }
 
-    /// After the commit of [`Import::apply_whole`].
+    /// Call after the commit of [`Import::apply_atomic`]: invalidates caches and deletes the staged rows.
     ///
     /// # Errors
-    /// If the database fails; nothing is lost by it.
-    pub async fn committed(&self, staged: Staged<'_>, touched: Touched) -> Result<(), Error> {
-        touched.forget(self.catalogue);
+    /// Database errors. The import is committed nevertheless.
+    pub async fn finish_atomic(&self, staged: Staged<'_>, stale: StaleProducts) -> Result<(), Error> {
+        stale.invalidate(self.catalogue);
         Ok(staged.staging.clear().await?)
     }
 
     async fn apply(&self, staged: &mut Staged<'_>) -> Result<ImportResult, Error> {
         let pool = &self.catalogue.database.primary;
-        let mut total = Total { result: std::mem::take(&mut staged.intake.result), ..Total::default() };
-        let failed = total.result.failed;
+        let mut totals = Totals { result: std::mem::take(&mut staged.parsed_rows.result), ..Totals::default() };
+        let failed = totals.result.failed;
         let mut rows = MergedRows::new(staged.id);
-        let mut lanes = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         let mut more = true;
         loop {
-            while more && lanes.len() < LANES {
-                let mut chunk = rows.chunk(&mut *pool.acquire().await?, &self.catalogue.rules()).await?;
+            while more && in_flight.len() < MAX_IN_FLIGHT {
+                let mut chunk = rows.next_chunk(&mut *pool.acquire().await?, &self.catalogue.rules()).await?;
                 more = !chunk.is_empty();
                 if more {
-                    total.result.warn(std::mem::take(&mut chunk.warnings));
-                    lanes.push(self.commit(staged.id, chunk, failed));
+                    totals.result.add_warnings(std::mem::take(&mut chunk.warnings));
+                    in_flight.push(self.commit_chunk(staged.id, chunk, failed));
                 }
             }
-            let Some((applied, restocked)) = lanes.try_next().await? else { break };
-            let mut touched = Touched::default();
-            touched.add(total.add(applied));
-            touched.add(total.restocked(restocked));
-            touched.forget(self.catalogue);
+            let Some((applied, restocked)) = in_flight.try_next().await? else { break };
+            let mut stale = StaleProducts::default();
+            stale.add(totals.add(applied));
+            stale.add(totals.add_restocked(restocked));
+            stale.invalidate(self.catalogue);
         }
-        staged.require_read(&rows)?;
-        total.result.sort();
-        Ok(total.result)
+        staged.require_all_read(&rows)?;
+        totals.result.sort();
+        Ok(totals.result)
     }
 
-    /// Applies one chunk in a transaction of its own, again if others were in the way.
-    async fn commit(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, Restocked), Error> {
-        let mut pauses =
-            ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(TRIES - 1).build();
+    /// Applies one chunk in a transaction of its own and retries if other transactions contend for its products.
+    async fn commit_chunk(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, Restocked), Error> {
+        let mut backoff =
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(MAX_ATTEMPTS - 1).build();
         loop {
             let attempt = async {
                 let now = (self.clock)();
                 let mut tx = self.catalogue.database.primary.begin().await?;
                 let command = self.catalogue.command(self.origin, now);
-                let mut applied = apply::chunk(&mut tx, &command, id, &chunk.rows).await?;
-                applied.refusals.extend(chunk.refusals.iter().cloned());
-                let refused: u64 = applied.refusals.iter().map(|refusal| refusal.count).sum();
-                progress::record(&mut tx, id, self.origin, applied.counts, failed, refused, now).await?;
-                let restocked = applied.stocktaking.finish(&mut tx, &command).await?;
+                let mut applied = apply::apply_chunk(&mut tx, &command, id, &chunk.rows).await?;
+                applied.rejected.extend(chunk.rejected.iter().cloned());
+                let rejected_rows: u64 = applied.rejected.iter().map(|row| row.count).sum();
+                progress::record_progress(&mut tx, id, self.origin, applied.counts, failed, rejected_rows, now).await?;
+                let restocked = applied.stock_counts.apply(&mut tx, &command).await?;
                 tx.commit().await?;
                 Ok((applied, restocked))
             };
-            match (attempt.await, pauses.next()) {
-                (Err(Error::Contended), Some(pause)) => tokio::time::sleep(pause).await,
+            match (attempt.await, backoff.next()) {
+                (Err(Error::Contended), Some(delay)) => tokio::time::sleep(delay).await,
                 (done, _) => return done,
             }
         }
     }
 }
 
-/// Products with another quantity, each with its version.
+/// Products with a new quantity, and their versions.
 type Restocked = Vec<(Uuid, i64)>;
 
-/// What all chunks did together.
+/// Sum of all chunks.
 #[derive(Default)]
-struct Total {
+struct Totals {
     result: ImportResult,
     counts: Counts,
 }
 
-impl Total {
-    /// Adds a chunk, and gives what it touched.
+impl Totals {
+    /// Adds a chunk and returns the products to invalidate.
     fn add(&mut self, applied: Applied) -> Vec<(Uuid, i64)> {
         let Counts { created, updated, unchanged } = applied.counts;
         self.counts.created += created;
@@ -288,13 +287,13 @@ impl Total {
         self.result.created += created;
         self.result.updated += updated;
         self.result.unchanged += unchanged;
-        self.result.refuse(applied.refusals);
-        applied.touched
+        self.result.add_rejected(applied.rejected);
+        applied.stale
     }
 
-    /// Adds products that were added as unchanged and have another quantity now. Who imports wants to see that it went
-    /// in; who is mailed about products doesn't.
-    fn restocked(&mut self, restocked: Restocked) -> Restocked {
+    /// Adds products that were counted as unchanged but have a new quantity. The result reports them as updated; the mailed
+    /// summary does not, because changes of stock are not mailed.
+    fn add_restocked(&mut self, restocked: Restocked) -> Restocked {
         let count = restocked.len() as u64;
         self.result.updated += count;
         self.result.unchanged -= count;
@@ -302,28 +301,28 @@ impl Total {
     }
 }
 
-/// Products that changed, for the cache.
+/// Products to invalidate in the cache after the commit.
 #[derive(Default)]
-pub struct Touched {
+pub struct StaleProducts {
     products: Vec<(Uuid, i64)>,
     too_many: bool,
 }
 
-impl Touched {
+impl StaleProducts {
     fn add(&mut self, products: Vec<(Uuid, i64)>) {
-        if self.products.len() + products.len() > MAX_TOUCHED {
+        if self.products.len() + products.len() > MAX_STALE {
             self.too_many = true;
         } else {
             self.products.extend(products);
         }
     }
 
-    fn forget(self, catalogue: &Catalogue) {
+    fn invalidate(self, catalogue: &Catalogue) {
         if self.too_many {
             catalogue.cache.clear();
         }
         for (id, version) in self.products {
-            catalogue.cache.forget(id, version);
+            catalogue.cache.invalidate(id, version);
         }
         catalogue.outbox.wake();
     }

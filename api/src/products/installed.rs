@@ -1,11 +1,11 @@
-//! What the installation as a whole asks of the catalogue.
+//! Reads for the setup of the installation.
 
 use sqlx::PgConnection;
 
-/// Whether there is any product, deleted ones included: their prices have a currency, too.
+/// Whether any product exists. Deleted ones count, because their prices have a currency as well.
 ///
 /// # Errors
-/// If the database refuses.
+/// Database errors.
 pub async fn any_exist(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM products.products) AS "exists!""#).fetch_one(conn).await
 }

@@ -1,4 +1,4 @@
-//! Keeps the cache true while other processes write.
+//! Invalidates the cache when other processes change products.
 
 use uuid::Uuid;
 
@@ -7,8 +7,8 @@ use crate::events::feed::Listener;
 
 impl Listener for Cache {
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64) {
-        // Availability moves within a version.
-        if kind == AVAILABILITY { self.forget(aggregate_id, version) } else { self.outdate(aggregate_id, version) }
+        // Availability changes without a new version.
+        if kind == AVAILABILITY { self.invalidate(aggregate_id, version) } else { self.invalidate_older(aggregate_id, version) }
     }
 
     fn answered(&self) {

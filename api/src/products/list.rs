@@ -1,8 +1,7 @@
-//! Lists: filters, sorts and keyset pages.
+//! Lists of products: filters, sort orders and keyset pages.
 //!
-//! A page costs what the first one costs, however deep it is: it starts at an index position, never
-//! at an offset. A row whose sort key doesn't change during a walk appears exactly once, because the
-//! id breaks ties.
+//! Every page costs as much as the first, because it starts at an index position and not at an offset. A product whose sort
+//! key does not change meanwhile appears exactly once, because the id breaks ties.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::TryStreamExt;
@@ -16,10 +15,10 @@ use uuid::Uuid;
 use super::{Product, search::Phrase, store::ProductRow};
 use crate::config::Currency;
 
-/// A page ends with the item that takes it over this: 1 MiB of JSON.
+/// Size in bytes after which a page ends, the item that exceeds it included.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// What a list is ordered by. `-` in front reverses it.
+/// Sort order. A leading `-` reverses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
@@ -33,65 +32,65 @@ pub enum Sort {
     /// By name, reversed.
     #[serde(rename = "-name")]
     NameDescending,
-    /// Cheapest first.
+    /// Lowest price first.
     Price,
-    /// Dearest first.
+    /// Highest price first.
     #[serde(rename = "-price")]
     PriceDescending,
-    /// Least viewed first, as of the last refresh of the counts.
+    /// Least viewed first, by the last refresh of the counts.
     Views,
     /// Most viewed first.
     #[serde(rename = "-views")]
     ViewsDescending,
 }
 
-/// Which products by availability.
+/// Filter by availability.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
-    /// Those that can be bought now.
+    /// Products that can be bought now.
     #[default]
     True,
-    /// Those that are sold out.
+    /// Products that are sold out.
     False,
-    /// All.
+    /// All products.
     Any,
 }
 
-/// Which products to list. Every filter given must hold.
+/// Conditions that a product must all meet.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Part of the name, without case, accents and normalisation.
+    /// Contains this phrase in its name, without case, accents and normalisation.
     pub contains: Option<Phrase>,
-    /// Exactly this brand.
+    /// Has exactly this brand.
     pub brand: Option<String>,
-    /// In this category.
+    /// Has this category.
     pub category: Option<String>,
-    /// At least this price.
+    /// Costs at least this.
     pub price_min: Option<Decimal>,
-    /// At most this price.
+    /// Costs at most this.
     pub price_max: Option<Decimal>,
-    /// Released before this day.
+    /// Was released before this day.
     pub before: Option<NaiveDate>,
-    /// Released after this day.
+    /// Was released after this day.
     pub after: Option<NaiveDate>,
-    /// By availability.
+    /// Availability.
     pub in_stock: Availability,
 }
 
-/// One product of a list.
+/// A product in a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListedProduct {
-    /// The product.
+    /// Product.
     #[serde(flatten)]
     pub product: Product,
-    /// Units that can be sold now; null where stock isn't tracked. May lag.
+    /// Units that can be sold now; null if stock isn't tracked. May lag.
     pub quantity: Option<i64>,
-    /// Views so far. May lag by seconds.
+    /// Number of views. May lag by seconds.
     pub views: i64,
 }
 
-/// Where a page ended: the sort key and id of its last row.
+/// Position of the last row of a page: its sort key and id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     sort: Sort,
@@ -109,7 +108,7 @@ enum Key {
 }
 
 impl Key {
-    /// Whether a row can have it: a made-up one may be out of PostgreSQL's range.
+    /// Whether a row can have this key. A forged cursor could exceed the ranges of PostgreSQL.
     fn is_possible(&self) -> bool {
         match self {
             Self::CreatedAt(at) => (1970..=9999).contains(&at.year()),
@@ -137,7 +136,7 @@ impl Sort {
         }
     }
 
-    /// The id that breaks ties: of the table whose index is walked.
+    /// Id column that breaks ties, of the table whose index is used.
     fn tie_breaker(self) -> &'static str {
         if self.column() == "v.views" { "v.product_id" } else { "p.id" }
     }
@@ -159,7 +158,7 @@ impl Sort {
 }
 
 impl Position {
-    /// Whether this position belongs to a walk in this order.
+    /// Whether this position belongs to this sort order.
     #[must_use]
     pub fn fits(&self, sort: Sort) -> bool {
         let key_column = match self.key {
@@ -172,11 +171,11 @@ impl Position {
     }
 }
 
-/// One page after `after`, and where it ended if there are more: at most `limit` products as JSON ([`ListedProduct`]), or
-/// fewer if these exceed [`PAGE_BYTES`]. Rows are read one by one, so that long ones don't fill the memory.
+/// Reads the page after `after`: at most `limit` products as JSON ([`ListedProduct`]), fewer if they exceed [`PAGE_BYTES`].
+/// Also returns its position if there are more. Rows are read one by one, to bound the memory.
 ///
 /// # Errors
-/// If the database fails.
+/// Database errors.
 pub async fn page(
     conn: &mut PgConnection,
     currency: Currency,
@@ -228,8 +227,8 @@ fn select(filter: &Filter) -> QueryBuilder<Postgres> {
          WHERE p.deleted_at IS NULL",
     );
     if let Some(phrase) = &filter.contains {
-        // The index knows which trigrams a name has, but not in which order. `<> 0`, as PostgreSQL takes `> 0` for true of
-        // a third of the rows only.
+        // The index finds the trigrams of a name but not their order; `strpos` checks that. `<> 0` and not `> 0`, which
+        // PostgreSQL estimates to hold for a third of the rows only.
         query.push(" AND products.trigrams(p.search_name) @> products.trigrams(").push_bind(phrase.as_str().to_owned());
         query.push(") AND strpos(p.search_name, ").push_bind(phrase.as_str().to_owned()).push(") <> 0");
     }
@@ -264,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_fits_only_the_order_it_came_from() {
+    fn a_position_fits_only_its_own_sort_order() {
         let position = Position { sort: Sort::Name, key: Key::Name("a".into()), id: Uuid::nil() };
         assert!(position.fits(Sort::Name));
         assert!(!position.fits(Sort::NameDescending));
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_key_that_no_row_can_have_fits_nowhere() {
+    fn a_forged_key_beyond_the_ranges_of_postgresql_is_rejected() {
         let position = |sort, key| Position { sort, key, id: Uuid::nil() };
         assert!(!position(Sort::CreatedAt, Key::CreatedAt("-5000-01-01T00:00:00Z".parse().unwrap())).fits(Sort::CreatedAt));
         assert!(!position(Sort::Name, Key::Name("a\0".into())).fits(Sort::Name));

@@ -1,25 +1,25 @@
-//! What products are called, for reports.
+//! Names of products, for reports.
 
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// How people know a product.
+/// Sku and name of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// Stock keeping unit.
+pub struct ProductName {
+    /// Sku.
     pub sku: String,
-    /// Display name.
+    /// Name.
     pub name: String,
 }
 
-/// The names of those of `ids` that are in the catalogue; deleted products are not.
+/// Reads the names of products by id, except deleted ones.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn names(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Name>, sqlx::Error> {
+/// Database errors.
+pub async fn read_names(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, ProductName>, sqlx::Error> {
     let rows = sqlx::query!("SELECT id, sku, name FROM products.products WHERE id = ANY($1) AND deleted_at IS NULL", ids);
     let rows = rows.fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.id, Name { sku: row.sku, name: row.name })).collect())
+    Ok(rows.into_iter().map(|row| (row.id, ProductName { sku: row.sku, name: row.name })).collect())
 }

@@ -1,13 +1,13 @@
-//! Views as the list of products sorts by them: a copy, refreshed about every second.
+//! View counts for `sort=views`: a copy that is refreshed about every second.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Sets the views of products. What is no product is ignored.
+/// Sets the view counts of products. Unknown ids are ignored.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn refresh(connection: &mut PgConnection, views: &[(Uuid, i64)]) -> Result<(), sqlx::Error> {
+/// Database errors.
+pub async fn refresh_popularity(connection: &mut PgConnection, views: &[(Uuid, i64)]) -> Result<(), sqlx::Error> {
     let (ids, views): (Vec<_>, Vec<_>) = views.iter().copied().unzip();
     sqlx::query!(
         "UPDATE products.popularity AS known SET views = counted.views

@@ -1,4 +1,4 @@
-//! In the document only: fields with rules for what is in them, which utoipa's attributes cannot say.
+//! OpenAPI schemas of fields whose rules utoipa's attributes cannot express.
 
 use serde_json::json;
 use utoipa::openapi::{
@@ -14,17 +14,18 @@ pub fn categories() -> Array {
         .items(text().min_length(Some(1)).max_length(Some(100)).pattern(Some(LINE.as_str())))
         .max_items(Some(MAX_CATEGORIES))
         .unique_items(true)
-        .description(Some("Categories, each once."))
+        .description(Some("Categories, each at most once."))
         .build()
 }
 
 /// `categories` of a row of an import.
 pub fn categories_of_row() -> Array {
-    let description = "Categories, each once. They replace the product's; those of several rows of one sku are united. Null removes them.";
+    let description =
+        "Categories, each at most once. They replace those of the product; rows with the same sku are united. Null removes them.";
     categories_or_null(description)
 }
 
-/// `categories` of a change.
+/// `categories` of a patch.
 pub fn categories_or_null(description: &str) -> Array {
     let mut categories = categories();
     categories.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
@@ -38,18 +39,19 @@ pub fn attributes() -> Object {
         .property_names(Some(text().min_length(Some(1)).max_length(Some(100)).pattern(Some(LINE.as_str()))))
         .additional_properties(Some(value(Type::String.into())))
         .max_properties(Some(MAX_ATTRIBUTES))
-        .description(Some("Anything else: names and values."))
+        .description(Some("Further attributes by name."))
         .build()
 }
 
-/// `attributes` of a change, which may name more of them than there can be: those that it removes.
+/// `attributes` of a patch. It can have more elements than a product, because it can remove some.
 pub fn attributes_or_null() -> Object {
     let mut attributes = attributes();
     attributes.schema_type = SchemaType::from_iter([Type::Object, Type::Null]);
     attributes.additional_properties = Some(Box::new(value(SchemaType::from_iter([Type::String, Type::Null])).into()));
     attributes.max_properties = None;
-    attributes.description =
-        Some("Anything else: names and values, taken one by one; a null value removes that attribute, null all of them.".into());
+    attributes.description = Some(
+        "Further attributes by name, changed one by one; a null value removes an attribute, null instead of the object all of them.".into(),
+    );
     attributes
 }
 
@@ -60,10 +62,10 @@ pub fn delta() -> Object {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(-MAX_QUANTITY))
         .maximum(Some(MAX_QUANTITY))
-        // utoipa's objects have no `not`, and its extensions may have any name.
+        // utoipa's objects have no `not`, but its extensions can have any name.
         .extensions(Some(Extensions::from_iter([("not", json!({"const": 0}))])))
         .examples([-3])
-        .description(Some("Units that came, or went if negative; not 0. For products whose stock is tracked."))
+        .description(Some("Units to add, or to remove if negative; not 0. Only for products whose stock is tracked."))
         .build()
 }
 

@@ -1,4 +1,4 @@
-//! Text as searches compare it: without case, accents and normalisation.
+//! Folding of names for searches, without case, accents and normalisation.
 
 mod refold;
 
@@ -8,18 +8,18 @@ use unicode_normalization::{UnicodeNormalization, char::canonical_combining_clas
 pub use self::refold::{refold, refold_all};
 use crate::characters;
 
-/// Characters of a folded phrase, at least: fewer are in no index.
+/// Minimum length of a folded phrase, in characters. The trigram index cannot find shorter ones.
 pub const MIN_PHRASE: usize = 3;
 
-/// The text in compatibility decomposition (NFKD), with full case folding, and without combining marks and invisible
-/// characters. What is part of a text is part of its fold, too, in any case and normalisation.
+/// Folds a text: compatibility decomposition (NFKD) and full case folding, without combining marks and invisible characters.
+/// The fold of a part of a text is a part of the fold of the text, in any case and normalisation.
 ///
-/// Letters whose accent Unicode doesn't take for a mark become the letter without it: `ø`, `ł`, `đ`, `ħ`, `ŧ` and the
-/// dotless `ı`; `æ` and `œ` become two letters. Otherwise a search without them would depend on which accent a name has.
+/// Letters whose accent is not a combining mark in Unicode lose it as well: `ø`, `ł`, `đ`, `ħ`, `ŧ` and the dotless `ı`; `æ` and
+/// `œ` become two letters. Otherwise a search without accents would find some accented names and not others.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    // The marks go last: the Greek iota subscript is one, and its capital is a letter. The standard library knows letters of
-    // newer Unicode versions than the table of case foldings does.
+    // Marks are removed last: the Greek iota subscript is a mark whose capital is a letter. The standard library's lower case
+    // covers newer Unicode versions than the table of case foldings.
     let folded = text.nfkd().default_case_fold().flat_map(char::to_lowercase).nfkd();
     let letters = folded.filter(|c| canonical_combining_class(*c) == 0 && !characters::is_invisible(*c));
     let mut fold = String::with_capacity(text.len());
@@ -39,19 +39,19 @@ pub fn fold(text: &str) -> String {
     fold
 }
 
-/// What `contains` searches for: a folded phrase of at least [`MIN_PHRASE`] characters.
+/// The folded phrase of a `contains` filter. It has at least [`MIN_PHRASE`] characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phrase(String);
 
 impl Phrase {
-    /// `None` if fewer characters are left than [`MIN_PHRASE`].
+    /// Folds a phrase; `None` if fewer than [`MIN_PHRASE`] characters remain.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fold = fold(text);
         (fold.chars().count() >= MIN_PHRASE).then_some(Self(fold))
     }
 
-    /// The folded text.
+    /// The folded phrase.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,15 +1,15 @@
-//! What can be sold now. It moves without touching the product's version, and mails nobody.
+//! Stock of products. Changes of stock make no new version of the product and send no mail.
 //!
-//! `on_hand` is what is there, `reserved` the part of it that carts hold; what can be sold is the
-//! difference. A transaction moves stock once, in one statement that locks the rows in the order of the
-//! product ids, after every other lock it takes: so no two ever wait for each other in a circle.
+//! `on_hand` are the units that the shop has, `reserved` those of them that carts hold; the difference can be sold. A
+//! transaction changes stock once, after it has taken all its other locks, in one statement that locks the rows in the
+//! order of their product ids. Therefore two transactions cannot deadlock.
 
 mod adjust;
-mod announce;
+mod availability;
 mod count;
+mod deltas;
 mod movements;
 mod purge;
-mod shift;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -18,29 +18,29 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
-    adjust::{StockAdjustment, StockLevel, adjust},
-    announce::{Turned, announce},
-    count::{Counted, count},
-    movements::{Cause, MovementKind, StockMovement, page as movements},
-    purge::purge,
-    shift::{Shift, Shifted, shift},
+    adjust::{StockAdjustment, StockLevel, adjust_stock},
+    availability::{AvailabilityChange, append_availability_events},
+    count::{StockCount, set_quantities},
+    deltas::{DeltaOutcome, StockDelta, apply_deltas},
+    movements::{Cause, MovementKind, StockMovement, list_movements},
+    purge::purge_stock,
 };
 use super::Error;
 
 /// The stock of one product.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Stock {
-    /// Units that can be sold now; null where stock isn't tracked.
+    /// Units that can be sold now; null if stock isn't tracked.
     pub quantity: Option<i64>,
-    /// When this was true.
+    /// Time of the reading.
     pub as_of: DateTime<Utc>,
 }
 
-/// The stock of a product that isn't deleted.
+/// Reads the stock of a product that isn't deleted.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn of(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<Stock, Error> {
+pub async fn read_stock(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<Stock, Error> {
     let quantity = sqlx::query_scalar!(
         "SELECT s.on_hand - s.reserved FROM products.products p LEFT JOIN products.stock s ON s.product_id = p.id
          WHERE p.id = $1 AND p.deleted_at IS NULL",

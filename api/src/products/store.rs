@@ -1,4 +1,4 @@
-//! Products as rows.
+//! Rows of `products.products`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Money, Product};
 use crate::config::Currency;
 
-/// A product that isn't deleted, with its availability.
+/// A product with its availability.
 #[derive(Debug, FromRow)]
 pub struct ProductRow {
     /// As in [`Product`].
@@ -44,7 +44,7 @@ pub struct ProductRow {
 }
 
 impl ProductRow {
-    /// The product as the API shows it.
+    /// Converts the row into the product that the API returns.
     #[must_use]
     pub fn into_product(self, currency: Currency) -> Product {
         Product {
@@ -66,11 +66,11 @@ impl ProductRow {
     }
 }
 
-/// Those of the given products that exist and aren't deleted, in any order.
+/// Reads products by id, except deleted ones, in any order.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx::Error> {
+/// Database errors.
+pub async fn read_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx::Error> {
     sqlx::query_as!(
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
@@ -84,11 +84,11 @@ pub async fn by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ProductRow>, sqlx
     .await
 }
 
-/// The product of a sku, unless it is deleted.
+/// Reads the product with a sku, unless it is deleted.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx::Error> {
+/// Database errors.
+pub async fn read_by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx::Error> {
     sqlx::query_as!(
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
@@ -102,7 +102,7 @@ pub async fn by_sku(pool: &PgPool, sku: &str) -> Result<Option<ProductRow>, sqlx
     .await
 }
 
-/// A product, deleted or not, locked until the end of the transaction.
+/// A product that is locked until the end of the transaction.
 pub struct LockedProduct {
     /// The row.
     pub row: ProductRow,
@@ -110,12 +110,12 @@ pub struct LockedProduct {
     pub deleted: bool,
 }
 
-/// Locks a product and its stock, so that commands on one product follow each other.
+/// Locks a product, deleted or not. Commands on one product run one after the other.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduct>, sqlx::Error> {
-    // The lock comes first and alone: a join would show stock as of before the wait for the lock.
+/// Database errors.
+pub async fn lock_product(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduct>, sqlx::Error> {
+    // Lock first, read afterwards: a join would read the stock as of before the wait for the lock.
     let locked = sqlx::query_scalar!(r#"SELECT deleted_at IS NOT NULL AS "deleted!" FROM products.products WHERE id = $1 FOR UPDATE"#, id)
         .fetch_optional(&mut *tx)
         .await?;
@@ -134,11 +134,11 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<LockedProduc
     Ok(Some(LockedProduct { row, deleted }))
 }
 
-/// Locks the products of many skus, unless they are deleted, in the order of the skus, so that two
-/// imports never wait for each other.
+/// Locks the products with these skus, except deleted ones, in the order of the skus, so that two imports cannot
+/// deadlock.
 ///
 /// # Errors
-/// If the database refuses.
+/// Database errors.
 pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<ProductRow>, sqlx::Error> {
     let ids = sqlx::query_scalar!(
         r#"SELECT id FROM products.products WHERE sku = ANY($1) AND deleted_at IS NULL ORDER BY sku COLLATE "C" FOR UPDATE"#,
@@ -149,7 +149,7 @@ pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<Pr
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    // The locks come first and alone: a join would show stock as of before the wait for them.
+    // Lock first, read afterwards: a join would read the stock as of before the wait for the locks.
     sqlx::query_as!(
         ProductRow,
         r#"SELECT id, sku, name, brand, description, categories, price, url, released_on,
@@ -163,7 +163,7 @@ pub async fn lock_by_skus(tx: &mut PgConnection, skus: &[&str]) -> Result<Vec<Pr
     .await
 }
 
-/// Whether an error is the unique sku's.
+/// Whether an error is a violation of the unique sku.
 #[must_use]
 pub fn is_sku_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("products_sku_key")

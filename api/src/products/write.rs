@@ -1,5 +1,5 @@
-//! Commands: create, patch, delete, restore, purge. Each writes its rows and its event in the
-//! caller's transaction.
+//! Commands on products: create, patch, delete, restore, purge. Each writes the rows and the event in the caller's
+//! transaction.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use garde::Validate;
@@ -12,7 +12,7 @@ use super::{
     change::{FIELDS, FieldChange, differences},
     rules::Rules,
     search,
-    stock::{self, Cause, MovementKind, Turned},
+    stock::{self, AvailabilityChange, Cause, MovementKind},
     store,
 };
 use crate::{
@@ -20,30 +20,30 @@ use crate::{
     text::Text,
 };
 
-/// Deleted products purged per statement, so that a purge never holds many locks.
+/// Products per purge transaction, so that it holds few locks.
 const PURGE_BATCH: i64 = 1000;
 
-/// What every command needs.
+/// Context of a command.
 pub struct Command<'a> {
-    /// Where events go.
+    /// Receives the events.
     pub outbox: &'a Outbox,
-    /// Who asks.
+    /// The account and the request.
     pub origin: &'a Origin,
-    /// The rules of this catalogue.
+    /// Rules of the catalogue.
     pub rules: Rules,
-    /// When.
+    /// Time of the command.
     pub now: DateTime<Utc>,
 }
 
-/// What a command did.
+/// Result of a command.
 pub struct Outcome {
-    /// The product as it is now.
+    /// The product afterwards.
     pub product: Product,
     /// Whether an event was written.
     pub changed: bool,
 }
 
-/// The amount of a price that has been validated.
+/// Amount of a valid price.
 fn amount(input: &ProductInput) -> rust_decimal::Decimal {
     input.price.decimal().unwrap_or_default()
 }
@@ -76,14 +76,14 @@ impl Command<'_> {
         .execute(&mut *tx)
         .await;
         inserted.map_err(|error| sku_taken(error, &input.sku))?;
-        self.count(tx, id, input.quantity).await?;
+        self.set_quantity(tx, id, input.quantity).await?;
         let product = self.reload(tx, id).await?;
-        self.tell(tx, "product.created", &product, differences(None, &product)).await?;
+        self.append_event(tx, "product.created", &product, differences(None, &product)).await?;
         Ok(product)
     }
 
     /// Applies a merge patch (RFC 7396) if `expected` accepts the current entity tag.
-    /// A patch that changes nothing writes no event; one that only changes the quantity neither.
+    /// Writes no event if nothing changes or only the quantity does.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`], [`Error::Shape`], [`Error::Invalid`], [`Error::SkuTaken`].
@@ -97,12 +97,12 @@ impl Command<'_> {
         if changed {
             self.write(tx, id, &after).await?;
         }
-        let turned = self.count(tx, id, quantity).await?;
+        let changes = self.set_quantity(tx, id, quantity).await?;
         let product = self.reload(tx, id).await?;
         if changed {
-            self.tell(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
+            self.append_event(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
         } else {
-            stock::announce(tx, self.outbox, self.origin, &turned, self.now).await?;
+            stock::append_availability_events(tx, self.outbox, self.origin, &changes, self.now).await?;
         }
         Ok(Outcome { product, changed })
     }
@@ -131,7 +131,7 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// Deletes a product if `expected` accepts the current entity tag, and gives its last version. It can be restored.
+    /// Deletes a product if `expected` accepts the current entity tag, and returns its last version. It can be restored.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`].
@@ -141,16 +141,16 @@ impl Command<'_> {
             .execute(&mut *tx)
             .await?;
         let product = self.reload(tx, id).await?;
-        self.tell(tx, "product.deleted", &product, Vec::new()).await?;
+        self.append_event(tx, "product.deleted", &product, Vec::new()).await?;
         Ok(product.version)
     }
 
-    /// Deletes a product, if it isn't yet, and removes its row: it cannot be restored.
+    /// Deletes a product for good. It may be deleted already.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`].
     pub async fn purge(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
-        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
         let version = if locked.deleted {
             let product = locked.row.into_product(self.rules.currency);
             if !expected(&product.etag()) {
@@ -160,17 +160,17 @@ impl Command<'_> {
         } else {
             self.delete(tx, id, expected).await?
         };
-        stock::purge(tx, &self.cause(MovementKind::Purge, None), &[id]).await?;
+        stock::purge_stock(tx, &self.cause(MovementKind::Purge, None), &[id]).await?;
         sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(tx).await?;
         Ok(version)
     }
 
-    /// Brings a deleted product back. One that isn't deleted stays as it is.
+    /// Restores a deleted product. A product that isn't deleted stays as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`] once it is purged, [`Error::SkuTaken`] if its sku was given to another meanwhile.
+    /// [`Error::NotFound`] if it was purged, [`Error::SkuTaken`] if another product has its sku by now.
     pub async fn restore(&self, tx: &mut PgConnection, id: Uuid) -> Result<Outcome, Error> {
-        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
         if !locked.deleted {
             return Ok(Outcome { product: locked.row.into_product(self.rules.currency), changed: false });
         }
@@ -183,35 +183,41 @@ impl Command<'_> {
         .await;
         restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
         let product = self.reload(tx, id).await?;
-        self.tell(tx, "product.restored", &product, Vec::new()).await?;
+        self.append_event(tx, "product.restored", &product, Vec::new()).await?;
         Ok(Outcome { product, changed: true })
     }
 
-    /// Why this command moves stock.
+    /// Cause of the stock movements of this command.
     #[must_use]
     pub fn cause<'a>(&self, kind: MovementKind, reason: Option<&'a str>) -> Cause<'a> {
         Cause { kind, order_id: None, actor_id: Some(self.origin.actor.id), reason, at: self.now }
     }
 
-    /// Makes a quantity available, if one is given, and says whether the product came into stock or went out of it.
-    async fn count(&self, tx: &mut PgConnection, id: Uuid, quantity: Option<i64>) -> Result<Vec<Turned>, sqlx::Error> {
+    /// Sets the units that can be sold, if `quantity` is given, and returns the change of availability, if there is one.
+    async fn set_quantity(&self, tx: &mut PgConnection, id: Uuid, quantity: Option<i64>) -> Result<Vec<AvailabilityChange>, sqlx::Error> {
         let quantities = quantity.map(|quantity| (id, quantity)).into_iter().collect();
-        let counted = stock::count(tx, &self.cause(MovementKind::Count, None), &quantities).await?;
-        Ok(counted.iter().filter_map(stock::Counted::turned).collect())
+        let counted = stock::set_quantities(tx, &self.cause(MovementKind::Count, None), &quantities).await?;
+        Ok(counted.iter().filter_map(stock::StockCount::availability_change).collect())
     }
 
     async fn lock_live(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<Product, Error> {
-        let locked = store::lock(tx, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
+        let locked = store::lock_product(tx, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
         let product = locked.row.into_product(self.rules.currency);
         if expected(&product.etag()) { Ok(product) } else { Err(Error::Changed) }
     }
 
     async fn reload(&self, tx: &mut PgConnection, id: Uuid) -> Result<Product, Error> {
-        let locked = store::lock(tx, id).await?.ok_or(Error::NotFound)?;
+        let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
         Ok(locked.row.into_product(self.rules.currency))
     }
 
-    async fn tell(&self, tx: &mut PgConnection, kind: &'static str, product: &Product, changes: Vec<FieldChange>) -> Result<(), Error> {
+    async fn append_event(
+        &self,
+        tx: &mut PgConnection,
+        kind: &'static str,
+        product: &Product,
+        changes: Vec<FieldChange>,
+    ) -> Result<(), Error> {
         let data = ProductChange {
             product: product.clone(),
             changes,
@@ -228,21 +234,21 @@ fn sku_taken(error: sqlx::Error, sku: &str) -> Error {
     if store::is_sku_taken(&error) { Error::SkuTaken(sku.to_owned()) } else { error.into() }
 }
 
-/// The product as the patch wants it: the merged document, read with the same strictness as a new one.
+/// Applies the patch to the product and reads the result as strictly as a new product.
 fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     for (field, value) in patch.as_object().into_iter().flatten() {
-        let refuse = |why: &str| Err(Error::Shape(format!("/{}", crate::http::body::escape(field)), why.to_owned()));
+        let invalid = |why: &str| Err(Error::Shape(format!("/{}", crate::http::body::escape(field)), why.to_owned()));
         match field.as_str() {
-            // Null would take them away, and merging would hide that.
-            "sku" | "name" | "price" if value.is_null() => return refuse("is required and cannot be removed"),
-            "quantity" if value.is_null() => return refuse("give a whole number; stock that is tracked stays tracked"),
+            // The merge would drop the field silently.
+            "sku" | "name" | "price" if value.is_null() => return invalid("is required and cannot be removed"),
+            "quantity" if value.is_null() => return invalid("must be a whole number; tracked stock cannot become untracked"),
             known if known == "quantity" || FIELDS.contains(&known) => {}
-            _ => return refuse("there is no such field, or it isn't yours to change"),
+            _ => return invalid("is unknown or read-only; remove it"),
         }
     }
     let mut document = serde_json::to_value(product.to_input()).map_err(|error| Error::Shape(String::new(), error.to_string()))?;
     let mut patch = patch.clone();
-    // Names of attributes are matched with those that are stored; values are normalised as they are read.
+    // Attribute names must match the stored ones, which are in NFC. Values are normalised when they are read.
     if let Some(Value::Object(attributes)) = patch.get_mut("attributes") {
         *attributes = std::mem::take(attributes).into_iter().map(|(name, value)| (name.into_nfc(), value)).collect();
     }
@@ -253,10 +259,10 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     })
 }
 
-/// Removes products deleted before `deleted_before`, a batch at a time, and says how many.
+/// Purges products that were deleted more than `retention` before `now`, in batches, and returns their number.
 ///
 /// # Errors
-/// If the database refuses.
+/// Database errors.
 pub async fn purge_deleted(pool: &PgPool, now: DateTime<Utc>, retention: TimeDelta) -> Result<u64, sqlx::Error> {
     let mut purged = 0;
     loop {
@@ -272,7 +278,7 @@ pub async fn purge_deleted(pool: &PgPool, now: DateTime<Utc>, retention: TimeDel
             return Ok(purged);
         }
         let cause = Cause { kind: MovementKind::Purge, order_id: None, actor_id: None, reason: None, at: now };
-        stock::purge(&mut tx, &cause, &ids).await?;
+        stock::purge_stock(&mut tx, &cause, &ids).await?;
         purged += sqlx::query!("DELETE FROM products.products WHERE id = ANY($1)", &ids).execute(&mut *tx).await?.rows_affected();
         tx.commit().await?;
     }
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn null_removes_what_may_be_absent_and_is_refused_elsewhere() {
+    fn null_removes_optional_fields_and_is_rejected_for_required_ones() {
         let merged = merge(&product(), &json!({"brand": null, "attributes": {"size": null, "weight": "3 kg"}})).unwrap();
         assert_eq!(merged.brand, None);
         assert_eq!(merged.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "3 kg".into())]);
@@ -303,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_owns_cannot_be_patched() {
+    fn read_only_fields_cannot_be_patched() {
         for field in ["id", "version", "in_stock", "views", "created_at", "brnd"] {
             for value in [json!(7), json!(null)] {
                 assert!(matches!(merge(&product(), &json!({ (field): value })), Err(Error::Shape(..))), "{field}");

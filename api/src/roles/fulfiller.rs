@@ -12,8 +12,8 @@ use crate::{
     },
     events::{Outbox, consume, streams::FULFILLER},
     orders::{
-        Mover,
-        fulfil::{self, Decider, Fulfiller},
+        TransitionService,
+        fulfil::{self, Fulfiller, FulfilmentPolicy},
     },
 };
 
@@ -71,10 +71,10 @@ pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
     }
     let (pool, stop) = (worker.pool.clone(), worker.stop());
     // What it writes there is relayed by the API.
-    let mover = Mover { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
-    let decider = Decider::new(pool.clone(), mover, settings.delay);
-    let fulfiller = Fulfiller::new(pool.clone(), decider.clone());
+    let transitions = TransitionService { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
+    let policy = FulfilmentPolicy::new(pool.clone(), transitions, settings.delay);
+    let fulfiller = Fulfiller::new(pool.clone(), policy.clone());
     worker.spawn("confirmation", consume::run(worker.nats.clone(), FULFILLER, fulfiller, stop.clone()));
-    worker.spawn("due orders", fulfil::run_due(pool, decider, stop));
+    worker.spawn("due orders", fulfil::poll_due_orders(pool, policy, stop));
     worker.run().await
 }

@@ -145,7 +145,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", housekeeping::run(catalogue.clone(), settings.api.deleted_retention, stop.clone()));
         let orders = Arc::new(Orders::new(catalogue.clone(), TimeDelta::from_std(settings.cart_ttl)?));
-        supervisor.spawn("cart expiry", orders::carts::keep_expiring(orders.clone(), stop.clone()));
+        supervisor.spawn("cart expiry", orders::carts::run_cart_expiry(orders.clone(), stop.clone()));
         let app = App {
             identity,
             orders,

@@ -37,7 +37,7 @@ pub async fn run(args: TrackerArgs) -> anyhow::Result<()> {
     }
     let (pool, stop) = (worker.pool.clone(), worker.stop());
     worker.spawn("counting", consume::run(worker.nats.clone(), TRACKER, Tracker::new(pool.clone()), stop.clone()));
-    worker.spawn("partitions", tracking::keep_partitions(pool.clone(), stop.clone()));
-    worker.spawn("popularity", tracking::project(pool, stop));
+    worker.spawn("partitions", tracking::maintain_partitions(pool.clone(), stop.clone()));
+    worker.spawn("popularity", tracking::copy_view_totals(pool, stop));
     worker.run().await
 }

@@ -1,4 +1,5 @@
-//! Counting: ids and counts in one transaction, so that a message that comes again adds nothing.
+//! Counting messages. Message ids and counts are written in one transaction, so that a redelivered message is not counted
+//! twice.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,26 +9,26 @@ use uuid::Uuid;
 
 use super::message::Message;
 
-/// What a counting did.
+/// Result of counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
-    /// Views added.
+pub struct CountOutcome {
+    /// Number of added views.
     pub views: u64,
-    /// Messages that had been counted before, or came twice in the same batch.
+    /// Number of messages that were counted before or occurred twice in the batch.
     pub duplicates: u64,
 }
 
-/// Counts the messages that weren't counted before. Their days must have partitions.
+/// Counts the messages that were not counted before. Partitions for their days must exist.
 ///
-/// Every counting locks ids, then totals, then hours, each in the order of its key, so that
-/// trackers working side by side wait for each other and never in a circle.
+/// Each transaction locks message ids, then totals, then hours, each in the order of their keys, so that concurrent trackers
+/// cannot deadlock.
 ///
 /// # Errors
-/// If the database refuses; then nothing was counted.
-pub async fn count(pool: &PgPool, messages: &[Message], now: DateTime<Utc>) -> Result<Counted, sqlx::Error> {
+/// Database errors; nothing was counted.
+pub async fn count_messages(pool: &PgPool, messages: &[Message], now: DateTime<Utc>) -> Result<CountOutcome, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let fresh = remember(&mut tx, messages).await?;
-    let sums = Sums::of(messages, fresh);
+    let new_ids = insert_message_ids(&mut tx, messages).await?;
+    let sums = Sums::of(messages, new_ids);
     if !sums.is_empty() {
         sums.add_totals(&mut tx, now).await?;
         sums.add_hours(&mut tx).await?;
@@ -36,11 +37,11 @@ pub async fn count(pool: &PgPool, messages: &[Message], now: DateTime<Utc>) -> R
     Ok(sums.counted)
 }
 
-/// Writes the ids of messages and gives those that are new.
-async fn remember(tx: &mut PgConnection, messages: &[Message]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let days: Vec<_> = messages.iter().map(|message| message.frozen_at.date_naive()).collect();
+/// Inserts message ids and returns those that are new.
+async fn insert_message_ids(tx: &mut PgConnection, messages: &[Message]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let days: Vec<_> = messages.iter().map(|message| message.created_at.date_naive()).collect();
     let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-    let fresh = sqlx::query_scalar!(
+    let new_ids = sqlx::query_scalar!(
         "INSERT INTO tracking.counted_messages (day, id)
          SELECT * FROM UNNEST($1::date[], $2::uuid[]) ORDER BY 1, 2
          ON CONFLICT DO NOTHING RETURNING id",
@@ -49,22 +50,22 @@ async fn remember(tx: &mut PgConnection, messages: &[Message]) -> Result<HashSet
     )
     .fetch_all(tx)
     .await?;
-    Ok(fresh.into_iter().collect())
+    Ok(new_ids.into_iter().collect())
 }
 
-/// What new messages add up to, in the order of the keys.
+/// Sums of new messages, ordered by key.
 struct Sums {
     totals: BTreeMap<Uuid, i64>,
     hours: BTreeMap<(Uuid, DateTime<Utc>), i64>,
-    counted: Counted,
+    counted: CountOutcome,
 }
 
 impl Sums {
-    /// Adds up each message of `fresh` once.
-    fn of(messages: &[Message], mut fresh: HashSet<Uuid>) -> Self {
-        let mut sums = Self { totals: BTreeMap::new(), hours: BTreeMap::new(), counted: Counted::default() };
+    /// Adds up the messages in `new_ids`, each once.
+    fn of(messages: &[Message], mut new_ids: HashSet<Uuid>) -> Self {
+        let mut sums = Self { totals: BTreeMap::new(), hours: BTreeMap::new(), counted: CountOutcome::default() };
         for message in messages {
-            if !fresh.remove(&message.id) {
+            if !new_ids.remove(&message.id) {
                 sums.counted.duplicates += 1;
                 continue;
             }
@@ -121,17 +122,17 @@ mod tests {
     use crate::tracking::message::{Hour, View};
 
     #[test]
-    fn only_new_messages_are_added_and_each_of_them_once() {
+    fn new_messages_are_added_once_each() {
         let now = Utc::now();
         let product_id = Uuid::from_u128(7);
         let message = |id: u128, count| Message {
             id: Uuid::from_u128(id),
-            frozen_at: now,
+            created_at: now,
             views: vec![View { product_id, hour: Hour::of(now), count }, View { product_id, hour: Hour::from_number(5), count }],
         };
         let messages = [message(1, 1), message(2, 10), message(2, 10), message(3, 100)];
         let sums = Sums::of(&messages, HashSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]));
-        assert_eq!(sums.counted, Counted { views: 22, duplicates: 2 });
+        assert_eq!(sums.counted, CountOutcome { views: 22, duplicates: 2 });
         assert_eq!(sums.totals, BTreeMap::from([(product_id, 22)]));
         assert_eq!(sums.hours.values().collect::<Vec<_>>(), [&11, &11]);
     }

@@ -5,11 +5,11 @@ use chrono::SecondsFormat;
 use super::reports::{BucketViews, TopProduct};
 use crate::characters;
 
-/// Rows of the views report. The header comes first if asked for.
+/// Formats rows of the views report, after the header line if `header` is set.
 ///
 /// # Errors
-/// None in practice: memory takes everything.
-pub fn views(rows: &[BucketViews], header: bool) -> Result<Vec<u8>, csv::Error> {
+/// None in practice: writing to memory does not fail.
+pub fn write_views(rows: &[BucketViews], header: bool) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if header {
         writer.write_record(["product_id", "start", "views"])?;
@@ -18,24 +18,24 @@ pub fn views(rows: &[BucketViews], header: bool) -> Result<Vec<u8>, csv::Error> 
         let start = row.start.to_rfc3339_opts(SecondsFormat::Secs, true);
         writer.write_record([row.product_id.to_string(), start, row.views.to_string()])?;
     }
-    finish(writer)
+    into_bytes(writer)
 }
 
-/// The report of the most viewed products.
+/// Formats the report of the most viewed products.
 ///
 /// # Errors
-/// None in practice: memory takes everything.
-pub fn top_products(rows: &[TopProduct]) -> Result<Vec<u8>, csv::Error> {
+/// None in practice: writing to memory does not fail.
+pub fn write_top_products(rows: &[TopProduct]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["product_id", "sku", "name", "views"])?;
     for row in rows {
-        let text = |text: &Option<String>| characters::no_formula(text.as_deref().unwrap_or_default()).into_owned();
+        let text = |text: &Option<String>| characters::escape_formula(text.as_deref().unwrap_or_default()).into_owned();
         writer.write_record([row.product_id.to_string(), text(&row.sku), text(&row.name), row.views.to_string()])?;
     }
-    finish(writer)
+    into_bytes(writer)
 }
 
-fn finish(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
+fn into_bytes(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
@@ -46,9 +46,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_never_formulas_and_read_back_whole() {
+    fn formulas_in_names_are_escaped_and_quotes_are_preserved() {
         let row = |name: &str| TopProduct { product_id: Uuid::nil(), sku: Some("+1".into()), name: Some(name.into()), views: 3 };
-        let bytes = top_products(&[row("=HYPERLINK(\"http://x\",\"y\")"), row("Table, oak \"XL\"")]).unwrap();
+        let bytes = write_top_products(&[row("=HYPERLINK(\"http://x\",\"y\")"), row("Table, oak \"XL\"")]).unwrap();
         let rows: Vec<csv::StringRecord> = csv::Reader::from_reader(&*bytes).records().map(Result::unwrap).collect();
         assert_eq!(&rows[0][1], "'+1");
         assert_eq!(&rows[0][2], "'=HYPERLINK(\"http://x\",\"y\")");
@@ -58,14 +58,14 @@ mod tests {
     #[test]
     fn a_deleted_product_has_empty_names() {
         let row = TopProduct { product_id: Uuid::nil(), sku: None, name: None, views: 3 };
-        let text = String::from_utf8(top_products(&[row]).unwrap()).unwrap();
+        let text = String::from_utf8(write_top_products(&[row]).unwrap()).unwrap();
         assert_eq!(text, "product_id,sku,name,views\n00000000-0000-0000-0000-000000000000,,,3\n");
     }
 
     #[test]
-    fn the_header_comes_once() {
+    fn the_header_is_written_on_request() {
         let row = BucketViews { product_id: Uuid::nil(), start: "2026-11-21T00:00:00Z".parse().unwrap(), views: 2 };
-        let text = |header| String::from_utf8(views(std::slice::from_ref(&row), header).unwrap()).unwrap();
+        let text = |header| String::from_utf8(write_views(std::slice::from_ref(&row), header).unwrap()).unwrap();
         assert_eq!(text(true), format!("product_id,start,views\n{}", text(false)));
         assert_eq!(text(false), "00000000-0000-0000-0000-000000000000,2026-11-21T00:00:00Z,2\n");
     }

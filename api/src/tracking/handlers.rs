@@ -1,4 +1,4 @@
-//! Views and reports over HTTP, for admins.
+//! HTTP handlers of views and reports, for admins, and the problem documents of their errors.
 
 mod top_products;
 mod views;
@@ -28,20 +28,20 @@ impl From<reports::Error> for Problem {
         let parameter = |name: &str, detail: String| Self::bad_parameters(vec![FieldError::parameter(name, detail)]);
         match error {
             reports::Error::UnknownZone(_) => {
-                parameter("tz", "tz is the name of a time zone in the IANA database, such as Europe/Berlin; UTC without it".into())
+                parameter("tz", "tz must be the name of an IANA time zone such as Europe/Berlin; omit it for UTC".into())
             }
-            reports::Error::EmptyRange => parameter("from", "from is before to; a day given as to counts to its end".into()),
-            reports::Error::RangeTooLong => parameter("from", format!("a report covers at most {} days", reports::MAX_DAYS)),
-            reports::Error::TooSlow => Self::unavailable("Adding up takes too long. Ask for a shorter range."),
+            reports::Error::EmptyRange => parameter("from", "from must be before to; a day in to includes its end".into()),
+            reports::Error::RangeTooLong => parameter("from", format!("a report must not cover more than {} days", reports::MAX_DAYS)),
+            reports::Error::TooSlow => Self::unavailable("The report takes too long. Request a shorter range."),
             reports::Error::Busy(busy) => busy.into(),
             reports::Error::Database(error) => error.into(),
         }
     }
 }
 
-/// Read how often a product was viewed
+/// Read the view count of a product
 ///
-/// One view is one successful read by somebody who isn't signed in. The count follows within seconds.
+/// Each successful read by an anonymous client is one view. It is counted within seconds.
 #[utoipa::path(get, path = "/v1/products/{id}/views", tag = "reports", operation_id = "read_product_views",
     params(("id" = Uuid, Path, description = "Product id")),
     responses(
@@ -54,7 +54,7 @@ impl From<reports::Error> for Problem {
 pub async fn read_views(State(reports): State<Arc<Reports>>, _: Admin, Id(id): Id) -> Result<axum::Json<Total>, Problem> {
     let pool = &reports.database.primary;
     if !products::exists(pool, id).await? {
-        return Err(Problem::not_found("There is no product here. It may have been deleted."));
+        return Err(Problem::not_found("The product does not exist. It may have been deleted."));
     }
-    Ok(axum::Json(totals::total(pool, id, clock::now()).await?))
+    Ok(axum::Json(totals::read_total(pool, id, clock::now()).await?))
 }

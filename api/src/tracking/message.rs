@@ -1,4 +1,4 @@
-//! What a message on the views stream says.
+//! Messages of the views stream.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use crate::events::Envelope;
 /// `CloudEvents` type of a message of views.
 pub const TYPE: &str = "catalog.products.viewed.v1";
 
-/// A message whose id is older than this is not counted: the ids it would have to be compared with
-/// may be gone. Messages live 72 hours on the stream and 24 in a publisher.
+/// Maximum age of a counted message. The ids of older messages may be deleted already, so duplicates could not be detected.
+/// Messages live at most 72 hours in the stream and 24 hours in a publisher.
 pub const MAX_AGE: TimeDelta = TimeDelta::hours(96);
 
-/// How far the clock of a publisher may run ahead.
+/// Maximum clock skew of a publisher.
 pub const MAX_SKEW: TimeDelta = TimeDelta::hours(1);
 
-/// An hour of UTC, counted from 1970.
+/// An hour of UTC, as a number since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hour(u32);
 
 impl Hour {
-    /// The hour that `time` falls in. Times before 1970 fall in the first.
+    /// The hour of `time`; the first hour for times before 1970.
     #[must_use]
     pub fn of(time: DateTime<Utc>) -> Self {
         Self(u32::try_from(time.timestamp() / 3600).unwrap_or_default())
     }
 
-    /// From [`Hour::number`].
+    /// Inverse of [`Hour::number`].
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
         Self(number)
@@ -41,7 +41,7 @@ impl Hour {
         self.0
     }
 
-    /// When it starts.
+    /// Start of the hour.
     #[must_use]
     pub fn start(self) -> DateTime<Utc> {
         DateTime::from_timestamp(i64::from(self.0) * 3600, 0).unwrap_or(DateTime::UNIX_EPOCH)
@@ -58,14 +58,18 @@ impl<'de> Deserialize<'de> for Hour {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let time = DateTime::<Utc>::deserialize(deserializer)?;
         let whole = time.minute() == 0 && time.second() == 0 && time.trunc_subsecs(0) == time;
-        if whole && time.timestamp() >= 0 { Ok(Self::of(time)) } else { Err(de::Error::custom("hour is the start of an hour since 1970")) }
+        if whole && time.timestamp() >= 0 {
+            Ok(Self::of(time))
+        } else {
+            Err(de::Error::custom("hour must be the start of an hour since 1970"))
+        }
     }
 }
 
-/// How often a product was viewed in an hour, as far as one message knows.
+/// Views of a product in an hour, in one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// The product.
+    /// Product id.
     pub product_id: Uuid,
     /// Start of the hour.
     pub hour: Hour,
@@ -80,58 +84,58 @@ pub struct Viewed<V> {
     pub views: V,
 }
 
-/// A message as the tracker counts it.
+/// A message of views.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// A `UUIDv7`: when it was frozen, and which message it is.
+    /// Message id, a `UUIDv7` with the time of its creation.
     pub id: Uuid,
-    /// When it was frozen.
-    pub frozen_at: DateTime<Utc>,
-    /// What it says.
+    /// Time of its creation.
+    pub created_at: DateTime<Utc>,
+    /// Views.
     pub views: Vec<View>,
 }
 
-/// Why a message is never counted.
+/// Reasons to reject a message permanently.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
-    /// Not JSON, or of another shape.
-    #[error("it is not a CloudEvent of views: {0}")]
+    /// Not JSON, or not of the expected shape.
+    #[error("not a CloudEvent of views: {0}")]
     Shape(#[from] serde_json::Error),
     /// Another type of event.
-    #[error("its type is {0:?}, not {TYPE}")]
+    #[error("the type is {0:?}, not {TYPE}")]
     Type(String),
-    /// The id tells no time.
-    #[error("its id is not a UUIDv7")]
+    /// The id has no time.
+    #[error("the id is not a UUIDv7")]
     Id,
-    /// Too old or from the future: it could be a second copy that nobody recognises.
-    #[error("its id is of {0}, too far from now to know whether it was counted before")]
+    /// The message is too old or from the future, so a duplicate could not be detected.
+    #[error("the id is of {0}; outside the period in which duplicates are detected")]
     Age(DateTime<Utc>),
     /// An entry without views.
-    #[error("an entry counts no views")]
+    #[error("an entry has no views")]
     Empty,
 }
 
 impl Message {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// If it must not be counted, now or ever.
+    /// If it must not be counted.
     pub fn parse(payload: &[u8], now: DateTime<Utc>) -> Result<Self, Malformed> {
         let event: Envelope<Viewed<Vec<View>>> = serde_json::from_slice(payload)?;
         if event.r#type != TYPE {
             return Err(Malformed::Type(event.r#type));
         }
-        let frozen_at = time_of(event.id).ok_or(Malformed::Id)?;
-        if frozen_at < now - MAX_AGE || frozen_at > now + MAX_SKEW {
-            return Err(Malformed::Age(frozen_at));
+        let created_at = time_of(event.id).ok_or(Malformed::Id)?;
+        if created_at < now - MAX_AGE || created_at > now + MAX_SKEW {
+            return Err(Malformed::Age(created_at));
         }
         if event.data.views.iter().any(|view| view.count == 0) {
             return Err(Malformed::Empty);
         }
-        Ok(Self { id: event.id, frozen_at, views: event.data.views })
+        Ok(Self { id: event.id, created_at, views: event.data.views })
     }
 
-    /// How many views it holds.
+    /// Number of views.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.views.iter().map(|view| u64::from(view.count)).sum()
@@ -177,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_with_the_time_in_its_id() {
+    fn the_creation_time_of_a_message_is_read_from_its_id() {
         let message = Message::parse(&event(id_of(now()), &entry("2026-11-21T10:00:00Z", 3)), now()).unwrap();
-        assert_eq!(message.frozen_at, now());
+        assert_eq!(message.created_at, now());
         assert_eq!(message.views, [View { product_id: Uuid::from_u128(7), hour: Hour::of(now()), count: 3 }]);
         assert_eq!(message.views[0].hour.start().to_rfc3339(), "2026-11-21T10:00:00+00:00");
     }
 
     #[test]
-    fn what_cannot_be_counted_once_is_refused() {
+    fn messages_whose_duplicates_cannot_be_detected_or_with_invalid_entries_are_rejected() {
         let good = entry("2026-11-21T10:00:00Z", 1);
         for id in [Uuid::from_u128(1), id_of(now() - MAX_AGE - TimeDelta::seconds(1)), id_of(now() + MAX_SKEW + TimeDelta::seconds(1))] {
             assert!(Message::parse(&event(id, &good), now()).is_err(), "{id}");

@@ -1,4 +1,4 @@
-//! Daily partitions of message ids: made before they are needed, dropped when no copy can come any more.
+//! Daily partitions of message ids. They are created in advance and dropped when their messages are too old to be redelivered.
 
 use std::{collections::BTreeSet, sync::Mutex, sync::PoisonError};
 
@@ -7,48 +7,48 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::message;
 
-/// Trackers take turns. The number is ours among the advisory locks of the database.
+/// Advisory lock of partition maintenance: "tracking" in ASCII.
 const LOCK: i64 = 0x7472_6163_6b69_6e67;
-/// Added to the age at which messages are refused, for clocks that disagree.
+/// Margin for clock skew, in addition to the maximum age of messages.
 const MARGIN: Days = Days::new(1);
 const NAME: &str = "counted_messages_";
 const NAME_DATE: &str = "%Y%m%d";
 
-/// The days whose partitions are known to be there.
+/// Creates and drops partitions, and caches the days whose partitions exist.
 #[derive(Default)]
 pub struct Partitions {
     known: Mutex<BTreeSet<NaiveDate>>,
 }
 
 impl Partitions {
-    /// Makes what is missing of `days`.
+    /// Creates the missing partitions of `days`.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// Database errors.
     pub async fn ensure(&self, pool: &PgPool, days: impl IntoIterator<Item = NaiveDate>) -> Result<(), sqlx::Error> {
         let days: BTreeSet<_> = days.into_iter().collect();
         let missing: Vec<_> = days.difference(&self.known()).copied().collect();
         if !missing.is_empty() {
-            make(pool, &missing).await?;
+            create_partitions(pool, &missing).await?;
             self.known.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
         }
         Ok(())
     }
 
-    /// Makes today's and tomorrow's and drops those whose messages would be refused for their age.
+    /// Creates the partitions of today and tomorrow and drops those of messages above the maximum age.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn keep(&self, pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    /// Database errors.
+    pub async fn maintain(&self, pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let today = now.date_naive();
         self.ensure(pool, [today, today + Days::new(1)]).await?;
         let oldest = (now - message::MAX_AGE).date_naive() - MARGIN;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|day| *day >= oldest);
-        drop_before(pool, oldest).await
+        drop_partitions_before(pool, oldest).await
     }
 
-    /// Looks again before the next use.
-    pub fn forget(&self) {
+    /// Clears the cache, so that the next call reads the existing partitions.
+    pub fn clear_cache(&self) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -57,13 +57,13 @@ impl Partitions {
     }
 }
 
-async fn make(pool: &PgPool, days: &[NaiveDate]) -> Result<(), sqlx::Error> {
-    let there = list(&mut *pool.acquire().await?).await?;
-    if days.iter().all(|day| there.contains(day)) {
+async fn create_partitions(pool: &PgPool, days: &[NaiveDate]) -> Result<(), sqlx::Error> {
+    let existing = list_days(&mut *pool.acquire().await?).await?;
+    if days.iter().all(|day| existing.contains(day)) {
         return Ok(());
     }
     let mut tx = pool.begin().await?;
-    take_turn(&mut tx).await?;
+    acquire_lock(&mut tx).await?;
     for day in days {
         let (name, next) = (name(*day), *day + Days::new(1));
         let statement = format!(
@@ -76,14 +76,14 @@ async fn make(pool: &PgPool, days: &[NaiveDate]) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn drop_before(pool: &PgPool, oldest: NaiveDate) -> Result<(), sqlx::Error> {
+async fn drop_partitions_before(pool: &PgPool, oldest: NaiveDate) -> Result<(), sqlx::Error> {
     let is_old = |days: Vec<NaiveDate>| days.into_iter().filter(|day| *day < oldest).collect::<Vec<_>>();
-    if is_old(list(&mut *pool.acquire().await?).await?).is_empty() {
+    if is_old(list_days(&mut *pool.acquire().await?).await?).is_empty() {
         return Ok(());
     }
     let mut tx = pool.begin().await?;
-    take_turn(&mut tx).await?;
-    let days = is_old(list(&mut tx).await?);
+    acquire_lock(&mut tx).await?;
+    let days = is_old(list_days(&mut tx).await?);
     for day in &days {
         sqlx::query(AssertSqlSafe(format!("DROP TABLE tracking.{}", name(*day)))).execute(&mut *tx).await?;
     }
@@ -92,14 +92,15 @@ async fn drop_before(pool: &PgPool, oldest: NaiveDate) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Both statements need the whole table for a moment: rather later than behind a long counting.
-async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Acquires the advisory lock with a short lock timeout. Both statements lock the whole table briefly, and must not queue
+/// behind a long transaction, because all others would queue behind them.
+async fn acquire_lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET LOCAL lock_timeout = '5s'").execute(&mut *tx).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).execute(tx).await?;
     Ok(())
 }
 
-async fn list(connection: &mut PgConnection) -> Result<Vec<NaiveDate>, sqlx::Error> {
+async fn list_days(connection: &mut PgConnection) -> Result<Vec<NaiveDate>, sqlx::Error> {
     let names = sqlx::query_scalar!(
         "SELECT relname::text AS \"name!\" FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
          WHERE inhparent = 'tracking.counted_messages'::regclass"
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partition_is_recognised_by_the_name_it_was_given() {
+    fn the_day_of_a_partition_is_parsed_from_its_name() {
         let date = NaiveDate::from_ymd_opt(2026, 2, 28).unwrap();
         assert_eq!(name(date), "counted_messages_20260228");
         assert_eq!(day(&name(date)), Some(date));

@@ -1,5 +1,5 @@
-//! Publishing views: collected for tens of milliseconds, frozen with an id before the first send,
-//! and the same bytes sent again until acknowledged.
+//! Publishing views. They are collected for a flush interval and built into a batch with an id, whose bytes are resent
+//! unchanged until they are acknowledged.
 
 use std::{
     fmt::Display,
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    batch::{Batch, Freezer},
+    batch::{Batch, BatchBuilder},
     views::Views,
 };
 use crate::{
@@ -30,37 +30,37 @@ use crate::{
     metrics,
 };
 
-/// Batches under way. While none is acknowledged, no more are frozen: further views add up in memory.
+/// Maximum number of unacknowledged batches. When it is reached, further views stay in the counters.
 const MAX_IN_FLIGHT: usize = 8;
-/// A batch that could not be published for so long is given up: after `message::MAX_AGE` nobody
-/// could tell any more whether it was counted.
+/// Age at which an unpublished batch is dropped. It is below `message::MAX_AGE`, after which duplicates are not detected.
 const MAX_AGE: Duration = Duration::from_hours(24);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often the hour and the gauge are looked after, apart from flushes.
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// Interval at which the current hour and the gauge are updated.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
 
-static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_published_total", "Views that NATS has acknowledged"));
+static VIEWS_PUBLISHED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("views_published_total", "Views in batches acknowledged by NATS"));
 
-/// Where batches go: the views stream.
+/// Receiver of batches: the views stream.
 pub trait Sink: Send + Sync {
-    /// Why a batch isn't known to be stored.
+    /// Error of [`Sink::send`].
     type Error: Display + Send;
 
-    /// Sends a message and waits until it is stored. It may be stored although this fails.
+    /// Sends a message and waits until it is stored. It can be stored even if this fails.
     fn send(&self, id: Uuid, payload: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// The largest message, with headers, in bytes.
+    /// Maximum size of a message with headers, in bytes.
     fn max_payload(&self) -> usize;
 }
 
-/// Why NATS may not have a batch.
+/// Error of sending a batch to NATS.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    /// Nothing was sent: a message sent now would wait in the client and come back as another copy.
+    /// Nothing was sent. The client would buffer the message and send it later, in addition to the retry.
     #[error("not connected to NATS")]
-    Away,
-    /// It may or may not be stored.
+    NotConnected,
+    /// The batch may be stored or not.
     #[error("no acknowledgement")]
     Unacknowledged(#[from] PublishError),
 }
@@ -70,7 +70,7 @@ impl Sink for Nats {
 
     async fn send(&self, id: Uuid, payload: Bytes) -> Result<(), SinkError> {
         if !self.is_connected() {
-            return Err(SinkError::Away);
+            return Err(SinkError::NotConnected);
         }
         let message = PublishMessage::build().message_id(id.to_string()).payload(payload);
         let publish = async { self.jetstream.send_publish(streams::views_subject(self.prefix()), message).await?.await };
@@ -87,7 +87,7 @@ impl Sink for Nats {
     }
 }
 
-/// Publishes what [`Views`] collects.
+/// Publishes the views that [`Views`] collects.
 pub struct Publisher<S> {
     views: Views,
     flush_interval: Duration,
@@ -96,7 +96,7 @@ pub struct Publisher<S> {
 }
 
 impl Views {
-    /// Where reads count views, and the task that publishes them. `source` is the installation's public URL.
+    /// Creates the counters and the task that publishes them. `source` is the public URL of the installation.
     #[must_use]
     pub fn new(settings: ViewsSettings, nats: Nats, source: &str) -> (Self, Publisher<Nats>) {
         let views = Self::empty(settings.buffer_limit, Utc::now());
@@ -106,16 +106,16 @@ impl Views {
 }
 
 impl<S: Sink> Publisher<S> {
-    /// Publishes until `stop`, and then what is left. `stop` must come after the last view was
-    /// counted: when the API has answered its last request.
+    /// Publishes until `stop` and then publishes the rest. Cancel `stop` after the last view is counted, when the API has
+    /// answered its last request.
     ///
     /// # Errors
-    /// If a batch cannot be written as JSON.
+    /// If a batch cannot be serialised.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        LazyLock::force(&PUBLISHED);
+        LazyLock::force(&VIEWS_PUBLISHED);
         let Self { views, sink, .. } = &self;
         let _unpublished = Unpublished(views);
-        let mut freezer = Freezer::new(views.clone(), &self.source);
+        let mut builder = BatchBuilder::new(views.clone(), &self.source);
         let mut sending = FuturesUnordered::new();
         let mut flush = ticks(self.flush_interval);
         let mut clock = ticks(CLOCK_INTERVAL);
@@ -125,11 +125,11 @@ impl<S: Sink> Publisher<S> {
             tokio::select! {
                 _ = flush.tick() => due = true,
                 _ = clock.tick() => views.set_time(Utc::now()),
-                Some((batch, stored)) = sending.next() => settle(views, &batch, stored),
+                Some((batch, stored)) = sending.next() => record_outcome(views, &batch, stored),
                 () = stop.cancelled(), if !stopping => (stopping, due) = (true, true),
             }
             while due && sending.len() < MAX_IN_FLIGHT {
-                let frozen = freezer.freeze(sink.max_payload(), Utc::now())?;
+                let frozen = builder.build_batch(sink.max_payload(), Utc::now())?;
                 due = frozen.as_ref().is_some_and(|(_, full)| *full);
                 sending.extend(frozen.map(|(batch, _)| deliver(batch, sink)));
             }
@@ -144,30 +144,30 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-/// Sends a batch until it is stored (true) or given up (false).
+/// Sends a batch until it is stored (true) or too old (false).
 async fn deliver(batch: Batch, sink: &impl Sink) -> (Batch, bool) {
-    let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).with_jitter().without_max_times();
-    for pause in pauses.build().take_while(|_| batch.age() <= MAX_AGE) {
+    let backoff = ExponentialBuilder::default().with_min_delay(MIN_BACKOFF).with_max_delay(MAX_BACKOFF).with_jitter().without_max_times();
+    for delay in backoff.build().take_while(|_| batch.age() <= MAX_AGE) {
         let Err(error) = sink.send(batch.id, batch.payload.clone()).await else {
             return (batch, true);
         };
         tracing::debug!(%error, event_id = %batch.id, "views not published; retrying");
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(delay).await;
     }
     tracing::error!(event_id = %batch.id, views = batch.views, "views dropped; not published within 24 h");
     (batch, false)
 }
 
-fn settle(views: &Views, batch: &Batch, stored: bool) {
+fn record_outcome(views: &Views, batch: &Batch, stored: bool) {
     if stored {
-        views.published(batch.views);
-        PUBLISHED.inc_by(batch.views);
+        views.mark_published(batch.views);
+        VIEWS_PUBLISHED.inc_by(batch.views);
     } else {
-        views.lost(batch.views);
+        views.mark_dropped(batch.views);
     }
 }
 
-/// Says what a process that ends takes with it.
+/// Logs on drop how many views were not published.
 struct Unpublished<'a>(&'a Views);
 
 impl Drop for Unpublished<'_> {

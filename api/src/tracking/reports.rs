@@ -1,4 +1,4 @@
-//! Reports: what was viewed when, and what most.
+//! Reports of views: by time, and of the most viewed products.
 //!
 //! Counts are kept by the hour of UTC. A day of a time zone consists of the hours that start in it.
 
@@ -14,31 +14,31 @@ use tokio::sync::OnceCell;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use page::{Position, page};
+pub use page::{Position, read_views};
 pub use range::{Bound, MAX_DAYS, Range, Span};
-pub use top::{TopProduct, top_products};
+pub use top::{TopProduct, read_top_products};
 
 use crate::database::{Busy, Database, ReadError};
 
-/// Without `tz`.
+/// Default of `tz`.
 pub const UTC: &str = "UTC";
 
-/// Why there is no report.
+/// An error of a report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database knows no such time zone.
-    #[error("there is no time zone {0:?}")]
+    /// The database does not know the time zone.
+    #[error("unknown time zone {0:?}")]
     UnknownZone(String),
-    /// It ends before it starts.
+    /// The range ends before it starts.
     #[error("the range is empty")]
     EmptyRange,
-    /// More than [`range::MAX_DAYS`].
+    /// The range is longer than [`range::MAX_DAYS`].
     #[error("the range is too long")]
     RangeTooLong,
-    /// It took longer than `DATABASE_REPORT_TIMEOUT`.
+    /// The query took longer than `DATABASE_REPORT_TIMEOUT`.
     #[error("the report takes too long")]
     TooSlow,
-    /// Too many reports at once: retry later.
+    /// Too many concurrent reports. Retry later.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The database failed.
@@ -55,7 +55,7 @@ impl From<ReadError> for Error {
     }
 }
 
-/// How long the time is over which views are added up.
+/// Time over which views are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bucket {
@@ -69,7 +69,7 @@ pub enum Bucket {
 /// Views of a product in one bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BucketViews {
-    /// The product.
+    /// Product id.
     pub product_id: Uuid,
     /// Start of the bucket.
     pub start: DateTime<Utc>,
@@ -78,38 +78,38 @@ pub struct BucketViews {
     pub views: i64,
 }
 
-/// Which views a report is about.
+/// Selected views.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// When.
+    /// Range of time.
     pub range: Range,
-    /// How they are added up.
+    /// Bucket size.
     pub bucket: Bucket,
-    /// Where a day starts.
+    /// Time zone of days.
     pub zone: String,
-    /// Of this product only.
+    /// Only this product, if given.
     pub product_id: Option<Uuid>,
 }
 
-/// Where reports come from.
+/// State that the handlers of reports share.
 pub struct Reports {
-    /// Connections.
+    /// Connections to the database.
     pub database: Database,
     zones: OnceCell<HashSet<String>>,
 }
 
 impl Reports {
-    /// Reports on the counts in `database`.
+    /// Creates reports on `database`.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database, zones: OnceCell::new() }
     }
 
-    /// Checks the name of a time zone. The database reads a directory to list those it knows, so they are asked for once.
+    /// Validates the name of a time zone. The list of known names is cached, because PostgreSQL reads a directory to return it.
     ///
     /// # Errors
     /// [`Error::UnknownZone`].
-    pub async fn zone(&self, name: Option<String>) -> Result<String, Error> {
+    pub async fn validate_zone(&self, name: Option<String>) -> Result<String, Error> {
         let Some(name) = name.filter(|name| name != UTC) else {
             return Ok(UTC.to_owned());
         };

@@ -1,4 +1,4 @@
-//! Totals of products, and which of them changed.
+//! View totals of products, and the queue of changed totals.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,47 +6,46 @@ use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How often a product was viewed.
+/// View count of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Total {
-    /// Views counted so far.
+    /// Number of views.
     #[schema(example = 1204, minimum = 0)]
     pub total: i64,
-    /// When this was true. Views of the last moments may be on their way.
+    /// Time of the reading. The most recent views may not be counted yet.
     pub as_of: DateTime<Utc>,
 }
 
-/// The total of a product, 0 for one that nobody viewed.
+/// Reads the total of a product; 0 if it has no views.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn total(pool: &PgPool, product_id: Uuid, now: DateTime<Utc>) -> Result<Total, sqlx::Error> {
+/// Database errors.
+pub async fn read_total(pool: &PgPool, product_id: Uuid, now: DateTime<Utc>) -> Result<Total, sqlx::Error> {
     let total = sqlx::query_scalar!("SELECT total FROM tracking.product_views WHERE product_id = $1", product_id);
     Ok(Total { total: total.fetch_optional(pool).await?.unwrap_or(0), as_of: now })
 }
 
-/// Some of the totals that changed since they were taken last, as they are now.
+/// Changed totals with their current values.
 #[derive(Debug, Default)]
 pub struct Changed {
-    /// Product and total, each product once.
+    /// Product ids and totals, each product once.
     pub totals: Vec<(Uuid, i64)>,
-    /// Whether more wait to be taken.
+    /// Whether more changed totals are queued.
     pub more: bool,
 }
 
-/// Takes changed totals. They are taken when `tx` commits: until then, and for ever if it doesn't,
-/// they stay changed. None are taken while somebody else takes some: otherwise a total that was read
-/// earlier could be written later.
+/// Removes changed totals from the queue and reads them. If `tx` is rolled back, they stay queued. Returns none while another
+/// transaction does the same; otherwise it could overwrite a newer total with an older one.
 ///
-/// Each counting leaves its product ids behind in its own transaction, so that there is no question
-/// of clocks or of the order of commits: what isn't committed yet is simply taken next time.
+/// The tracker queues product ids in the transaction that changes their totals, so the queue does not depend on clocks or on
+/// the order of commits: uncommitted changes are found by a later call.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn take_changed(tx: &mut PgConnection) -> Result<Changed, sqlx::Error> {
-    /// Countings taken at once.
-    const COUNTINGS: i64 = 25;
-    /// Ours among the advisory locks of the database.
+/// Database errors.
+pub async fn take_changed_totals(tx: &mut PgConnection) -> Result<Changed, sqlx::Error> {
+    /// Maximum number of queue rows per call.
+    const MAX_ROWS: i64 = 25;
+    /// Advisory lock of the queue: "totals" in ASCII.
     const LOCK: i64 = 0x746f_7461_6c73;
     if !sqlx::query_scalar!("SELECT pg_try_advisory_xact_lock($1) AS \"locked!\"", LOCK).fetch_one(&mut *tx).await? {
         return Ok(Changed::default());
@@ -54,11 +53,11 @@ pub async fn take_changed(tx: &mut PgConnection) -> Result<Changed, sqlx::Error>
     let taken = sqlx::query_scalar!(
         "DELETE FROM tracking.changed_totals WHERE seq IN (SELECT seq FROM tracking.changed_totals ORDER BY seq LIMIT $1)
          RETURNING product_ids",
-        COUNTINGS,
+        MAX_ROWS,
     )
     .fetch_all(&mut *tx)
     .await?;
-    let more = i64::try_from(taken.len()).is_ok_and(|taken| taken == COUNTINGS);
+    let more = i64::try_from(taken.len()).is_ok_and(|taken| taken == MAX_ROWS);
     let mut ids = taken.concat();
     ids.sort_unstable();
     ids.dedup();

@@ -1,4 +1,4 @@
-//! What the tracker does with messages of views.
+//! The tracker: counts messages of views and maintains their partitions.
 
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    count::{Counted, count},
+    count::{CountOutcome, count_messages},
     message::Message,
     partitions::Partitions,
 };
@@ -18,45 +18,46 @@ use crate::{
     metrics,
 };
 
-/// A transaction takes messages until they change this many rows: each then gets its commit well
-/// within the time a batch may take, however slow the database.
+/// Maximum number of changed rows per transaction, so that it commits well within the timeout of a batch even on a slow
+/// database.
 const MAX_ROWS: usize = 20_000;
-/// How often partitions are looked after. Tomorrow's are there long before they are needed.
-const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
-const UPKEEP_RETRY: Duration = Duration::from_secs(10);
+/// Interval of partition maintenance. Partitions are created a day in advance.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_hours(1);
+const MAINTENANCE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-static COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));
-static DUPLICATES: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("view_messages_duplicate_total", "Messages of views that had been counted before"));
+static VIEWS_COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));
+static DUPLICATE_MESSAGES: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("view_messages_duplicate_total", "Messages of views that were counted before"));
 
-/// Counts messages. Any number of trackers may work side by side.
+/// Counts messages. Several trackers can run concurrently.
 pub struct Tracker {
     pool: PgPool,
     partitions: Partitions,
 }
 
 impl Tracker {
-    /// Counts in the database of `pool`.
+    /// Creates a tracker that writes to `pool`.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        // Made now, so that zero is seen before the first message.
-        LazyLock::force(&COUNTED);
-        LazyLock::force(&DUPLICATES);
+        // Registers the metrics with zeros.
+        LazyLock::force(&VIEWS_COUNTED);
+        LazyLock::force(&DUPLICATE_MESSAGES);
         Self { pool, partitions: Partitions::default() }
     }
 
     async fn count(&self, messages: &[Message], now: DateTime<Utc>) -> Result<(), HandleError> {
-        self.partitions.ensure(&self.pool, messages.iter().map(|message| message.frozen_at.date_naive())).await?;
-        let Counted { views, duplicates } = count(&self.pool, messages, now).await.map_err(|error| self.judge(error))?;
-        COUNTED.inc_by(views);
-        DUPLICATES.inc_by(duplicates);
+        self.partitions.ensure(&self.pool, messages.iter().map(|message| message.created_at.date_naive())).await?;
+        let CountOutcome { views, duplicates } =
+            count_messages(&self.pool, messages, now).await.map_err(|error| self.classify_error(error))?;
+        VIEWS_COUNTED.inc_by(views);
+        DUPLICATE_MESSAGES.inc_by(duplicates);
         Ok(())
     }
 
-    /// A row without a partition violates a check: then somebody dropped it, and no message is at fault.
-    fn judge(&self, error: sqlx::Error) -> HandleError {
+    /// A check violation means that a partition is missing, for example because it was dropped. The messages can be retried then.
+    fn classify_error(&self, error: sqlx::Error) -> HandleError {
         if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation) {
-            self.partitions.forget();
+            self.partitions.clear_cache();
             return HandleError::Transient(error.into());
         }
         error.into()
@@ -64,8 +65,8 @@ impl Tracker {
 }
 
 impl Handle for Tracker {
-    /// Counts in one transaction if it can: the more messages, the more views of a product become one
-    /// write. When a later transaction fails, the messages of those before come again and are recognised.
+    /// Counts the batch in as few transactions as possible, because each writes the sum per product. If a later transaction
+    /// fails, the whole batch is redelivered, and the messages that were counted are recognised as duplicates.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let now = Utc::now();
         let mut malformed = Vec::new();
@@ -92,15 +93,15 @@ impl Handle for Tracker {
     }
 }
 
-/// Looks after the partitions of message ids until `stop`.
+/// Maintains the partitions of message ids until `stop`.
 ///
 /// # Errors
-/// None: it tries on.
-pub async fn keep_partitions(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+/// None; database errors are logged and retried.
+pub async fn maintain_partitions(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
     let partitions = Partitions::default();
     loop {
-        let kept = partitions.keep(&pool, Utc::now()).await;
-        let pause = if kept.is_ok() { UPKEEP_INTERVAL } else { UPKEEP_RETRY };
+        let kept = partitions.maintain(&pool, Utc::now()).await;
+        let pause = if kept.is_ok() { MAINTENANCE_INTERVAL } else { MAINTENANCE_RETRY_INTERVAL };
         if let Err(error) = kept {
             tracing::warn!(error = %Chain(&error), "partition maintenance failed; retrying");
         }

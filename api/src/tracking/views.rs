@@ -1,4 +1,4 @@
-//! Views that were seen and not yet published: counters per product and hour, in memory.
+//! Counters of unpublished views per product and hour, in memory.
 
 use std::{
     collections::HashMap,
@@ -16,45 +16,47 @@ use uuid::Uuid;
 use super::message::{Hour, View};
 use crate::metrics;
 
-/// Enough for the threads of a large machine to rarely meet.
+/// Number of shards. It is large enough for the threads of a large machine to rarely contend.
 pub(super) const SHARDS: usize = 64;
 
-static DROPPED: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("views_dropped_total", "Views that were lost because the buffer was full or NATS away for a day"));
-static WAITING: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
+static VIEWS_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::counter("views_dropped_total", "Views dropped because the buffer was full or NATS was unavailable for a day")
+});
+static VIEWS_WAITING: LazyLock<IntGauge> =
+    LazyLock::new(|| metrics::gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
 
-/// Counters of one shard. Product ids come from our own database, so nobody can make them collide.
+/// Counters of one shard. A fast hash is sufficient, because clients cannot choose product ids.
 pub(super) type Open = HashMap<(Uuid, Hour), u32, RandomState>;
 
-/// Where reads say that a product was viewed. Cheap to clone.
+/// Counts views. Cheap to clone.
 #[derive(Clone)]
 pub struct Views(Arc<Shared>);
 
 struct Shared {
     shards: Box<[Mutex<Open>]>,
-    /// Views in the shards and in batches that aren't acknowledged.
+    /// Views in the shards and in unacknowledged batches.
     waiting: AtomicU64,
     limit: u64,
     hour: AtomicU32,
 }
 
 impl Views {
-    /// `buffer_limit`: how many views may wait in memory; further ones are dropped.
+    /// `buffer_limit` is the maximum number of views in memory. Further ones are dropped.
     #[must_use]
     pub(super) fn empty(buffer_limit: u64, now: DateTime<Utc>) -> Self {
-        // Made now, so that zero is seen before the first loss.
-        LazyLock::force(&DROPPED);
+        // Registers the metric with zero.
+        LazyLock::force(&VIEWS_DROPPED);
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         let hour = AtomicU32::new(Hour::of(now).number());
         Self(Arc::new(Shared { shards, waiting: AtomicU64::new(0), limit: buffer_limit, hour }))
     }
 
-    /// Counts one view of a product that exists, in the current hour. Takes some tens of nanoseconds.
+    /// Counts a view of an existing product in the current hour. Takes tens of nanoseconds.
     pub fn count(&self, product_id: Uuid) {
         let shared = &*self.0;
         if shared.waiting.fetch_add(1, Ordering::Relaxed) >= shared.limit {
             shared.waiting.fetch_sub(1, Ordering::Relaxed);
-            DROPPED.inc();
+            VIEWS_DROPPED.inc();
             return;
         }
         let hour = Hour::from_number(shared.hour.load(Ordering::Relaxed));
@@ -63,34 +65,34 @@ impl Views {
         *counters.lock().unwrap_or_else(PoisonError::into_inner).entry((product_id, hour)).or_insert(0) += 1;
     }
 
-    /// Views in memory that aren't known to be on the stream.
+    /// Number of views in memory that the stream has not acknowledged.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Tells the time, which `count` doesn't ask for itself.
+    /// Sets the current hour, so that `count` does not have to read the clock.
     pub(super) fn set_time(&self, now: DateTime<Utc>) {
         self.0.hour.store(Hour::of(now).number(), Ordering::Relaxed);
-        WAITING.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
+        VIEWS_WAITING.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
     }
 
-    /// Moves the counters of a shard to the end of `taken`. They go on counting as waiting. `spare` is
-    /// an empty map left in their place, so that the lock is held for a moment and memory is used again.
+    /// Moves the counters of a shard to the end of `taken`. They still count as waiting. The empty map `spare` replaces them, so
+    /// that the lock is held briefly and the allocation is reused.
     pub(super) fn take(&self, shard: usize, spare: &mut Open, taken: &mut Vec<View>) {
         std::mem::swap(&mut *self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner), spare);
         taken.extend(spare.drain().map(|((product_id, hour), count)| View { product_id, hour, count }));
     }
 
-    /// `views` are on the stream and no longer wait.
-    pub(super) fn published(&self, views: u64) {
+    /// Call when the stream has acknowledged `views`.
+    pub(super) fn mark_published(&self, views: u64) {
         self.0.waiting.fetch_sub(views, Ordering::Relaxed);
     }
 
-    /// `views` are given up.
-    pub(super) fn lost(&self, views: u64) {
+    /// Call when `views` are dropped.
+    pub(super) fn mark_dropped(&self, views: u64) {
         self.0.waiting.fetch_sub(views, Ordering::Relaxed);
-        DROPPED.inc_by(views);
+        VIEWS_DROPPED.inc_by(views);
     }
 }
 
@@ -126,15 +128,15 @@ mod tests {
         (0..3).for_each(|_| views.count(product_id));
         assert_eq!(take_all(&views)[0].count, 2);
         views.count(product_id);
-        assert_eq!(take_all(&views), [], "taken is not published");
-        views.published(2);
+        assert_eq!(take_all(&views), [], "taken views are not published yet");
+        views.mark_published(2);
         views.count(product_id);
         assert_eq!(take_all(&views)[0].count, 1);
         assert_eq!(views.waiting(), 1);
     }
 
     #[test]
-    fn many_threads_lose_nothing() {
+    fn concurrent_counting_loses_no_view() {
         let views = Views::empty(1_000_000, Utc::now());
         let products: Vec<_> = (0..10).map(|_| Uuid::now_v7()).collect();
         std::thread::scope(|scope| {

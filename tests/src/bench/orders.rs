@@ -17,7 +17,7 @@ use super::{
     table::{grouped, row},
 };
 use crate::{
-    crowd,
+    concurrent_clients,
     nats::Nats,
     people,
     postgres::Postgres,
@@ -111,7 +111,7 @@ impl Bench {
         let address = serve.address("HTTP_ADDRESS").await;
         let owner = people::token_of_owner(&format!("http://{address}")).await;
         let (header, claims) = tokens::read(&owner);
-        let buyers = crowd::tokens_of_customers(&pool, &key, &header, &claims, CONNECTIONS).await;
+        let buyers = concurrent_clients::tokens_of_customers(&pool, &key, &header, &claims, CONNECTIONS).await;
         Ok(Self { postgres, serve, address, pool, buyers, scratch, _nats: nats })
     }
 

@@ -18,10 +18,10 @@ use super::{
     table::{grouped, row},
 };
 use crate::{
-    leash,
     nats::Nats,
     postgres::Postgres,
     process::{Environment, Process, Role, cpu_seconds},
+    process_guard,
     scratch::Scratch,
     shared, tokens,
     wait::{eventually, holds},
@@ -153,8 +153,10 @@ struct Bare {
 
 impl Bare {
     fn start(canned: &Canned) -> anyhow::Result<Self> {
-        let mut child =
-            leash::in_place(&std::env::current_exe()?).args(["bare", &serde_json::to_string(canned)?]).stdout(Stdio::piped()).spawn()?;
+        let mut child = process_guard::guarded_command(&std::env::current_exe()?)
+            .args(["bare", &serde_json::to_string(canned)?])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no standard output")?).read_line(&mut line)?;
         Ok(Self { child, address: line.trim().parse()? })
@@ -165,7 +167,7 @@ impl Drop for Bare {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        leash::let_go(self.child.stdin.take());
+        process_guard::release(self.child.stdin.take());
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     table::{grouped, median, row},
 };
 use crate::{
-    crowd,
+    concurrent_clients,
     nats::Nats,
     people,
     postgres::Postgres,
@@ -109,7 +109,7 @@ impl Bench {
         let address = serve.address("HTTP_ADDRESS").await;
         let owner = people::token_of_owner(&format!("http://{address}")).await;
         let (header, claims) = tokens::read(&owner);
-        let buyers = crowd::tokens_of_customers(&pool, &key, &header, &claims, BUYERS).await;
+        let buyers = concurrent_clients::tokens_of_customers(&pool, &key, &header, &claims, BUYERS).await;
         Ok(Self { _serve: serve, address, buyers, _nats: nats, _postgres: postgres, _scratch: scratch })
     }
 

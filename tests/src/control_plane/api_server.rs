@@ -22,8 +22,8 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    leash::{Keeping, Server},
     nats::free_port,
+    process_guard::{Server, ServerOptions},
     scratch::Scratch,
     wait,
 };
@@ -188,8 +188,8 @@ async fn config(kubeconfig: &str) -> Config {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("our own kubeconfig is complete")
 }
 
-fn keeping(directory: &Path) -> Keeping<'_> {
-    Keeping { directory, signal: "KILL", removed_after: true, user: None }
+fn keeping(directory: &Path) -> ServerOptions<'_> {
+    ServerOptions { directory, signal: "KILL", remove_directory: true, user: None }
 }
 
 fn etcd_arguments(port: u16, peer_port: u16) -> Vec<OsString> {

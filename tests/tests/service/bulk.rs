@@ -1,4 +1,4 @@
-//! Bulk imports: upsert by sku, merged, counted, named row by row; all or nothing if asked.
+//! Bulk imports: upserts by sku, merging, counts, errors per row, atomic imports.
 
 use catalog_tests::{
     Api, Reply, Shop,
@@ -21,8 +21,8 @@ fn counts(result: &Value) -> [u64; 4] {
 }
 
 fn errors(result: &Value) -> Vec<(u64, String)> {
-    let place = |error: &Value| (error["row"].as_u64().unwrap(), error["field"].as_str().unwrap_or_default().to_owned());
-    result["errors"].as_array().unwrap().iter().map(place).collect()
+    let location = |error: &Value| (error["row"].as_u64().unwrap(), error["field"].as_str().unwrap_or_default().to_owned());
+    result["errors"].as_array().unwrap().iter().map(location).collect()
 }
 
 async fn by_sku(shop: &Shop, sku: &str) -> Value {
@@ -37,7 +37,7 @@ async fn all_skus(shop: &Shop) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn rows_create_update_or_leave_what_they_name() {
+async fn rows_create_update_or_leave_products_unchanged() {
     let shop = Shop::api().await;
     let first = [samples::product("A"), samples::product("B"), samples::plain("C")];
     assert_eq!(counts(&import(&shop.ada, &first).await), [3, 0, 0, 0]);
@@ -55,7 +55,7 @@ async fn rows_create_update_or_leave_what_they_name() {
 }
 
 #[tokio::test]
-async fn a_field_that_a_row_does_not_give_stays_and_null_removes() {
+async fn an_absent_field_keeps_its_value_and_null_removes_it() {
     let shop = Shop::api().await;
     create(&shop.ada, &samples::product("A")).await;
     let row = json!({"sku": "A", "name": "Renamed", "price": {"amount": "1"}, "brand": null});
@@ -91,7 +91,7 @@ async fn rows_of_one_sku_are_merged_and_their_categories_united() {
 }
 
 #[tokio::test]
-async fn broken_rows_are_named_with_number_and_field_and_the_others_go_in() {
+async fn invalid_rows_are_reported_by_number_and_field_and_the_others_are_imported() {
     let shop = Shop::api().await;
     let broken = |field: &str, value: Value| {
         let mut row = samples::plain(&format!("bad-{field}"));
@@ -131,7 +131,7 @@ async fn broken_rows_are_named_with_number_and_field_and_the_others_go_in() {
 }
 
 #[tokio::test]
-async fn all_or_nothing_is_nothing_when_a_row_is_broken() {
+async fn an_atomic_import_with_an_invalid_row_imports_nothing() {
     let shop = Shop::api().await;
     let mut bad = samples::plain("B");
     bad["price"]["amount"] = json!("cheap");
@@ -149,7 +149,7 @@ async fn all_or_nothing_is_nothing_when_a_row_is_broken() {
 }
 
 #[tokio::test]
-async fn an_import_never_revives_a_deleted_product() {
+async fn an_import_does_not_restore_deleted_products() {
     let shop = Shop::api().await;
     let deleted = create(&shop.ada, &samples::product("A")).await;
     shop.ada.delete(&deleted.path).await.expect(204);
@@ -174,7 +174,7 @@ async fn an_empty_import_does_nothing() {
 }
 
 #[tokio::test]
-async fn thousands_of_rows_go_in_at_once_and_are_counted_exactly() {
+async fn thousands_of_rows_are_imported_and_counted() {
     let shop = Shop::api().await;
     let count = 3000_usize;
     let item = |number: usize| {
@@ -192,7 +192,7 @@ async fn thousands_of_rows_go_in_at_once_and_are_counted_exactly() {
 }
 
 #[tokio::test]
-async fn two_imports_of_the_same_rows_at_once_store_each_product_once() {
+async fn concurrent_imports_of_the_same_rows_store_each_product_once() {
     let shop = Shop::api().await;
     let rows: Vec<_> = (0..800).map(|number| samples::plain(&format!("S-{number:04}"))).collect();
     let reversed: Vec<_> = rows.iter().rev().cloned().collect();
@@ -204,7 +204,7 @@ async fn two_imports_of_the_same_rows_at_once_store_each_product_once() {
 }
 
 #[tokio::test]
-async fn what_is_read_through_the_cache_changes_with_an_import() {
+async fn an_import_invalidates_the_cache() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("A")).await;
     shop.anyone.get(&product.path).await.expect(200);
@@ -219,7 +219,7 @@ async fn atomic_with_key(shop: &Shop, key: &str, items: &[Value]) -> Reply {
 }
 
 #[tokio::test]
-async fn an_atomic_import_with_a_key_happens_once() {
+async fn an_atomic_import_with_a_key_is_applied_once() {
     let shop = Shop::api().await;
     let rows = [samples::plain("A"), samples::plain("B")];
     let first = atomic_with_key(&shop, "import-1", &rows).await.expect(200);
@@ -229,7 +229,7 @@ async fn an_atomic_import_with_a_key_happens_once() {
     let other = atomic_with_key(&shop, "import-1", &rows[..1]).await;
     other.problem(422, "idempotency-key-reused");
     assert_eq!(counts(&atomic_with_key(&shop, "import-2", &rows).await.expect(200).json()), [0, 0, 2, 0]);
-    // Without all or nothing a key could not keep its promise.
+    // Only atomic imports accept a key.
     let plain = shop.ada.post(BULK, &json!({"items": rows})).header("idempotency-key", "import-3").await;
     assert_eq!(plain.status, 400, "{}", plain.text());
 }

@@ -1,4 +1,4 @@
-//! JSON, NDJSON and CSV bodies of bulk imports, whole and broken.
+//! JSON, NDJSON and CSV bodies of bulk imports, valid and broken.
 
 use catalog_tests::{Reply, Shop, samples};
 use futures::StreamExt;
@@ -15,7 +15,7 @@ async fn stored(shop: &Shop) -> i64 {
 }
 
 #[tokio::test]
-async fn the_same_rows_mean_the_same_in_every_format() {
+async fn all_formats_give_the_same_products() {
     let shop = Shop::api().await;
     let mut second = samples::plain("F-2");
     second["quantity"] = json!(4);
@@ -47,7 +47,7 @@ async fn quotes_commas_and_lines_inside_csv_cells_are_text() {
 }
 
 #[tokio::test]
-async fn broken_csv_rows_are_named_and_the_others_go_in() {
+async fn invalid_csv_rows_are_reported_and_the_others_are_imported() {
     let shop = Shop::api().await;
     let csv = "sku,name,price,quantity\nC-1,One,1,\nC-2,Two\nC-3,Three,3,,extra\n,None,4,\nC-5,Five,1.234,\nC-6,Six,6,2.5\nC-7,Seven,7,7\nC-8,Eight,,\n";
     let result = send(&shop, "text/csv", csv).await.expect(200).json();
@@ -58,7 +58,7 @@ async fn broken_csv_rows_are_named_and_the_others_go_in() {
 }
 
 #[tokio::test]
-async fn a_quote_that_never_closes_is_found_where_it_opens() {
+async fn an_unclosed_quote_is_reported_with_its_line() {
     let shop = Shop::api().await;
     for (csv, line) in [
         ("sku,name,price\nC-1,One,1\nC-2,\"Two,2\nC-3,Three,3\n", 3),
@@ -66,14 +66,14 @@ async fn a_quote_that_never_closes_is_found_where_it_opens() {
         ("sku,\"name,price\nC-1,One,1\n", 1),
     ] {
         let problem = send(&shop, "text/csv", csv).await.problem(400, "malformed");
-        let wanted = format!("the quote that opens a cell in line {line} isn't closed");
-        assert!(problem["detail"].as_str().unwrap().contains(&wanted), "{problem}");
+        let expected = format!("the quote that opens a cell in line {line} isn't closed");
+        assert!(problem["detail"].as_str().unwrap().contains(&expected), "{problem}");
     }
-    assert_eq!(stored(&shop).await, 0, "which rows were meant cannot be told");
+    assert_eq!(stored(&shop).await, 0, "the end of the row is ambiguous");
 }
 
 #[tokio::test]
-async fn columns_that_are_not_known_missing_or_doubled_are_refused_by_name() {
+async fn unknown_missing_and_repeated_columns_are_rejected_by_name() {
     let shop = Shop::api().await;
     for (csv, named) in [
         ("sku,name,price,colour\nA,B,1,red\n", "colour"),
@@ -89,7 +89,7 @@ async fn columns_that_are_not_known_missing_or_doubled_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn broken_ndjson_lines_are_named_and_the_others_go_in() {
+async fn invalid_ndjson_lines_are_reported_and_the_others_are_imported() {
     let shop = Shop::api().await;
     let mut body = Vec::new();
     for line in [&samples::plain("N-1").to_string(), "{\"sku\": ", "[]", "null", "\u{feff}{}", &samples::plain("N-6").to_string()] {
@@ -106,7 +106,7 @@ async fn broken_ndjson_lines_are_named_and_the_others_go_in() {
 }
 
 #[tokio::test]
-async fn a_json_body_that_is_no_import_is_refused_whole() {
+async fn a_json_body_of_another_shape_is_rejected() {
     let shop = Shop::api().await;
     let good = samples::plain("J-1").to_string();
     let half = format!("{{\"items\": [{good},");
@@ -121,7 +121,7 @@ async fn a_json_body_that_is_no_import_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn only_the_three_formats_are_taken() {
+async fn only_the_three_formats_are_accepted() {
     let shop = Shop::api().await;
     for content_type in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/octet-stream", "", "json"] {
         let reply = send(&shop, content_type, "{}").await;
@@ -132,7 +132,7 @@ async fn only_the_three_formats_are_taken() {
 }
 
 #[tokio::test]
-async fn a_row_over_a_mebibyte_is_refused_in_every_format() {
+async fn a_row_over_a_mebibyte_is_rejected_in_every_format() {
     let shop = Shop::api().await;
     let mut row = samples::plain("L-1");
     row["description"] = json!("x".repeat(1024 * 1024 + 10));
@@ -147,7 +147,7 @@ async fn a_row_over_a_mebibyte_is_refused_in_every_format() {
         reply.problem(413, "too-large");
     }
     assert_eq!(stored(&shop).await, 0);
-    // Just below it is a row like others, refused for what it says.
+    // A row just below the limit is validated like any other.
     let mut row = samples::plain("L-2");
     row["description"] = json!("x".repeat(1024 * 1024 - 300));
     let result = send(&shop, "application/x-ndjson", format!("{row}\n")).await.expect(200).json();
@@ -155,7 +155,7 @@ async fn a_row_over_a_mebibyte_is_refused_in_every_format() {
 }
 
 #[tokio::test]
-async fn rows_may_arrive_in_pieces_of_any_size() {
+async fn rows_are_read_from_chunks_of_any_size() {
     let shop = Shop::api().await;
     let rows: Vec<Value> = (0..40).map(|number| samples::product(&format!("P-{number}"))).collect();
     let body: Vec<u8> = rows.iter().flat_map(|row| format!("{row}\n").into_bytes()).collect();
@@ -172,15 +172,15 @@ async fn rows_may_arrive_in_pieces_of_any_size() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_imports_nothing() {
+async fn an_interrupted_upload_imports_nothing() {
     let shop = Shop::builder().only_api().troubled().start().await;
     let row = format!("{}\n", samples::plain("B-1"));
     let pieces =
-        [Ok(row.clone().into_bytes()), Ok(row.replace("B-1", "B-2").into_bytes()), Err(std::io::Error::other("the client goes away"))];
+        [Ok(row.clone().into_bytes()), Ok(row.replace("B-1", "B-2").into_bytes()), Err(std::io::Error::other("the client disconnects"))];
     let stream = futures::stream::iter(pieces);
     let call = shop.ada.request(reqwest::Method::POST, BULK).body("application/x-ndjson", reqwest::Body::wrap_stream(stream));
     assert!(call.attempt().await.is_err());
-    // Whatever the broken one leaves behind, the next is untouched by it.
+    // The next import is not affected by the interrupted one.
     let result = send(&shop, "application/x-ndjson", format!("{}\n", samples::plain("B-3"))).await.expect(200).json();
     assert_eq!(result["created"], 1);
     assert_eq!(stored(&shop).await, 1);

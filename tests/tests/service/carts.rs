@@ -1,8 +1,8 @@
-//! Carts: what is in one is reserved for its customer, and comes back once.
+//! Carts: their items are reserved for one customer, and each reservation is released once.
 
 use catalog_tests::{
     Role, Shop,
-    buying::{Whereabouts, available, cart, id_of, order, place, put, stocked},
+    buying::{StockAudit, available, cart, id_of, order, place, put, stocked},
     eventually,
     samples::{self, create},
     wait::{holds, within},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test]
-async fn what_is_put_into_a_cart_is_reserved() {
+async fn items_in_a_cart_are_reserved() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;
@@ -33,30 +33,30 @@ async fn what_is_put_into_a_cart_is_reserved() {
     shop.carol.delete(&format!("{path}/items/{}", product.id)).await.expect(204);
     assert_eq!(available(&shop.anyone, &product).await, 5);
     shop.carol.delete(&format!("{path}/items/{}", product.id)).await.expect(204);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
 }
 
 #[tokio::test]
-async fn what_others_hold_cannot_be_had() {
+async fn units_reserved_by_another_customer_are_not_available() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let carols = cart(&shop.carol).await;
     put(&shop.carol, &carols, &product, 4).await.expect(200);
     let daves = cart(&shop.dave).await;
-    let refused = put(&shop.dave, &daves, &product, 2).await;
-    let problem = refused.problem(409, "insufficient-stock");
+    let rejected = put(&shop.dave, &daves, &product, 2).await;
+    let problem = rejected.problem(409, "insufficient-stock");
     assert_eq!((&problem["errors"][0]["product_id"], &problem["errors"][0]["available"]), (&json!(product.id), &json!(1)));
     assert_eq!(problem["errors"][0]["pointer"], "#/quantity");
-    // Of what one holds already, more can be had up to what is left.
+    // The available units include those that the customer has reserved already.
     let problem = put(&shop.carol, &carols, &product, 6).await.problem(409, "insufficient-stock");
     assert_eq!(problem["errors"][0]["available"], 5);
     order(&shop.dave, &[(&product, 2)]).await.problem(409, "insufficient-stock");
     order(&shop.dave, &[(&product, 1)]).await.expect(201);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
 }
 
 #[tokio::test]
-async fn a_product_that_is_all_reserved_is_out_of_stock_and_leaves_the_list() {
+async fn a_fully_reserved_product_is_out_of_stock_and_not_listed() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 2).await;
     let listed = async || shop.anyone.get("/v1/products").await.expect(200).json()["items"].as_array().unwrap().len();
@@ -76,7 +76,7 @@ async fn a_product_that_is_all_reserved_is_out_of_stock_and_leaves_the_list() {
 }
 
 #[tokio::test]
-async fn every_api_process_hears_that_a_product_is_out_of_stock() {
+async fn every_api_process_learns_that_a_product_is_out_of_stock() {
     let mut shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 1).await;
     let first = shop.process(Role::Serve).address("HTTP_ADDRESS").await;
@@ -88,7 +88,7 @@ async fn every_api_process_hears_that_a_product_is_out_of_stock() {
     assert_eq!(read().await, true);
     let path = cart(&shop.carol).await;
     put(&shop.carol, &path, &product, 1).await.expect(200);
-    // Long before its copy would be too old anyway.
+    // Well before the cached copy would expire.
     within(Duration::from_secs(10), "the other process knows", async || {
         let in_stock = read().await;
         holds(in_stock == false, || in_stock)
@@ -97,7 +97,7 @@ async fn every_api_process_hears_that_a_product_is_out_of_stock() {
 }
 
 #[tokio::test]
-async fn a_cart_is_its_customers_alone() {
+async fn a_cart_is_accessible_only_to_its_customer() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;
@@ -114,17 +114,18 @@ async fn a_cart_is_its_customers_alone() {
 }
 
 #[tokio::test]
-async fn a_cart_tells_what_has_changed_since_it_was_filled() {
+async fn a_cart_shows_price_changes_and_deleted_products() {
     let shop = Shop::api().await;
-    let (dearer, gone, same) = (stocked(&shop.ada, "A", 9).await, stocked(&shop.ada, "B", 9).await, stocked(&shop.ada, "C", 9).await);
+    let (repriced, deleted, unchanged) =
+        (stocked(&shop.ada, "A", 9).await, stocked(&shop.ada, "B", 9).await, stocked(&shop.ada, "C", 9).await);
     let path = cart(&shop.carol).await;
-    for product in [&dearer, &gone] {
+    for product in [&repriced, &deleted] {
         put(&shop.carol, &path, product, 1).await.expect(200);
     }
     let price = json!({"amount": "12.00", "currency": "EUR"});
-    shop.ada.patch(&dearer.path, &json!({"price": price})).await.expect(200);
-    shop.ada.delete(&gone.path).await.expect(204);
-    let filled = put(&shop.carol, &path, &same, 1).await.expect(200).json();
+    shop.ada.patch(&repriced.path, &json!({"price": price})).await.expect(200);
+    shop.ada.delete(&deleted.path).await.expect(204);
+    let filled = put(&shop.carol, &path, &unchanged, 1).await.expect(200).json();
     let changes = |cart: &Value| {
         let change = |item: &Value| (item["current_price"].clone(), item["gone"].clone());
         cart["items"].as_array().unwrap().iter().map(change).collect::<Vec<_>>()
@@ -133,14 +134,14 @@ async fn a_cart_tells_what_has_changed_since_it_was_filled() {
     assert_eq!(changes(&filled), [(price, Value::Null), (Value::Null, json!(true)), nothing.clone()]);
     assert_eq!(shop.carol.get(&path).await.expect(200).json(), filled);
 
-    put(&shop.carol, &path, &dearer, 1).await.expect(200);
-    shop.carol.delete(&format!("{path}/items/{}", gone.id)).await.expect(204);
+    put(&shop.carol, &path, &repriced, 1).await.expect(200);
+    shop.carol.delete(&format!("{path}/items/{}", deleted.id)).await.expect(204);
     assert_eq!(changes(&shop.carol.get(&path).await.expect(200).json()), [nothing.clone(), nothing]);
     place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201);
 }
 
 #[tokio::test]
-async fn absurd_quantities_and_unknown_products_change_nothing() {
+async fn invalid_quantities_and_unknown_products_are_rejected() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;
@@ -167,7 +168,7 @@ async fn absurd_quantities_and_unknown_products_change_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_hoards_with_carts_without_end() {
+async fn the_number_of_carts_per_customer_is_limited() {
     let shop = Shop::api().await;
     for _ in 0..10 {
         cart(&shop.carol).await;
@@ -179,22 +180,22 @@ async fn nobody_hoards_with_carts_without_end() {
 }
 
 #[tokio::test]
-async fn a_product_whose_stock_is_not_tracked_is_never_short() {
+async fn a_product_without_tracked_stock_is_always_available() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let path = cart(&shop.carol).await;
     put(&shop.carol, &path, &product, 1_000_000).await.expect(200);
-    // From now on it is tracked, and the cart holds nothing of it.
+    // Its stock is tracked from now on, and the cart has reserved none of it.
     shop.ada.patch(&product.path, &json!({"quantity": 3})).await.expect(200);
     let problem = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(409, "insufficient-stock");
     assert_eq!((&problem["errors"][0]["available"], &problem["errors"][0]["pointer"]), (&json!(3), &json!("#/cart_id")));
     put(&shop.carol, &path, &product, 3).await.expect(200);
     place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(3);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(3);
 }
 
 #[tokio::test]
-async fn a_cart_that_nobody_touches_gives_everything_back_within_five_seconds_of_its_time() {
+async fn an_expired_cart_releases_its_reservations_within_five_seconds() {
     let shop = Shop::builder().only_api().setting("CART_TTL", "3s").start().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;
@@ -211,18 +212,18 @@ async fn a_cart_that_nobody_touches_gives_everything_back_within_five_seconds_of
     put(&shop.carol, &path, &product, 1).await.problem(404, "not-found");
     place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(404, "not-found");
     assert_eq!(shop.anyone.get(&product.path).await.expect(200).json()["in_stock"], true);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
 }
 
 #[tokio::test]
-async fn a_cart_past_its_time_is_gone_even_before_it_is_swept() {
+async fn an_expired_cart_is_not_found_even_before_it_is_deleted() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;
     put(&shop.carol, &path, &product, 5).await.expect(200);
-    // Aged, and held by somebody, so that the sweep skips it. Nobody else sees that it is aged until then.
-    let mut held = shop.database.begin().await.unwrap();
-    sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second'").execute(&mut *held).await.unwrap();
+    // Locked by this transaction, so that the cart expiry skips it. The new time is visible only after the commit.
+    let mut lock = shop.database.begin().await.unwrap();
+    sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second'").execute(&mut *lock).await.unwrap();
     let ordering = tokio::spawn(place(&shop.carol, &json!({"cart_id": id_of(&path)})).into_future());
     eventually("the order waits for the cart", async || {
         let waiting: i64 =
@@ -233,7 +234,7 @@ async fn a_cart_past_its_time_is_gone_even_before_it_is_swept() {
         holds(waiting > 0, || waiting)
     })
     .await;
-    held.commit().await.unwrap();
+    lock.commit().await.unwrap();
     ordering.await.unwrap().problem(404, "not-found");
     shop.carol.get(&path).await.problem(404, "not-found");
     eventually("the stock is back", async || {
@@ -244,11 +245,11 @@ async fn a_cart_past_its_time_is_gone_even_before_it_is_swept() {
 }
 
 #[tokio::test]
-async fn expired_stock_comes_back_once_though_every_process_sweeps_and_one_dies() {
+async fn expired_reservations_are_released_once_despite_several_processes_and_a_kill() {
     let mut shop = Shop::builder().only_api().troubled().start().await;
     shop.open(Role::Serve).await;
     let products = [stocked(&shop.ada, "A", 5000).await, stocked(&shop.ada, "B", 5000).await];
-    // As a thousand customers would fill them.
+    // Inserted into the database, like those of a thousand customers.
     sqlx::query("INSERT INTO orders.carts SELECT gen_random_uuid(), gen_random_uuid(), now(), now() + interval '1 hour' FROM generate_series(1, 1000)")
         .execute(&shop.database)
         .await
@@ -281,14 +282,14 @@ async fn expired_stock_comes_back_once_though_every_process_sweeps_and_one_dies(
     })
     .await;
     for product in &products {
-        let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-        whereabouts.adds_up_to(5000);
-        assert_eq!(whereabouts.reserved, 0);
+        let audit = StockAudit::read(&shop.database, &product.id).await;
+        audit.assert_total(5000);
+        assert_eq!(audit.reserved, 0);
     }
 }
 
 #[tokio::test]
-async fn taking_out_what_is_not_there_keeps_no_cart_alive() {
+async fn removing_an_absent_item_does_not_extend_the_expiry() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 5).await;
     let path = cart(&shop.carol).await;

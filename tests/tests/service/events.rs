@@ -30,7 +30,7 @@ async fn events(shop: &Shop, count: usize) -> Vec<Event> {
             body: serde_json::from_slice(&message.payload).unwrap(),
         }
     });
-    tokio::time::timeout(catalog_tests::wait::PATIENCE, read.collect()).await.expect("the events are published")
+    tokio::time::timeout(catalog_tests::wait::DEFAULT_TIMEOUT, read.collect()).await.expect("the events are published")
 }
 
 #[tokio::test]

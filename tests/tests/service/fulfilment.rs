@@ -1,10 +1,10 @@
-//! Orders move on by themselves, once, whoever dies meanwhile.
+//! Orders are confirmed and fulfilled automatically, once each, despite outages.
 
 use async_nats::{HeaderMap, jetstream::consumer::pull};
 use catalog_tests::{
     Role::{Fulfiller, Notifier, Serve},
     Shop,
-    buying::Whereabouts,
+    buying::StockAudit,
     wait::{eventually, holds, within},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,18 +12,18 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::buyer::{self, BUYER, STOCK, all_published, way};
+use crate::buyer::{self, BUYER, STOCK, statuses, wait_until_published};
 
 fn at(entry: &Value) -> DateTime<Utc> {
     entry["at"].as_str().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn an_order_is_confirmed_by_itself_and_fulfilled_after_the_delay() {
+async fn an_order_is_confirmed_automatically_and_fulfilled_after_the_delay() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1s")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    let order = buyer.waits_for(&order, "fulfilled").await;
-    assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+    let order = buyer.place_order(&[&stool], "one").await;
+    let order = buyer.wait_for_status(&order, "fulfilled").await;
+    assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
     assert!(at(&order["history"][2]) - at(&order["history"][1]) >= TimeDelta::seconds(1), "{order}");
     assert!(order["history"].as_array().unwrap()[1..].iter().all(|entry| entry["by"] == "shop"), "{order}");
     shop.at_rest().await;
@@ -33,10 +33,10 @@ async fn an_order_is_confirmed_by_itself_and_fulfilled_after_the_delay() {
 }
 
 #[tokio::test]
-async fn an_order_that_somebody_else_works_on_as_its_event_comes_is_confirmed_right_after() {
+async fn an_order_that_is_locked_when_its_event_arrives_is_confirmed_afterwards() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "1h")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    // Like an admin whose step is refused in the end.
+    let order = buyer.place_order(&[&stool], "one").await;
+    // Like a transaction of an admin that is rolled back.
     let mut other = shop.database.begin().await.unwrap();
     sqlx::query("SELECT FROM orders.orders WHERE id = $1::uuid FOR UPDATE").bind(&order).execute(&mut *other).await.unwrap();
     shop.open(Fulfiller).await;
@@ -47,132 +47,132 @@ async fn an_order_that_somebody_else_works_on_as_its_event_comes_is_confirmed_ri
     })
     .await;
     other.rollback().await.unwrap();
-    buyer.waits_for(&order, "confirmed").await;
+    buyer.wait_for_status(&order, "confirmed").await;
 }
 
 #[tokio::test]
 async fn a_cancelled_order_is_not_confirmed_later() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
-    let cancelled = buyer.orders(&[&stool], "one").await;
-    buyer.cancels(&cancelled).await;
-    let marker = buyer.orders(&[&stool], "two").await;
+    let cancelled = buyer.place_order(&[&stool], "one").await;
+    buyer.cancel_order(&cancelled).await;
+    let marker = buyer.place_order(&[&stool], "two").await;
     shop.open(Fulfiller).await;
-    buyer.waits_for(&marker, "fulfilled").await;
+    buyer.wait_for_status(&marker, "fulfilled").await;
     shop.at_rest().await;
-    assert_eq!(way(&buyer.sees(&cancelled).await), ["pending", "cancelled"]);
+    assert_eq!(statuses(&buyer.read_order(&cancelled).await), ["pending", "cancelled"]);
 }
 
-/// Time passes for all orders that are confirmed.
-async fn all_are_due(shop: &Shop) {
+/// Makes all confirmed orders due.
+async fn make_all_due(shop: &Shop) {
     sqlx::query("UPDATE orders.orders SET fulfil_at = now() WHERE status = 'confirmed'").execute(&shop.database).await.unwrap();
 }
 
-/// A customer's account is closed, by whom doesn't matter.
-async fn close(shop: &Shop, account: &str) {
+/// Closes the account of a customer.
+async fn close_account(shop: &Shop, account: &str) {
     let closed = sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid").bind(account);
     assert_eq!(closed.execute(&shop.database).await.unwrap().rows_affected(), 1);
 }
 
-async fn failed_for_want_of_a_customer(shop: &Shop, order: &str) {
+async fn assert_failed_with_closed_account(shop: &Shop, order: &str) {
     let order = shop.ada.get(&format!("/v1/orders/{order}")).await.expect(200).json();
     let last = order["history"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["status"], &last["reason"]), (&json!("failed"), &json!("the customer's account is closed")), "{order}");
 }
 
 #[tokio::test]
-async fn a_confirmed_order_that_is_cancelled_in_time_is_not_fulfilled() {
+async fn an_order_cancelled_before_it_is_due_is_not_fulfilled() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    buyer.waits_for(&order, "confirmed").await;
-    buyer.cancels(&order).await;
-    let marker = buyer.orders(&[&stool], "two").await;
-    buyer.waits_for(&marker, "confirmed").await;
-    all_are_due(&shop).await;
-    buyer.waits_for(&marker, "fulfilled").await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    buyer.wait_for_status(&order, "confirmed").await;
+    buyer.cancel_order(&order).await;
+    let marker = buyer.place_order(&[&stool], "two").await;
+    buyer.wait_for_status(&marker, "confirmed").await;
+    make_all_due(&shop).await;
+    buyer.wait_for_status(&marker, "fulfilled").await;
     shop.at_rest().await;
-    assert_eq!(way(&buyer.sees(&order).await), ["pending", "confirmed", "cancelled"]);
-    Whereabouts::of(&shop.database, &stool.id).await.adds_up_to(STOCK);
+    assert_eq!(statuses(&buyer.read_order(&order).await), ["pending", "confirmed", "cancelled"]);
+    StockAudit::read(&shop.database, &stool.id).await.assert_total(STOCK);
 }
 
 #[tokio::test]
-async fn an_order_of_a_closed_account_fails_says_why_and_gives_its_stock_back() {
+async fn an_order_of_a_closed_account_fails_with_a_reason_and_returns_its_stock() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    close(&shop, &buyer.id).await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    close_account(&shop, &buyer.id).await;
     shop.open(Fulfiller).await;
     shop.at_rest().await;
-    failed_for_want_of_a_customer(&shop, &order).await;
-    let whereabouts = Whereabouts::of(&shop.database, &stool.id).await;
-    whereabouts.adds_up_to(STOCK);
-    assert_eq!(whereabouts.on_hand, STOCK);
+    assert_failed_with_closed_account(&shop, &order).await;
+    let audit = StockAudit::read(&shop.database, &stool.id).await;
+    audit.assert_total(STOCK);
+    assert_eq!(audit.on_hand, STOCK);
 }
 
 #[tokio::test]
-async fn a_confirmed_order_whose_account_is_closed_before_it_is_due_fails_too() {
+async fn a_confirmed_order_fails_if_its_account_is_closed_before_it_is_due() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
-    // All there is, so that what comes back is seen by everybody.
+    // Orders the whole stock, so that its return is a change of availability.
     sqlx::query("UPDATE products.stock SET on_hand = 1").execute(&shop.database).await.unwrap();
-    let order = buyer.orders(&[&stool], "one").await;
-    buyer.waits_for(&order, "confirmed").await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    buyer.wait_for_status(&order, "confirmed").await;
     assert_eq!(shop.anyone.get(&stool.path).await.expect(200).json()["in_stock"], false);
-    close(&shop, &buyer.id).await;
-    all_are_due(&shop).await;
+    close_account(&shop, &buyer.id).await;
+    make_all_due(&shop).await;
     within(Duration::from_secs(10), "the product can be bought again", async || {
         let product = shop.anyone.get(&stool.path).await.expect(200).json();
         holds(product["in_stock"] == true, || product)
     })
     .await;
-    failed_for_want_of_a_customer(&shop, &order).await;
+    assert_failed_with_closed_account(&shop, &order).await;
 }
 
 #[tokio::test]
-async fn an_order_whose_event_is_lost_is_decided_all_the_same() {
+async fn an_order_whose_event_is_lost_is_confirmed_later() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    all_published(&shop).await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    wait_until_published(&shop).await;
     shop.stream("changes").await.purge().await.unwrap();
     sqlx::query("UPDATE orders.orders SET created_at = created_at - interval '2 minutes'").execute(&shop.database).await.unwrap();
     shop.open(Fulfiller).await;
-    buyer.waits_for(&order, "fulfilled").await;
+    buyer.wait_for_status(&order, "fulfilled").await;
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_fulfilled_keeps_no_other_from_it() {
+async fn an_order_that_cannot_be_fulfilled_does_not_block_others() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h").troubled()).await;
-    let broken = buyer.orders(&[&stool], "one").await;
-    buyer.waits_for(&broken, "confirmed").await;
-    // What the next step wants to write is there already.
+    let broken = buyer.place_order(&[&stool], "one").await;
+    buyer.wait_for_status(&broken, "confirmed").await;
+    // The history row that the transition would insert exists already.
     let obstacle = "INSERT INTO orders.history (order_id, version, status, at, actor) VALUES ($1::uuid, 3, 'confirmed', now(), 'shop')";
     sqlx::query(obstacle).bind(&broken).execute(&shop.database).await.unwrap();
-    let marker = buyer.orders(&[&stool], "two").await;
-    buyer.waits_for(&marker, "confirmed").await;
-    all_are_due(&shop).await;
-    buyer.waits_for(&marker, "fulfilled").await;
-    assert_eq!(buyer.sees(&broken).await["status"], "confirmed");
+    let marker = buyer.place_order(&[&stool], "two").await;
+    buyer.wait_for_status(&marker, "confirmed").await;
+    make_all_due(&shop).await;
+    buyer.wait_for_status(&marker, "fulfilled").await;
+    assert_eq!(buyer.read_order(&broken).await["status"], "confirmed");
     sqlx::query("DELETE FROM orders.history WHERE order_id = $1::uuid AND version = 3")
         .bind(&broken)
         .execute(&shop.database)
         .await
         .unwrap();
-    buyer.waits_for(&broken, "fulfilled").await;
+    buyer.wait_for_status(&broken, "fulfilled").await;
     shop.at_rest().await;
     assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &["fulfilled"]).await, Some(2.0), "what failed is not counted");
 }
 
 #[tokio::test]
-async fn killing_the_fulfiller_loses_no_order_and_mails_each_step_once() {
+async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").troubled()).await;
     shop.open(Fulfiller).await;
     let mut orders = Vec::new();
     for round in 0..4 {
         for number in 0..5 {
-            orders.push(buyer.orders(&[&stool], &format!("{round}-{number}")).await);
+            orders.push(buyer.place_order(&[&stool], &format!("{round}-{number}")).await);
         }
         shop.kill_and_restart(Fulfiller).await;
     }
     for order in &orders {
-        let order = buyer.waits_for(order, "fulfilled").await;
-        assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+        let order = buyer.wait_for_status(order, "fulfilled").await;
+        assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
     }
     shop.at_rest().await;
     let mails = shop.inbox().mails_for(BUYER).await;
@@ -186,12 +186,12 @@ async fn killing_the_fulfiller_loses_no_order_and_mails_each_step_once() {
 }
 
 #[tokio::test]
-async fn a_new_order_told_again_changes_nothing() {
+async fn a_redelivered_new_order_changes_nothing() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "0s").troubled()).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    let before = buyer.waits_for(&order, "fulfilled").await;
-    all_published(&shop).await;
-    // As after a takeover by another relay, but under another id, so that JetStream takes it.
+    let order = buyer.place_order(&[&stool], "one").await;
+    let before = buyer.wait_for_status(&order, "fulfilled").await;
+    wait_until_published(&shop).await;
+    // Republished with another id, so that JetStream does not drop it as a duplicate.
     let subject = format!("{}.changes.order.created", shop.prefix());
     let config = pull::Config { filter_subject: subject.clone(), ..Default::default() };
     let created =
@@ -200,22 +200,22 @@ async fn a_new_order_told_again_changes_nothing() {
     headers.insert("Nats-Msg-Id", "again");
     let jetstream = shop.jetstream().await;
     jetstream.publish_with_headers(subject, headers, created.payload.clone()).await.unwrap().await.unwrap();
-    // One that is no order at all is put aside.
+    // A malformed message becomes a dead letter.
     jetstream.publish(format!("{}.changes.order.created", shop.prefix()), "x".into()).await.unwrap().await.unwrap();
     shop.at_rest().await;
-    assert_eq!(buyer.sees(&order).await, before);
+    assert_eq!(buyer.read_order(&order).await, before);
     assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["acknowledged"]).await, Some(2.0));
     assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["dead_lettered"]).await, Some(1.0));
 }
 
 #[tokio::test]
-async fn fulfillers_go_on_after_the_database_was_away() {
+async fn fulfillers_recover_after_a_database_outage() {
     let shop = buyer::shop(&[Serve, Fulfiller], "1s").private_postgres().troubled();
     let (mut shop, stool, buyer) = buyer::open(shop).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    buyer.waits_for(&order, "confirmed").await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    buyer.wait_for_status(&order, "confirmed").await;
     shop.postgres_mut().stop().await;
     shop.postgres_mut().start().await;
-    let order = buyer.waits_for(&order, "fulfilled").await;
-    assert_eq!(way(&order), ["pending", "confirmed", "fulfilled"], "{order}");
+    let order = buyer.wait_for_status(&order, "fulfilled").await;
+    assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
 }

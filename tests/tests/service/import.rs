@@ -1,4 +1,4 @@
-//! `catalogctl import`: a signed-in client of the bulk endpoint, on files as the world writes them.
+//! `catalogctl import`: a client of the bulk endpoint, on real-world files.
 
 use std::{path::PathBuf, process::Output};
 
@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A file of the real data, or `None` where that is not at hand.
+/// A file of the real data, or `None` if it is not available.
 fn real(name: &str) -> Option<PathBuf> {
     let directory = std::env::var_os("CATALOG_TEST_DATA").map(PathBuf::from);
     let directory = directory.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
@@ -35,8 +35,8 @@ pub async fn import(shop: &Shop, file: &std::path::Path, options: &[&str]) -> Ou
     command.output().await.unwrap()
 }
 
-/// What a command printed.
-pub fn said(output: &Output) -> String {
+/// The output of a command.
+pub fn output_text(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -60,37 +60,37 @@ const IKEA: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn the_furniture_file_becomes_its_products_with_their_categories_united() {
+async fn the_furniture_file_is_imported_with_merged_categories() {
     let Some(file) = real("ikea.csv") else { return };
     let shop = Shop::builder().setting("CURRENCY", "SAR").start().await;
     let output = import(&shop, &file, &IKEA[..11]).await;
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("2962") || said(&output).contains("2,962"), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
+    assert!(output_text(&output).contains("2962") || output_text(&output).contains("2,962"), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 2962);
-    let united: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products WHERE cardinality(categories) > 1")
+    let merged: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products WHERE cardinality(categories) > 1")
         .fetch_one(&shop.database)
         .await
         .unwrap();
-    assert!(united > 100, "{united} products are in several categories");
+    assert!(merged > 100, "{merged} products are in several categories");
     let table = shop.anyone.get("/v1/products/by-sku/90420332").await.expect(200).json();
     assert_eq!(table["price"], json!({"amount": "265.00", "currency": "SAR"}));
     assert_eq!(table["name"], "FREKVENS");
-    // One summary to each other admin.
+    // One summary is mailed to each other admin.
     shop.inbox().at_least(2).await;
     shop.at_rest().await;
     let mut to: Vec<_> = shop.inbox().mails().await.into_iter().flat_map(|mail| mail.to).collect();
     to.sort_unstable();
     assert_eq!(to, [GRACE.1, OWNER.1]);
-    // Again: everything is there already, and nobody is bothered.
+    // The second import changes nothing and sends no mail.
     let output = import(&shop, &file, &IKEA[..11]).await;
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 2962);
     shop.at_rest().await;
     assert_eq!(shop.inbox().mails().await.len(), 2);
 }
 
 #[tokio::test]
-async fn the_file_of_entries_loads_what_can_be_understood_and_names_the_rest() {
+async fn the_file_of_entries_is_imported_except_for_reported_rows() {
     let Some(file) = real("entries.json") else { return };
     let shop = Shop::start().await;
     let options = ["--sku-from", "url", "--map", "name=title,url=uri,released_on=date", "--set", "price=0"];
@@ -98,20 +98,20 @@ async fn the_file_of_entries_loads_what_can_be_understood_and_names_the_rest() {
     let entries: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let rows = entries["items"].as_array().unwrap().len();
     let stored = usize::try_from(count(&shop).await).unwrap();
-    assert!(stored >= rows - 10 && stored < rows, "{stored} of {rows}\n{}", said(&output));
+    assert!(stored >= rows - 10 && stored < rows, "{stored} of {rows}\n{}", output_text(&output));
     for (number, entry) in entries["items"].as_array().unwrap().iter().enumerate() {
         if entry["title"].is_null() || entry["uri"].is_null() {
             let row = format!("{}", number + 1);
-            assert!(said(&output).contains(&row), "row {row} is not named:\n{}", said(&output));
+            assert!(output_text(&output).contains(&row), "row {row} is not named:\n{}", output_text(&output));
         }
     }
     let dated: i64 =
         sqlx::query_scalar("SELECT count(*) FROM products.products WHERE released_on IS NOT NULL").fetch_one(&shop.database).await.unwrap();
-    assert!(usize::try_from(dated).unwrap() >= rows - 12, "{dated} of {rows} have a date\n{}", said(&output));
+    assert!(usize::try_from(dated).unwrap() >= rows - 12, "{dated} of {rows} have a date\n{}", output_text(&output));
 }
 
 #[tokio::test]
-async fn a_small_file_of_each_format_goes_in_by_its_extension() {
+async fn the_format_is_chosen_by_the_file_extension() {
     let shop = Shop::api().await;
     let directory = Scratch::new(None);
     let files = [
@@ -129,37 +129,37 @@ async fn a_small_file_of_each_format_goes_in_by_its_extension() {
         let file = directory.path().join(name);
         std::fs::write(&file, text).unwrap();
         let output = import(&shop, &file, &[]).await;
-        assert!(output.status.success(), "{name}: {}", said(&output));
-        assert_eq!(count(&shop).await, number * 2, "{name}: {}", said(&output));
+        assert!(output.status.success(), "{name}: {}", output_text(&output));
+        assert_eq!(count(&shop).await, number * 2, "{name}: {}", output_text(&output));
     }
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_said_and_ends_with_a_failure() {
+async fn errors_are_reported_and_the_command_fails() {
     let shop = Shop::api().await;
     let directory = Scratch::new(None);
     let file = directory.path().join("rows.csv");
     std::fs::write(&file, "sku,name,price\nA-1,One,1\nA-2,Two,cheap\n").unwrap();
     let output = import(&shop, &file, &[]).await;
-    assert!(!output.status.success(), "a refused row is no success: {}", said(&output));
-    assert!(said(&output).contains('2') && said(&output).contains("price"), "{}", said(&output));
+    assert!(!output.status.success(), "a rejected row is a failure: {}", output_text(&output));
+    assert!(output_text(&output).contains('2') && output_text(&output).contains("price"), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 1);
 
     std::fs::write(&file, "sku;name;price\nB-1;One;1\nB-2;\"Two;2\n").unwrap();
     let output = import(&shop, &file, &["--delimiter", ";"]).await;
-    assert!(output.status.code() == Some(1) && said(&output).contains("a cell in line 3 isn't closed"), "{}", said(&output));
+    assert!(output.status.code() == Some(1) && output_text(&output).contains("a cell in line 3 isn't closed"), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 1);
 
     let missing = import(&shop, &directory.path().join("nothing.csv"), &[]).await;
-    assert!(!missing.status.success() && said(&missing).contains("nothing.csv"), "{}", said(&missing));
+    assert!(!missing.status.success() && output_text(&missing).contains("nothing.csv"), "{}", output_text(&missing));
 
     let mut command = std::process::Command::new(programs::catalogctl());
     command.arg("import").arg(&file).env_clear().env("CATALOG_URL", shop.anyone.base());
     let output = command.env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", "not her password").output().unwrap();
-    assert!(!output.status.success() && !said(&output).contains("not her password"), "{}", said(&output));
+    assert!(!output.status.success() && !output_text(&output).contains("not her password"), "{}", output_text(&output));
 }
 
-/// Imports one row through TLS.
+/// Imports one row over TLS.
 async fn import_over_tls(host: &str, gateway: &Gateway, options: &[&str], environment: &[(&str, &str)]) -> Output {
     let directory = Scratch::new(None);
     let file = directory.path().join("rows.csv");
@@ -172,7 +172,7 @@ async fn import_over_tls(host: &str, gateway: &Gateway, options: &[&str], enviro
 }
 
 #[tokio::test]
-async fn rows_go_over_https_to_a_shop_whose_authority_is_trusted() {
+async fn rows_are_sent_over_https_to_a_trusted_shop() {
     let shop = Shop::api().await;
     let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
     let directory = Scratch::new(None);
@@ -185,14 +185,14 @@ async fn rows_go_over_https_to_a_shop_whose_authority_is_trusted() {
         (vec![], vec![("SSL_CERT_FILE", &*authority)], "1 unchanged"),
     ] {
         let output = import_over_tls("localhost", &gateway, &options, &environment).await;
-        assert!(output.status.success() && said(&output).contains(outcome), "{options:?} {environment:?}: {}", said(&output));
-        assert!(!said(&output).contains("unencrypted"), "{}", said(&output));
+        assert!(output.status.success() && output_text(&output).contains(outcome), "{options:?} {environment:?}: {}", output_text(&output));
+        assert!(!output_text(&output).contains("unencrypted"), "{}", output_text(&output));
     }
     assert_eq!(count(&shop).await, 1);
 }
 
 #[tokio::test]
-async fn a_shop_that_cannot_be_trusted_gets_no_password_and_the_reason_is_said() {
+async fn an_untrusted_shop_gets_no_password_and_the_reason_is_reported() {
     let shop = Shop::api().await;
     let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
     let directory = Scratch::new(None);
@@ -207,12 +207,12 @@ async fn a_shop_that_cannot_be_trusted_gets_no_password_and_the_reason_is_said()
         (import_over_tls("localhost", &gateway, &["--ca-file", &empty], &[]).await, "CATALOG_CA_FILE"),
     ];
     for (output, reason) in reasons {
-        assert!(output.status.code() == Some(1) && said(&output).contains(reason), "{reason}: {}", said(&output));
+        assert!(output.status.code() == Some(1) && output_text(&output).contains(reason), "{reason}: {}", output_text(&output));
     }
     assert_eq!(count(&shop).await, 0);
 }
 
-/// A proxy that connects one client where it asks to, and tells where that was.
+/// A proxy that connects one client and returns the requested target.
 async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -223,17 +223,17 @@ async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
             head.push(client.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let asked = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
+        let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        let mut server = TcpStream::connect(&asked).await.unwrap();
+        let mut server = TcpStream::connect(&target).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-        asked
+        target
     });
     (url, passing)
 }
 
 #[tokio::test]
-async fn the_way_to_a_shop_may_lead_through_a_proxy() {
+async fn imports_can_use_a_proxy() {
     let shop = Shop::api().await;
     let gateway = Gateway::start(&shop.anyone.base(), "localhost").await;
     let directory = Scratch::new(None);
@@ -242,12 +242,12 @@ async fn the_way_to_a_shop_may_lead_through_a_proxy() {
     let (url, passing) = proxy().await;
     let environment = [("HTTPS_PROXY", &*url), ("CATALOG_CA_FILE", authority.to_str().unwrap())];
     let output = import_over_tls("localhost", &gateway, &[], &environment).await;
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
     assert_eq!(passing.await.unwrap(), format!("localhost:{}", gateway.port()));
 }
 
 #[tokio::test]
-async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
+async fn sending_a_password_to_another_machine_in_plain_text_is_warned_of() {
     let directory = Scratch::new(None);
     let file = directory.path().join("rows.csv");
     std::fs::write(&file, "sku,name,price\nA-1,One,1\n").unwrap();
@@ -255,7 +255,7 @@ async fn a_password_on_its_way_to_another_machine_in_the_clear_is_warned_of() {
         let mut command = tokio::process::Command::new(programs::catalogctl());
         command.arg("import").arg(&file).env_clear().env("CATALOG_URL", url).env("CATALOG_USERNAME", ADA.0).env("CATALOG_PASSWORD", ADA.2);
         let output = command.output().await.unwrap();
-        assert_eq!(said(&output).contains("unencrypted"), warned, "{url}: {}", said(&output));
+        assert_eq!(output_text(&output).contains("unencrypted"), warned, "{url}: {}", output_text(&output));
     }
 }
 
@@ -267,8 +267,11 @@ async fn replaced_names_and_errors_that_are_not_listed_are_reported() {
     let rows = "sku,name,price\nA,Table,1\nA,Chair,1\n".to_owned() + &"B,Stool,cheap\n".repeat(1003);
     std::fs::write(&file, rows).unwrap();
     let output = import(&shop, &file, &[]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    let said = said(&output);
-    assert!(said.contains("warning: row 2 and row 1 have the sku \"A\" and different names: \"Chair\" replaced \"Table\""), "{said}");
-    assert!(said.contains("… and 3 more rows"), "{said}");
+    assert_eq!(output.status.code(), Some(3), "{}", output_text(&output));
+    let output_text = output_text(&output);
+    assert!(
+        output_text.contains("warning: row 2 and row 1 have the sku \"A\" and different names: \"Chair\" replaced \"Table\""),
+        "{output_text}"
+    );
+    assert!(output_text.contains("… and 3 more rows"), "{output_text}");
 }

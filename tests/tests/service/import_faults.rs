@@ -1,5 +1,5 @@
-//! Files that importers misread, through the API and through `catalogctl import`: what cannot be read for certain is
-//! rejected with its place, and nothing of it is stored.
+//! Files that importers commonly misread, through the API and `catalogctl import`: ambiguous content is rejected with its
+//! location, and nothing is stored.
 
 use std::process::Output;
 
@@ -11,9 +11,9 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use super::import::{import, said};
+use super::import::{import, output_text};
 
-/// The strict reader that the unit tests hold the importer's against.
+/// The reference reader of the unit tests.
 #[path = "../../../api/src/products/import/rows/reference.rs"]
 mod reference;
 
@@ -30,7 +30,7 @@ async fn import_as(shop: &Shop, name: &str, content: &[u8], options: &[&str]) ->
     import(shop, &file, options).await
 }
 
-/// Skus, names and prices, by sku.
+/// Reads skus, names and prices, ordered by sku.
 async fn stored(shop: &Shop) -> Vec<(String, String, String)> {
     let rows = "SELECT sku, name, price::text FROM products.products ORDER BY sku";
     sqlx::query_as(rows).fetch_all(&shop.database).await.unwrap()
@@ -40,7 +40,7 @@ async fn skus(shop: &Shop) -> Vec<String> {
     stored(shop).await.into_iter().map(|(sku, ..)| sku).collect()
 }
 
-/// Neither the API, whether all or nothing is asked for or not, nor the command line imports anything, and all say why.
+/// Asserts that the API, atomic or not, and the command import nothing and report the reason.
 async fn nothing_is_imported(content: &[u8], options: &[&str], words: &[&str]) {
     let shop = Shop::api().await;
     for query in ["", "?atomic=true"] {
@@ -52,9 +52,9 @@ async fn nothing_is_imported(content: &[u8], options: &[&str], words: &[&str]) {
         }
     }
     let output = import_as(&shop, "rows.csv", content, options).await;
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", output_text(&output));
     for word in words.iter().chain(&["nothing was imported"]) {
-        assert!(said(&output).contains(word), "{word}: {}", said(&output));
+        assert!(output_text(&output).contains(word), "{word}: {}", output_text(&output));
     }
     assert_eq!(skus(&shop).await, Vec::<String>::new());
 }
@@ -66,7 +66,7 @@ async fn with_a_decimal_comma_other_numbers_are_rejected_by_row_and_field() {
         c1-e;Lamp E;1'299.50;10.0\n";
     let options = ["--delimiter", ";", "--decimal-comma"];
     let output = import_as(&shop, "rows.csv", csv.as_bytes(), &options).await;
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", output_text(&output));
     let prices: Vec<_> = stored(&shop).await.into_iter().map(|(sku, _, price)| (sku, price.parse::<f64>().unwrap())).collect();
     assert_eq!(prices, [("c1-a".to_owned(), 19.99), ("c1-c".to_owned(), 1299.0)]);
     for line in [
@@ -77,10 +77,10 @@ async fn with_a_decimal_comma_other_numbers_are_rejected_by_row_and_field() {
         "row 5 \"Lamp E\": quantity: must be a whole number such as 12 or 1.299, because of --decimal-comma, not \"10.0\"",
         "2 created, 0 updated, 0 unchanged, 3 rows rejected",
     ] {
-        assert!(said(&output).contains(line), "{line}: {}", said(&output));
+        assert!(output_text(&output).contains(line), "{line}: {}", output_text(&output));
     }
     let dry = import_as(&shop, "rows.csv", csv.as_bytes(), &[&options[..], &["--dry-run"]].concat()).await;
-    assert!(dry.status.code() == Some(3) && said(&dry).contains("row 4: quantity: must be"), "{}", said(&dry));
+    assert!(dry.status.code() == Some(3) && output_text(&dry).contains("row 4: quantity: must be"), "{}", output_text(&dry));
 
     let csv = "sku,name,price,quantity\na-1,A,\"19,99\",1\na-2,B,1,2.5\na-3,C,1,+5\na-4,D,1,10.0\na-5,E,1'299.50,1\n";
     let result = send(&shop, "", "text/csv", csv.as_bytes()).await.expect(200).json();
@@ -90,9 +90,9 @@ async fn with_a_decimal_comma_other_numbers_are_rejected_by_row_and_field() {
 }
 
 #[tokio::test]
-async fn a_column_that_is_there_twice_rejects_the_file() {
+async fn a_repeated_column_rejects_the_file() {
     let csv = b"sku,name,price,price\nc2-a,Chair,,49.00\nc2-b,Stool,10.00,20.00\n";
-    nothing_is_imported(csv, &[], &["the column \"price\" is there twice"]).await;
+    nothing_is_imported(csv, &[], &["the column \"price\" occurs twice"]).await;
     let columns = format!("sku,name,price{}\na,A,1{}\n", ",x".repeat(108), ",".repeat(108));
     nothing_is_imported(columns.as_bytes(), &[], &["111 columns", "110"]).await;
 }
@@ -113,13 +113,13 @@ async fn a_quote_inside_an_unquoted_cell_rejects_the_file_with_its_line() {
 }
 
 #[tokio::test]
-async fn a_row_is_never_stored_inside_another_one() {
+async fn two_rows_are_never_merged_by_a_stray_quote() {
     let csv = b"sku,name,price,description\nc3-m,Tray,10.00,\"Width 15\"\"\nc3-n,Bowl,20.00,\"Deep bowl\"\nc3-o,Cup,3.00,\"Blue\"\n";
     nothing_is_imported(csv, &[], &["in line 3: text follows the closing quote of a cell that opens in line 2"]).await;
 }
 
 #[tokio::test]
-async fn a_quote_that_never_closes_is_named_by_its_line_whatever_ends_the_lines() {
+async fn an_unclosed_quote_is_reported_with_its_line_for_all_line_ends() {
     let csv = "sku,name,price\rc9-a,Bowl,5.00\rc9-b,\"Cup,6.00\rc9-c,Plate,7.00\r";
     for end in ["\r", "\n", "\r\n"] {
         nothing_is_imported(csv.replace('\r', end).as_bytes(), &[], &["the quote that opens a cell in line 3 isn't closed"]).await;
@@ -133,43 +133,47 @@ async fn a_file_in_utf_16_with_a_byte_order_mark_is_read() {
     let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let output = import_as(&shop, "rows.csv", &little, &[]).await;
-    assert!(output.status.success() && said(&output).contains("2 created"), "{}", said(&output));
+    assert!(output.status.success() && output_text(&output).contains("2 created"), "{}", output_text(&output));
     assert_eq!(stored(&shop).await[0].1, "Tisch Größe L");
     let output = import_as(&shop, "rows.csv", &big, &[]).await;
-    assert!(output.status.success() && said(&output).contains("2 unchanged"), "{}", said(&output));
+    assert!(output.status.success() && output_text(&output).contains("2 unchanged"), "{}", output_text(&output));
     for body in [&little, &big] {
         let result = send(&shop, "", "text/csv", body).await.expect(200).json();
         assert_eq!((&result["unchanged"], &result["failed"]), (&json!(2), &json!(0)), "{result}");
     }
-    // Without the mark it is in an encoding that nothing names.
+    // Without the mark, the encoding is unknown.
     let problem = send(&shop, "", "text/csv", &little[2..]).await.problem(400, "malformed");
     assert!(problem["detail"].as_str().unwrap().contains("The encoding of the body is wrong"), "{problem}");
     let output = import_as(&shop, "rows.csv", &little[2..], &["--encoding", "utf-16le"]).await;
-    assert!(output.status.success() && said(&output).contains("2 unchanged"), "{}", said(&output));
+    assert!(output.status.success() && output_text(&output).contains("2 unchanged"), "{}", output_text(&output));
 }
 
 #[tokio::test]
-async fn another_encoding_is_read_when_it_is_named_and_is_an_encoding_problem_otherwise() {
+async fn a_declared_encoding_is_decoded_and_an_undeclared_one_is_rejected() {
     let shop = Shop::api().await;
     let csv = b"sku,name,price\nc4-a,Tisch Gr\xf6\xdfe L,10.00\nc4-b,Stuhl,20.00\n";
     let problem = send(&shop, "", "text/csv", csv).await.problem(400, "malformed");
     assert!(problem["detail"].as_str().unwrap().contains("line 2 is not valid UTF-8"), "{problem}");
     let output = import_as(&shop, "rows.csv", csv, &[]).await;
     assert!(
-        output.status.code() == Some(1) && said(&output).contains("line 2 is not valid UTF-8; name its encoding with --encoding"),
+        output.status.code() == Some(1) && output_text(&output).contains("line 2 is not valid UTF-8; name its encoding with --encoding"),
         "{}",
-        said(&output)
+        output_text(&output)
     );
     assert_eq!(skus(&shop).await, Vec::<String>::new());
 
     let output = import_as(&shop, "rows.csv", csv, &["--encoding", "windows-1252"]).await;
-    assert!(output.status.success() && said(&output).contains("2 created"), "{}", said(&output));
+    assert!(output.status.success() && output_text(&output).contains("2 created"), "{}", output_text(&output));
     assert_eq!(stored(&shop).await[0].1, "Tisch Größe L");
     let result = send(&shop, "", "text/csv; charset=windows-1252", csv).await.expect(200).json();
     assert_eq!(result["unchanged"], 2, "{result}");
 
     let output = import_as(&shop, "rows.csv", csv, &["--encoding", "latin"]).await;
-    assert!(output.status.code() == Some(1) && said(&output).contains("such as utf-8, utf-16le, windows-1252"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && output_text(&output).contains("such as utf-8, utf-16le, windows-1252"),
+        "{}",
+        output_text(&output)
+    );
     send(&shop, "", "text/csv; charset=latin", csv).await.problem(415, "unsupported-media-type");
 }
 
@@ -178,22 +182,22 @@ async fn numbers_of_json_keep_every_digit() {
     let shop = Shop::api().await;
     let json = br#"[{"sku":89490200001188888889,"name":"SIM A","price":1},{"sku":89490200001188888890,"name":"SIM B","price":2},{"sku":4006381333931.0,"name":"Pen","price":1.5}]"#;
     let output = import_as(&shop, "rows.json", json, &["--decimal-comma"]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(said(&output).contains("row 3 \"Pen\": sku: must be text"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", output_text(&output));
+    assert!(output_text(&output).contains("row 3 \"Pen\": sku: must be text"), "{}", output_text(&output));
     assert_eq!(skus(&shop).await, ["89490200001188888889", "89490200001188888890"]);
     let pen = br#"[{"sku":4006381333931,"name":"Pen","price":1.5}]"#;
     let output = import_as(&shop, "rows.json", pen, &["--decimal-comma"]).await;
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
     let pen = shop.anyone.get("/v1/products/by-sku/4006381333931").await.expect(200).json();
     assert_eq!(pen["price"]["amount"], "1.50");
-    // The API takes skus and amounts as text only.
+    // The API accepts skus and amounts only as text.
     send(&shop, "", "application/json", json).await.problem(422, "invalid");
     let result = send(&shop, "", "application/json", &[b"{\"items\":", &json[..], b"}"].concat()).await.expect(200).json();
     assert_eq!((&result["created"], &result["failed"]), (&json!(0), &json!(3)), "{result}");
 }
 
 #[tokio::test]
-async fn blank_rows_are_skipped_and_counted_and_have_a_number() {
+async fn blank_rows_are_numbered_counted_and_skipped() {
     let shop = Shop::api().await;
     let csv = b"sku,name,price,quantity\nc6-a,Bowl,5.00,3\n,,,\n,,,\n";
     let result = send(&shop, "", "text/csv", csv).await.expect(200).json();
@@ -202,14 +206,18 @@ async fn blank_rows_are_skipped_and_counted_and_have_a_number() {
     let result = send(&shop, "?atomic=true", "text/csv", csv).await.expect(200).json();
     assert_eq!(counts(&result), [0, 1, 0, 2], "{result}");
     let output = import_as(&shop, "rows.csv", csv, &[]).await;
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("0 created, 0 updated, 1 unchanged, 0 rows rejected, 2 blank rows skipped"), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
+    assert!(
+        output_text(&output).contains("0 created, 0 updated, 1 unchanged, 0 rows rejected, 2 blank rows skipped"),
+        "{}",
+        output_text(&output)
+    );
 
     let csv = b"sku,name,price,quantity\n\n , ,,\nc6-b,Bowl,cheap,3\n";
     let result = send(&shop, "", "text/csv", csv).await.expect(200).json();
     assert_eq!((counts(&result), &result["errors"][0]["row"]), ([0, 0, 1, 2], &json!(3)), "{result}");
     let output = import_as(&shop, "rows.csv", csv, &[]).await;
-    assert!(said(&output).contains("row 3 \"Bowl\": price.amount"), "{}", said(&output));
+    assert!(output_text(&output).contains("row 3 \"Bowl\": price.amount"), "{}", output_text(&output));
 }
 
 #[tokio::test]
@@ -217,17 +225,17 @@ async fn a_column_whose_name_contains_a_comma_can_be_mapped() {
     let shop = Shop::api().await;
     let csv = b"sku,name,\"Price, EUR\"\nc10-a,Bowl,5.00\n";
     let output = import_as(&shop, "rows.csv", csv, &["--map", "sku=sku,name=name,price=\"Price, EUR\""]).await;
-    assert!(output.status.success() && said(&output).contains("1 created"), "{}", said(&output));
+    assert!(output.status.success() && output_text(&output).contains("1 created"), "{}", output_text(&output));
     let problem = send(&shop, "", "text/csv", csv).await.problem(422, "invalid");
     assert!(problem["errors"].to_string().contains("Price, EUR"), "{problem}");
     for map in ["sku=sku,sku=name", "sku=sku,name=sku"] {
         let output = import_as(&shop, "rows.csv", csv, &["--map", map]).await;
-        assert!(output.status.code() == Some(1) && said(&output).contains("--map"), "{}", said(&output));
+        assert!(output.status.code() == Some(1) && output_text(&output).contains("--map"), "{}", output_text(&output));
     }
 }
 
 #[tokio::test]
-async fn only_a_text_that_names_one_day_is_a_date() {
+async fn ambiguous_dates_are_rejected() {
     let shop = Shop::api().await;
     let dates = [
         "2024051",
@@ -249,9 +257,9 @@ async fn only_a_text_that_names_one_day_is_a_date() {
     let csv = format!("sku,name,price,released_on\n{rows}");
     let output = import_as(&shop, "rows.csv", csv.as_bytes(), &[]).await;
     assert!(
-        output.status.code() == Some(3) && said(&output).contains("4 created, 0 updated, 0 unchanged, 10 rows rejected"),
+        output.status.code() == Some(3) && output_text(&output).contains("4 created, 0 updated, 0 unchanged, 10 rows rejected"),
         "{}",
-        said(&output)
+        output_text(&output)
     );
     let days: Vec<(String, String)> = sqlx::query_as("SELECT sku, released_on::text FROM products.products ORDER BY released_on, sku")
         .fetch_all(&shop.database)
@@ -259,12 +267,12 @@ async fn only_a_text_that_names_one_day_is_a_date() {
         .unwrap();
     let expected = [("d7", "2024-01-05"), ("d4", "2024-01-15"), ("d12", "2024-02-01"), ("d10", "2024-02-29")];
     assert_eq!(days, expected.map(|(sku, day)| (sku.to_owned(), day.to_owned())));
-    // The API takes one spelling.
+    // The API accepts one format.
     let result = send(&shop, "", "text/csv", csv.as_bytes()).await.expect(200).json();
     assert_eq!(result["failed"], 14, "{result}");
 }
 
-/// CSV that is stored if it isn't damaged.
+/// CSV that can be imported unless it is damaged.
 fn sellable_csv() -> impl Strategy<Value = String> {
     let name = proptest::string::string_regex("[A-Z][a-z]{1,5}([ ,\";][a-z0-9]{1,3}){0,2}").unwrap();
     let rows = prop::collection::vec((name, 1..100u32), 1..5);
@@ -273,7 +281,7 @@ fn sellable_csv() -> impl Strategy<Value = String> {
 }
 
 #[tokio::test]
-async fn what_is_stored_of_damaged_csv_is_what_a_strict_reader_reads_or_nothing() {
+async fn damaged_csv_is_stored_like_the_reference_reader_reads_it_or_not_at_all() {
     let shop = Shop::api().await;
     let mut runner = TestRunner::new(Config::default());
     let damaged = reference::damaged(sellable_csv());
@@ -284,7 +292,7 @@ async fn what_is_stored_of_damaged_csv_is_what_a_strict_reader_reads_or_nothing(
         let (rows, valid) = reference::read(&text, ',');
         if number % 4 == 0 {
             let output = import_as(&shop, "rows.csv", text.as_bytes(), &[]).await;
-            assert_eq!(output.status.code() == Some(1), !valid, "{text:?}: {}", said(&output));
+            assert_eq!(output.status.code() == Some(1), !valid, "{text:?}: {}", output_text(&output));
         } else {
             let reply = send(&shop, if number % 4 == 1 { "?atomic=true" } else { "" }, "text/csv", text.as_bytes()).await;
             assert!(if valid { matches!(reply.status, 200 | 422) } else { reply.status == 400 }, "{text:?}: {}", reply.text());

@@ -1,4 +1,4 @@
-//! Lists: what their items carry, what they hide, and which parameters they refuse.
+//! Lists: their items, default filters and rejected parameters.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use catalog_tests::{
@@ -16,7 +16,7 @@ async fn an_empty_catalogue_is_an_empty_page() {
 }
 
 #[tokio::test]
-async fn a_page_holds_fifty_items_unless_asked_for_more_or_fewer() {
+async fn a_page_has_fifty_items_by_default() {
     let shop = Shop::api().await;
     create_many(&shop.ada, "L", 210).await;
     for (query, count) in [("", 50), ("?limit=1", 1), ("?limit=200", 200), ("?limit=51", 51)] {
@@ -29,7 +29,7 @@ async fn a_page_holds_fifty_items_unless_asked_for_more_or_fewer() {
 }
 
 #[tokio::test]
-async fn a_page_of_long_products_ends_early_and_a_walk_meets_all_of_them() {
+async fn a_page_of_long_products_ends_early_and_all_pages_are_complete() {
     let shop = Shop::api().await;
     let items: Vec<_> = (0..30)
         .map(|number| {
@@ -59,7 +59,7 @@ async fn a_page_of_long_products_ends_early_and_a_walk_meets_all_of_them() {
 }
 
 #[tokio::test]
-async fn items_carry_the_product_its_quantity_and_its_views() {
+async fn items_have_the_product_its_quantity_and_its_views() {
     let shop = Shop::api().await;
     let mut body = samples::product("T-1");
     body["quantity"] = json!(4);
@@ -76,7 +76,7 @@ async fn items_carry_the_product_its_quantity_and_its_views() {
 }
 
 #[tokio::test]
-async fn sold_out_products_are_hidden_unless_asked_for() {
+async fn sold_out_products_are_not_listed_by_default() {
     let shop = Shop::api().await;
     for (sku, quantity) in [("none", Some(0)), ("one", Some(1)), ("untracked", None)] {
         let mut body = samples::plain(sku);
@@ -94,7 +94,7 @@ async fn sold_out_products_are_hidden_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn parameters_that_make_no_sense_are_refused_by_name() {
+async fn invalid_parameters_are_rejected_by_name() {
     let shop = Shop::api().await;
     let cases = [
         ("limit=0", "limit"),
@@ -139,7 +139,7 @@ async fn parameters_that_make_no_sense_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_cursor_works_only_for_the_walk_it_came_from() {
+async fn a_cursor_is_valid_only_for_its_own_list() {
     let shop = Shop::api().await;
     create_many(&shop.ada, "C", 5).await;
     let page = shop.anyone.get("/v1/products?sort=name&limit=2").await.expect(200).json();
@@ -154,7 +154,7 @@ async fn a_cursor_works_only_for_the_walk_it_came_from() {
 }
 
 #[tokio::test]
-async fn whatever_is_done_to_a_cursor_the_answer_is_a_page_or_a_refusal() {
+async fn a_tampered_cursor_gives_a_page_or_a_problem() {
     let shop = Shop::api().await;
     create_many(&shop.ada, "C", 5).await;
     for sort in ["name", "price", "created_at", "-views"] {
@@ -168,7 +168,7 @@ async fn whatever_is_done_to_a_cursor_the_answer_is_a_page_or_a_refusal() {
         }
         tampered.push(format!("{cursor}AAAA"));
         tampered.push(format!("{cursor}="));
-        // If a cursor is readable, what its fields may be made to hold.
+        // If the cursor is readable, changes its fields.
         let readable = BASE64_URL_SAFE_NO_PAD.decode(&cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         for (from, to) in
             [("C-0000", "\\u0000"), ("Stool", "\\u0000"), ("10", "1e999"), ("10", "-99999999999999999999999"), ("202", "999999")]

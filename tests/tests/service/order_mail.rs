@@ -16,8 +16,8 @@ async fn the_customer_gets_one_mail_for_each_step_and_admins_none() {
     shop.at_rest().await;
     shop.inbox().clear().await;
 
-    let order = buyer.orders(&[&stool, &table], "one").await;
-    buyer.waits_for(&order, "fulfilled").await;
+    let order = buyer.place_order(&[&stool, &table], "one").await;
+    buyer.wait_for_status(&order, "fulfilled").await;
     let mails = shop.inbox().at_least(3).await;
     shop.at_rest().await;
     assert_eq!(shop.inbox().mails().await.len(), 3, "{mails:#?}");
@@ -39,8 +39,8 @@ async fn the_customer_gets_one_mail_for_each_step_and_admins_none() {
 #[tokio::test]
 async fn a_customer_who_cancels_gets_mail_about_that() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier], "1s")).await;
-    let order = buyer.orders(&[&stool], "one").await;
-    buyer.cancels(&order).await;
+    let order = buyer.place_order(&[&stool], "one").await;
+    buyer.cancel_order(&order).await;
     let mail = shop.inbox().mail_about(BUYER, "Order cancelled: Stool S-1 (").await;
     assert!(mail.mentions(&order), "{mail:?}");
 }
@@ -48,7 +48,7 @@ async fn a_customer_who_cancels_gets_mail_about_that() {
 #[tokio::test]
 async fn a_closed_account_gets_no_mail() {
     let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier], "0s")).await;
-    buyer.orders(&[&stool], "one").await;
+    buyer.place_order(&[&stool], "one").await;
     shop.inbox().mail_about(BUYER, "Order placed").await;
     sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid")
         .bind(&buyer.id)

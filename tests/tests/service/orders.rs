@@ -1,8 +1,8 @@
-//! Orders: everything or nothing, at the shop's prices, once.
+//! Orders: all items or none, at the catalogue's prices, placed once.
 
 use catalog_tests::{
     Shop,
-    buying::{Whereabouts, available, cart, id_of, order, place, put, stocked},
+    buying::{StockAudit, available, cart, id_of, order, place, put, stocked},
     eventually,
     samples::{self, Created, create},
     wait::holds,
@@ -14,7 +14,7 @@ fn euros(amount: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_has_the_names_and_prices_of_its_moment() {
+async fn an_order_keeps_the_names_and_prices_of_the_time_it_was_placed() {
     let shop = Shop::api().await;
     let stool = stocked(&shop.ada, "S", 5).await;
     let table = create(&shop.ada, &samples::product("T")).await;
@@ -37,11 +37,11 @@ async fn an_order_has_the_names_and_prices_of_its_moment() {
 }
 
 #[tokio::test]
-async fn not_enough_of_one_product_orders_nothing_and_names_each_short_line() {
+async fn insufficient_stock_rejects_the_order_and_lists_each_shortage() {
     let shop = Shop::api().await;
     let products = [stocked(&shop.ada, "A", 1).await, stocked(&shop.ada, "B", 9).await, stocked(&shop.ada, "C", 0).await];
-    let wanted = [(&products[0], 2), (&products[1], 9), (&products[2], 1)];
-    let problem = order(&shop.carol, &wanted).await.problem(409, "insufficient-stock");
+    let items = [(&products[0], 2), (&products[1], 9), (&products[2], 1)];
+    let problem = order(&shop.carol, &items).await.problem(409, "insufficient-stock");
     let short: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|e| (&e["pointer"], &e["product_id"], &e["available"])).collect();
     let (first, third) = (json!("#/items/0/quantity"), json!("#/items/2/quantity"));
     let (a, c) = (json!(products[0].id), json!(products[2].id));
@@ -51,7 +51,7 @@ async fn not_enough_of_one_product_orders_nothing_and_names_each_short_line() {
 }
 
 #[tokio::test]
-async fn an_order_needs_a_key_and_the_same_request_again_is_the_same_order() {
+async fn an_order_requires_an_idempotency_key_and_a_repeated_request_returns_the_same_order() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
     let body = json!({"items": [{"product_id": product.id, "quantity": 2}]});
@@ -63,13 +63,13 @@ async fn an_order_needs_a_key_and_the_same_request_again_is_the_same_order() {
     let again = send(&body).await.expect(201);
     assert_eq!((&first.body, first.header("location")), (&again.body, again.header("location")));
     send(&json!({"items": [{"product_id": product.id, "quantity": 1}]})).await.problem(422, "idempotency-key-reused");
-    // Somebody else's key of the same name is another key.
+    // A key is scoped to its customer.
     shop.dave.post("/v1/orders", &body).header("idempotency-key", "mine").await.expect(201);
     assert_eq!(available(&shop.anyone, &product).await, 1);
 }
 
 #[tokio::test]
-async fn the_same_request_many_times_at_once_is_one_order() {
+async fn concurrent_requests_with_the_same_key_place_one_order() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 100).await;
     let body = json!({"items": [{"product_id": product.id, "quantity": 1}]});
@@ -82,7 +82,7 @@ async fn the_same_request_many_times_at_once_is_one_order() {
 }
 
 #[tokio::test]
-async fn a_cart_is_ordered_with_what_it_holds_and_is_gone_then() {
+async fn ordering_a_cart_sells_its_reservations_and_deletes_it() {
     let shop = Shop::api().await;
     let products = [stocked(&shop.ada, "A", 3).await, stocked(&shop.ada, "B", 3).await];
     let path = cart(&shop.carol).await;
@@ -93,46 +93,47 @@ async fn a_cart_is_ordered_with_what_it_holds_and_is_gone_then() {
     shop.carol.get(&path).await.problem(404, "not-found");
     place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(404, "not-found");
     for product in &products {
-        let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-        whereabouts.adds_up_to(3);
-        assert_eq!(whereabouts.reserved, 0);
+        let audit = StockAudit::read(&shop.database, &product.id).await;
+        audit.assert_total(3);
+        assert_eq!(audit.reserved, 0);
     }
 }
 
 #[tokio::test]
-async fn a_cart_is_not_ordered_when_the_catalogue_has_changed_and_says_what() {
+async fn a_cart_with_changed_prices_or_deleted_products_is_rejected_with_the_differences() {
     let shop = Shop::api().await;
-    let (dear, gone) = (stocked(&shop.ada, "A", 3).await, stocked(&shop.ada, "B", 3).await);
+    let (repriced, deleted) = (stocked(&shop.ada, "A", 3).await, stocked(&shop.ada, "B", 3).await);
     let path = cart(&shop.carol).await;
-    put(&shop.carol, &path, &dear, 2).await.expect(200);
-    put(&shop.carol, &path, &gone, 1).await.expect(200);
-    shop.ada.patch(&dear.path, &json!({"price": euros("12.00")})).await.expect(200);
-    shop.ada.delete(&gone.path).await.expect(204);
+    put(&shop.carol, &path, &repriced, 2).await.expect(200);
+    put(&shop.carol, &path, &deleted, 1).await.expect(200);
+    shop.ada.patch(&repriced.path, &json!({"price": euros("12.00")})).await.expect(200);
+    shop.ada.delete(&deleted.path).await.expect(204);
     let problem = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(409, "cart-changed");
-    let told: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|e| (&e["product_id"], e["detail"].as_str().unwrap())).collect();
-    assert_eq!(told[0].0, &json!(dear.id));
-    assert!(told[0].1.contains("12.00 EUR") && told[0].1.contains("10.00 EUR"), "{told:?}");
-    assert_eq!(told[1].0, &json!(gone.id));
-    // The cart still holds what it held, and can be put right.
-    assert_eq!(available(&shop.anyone, &dear).await, 1);
-    shop.carol.delete(&format!("{path}/items/{}", gone.id)).await.expect(204);
-    put(&shop.carol, &path, &dear, 2).await.expect(200);
+    let differences: Vec<_> =
+        problem["errors"].as_array().unwrap().iter().map(|e| (&e["product_id"], e["detail"].as_str().unwrap())).collect();
+    assert_eq!(differences[0].0, &json!(repriced.id));
+    assert!(differences[0].1.contains("12.00 EUR") && differences[0].1.contains("10.00 EUR"), "{differences:?}");
+    assert_eq!(differences[1].0, &json!(deleted.id));
+    // The cart keeps its reservations, and the customer can correct it.
+    assert_eq!(available(&shop.anyone, &repriced).await, 1);
+    shop.carol.delete(&format!("{path}/items/{}", deleted.id)).await.expect(204);
+    put(&shop.carol, &path, &repriced, 2).await.expect(200);
     let placed = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201).json();
     assert_eq!(placed["total"], euros("24.00"));
 }
 
-/// Somebody holds the stock of a product, as an order that is being committed does.
-async fn holding<'a>(shop: &'a Shop, product: &Created) -> sqlx::Transaction<'a, sqlx::Postgres> {
-    let mut held = shop.database.begin().await.unwrap();
-    sqlx::query("SELECT FROM products.stock WHERE product_id = $1::uuid FOR UPDATE").bind(&product.id).execute(&mut *held).await.unwrap();
-    held
+/// Locks the stock of a product, as an order does before its commit.
+async fn lock_stock<'a>(shop: &'a Shop, product: &Created) -> sqlx::Transaction<'a, sqlx::Postgres> {
+    let mut lock = shop.database.begin().await.unwrap();
+    sqlx::query("SELECT FROM products.stock WHERE product_id = $1::uuid FOR UPDATE").bind(&product.id).execute(&mut *lock).await.unwrap();
+    lock
 }
 
 #[tokio::test]
-async fn an_order_that_waited_for_stock_is_not_placed_at_the_price_of_before() {
+async fn an_order_that_waited_for_stock_is_placed_at_the_new_price() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
-    let held = holding(&shop, &product).await;
+    let lock = lock_stock(&shop, &product).await;
     let body = json!({"items": [{"product_id": product.id, "quantity": 1}]});
     let send = || shop.carol.post("/v1/orders", &body).header("idempotency-key", "mine");
     let ordering = tokio::spawn(send().into_future());
@@ -146,19 +147,19 @@ async fn an_order_that_waited_for_stock_is_not_placed_at_the_price_of_before() {
     })
     .await;
     shop.ada.patch(&product.path, &json!({"price": euros("12.00")})).await.expect(200);
-    held.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     let placed = ordering.await.unwrap().expect(201);
     assert_eq!(placed.json()["total"], euros("12.00"));
     assert_eq!(send().await.expect(201).body, placed.body);
     assert_eq!(available(&shop.anyone, &product).await, 4);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
 }
 
 #[tokio::test]
-async fn who_holds_stock_for_ever_does_not_hold_up_the_shop() {
+async fn a_long_lock_on_stock_does_not_block_other_requests() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
-    let held = holding(&shop, &product).await;
+    let lock = lock_stock(&shop, &product).await;
     // More than the process has connections.
     let calls = (0..12).map(|_| tokio::spawn(order(&shop.carol, &[(&product, 1)]).into_future()));
     let calls: Vec<_> = calls.collect();
@@ -166,12 +167,12 @@ async fn who_holds_stock_for_ever_does_not_hold_up_the_shop() {
         call.await.unwrap().problem(503, "unavailable");
     }
     shop.carol.get("/v1/orders").await.expect(200);
-    held.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     order(&shop.carol, &[(&product, 5)]).await.expect(201);
 }
 
 #[tokio::test]
-async fn an_empty_cart_is_no_order() {
+async fn an_empty_cart_cannot_be_ordered() {
     let shop = Shop::api().await;
     let path = cart(&shop.carol).await;
     place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(409, "cart-empty");
@@ -179,7 +180,7 @@ async fn an_empty_cart_is_no_order() {
 }
 
 #[tokio::test]
-async fn bad_orders_are_refused_with_the_place_of_each_fault() {
+async fn invalid_orders_are_rejected_with_the_pointer_of_each_error() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
     let line = |quantity: Value| json!({"product_id": product.id, "quantity": quantity});
@@ -221,7 +222,7 @@ async fn a_deleted_product_cannot_be_ordered() {
 }
 
 #[tokio::test]
-async fn orders_are_their_customers_alone() {
+async fn an_order_is_accessible_only_to_its_customer() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
     let placed = order(&shop.carol, &[(&product, 1)]).await.expect(201).json();
@@ -238,7 +239,7 @@ async fn orders_are_their_customers_alone() {
 }
 
 #[tokio::test]
-async fn cancelling_gives_the_stock_back_once() {
+async fn cancelling_returns_the_stock_once() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 5).await;
     let placed = order(&shop.carol, &[(&product, 5)]).await.expect(201).json();
@@ -253,12 +254,12 @@ async fn cancelling_gives_the_stock_back_once() {
     assert_eq!(again["history"].as_array().unwrap().len(), 2);
     assert_eq!((&again["history"][1]["by"], &again["history"][1]["reason"]), (&json!("customer"), &json!("changed my mind")));
     assert_eq!(shop.anyone.get(&product.path).await.expect(200).json()["in_stock"], true);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
     shop.carol.post(&cancel, &json!({"reason": ""})).await.problem(422, "invalid");
 }
 
 #[tokio::test]
-async fn history_is_walked_page_by_page_the_latest_first() {
+async fn orders_are_listed_in_pages_newest_first() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 50).await;
     let mut placed = Vec::new();

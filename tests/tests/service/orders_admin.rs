@@ -1,8 +1,8 @@
-//! What admins do with orders: find them, move them on, and take them along.
+//! Orders as admins see them: lists, changes of status and exports.
 
 use catalog_tests::{
     Shop,
-    buying::{Whereabouts, order, stocked},
+    buying::{StockAudit, order, stocked},
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn placed(shop: &Shop, quantity: i64) -> (catalog_tests::samples::Created,
 }
 
 #[tokio::test]
-async fn an_order_moves_forward_and_tells_its_history() {
+async fn a_confirmed_and_fulfilled_order_has_a_complete_history() {
     let shop = Shop::api().await;
     let (product, path) = placed(&shop, 2).await;
     shop.ada.patch(&path, &json!({"status": "confirmed"})).await.expect(200);
@@ -23,11 +23,11 @@ async fn an_order_moves_forward_and_tells_its_history() {
     assert_eq!(steps, [(&json!("pending"), &customer), (&json!("confirmed"), &admin), (&json!("fulfilled"), &admin)]);
     assert_eq!(fulfilled["history"][2]["reason"], "picked up");
     assert_eq!(shop.carol.get(&path).await.expect(200).json(), fulfilled);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(10);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(10);
 }
 
 #[tokio::test]
-async fn an_order_never_moves_back_and_never_gives_its_stock_back_twice() {
+async fn an_order_never_moves_back_and_returns_its_stock_once() {
     let shop = Shop::api().await;
     let (product, path) = placed(&shop, 2).await;
     shop.ada.patch(&path, &json!({"status": "fulfilled"})).await.problem(409, "order-status");
@@ -37,13 +37,13 @@ async fn an_order_never_moves_back_and_never_gives_its_stock_back_twice() {
     }
     shop.carol.post_empty(&format!("{path}/cancel")).await.problem(409, "order-status");
     shop.ada.patch(&path, &json!({"status": "failed"})).await.expect(200);
-    let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-    whereabouts.adds_up_to(10);
-    assert_eq!(whereabouts.on_hand, 10);
+    let audit = StockAudit::read(&shop.database, &product.id).await;
+    audit.assert_total(10);
+    assert_eq!(audit.on_hand, 10);
 }
 
 #[tokio::test]
-async fn a_status_that_does_not_exist_is_refused() {
+async fn an_unknown_status_is_rejected() {
     let shop = Shop::api().await;
     let (_, path) = placed(&shop, 2).await;
     for body in [json!({"status": "shipped"}), json!({}), json!({"status": null}), json!({"status": "confirmed", "total": 1})] {
@@ -54,7 +54,7 @@ async fn a_status_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
-async fn orders_are_found_by_status_customer_and_time() {
+async fn orders_are_filtered_by_status_customer_and_time() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 10).await;
     let carols = order(&shop.carol, &[(&product, 1)]).await.expect(201).json();
@@ -89,7 +89,7 @@ async fn orders_are_found_by_status_customer_and_time() {
 }
 
 #[tokio::test]
-async fn orders_are_exported_with_a_row_for_each_line() {
+async fn an_export_has_one_row_per_order_line() {
     let shop = Shop::api().await;
     let mut formula = catalog_tests::samples::plain("F");
     formula["name"] = json!("=HYPERLINK(\"http://x\")");
@@ -114,7 +114,7 @@ async fn orders_are_exported_with_a_row_for_each_line() {
 }
 
 #[tokio::test]
-async fn every_order_is_in_an_export_of_many() {
+async fn an_export_of_many_orders_is_complete() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "A", 1000).await;
     for _ in 0..450 {

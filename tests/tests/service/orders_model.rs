@@ -1,11 +1,11 @@
-//! Whatever customers and admins do in whatever order, the shop agrees with a model of a few lines.
+//! Model test of carts, orders and stock: random actions of customers and admins have the results of a simple model.
 
 use std::collections::BTreeMap;
 
 use catalog_tests::{
     Api, Reply, Shop,
-    buying::{Whereabouts, available, cart, id_of, order, place, put, stocked},
-    crowd, eventually,
+    buying::{StockAudit, available, cart, id_of, order, place, put, stocked},
+    concurrent_clients, eventually,
     samples::Created,
     wait::holds,
 };
@@ -19,10 +19,10 @@ const PRODUCTS: usize = 3;
 const CARTS: usize = 2;
 
 #[derive(Debug, Clone)]
-enum Deed {
+enum Action {
     Put { cart: usize, product: usize, quantity: i64 },
     Remove { cart: usize, product: usize },
-    GiveUp { cart: usize },
+    DeleteCart { cart: usize },
     Expire { cart: usize },
     OrderCart { cart: usize },
     Order { lines: BTreeMap<usize, i64> },
@@ -31,22 +31,22 @@ enum Deed {
     Adjust { product: usize, delta: i64 },
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let (cart, product) = (0..CARTS, 0..PRODUCTS);
     prop_oneof![
-        6 => (cart.clone(), product.clone(), 1..6_i64).prop_map(|(cart, product, quantity)| Deed::Put { cart, product, quantity }),
-        2 => (cart.clone(), product.clone()).prop_map(|(cart, product)| Deed::Remove { cart, product }),
-        1 => cart.clone().prop_map(|cart| Deed::GiveUp { cart }),
-        1 => cart.clone().prop_map(|cart| Deed::Expire { cart }),
-        2 => cart.prop_map(|cart| Deed::OrderCart { cart }),
-        4 => proptest::collection::btree_map(product.clone(), 1..6_i64, 1..=PRODUCTS).prop_map(|lines| Deed::Order { lines }),
-        3 => (0..8_usize).prop_map(|order| Deed::Cancel { order }),
-        1 => (product.clone(), 0..12_i64).prop_map(|(product, quantity)| Deed::Count { product, quantity }),
-        2 => (product, prop_oneof![-6..0_i64, 1..6_i64]).prop_map(|(product, delta)| Deed::Adjust { product, delta }),
+        6 => (cart.clone(), product.clone(), 1..6_i64).prop_map(|(cart, product, quantity)| Action::Put { cart, product, quantity }),
+        2 => (cart.clone(), product.clone()).prop_map(|(cart, product)| Action::Remove { cart, product }),
+        1 => cart.clone().prop_map(|cart| Action::DeleteCart { cart }),
+        1 => cart.clone().prop_map(|cart| Action::Expire { cart }),
+        2 => cart.prop_map(|cart| Action::OrderCart { cart }),
+        4 => proptest::collection::btree_map(product.clone(), 1..6_i64, 1..=PRODUCTS).prop_map(|lines| Action::Order { lines }),
+        3 => (0..8_usize).prop_map(|order| Action::Cancel { order }),
+        1 => (product.clone(), 0..12_i64).prop_map(|(product, quantity)| Action::Count { product, quantity }),
+        2 => (product, prop_oneof![-6..0_i64, 1..6_i64]).prop_map(|(product, delta)| Action::Adjust { product, delta }),
     ]
 }
 
-/// What should be so.
+/// The model.
 #[derive(Debug, Clone, Default)]
 struct Model {
     on_hand: [i64; PRODUCTS],
@@ -72,26 +72,26 @@ impl Model {
         self.orders.push(Some(lines));
     }
 
-    /// Does it, and gives the status that the shop should answer with.
-    fn does(&mut self, deed: &Deed) -> u16 {
-        match deed {
-            Deed::Put { cart, product, quantity } => {
-                let held = self.carts[*cart].get(product).copied().unwrap_or(0);
-                if self.left(*product) + held < *quantity {
+    /// Applies an action to the model and returns the expected status.
+    fn apply(&mut self, action: &Action) -> u16 {
+        match action {
+            Action::Put { cart, product, quantity } => {
+                let in_cart = self.carts[*cart].get(product).copied().unwrap_or(0);
+                if self.left(*product) + in_cart < *quantity {
                     return 409;
                 }
                 self.carts[*cart].insert(*product, *quantity);
                 200
             }
-            Deed::Remove { cart, product } => {
+            Action::Remove { cart, product } => {
                 self.carts[*cart].remove(product);
                 204
             }
-            Deed::GiveUp { cart } | Deed::Expire { cart } => {
+            Action::DeleteCart { cart } | Action::Expire { cart } => {
                 self.carts[*cart].clear();
                 204
             }
-            Deed::OrderCart { cart } => {
+            Action::OrderCart { cart } => {
                 let lines = std::mem::take(&mut self.carts[*cart]);
                 if lines.is_empty() {
                     return 409;
@@ -99,14 +99,14 @@ impl Model {
                 self.sell(lines);
                 201
             }
-            Deed::Order { lines } => {
+            Action::Order { lines } => {
                 if lines.iter().any(|(product, quantity)| self.left(*product) < *quantity) {
                     return 409;
                 }
                 self.sell(lines.clone());
                 201
             }
-            Deed::Cancel { order } => {
+            Action::Cancel { order } => {
                 let Some(placed) = self.orders.get_mut(*order) else { return 404 };
                 for (product, quantity) in placed.take().unwrap_or_default() {
                     self.on_hand[product] += quantity;
@@ -114,11 +114,11 @@ impl Model {
                 }
                 200
             }
-            Deed::Count { product, quantity } => {
+            Action::Count { product, quantity } => {
                 self.on_hand[*product] = self.reserved(*product) + quantity;
                 200
             }
-            Deed::Adjust { product, delta } => {
+            Action::Adjust { product, delta } => {
                 if self.left(*product) + delta < 0 {
                     return 409;
                 }
@@ -129,10 +129,10 @@ impl Model {
     }
 }
 
-/// The same with the real shop.
+/// The real shop.
 struct Real<'a> {
     shop: &'a Shop,
-    // Another one for every case: carts of a case that failed would be in the way of the next.
+    // New customers for every case, because carts of a failed case would count.
     customer: Api,
     products: Vec<Created>,
     carts: Vec<String>,
@@ -145,7 +145,7 @@ impl<'a> Real<'a> {
         for quantity in stock {
             products.push(stocked(&shop.ada, &uuid::Uuid::now_v7().to_string(), quantity).await);
         }
-        let customer = crowd::customers(shop, 1).await.remove(0);
+        let customer = concurrent_clients::customers(shop, 1).await.remove(0);
         let mut carts = Vec::new();
         for _ in 0..CARTS {
             carts.push(cart(&customer).await);
@@ -153,42 +153,42 @@ impl<'a> Real<'a> {
         Self { shop, customer, products, carts, orders: Vec::new() }
     }
 
-    async fn does(&mut self, deed: &Deed) -> u16 {
+    async fn apply(&mut self, action: &Action) -> u16 {
         let customer = self.customer.clone();
         let customer = &customer;
-        match deed {
-            Deed::Put { cart, product, quantity } => put(customer, &self.carts[*cart], &self.products[*product], *quantity).await.status,
-            Deed::Remove { cart, product } => {
+        match action {
+            Action::Put { cart, product, quantity } => put(customer, &self.carts[*cart], &self.products[*product], *quantity).await.status,
+            Action::Remove { cart, product } => {
                 customer.delete(&format!("{}/items/{}", self.carts[*cart], self.products[*product].id)).await.status
             }
-            Deed::GiveUp { cart: number } => {
+            Action::DeleteCart { cart: number } => {
                 let status = customer.delete(&self.carts[*number]).await.status;
                 self.carts[*number] = cart(customer).await;
                 status
             }
-            Deed::Expire { cart: number } => {
+            Action::Expire { cart: number } => {
                 self.expire(*number).await;
                 self.carts[*number] = cart(customer).await;
                 204
             }
-            Deed::OrderCart { cart: number } => {
+            Action::OrderCart { cart: number } => {
                 let reply = place(customer, &json!({"cart_id": id_of(&self.carts[*number])})).await;
                 if reply.status == 201 {
                     self.carts[*number] = cart(customer).await;
                 }
                 self.placed(&reply)
             }
-            Deed::Order { lines } => {
+            Action::Order { lines } => {
                 let lines: Vec<_> = lines.iter().map(|(product, quantity)| (&self.products[*product], *quantity)).collect();
                 let reply = order(customer, &lines).await;
                 self.placed(&reply)
             }
-            Deed::Cancel { order } => {
+            Action::Cancel { order } => {
                 let unknown = "/v1/orders/019aa3f0-0000-7000-8000-000000000000".to_owned();
                 customer.post_empty(&format!("{}/cancel", self.orders.get(*order).unwrap_or(&unknown))).await.status
             }
-            Deed::Count { product, quantity } => self.adjust(*product, &json!({"quantity": quantity, "reason": "counted"})).await,
-            Deed::Adjust { product, delta } => self.adjust(*product, &json!({"delta": delta, "reason": "moved"})).await,
+            Action::Count { product, quantity } => self.adjust(*product, &json!({"quantity": quantity, "reason": "counted"})).await,
+            Action::Adjust { product, delta } => self.adjust(*product, &json!({"delta": delta, "reason": "moved"})).await,
         }
     }
 
@@ -203,7 +203,7 @@ impl<'a> Real<'a> {
         self.shop.ada.post(&self.products[product].at("stock-adjustments"), body).await.status
     }
 
-    /// Time passes for this cart alone.
+    /// Lets this cart expire.
     async fn expire(&self, cart: usize) {
         let id = id_of(&self.carts[cart]);
         let aged = sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second' WHERE id = $1::uuid");
@@ -219,11 +219,11 @@ impl<'a> Real<'a> {
         .await;
     }
 
-    async fn agrees_with(&self, model: &Model) -> Result<(), TestCaseError> {
+    async fn assert_agrees_with(&self, model: &Model) -> Result<(), TestCaseError> {
         for (number, product) in self.products.iter().enumerate() {
-            let found = Whereabouts::of(&self.shop.database, &product.id).await;
+            let found = StockAudit::read(&self.shop.database, &product.id).await;
             let reserved = model.reserved(number);
-            let expected = Whereabouts {
+            let expected = StockAudit {
                 on_hand: model.on_hand[number],
                 reserved,
                 in_carts: reserved,
@@ -238,19 +238,19 @@ impl<'a> Real<'a> {
 }
 
 #[test]
-fn whatever_happens_in_whatever_order_the_shop_agrees_with_the_model() {
+fn random_actions_have_the_results_of_the_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let shop = runtime.block_on(Shop::api());
-    let strategy = (proptest::array::uniform3(0..10_i64), proptest::collection::vec(deed(), 1..40));
+    let strategy = (proptest::array::uniform3(0..10_i64), proptest::collection::vec(action(), 1..40));
     let config = Config { cases: 40, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&strategy, |(stock, deeds)| {
         runtime.block_on(async {
             let mut model = Model { on_hand: stock, ..Model::default() };
             let mut real = Real::open(&shop, stock).await;
-            for deed in &deeds {
-                let (expected, answered) = (model.does(deed), real.does(deed).await);
-                prop_assert_eq!(answered, expected, "{:?}", deed);
-                real.agrees_with(&model).await?;
+            for action in &deeds {
+                let (expected, answered) = (model.apply(action), real.apply(action).await);
+                prop_assert_eq!(answered, expected, "{:?}", action);
+                real.assert_agrees_with(&model).await?;
             }
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! Many customers race for few units while processes die: no unit is lost, none is sold twice.
+//! Many customers compete for few units while processes are killed: no unit is lost or sold twice.
 
 use std::sync::{
     Arc,
@@ -7,8 +7,8 @@ use std::sync::{
 
 use catalog_tests::{
     Api, Reply, Role, Shop,
-    buying::{self, Whereabouts, id_of, stocked},
-    crowd,
+    buying::{self, StockAudit, id_of, stocked},
+    concurrent_clients,
     samples::Created,
     wait::{eventually, holds},
 };
@@ -19,22 +19,22 @@ use uuid::Uuid;
 
 const CUSTOMERS: usize = 200;
 
-/// What became of a customer's wish, for sure.
+/// Confirmed outcome of one customer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Outcome {
     bought: i64,
     cancelled: i64,
 }
 
-/// A customer who goes on asking, and who waits while the shop is closed.
+/// A customer who retries, and who waits while the shop is restarted.
 #[derive(Clone)]
 struct Shopper {
     api: Api,
     closed: Arc<RwLock<()>>,
 }
 
-/// Sends a request until it is answered. All of them may be sent again without harm.
-async fn insist(shopper: &Shopper, method: Method, path: &str, key: &str, body: Option<&Value>) -> Reply {
+/// Repeats a request until it is answered. All requests of this test are idempotent.
+async fn send_until_answered(shopper: &Shopper, method: Method, path: &str, key: &str, body: Option<&Value>) -> Reply {
     eventually(&format!("{method} {path} is answered"), async || {
         drop(shopper.closed.read().await);
         let mut call = shopper.api.request(method.clone(), path).header("idempotency-key", key);
@@ -42,7 +42,7 @@ async fn insist(shopper: &Shopper, method: Method, path: &str, key: &str, body: 
             call = call.json(body);
         }
         let reply = call.attempt().await.map_err(|error| error.to_string())?;
-        // The same request may still be running in the process that has just been killed.
+        // The first request may still be in progress in the killed process.
         let waits = reply.status == 503 || reply.status == 409 && reply.text().contains("idempotency-key-in-use");
         holds(!waits, || reply.text())?;
         Ok::<_, String>(reply)
@@ -51,7 +51,7 @@ async fn insist(shopper: &Shopper, method: Method, path: &str, key: &str, body: 
 }
 
 async fn order(customer: &Shopper, body: &Value) -> Option<String> {
-    let reply = insist(customer, Method::POST, "/v1/orders", &Uuid::now_v7().to_string(), Some(body)).await;
+    let reply = send_until_answered(customer, Method::POST, "/v1/orders", &Uuid::now_v7().to_string(), Some(body)).await;
     match reply.status {
         201 => Some(reply.json()["id"].as_str().unwrap().to_owned()),
         409 => None,
@@ -59,28 +59,28 @@ async fn order(customer: &Shopper, body: &Value) -> Option<String> {
     }
 }
 
-/// Buys straight away, or by way of a cart; some change their minds in between or afterwards.
-async fn go_shopping(customer: Shopper, number: usize, product: Created) -> Outcome {
+/// Orders directly or from a cart; some customers remove the item or cancel the order.
+async fn shop_once(customer: Shopper, number: usize, product: Created) -> Outcome {
     let placed = if number.is_multiple_of(2) {
         order(&customer, &json!({"items": [{"product_id": product.id, "quantity": 1}]})).await
     } else {
-        let made = insist(&customer, Method::POST, "/v1/carts", "-", Some(&json!({}))).await.expect(201).json();
+        let made = send_until_answered(&customer, Method::POST, "/v1/carts", "-", Some(&json!({}))).await.expect(201).json();
         let cart = format!("/v1/carts/{}", made["id"].as_str().unwrap());
         let item = format!("{cart}/items/{}", product.id);
-        let held = insist(&customer, Method::PUT, &item, "-", Some(&json!({"quantity": 1}))).await;
-        match (held.status, number % 10) {
+        let reserved = send_until_answered(&customer, Method::PUT, &item, "-", Some(&json!({"quantity": 1}))).await;
+        match (reserved.status, number % 10) {
             (409, _) => None,
             (200, 9) => {
-                insist(&customer, Method::DELETE, &item, "-", None).await.expect(204);
+                send_until_answered(&customer, Method::DELETE, &item, "-", None).await.expect(204);
                 None
             }
             (200, _) => order(&customer, &json!({"cart_id": id_of(&cart)})).await,
-            (other, _) => panic!("{other}: {}", held.text()),
+            (other, _) => panic!("{other}: {}", reserved.text()),
         }
     };
     let Some(id) = placed else { return Outcome::default() };
     if number % 7 == 3 {
-        insist(&customer, Method::POST, &format!("/v1/orders/{id}/cancel"), "-", None).await.expect(200);
+        send_until_answered(&customer, Method::POST, &format!("/v1/orders/{id}/cancel"), "-", None).await.expect(200);
         return Outcome { bought: 1, cancelled: 1 };
     }
     Outcome { bought: 1, cancelled: 0 }
@@ -89,21 +89,21 @@ async fn go_shopping(customer: Shopper, number: usize, product: Created) -> Outc
 async fn race(units: i64) {
     let mut shop = Shop::builder().only_api().troubled().start().await;
     let product = stocked(&shop.ada, "prize", units).await;
-    let customers = crowd::customers(&shop, CUSTOMERS).await;
+    let customers = concurrent_clients::customers(&shop, CUSTOMERS).await;
     let (done, closed) = (Arc::<AtomicUsize>::default(), Arc::<RwLock<()>>::default());
     let shopping = customers.into_iter().enumerate().map(|(number, api)| {
         let (product, done, customer) = (product.clone(), done.clone(), Shopper { api, closed: closed.clone() });
         tokio::task::spawn_local(async move {
-            let outcome = go_shopping(customer, number, product).await;
+            let outcome = shop_once(customer, number, product).await;
             done.fetch_add(1, Ordering::Relaxed);
             outcome
         })
     });
     let shopping: Vec<_> = shopping.collect();
-    for deaths in 1..=4 {
+    for kills in 1..=4 {
         eventually("the race goes on", async || {
             let done = done.load(Ordering::Relaxed);
-            holds(done >= deaths * CUSTOMERS / 6, || done)
+            holds(done >= kills * CUSTOMERS / 6, || done)
         })
         .await;
         let _closed = closed.write().await;
@@ -114,11 +114,11 @@ async fn race(units: i64) {
         let Outcome { bought, cancelled } = outcome.await.unwrap();
         all = Outcome { bought: all.bought + bought, cancelled: all.cancelled + cancelled };
     }
-    let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-    whereabouts.adds_up_to(units);
-    assert_eq!(whereabouts.sold, all.bought - all.cancelled, "what customers were told isn't what was sold: {whereabouts:?}");
-    // Nobody was refused for nothing: what is left can be had.
-    let left = whereabouts.on_hand - whereabouts.reserved;
+    let audit = StockAudit::read(&shop.database, &product.id).await;
+    audit.assert_total(units);
+    assert_eq!(audit.sold, all.bought - all.cancelled, "the responses disagree with the sold units: {audit:?}");
+    // No order was rejected in error: the remaining units can be ordered.
+    let left = audit.on_hand - audit.reserved;
     if left > 0 {
         buying::order(&shop.carol, &[(&product, left)]).await.expect(201);
     }
@@ -129,26 +129,26 @@ async fn race(units: i64) {
 }
 
 #[tokio::test]
-async fn two_hundred_customers_race_for_one_unit() {
+async fn one_unit_is_sold_once_to_two_hundred_customers() {
     LocalSet::new().run_until(race(1)).await;
 }
 
 #[tokio::test]
-async fn two_hundred_customers_race_for_ten_units() {
+async fn ten_units_are_sold_once_to_two_hundred_customers() {
     LocalSet::new().run_until(race(10)).await;
 }
 
 #[tokio::test]
-async fn two_hundred_customers_race_for_a_hundred_units() {
+async fn a_hundred_units_are_sold_once_to_two_hundred_customers() {
     LocalSet::new().run_until(race(100)).await;
 }
 
-/// Everybody wants several products, each in another order, while admins import the same ones, all or nothing, in yet
-/// another: nobody waits for anybody in a circle.
+/// Customers order several products, each in another order, while admins import the same products atomically, in yet another
+/// order: no transaction deadlocks.
 #[tokio::test]
 async fn orders_and_imports_of_the_same_products_in_any_order_never_deadlock() {
     let shop = Shop::api().await;
-    // Their skus are in the reverse order of their ids, and far apart in an import.
+    // The order of their skus is the reverse of that of their ids, and they are far apart in an import.
     let mut products = Vec::new();
     for sku in ["Z", "Y", "B", "A"] {
         products.push(stocked(&shop.ada, sku, 100_000).await);
@@ -161,7 +161,7 @@ async fn orders_and_imports_of_the_same_products_in_any_order_never_deadlock() {
             shop.ada.post("/v1/products/bulk?atomic=true", &json!({"items": all})).await.expect(200);
         }
     };
-    let customers = crowd::customers(&shop, 12).await;
+    let customers = concurrent_clients::customers(&shop, 12).await;
     let buy = async |number: usize, customer: &Api| {
         let mut products: Vec<&Created> = products.iter().collect();
         for round in 0..15 {
@@ -173,7 +173,7 @@ async fn orders_and_imports_of_the_same_products_in_any_order_never_deadlock() {
     let buying = customers.iter().enumerate().map(|(number, customer)| buy(number, customer));
     tokio::join!(import(), import(), futures::future::join_all(buying));
     for product in &products {
-        let whereabouts = Whereabouts::of(&shop.database, &product.id).await;
-        assert_eq!((whereabouts.sold, whereabouts.ledger), (180, whereabouts.on_hand));
+        let audit = StockAudit::read(&shop.database, &product.id).await;
+        assert_eq!((audit.sold, audit.ledger), (180, audit.on_hand));
     }
 }

@@ -8,7 +8,7 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+async fn a_patch_changes_only_the_fields_in_it() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let patch = json!({"name": "New name", "price": {"amount": "5"}, "attributes": {"colour": "white", "width": "60"}});
@@ -28,7 +28,7 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn both_media_types_of_a_patch_are_taken() {
+async fn both_media_types_of_a_patch_are_accepted() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     for content_type in ["application/merge-patch+json", "application/json", "application/json; charset=utf-8", "Application/JSON"] {
@@ -39,7 +39,7 @@ async fn both_media_types_of_a_patch_are_taken() {
 }
 
 #[tokio::test]
-async fn null_removes_what_may_be_absent_and_nothing_else() {
+async fn null_removes_optional_fields_only() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let patch =
@@ -75,7 +75,7 @@ async fn a_patch_that_changes_nothing_makes_no_version() {
 }
 
 #[tokio::test]
-async fn a_patch_holds_to_if_match() {
+async fn a_patch_honours_if_match() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let second = shop.ada.patch(&product.path, &json!({"name": "Second"})).header("if-match", &product.etag).await.expect(200);
@@ -91,7 +91,7 @@ async fn a_patch_holds_to_if_match() {
 }
 
 #[tokio::test]
-async fn of_many_who_change_the_version_they_read_one_wins() {
+async fn of_concurrent_patches_with_if_match_one_succeeds() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let attempt = async |number: usize| {
@@ -108,7 +108,7 @@ async fn of_many_who_change_the_version_they_read_one_wins() {
 }
 
 #[tokio::test]
-async fn changes_at_once_without_if_match_lose_nothing() {
+async fn concurrent_patches_without_if_match_are_all_applied() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let attempt = async |number: usize| {
@@ -134,7 +134,7 @@ async fn a_product_can_move_to_a_free_sku_but_not_to_a_taken_one() {
 }
 
 #[tokio::test]
-async fn what_the_server_decides_cannot_be_patched() {
+async fn read_only_fields_cannot_be_patched() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     for field in ["id", "version", "in_stock", "created_at", "updated_at", "views", "deleted_at", "nonsense"] {
@@ -148,7 +148,7 @@ async fn what_the_server_decides_cannot_be_patched() {
     assert_eq!(shop.anyone.get(&product.path).await.expect(200).json(), product.body);
 }
 
-/// RFC 7396, section 2, as written there.
+/// The algorithm of RFC 7396, section 2.
 fn merge(target: &Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut result = target.as_object().cloned().unwrap_or_default();
@@ -162,7 +162,7 @@ fn merge(target: &Value, patch: &Value) -> Value {
     Value::Object(result)
 }
 
-/// Patches that leave a valid product valid.
+/// Patches that keep a valid product valid.
 fn patches() -> impl Strategy<Value = Value> {
     fn optional<S: Strategy<Value = Value> + 'static>(value: S) -> impl Strategy<Value = Value> {
         prop_oneof![1 => Just(Value::Null), 3 => value]
@@ -202,7 +202,7 @@ async fn follows_the_model(admin: &Api, product: &Created, patch: &Value, model:
 }
 
 #[tokio::test]
-async fn any_series_of_patches_ends_where_the_rfc_says() {
+async fn a_series_of_patches_has_the_result_of_the_rfc_algorithm() {
     let shop = Shop::api().await;
     let mut runner = TestRunner::default();
     for number in 0..4 {

@@ -1,4 +1,4 @@
-//! What statements read: their own rows, however young or full the shop is.
+//! Query plans: statements read only the rows that they need, in a new shop and in a large one.
 
 use catalog_tests::{
     Role, Shop,
@@ -13,13 +13,13 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, query_as, query_scalar, raw_sql};
 
-/// Rows of each table that grows.
+/// Rows of each growing table.
 const ROWS: u64 = 5_000;
 const BUYERS: u64 = 20;
-/// A fifth of one table. What buyers read is far less: their own rows, and some that are gone and not vacuumed yet.
+/// A fifth of one table. Buyers read far less: their own rows, and some deleted ones before the next vacuum.
 const ROWS_PER_BUYER: i64 = 1_000;
-/// Tables that grow. (Carts come and go, and are counted by an index that tells of those gone until it is vacuumed.)
-const OF_ORDERS: [&str; 9] = [
+/// Growing tables. (Carts are deleted, and their index has deleted entries until the next vacuum.)
+const ORDER_TABLES: [&str; 9] = [
     "products.products",
     "products.stock",
     "products.stock_movements",
@@ -30,10 +30,10 @@ const OF_ORDERS: [&str; 9] = [
     "events.outbox",
     "http.idempotency_keys",
 ];
-const OF_MAIL: [&str; 2] = ["notifications.messages", "notifications.deliveries"];
+const MAIL_TABLES: [&str; 2] = ["notifications.messages", "notifications.deliveries"];
 
-/// Orders, calls that off, fills a cart, empties it, fills it again and orders it.
-async fn buys(shop: &Shop, number: u64) {
+/// Places and cancels an order, fills and empties a cart, fills it again and orders it.
+async fn buy_once(shop: &Shop, number: u64) {
     let id = shelf::id(number);
     let items = json!({"items": [{"product_id": id, "quantity": 1}]});
     let order = place(&shop.carol, &items).await.expect(201).json();
@@ -48,17 +48,17 @@ async fn buys(shop: &Shop, number: u64) {
     place(&shop.carol, &json!({"cart_id": cart.rsplit('/').next()})).await.expect(201);
 }
 
-/// Buys of one product after the other, and says how many rows were read for that.
-async fn read_by_buyers(shop: &Shop) -> i64 {
-    let before = Read::once(&shop.database, &OF_ORDERS, "products.stock", ROWS).await;
-    let orders = Read::of(&shop.database, &OF_ORDERS, "orders.orders").await.written;
+/// Buys one product after the other and returns the number of rows read.
+async fn rows_read_by_buyers(shop: &Shop) -> i64 {
+    let before = TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "products.stock", ROWS).await;
+    let orders = TableStatistics::read(&shop.database, &ORDER_TABLES, "orders.orders").await.written;
     for number in 1..=BUYERS {
-        buys(shop, number).await;
+        buy_once(shop, number).await;
     }
-    Read::once(&shop.database, &OF_ORDERS, "orders.orders", orders.cast_unsigned() + 2 * BUYERS).await - before
+    TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "orders.orders", orders.cast_unsigned() + 2 * BUYERS).await - before
 }
 
-/// Fills the tables with rows from `first` to the last.
+/// Fills the tables with rows, starting at number `first`.
 async fn fill(database: &PgPool, first: u64) {
     shelf::put(database, first, ROWS).await.unwrap();
     let others = format!(
@@ -72,38 +72,38 @@ async fn fill(database: &PgPool, first: u64) {
 }
 
 #[tokio::test]
-async fn buying_reads_no_table_from_end_to_end() {
+async fn buying_scans_no_whole_table() {
     let shop = Shop::api().await;
     fill(&shop.database, 1).await;
     raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
-    let rows = read_by_buyers(&shop).await;
+    let rows = rows_read_by_buyers(&shop).await;
     assert!(rows < ROWS_PER_BUYER * BUYERS.cast_signed(), "{rows} rows were read by {BUYERS} buyers, of {ROWS} in each table");
 }
 
-/// A plan that was made for a handful of products is kept when there are thousands.
+/// A plan that was cached for a few products stays in use when there are thousands.
 #[tokio::test]
-async fn buying_in_a_shop_that_was_empty_a_moment_ago_reads_no_table_from_end_to_end() {
+async fn buying_in_a_recently_empty_shop_scans_no_whole_table() {
     let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "7").start().await;
-    statistics_stand_still(&shop.database, &OF_ORDERS).await;
+    freeze_statistics(&shop.database, &ORDER_TABLES).await;
     shelf::put(&shop.database, 1, 1).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products")
         .execute(&shop.database)
         .await
         .unwrap();
-    // More of them at once than connections, so that each has its plans.
-    join_all((0..8).map(|_| buys(&shop, 1))).await;
-    Read::once(&shop.database, &OF_ORDERS, "orders.orders", 16).await;
+    // More concurrent requests than connections, so that each connection caches its plans.
+    join_all((0..8).map(|_| buy_once(&shop, 1))).await;
+    TableStatistics::rows_read_after(&shop.database, &ORDER_TABLES, "orders.orders", 16).await;
     fill(&shop.database, 2).await;
-    let rows = read_by_buyers(&shop).await;
+    let rows = rows_read_by_buyers(&shop).await;
     assert!(rows < ROWS_PER_BUYER * BUYERS.cast_signed(), "{rows} rows were read by {BUYERS} buyers, of {ROWS} in each table");
 }
 
 #[tokio::test]
-async fn sending_mail_reads_no_table_from_end_to_end() {
+async fn sending_mail_scans_no_whole_table() {
     const CHANGES: i64 = 20;
     let shop = Shop::builder().roles(&[Role::Serve, Role::Notifier]).start().await;
     raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
-    statistics_stand_still(&shop.database, &OF_MAIL).await;
+    freeze_statistics(&shop.database, &MAIL_TABLES).await;
     let product = create(&shop.ada, &plain("A")).await;
     shop.inbox().at_least(2).await;
     shop.at_rest().await;
@@ -114,31 +114,33 @@ async fn sending_mail_reads_no_table_from_end_to_end() {
                    SELECT event_id, event_id, 'old@example.com', 'Old', event_id::text, 'sent', now(), now(), now()
                    FROM notifications.messages WHERE subject = 'Old'";
     raw_sql(old).execute(&shop.database).await.unwrap();
-    let before = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001).await;
+    let before = TableStatistics::rows_read_after(&shop.database, &MAIL_TABLES, "notifications.messages", 5001).await;
     for number in 0..CHANGES {
         shop.ada.patch(&product.path, &json!({"name": format!("Change {number}")})).await.expect(200);
     }
     shop.inbox().at_least(2 + 2 * usize::try_from(CHANGES).unwrap()).await;
-    let rows = Read::once(&shop.database, &OF_MAIL, "notifications.messages", 5001 + CHANGES.unsigned_abs()).await - before;
+    let rows = TableStatistics::rows_read_after(&shop.database, &MAIL_TABLES, "notifications.messages", 5001 + CHANGES.unsigned_abs())
+        .await
+        - before;
     assert!(rows < 1_000 * CHANGES, "{rows} rows were read for {CHANGES} changes");
 }
 
-/// A handful of sold-out products among thousands, in every order.
+/// A few sold-out products among thousands, in every sort order.
 #[tokio::test]
-async fn listing_what_is_sold_out_reads_no_table_from_end_to_end() {
+async fn listing_sold_out_products_scans_no_whole_table() {
     const TABLES: [&str; 3] = ["products.products", "products.popularity", "products.stock"];
     const SORTS: [&str; 8] = ["created_at", "-created_at", "name", "-name", "price", "-price", "views", "-views"];
     let shop = Shop::api().await;
-    statistics_stand_still(&shop.database, &TABLES).await;
+    freeze_statistics(&shop.database, &TABLES).await;
     shelf::put(&shop.database, 1, ROWS).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, CASE WHEN right(sku, 3) = '777' THEN 0 ELSE 9 END FROM products.products")
         .execute(&shop.database)
         .await
         .unwrap();
     raw_sql("ANALYZE").execute(&shop.database).await.unwrap();
-    // Each connection reports by itself.
-    Read::once(&shop.database, &TABLES, "products.popularity", ROWS).await;
-    let before = Read::once(&shop.database, &TABLES, "products.stock", ROWS).await;
+    // Each connection reports its statistics separately.
+    TableStatistics::rows_read_after(&shop.database, &TABLES, "products.popularity", ROWS).await;
+    let before = TableStatistics::rows_read_after(&shop.database, &TABLES, "products.stock", ROWS).await;
     for sort in SORTS {
         let page = shop.anyone.get(&format!("/v1/products?in_stock=false&sort={sort}")).await.expect(200).json();
         assert_eq!(page["items"].as_array().unwrap().len(), 5, "{page}");
@@ -151,27 +153,27 @@ async fn listing_what_is_sold_out_reads_no_table_from_end_to_end() {
         holds(scans >= 8, || scans)
     })
     .await;
-    let rows = Read::of(&shop.database, &TABLES, "products.stock").await.rows - before;
+    let rows = TableStatistics::read(&shop.database, &TABLES, "products.stock").await.rows - before;
     assert!(rows < ROWS.cast_signed() / 5, "{rows} rows were read by 8 lists of 5 products");
 }
 
-/// Whoever plans with what is known of these tables now will find it as wrong later as it is to be.
-async fn statistics_stand_still(database: &PgPool, tables: &[&str]) {
+/// Disables autovacuum, so that later plans use the current statistics.
+async fn freeze_statistics(database: &PgPool, tables: &[&str]) {
     let off = tables.iter().map(|table| format!("ALTER TABLE {table} SET (autovacuum_enabled = false);")).collect::<String>();
     raw_sql(AssertSqlSafe(off)).execute(database).await.unwrap();
 }
 
-/// What PostgreSQL has counted; it does so some seconds late, all of a connection at once.
+/// Statistics of PostgreSQL. Each connection reports them with a delay of some seconds.
 #[derive(Debug, sqlx::FromRow)]
-struct Read {
-    /// Rows written to the table that was asked about.
+struct TableStatistics {
+    /// Rows written to the given table.
     written: i64,
-    /// Rows that statements read, in tables or in indexes.
+    /// Rows that statements read from tables or indexes.
     rows: i64,
 }
 
-impl Read {
-    async fn of(database: &PgPool, tables: &[&str], of: &str) -> Self {
+impl TableStatistics {
+    async fn read(database: &PgPool, tables: &[&str], of: &str) -> Self {
         query_as(
             "SELECT (SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname || '.' || relname = $2) AS written,
                     (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname || '.' || relname = ANY($1))::bigint
@@ -184,11 +186,11 @@ impl Read {
         .unwrap()
     }
 
-    /// Rows read, once so many rows are known to be written.
-    async fn once(database: &PgPool, tables: &[&str], of: &str, written: u64) -> i64 {
+    /// Returns the rows read, once the statistics include the written rows.
+    async fn rows_read_after(database: &PgPool, tables: &[&str], of: &str, written: u64) -> i64 {
         let what = format!("{written} rows of {of} are in the statistics");
         eventually(&what, async || {
-            let read = Self::of(database, tables, of).await;
+            let read = Self::read(database, tables, of).await;
             holds(read.written >= written.cast_signed(), || read.written).map(|()| read.rows)
         })
         .await

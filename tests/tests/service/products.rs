@@ -1,4 +1,4 @@
-//! One product: create, read, delete, restore, purge.
+//! Single products: create, read, delete, restore, purge.
 
 use catalog_tests::{
     Shop,
@@ -11,7 +11,7 @@ use catalog_tests::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_created_product_is_read_as_it_was_given() {
+async fn a_created_product_is_returned_by_reads() {
     let shop = Shop::api().await;
     let given = samples::product("T-1");
     let reply = shop.ada.post("/v1/products", &given).await.expect(201);
@@ -39,7 +39,7 @@ async fn a_created_product_is_read_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn optional_fields_that_were_not_given_are_not_made_up() {
+async fn absent_optional_fields_stay_absent() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     for absent in ["brand", "description", "url", "released_on"] {
@@ -49,7 +49,7 @@ async fn optional_fields_that_were_not_given_are_not_made_up() {
 }
 
 #[tokio::test]
-async fn text_of_any_script_comes_back_unchanged() {
+async fn text_of_any_script_is_stored_unchanged() {
     let shop = Shop::api().await;
     let mut given = samples::product("größe-№5-寿司");
     given["name"] = json!("Łóżko  «Sova» 🛏\u{fe0f} – ‏مقعد");
@@ -66,7 +66,7 @@ async fn text_of_any_script_comes_back_unchanged() {
 }
 
 #[tokio::test]
-async fn a_sku_may_hold_what_paths_must_escape() {
+async fn a_sku_may_contain_characters_that_paths_must_escape() {
     let shop = Shop::api().await;
     for (sku, path) in [("a/b", "a%2Fb"), ("50%", "50%25"), ("q?x=1", "q%3Fx=1"), ("#1", "%231"), ("...", "..."), ("restore", "restore")] {
         let product = create(&shop.ada, &samples::plain(sku)).await;
@@ -97,7 +97,7 @@ async fn a_price_is_shown_with_the_decimals_of_its_currency() {
 }
 
 #[tokio::test]
-async fn a_sku_that_is_taken_is_a_conflict_and_creates_nothing() {
+async fn a_taken_sku_is_a_conflict() {
     let shop = Shop::api().await;
     let first = create(&shop.ada, &samples::product("T-1")).await;
     let reply = shop.grace.post("/v1/products", &samples::plain("T-1")).await;
@@ -106,12 +106,12 @@ async fn a_sku_that_is_taken_is_a_conflict_and_creates_nothing() {
     let list = shop.anyone.get("/v1/products").await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["id"], first.id.as_str());
-    // Skus are exact: another spelling is another product.
+    // Skus are compared exactly.
     create(&shop.ada, &samples::plain("t-1")).await;
 }
 
 #[tokio::test]
-async fn one_sku_asked_for_many_times_at_once_is_given_once() {
+async fn concurrent_creates_of_one_sku_create_one_product() {
     let shop = Shop::api().await;
     let body = samples::plain("contested");
     let replies = futures::future::join_all((0..8).map(|_| async { shop.ada.post("/v1/products", &body).await })).await;
@@ -122,7 +122,7 @@ async fn one_sku_asked_for_many_times_at_once_is_given_once() {
 }
 
 #[tokio::test]
-async fn a_copy_at_hand_is_confirmed_instead_of_sent_again() {
+async fn a_current_copy_is_answered_with_304() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     assert!(product.etag.starts_with('"') && product.etag.len() > 2, "a strong entity tag: {}", product.etag);
@@ -143,7 +143,7 @@ async fn a_copy_at_hand_is_confirmed_instead_of_sent_again() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_body() {
+async fn head_returns_the_headers_of_get() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let get = shop.anyone.get(&product.path).await.expect(200);
@@ -157,7 +157,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_gone_from_every_read_and_can_be_restored() {
+async fn a_deleted_product_is_in_no_read_and_can_be_restored() {
     let shop = Shop::api().await;
     let mut body = samples::product("T-1");
     body["quantity"] = json!(3);
@@ -176,7 +176,7 @@ async fn a_deleted_product_is_gone_from_every_read_and_can_be_restored() {
     assert_eq!(list["items"], json!([]));
 
     let restored = shop.ada.post_empty(&product.at("restore")).await.expect(200);
-    assert_ne!(restored.header("etag"), product.etag, "it has been away");
+    assert_ne!(restored.header("etag"), product.etag, "the version has changed");
     let restored = restored.json();
     for field in ["id", "sku", "name", "price", "categories", "attributes", "created_at"] {
         assert_eq!(restored[field], product.body[field], "{field}");
@@ -186,7 +186,7 @@ async fn a_deleted_product_is_gone_from_every_read_and_can_be_restored() {
 }
 
 #[tokio::test]
-async fn restoring_what_is_not_deleted_changes_nothing() {
+async fn restoring_a_product_that_is_not_deleted_changes_nothing() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let same = shop.ada.post_empty(&product.at("restore")).await.expect(200);
@@ -195,7 +195,7 @@ async fn restoring_what_is_not_deleted_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_deleted_products_sku_is_free_and_then_it_cannot_come_back() {
+async fn a_product_cannot_be_restored_while_its_sku_is_taken() {
     let shop = Shop::api().await;
     let first = create(&shop.ada, &samples::product("T-1")).await;
     shop.ada.delete(&first.path).await.expect(204);
@@ -204,13 +204,13 @@ async fn a_deleted_products_sku_is_free_and_then_it_cannot_come_back() {
     shop.ada.post_empty(&first.at("restore")).await.problem(409, "sku-taken");
     shop.anyone.get(&first.path).await.problem(404, "not-found");
     assert_eq!(shop.anyone.get("/v1/products/by-sku/T-1").await.expect(200).json()["id"], second.id.as_str());
-    // Once the sku is free again, so is the way back.
+    // It can be restored once the sku is free again.
     shop.ada.patch(&second.path, &json!({"sku": "T-2"})).await.expect(200);
     shop.ada.post_empty(&first.at("restore")).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_purged_product_does_not_come_back() {
+async fn a_purged_product_cannot_be_restored() {
     let shop = Shop::api().await;
     let living = create(&shop.ada, &samples::product("T-1")).await;
     shop.ada.delete(&format!("{}?purge=true", living.path)).await.expect(204);
@@ -232,22 +232,22 @@ async fn a_purged_product_does_not_come_back() {
 async fn deleted_products_are_purged_after_the_retention() {
     let shop = Shop::builder().only_api().setting("DELETED_RETENTION", "1s").start().await;
     let kept = create(&shop.ada, &samples::product("kept")).await;
-    let gone = stocked(&shop.ada, "gone", 10).await;
-    shop.ada.delete(&gone.path).await.expect(204);
+    let deleted = stocked(&shop.ada, "gone", 10).await;
+    shop.ada.delete(&deleted.path).await.expect(204);
     eventually("its row is purged", async || {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products").fetch_one(&shop.database).await.unwrap();
         holds(rows == 1, || rows)
     })
     .await;
-    shop.ada.post_empty(&gone.at("restore")).await.problem(404, "not-found");
+    shop.ada.post_empty(&deleted.at("restore")).await.problem(404, "not-found");
     shop.anyone.get(&kept.path).await.expect(200);
-    let ledger = shop.ada.get(&gone.at("stock-movements")).await.expect(200).json();
+    let ledger = shop.ada.get(&deleted.at("stock-movements")).await.expect(200).json();
     let last = &ledger["items"][0];
     assert_eq!((&last["kind"], &last["delta"], &last["actor_id"]), (&json!("purge"), &json!(-10), &Value::Null), "the shop did it");
 }
 
 #[tokio::test]
-async fn a_delete_holds_to_if_match() {
+async fn a_delete_honours_if_match() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let current = shop.grace.patch(&product.path, &json!({"name": "Changed meanwhile"})).await.expect(200);
@@ -257,7 +257,7 @@ async fn a_delete_holds_to_if_match() {
 }
 
 #[tokio::test]
-async fn changing_products_is_for_admins_only() {
+async fn only_admins_change_products() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.anyone.post("/v1/products", &samples::plain("T-2")).await.problem(401, "unauthorized");
@@ -273,7 +273,7 @@ async fn changing_products_is_for_admins_only() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn unknown_products_are_not_found() {
     let shop = Shop::api().await;
     for id in ["019aa3f0-0000-7000-8000-000000000000", "42", "%20", "null", "019AA3F0", "%C3%A4"] {
         let path = format!("/v1/products/{id}");

@@ -127,7 +127,9 @@ async fn raw(shop: &Shop, bytes: &[u8], that_is_all: bool) -> String {
         let _ = stream.shutdown().await;
     }
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(catalog_tests::wait::PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server goes on waiting");
+    let _ = tokio::time::timeout(catalog_tests::wait::DEFAULT_TIMEOUT, stream.read_to_end(&mut answer))
+        .await
+        .expect("the server goes on waiting");
     String::from_utf8_lossy(&answer).into_owned()
 }
 

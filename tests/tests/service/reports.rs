@@ -7,7 +7,7 @@ use catalog_tests::{
 use chrono::{DurationRound, TimeDelta, Utc};
 use serde_json::Value;
 
-/// A shop whose first product was viewed once today, the second twice and so on; and once two days ago each.
+/// A shop whose first product was viewed once today, the second twice and so on, and each once two days ago.
 async fn viewed() -> (Shop, Vec<Created>) {
     let shop = Shop::builder().roles(&[Role::Serve, Role::Tracker]).start().await;
     let products = create_many(&shop.ada, "R", 4).await;
@@ -61,7 +61,7 @@ async fn the_most_viewed_products_come_first() {
 }
 
 #[tokio::test]
-async fn reports_come_as_csv_too() {
+async fn reports_are_available_as_csv() {
     let (shop, products) = viewed().await;
     for path in ["/v1/reports/views", "/v1/reports/top-products"] {
         let reply = shop.ada.get(path).header("accept", "text/csv").await.expect(200);
@@ -74,7 +74,7 @@ async fn reports_come_as_csv_too() {
 }
 
 #[tokio::test]
-async fn the_last_day_there_is_ends_before_the_year_has_five_digits() {
+async fn the_latest_allowed_day_has_a_four_digit_year() {
     let shop = Shop::api().await;
     for zone in ["UTC", "Etc/GMT%2B12", "Pacific/Kiritimati"] {
         let report = shop.ada.get(&format!("/v1/reports/top-products?to=9998-12-31&tz={zone}")).await.expect(200).json();
@@ -83,7 +83,7 @@ async fn the_last_day_there_is_ends_before_the_year_has_five_digits() {
 }
 
 #[tokio::test]
-async fn a_time_outside_of_all_views_is_an_empty_report() {
+async fn a_range_without_views_is_an_empty_report() {
     let (shop, _) = viewed().await;
     let past = (Utc::now() - TimeDelta::days(30)).duration_trunc(TimeDelta::days(1)).unwrap();
     let (from, to) = (past.format("%Y-%m-%dT%H:%M:%SZ"), (past + TimeDelta::days(2)).format("%Y-%m-%dT%H:%M:%SZ"));

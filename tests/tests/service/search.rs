@@ -1,4 +1,4 @@
-//! `contains`: case, accents and normalisation make no difference, and every character is text.
+//! `contains`: case, accents and normalisation are ignored, and every character is literal.
 
 use catalog_tests::{
     Api, Process, Shop,
@@ -8,7 +8,7 @@ use catalog_tests::{
 use serde_json::json;
 use sqlx::raw_sql;
 
-/// The skus of the products whose names contain something.
+/// Searches and returns the skus of the products.
 async fn found(api: &Api, phrase: &str) -> Vec<String> {
     let query: String = form_urlencoded(phrase);
     let list = api.get(&format!("/v1/products?contains={query}&limit=200")).await.expect(200).json();
@@ -38,7 +38,7 @@ async fn names_are_found_in_any_case_accent_and_normalisation() {
     ];
     let items: Vec<_> =
         rows.iter().map(|(sku, name)| json!({"sku": sku, "name": name, "price": {"amount": "5.00", "currency": "EUR"}})).collect();
-    // One through the API, the others through an import: both fold.
+    // One is created through the API, the others by an import; both fold names.
     create(&shop.ada, &items[0]).await;
     let result = shop.ada.post("/v1/products/bulk", &json!({"items": items[1..]})).await.expect(200).json();
     assert_eq!(result["created"], rows.len() - 1, "{result}");
@@ -65,7 +65,7 @@ async fn names_are_found_in_any_case_accent_and_normalisation() {
     for (phrase, expected) in cases {
         assert_eq!(found(&shop.anyone, phrase).await, expected, "{phrase}");
     }
-    // Skus are not names: they differ by case.
+    // Skus differ by case.
     assert_eq!(shop.anyone.get("/v1/products/by-sku/C11-F").await.expect(200).json()["name"], "Other Tisch");
 }
 
@@ -94,9 +94,9 @@ async fn a_renamed_product_is_found_by_its_new_name_only() {
     assert_eq!(found(&shop.anyone, "SCHEMEL").await, ["T-1"]);
 }
 
-/// As a release does that knows nothing of folds, during a rolling upgrade.
+/// Writes like a release without folded names does during a rolling upgrade.
 #[tokio::test]
-async fn names_that_the_previous_release_writes_are_found_soon() {
+async fn names_written_by_the_previous_release_are_folded_soon() {
     let shop = Shop::builder().only_api().setting("DELETED_RETENTION", "4s").start().await;
     create(&shop.ada, &samples::plain("T-1")).await;
     raw_sql("UPDATE products.products SET name = 'Höcker', version = version + 1").execute(&shop.database).await.unwrap();
@@ -116,7 +116,7 @@ async fn names_that_the_previous_release_writes_are_found_soon() {
 }
 
 #[tokio::test]
-async fn migrating_folds_the_names_of_before() {
+async fn a_migration_folds_existing_names() {
     let shop = Shop::builder().roles(&[]).start().await;
     raw_sql(
         "INSERT INTO products.products (id, sku, name, price, created_at, updated_at)

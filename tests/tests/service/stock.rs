@@ -1,4 +1,4 @@
-//! Stock: given with a product, shown apart from it.
+//! Stock: set with a product, read from a resource of its own.
 
 use catalog_tests::{
     Shop,
@@ -13,7 +13,7 @@ fn with_quantity(sku: &str, quantity: i64) -> Value {
 }
 
 #[tokio::test]
-async fn stock_that_is_not_tracked_is_unknown_and_never_sold_out() {
+async fn untracked_stock_has_no_quantity_and_is_always_available() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     assert_eq!(product.body["in_stock"], true);
@@ -23,7 +23,7 @@ async fn stock_that_is_not_tracked_is_unknown_and_never_sold_out() {
 }
 
 #[tokio::test]
-async fn stock_that_is_given_is_shown_and_zero_is_sold_out() {
+async fn a_product_without_units_is_sold_out() {
     let shop = Shop::api().await;
     let some = create(&shop.ada, &with_quantity("some", 7)).await;
     let none = create(&shop.ada, &with_quantity("none", 0)).await;
@@ -53,7 +53,7 @@ async fn selling_out_changes_the_entity_tag_but_not_the_version() {
 }
 
 #[tokio::test]
-async fn absurd_quantities_are_refused() {
+async fn invalid_quantities_are_rejected() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &with_quantity("T-1", 5)).await;
     for quantity in [json!(-1), json!(1.5), json!("7"), json!(1_000_000_001_i64), json!(1e30), json!(true)] {

@@ -1,8 +1,8 @@
-//! What admins say of stock, and the ledger that explains every unit.
+//! Stock adjustments by admins, and the ledger.
 
 use catalog_tests::{
     Api, Reply, Shop,
-    buying::{Whereabouts, available, cart, order, put, stocked},
+    buying::{StockAudit, available, cart, order, put, stocked},
     samples::{self, Created, create},
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn ledger(admin: &Api, product: &Created) -> Vec<(String, i64, Option<Stri
 }
 
 #[tokio::test]
-async fn stock_comes_and_goes_with_a_reason() {
+async fn adjustments_are_recorded_with_their_reason() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let fewer = adjust(&shop.ada, &product, &json!({"delta": -3, "reason": "broken"})).await.expect(200).json();
@@ -29,19 +29,19 @@ async fn stock_comes_and_goes_with_a_reason() {
     adjust(&shop.ada, &product, &json!({"delta": 5, "reason": "delivered"})).await.expect(200);
     adjust(&shop.ada, &product, &json!({"quantity": 4, "reason": "counted"})).await.expect(200);
     assert_eq!(available(&shop.anyone, &product).await, 4);
-    let said = |text: &str| Some(text.to_owned());
+    let reason = |text: &str| Some(text.to_owned());
     let expected = [
-        ("count".to_owned(), -8, said("counted")),
-        ("adjustment".to_owned(), 5, said("delivered")),
-        ("adjustment".to_owned(), -3, said("broken")),
+        ("count".to_owned(), -8, reason("counted")),
+        ("adjustment".to_owned(), 5, reason("delivered")),
+        ("adjustment".to_owned(), -3, reason("broken")),
         ("count".to_owned(), 10, None),
     ];
     assert_eq!(ledger(&shop.ada, &product).await, expected);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(4);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(4);
 }
 
 #[tokio::test]
-async fn a_quantity_in_a_patch_or_an_import_is_in_the_ledger_too() {
+async fn quantities_set_by_patches_and_imports_are_recorded() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     shop.ada.patch(&product.path, &json!({"quantity": 6})).await.expect(200);
@@ -51,17 +51,17 @@ async fn a_quantity_in_a_patch_or_an_import_is_in_the_ledger_too() {
     shop.ada.post("/v1/products/bulk", &json!({"items": [row]})).await.expect(200);
     let deltas: Vec<i64> = ledger(&shop.ada, &product).await.into_iter().map(|(_, delta, _)| delta).collect();
     assert_eq!(deltas, [3, -4, 10]);
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(9);
+    StockAudit::read(&shop.database, &product.id).await.assert_total(9);
 }
 
 #[tokio::test]
-async fn what_a_purge_takes_away_is_in_the_ledger_too() {
+async fn units_removed_by_a_purge_are_recorded() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let sold = order(&shop.carol, &[(&product, 2)]).await.expect(201).json();
     put(&shop.carol, &cart(&shop.carol).await, &product, 3).await.expect(200);
     shop.grace.delete(&format!("{}?purge=true", product.path)).await.expect(204);
-    // There is nothing that it could come back to.
+    // The stock of a purged product cannot be returned.
     shop.carol.post_empty(&format!("/v1/orders/{}/cancel", sold["id"].as_str().unwrap())).await.expect(200);
     let entries: Vec<_> = ledger(&shop.ada, &product).await.into_iter().map(|(kind, delta, _)| (kind, delta)).collect();
     assert_eq!(entries, [("purge".to_owned(), -8), ("sale".to_owned(), -2), ("count".to_owned(), 10)]);
@@ -70,20 +70,20 @@ async fn what_a_purge_takes_away_is_in_the_ledger_too() {
 }
 
 #[tokio::test]
-async fn what_carts_hold_stays_theirs_whatever_is_counted() {
+async fn reserved_units_stay_reserved_after_a_count() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let cart = cart(&shop.carol).await;
     put(&shop.carol, &cart, &product, 4).await.expect(200);
     let level = adjust(&shop.ada, &product, &json!({"quantity": 1, "reason": "counted"})).await.expect(200).json();
     assert_eq!((&level["on_hand"], &level["reserved"], &level["quantity"]), (&json!(5), &json!(4), &json!(1)));
-    let refused = adjust(&shop.ada, &product, &json!({"delta": -2, "reason": "broken"})).await;
-    assert!(refused.problem(409, "insufficient-stock")["detail"].as_str().unwrap().contains("Only 1 can go"), "{}", refused.text());
-    Whereabouts::of(&shop.database, &product.id).await.adds_up_to(5);
+    let rejected = adjust(&shop.ada, &product, &json!({"delta": -2, "reason": "broken"})).await;
+    assert!(rejected.problem(409, "insufficient-stock")["detail"].as_str().unwrap().contains("at most 1,"), "{}", rejected.text());
+    StockAudit::read(&shop.database, &product.id).await.assert_total(5);
 }
 
 #[tokio::test]
-async fn what_is_not_tracked_has_to_be_counted_first() {
+async fn a_delta_of_untracked_stock_is_rejected_until_a_count() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     adjust(&shop.ada, &product, &json!({"delta": 1, "reason": "delivered"})).await.problem(409, "stock-not-tracked");
@@ -95,7 +95,7 @@ async fn what_is_not_tracked_has_to_be_counted_first() {
 }
 
 #[tokio::test]
-async fn an_adjustment_that_says_nothing_clear_is_refused_and_changes_nothing() {
+async fn an_ambiguous_or_invalid_adjustment_is_rejected() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     for (body, pointer) in [
@@ -118,7 +118,7 @@ async fn an_adjustment_that_says_nothing_clear_is_refused_and_changes_nothing() 
 }
 
 #[tokio::test]
-async fn an_adjustment_sent_again_under_its_key_happens_once() {
+async fn an_adjustment_repeated_with_its_key_is_applied_once() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let send = async || {
@@ -130,7 +130,7 @@ async fn an_adjustment_sent_again_under_its_key_happens_once() {
 }
 
 #[tokio::test]
-async fn stock_is_for_admins_to_adjust_and_to_explain() {
+async fn only_admins_adjust_stock_and_read_movements() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let body = json!({"delta": 1, "reason": "x"});
@@ -138,13 +138,13 @@ async fn stock_is_for_admins_to_adjust_and_to_explain() {
     adjust(&shop.carol, &product, &body).await.problem(403, "forbidden");
     shop.anyone.get(&product.at("stock-movements")).await.problem(401, "unauthorized");
     shop.carol.get(&product.at("stock-movements")).await.problem(403, "forbidden");
-    let nobody = "/v1/products/019aa3f0-0000-7000-8000-000000000000";
-    shop.ada.post(&format!("{nobody}/stock-adjustments"), &body).await.problem(404, "not-found");
-    shop.ada.get(&format!("{nobody}/stock-movements")).await.problem(404, "not-found");
+    let unknown = "/v1/products/019aa3f0-0000-7000-8000-000000000000";
+    shop.ada.post(&format!("{unknown}/stock-adjustments"), &body).await.problem(404, "not-found");
+    shop.ada.get(&format!("{unknown}/stock-movements")).await.problem(404, "not-found");
 }
 
 #[tokio::test]
-async fn the_ledger_is_walked_page_by_page_and_names_orders() {
+async fn movements_are_listed_in_pages_with_their_orders() {
     let shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 10).await;
     let placed = order(&shop.carol, &[(&product, 2)]).await.expect(201).json();

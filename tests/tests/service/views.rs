@@ -1,4 +1,4 @@
-//! Views: every anonymous read of a product is counted, exactly once, and nothing else is.
+//! Views: each anonymous read of a product is counted exactly once, and no other request is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,7 +24,7 @@ async fn a_new_product_has_no_views() {
 }
 
 #[tokio::test]
-async fn anonymous_reads_count_by_id_and_by_sku_and_when_nothing_is_new() {
+async fn anonymous_reads_by_id_and_sku_and_conditional_reads_are_counted() {
     let shop = open().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     shop.anyone.get(&product.path).await.expect(200);
@@ -35,7 +35,7 @@ async fn anonymous_reads_count_by_id_and_by_sku_and_when_nothing_is_new() {
 }
 
 #[tokio::test]
-async fn nothing_else_is_a_view() {
+async fn other_requests_are_not_counted() {
     let shop = open().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let marker = create(&shop.ada, &samples::plain("marker")).await;
@@ -51,13 +51,13 @@ async fn nothing_else_is_a_view() {
     shop.ada.delete(&marker.path).await.expect(204);
     shop.anyone.get(&marker.path).await.expect(404);
     shop.ada.post_empty(&marker.at("restore")).await.expect(200);
-    // One view of another product: when it is there, what came before would be too.
+    // A view of another product. When it is counted, any earlier one would be as well.
     shop.anyone.get(&marker.path).await.expect(200);
     shop.views_reach(&marker.id, 1).await;
     assert_eq!(shop.views(&product.id).await, 0);
 }
 
-/// The promise of the issue, to the letter.
+/// The acceptance criterion of views.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_reads_by_eight_clients_are_ten_thousand_views_two_seconds_later() {
     const READS: usize = 10_000;
@@ -70,7 +70,7 @@ async fn ten_thousand_reads_by_eight_clients_are_ten_thousand_views_two_seconds_
             if number >= READS {
                 return;
             }
-            // Spread unevenly: some products are read far more often.
+            // Unevenly distributed: some products are read far more often.
             let product = &products[number % 40 * (number % 7) % 40];
             shop.anyone.get(&product.path).await.expect(200);
         }

@@ -1,4 +1,4 @@
-//! Pages: a walk over any order and any filters meets every product that matches exactly once.
+//! Pagination: for any sort order and filters, the pages contain every matching product exactly once.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use catalog_tests::{
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 
-/// Walks a list to its end and gives its items.
+/// Reads all pages of a list and returns their items.
 async fn walk(api: &Api, query: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut path = format!("/v1/products?{query}");
@@ -30,7 +30,7 @@ async fn walk(api: &Api, query: &str) -> Vec<Value> {
         path = format!("/v1/products?{query}&cursor={cursor}");
         let linked = next.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\"")).unwrap_or_else(|| panic!("{next}"));
         if !query.contains("views") {
-            // Views may be counted between two reads.
+            // Views may be counted between two requests.
             let linked = api.get(linked).await.expect(200).json();
             assert_eq!(linked, api.get(&path).await.expect(200).json(), "the link leads elsewhere than the cursor");
         }
@@ -41,8 +41,8 @@ fn skus(items: &[Value]) -> Vec<String> {
     items.iter().map(|item| item["sku"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A catalogue full of ties, and what it should look like.
-async fn stock_up(shop: &Shop) -> Vec<Value> {
+/// Creates products with many equal sort keys, and returns the expected items.
+async fn create_products(shop: &Shop) -> Vec<Value> {
     let brands = [None, Some("Nordviken"), Some("STIG")];
     let names = ["Stool", "stool", "Stuhl", "Åbo", "Zet_100%", "a", "Stool 2"];
     let items: Vec<Value> = (0..90_usize)
@@ -68,7 +68,7 @@ async fn stock_up(shop: &Shop) -> Vec<Value> {
     items
 }
 
-/// As far as the names above need it.
+/// Folds the names used above.
 fn folded(text: &str) -> String {
     text.to_lowercase().replace('å', "a")
 }
@@ -136,7 +136,7 @@ fn check_order(items: &[Value], sort: &str) {
             format!("{amount:020.4}")
         }
         "views" => format!("{:020}", item["views"].as_u64().unwrap()),
-        // Equal lengths of the fraction, so that text order is time order.
+        // Pads the fraction, so that the order of the texts is that of the times.
         "created_at" => item["created_at"].as_str().unwrap().trim_end_matches('Z').to_owned(),
         field => item[field].as_str().unwrap().to_owned(),
     };
@@ -148,15 +148,15 @@ fn check_order(items: &[Value], sort: &str) {
 }
 
 #[tokio::test]
-async fn every_walk_meets_every_match_exactly_once_in_order() {
+async fn all_pages_contain_every_match_exactly_once_in_order() {
     let shop = Shop::api().await;
-    let items = stock_up(&shop).await;
+    let items = create_products(&shop).await;
     let mut runner = TestRunner::default();
     let strategy = (filters(), prop::sample::select(&SORTS[..]), 1..=60_usize);
     for case in 0..60 {
         let (mut filters, mut sort, limit) = strategy.new_tree(&mut runner).unwrap().current();
         if let Some(&each) = SORTS.get(case) {
-            // Every order once over everything.
+            // Every sort order, without filters.
             (filters, sort) = (Filters([("in_stock", "any".to_owned())].into()), each);
         }
         let query = format!("sort={sort}&limit={limit}{}", filters.query());
@@ -170,9 +170,9 @@ async fn every_walk_meets_every_match_exactly_once_in_order() {
 }
 
 #[tokio::test]
-async fn a_walk_backwards_is_the_walk_forwards_reversed() {
+async fn a_descending_list_is_the_reverse_of_an_ascending_one() {
     let shop = Shop::api().await;
-    stock_up(&shop).await;
+    create_products(&shop).await;
     for sort in ["created_at", "name", "price", "views"] {
         let mut forwards = skus(&walk(&shop.anyone, &format!("sort={sort}&limit=7&in_stock=any")).await);
         let backwards = skus(&walk(&shop.anyone, &format!("sort=-{sort}&limit=11&in_stock=any")).await);
@@ -182,9 +182,9 @@ async fn a_walk_backwards_is_the_walk_forwards_reversed() {
 }
 
 #[tokio::test]
-async fn products_that_come_and_go_during_a_walk_disturb_no_other() {
+async fn concurrent_creates_and_deletes_do_not_affect_other_products_of_a_walk() {
     let shop = Shop::api().await;
-    stock_up(&shop).await;
+    create_products(&shop).await;
     for sort in ["name", "-price", "created_at"] {
         let before = skus(&walk(&shop.anyone, &format!("sort={sort}&limit=200&in_stock=any")).await);
         let mut found = Vec::new();
@@ -192,7 +192,7 @@ async fn products_that_come_and_go_during_a_walk_disturb_no_other() {
         for round in 0.. {
             let page = shop.anyone.get(&format!("/v1/products?sort={sort}&limit=9&in_stock=any{cursor}")).await.expect(200).json();
             found.extend(skus(page["items"].as_array().unwrap()));
-            // Changes all around the position of the walk, none to a sort key of those that stay.
+            // Changes products around the position of the walk, but no sort key of those that stay.
             let mut body = samples::plain(&format!("X-{}-{round}", sort.trim_start_matches('-')));
             body["name"] = json!(["A", "Stool", "~"][round % 3]);
             let visitor = create(&shop.ada, &body).await;

@@ -142,7 +142,7 @@ impl ImportArgs {
                 None
             }
         };
-        let charset = self.encoding.as_deref().map_or(Ok(Charset::BY_MARK), |name| {
+        let charset = self.encoding.as_deref().map_or(Ok(Charset::DETECT), |name| {
             let examples = "the name of an encoding, such as utf-8, utf-16le, windows-1252, iso-8859-2 or shift_jis";
             name.parse().map_err(|()| check.complain("--encoding", name, examples))
         });

@@ -1,4 +1,4 @@
-//! A cart as it is shown.
+//! A cart as the API represents it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,39 +7,39 @@ use uuid::Uuid;
 
 use crate::products::{Money, Sum};
 
-/// What a customer has put aside.
+/// A cart. Its items are reserved for the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cart {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// What is in it, what was put in first first.
+    /// Items, in the order in which they were added.
     pub items: Vec<CartItem>,
-    /// The sum of all items.
+    /// Sum of all items.
     #[schema(value_type = Sum)]
     pub total: Money,
-    /// When it gives back what it holds, unless it is changed or ordered before.
+    /// Time at which the cart expires and releases its reservations. Every change of the cart extends it.
     pub expires_at: DateTime<Utc>,
 }
 
-/// One product of a cart. Sku, name and price are as they were when it was last put in.
+/// One product of a cart. Sku, name and price are those of the time it was last put into the cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CartItem {
-    /// Product.
+    /// Product id.
     pub product_id: Uuid,
-    /// Its sku.
+    /// Sku.
     pub sku: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// What one unit costs.
+    /// Price of one unit.
     pub price: Money,
     /// Units.
     #[schema(minimum = 1)]
     pub quantity: i64,
-    /// What one unit costs now, if that has changed. The cart cannot be ordered before the product is put in again, which
-    /// takes this price.
+    /// Current price of one unit, if it differs from `price`. The cart cannot be ordered until the product is put into it
+    /// again, at this price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Money>,
-    /// `true` if the product has left the catalogue. The cart cannot be ordered before it is taken out.
+    /// `true` if the product was deleted. The cart cannot be ordered until the item is removed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
 }

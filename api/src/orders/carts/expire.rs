@@ -1,4 +1,4 @@
-//! Carts that nobody touches any more give back what they hold: once, because the cart goes in the same transaction.
+//! Expiry of carts. A cart is deleted in the transaction that releases its reservations, so they are released once.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::items::give_back;
+use super::items::release_reservations;
 use crate::{
     database::{self, Database},
     events::{Origin, Outbox},
@@ -20,28 +20,28 @@ use crate::{
     orders::{Orders, metrics},
 };
 
-/// Carts that go in one transaction, at most: it is short, so that orders of the same products hardly wait.
+/// Carts per transaction. A short transaction hardly delays orders of the same products.
 const BATCH: i64 = 200;
-/// Products in them, at most, and one cart more.
+/// Items per transaction, exceeded by at most one cart.
 const BATCH_ITEMS: i64 = 500;
-/// Between two looks. Stock is back about as long after its time.
+/// Poll interval. Reservations are released at most about this long after the expiry.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What one batch did.
+/// Result of one batch.
 struct Expired {
-    /// Carts that are gone.
+    /// Number of deleted carts.
     carts: usize,
-    /// Products that came into stock, with their versions, for caches to forget.
-    forget: Vec<(Uuid, i64)>,
+    /// Products that came into stock, with their versions, to be invalidated in caches.
+    stale: Vec<(Uuid, i64)>,
 }
 
-/// Removes carts whose time was over at `now`, one batch of them. Carts that others work on are skipped.
+/// Deletes one batch of the carts that had expired at `now`. Carts locked by other transactions are skipped.
 ///
 /// # Errors
-/// If the database refuses.
-async fn expire(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
+/// Database errors.
+async fn expire_batch(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
     let mut tx = database::begin_brief(&database.primary).await?;
-    // The locks come first and alone: a join would show items as of before the wait for them.
+    // Locks first, items afterwards: a join would read the items as of before the wait for the locks.
     let carts = sqlx::query_scalar!(
         "SELECT id FROM orders.carts WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         now,
@@ -50,7 +50,7 @@ async fn expire(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Res
     .fetch_all(&mut *tx)
     .await?;
     if carts.is_empty() {
-        return Ok(Expired { carts: 0, forget: Vec::new() });
+        return Ok(Expired { carts: 0, stale: Vec::new() });
     }
     let carts = within_limit(&mut tx, carts).await?;
     let held = sqlx::query!(
@@ -61,13 +61,13 @@ async fn expire(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Res
     .fetch_all(&mut *tx)
     .await?;
     let held: Vec<_> = held.into_iter().map(|row| (row.product_id, row.reserved)).collect();
-    super::remove(&mut tx, &carts).await?;
-    let forget = give_back(&mut tx, outbox, &Origin::shop("cart expiry"), &held, now).await?;
+    super::delete_carts(&mut tx, &carts).await?;
+    let stale = release_reservations(&mut tx, outbox, &Origin::shop("cart expiry"), &held, now).await?;
     tx.commit().await?;
-    Ok(Expired { carts: carts.len(), forget })
+    Ok(Expired { carts: carts.len(), stale })
 }
 
-/// As many of the carts, from the first on, as don't hold too much together.
+/// Keeps the first carts that together have about [`BATCH_ITEMS`] items.
 async fn within_limit(tx: &mut PgConnection, mut carts: Vec<Uuid>) -> Result<Vec<Uuid>, sqlx::Error> {
     let sizes =
         sqlx::query!(r#"SELECT cart_id, count(*) AS "items!" FROM orders.cart_items WHERE cart_id = ANY($1) GROUP BY cart_id"#, &carts);
@@ -83,20 +83,20 @@ async fn within_limit(tx: &mut PgConnection, mut carts: Vec<Uuid>) -> Result<Vec
     Ok(carts)
 }
 
-/// Looks for expired carts until `stop`. Any number of processes may do it at the same time.
+/// Deletes expired carts until `stop`. Several processes can do so concurrently.
 ///
 /// # Errors
-/// None: it tries on.
-pub async fn keep_expiring(orders: Arc<Orders>, stop: CancellationToken) -> anyhow::Result<()> {
-    LazyLock::force(&metrics::EXPIRED);
+/// None; database errors are logged and retried.
+pub async fn run_cart_expiry(orders: Arc<Orders>, stop: CancellationToken) -> anyhow::Result<()> {
+    LazyLock::force(&metrics::CARTS_EXPIRED);
     while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
         while !stop.is_cancelled() {
             let catalogue = &orders.catalogue;
-            match expire(&catalogue.database, &catalogue.outbox, clock::now()).await {
+            match expire_batch(&catalogue.database, &catalogue.outbox, clock::now()).await {
                 Ok(Expired { carts: 0, .. }) => break,
-                Ok(Expired { carts, forget }) => {
-                    metrics::EXPIRED.inc_by(carts as u64);
-                    catalogue.stock_turned(&forget);
+                Ok(Expired { carts, stale }) => {
+                    metrics::CARTS_EXPIRED.inc_by(carts as u64);
+                    catalogue.invalidate_products(&stale);
                 }
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "cart expiry failed; retrying");

@@ -1,26 +1,26 @@
-//! Putting products into carts and taking them out: what is in a cart is reserved.
+//! Adding items to carts and removing them, with their reservations.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Cart, create::offers, rows};
+use super::{Cart, create::read_sellable, rows};
 use crate::{
     events::{Origin, Outbox},
-    orders::{Error, Orders, Place, ShortLine, Units, rules},
+    orders::{Error, LineLocation, Orders, Shortage, Units, rules},
     products::{
-        Offer,
-        stock::{self, Shift, Shifted},
+        SellableProduct,
+        stock::{self, DeltaOutcome, StockDelta},
     },
 };
 
 impl Orders {
-    /// Puts a quantity of a product into a cart, in place of what is there of it, at the price of this moment.
-    /// Gives the cart, and the products that came into stock or went out of it, with their versions.
+    /// Sets the quantity of a product in a cart, at its current price. Returns the cart and the products that came into or
+    /// went out of stock, with their versions.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::NoCart`], [`Error::NoProduct`], [`Error::FullCart`] or [`Error::Short`].
+    /// [`Error::Invalid`], [`Error::CartNotFound`], [`Error::ProductNotFound`], [`Error::CartFull`] or [`Error::InsufficientStock`].
     pub async fn put_item(
         &self,
         tx: &mut PgConnection,
@@ -31,41 +31,41 @@ impl Orders {
     ) -> Result<(Cart, Vec<(Uuid, i64)>), Error> {
         units.validate().map_err(Error::Invalid)?;
         let quantity = units.quantity;
-        rows::lock(tx, id, origin.actor.id, now).await?;
-        let items = rows::items(tx, id).await?;
+        rows::lock_cart(tx, id, origin.actor.id, now).await?;
+        let items = rows::read_items(tx, id).await?;
         let held = items.iter().find(|item| item.product_id == product_id);
         if held.is_none() && items.len() >= rules::MAX_LINES {
-            return Err(Error::FullCart);
+            return Err(Error::CartFull);
         }
         let held = held.map_or(0, |item| item.reserved);
-        // Before the stock, for which others may wait.
-        let offers = offers(tx, &items, Some(product_id)).await?;
-        let offer = offers.get(&product_id).ok_or(Error::NoProduct)?;
-        let shift = Shift { product_id, on_hand: 0, reserved: quantity - held };
-        let (reserved, turned) = match stock::shift(tx, None, &[shift]).await? {
-            Shifted::Done { available, turned } => (if available.contains_key(&product_id) { quantity } else { 0 }, turned),
-            Shifted::Short { available } => {
+        // Before the stock is locked, because other transactions wait for that lock.
+        let sellable = read_sellable(tx, &items, Some(product_id)).await?;
+        let product = sellable.get(&product_id).ok_or(Error::ProductNotFound)?;
+        let delta = StockDelta { product_id, on_hand: 0, reserved: quantity - held };
+        let (reserved, changes) = match stock::apply_deltas(tx, None, &[delta]).await? {
+            DeltaOutcome::Applied { available, changes } => (if available.contains_key(&product_id) { quantity } else { 0 }, changes),
+            DeltaOutcome::Insufficient { available } => {
                 let available = available.get(&product_id).copied().unwrap_or_default() + held;
-                return Err(Error::Short(vec![ShortLine {
-                    place: Place::Quantity,
+                return Err(Error::InsufficientStock(vec![Shortage {
+                    location: LineLocation::Quantity,
                     product_id,
-                    name: offer.name.clone(),
-                    wanted: quantity,
+                    name: product.name.clone(),
+                    requested: quantity,
                     available,
                 }]));
             }
         };
-        write(tx, id, offer, quantity, reserved, now).await?;
-        let expires_at = rows::touch(tx, id, self.cart_ttl, now).await?;
-        let cart = self.cart(id, rows::items(tx, id).await?, &offers, expires_at);
-        let forget = stock::announce(tx, &self.catalogue.outbox, origin, &turned, now).await?;
-        Ok((cart, forget))
+        write(tx, id, product, quantity, reserved, now).await?;
+        let expires_at = rows::extend_expiry(tx, id, self.cart_ttl, now).await?;
+        let cart = self.cart(id, rows::read_items(tx, id).await?, &sellable, expires_at);
+        let stale = stock::append_availability_events(tx, &self.catalogue.outbox, origin, &changes, now).await?;
+        Ok((cart, stale))
     }
 
-    /// Takes a product out of a cart, if it is there. Gives the products that came into stock, with their versions.
+    /// Removes a product from a cart, if present. Returns the products that came into stock, with their versions.
     ///
     /// # Errors
-    /// [`Error::NoCart`].
+    /// [`Error::CartNotFound`].
     pub async fn remove_item(
         &self,
         tx: &mut PgConnection,
@@ -73,17 +73,17 @@ impl Orders {
         (id, product_id): (Uuid, Uuid),
         now: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, i64)>, Error> {
-        rows::lock(tx, id, origin.actor.id, now).await?;
+        rows::lock_cart(tx, id, origin.actor.id, now).await?;
         let held =
             sqlx::query_scalar!("DELETE FROM orders.cart_items WHERE cart_id = $1 AND product_id = $2 RETURNING reserved", id, product_id,);
         let Some(reserved) = held.fetch_optional(&mut *tx).await? else { return Ok(Vec::new()) };
-        rows::touch(tx, id, self.cart_ttl, now).await?;
-        Ok(give_back(tx, &self.catalogue.outbox, origin, &[(product_id, reserved)], now).await?)
+        rows::extend_expiry(tx, id, self.cart_ttl, now).await?;
+        Ok(release_reservations(tx, &self.catalogue.outbox, origin, &[(product_id, reserved)], now).await?)
     }
 }
 
-/// Lets go what carts held: products, each once, with their units. Gives those that came into stock, with their versions.
-pub(super) async fn give_back(
+/// Releases reserved units of products, each listed once. Returns the products that came into stock, with their versions.
+pub(super) async fn release_reservations(
     tx: &mut PgConnection,
     outbox: &Outbox,
     origin: &Origin,
@@ -91,15 +91,15 @@ pub(super) async fn give_back(
     now: DateTime<Utc>,
 ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
     let held = held.iter().filter(|(_, units)| *units > 0);
-    let shifts: Vec<_> = held.map(|(product_id, units)| Shift { product_id: *product_id, on_hand: 0, reserved: -units }).collect();
-    let turned = stock::shift(tx, None, &shifts).await?.came_back()?;
-    stock::announce(tx, outbox, origin, &turned, now).await
+    let deltas: Vec<_> = held.map(|(product_id, units)| StockDelta { product_id: *product_id, on_hand: 0, reserved: -units }).collect();
+    let changes = stock::apply_deltas(tx, None, &deltas).await?.require_applied()?;
+    stock::append_availability_events(tx, outbox, origin, &changes, now).await
 }
 
 async fn write(
     tx: &mut PgConnection,
     cart_id: Uuid,
-    offer: &Offer,
+    product: &SellableProduct,
     quantity: i64,
     reserved: i64,
     now: DateTime<Utc>,
@@ -110,10 +110,10 @@ async fn write(
          ON CONFLICT (cart_id, product_id) DO UPDATE SET sku = excluded.sku, name = excluded.name, price = excluded.price,
              quantity = excluded.quantity, reserved = excluded.reserved",
         cart_id,
-        offer.product_id,
-        offer.sku,
-        offer.name,
-        offer.price,
+        product.product_id,
+        product.sku,
+        product.name,
+        product.price,
         quantity,
         reserved,
         now,

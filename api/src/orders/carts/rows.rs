@@ -1,4 +1,4 @@
-//! Carts as rows. Whoever changes what is in a cart holds its lock.
+//! Rows of carts and their items. Every transaction that changes the items of a cart holds the cart's lock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::orders::Error;
 
-/// What is in a cart.
 #[derive(Debug, Clone)]
 pub(in crate::orders) struct ItemRow {
     pub product_id: Uuid,
@@ -15,47 +14,51 @@ pub(in crate::orders) struct ItemRow {
     pub name: String,
     pub price: Decimal,
     pub quantity: i64,
-    /// The part of it that is reserved: all, or nothing where stock isn't tracked.
+    /// Reserved units: `quantity`, or 0 if stock isn't tracked.
     pub reserved: i64,
 }
 
-/// Locks a customer's cart that hasn't expired.
+/// Locks a customer's cart, unless it has expired.
 ///
 /// # Errors
-/// [`Error::NoCart`].
-pub(in crate::orders) async fn lock(tx: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+/// [`Error::CartNotFound`].
+pub(in crate::orders) async fn lock_cart(tx: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
     let locked = sqlx::query_scalar!(
         "SELECT id FROM orders.carts WHERE id = $1 AND customer_id = $2 AND expires_at > $3 FOR UPDATE",
         id,
         customer_id,
         now,
     );
-    locked.fetch_optional(tx).await?.map(drop).ok_or(Error::NoCart)
+    locked.fetch_optional(tx).await?.map(drop).ok_or(Error::CartNotFound)
 }
 
-/// When a customer's cart expires, if it hasn't.
+/// Reads when a customer's cart expires, unless it has expired.
 ///
 /// # Errors
-/// [`Error::NoCart`].
-pub(super) async fn expiry(conn: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+/// [`Error::CartNotFound`].
+pub(super) async fn read_expiry(conn: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     let found = sqlx::query_scalar!(
         "SELECT expires_at FROM orders.carts WHERE id = $1 AND customer_id = $2 AND expires_at > $3",
         id,
         customer_id,
         now,
     );
-    found.fetch_optional(conn).await?.ok_or(Error::NoCart)
+    found.fetch_optional(conn).await?.ok_or(Error::CartNotFound)
 }
 
-/// Puts off the expiry of a cart, and gives the new one.
-pub(super) async fn touch(tx: &mut PgConnection, id: Uuid, ttl: TimeDelta, now: DateTime<Utc>) -> Result<DateTime<Utc>, sqlx::Error> {
+/// Extends the expiry of a cart and returns the new one.
+pub(super) async fn extend_expiry(
+    tx: &mut PgConnection,
+    id: Uuid,
+    ttl: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, sqlx::Error> {
     let until = now + ttl;
     sqlx::query!("UPDATE orders.carts SET expires_at = $2 WHERE id = $1", id, until).execute(tx).await?;
     Ok(until)
 }
 
-/// What is in a cart.
-pub(super) async fn items(conn: &mut PgConnection, id: Uuid) -> Result<Vec<ItemRow>, sqlx::Error> {
+pub(super) async fn read_items(conn: &mut PgConnection, id: Uuid) -> Result<Vec<ItemRow>, sqlx::Error> {
     sqlx::query_as!(
         ItemRow,
         "SELECT product_id, sku, name, price, quantity, reserved FROM orders.cart_items WHERE cart_id = $1 ORDER BY added_at, product_id",
@@ -65,15 +68,15 @@ pub(super) async fn items(conn: &mut PgConnection, id: Uuid) -> Result<Vec<ItemR
     .await
 }
 
-/// Takes everything out of a cart and gives it. What it holds stays reserved: the caller gives it back or sells it.
-pub(in crate::orders) async fn empty(tx: &mut PgConnection, id: Uuid) -> Result<Vec<ItemRow>, sqlx::Error> {
-    let items = items(tx, id).await?;
+/// Deletes all items of a cart and returns them. Their units stay reserved; the caller releases or sells them.
+pub(in crate::orders) async fn take_items(tx: &mut PgConnection, id: Uuid) -> Result<Vec<ItemRow>, sqlx::Error> {
+    let items = read_items(tx, id).await?;
     sqlx::query!("DELETE FROM orders.cart_items WHERE cart_id = $1", id).execute(tx).await?;
     Ok(items)
 }
 
-/// Removes carts that are empty.
-pub(in crate::orders) async fn remove(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+/// Deletes carts without items.
+pub(in crate::orders) async fn delete_carts(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM orders.carts WHERE id = ANY($1)", ids).execute(tx).await?;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! New orders are decided as soon as their events come.
+//! Confirms new orders when their events arrive.
 
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Busy, Decider};
+use super::{FulfilmentPolicy, IfLocked};
 use crate::{
     events::{
         Envelope, Unreadable,
@@ -13,29 +13,29 @@ use crate::{
     orders::{Error, change},
 };
 
-/// Decides on new orders when their events come. Any number of them may work side by side.
+/// Handles `order.created` events. Several instances can run concurrently.
 pub struct Fulfiller {
     pool: PgPool,
-    decider: Decider,
+    policy: FulfilmentPolicy,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum OrderError {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("the subject {0:?} is no order's id")]
+    #[error("the subject {0:?} is not an order id")]
     Subject(String),
 }
 
 impl Fulfiller {
-    /// Works with the database of `pool`.
+    /// Creates a handler that reads from `pool`.
     #[must_use]
-    pub fn new(pool: PgPool, decider: Decider) -> Self {
-        Self { pool, decider }
+    pub fn new(pool: PgPool, policy: FulfilmentPolicy) -> Self {
+        Self { pool, policy }
     }
 
-    /// Those of the orders that wait for this. A replay brings thousands that don't.
-    async fn pending(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    /// Selects the orders that are still pending. A replay publishes thousands of events of other orders.
+    async fn filter_pending(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
         sqlx::query_scalar!("SELECT id FROM orders.orders WHERE id = ANY($1) AND status = 'pending' ORDER BY id", ids)
             .fetch_all(&self.pool)
             .await
@@ -43,12 +43,12 @@ impl Fulfiller {
 }
 
 impl Handle for Fulfiller {
-    /// One order that has to wait keeps no other from it: they come again together, and the others are known then.
+    /// Tries every order of the batch, even if one fails. The batch is then redelivered, and the others are no longer pending.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
-        let (ids, malformed) = read_all(batch.iter().map(Incoming::payload));
+        let (ids, malformed) = parse_order_ids(batch.iter().map(Incoming::payload));
         let mut failed = Ok(());
-        for id in self.pending(&ids).await? {
-            failed = failed.and(self.decider.decide(id, Busy::Wait, clock::now()).await);
+        for id in self.filter_pending(&ids).await? {
+            failed = failed.and(self.policy.apply(id, IfLocked::Wait, clock::now()).await);
         }
         failed?;
         Ok(malformed)
@@ -61,10 +61,10 @@ impl From<Error> for HandleError {
     }
 }
 
-fn read_all<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> (Vec<Uuid>, Vec<Malformed>) {
+fn parse_order_ids<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> (Vec<Uuid>, Vec<Malformed>) {
     let (mut ids, mut malformed) = (Vec::new(), Vec::new());
     for (index, payload) in payloads.enumerate() {
-        match read(payload) {
+        match parse_order_id(payload) {
             Ok(id) => ids.push(id),
             Err(error) => malformed.push(Malformed { index, reason: error.to_string() }),
         }
@@ -72,9 +72,9 @@ fn read_all<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> (Vec<Uuid>, Vec<Mal
     (ids, malformed)
 }
 
-/// Which order is new. What else there is to know is read from the database, which knows more by now:
-/// so an event that is only a reference to a larger one says enough.
-fn read(payload: &[u8]) -> Result<Uuid, OrderError> {
+/// Reads the id of a new order. Everything else is read from the database, which is more recent; therefore an event whose
+/// data is only a reference to a larger payload is sufficient.
+fn parse_order_id(payload: &[u8]) -> Result<Uuid, OrderError> {
     let event = Envelope::read(payload)?;
     if event.kind()? != change::CREATED {
         return Err(event.unknown().into());
@@ -98,15 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_order_is_known_by_its_id_however_much_of_it_is_told() {
+    fn a_new_order_is_identified_by_the_subject_whatever_the_data() {
         let id = Uuid::from_u128(7);
         for data in [json!({"version": 1}), json!({"version": 1, "order": {"id": id}, "actor": {}})] {
-            assert_eq!(read(&event("catalog.order.created.v1", &id.to_string(), &data)).unwrap(), id);
+            assert_eq!(parse_order_id(&event("catalog.order.created.v1", &id.to_string(), &data)).unwrap(), id);
         }
     }
 
     #[test]
-    fn what_is_no_new_order_is_named_malformed_and_the_others_are_read() {
+    fn events_other_than_new_orders_are_malformed_and_do_not_affect_the_rest_of_the_batch() {
         let data = json!({"version": 1});
         let good = event("catalog.order.created.v1", &Uuid::max().to_string(), &data);
         let others = [
@@ -115,7 +115,7 @@ mod tests {
             event("catalog.order.created.v1", "x", &data),
             b"{}".to_vec(),
         ];
-        let (ids, malformed) = read_all(std::iter::once(&good).chain(&others).map(Vec::as_slice));
+        let (ids, malformed) = parse_order_ids(std::iter::once(&good).chain(&others).map(Vec::as_slice));
         assert_eq!(ids, [Uuid::max()]);
         assert_eq!(malformed.iter().map(|message| message.index).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(malformed[0].reason.contains("catalog.order.confirmed.v1"), "{malformed:?}");

@@ -1,5 +1,4 @@
-//! What is due by the clock: confirmed orders are fulfilled when their time has come, and new ones whose event never
-//! came are decided without it.
+//! Polls for due orders: confirmed orders whose fulfilment delay has passed, and pending orders whose event did not arrive.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,31 +9,31 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Busy, Decider};
+use super::{FulfilmentPolicy, IfLocked};
 use crate::{database, http::clock, orders::Error};
 
-/// How often orders are looked for that are due.
-const POLL: Duration = Duration::from_secs(1);
-/// Orders read at once.
+/// Poll interval.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Orders per query.
 const PAGE: i64 = 100;
-/// What one order may take: then the database is as good as away.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// An order that cannot be moved on is left alone for so long, before it is tried and complained of again.
-const RETRY: Duration = Duration::from_secs(10);
-/// A new order is left to its event for so long.
-const EVENT_PATIENCE: TimeDelta = TimeDelta::minutes(1);
+/// Timeout per order. An order that takes longer is treated like a database outage.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time after which an order that could not be advanced is retried and logged again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Age at which a pending order is confirmed without its event.
+const EVENT_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
-/// Moves orders on when they are due, until `stop`. Any number of fulfillers share them.
+/// Advances due orders until `stop`. Several fulfillers can do so concurrently.
 ///
 /// # Errors
-/// None: it tries on.
-pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut due = DueOrders { pool, decider, stuck: HashMap::new() };
+/// None; database errors are logged and retried.
+pub async fn poll_due_orders(pool: PgPool, policy: FulfilmentPolicy, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut due = DueOrders { pool, policy, postponed: HashMap::new() };
     loop {
-        if let Err(error) = due.round(&stop).await {
+        if let Err(error) = due.advance_all(&stop).await {
             tracing::warn!(error = %Chain(&error), "due orders not advanced; retrying");
         }
-        if stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_none() {
             return Ok(());
         }
     }
@@ -42,25 +41,25 @@ pub async fn run_due(pool: PgPool, decider: Decider, stop: CancellationToken) ->
 
 struct DueOrders {
     pool: PgPool,
-    decider: Decider,
-    /// Orders that could not be moved on, and when: those of the last round, and of the last [`RETRY`].
-    stuck: HashMap<Uuid, Instant>,
+    policy: FulfilmentPolicy,
+    /// Orders that could not be advanced in the last [`RETRY_INTERVAL`], and the time of the attempt.
+    postponed: HashMap<Uuid, Instant>,
 }
 
 impl DueOrders {
-    /// Moves all on that are due now. A round comes to each order once: one that cannot be moved keeps no other from it.
-    async fn round(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+    /// Advances all orders that are due now, each at most once. An order that fails does not hold up the others.
+    async fn advance_all(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         let now = clock::now();
-        self.stuck.retain(|_, since| since.elapsed() < RETRY);
+        self.postponed.retain(|_, since| since.elapsed() < RETRY_INTERVAL);
         let mut after = Uuid::nil();
         loop {
-            let due = self.page(after, now).await?;
+            let due = self.read_page(after, now).await?;
             for id in &due {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                if !self.stuck.contains_key(id) {
-                    self.move_on(*id, now).await?;
+                if !self.postponed.contains_key(id) {
+                    self.advance_order(*id, now).await?;
                 }
             }
             match due.last() {
@@ -70,7 +69,7 @@ impl DueOrders {
         }
     }
 
-    async fn page(&self, after: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
+    async fn read_page(&self, after: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
         sqlx::query_scalar!(
             r#"SELECT id AS "id!" FROM (
                    SELECT id FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= $1
@@ -79,7 +78,7 @@ impl DueOrders {
                ) due
                WHERE id > $3 ORDER BY id LIMIT $4"#,
             now,
-            now - EVENT_PATIENCE,
+            now - EVENT_GRACE_PERIOD,
             after,
             PAGE,
         )
@@ -87,19 +86,19 @@ impl DueOrders {
         .await
     }
 
-    /// Errors only if the next order would fare no better.
-    async fn move_on(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        let moved = tokio::time::timeout(PATIENCE, self.decider.decide(id, Busy::Skip, now)).await;
+    /// Returns an error only if the next order would fail as well.
+    async fn advance_order(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let moved = tokio::time::timeout(ORDER_TIMEOUT, self.policy.apply(id, IfLocked::Skip, now)).await;
         match moved.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
             Err(error) => {
                 if matches!(&error, Error::Database(error) if database::is_contention(error)) {
-                    tracing::info!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY.as_secs(), "order locked by another transaction; retrying");
+                    tracing::info!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY_INTERVAL.as_secs(), "order locked by another transaction; retrying");
                 } else {
-                    tracing::error!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY.as_secs(), "order not advanced; retrying");
+                    tracing::error!(order_id = %id, error = %Chain(&error), retry_after_s = RETRY_INTERVAL.as_secs(), "order not advanced; retrying");
                 }
-                self.stuck.insert(id, Instant::now());
+                self.postponed.insert(id, Instant::now());
                 Ok(())
             }
         }

@@ -1,4 +1,4 @@
-//! Counting the orders that were moved on.
+//! Metrics of the fulfiller.
 
 use std::sync::LazyLock;
 
@@ -7,19 +7,19 @@ use prometheus::{IntCounterVec, register_int_counter_vec};
 use crate::orders::Status;
 
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-static ADVANCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("orders_advanced_total", "Orders moved on by the shop itself, by the status they have reached", &["status"])
+static ORDERS_ADVANCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("orders_advanced_total", "Orders confirmed, fulfilled or failed by the fulfiller, by new status", &["status"])
         .expect("a metric of this name is registered once")
 });
 
-/// Shows zeros before the first order.
-pub(super) fn start() {
+/// Registers the metric with a zero for each status.
+pub(super) fn register() {
     for status in [Status::Confirmed, Status::Failed, Status::Fulfilled] {
-        ADVANCED.with_label_values(&[status.as_str()]);
+        ORDERS_ADVANCED.with_label_values(&[status.as_str()]);
     }
 }
 
-/// An order was moved, and that is committed.
-pub(super) fn advanced(status: Status) {
-    ADVANCED.with_label_values(&[status.as_str()]).inc();
+/// Counts an order; call it after the commit.
+pub(super) fn count_advanced(status: Status) {
+    ORDERS_ADVANCED.with_label_values(&[status.as_str()]).inc();
 }

@@ -1,4 +1,4 @@
-//! Carts: what is put into one is reserved until it is ordered, taken out, or the cart expires.
+//! Handlers of carts.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ use crate::{
     orders::{Orders, Units, carts::Cart},
 };
 
-/// Nothing is to be said of a new cart.
+/// A new cart. It has no fields.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCart {}
 
-/// Make a cart
+/// Create a cart
 #[utoipa::path(post, path = "/v1/carts", tag = "carts", operation_id = "create_cart",
     request_body = Option<NewCart>,
     responses(
@@ -37,13 +37,13 @@ pub struct NewCart {}
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has as many carts as one can have"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has the maximum number of carts"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn create(
+pub async fn create_cart(
     State(orders): State<Arc<Orders>>,
     State(public_url): State<PublicUrl>,
     customer: Customer,
@@ -58,50 +58,50 @@ pub async fn create(
 
 /// Read a cart
 ///
-/// Reading doesn't put off its expiry.
+/// Reading does not extend its expiry.
 #[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts", operation_id = "read_cart",
     params(("id" = Uuid, Path, description = "Cart id")),
     responses(
         (status = 200, body = Cart),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, or it has expired"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn read(State(orders): State<Arc<Orders>>, customer: Customer, Id(id): Id) -> Result<axum::Json<Cart>, Problem> {
+pub async fn read_cart(State(orders): State<Arc<Orders>>, customer: Customer, Id(id): Id) -> Result<axum::Json<Cart>, Problem> {
     let mut conn = orders.catalogue.database.primary.acquire().await?;
     Ok(axum::Json(orders.read_cart(&mut conn, id, customer.id, clock::now()).await?))
 }
 
-/// Give a cart up
+/// Delete a cart
 ///
-/// What it holds can be bought by others again.
+/// Releases its reservations.
 #[utoipa::path(delete, path = "/v1/carts/{id}", tag = "carts", operation_id = "delete_cart",
     params(("id" = Uuid, Path, description = "Cart id")),
     responses(
-        (status = 204, description = "Gone"),
+        (status = 204, description = "Deleted"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, or it has expired"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn delete(
+pub async fn delete_cart(
     State(orders): State<Arc<Orders>>,
     customer: Customer,
     context: RequestContext,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let forget = orders.give_up_cart(&mut tx, &customer.origin(&context), id, clock::now()).await?;
+    let stale = orders.delete_cart(&mut tx, &customer.origin(&context), id, clock::now()).await?;
     tx.commit().await?;
-    orders.catalogue.stock_turned(&forget);
+    orders.catalogue.invalidate_products(&stale);
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Put a product into a cart
 ///
-/// In place of what is there of it, at the price of this moment, and reserved for the customer. Every change of a
-/// cart puts off its expiry.
+/// Sets the quantity of the product at its current price and reserves it for the customer. Every change of a cart extends
+/// its expiry.
 #[utoipa::path(put, path = "/v1/carts/{id}/items/{product_id}", tag = "carts", operation_id = "put_cart_item",
     params(("id" = Uuid, Path, description = "Cart id"), ("product_id" = Uuid, Path, description = "Product id")),
     request_body = Units,
@@ -110,14 +110,14 @@ pub async fn delete(
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, it has expired, or there is no such product"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "There is not enough of the product, or the cart is full"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, it has expired, or the product does not exist"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The product has too little stock, or the cart is full"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn put_item(
+pub async fn put_cart_item(
     State(orders): State<Arc<Orders>>,
     customer: Customer,
     context: RequestContext,
@@ -125,33 +125,33 @@ pub async fn put_item(
     Json(units): Json<Units>,
 ) -> Result<axum::Json<Cart>, Problem> {
     let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let (cart, forget) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
+    let (cart, stale) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
     tx.commit().await?;
-    orders.catalogue.stock_turned(&forget);
+    orders.catalogue.invalidate_products(&stale);
     Ok(axum::Json(cart))
 }
 
-/// Take a product out of a cart
+/// Remove a product from a cart
 ///
-/// One that isn't in it is none to take out: that is fine.
+/// Succeeds also if the product is not in the cart.
 #[utoipa::path(delete, path = "/v1/carts/{id}/items/{product_id}", tag = "carts", operation_id = "delete_cart_item",
     params(("id" = Uuid, Path, description = "Cart id"), ("product_id" = Uuid, Path, description = "Product id")),
     responses(
-        (status = 204, description = "It isn't in the cart any more"),
+        (status = 204, description = "The product is not in the cart"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such cart of the customer's, or it has expired"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn delete_item(
+pub async fn delete_cart_item(
     State(orders): State<Arc<Orders>>,
     customer: Customer,
     context: RequestContext,
     item: ItemOf,
 ) -> Result<StatusCode, Problem> {
     let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let forget = orders.remove_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), clock::now()).await?;
+    let stale = orders.remove_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), clock::now()).await?;
     tx.commit().await?;
-    orders.catalogue.stock_turned(&forget);
+    orders.catalogue.invalidate_products(&stale);
     Ok(StatusCode::NO_CONTENT)
 }

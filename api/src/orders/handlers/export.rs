@@ -1,4 +1,4 @@
-//! Downloading orders.
+//! Handler of the order export.
 
 use std::sync::Arc;
 
@@ -19,25 +19,25 @@ use crate::{
     orders::{self, Filter, Order, Orders, Status, csv},
 };
 
-/// Orders read at once.
+/// Orders per query.
 const CHUNK: i64 = 200;
 
-/// Which orders.
+/// Filters of an export.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExportParams {
-    /// In this status.
+    /// Only orders with this status.
     #[param(inline)]
     status: Option<Status>,
-    /// Of this customer.
+    /// Only orders of this customer.
     #[serde(default, deserialize_with = "ids::optional")]
     customer_id: Option<Uuid>,
-    /// Placed at this time or later (RFC 3339).
+    /// Only orders placed at this time or later (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-01T00:00:00Z")]
     from: Option<DateTime<Utc>>,
-    /// Placed before this time (RFC 3339).
+    /// Only orders placed before this time (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-12-01T00:00:00Z")]
     to: Option<DateTime<Utc>>,
@@ -45,7 +45,7 @@ pub struct ExportParams {
 
 /// Export orders
 ///
-/// As CSV, one row per line of an order, the latest order first. Any number of them, as fast as they are taken.
+/// As CSV, one row per order line, newest order first. The number of orders is not limited.
 #[utoipa::path(get, path = "/v1/orders/export", tag = "orders", operation_id = "export_orders",
     params(ExportParams),
     responses(
@@ -55,15 +55,15 @@ pub struct ExportParams {
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn export(State(orders): State<Arc<Orders>>, _: Admin, Query(params): Query<ExportParams>) -> Result<Response, Problem> {
+pub async fn export_orders(State(orders): State<Arc<Orders>>, _: Admin, Query(params): Query<ExportParams>) -> Result<Response, Problem> {
     let ExportParams { status, customer_id, from, to } = params;
     let filter = Filter { customer_id, status, from, to };
-    let download = Download { file: "orders.csv", chunk: CHUNK, write: csv::rows, position: |order: &Order| order.id };
+    let download = Download { file: "orders.csv", chunk: CHUNK, write: csv::write_rows, position: |order: &Order| order.id };
     let read = move |before| {
         let (orders, filter) = (orders.clone(), filter.clone());
         async move {
             let mut read = orders.catalogue.database.reports.begin().await?;
-            Ok(orders::chunk(&mut read, orders.currency(), &filter, before, CHUNK).await?)
+            Ok(orders::read_chunk(&mut read, orders.currency(), &filter, before, CHUNK).await?)
         }
     };
     download.respond(None, read).await

@@ -1,4 +1,4 @@
-//! Reading orders: customers see their own, admins all.
+//! Handlers that read orders. Customers see their own orders, admins see all.
 
 use std::sync::Arc;
 
@@ -20,34 +20,34 @@ use crate::{
     orders::{self, Filter, Order, Orders, Status},
 };
 
-/// Which orders, and which page of them.
+/// Filters and page of a list of orders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// In this status.
+    /// Only orders with this status.
     #[param(inline)]
     status: Option<Status>,
-    /// Of this customer; for admins.
+    /// Only orders of this customer. For admins.
     #[serde(default, deserialize_with = "ids::optional")]
     customer_id: Option<Uuid>,
-    /// Placed at this time or later (RFC 3339).
+    /// Only orders placed at this time or later (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-01T00:00:00Z")]
     from: Option<DateTime<Utc>>,
-    /// Placed before this time (RFC 3339).
+    /// Only orders placed before this time (RFC 3339).
     #[serde(default, deserialize_with = "query::time")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-12-01T00:00:00Z")]
     to: Option<DateTime<Utc>>,
     /// Items per page.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// `next_cursor` of the page before. Keep the filters while you walk.
+    /// `next_cursor` of the previous page. Use it with the same filters.
     #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
-/// Where a page of orders ends.
+/// Position of the last order of a page.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
@@ -56,7 +56,7 @@ struct Position {
 
 /// List orders
 ///
-/// The latest first. Customers see their own, admins all.
+/// Newest first. Customers see their own orders, admins see all.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", operation_id = "list_orders",
     params(ListParams),
     responses(
@@ -65,7 +65,7 @@ struct Position {
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn list(
+pub async fn list_orders(
     State(orders): State<Arc<Orders>>,
     caller: Caller,
     uri: Uri,
@@ -77,28 +77,28 @@ pub async fn list(
         (Caller::Admin(_), any) => any,
         (Caller::Customer(own), None) => Some(own.id),
         (Caller::Customer(_), Some(_)) => {
-            let detail = "customer_id is for admins: without it you see your own orders";
+            let detail = "customer_id is only for admins; omit it to list your own orders";
             return Err(Problem::bad_parameters(vec![FieldError::parameter("customer_id", detail)]));
         }
     };
     let filter = Filter { customer_id, status: params.status, from: params.from, to: params.to };
     let mut conn = orders.catalogue.database.primary.acquire().await?;
-    let (items, next) = orders::page(&mut conn, orders.currency(), &filter, before.map(|position| position.order), limit).await?;
+    let (items, next) = orders::list_orders(&mut conn, orders.currency(), &filter, before.map(|position| position.order), limit).await?;
     Ok(Page { items, next_cursor: next.map(|order| page::encode_cursor(&Position { order })) }.respond(&uri))
 }
 
 /// Read an order
 ///
-/// Customers see their own, admins all.
+/// Customers can read their own orders, admins all.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "read_order",
     params(("id" = Uuid, Path, description = "Order id")),
     responses(
         (status = 200, body = Order),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such order, or it is another customer's"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The order does not exist or belongs to another customer"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn read(State(orders): State<Arc<Orders>>, caller: Caller, Id(id): Id) -> Result<axum::Json<Order>, Problem> {
+pub async fn read_order(State(orders): State<Arc<Orders>>, caller: Caller, Id(id): Id) -> Result<axum::Json<Order>, Problem> {
     let mut conn = orders.catalogue.database.primary.acquire().await?;
-    Ok(axum::Json(orders::find(&mut conn, orders.currency(), id, caller.own_id()).await?))
+    Ok(axum::Json(orders::find_order(&mut conn, orders.currency(), id, caller.own_id()).await?))
 }

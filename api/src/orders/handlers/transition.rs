@@ -1,4 +1,4 @@
-//! Moving orders on: customers cancel theirs, admins move any.
+//! Handlers that change the status of orders. Customers cancel their own orders, admins change all.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::{
         path::Id,
         problem::{Document as ProblemDocument, Problem},
     },
-    orders::{Error, Order, Orders, Party, Status, Step, rules},
+    orders::{Error, Order, Orders, Party, Status, Transition, rules},
     text,
 };
 
-/// Why an order is called off.
+/// Cancellation of an order.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
@@ -31,12 +31,12 @@ pub struct Cancellation {
     reason: Option<String>,
 }
 
-/// Where an order is to go.
+/// Requested status of an order.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderPatch {
-    /// The next status: `pending` orders become `confirmed`, `confirmed` ones `fulfilled`, and both can become
-    /// `cancelled` or `failed`, which gives their stock back.
+    /// New status: `pending` orders become `confirmed`, `confirmed` orders `fulfilled`, and both can become `cancelled` or
+    /// `failed`, which returns their stock.
     #[garde(skip)]
     status: Status,
     /// Reason, for the history and the customer.
@@ -48,7 +48,7 @@ pub struct OrderPatch {
 
 /// Cancel an order
 ///
-/// While it is `pending` or `confirmed`. What it took goes back into stock, once: cancelling again changes nothing.
+/// Possible while it is `pending` or `confirmed`. Its stock is returned once; cancelling again changes nothing.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
     params(("id" = Uuid, Path, description = "Order id")),
     request_body = Option<Cancellation>,
@@ -56,14 +56,14 @@ pub struct OrderPatch {
         (status = 200, body = Order),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such order, or it is another customer's"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is fulfilled, or has failed"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The order does not exist or belongs to another customer"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The order is fulfilled or has failed"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn cancel(
+pub async fn cancel_order(
     State(orders): State<Arc<Orders>>,
     caller: Caller,
     context: RequestContext,
@@ -76,14 +76,14 @@ pub async fn cancel(
         Caller::Customer(_) => Party::Customer,
         Caller::Admin(_) => Party::Admin,
     };
-    let step = Step { to: Status::Cancelled, by, reason: cancellation.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.advance(&caller.origin(&context), caller.own_id(), id, step, clock::now()).await?))
+    let transition = Transition { to: Status::Cancelled, by, reason: cancellation.reason.as_deref(), fulfil_at: None };
+    Ok(axum::Json(orders.advance_order(&caller.origin(&context), caller.own_id(), id, transition, clock::now()).await?))
 }
 
-/// Move an order on
+/// Change the status of an order
 ///
-/// For admins. Orders only move forward; one that is there already stays as it is. An order that an admin confirms is
-/// fulfilled when an admin says so.
+/// For admins. The status only moves forward; an order that already has it stays as it is. Only an admin fulfils an order
+/// that an admin has confirmed.
 #[utoipa::path(patch, path = "/v1/orders/{id}", tag = "orders", operation_id = "patch_order",
     params(("id" = Uuid, Path, description = "Order id")),
     request_body(content((OrderPatch = "application/merge-patch+json"), (OrderPatch = "application/json"))),
@@ -93,13 +93,13 @@ pub async fn cancel(
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It cannot go there from where it is"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The order cannot change from its status to this one"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn patch(
+pub async fn patch_order(
     State(orders): State<Arc<Orders>>,
     admin: Admin,
     context: RequestContext,
@@ -108,6 +108,6 @@ pub async fn patch(
 ) -> Result<axum::Json<Order>, Problem> {
     let patch: OrderPatch = patch.read()?;
     patch.validate().map_err(Error::Invalid)?;
-    let step = Step { to: patch.status, by: Party::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.advance(&admin.origin(&context), None, id, step, clock::now()).await?))
+    let transition = Transition { to: patch.status, by: Party::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
+    Ok(axum::Json(orders.advance_order(&admin.origin(&context), None, id, transition, clock::now()).await?))
 }

@@ -1,4 +1,4 @@
-//! Importing many products.
+//! Handler of bulk imports.
 
 use std::{io, sync::Arc};
 
@@ -31,96 +31,93 @@ use crate::{
 };
 
 const ROUTE: &str = "POST /v1/products/bulk";
-/// Seconds until an admin may try again who has too many imports.
+/// `Retry-After` of an admin with too many imports, in seconds.
 const RETRY_AFTER: u64 = 5;
-/// Times an import of all or nothing is tried that others are in the way of.
-const TRIES: usize = 3;
+/// Attempts of an atomic import, if other transactions contend for its products.
+const MAX_ATTEMPTS: usize = 3;
 
-/// The limits of imports through the API, and the permits of this process.
+/// Limits and permits of imports through the API.
 pub struct Uploads {
     limits: UploadLimits,
     permits: Permits,
 }
 
 impl Uploads {
-    /// As the settings say.
+    /// Creates the limits from the settings.
     #[must_use]
     pub fn new(settings: &UploadSettings) -> Self {
         Self { limits: settings.upload, permits: Permits::new(settings.max_per_admin) }
     }
 }
 
-/// Query of `POST /v1/products/bulk`.
+/// Query parameters of `POST /v1/products/bulk`.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct BulkParams {
-    /// All or nothing: any row that cannot be imported refuses them all.
+    /// Import all rows or none: any invalid row rejects all.
     #[serde(default, deserialize_with = "query::flag")]
     atomic: bool,
 }
 
-/// Rows as one JSON document.
+/// The rows as one JSON document.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "documents what the streaming reader takes")]
+#[allow(dead_code, reason = "schema of the document that the streaming reader accepts")]
 pub struct BulkItems {
-    /// The rows.
+    /// Rows.
     items: Vec<RowDocument>,
 }
 
 /// Import products
 ///
-/// Creates products and updates those whose sku exists; a deleted product is never revived. Rows of
-/// one sku are merged: what a later row gives wins, categories and attributes are united. Fields a
-/// row doesn't give stay as they are, null removes. The body may be of any size, each row up to 1 MiB.
-/// Rows are numbered from 1 after the header of CSV. Empty lines and rows of CSV without anything in their cells
-/// have a number as well; they are skipped and counted as `blank`. When merged rows
-/// have different names, the name of the last one is taken, and `warnings` says so.
+/// Creates products and updates those whose sku exists; deleted products are not restored. Rows with the same sku are
+/// merged: later values win, categories and attributes are united. Absent fields keep their value; null removes it. The
+/// body may have any size, each row up to 1 MiB. Rows are numbered from 1, in CSV after the header. Blank rows (empty
+/// lines, and CSV rows with empty cells only) are numbered, skipped and counted in `blank`. If merged rows have different
+/// names, the last name is used and reported in `warnings`.
 ///
-/// A slow upload is ended with 408: below `IMPORT_MIN_RATE` (500 bytes per second, averaged over
-/// `IMPORT_RATE_WINDOW`, 60 s) or after `IMPORT_MAX_DURATION` (1 hour). One admin may have
-/// `IMPORT_MAX_PER_ADMIN` (2) imports in progress; another gets 429 at once. The session is checked again after
-/// the last row and before the first write: if the admin was deactivated or signed out meanwhile, nothing is
-/// imported. An access token that expires during the upload doesn't matter.
+/// Slow uploads end with 408: below `IMPORT_MIN_RATE` (500 bytes per second, averaged over `IMPORT_RATE_WINDOW`, 60 s)
+/// or after `IMPORT_MAX_DURATION` (1 hour). An admin can have `IMPORT_MAX_PER_ADMIN` (2) concurrent imports; further
+/// ones get 429 at once. The session is checked again between the last row and the first write: if the admin was
+/// deactivated or signed out meanwhile, nothing is imported. An access token may expire during the upload.
 ///
-/// CSV has a header line with some of the columns `sku`, `name`, `brand`, `description`, `categories`
-/// (separated by `|`), `price`, `currency`, `url`, `released_on`, `quantity` and `attributes.<name>`, each once and at
-/// most 110 in all; an empty cell is not given. A missing currency is the catalogue's. Quotes are those of RFC 4180: a
-/// quote inside a quoted cell is doubled, only a delimiter or a line end follows a closing quote, and a cell that is not
-/// quoted contains no quote. At the first violation reading ends with its line number, and nothing is imported.
+/// CSV has a header line with some of the columns `sku`, `name`, `brand`, `description`, `categories` (separated by `|`),
+/// `price`, `currency`, `url`, `released_on`, `quantity` and `attributes.<name>`, each at most once, and at most 110 in
+/// total. An empty cell counts as absent. The currency defaults to that of the catalogue. Quotes must follow RFC 4180: a
+/// quote inside a quoted cell is doubled, only a delimiter or a line end follows a closing quote, and an unquoted cell
+/// contains no quote. The first violation ends the import; the error has its line, and nothing is imported.
 ///
-/// The body is in UTF-8, or in UTF-16 if it starts with a byte order mark. CSV may have another charset if `Content-Type`
-/// names it, such as `text/csv; charset=windows-1252`. A body in another encoding is rejected as a whole.
+/// The body is UTF-8, or UTF-16 if it starts with a byte order mark. CSV may have another charset if `Content-Type` names
+/// it, such as `text/csv; charset=windows-1252`. A body in another encoding is rejected as a whole.
 ///
-/// The other admins get one mail for the import as a whole. Sending the same rows again changes
-/// nothing, so an import that was cut short is completed by sending it again; with `atomic=true`
-/// also `Idempotency-Key` is taken.
+/// The other admins get one mail about the whole import. Importing the same rows again changes nothing, so an interrupted
+/// import is completed by sending it again. With `atomic=true`, `Idempotency-Key` is accepted as well.
 #[utoipa::path(post, path = "/v1/products/bulk", tag = "products", operation_id = "import_products",
-    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. With atomic=true only: makes retries safe for 24 hours")),
+    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. With atomic=true only: makes retries safe for 24 hours")),
     request_body(content(
         (BulkItems = "application/json"),
         (RowDocument = "application/x-ndjson"),
         (RowDocument = "application/ndjson"),
         (RowDocument = "application/jsonl"),
         (String = "text/csv", example = "sku,name,price,categories,attributes.color\n90420332,Bar table,265.00,Bar furniture|Outdoor,black\n"),
-    ), description = "Rows as JSON, newline-delimited JSON (under any of its three names; the schema is that of one line) or CSV"),
+    ), description = "Rows as JSON, newline-delimited JSON (with any of its three media types; the schema is that of one line) or CSV"),
     responses(
         (status = 200, body = ImportResult),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "Not readable to its end, wrong quotes in CSV, or another encoding: nothing was imported"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Not signed in, or the session ended during the upload: nothing was imported"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The body ended early, has invalid quotes or is in another encoding; nothing was imported"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Not signed in, or the session ended during the upload; nothing was imported"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "The upload was too slow or took too long: nothing was imported"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still running",
+        (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "The upload was too slow or took too long; nothing was imported"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still in progress",
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "A row is longer than 1 MiB"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Unknown columns or top-level fields, or a wrong row with atomic=true: nothing was imported"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "The admin has too many imports in progress: nothing was read",
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Unknown columns or top-level fields, or an invalid row with atomic=true; nothing was imported"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "The admin has the maximum number of concurrent imports; nothing was read",
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn bulk(
+pub async fn import_products(
     State(catalogue): State<Arc<Catalogue>>,
     State(uploads): State<Arc<Uploads>>,
     admin: Admin,
@@ -136,10 +133,10 @@ pub async fn bulk(
     let source = StreamReader::new(Box::pin(upload(request.into_body().into_data_stream(), uploads.limits)));
     let session = &admin.authentication;
     match key {
-        _ if params.atomic => whole(&import, session, key, format, source).await,
+        _ if params.atomic => import_atomically(&import, session, key, format, source).await,
         None => Ok(axum::Json(import::run(&import, format, source, session.is_valid()).await?).into_response()),
         Some(_) => {
-            let detail = "bulk takes it only with atomic=true; otherwise send the same rows again, which changes nothing twice";
+            let detail = "Idempotency-Key is accepted only with atomic=true; without it, sending the same rows again changes nothing, so omit the key";
             Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]))
         }
     }
@@ -150,22 +147,22 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     if let Ok((CSV, Some(charset))) = content_type(headers, &[CSV]) {
         return charset.parse().map(Format::Csv).map_err(|()| {
             unsupported_media_type(
-                "Name a charset of the Encoding Standard, such as utf-8, utf-16le, windows-1252 or iso-8859-2, or send UTF-8.",
+                "The charset is unknown. Use a label of the Encoding Standard, such as utf-8, utf-16le, windows-1252 or iso-8859-2, or send UTF-8.",
             )
         });
     }
     let types = ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", CSV];
     Ok(match require_content_type(headers, &types)? {
         "application/json" => Format::Json,
-        CSV => Format::Csv(Charset::BY_MARK),
+        CSV => Format::Csv(Charset::DETECT),
         _ => Format::Ndjson,
     })
 }
 
 type Source<S> = StreamReader<S, Bytes>;
 
-/// All or nothing, with the stored response if this was asked before.
-async fn whole<S>(
+/// Runs an atomic import, or returns the stored response of the idempotency key.
+async fn import_atomically<S>(
     import: &Import<'_>,
     session: &Authentication,
     key: Option<IdempotencyKey>,
@@ -175,9 +172,9 @@ async fn whole<S>(
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let staged = import.stage_whole(format, source, session.is_valid()).await?;
+    let staged = import.stage_atomic(format, source, session.is_valid()).await?;
     let key = key.map(|key| key.for_hash(staged.hash()));
-    let mut tries = 1..TRIES;
+    let mut tries = 1..MAX_ATTEMPTS;
     loop {
         let now = clock::now();
         let mut tx = import.catalogue.database.primary.begin().await?;
@@ -186,7 +183,7 @@ where
         {
             return Ok(stored.into());
         }
-        let (result, touched) = match import.apply_whole(&mut tx, &staged).await {
+        let (result, stale) = match import.apply_atomic(&mut tx, &staged).await {
             Err(import::Error::Contended) if tries.next().is_some() => continue,
             applied => applied?,
         };
@@ -196,7 +193,7 @@ where
             key.store(&mut tx, &response, now).await?;
         }
         tx.commit().await?;
-        import.committed(staged, touched).await?;
+        import.finish_atomic(staged, stale).await?;
         return Ok(response.into());
     }
 }
@@ -207,7 +204,7 @@ impl From<import::Error> for Problem {
             import::Error::Read(error) => error.into(),
             import::Error::Rejected(result) => rejected(result),
             import::Error::Busy => Self::unavailable("Too many uploads are in progress. Nothing was imported; retry shortly."),
-            import::Error::TooManyOfAdmin { max } => {
+            import::Error::TooManyImportsOfAdmin { max } => {
                 let imports = if max == 1 { "import" } else { "imports" };
                 let detail =
                     format!("You have {max} {imports} in progress, which is the limit. Nothing was imported; retry when one has ended.");
@@ -215,11 +212,11 @@ impl From<import::Error> for Problem {
             }
             import::Error::SessionEnded => session_ended("Nothing was imported; sign in and send the rows again."),
             import::Error::Contended => Self::unavailable(
-                "Others are changing the same products at the same time. Send the import again: what is already imported is left as it is.",
+                "The products are being modified by other requests. Committed rows stay; send the same rows again to complete the import.",
             ),
-            import::Error::RowsLost => {
-                Self::unavailable("The database was restarted during the import. Send it again: what is already imported is left as it is.")
-            }
+            import::Error::RowsLost => Self::unavailable(
+                "The database was restarted during the import. Committed rows stay; send the same rows again to complete the import.",
+            ),
             import::Error::Database(error) => error.into(),
             import::Error::Reader(error) => Self::internal(&error),
             import::Error::Staged(error) => Self::internal(&error),
@@ -236,9 +233,9 @@ impl From<ReadError> for Problem {
                  in Content-Type, such as text/csv; charset=windows-1252. Nothing was imported."
             )),
             ReadError::Shape(fault) => Self::invalid(vec![FieldError::body(fault.pointer, fault.detail)]),
-            ReadError::Columns(complaints) => {
-                let known = "the columns are sku, name, brand, description, categories, price, currency, url, released_on, quantity and attributes.<name>";
-                Self::invalid(complaints.into_iter().map(|complaint| FieldError::body("", format!("{complaint}; {known}"))).collect())
+            ReadError::Columns(errors) => {
+                let known = "allowed columns: sku, name, brand, description, categories, price, currency, url, released_on, quantity, attributes.<name>";
+                Self::invalid(errors.into_iter().map(|error| FieldError::body("", format!("{error}; {known}"))).collect())
             }
             error @ ReadError::TooLarge { .. } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -253,13 +250,13 @@ impl From<ReadError> for Problem {
                 format!("The upload was ended: {error}. Nothing was imported; send fewer rows at a time, or over a faster connection."),
             ),
             ReadError::Interrupted(_) | ReadError::Stopped => {
-                Self::malformed("The body could not be read to its end. Nothing was imported.")
+                Self::malformed("The body ended before its declared length. Nothing was imported; send it again.")
             }
         }
     }
 }
 
-/// All or nothing was asked for, and some rows are invalid.
+/// Response to an atomic import with invalid rows.
 fn rejected(ImportResult { failed, errors, more_errors, .. }: ImportResult) -> Problem {
     let listed = errors.len();
     let problem = Problem::invalid(errors.into_iter().map(field_error).collect());

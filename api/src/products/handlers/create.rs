@@ -1,4 +1,4 @@
-//! Creating one product.
+//! Handler that creates products.
 
 use std::sync::Arc;
 
@@ -24,23 +24,23 @@ use crate::{
 
 /// Create a product
 ///
-/// With `Idempotency-Key`, the same request sent again gets the same response and creates nothing new.
+/// A request repeated with the same `Idempotency-Key` returns the first response again and creates nothing.
 #[utoipa::path(post, path = "/v1/products", tag = "products", operation_id = "create_product",
     request_body = ProductInput,
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. Makes retries safe for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Product, headers(("Location" = String), ("ETag" = String))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still running",
-            headers(("Retry-After" = u64, description = "Seconds, while it is running"))),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still in progress",
+            headers(("Retry-After" = u64, description = "Seconds, while the first request is in progress"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn create(
+pub async fn create_product(
     State(catalogue): State<Arc<Catalogue>>,
     State(public_url): State<PublicUrl>,
     admin: Admin,
@@ -69,6 +69,6 @@ pub async fn create(
         key.store(&mut tx, &response, now).await?;
     }
     tx.commit().await?;
-    catalogue.committed(product.id, product.version);
+    catalogue.invalidate_product(product.id, product.version);
     Ok(response.into())
 }

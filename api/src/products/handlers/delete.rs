@@ -1,4 +1,4 @@
-//! Deleting one product.
+//! Handler that deletes products.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ use crate::{
     products::Catalogue,
 };
 
-/// Options of a deletion.
+/// Query parameters of a deletion.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DeleteParams {
-    /// Remove it for good instead of keeping it restorable.
+    /// Purge the product, so that it cannot be restored.
     #[serde(default, deserialize_with = "query::flag")]
     purge: bool,
 }
 
 /// Delete a product
 ///
-/// It is gone from every read, its sku is free again, and it can be restored until it is purged.
+/// No read returns it any more, its sku is free, and it can be restored until it is purged.
 #[utoipa::path(delete, path = "/v1/products/{id}", tag = "products", operation_id = "delete_product",
     params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Delete it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Delete it only if it doesn't have this entity tag"), DeleteParams),
     responses(
@@ -43,10 +43,10 @@ pub struct DeleteParams {
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "It has changed since it was read"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "The product has another entity tag"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn delete(
+pub async fn delete_product(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
@@ -60,6 +60,6 @@ pub async fn delete(
     let mut tx = catalogue.database.primary.begin().await?;
     let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
     tx.commit().await?;
-    catalogue.committed(id, version);
+    catalogue.invalidate_product(id, version);
     Ok(StatusCode::NO_CONTENT)
 }

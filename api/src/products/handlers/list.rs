@@ -1,4 +1,4 @@
-//! Listing products.
+//! Handler that lists products.
 
 use std::sync::Arc;
 
@@ -25,66 +25,66 @@ use crate::{
     },
 };
 
-/// Filters, order and page.
+/// Filters, sort order and page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// Items per page, at most. A page ends early once its items exceed 1 MiB: go by `next_cursor`, not by their number.
+    /// Maximum number of items per page. A page ends early once its items exceed 1 MiB; use `next_cursor` to find the last page.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// `next_cursor` of the page before. Keep sort and filters while you walk.
+    /// `next_cursor` of the previous page. Use it with the same sort order and filters.
     #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
-    /// Order; `created_at` without it.
+    /// Sort order. Defaults to `created_at`.
     #[param(inline)]
     sort: Option<Sort>,
-    /// Part of the name: letters of any case, with or without accents, in any Unicode normalisation; `%` and `_` are
-    /// characters as any others. At least three characters without combining marks.
+    /// Part of the name, in any case, with or without accents, in any Unicode normalisation. `%` and `_` are ordinary
+    /// characters. At least three characters, not counting combining marks.
     #[param(min_length = 3, max_length = 200, pattern = "text")]
     contains: Option<String>,
-    /// Exactly this brand.
+    /// Only this brand.
     #[param(max_length = 100, pattern = "text")]
     brand: Option<String>,
-    /// In this category.
+    /// Only this category.
     #[param(max_length = 100, pattern = "text")]
     category: Option<String>,
-    /// At least this price: a decimal number.
+    /// Minimum price, as a decimal number.
     #[param(example = "10.00", max_length = 24, pattern = r"^[0-9]+(\.[0-9]+)?$")]
     price_min: Option<String>,
-    /// At most this price: a decimal number.
+    /// Maximum price, as a decimal number.
     #[param(example = "100.00", max_length = 24, pattern = r"^[0-9]+(\.[0-9]+)?$")]
     price_max: Option<String>,
-    /// Released before this day.
+    /// Only products released before this day.
     #[serde(default, deserialize_with = "full_date::optional")]
     #[param(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     before: Option<NaiveDate>,
-    /// Released after this day.
+    /// Only products released after this day.
     #[serde(default, deserialize_with = "full_date::optional")]
     #[param(pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     after: Option<NaiveDate>,
-    /// `true` hides what is sold out and is the default; `any` shows everything.
+    /// Only products that can be bought (`true`, the default), only sold-out ones (`false`), or `any`.
     #[param(inline)]
     in_stock: Option<Availability>,
 }
 
 /// List products
 ///
-/// Pages are walked by cursor. A product whose sort key doesn't change meanwhile appears exactly once. A page may have fewer
-/// items than `limit`: the last one is the one whose `next_cursor` is null. Lists have database connections and a time limit
-/// of their own: 503 `too-busy` asks to retry after `Retry-After` seconds, 503 `statement-timeout` to narrow the request.
+/// In pages linked by cursors. A product whose sort key does not change meanwhile appears exactly once. A page may have fewer
+/// items than `limit`; only the last page has no `next_cursor`. Lists have database connections and a timeout of their own:
+/// after a 503 `too-busy`, retry after `Retry-After` seconds; after a 503 `statement-timeout`, narrow the filters.
 #[utoipa::path(get, path = "/v1/products", tag = "products", operation_id = "list_products",
     params(ListParams),
     responses(
         (status = 200, body = Page<ListedProduct>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
             headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many lists at once, a list that takes too long, or no database",
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many concurrent lists, a list that takes too long, or no database",
             headers(("Retry-After" = u64, description = "Seconds"))),
     ), security((), ("bearer" = [])))]
-pub async fn list(
+pub async fn list_products(
     State(catalogue): State<Arc<Catalogue>>,
     allowance: ReadAllowance,
     _: Visitor,
@@ -114,12 +114,12 @@ pub async fn list(
     Ok(allowance.describe(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri)))
 }
 
-/// The bounds of what products can have: nothing beyond them could match.
+/// Rejects filters that no product can match, by the rules of product fields.
 fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
     let text = |name, given: &Option<String>, check: fn(&str, &Rules) -> garde::Result| {
-        given.as_ref().and_then(|text| wrong(name, check(text, rules)))
+        given.as_ref().and_then(|text| invalid_parameter(name, check(text, rules)))
     };
-    let day = |name, given: &Option<NaiveDate>| given.as_ref().and_then(|day| wrong(name, rules::date(day, rules)));
+    let day = |name, given: &Option<NaiveDate>| given.as_ref().and_then(|day| invalid_parameter(name, rules::date(day, rules)));
     let wrong: Vec<_> = [
         text("contains", &params.contains, rules::text::<200>),
         text("brand", &params.brand, rules::text::<100>),
@@ -133,14 +133,15 @@ fn check_filters(rules: &Rules, params: &ListParams) -> Result<(), Problem> {
     if wrong.is_empty() { Ok(()) } else { Err(Problem::bad_parameters(wrong)) }
 }
 
-fn wrong(name: &str, checked: garde::Result) -> Option<FieldError> {
+fn invalid_parameter(name: &str, checked: garde::Result) -> Option<FieldError> {
     checked.err().map(|error| FieldError::parameter(name, format!("{name}: {error}")))
 }
 
 fn phrase(text: &str) -> Result<Phrase, Problem> {
     Phrase::new(text).ok_or_else(|| {
-        let detail =
-            format!("contains has at least {MIN_PHRASE} characters, not counting combining marks; use brand or category for shorter ones");
+        let detail = format!(
+            "contains must have at least {MIN_PHRASE} characters, not counting combining marks; use brand or category for shorter texts"
+        );
         Problem::bad_parameters(vec![FieldError::parameter("contains", detail)])
     })
 }
@@ -149,7 +150,7 @@ fn price(name: &'static str, given: Option<String>) -> Result<Option<Decimal>, P
     given
         .map(|text| {
             rules::amount(&text).ok_or_else(|| {
-                Problem::bad_parameters(vec![FieldError::parameter(name, format!("{name} is a decimal number such as 19.90"))])
+                Problem::bad_parameters(vec![FieldError::parameter(name, format!("{name} must be a decimal number such as 19.90"))])
             })
         })
         .transpose()

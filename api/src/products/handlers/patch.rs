@@ -1,4 +1,4 @@
-//! Changing one product.
+//! Handler that changes products.
 
 use std::sync::Arc;
 
@@ -22,21 +22,21 @@ use crate::{
     products::{Catalogue, Money, Product, ProductInput, schemas},
 };
 
-/// In the document only: [`ProductInput`], of which nothing has to be given, and what may be absent may be removed.
+/// Schema of a merge patch of [`ProductInput`]: no field is required, and optional ones can be null.
 struct ProductPatch;
 
 impl PartialSchema for ProductPatch {
     fn schema() -> RefOr<Schema> {
-        let mut schema = any_part_of(ProductInput::schema(), "What shall change of a product");
+        let mut schema = any_part_of(ProductInput::schema(), "Changes of a product");
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             let fields = &mut object.properties;
-            fields.insert("price".into(), any_part_of(Money::schema(), "Price: its amount alone will do."));
+            fields.insert("price".into(), any_part_of(Money::schema(), "Price. The amount alone is sufficient."));
             fields.insert(
                 "categories".into(),
-                schemas::categories_or_null("Categories, each once. They replace the product's; null removes them.").into(),
+                schemas::categories_or_null("Categories, each at most once. They replace those of the product; null removes them.").into(),
             );
             fields.insert("attributes".into(), schemas::attributes_or_null().into());
-            // Stock that is tracked stays tracked.
+            // Tracked stock cannot become untracked, so the quantity is not nullable.
             if let Some(RefOr::T(Schema::Object(quantity))) = fields.get_mut("quantity") {
                 quantity.schema_type = Type::Integer.into();
             }
@@ -61,9 +61,8 @@ impl ToSchema for ProductPatch {
 
 /// Change a product
 ///
-/// A JSON merge patch (RFC 7396): fields that aren't given stay, null removes. A patch that changes
-/// nothing makes no new version and mails nobody; one of the `quantity` alone is an adjustment of stock, which mails
-/// nobody either.
+/// A JSON merge patch (RFC 7396): absent fields keep their value, null removes it. A patch without changes makes no new
+/// version and sends no mail; nor does a patch of `quantity` only, which is a stock adjustment.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products", operation_id = "patch_product",
     params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
     request_body(content((ProductPatch = "application/merge-patch+json"), (ProductPatch = "application/json")), description = "Any part of a product"),
@@ -74,13 +73,13 @@ impl ToSchema for ProductPatch {
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken"),
-        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "It has changed since it was read"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json", description = "The product has another entity tag"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn patch(
+pub async fn patch_product(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
@@ -92,7 +91,7 @@ pub async fn patch(
     let mut tx = catalogue.database.primary.begin().await?;
     let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| may_change(&headers, etag)).await?;
     tx.commit().await?;
-    catalogue.committed(id, outcome.product.version);
+    catalogue.invalidate_product(id, outcome.product.version);
     Ok(with_etag(&outcome.product))
 }
 
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_is_documented_as_what_merging_takes() {
+    fn the_schema_of_a_patch_matches_what_is_accepted() {
         let [patch, input] = [ProductPatch::schema(), ProductInput::schema()].map(|schema| serde_json::to_value(schema).unwrap());
         assert_eq!(patch["required"], Value::Null);
         assert_eq!(patch["properties"]["price"]["required"], Value::Null);

@@ -1,4 +1,4 @@
-//! Single reads. An anonymous 200 or 304 to GET is one view.
+//! Handlers that read single products. Each anonymous GET answered with 200 or 304 counts as one view.
 
 use std::sync::Arc;
 
@@ -24,19 +24,19 @@ use crate::{
 
 /// Read a product
 ///
-/// An anonymous read is counted as one view, a conditional one that finds nothing new included.
+/// An anonymous read counts as one view, also if it is answered with 304.
 #[utoipa::path(get, path = "/v1/products/{id}", tag = "products", operation_id = "read_product",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the copy at hand")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the client's copy")),
     responses(
-        (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
-        (status = 304, description = "The copy at hand is current"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
+        (status = 200, body = Product, headers(("ETag" = String, description = "Identifies the version and the availability"))),
+        (status = 304, description = "The client's copy is current"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn read(
+pub async fn read_product(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     allowance: ReadAllowance,
@@ -45,24 +45,24 @@ pub async fn read(
     request: Request,
 ) -> Result<Response, Problem> {
     let rendered = catalogue.read(id).await?;
-    Ok(allowance.describe(answer(&request, visitor, &views, id, &rendered)))
+    Ok(allowance.describe(respond(&request, visitor, &views, id, &rendered)))
 }
 
 /// Read a product by its sku
 ///
-/// Counts views as reading by id does.
+/// Counts as a view like a read by id.
 #[utoipa::path(get, path = "/v1/products/by-sku/{sku}", tag = "products", operation_id = "read_product_by_sku",
-    params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the copy at hand")),
+    params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the client's copy")),
     responses(
-        (status = 200, body = Product, headers(("ETag" = String, description = "Names the version and whether it is in stock"))),
-        (status = 304, description = "The copy at hand is current"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
+        (status = 200, body = Product, headers(("ETag" = String, description = "Identifies the version and the availability"))),
+        (status = 304, description = "The client's copy is current"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn read_by_sku(
+pub async fn read_product_by_sku(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     allowance: ReadAllowance,
@@ -71,17 +71,17 @@ pub async fn read_by_sku(
     request: Request,
 ) -> Result<Response, Problem> {
     let (id, rendered) = catalogue.read_by_sku(&sku).await?;
-    Ok(allowance.describe(answer(&request, visitor, &views, id, &rendered)))
+    Ok(allowance.describe(respond(&request, visitor, &views, id, &rendered)))
 }
 
-fn answer(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {
+fn respond(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {
     if visitor == Visitor::Anonymous && request.method() == Method::GET {
         views.count(id);
     }
     let unchanged = none_match_hit(request.headers(), rendered.etag.as_bytes());
     let mut response = if unchanged { Response::new(Body::empty()) } else { Response::new(Body::from(rendered.body.clone())) };
     let headers = response.headers_mut();
-    // With room for the ids of the request, which come last.
+    // Capacity for the id headers that are added last.
     headers.reserve(8);
     headers.insert(header::ETAG, rendered.etag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

@@ -1,4 +1,4 @@
-//! Bringing a deleted product back.
+//! Handler that restores deleted products.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ use crate::{
         (status = 200, body = Product, headers(("ETag" = String)), description = "Restored, or never deleted"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is none, or it was purged"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Its sku belongs to another product now"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The product does not exist or was purged"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Another product has its sku by now"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn restore(
+pub async fn restore_product(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
@@ -38,7 +38,7 @@ pub async fn restore(
     let outcome = catalogue.command(&origin, clock::now()).restore(&mut tx, id).await?;
     tx.commit().await?;
     if outcome.changed {
-        catalogue.committed(id, outcome.product.version);
+        catalogue.invalidate_product(id, outcome.product.version);
     }
     Ok(with_etag(&outcome.product))
 }

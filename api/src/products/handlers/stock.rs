@@ -1,4 +1,4 @@
-//! Stock: reading it, adjusting it, and the ledger that explains it.
+//! Handlers of stock: current quantity, adjustments and movements.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// In the document: by `delta` or by `quantity`.
+/// Documents the body as one of two schemas: with `delta` or with `quantity`.
 type EitherAdjustment = Either<StockAdjustment>;
 
 /// Read a product's stock
@@ -38,24 +38,29 @@ type EitherAdjustment = Either<StockAdjustment>;
     params(("id" = Uuid, Path, description = "Product id")),
     responses(
         (status = 200, body = Stock),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is not valid"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many anonymous reads of this client",
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn read(State(catalogue): State<Arc<Catalogue>>, allowance: ReadAllowance, _: Visitor, Id(id): Id) -> Result<Response, Problem> {
+pub async fn read_stock(
+    State(catalogue): State<Arc<Catalogue>>,
+    allowance: ReadAllowance,
+    _: Visitor,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     let _permit = catalogue.database.lookups.acquire().await?;
-    let stock: Stock = stock::of(&catalogue.database.primary, id, clock::now()).await?;
+    let stock: Stock = stock::read_stock(&catalogue.database.primary, id, clock::now()).await?;
     Ok(allowance.describe(axum::Json(stock).into_response()))
 }
 
 /// Adjust a product's stock
 ///
-/// By `delta` if something came or went, by `quantity` if somebody counted. Carts keep what they hold. The ledger
-/// keeps the reason. With `Idempotency-Key`, the same request sent again changes nothing more.
+/// By `delta` to add or remove units, or to a counted `quantity`. Reserved units stay reserved. The reason is recorded in
+/// the ledger. A request repeated with the same `Idempotency-Key` changes nothing.
 #[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products", operation_id = "adjust_product_stock",
-    params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters without quotes, all of it in quotes or not. Makes retries safe for 24 hours")),
+    params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
     request_body = EitherAdjustment,
     responses(
         (status = 200, body = StockLevel),
@@ -63,14 +68,14 @@ pub async fn read(State(catalogue): State<Arc<Catalogue>>, allowance: ReadAllowa
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "More would go than can be sold now, the stock isn't tracked yet, or the first request with this key is still running",
-            headers(("Retry-After" = u64, description = "Seconds, while it is running"))),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The delta exceeds the units that can be sold, the stock is not tracked, or the first request with this key is still in progress",
+            headers(("Retry-After" = u64, description = "Seconds, while the first request is in progress"))),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn adjust(
+pub async fn adjust_stock(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
@@ -88,17 +93,17 @@ pub async fn adjust(
     {
         return Ok(stored.into());
     }
-    let (level, forget) = stock::adjust(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
+    let (level, stale) = stock::adjust_stock(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
     let response = StorableResponse::json(StatusCode::OK, Vec::new(), &level)?;
     if let Some(key) = &key {
         key.store(&mut tx, &response, now).await?;
     }
     tx.commit().await?;
-    catalogue.stock_turned(&forget);
+    catalogue.invalidate_products(&stale);
     Ok(response.into())
 }
 
-/// Where a page of movements ends.
+/// Position of the last movement of a page.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
@@ -107,7 +112,7 @@ struct Position {
 
 /// List the movements of a product's stock
 ///
-/// The latest first. Together they are what is on hand: what can be sold now, and what carts hold.
+/// Newest first. Their deltas sum up to the units on hand.
 #[utoipa::path(get, path = "/v1/products/{id}/stock-movements", tag = "products", operation_id = "list_product_stock_movements",
     params(("id" = Uuid, Path, description = "Product id"), PageParams),
     responses(
@@ -118,7 +123,7 @@ struct Position {
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn movements(
+pub async fn list_stock_movements(
     State(catalogue): State<Arc<Catalogue>>,
     _: Admin,
     Id(id): Id,
@@ -127,6 +132,6 @@ pub async fn movements(
 ) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let before = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
-    let (items, next) = stock::movements(&catalogue.database.primary, id, before.map(|position| position.movement), limit).await?;
+    let (items, next) = stock::list_movements(&catalogue.database.primary, id, before.map(|position| position.movement), limit).await?;
     Ok(Page { items, next_cursor: next.map(|movement| page::encode_cursor(&Position { movement })) }.respond(&uri))
 }

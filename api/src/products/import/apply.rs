@@ -1,4 +1,4 @@
-//! Merged rows become products: one chunk, one transaction.
+//! Writing merged rows as products, one chunk per transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use super::{
     Error,
     merge::Merged,
     progress::Counts,
-    report::{Fault, Refusal},
-    row::Given,
+    report::{Fault, RejectedRow},
+    row::FieldUpdate,
     upsert,
 };
 use crate::{
@@ -20,62 +20,62 @@ use crate::{
     products::{
         Money, Product, ProductChange, ProductInput,
         change::differences,
-        stock::{self, Counted, MovementKind, Turned},
+        stock::{self, AvailabilityChange, MovementKind, StockCount},
         store,
         write::Command,
     },
 };
 
-/// Rounds of finding that others have just created what was to be created.
+/// Retries if other transactions create products of the chunk at the same time.
 const MAX_ROUNDS: usize = 5;
 
-/// What one chunk did.
+/// Result of one chunk.
 #[derive(Default)]
 pub struct Applied {
-    /// As events tell it.
+    /// Counts of the summary.
     pub counts: Counts,
-    /// Rows that don't go together with the product they are about.
-    pub refusals: Vec<Refusal>,
-    /// Products that single reads must not show as they were: id and version.
-    pub touched: Vec<(Uuid, i64)>,
-    /// What is to be counted once all is written: see [`Stocktaking`].
-    pub stocktaking: Stocktaking,
+    /// Rows that are invalid together with the existing product.
+    pub rejected: Vec<RejectedRow>,
+    /// Products to invalidate in the cache, with their versions.
+    pub stale: Vec<(Uuid, i64)>,
+    /// Quantities to set at the end of the transaction.
+    pub stock_counts: StockCounts,
 }
 
-/// The quantities of an import. They are counted in one statement at the end of the transaction, so that customers who
-/// order the same products wait for that alone, and never in a circle.
+/// Quantities of an import. They are set in one statement at the end of the transaction, so that orders of the same products
+/// wait only for that statement and cannot deadlock with the import.
 #[derive(Default)]
-pub struct Stocktaking {
+pub struct StockCounts {
     quantities: HashMap<Uuid, i64>,
-    /// Versions of products that are as they were, but perhaps for their stock: no other event tells of it.
-    same: HashMap<Uuid, i64>,
+    /// Versions of products without other changes. A change of their availability needs an event of its own.
+    unchanged: HashMap<Uuid, i64>,
 }
 
-impl Stocktaking {
-    /// Adds what another chunk found.
+impl StockCounts {
+    /// Adds the quantities of another chunk.
     pub fn add(&mut self, other: Self) {
         self.quantities.extend(other.quantities);
-        self.same.extend(other.same);
+        self.unchanged.extend(other.unchanged);
     }
 
-    /// Counts, and gives the products, with their versions, that are different by their stock alone.
+    /// Sets the quantities and returns the products, with their versions, of which only the stock changed.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn finish(&self, tx: &mut PgConnection, command: &Command<'_>) -> Result<Vec<(Uuid, i64)>, Error> {
-        let counted = stock::count(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
-        let restocked = counted.iter().filter(|counted| counted.is_change() && self.same.contains_key(&counted.product_id));
-        let turned: Vec<Turned> = restocked.clone().filter_map(Counted::turned).collect();
-        stock::announce(tx, command.outbox, command.origin, &turned, command.now).await?;
-        Ok(restocked.filter_map(|counted| Some((counted.product_id, *self.same.get(&counted.product_id)?))).collect())
+    /// Database errors.
+    pub async fn apply(&self, tx: &mut PgConnection, command: &Command<'_>) -> Result<Vec<(Uuid, i64)>, Error> {
+        let counted = stock::set_quantities(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
+        let restocked = counted.iter().filter(|counted| counted.is_change() && self.unchanged.contains_key(&counted.product_id));
+        let changes: Vec<AvailabilityChange> = restocked.clone().filter_map(StockCount::availability_change).collect();
+        stock::append_availability_events(tx, command.outbox, command.origin, &changes, command.now).await?;
+        Ok(restocked.filter_map(|counted| Some((counted.product_id, *self.unchanged.get(&counted.product_id)?))).collect())
     }
 }
 
-/// Writes products and events. Rows are sorted by sku, each sku is there once.
+/// Writes products and events. Rows are sorted by sku, and each sku occurs once.
 ///
 /// # Errors
-/// [`Error::Contended`] if others keep creating and deleting the same products, or the database refuses.
-pub async fn chunk(tx: &mut PgConnection, command: &Command<'_>, import_id: Uuid, rows: &[Merged]) -> Result<Applied, Error> {
+/// [`Error::Contended`] if other transactions keep creating and deleting the same products, or database errors.
+pub async fn apply_chunk(tx: &mut PgConnection, command: &Command<'_>, import_id: Uuid, rows: &[Merged]) -> Result<Applied, Error> {
     let mut applied = Applied::default();
     let mut pending: Vec<&Merged> = rows.iter().collect();
     for _ in 0..MAX_ROUNDS {
@@ -86,17 +86,17 @@ pub async fn chunk(tx: &mut PgConnection, command: &Command<'_>, import_id: Uuid
         let existing = store::lock_by_skus(tx, &skus).await?;
         let existing = existing.into_iter().map(|row| (row.sku.clone(), row.into_product(command.rules.currency))).collect();
         let plan = Plan::new(command, pending, existing, &mut applied);
-        pending = plan.carry_out(tx, command, import_id, &mut applied).await?;
+        pending = plan.execute(tx, command, import_id, &mut applied).await?;
     }
     Err(Error::Contended)
 }
 
-/// What is to be done, with nothing left to decide.
+/// Planned writes of a chunk.
 #[derive(Default)]
 struct Plan<'a> {
     creates: Vec<(&'a Merged, Product)>,
     updates: Vec<(Product, Product)>,
-    same: Vec<Product>,
+    unchanged: Vec<Product>,
     quantities: HashMap<Uuid, i64>,
 }
 
@@ -105,32 +105,32 @@ impl<'a> Plan<'a> {
         let mut plan = Self::default();
         for merged in rows {
             let before = existing.remove(&merged.row.sku);
-            let input = merged.row.clone().over(before.as_ref());
-            // Alone the row keeps the rules, but not always together with what the product had.
+            let input = merged.row.clone().apply_to(before.as_ref());
+            // The row itself is valid, but may not be together with the existing attributes.
             if before.is_some()
-                && matches!(merged.row.attributes, Given::Value(_))
+                && matches!(merged.row.attributes, FieldUpdate::Value(_))
                 && let Err(report) = input.validate_with(&command.rules)
             {
                 let faults = field_errors(report).into_iter().map(Fault::from).collect();
-                applied.refusals.push(Refusal { row: merged.last, count: merged.count, faults });
+                applied.rejected.push(RejectedRow { row: merged.last, count: merged.count, faults });
                 continue;
             }
             let quantity = input.quantity;
-            let after = product(command, before.as_ref(), input);
+            let after = build_product(command, before.as_ref(), input);
             if let Some(quantity) = quantity {
                 plan.quantities.insert(after.id, quantity);
             }
             match before {
                 None => plan.creates.push((merged, after)),
-                Some(before) if before.to_input() == after.to_input() => plan.same.push(before),
+                Some(before) if before.to_input() == after.to_input() => plan.unchanged.push(before),
                 Some(before) => plan.updates.push((before, after)),
             }
         }
         plan
     }
 
-    /// Gives back the rows whose products others created meanwhile.
-    async fn carry_out(
+    /// Executes the plan and returns the rows whose products other transactions created meanwhile.
+    async fn execute(
         mut self,
         tx: &mut PgConnection,
         command: &Command<'_>,
@@ -153,21 +153,21 @@ impl<'a> Plan<'a> {
 
         let changes = self.creates.iter().map(|(_, after)| ("product.created", None, after));
         let changes = changes.chain(self.updates.iter().map(|(before, after)| ("product.updated", Some(before), after)));
-        let drafts: Vec<_> = changes.map(|(kind, before, after)| draft(command, import_id, kind, before, after)).collect();
+        let drafts: Vec<_> = changes.map(|(kind, before, after)| build_draft(command, import_id, kind, before, after)).collect();
         command.outbox.append_many(tx, command.origin, drafts).await?;
 
         applied.counts.created += self.creates.len() as u64;
         applied.counts.updated += self.updates.len() as u64;
-        applied.counts.unchanged += self.same.len() as u64;
-        applied.touched.extend(self.updates.iter().map(|(_, after)| (after.id, after.version)));
-        let counted = self.same.iter().filter(|product| self.quantities.contains_key(&product.id));
-        let same = counted.map(|product| (product.id, product.version)).collect();
-        applied.stocktaking.add(Stocktaking { quantities: self.quantities, same });
+        applied.counts.unchanged += self.unchanged.len() as u64;
+        applied.stale.extend(self.updates.iter().map(|(_, after)| (after.id, after.version)));
+        let counted = self.unchanged.iter().filter(|product| self.quantities.contains_key(&product.id));
+        let unchanged = counted.map(|product| (product.id, product.version)).collect();
+        applied.stock_counts.add(StockCounts { quantities: self.quantities, unchanged });
         Ok(overtaken)
     }
 }
 
-fn product(command: &Command<'_>, before: Option<&Product>, input: ProductInput) -> Product {
+fn build_product(command: &Command<'_>, before: Option<&Product>, input: ProductInput) -> Product {
     let amount = input.price.decimal().unwrap_or_default();
     Product {
         id: before.map_or_else(Uuid::now_v7, |before| before.id),
@@ -187,7 +187,13 @@ fn product(command: &Command<'_>, before: Option<&Product>, input: ProductInput)
     }
 }
 
-fn draft(command: &Command<'_>, import_id: Uuid, kind: &'static str, before: Option<&Product>, after: &Product) -> Draft<ProductChange> {
+fn build_draft(
+    command: &Command<'_>,
+    import_id: Uuid,
+    kind: &'static str,
+    before: Option<&Product>,
+    after: &Product,
+) -> Draft<ProductChange> {
     let data = ProductChange {
         product: after.clone(),
         changes: differences(before, after),

@@ -1,43 +1,43 @@
-//! Why an import ended early.
+//! Errors that end an import.
 
 use thiserror::Error;
 
 use super::{report::ImportResult, rows::ReadError};
 
-/// See the variants for what the caller can do.
+/// An error that ends an import.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The rows could not be read. Nothing was imported.
+    /// The rows cannot be read. Nothing was imported.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// All or nothing was asked for, and some rows are invalid. Nothing was imported.
-    #[error("{} rows are invalid, so none was imported", .0.failed)]
+    /// Some rows of an atomic import are invalid. Nothing was imported.
+    #[error("{} rows are invalid; nothing was imported", .0.failed)]
     Rejected(ImportResult),
-    /// Too many uploads in this process: send it again later. Nothing was imported.
-    #[error("too many uploads at the same time")]
+    /// The process has too many uploads. Nothing was imported; retry later.
+    #[error("too many concurrent uploads")]
     Busy,
-    /// The admin has as many imports as one admin may have at the same time. Nothing was imported.
+    /// The admin has the maximum number of concurrent imports. Nothing was imported.
     #[error("this admin has {max} imports in progress")]
-    TooManyOfAdmin {
-        /// How many that is.
+    TooManyImportsOfAdmin {
+        /// That number.
         max: usize,
     },
-    /// The session ended or the account was deactivated while the rows were received. Nothing was imported.
+    /// The session ended or the account was deactivated during the upload. Nothing was imported.
     #[error("the session ended during the upload")]
     SessionEnded,
-    /// Others keep changing the same products: send it again. What was committed stays.
-    #[error("others are changing the same products at the same time")]
+    /// Other requests keep modifying the same products. Committed chunks stay; retry.
+    #[error("the products are being modified by other requests")]
     Contended,
-    /// The database lost the staged rows in a restart: send it again. What was committed stays.
+    /// A restart of PostgreSQL deleted the staged rows. Committed chunks stay; retry.
     #[error("the database was restarted during the import")]
     RowsLost,
-    /// The database failed or is away. What was committed stays.
+    /// The database failed or is unavailable. Committed chunks stay.
     #[error(transparent)]
     Database(sqlx::Error),
-    /// A fault of the importer itself.
-    #[error("the reader of an import failed")]
+    /// A defect of the importer.
+    #[error("the reader task failed")]
     Reader(#[from] tokio::task::JoinError),
-    /// A staged row cannot be read back: written by another release, or a fault of the importer.
+    /// A staged row cannot be read back: another release wrote it, or the importer has a defect.
     #[error("a staged row cannot be read back")]
     Staged(#[from] serde_json::Error),
 }

@@ -1,5 +1,5 @@
-//! Rows of one sku become one: what a later row gives wins, categories and attributes are united.
-//! So importing the same rows again finds every product as it should be.
+//! Merging the rows of one sku: later values win, categories and attributes are united. Importing the same rows again
+//! therefore changes nothing.
 
 use std::{collections::BTreeMap, vec};
 
@@ -8,65 +8,65 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    report::{Fault, Refusal, RowWarning},
-    row::{Given, ImportRow},
+    report::{Fault, RejectedRow, RowWarning},
+    row::{FieldUpdate, ImportRow},
     staging::{self, StagedRow},
 };
 use crate::products::rules::{self, Rules};
 
-/// Products per transaction, at most.
+/// Maximum number of products per transaction.
 const CHUNK_PRODUCTS: usize = 500;
-/// Bytes of rows per transaction, about.
+/// Approximate maximum size of the rows per transaction, in bytes.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
-/// All rows of one sku.
+/// The merged rows of one sku.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// What they say together.
+    /// Merged values.
     pub row: ImportRow,
-    /// Number of the last of them, from 1.
+    /// Number of the last row, from 1.
     pub last: u64,
-    /// How many they are.
+    /// Number of rows.
     pub count: u64,
 }
 
 impl ImportRow {
-    /// Adds what a later row of the same sku says.
+    /// Merges a later row of the same sku into this one.
     ///
     /// # Errors
-    /// If both together break a rule that each of them keeps; then nothing is added.
+    /// If the merged values violate a rule that each row meets alone. This row then stays as it is.
     pub fn merge(&mut self, later: Self, rules: &Rules) -> Result<(), Fault> {
         let fault = |pointer: &str, error: &garde::Error| Fault {
             pointer: pointer.to_owned(),
-            detail: format!("together with the rows of this sku before it: {}", error.message()),
+            detail: format!("together with the earlier rows of this sku: {}", error.message()),
         };
         let categories = match (&self.categories, &later.categories) {
-            (Given::Value(before), Given::Value(after)) => {
-                let mut united = before.clone();
-                united.extend(after.iter().filter(|category| !before.contains(category)).cloned());
-                rules::categories(&united, rules).map_err(|error| fault("/categories", &error))?;
-                Given::Value(united)
+            (FieldUpdate::Value(before), FieldUpdate::Value(after)) => {
+                let mut merged = before.clone();
+                merged.extend(after.iter().filter(|category| !before.contains(category)).cloned());
+                rules::categories(&merged, rules).map_err(|error| fault("/categories", &error))?;
+                FieldUpdate::Value(merged)
             }
-            (before, after) => later_of(before, after),
+            (before, after) => later_value(before, after),
         };
         let attributes = match (&self.attributes, &later.attributes) {
-            (Given::Value(before), Given::Value(after)) => {
-                let mut united = before.clone();
-                united.extend(after.clone());
+            (FieldUpdate::Value(before), FieldUpdate::Value(after)) => {
+                let mut merged = before.clone();
+                merged.extend(after.clone());
                 let set: BTreeMap<String, String> =
-                    united.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
+                    merged.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
                 rules::attributes(&set, rules).map_err(|error| fault("/attributes", &error))?;
-                Given::Value(united)
+                FieldUpdate::Value(merged)
             }
-            (before, after) => later_of(before, after),
+            (before, after) => later_value(before, after),
         };
         *self = Self {
             categories,
             attributes,
-            brand: later_of(&self.brand, &later.brand),
-            description: later_of(&self.description, &later.description),
-            url: later_of(&self.url, &later.url),
-            released_on: later_of(&self.released_on, &later.released_on),
+            brand: later_value(&self.brand, &later.brand),
+            description: later_value(&self.description, &later.description),
+            url: later_value(&self.url, &later.url),
+            released_on: later_value(&self.released_on, &later.released_on),
             quantity: later.quantity.or(self.quantity),
             ..later
         };
@@ -74,12 +74,12 @@ impl ImportRow {
     }
 }
 
-fn later_of<T: Clone>(before: &Given<T>, after: &Given<T>) -> Given<T> {
-    if after.is_given() { after.clone() } else { before.clone() }
+fn later_value<T: Clone>(before: &FieldUpdate<T>, after: &FieldUpdate<T>) -> FieldUpdate<T> {
+    if after.is_present() { after.clone() } else { before.clone() }
 }
 
-/// The warning that a later row of the same sku has another name.
-fn other_name(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarning> {
+/// Warning about a later row of the same sku with another name.
+fn name_warning(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarning> {
     let ImportRow { sku, name, .. } = later;
     let (before, last) = (&open.row.name, open.last);
     (before != name).then(|| RowWarning {
@@ -89,7 +89,7 @@ fn other_name(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarnin
     })
 }
 
-/// Walks the staged rows of an import by sku.
+/// Reads the staged rows of an import in the order of skus and merges them.
 pub struct MergedRows {
     import_id: Uuid,
     page: vec::IntoIter<StagedRow>,
@@ -98,42 +98,42 @@ pub struct MergedRows {
     read: u64,
 }
 
-/// Some products' worth of rows.
+/// The rows of some products.
 #[derive(Default)]
 pub struct Chunk {
-    /// By sku, each sku once.
+    /// Sorted by sku; each sku occurs once.
     pub rows: Vec<Merged>,
-    /// Rows that don't go together with the rows before them.
-    pub refusals: Vec<Refusal>,
+    /// Rows that are invalid together with earlier rows of their sku.
+    pub rejected: Vec<RejectedRow>,
     /// Rows whose name replaced another.
     pub warnings: Vec<RowWarning>,
 }
 
 impl Chunk {
-    /// Whether there is nothing left to do.
+    /// Whether the import has no more rows.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.refusals.is_empty()
+        self.rows.is_empty() && self.rejected.is_empty()
     }
 }
 
 impl MergedRows {
-    /// Starts with the first sku.
+    /// Starts before the first sku.
     #[must_use]
     pub fn new(import_id: Uuid) -> Self {
         Self { import_id, page: Vec::new().into_iter(), after: (String::new(), 0), open: None, read: 0 }
     }
 
-    /// How many staged rows have been read.
+    /// Number of staged rows read so far.
     #[must_use]
-    pub fn read(&self) -> u64 {
+    pub fn rows_read(&self) -> u64 {
         self.read
     }
 
-    /// The next products; none once all are done.
+    /// Reads the next products. The chunk is empty after the last.
     ///
     /// # Errors
-    /// If the database fails, or gives back what was never staged.
-    pub async fn chunk(&mut self, connection: &mut PgConnection, rules: &Rules) -> Result<Chunk, Error> {
+    /// If the database fails or a staged row cannot be read back.
+    pub async fn next_chunk(&mut self, connection: &mut PgConnection, rules: &Rules) -> Result<Chunk, Error> {
         let mut chunk = Chunk::default();
         let mut bytes = 0;
         while let Some(staged) = self.next(connection).await? {
@@ -142,13 +142,13 @@ impl MergedRows {
             let row: ImportRow = serde_json::from_str(&staged.document)?;
             match &mut self.open {
                 Some(open) if open.row.sku == row.sku => {
-                    let warning = other_name(open, number, &row);
+                    let warning = name_warning(open, number, &row);
                     match open.row.merge(row, rules) {
                         Ok(()) => {
                             (open.last, open.count) = (number, open.count + 1);
                             chunk.warnings.extend(warning);
                         }
-                        Err(fault) => chunk.refusals.push(Refusal::of_row(number, vec![fault])),
+                        Err(fault) => chunk.rejected.push(RejectedRow::new(number, vec![fault])),
                     }
                 }
                 open => {
@@ -166,7 +166,7 @@ impl MergedRows {
 
     async fn next(&mut self, connection: &mut PgConnection) -> Result<Option<StagedRow>, sqlx::Error> {
         if self.page.as_slice().is_empty() {
-            let page = staging::page(connection, self.import_id, &self.after.0, self.after.1).await?;
+            let page = staging::read_page(connection, self.import_id, &self.after.0, self.after.1).await?;
             self.read += page.len() as u64;
             if let Some(last) = page.last() {
                 self.after = (last.sku.clone(), last.row);

@@ -1,9 +1,9 @@
-//! The text of a row in NFC, whichever format it was written in.
+//! Unicode normalisation (NFC) of rows, for all formats.
 
-use super::row::{Given, RowDocument};
+use super::row::{FieldUpdate, RowDocument};
 use crate::text::Text;
 
-impl<T: Text> Text for Given<T> {
+impl<T: Text> Text for FieldUpdate<T> {
     fn into_nfc(self) -> Self {
         match self {
             Self::Value(value) => Self::Value(value.into_nfc()),
@@ -14,7 +14,7 @@ impl<T: Text> Text for Given<T> {
 
 impl Text for RowDocument {
     fn into_nfc(self) -> Self {
-        // All fields are named, so that a new one cannot be forgotten.
+        // Without `..`, so that a new field fails to compile until it is handled.
         let Self { sku, name, brand, description, categories, price, url, released_on, attributes, quantity } = self;
         Self {
             sku: sku.into_nfc(),

@@ -1,4 +1,4 @@
-//! How many imports run at the same time in one process, and of one admin.
+//! Limits on concurrent imports, per process and per admin.
 
 use std::{
     collections::HashMap,
@@ -10,15 +10,15 @@ use uuid::Uuid;
 
 use super::Error;
 
-/// Uploads at the same time. Each holds at most four batches of rows, some 4 MiB. So many that some admins with slow
-/// uploads leave room for others: the limit per admin is far below.
-const UPLOADS: usize = 32;
-/// Batches of rows that are staged at the same time, so that uploads leave connections to other requests.
-const STAGING: usize = 4;
-/// Imports that write products at the same time, so that they leave connections to other requests.
-const APPLYING: usize = 2;
+/// Concurrent uploads. Each holds at most four batches of rows, about 4 MiB. The limit per admin is far lower, so that a few
+/// admins with slow uploads do not exhaust it.
+const MAX_UPLOADS: usize = 32;
+/// Batches that are staged concurrently. The limit keeps database connections free for other requests.
+const MAX_STAGING: usize = 4;
+/// Imports that write products concurrently. The limit keeps database connections free for other requests.
+const MAX_APPLYING: usize = 2;
 
-/// The permits of all imports of one process.
+/// Limits of all imports of one process.
 pub struct Permits {
     max_per_admin: usize,
     admins: Mutex<HashMap<Uuid, usize>>,
@@ -27,60 +27,60 @@ pub struct Permits {
     applying: Semaphore,
 }
 
-/// One import of an admin. Dropping it makes room for the next.
+/// Permit for one import of an admin, until it is dropped.
 pub struct AdminPermit<'a> {
     permits: &'a Permits,
     admin_id: Uuid,
 }
 
 impl Permits {
-    /// With at most `max_per_admin` imports of one admin at the same time.
+    /// Allows at most `max_per_admin` concurrent imports per admin.
     #[must_use]
     pub fn new(max_per_admin: usize) -> Self {
         Self {
             max_per_admin,
             admins: Mutex::default(),
-            uploads: Semaphore::new(UPLOADS),
-            staging: Semaphore::new(STAGING),
-            applying: Semaphore::new(APPLYING),
+            uploads: Semaphore::new(MAX_UPLOADS),
+            staging: Semaphore::new(MAX_STAGING),
+            applying: Semaphore::new(MAX_APPLYING),
         }
     }
 
-    /// Takes the permit for one more import of this admin, from its upload to its last write.
+    /// Acquires the permit for an import of this admin, from its upload to its last write.
     ///
     /// # Errors
-    /// [`Error::TooManyOfAdmin`] at once if the admin has as many as allowed.
-    pub fn of_admin(&self, admin_id: Uuid) -> Result<AdminPermit<'_>, Error> {
+    /// [`Error::TooManyImportsOfAdmin`] at once if the admin has the maximum number.
+    pub fn acquire_for_admin(&self, admin_id: Uuid) -> Result<AdminPermit<'_>, Error> {
         let mut admins = self.admins.lock().unwrap_or_else(PoisonError::into_inner);
         let running = admins.entry(admin_id).or_default();
         if *running >= self.max_per_admin {
-            return Err(Error::TooManyOfAdmin { max: self.max_per_admin });
+            return Err(Error::TooManyImportsOfAdmin { max: self.max_per_admin });
         }
         *running += 1;
         Ok(AdminPermit { permits: self, admin_id })
     }
 
-    /// Takes the permit to receive a body.
+    /// Acquires the permit to receive a body.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once if too many are being received.
-    pub fn upload(&self) -> Result<SemaphorePermit<'_>, Error> {
+    /// [`Error::Busy`] at once if all permits are in use.
+    pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.uploads.try_acquire().map_err(|_| Error::Busy)
     }
 
     /// Waits for the permit to stage one batch.
     ///
     /// # Errors
-    /// If the process is stopping.
-    pub async fn staging(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
+    /// If the process is shutting down.
+    pub async fn acquire_staging(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
         self.staging.acquire().await.map_err(|_| sqlx::Error::PoolClosed)
     }
 
-    /// Waits for the permit to write products, first come, first served.
+    /// Waits for the permit to write products, in order of arrival.
     ///
     /// # Errors
-    /// If the process is stopping.
-    pub async fn applying(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
+    /// If the process is shutting down.
+    pub async fn acquire_applying(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
         self.applying.acquire().await.map_err(|_| sqlx::Error::PoolClosed)
     }
 }
@@ -102,16 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_admin_has_a_bounded_number_of_imports_and_leaves_nothing_behind() {
+    fn imports_per_admin_are_limited_and_permits_are_returned() {
         let permits = Permits::new(2);
         let (ada, grace) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let first = permits.of_admin(ada).unwrap();
-        let second = permits.of_admin(ada).unwrap();
-        assert!(matches!(permits.of_admin(ada), Err(Error::TooManyOfAdmin { max: 2 })));
-        let other = permits.of_admin(grace).unwrap();
+        let first = permits.acquire_for_admin(ada).unwrap();
+        let second = permits.acquire_for_admin(ada).unwrap();
+        assert!(matches!(permits.acquire_for_admin(ada), Err(Error::TooManyImportsOfAdmin { max: 2 })));
+        let other = permits.acquire_for_admin(grace).unwrap();
         drop(first);
-        let third = permits.of_admin(ada).unwrap();
-        assert!(permits.of_admin(ada).is_err());
+        let third = permits.acquire_for_admin(ada).unwrap();
+        assert!(permits.acquire_for_admin(ada).is_err());
         drop((second, third, other));
         assert!(permits.admins.lock().unwrap().is_empty());
     }
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn uploads_beyond_the_limit_are_rejected_at_once() {
         let permits = Permits::new(2);
-        let held: Vec<_> = (0..UPLOADS).map(|_| permits.upload().unwrap()).collect();
-        assert!(matches!(permits.upload(), Err(Error::Busy)));
+        let held: Vec<_> = (0..MAX_UPLOADS).map(|_| permits.acquire_upload().unwrap()).collect();
+        assert!(matches!(permits.acquire_upload(), Err(Error::Busy)));
         drop(held);
-        assert!(permits.upload().is_ok());
+        assert!(permits.acquire_upload().is_ok());
     }
 }

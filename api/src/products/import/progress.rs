@@ -1,5 +1,5 @@
-//! What an import has committed so far, in the transaction that committed it. Whoever ends the
-//! import, its own process or the housekeeping of another, tells it in one summary.
+//! Progress of imports. Each chunk adds its counts in its transaction. At the end of an import, its process or the
+//! housekeeping of another process publishes them as one summary.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,34 +12,33 @@ use crate::{
     products::ImportSummary,
 };
 
-/// How often an import says that it is still there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
-/// An import without progress or sign of life for this long has lost its process.
+/// Heartbeat interval of a running import.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Time without progress or heartbeat after which an import counts as aborted.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-/// Products an import has met.
+/// Products of an import, by outcome.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Created.
     pub created: u64,
     /// Changed, with an event.
     pub updated: u64,
-    /// Without an event: as given, or with another quantity only.
+    /// Without an event: unchanged, or only with a new quantity.
     pub unchanged: u64,
 }
 
-/// Adds to what the import has done. `failed` rows were refused before the first product was written,
-/// `refused` ones with these.
+/// Adds the counts of one chunk. `failed` rows were rejected before the first chunk, `rejected_rows` with this one.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn record(
+/// Database errors.
+pub async fn record_progress(
     tx: &mut PgConnection,
     import_id: Uuid,
     origin: &Origin,
     counts: Counts,
     failed: u64,
-    refused: u64,
+    rejected_rows: u64,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -56,7 +55,7 @@ pub async fn record(
         signed(counts.updated),
         signed(counts.unchanged),
         signed(failed),
-        signed(refused),
+        signed(rejected_rows),
         now,
     )
     .execute(tx)
@@ -64,43 +63,44 @@ pub async fn record(
     Ok(())
 }
 
-/// Says again and again that the import is still there, however long its next transaction takes.
-pub async fn keep_alive(pool: &PgPool, import_id: Uuid, clock: fn() -> DateTime<Utc>) -> Infallible {
+/// Updates the heartbeat of an import periodically.
+pub async fn run_heartbeat(pool: &PgPool, import_id: Uuid, clock: fn() -> DateTime<Utc>) -> Infallible {
     loop {
-        tokio::time::sleep(SIGN_OF_LIFE).await;
-        let said = sqlx::query!("UPDATE products.imports SET progressed_at = $2 WHERE id = $1", import_id, clock()).execute(pool).await;
-        if let Err(error) = said {
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+        let updated = sqlx::query!("UPDATE products.imports SET progressed_at = $2 WHERE id = $1", import_id, clock()).execute(pool).await;
+        if let Err(error) = updated {
             tracing::debug!(%error, %import_id, "import heartbeat failed; retrying");
         }
     }
 }
 
-/// Ends an import: its summary, unless it changed no product, takes the place of its counts.
+/// Ends an import: deletes its counts and appends its summary, unless it changed no product.
 ///
 /// # Errors
-/// If the database refuses; [`finish_abandoned`] does it later.
-pub async fn finish(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+/// Database errors; [`finish_abandoned_imports`] then does it later.
+pub async fn finish_import(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let row = sqlx::query_as!(Ended, "DELETE FROM products.imports WHERE id = $1 RETURNING *", import_id).fetch_optional(&mut *tx).await?;
+    let row =
+        sqlx::query_as!(EndedImport, "DELETE FROM products.imports WHERE id = $1 RETURNING *", import_id).fetch_optional(&mut *tx).await?;
     if let Some(row) = row {
-        row.tell(&mut tx, outbox, now).await?;
+        row.append_summary(&mut tx, outbox, now).await?;
     }
     tx.commit().await?;
     outbox.wake();
     Ok(())
 }
 
-/// Ends imports that lost their process, and says how many. One that only couldn't show a sign of life
-/// goes on, and tells the rest in another summary: nothing is told twice or never.
+/// Ends aborted imports and returns their number. An import whose process is still alive continues and reports the rest in
+/// a second summary, so that each product is reported once.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn finish_abandoned(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+/// Database errors.
+pub async fn finish_abandoned_imports(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let mut finished = 0;
     loop {
         let mut tx = pool.begin().await?;
         let row = sqlx::query_as!(
-            Ended,
+            EndedImport,
             "DELETE FROM products.imports WHERE id =
                  (SELECT id FROM products.imports WHERE progressed_at < $1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
              RETURNING *",
@@ -110,18 +110,18 @@ pub async fn finish_abandoned(pool: &PgPool, outbox: &Outbox, now: DateTime<Utc>
         .await?;
         let Some(row) = row else { return Ok(finished) };
         tracing::warn!(import_id = %row.id, request_id = row.request_id, "import aborted; reporting its committed rows");
-        row.tell(&mut tx, outbox, now).await?;
+        row.append_summary(&mut tx, outbox, now).await?;
         tx.commit().await?;
         outbox.wake();
         finished += 1;
     }
 }
 
-/// Writes the summary of an import, unless it changed no product.
+/// Appends the summary of an import to the outbox, unless it changed no product.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn tell(
+/// Database errors.
+pub async fn append_summary(
     tx: &mut PgConnection,
     outbox: &Outbox,
     import_id: Uuid,
@@ -139,7 +139,7 @@ pub async fn tell(
     Ok(())
 }
 
-struct Ended {
+struct EndedImport {
     id: Uuid,
     actor_id: Uuid,
     actor_username: String,
@@ -153,12 +153,12 @@ struct Ended {
     progressed_at: DateTime<Utc>,
 }
 
-impl Ended {
-    async fn tell(self, tx: &mut PgConnection, outbox: &Outbox, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+impl EndedImport {
+    async fn append_summary(self, tx: &mut PgConnection, outbox: &Outbox, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let actor = Actor { id: self.actor_id, username: self.actor_username };
         let origin = Origin { actor, request_id: self.request_id, traceparent: self.traceparent };
         let counts = Counts { created: unsigned(self.created), updated: unsigned(self.updated), unchanged: unsigned(self.unchanged) };
-        tell(tx, outbox, self.id, &origin, counts, unsigned(self.failed), now).await
+        append_summary(tx, outbox, self.id, &origin, counts, unsigned(self.failed), now).await
     }
 }
 

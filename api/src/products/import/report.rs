@@ -1,31 +1,31 @@
-//! What became of the rows of an import.
+//! Result of an import.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::problem::FieldError;
 
-/// Errors listed at most; beyond, they are counted.
+/// Maximum number of listed errors; further ones are counted.
 pub const MAX_ERRORS: usize = 1000;
-/// Warnings listed at most; beyond, they are counted.
+/// Maximum number of listed warnings; further ones are counted.
 pub const MAX_WARNINGS: usize = 100;
 
-/// One thing wrong with a row, or with one of its fields.
+/// An error of a row or of one of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// JSON pointer below the row; empty for the row as a whole.
+    /// JSON pointer into the row; empty for the whole row.
     pub pointer: String,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault of the row as a whole.
+    /// An error of the whole row.
     pub fn of_row(detail: impl Into<String>) -> Self {
         Self { pointer: String::new(), detail: detail.into() }
     }
 
-    /// The field, such as `price.amount`; `None` for the row as a whole.
+    /// Field name, such as `price.amount`; `None` for the whole row.
     #[must_use]
     pub fn field(&self) -> Option<String> {
         self.pointer.strip_prefix('/').map(|path| path.replace('/', ".").replace("~1", "/").replace("~0", "~"))
@@ -38,51 +38,51 @@ impl From<FieldError> for Fault {
     }
 }
 
-/// Rows that were refused, and why.
+/// Rejected rows with their errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Number of the row, from 1; of several, the last.
+pub struct RejectedRow {
+    /// Number of the row, from 1; of several rows, the last.
     pub row: u64,
-    /// How many rows it stands for: those of one sku can be refused together.
+    /// Number of rows: merged rows of one sku are rejected together.
     pub count: u64,
-    /// At least one.
+    /// Errors, at least one.
     pub faults: Vec<Fault>,
 }
 
-impl Refusal {
-    /// One row is refused.
+impl RejectedRow {
+    /// Rejects a single row.
     #[must_use]
-    pub fn of_row(row: u64, faults: Vec<Fault>) -> Self {
+    pub fn new(row: u64, faults: Vec<Fault>) -> Self {
         Self { row, count: 1, faults }
     }
 }
 
-/// One error of one row.
+/// An error of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = BulkError)]
 pub struct RowError {
     /// Number of the row, from 1.
     #[schema(minimum = 1, example = 17)]
     pub row: u64,
-    /// The field, such as `price.amount`; null for the row as a whole.
+    /// Field, such as `price.amount`; null for the whole row.
     #[schema(required, example = "price.amount")]
     pub field: Option<String>,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub detail: String,
-    /// JSON pointer below the row.
+    /// JSON pointer into the row.
     #[serde(skip)]
     #[schema(ignore)]
     pub pointer: String,
 }
 
-/// Something about a row that was imported nevertheless.
+/// A warning about a row that was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = BulkWarning)]
 pub struct RowWarning {
     /// Number of the row, from 1.
     #[schema(minimum = 1, example = 18)]
     pub row: u64,
-    /// The row's sku.
+    /// Sku of the row.
     #[schema(example = "90420332")]
     pub sku: String,
     /// What was done.
@@ -90,36 +90,36 @@ pub struct RowWarning {
     pub detail: String,
 }
 
-/// What an import did.
+/// Result of an import.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = BulkResult)]
 pub struct ImportResult {
     /// Products created.
     pub created: u64,
-    /// Products changed, or whose quantity was.
+    /// Products with changed fields or a new quantity.
     pub updated: u64,
-    /// Products that were already as given.
+    /// Products that already had the imported values.
     pub unchanged: u64,
     /// Rows rejected.
     pub failed: u64,
-    /// Blank rows, which were skipped: empty lines of NDJSON and CSV, and rows of CSV without anything in their cells.
+    /// Skipped blank rows: empty lines of NDJSON and CSV, and CSV rows with empty cells only.
     pub blank: u64,
-    /// Why rows were rejected, by row: at most 1,000 errors.
+    /// Errors of rejected rows, ordered by row: at most 1,000.
     #[schema(max_items = 1000)]
     pub errors: Vec<RowError>,
-    /// How many errors there are beyond those listed.
+    /// Number of further errors.
     pub more_errors: u64,
-    /// Rows of one sku with different names, which were merged: the name of the last row was taken. By row, at most 100.
+    /// Rows with the same sku and different names, which were merged under the name of the last row. Ordered by row, at most 100.
     #[schema(max_items = 100)]
     pub warnings: Vec<RowWarning>,
-    /// How many warnings there are beyond those listed.
+    /// Number of further warnings.
     pub more_warnings: u64,
 }
 
 impl ImportResult {
-    /// Adds rows that were rejected.
-    pub fn refuse(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
-        for Refusal { row, count, faults } in refusals {
+    /// Adds rejected rows.
+    pub fn add_rejected(&mut self, rejected: impl IntoIterator<Item = RejectedRow>) {
+        for RejectedRow { row, count, faults } in rejected {
             self.failed += count;
             let room = MAX_ERRORS - self.errors.len();
             self.more_errors += faults.len().saturating_sub(room) as u64;
@@ -133,13 +133,13 @@ impl ImportResult {
     }
 
     /// Adds warnings.
-    pub fn warn(&mut self, warnings: Vec<RowWarning>) {
+    pub fn add_warnings(&mut self, warnings: Vec<RowWarning>) {
         let room = MAX_WARNINGS - self.warnings.len();
         self.more_warnings += warnings.len().saturating_sub(room) as u64;
         self.warnings.extend(warnings.into_iter().take(room));
     }
 
-    /// Sorts errors and warnings by row: some are only found when rows of one sku are merged.
+    /// Sorts errors and warnings by row. Some are found out of order, when rows are merged.
     pub fn sort(&mut self) {
         self.errors.sort_by_key(|error| error.row);
         self.warnings.sort_by_key(|warning| warning.row);
@@ -154,7 +154,7 @@ mod tests {
     fn errors_beyond_the_listed_ones_are_counted() {
         let mut result = ImportResult::default();
         let two = || vec![Fault::of_row("broken"), Fault { pointer: "/price/amount".into(), detail: "bad".into() }];
-        result.refuse((1..=2000).rev().map(|row| Refusal::of_row(row, two())));
+        result.add_rejected((1..=2000).rev().map(|row| RejectedRow::new(row, two())));
         result.sort();
         assert_eq!((result.failed, result.errors.len(), result.more_errors), (2000, MAX_ERRORS, 3000));
         assert_eq!((result.errors[0].row, result.errors[0].field.as_deref()), (1501, None));
@@ -165,8 +165,8 @@ mod tests {
     fn warnings_beyond_the_listed_ones_are_counted() {
         let mut result = ImportResult::default();
         let warning = |row| RowWarning { row, sku: "A".into(), detail: String::new() };
-        result.warn((1..=60).rev().map(warning).collect());
-        result.warn((61..=130).map(warning).collect());
+        result.add_warnings((1..=60).rev().map(warning).collect());
+        result.add_warnings((61..=130).map(warning).collect());
         result.sort();
         assert_eq!((result.warnings.len(), result.more_warnings, result.warnings[0].row), (MAX_WARNINGS, 30, 1));
     }

@@ -1,4 +1,4 @@
-//! One row of an import: how it is written, and what it says once it is checked.
+//! A row of an import: as a document, and validated.
 
 use std::collections::BTreeMap;
 
@@ -17,30 +17,30 @@ use crate::{
     products::{Money, Product, ProductInput, rules::Rules, schemas},
 };
 
-/// A field that may stay as it is, be removed or be set.
+/// Change of a field: keep, remove or set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Given<T> {
-    /// Not given: stays as it is.
+pub enum FieldUpdate<T> {
+    /// Absent: keep the current value.
     #[default]
     Absent,
-    /// Given as null: is removed.
+    /// Null: remove the value.
     Null,
-    /// Given.
+    /// Set this value.
     Value(T),
 }
 
-impl<T> Given<T> {
+impl<T> FieldUpdate<T> {
     fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// Whether anything is said of the field.
-    pub fn is_given(&self) -> bool {
+    /// Whether the field is present, as null or with a value.
+    pub fn is_present(&self) -> bool {
         !self.is_absent()
     }
 
-    /// What the field is from now on, given what it was.
-    pub fn over(self, before: Option<T>) -> Option<T> {
+    /// Applies the change to the current value.
+    pub fn apply_to(self, before: Option<T>) -> Option<T> {
         match self {
             Self::Absent => before,
             Self::Null => None,
@@ -49,19 +49,19 @@ impl<T> Given<T> {
     }
 }
 
-impl<T> From<Option<T>> for Given<T> {
+impl<T> From<Option<T>> for FieldUpdate<T> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Self::Value)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FieldUpdate<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
     }
 }
 
-impl<T: Serialize> Serialize for Given<T> {
+impl<T: Serialize> Serialize for FieldUpdate<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Value(value) => serializer.serialize_some(value),
@@ -70,13 +70,13 @@ impl<T: Serialize> Serialize for Given<T> {
     }
 }
 
-/// One row of a bulk import: a whole product, or a change of the product with this sku. Fields that
-/// aren't given stay as they are on a product that exists; null removes. Attributes are taken one by one.
+/// One row of a bulk import: a new product, or a change of the product with this sku. Absent fields of an existing product
+/// keep their value; null removes it. Attributes are changed one by one.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BulkItem)]
 pub struct RowDocument {
-    /// Stock keeping unit: which product this is about.
+    /// Stock keeping unit. Identifies the product.
     #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = "sku")]
     pub sku: Option<String>,
     /// Display name.
@@ -85,60 +85,60 @@ pub struct RowDocument {
     /// Brand.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = "line")]
     #[serde(default)]
-    pub brand: Given<String>,
+    pub brand: FieldUpdate<String>,
     /// Description, of any number of lines.
     #[schema(value_type = Option<String>, max_length = 10_000, pattern = "text")]
     #[serde(default)]
-    pub description: Given<String>,
+    pub description: FieldUpdate<String>,
     /// Categories.
     #[schema(schema_with = schemas::categories_of_row)]
     #[serde(default)]
-    pub categories: Given<Vec<String>>,
+    pub categories: FieldUpdate<Vec<String>>,
     /// Price.
     #[schema(value_type = RowPrice, required, nullable = false)]
     #[serde(default, deserialize_with = "price")]
     pub price: Option<RowPrice>,
-    /// A link to more: an absolute URL, or a path on the shop's own site.
+    /// Link to more information: an absolute URL, or a path on the shop's own site.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 2048, format = "iri-reference", pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
     #[serde(default)]
-    pub url: Given<String>,
+    pub url: FieldUpdate<String>,
     /// Release date.
     #[schema(value_type = Option<NaiveDate>, pattern = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$")]
     #[serde(default)]
-    pub released_on: Given<String>,
-    /// Anything else: names and values; a null value removes that attribute.
+    pub released_on: FieldUpdate<String>,
+    /// Further attributes by name; a null value removes an attribute.
     #[schema(schema_with = schemas::attributes_or_null)]
     #[serde(default)]
-    pub attributes: Given<BTreeMap<String, Option<String>>>,
-    /// Units that can be sold now. Absent: stays as it is, and on a new product stock isn't tracked.
+    pub attributes: FieldUpdate<BTreeMap<String, Option<String>>>,
+    /// Units that can be sold now. If absent, the quantity stays as it is; stock of a new product is then not tracked.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub quantity: Option<i64>,
 }
 
-/// A price in a bulk import.
+/// Price in a bulk import.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BulkPrice)]
 pub struct RowPrice {
-    /// At least 0, below 1,000,000,000, with at most the currency's decimals.
+    /// At least 0, below 1,000,000,000, with at most the decimals of the currency.
     #[schema(example = "19.90", max_length = 24, pattern = "amount")]
     pub amount: String,
-    /// ISO 4217. Absent: the catalogue's.
+    /// ISO 4217 code. Defaults to the currency of the catalogue.
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     pub currency: Option<String>,
 }
 
 impl RowDocument {
-    /// Reads a row written as JSON.
+    /// Parses a row written as JSON.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first error of the row.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let error = match serde_json::from_str::<Object<Self>>(text) {
-            // Only attributes can hide a doubled key: structs refuse theirs. It is JSON, as it was read.
+            // Only `attributes` can have duplicate keys; serde rejects them in structs. The text is valid JSON at this point.
             Ok(Object(document)) => {
-                let doubled = if document.attributes.is_given() { doubled_key(text).ok().flatten() } else { None };
+                let doubled = if document.attributes.is_present() { doubled_key(text).ok().flatten() } else { None };
                 return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
             }
             Err(error) => error,
@@ -146,7 +146,7 @@ impl RowDocument {
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
             return Err(Fault::of_row(format!("not valid JSON: {error}")));
         }
-        // A second, slower reading finds out where.
+        // Parses again, more slowly, to find the field.
         match serde_path_to_error::deserialize::<_, Object<Self>>(&mut serde_json::Deserializer::from_str(text)) {
             Ok(_) => Err(Fault::of_row(error.to_string())),
             Err(error) => {
@@ -156,10 +156,10 @@ impl RowDocument {
         }
     }
 
-    /// The row, if it keeps the rules of the catalogue.
+    /// Validates the row by the rules of the catalogue.
     ///
     /// # Errors
-    /// Every rule it breaks.
+    /// All violated rules.
     pub fn check(self, rules: &Rules) -> Result<ImportRow, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut missing = |field: &str, absent: bool| {
@@ -171,14 +171,14 @@ impl RowDocument {
         missing("name", self.name.is_none());
         missing("price", self.price.is_none());
         let released_on = match self.released_on {
-            Given::Absent => Given::Absent,
-            Given::Null => Given::Null,
-            Given::Value(text) => full_date::parse(&text).map_or_else(
+            FieldUpdate::Absent => FieldUpdate::Absent,
+            FieldUpdate::Null => FieldUpdate::Null,
+            FieldUpdate::Value(text) => full_date::parse(&text).map_or_else(
                 || {
                     faults.push(Fault { pointer: "/released_on".into(), detail: full_date::refusal(&text) });
-                    Given::Absent
+                    FieldUpdate::Absent
                 },
-                Given::Value,
+                FieldUpdate::Value,
             ),
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
@@ -194,7 +194,7 @@ impl RowDocument {
             attributes: self.attributes,
             quantity: self.quantity,
         };
-        if let Err(report) = row.clone().over(None).validate_with(rules) {
+        if let Err(report) = row.clone().apply_to(None).validate_with(rules) {
             faults.extend(field_errors(report).into_iter().map(Fault::from));
         }
         if faults.is_empty() { Ok(row) } else { Err(faults) }
@@ -205,7 +205,7 @@ fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RowPrice>,
     Object::deserialize(deserializer).map(|Object(price)| Some(price))
 }
 
-/// A row that keeps the rules, as it is staged.
+/// A valid row, as it is staged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRow {
     /// As in [`RowDocument`].
@@ -213,54 +213,57 @@ pub struct ImportRow {
     /// As in [`RowDocument`].
     pub name: String,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub brand: Given<String>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub brand: FieldUpdate<String>,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub description: Given<String>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub description: FieldUpdate<String>,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub categories: Given<Vec<String>>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub categories: FieldUpdate<Vec<String>>,
     /// In the catalogue's currency.
     pub price: Money,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub url: Given<String>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub url: FieldUpdate<String>,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub released_on: Given<NaiveDate>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub released_on: FieldUpdate<NaiveDate>,
     /// As in [`RowDocument`].
-    #[serde(default, skip_serializing_if = "Given::is_absent")]
-    pub attributes: Given<BTreeMap<String, Option<String>>>,
+    #[serde(default, skip_serializing_if = "FieldUpdate::is_absent")]
+    pub attributes: FieldUpdate<BTreeMap<String, Option<String>>>,
     /// As in [`RowDocument`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<i64>,
 }
 
 impl ImportRow {
-    /// The product this row makes of `before`, or a new one.
+    /// Applies the row to the existing product, or makes a new one.
     #[must_use]
-    pub fn over(self, before: Option<&Product>) -> ProductInput {
+    pub fn apply_to(self, before: Option<&Product>) -> ProductInput {
         ProductInput {
             sku: self.sku,
             name: self.name,
-            brand: self.brand.over(before.and_then(|before| before.brand.clone())),
-            description: self.description.over(before.and_then(|before| before.description.clone())),
-            categories: self.categories.over(before.map(|before| before.categories.clone())).unwrap_or_default(),
+            brand: self.brand.apply_to(before.and_then(|before| before.brand.clone())),
+            description: self.description.apply_to(before.and_then(|before| before.description.clone())),
+            categories: self.categories.apply_to(before.map(|before| before.categories.clone())).unwrap_or_default(),
             price: self.price,
-            url: self.url.over(before.and_then(|before| before.url.clone())),
-            released_on: self.released_on.over(before.and_then(|before| before.released_on)),
-            attributes: attributes_over(self.attributes, before.map(|before| before.attributes.clone()).unwrap_or_default()),
+            url: self.url.apply_to(before.and_then(|before| before.url.clone())),
+            released_on: self.released_on.apply_to(before.and_then(|before| before.released_on)),
+            attributes: apply_attributes(self.attributes, before.map(|before| before.attributes.clone()).unwrap_or_default()),
             quantity: self.quantity,
         }
     }
 }
 
-fn attributes_over(given: Given<BTreeMap<String, Option<String>>>, mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn apply_attributes(
+    given: FieldUpdate<BTreeMap<String, Option<String>>>,
+    mut attributes: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     match given {
-        Given::Absent => attributes,
-        Given::Null => BTreeMap::new(),
-        Given::Value(changes) => {
+        FieldUpdate::Absent => attributes,
+        FieldUpdate::Null => BTreeMap::new(),
+        FieldUpdate::Value(changes) => {
             for (name, value) in changes {
                 match value {
                     Some(value) => attributes.insert(name, value),

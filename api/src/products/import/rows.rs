@@ -1,6 +1,6 @@
-//! Rows out of a body of any size: one at a time, each at most [`MAX_ROW`] bytes.
+//! Reading rows one at a time from a body of any size. A row has at most [`MAX_ROW`] bytes.
 //!
-//! The readers are synchronous, because the parsers are; they run on a thread of their own.
+//! The readers are synchronous because their parsers are. They run on a blocking thread.
 
 mod cells;
 mod columns;
@@ -23,29 +23,29 @@ use thiserror::Error;
 
 use super::{report::Fault, row::RowDocument};
 
-/// Longest row, in bytes.
+/// Maximum length of a row, in bytes.
 pub const MAX_ROW: usize = 1024 * 1024;
 
-/// How the rows are written.
+/// Format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `{"items": [...]}`.
     Json,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Ndjson,
     /// RFC 4180 with a header line.
     Csv(Charset),
 }
 
-/// A row of a body.
+/// A row of the body.
 #[derive(Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+#[allow(clippy::large_enum_variant, reason = "only one exists at a time")]
 pub enum Row {
-    /// A row that can be read.
+    /// A readable row.
     Document(RowDocument),
-    /// A row that cannot be read; the next one can.
+    /// A row that cannot be read. Reading continues with the next.
     Unreadable(Vec<Fault>),
-    /// An empty line, or a row of CSV without anything in its cells: it has a number like the others, and is skipped.
+    /// An empty line, or a CSV row with empty cells only. It is numbered and skipped.
     Blank,
 }
 
@@ -55,54 +55,54 @@ impl From<Result<RowDocument, Vec<Fault>>> for Row {
     }
 }
 
-/// Takes a row and its number, from 1.
-pub type EachRow<'a> = &'a mut dyn FnMut(u64, Row) -> ControlFlow<()>;
+/// Handles a row and its number, from 1.
+pub type RowHandler<'a> = &'a mut dyn FnMut(u64, Row) -> ControlFlow<()>;
 
-/// Why reading ended before the end of the body. None of its rows has been taken by then.
+/// Errors that end reading.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The body stops being JSON in or before this row.
+    /// The body is not valid JSON in or before this row.
     #[error("row {row}: not valid JSON: {source}")]
     Malformed {
         /// Number of the row, from 1.
         row: u64,
-        /// Where and how.
+        /// Error of the parser, with its position.
         source: serde_json::Error,
     },
-    /// The quotes of CSV are wrong.
-    #[error("{}, {source}", place(*row))]
+    /// The quotes of CSV are invalid.
+    #[error("{}, {source}", row_label(*row))]
     Quotes {
         /// Number of the row, from 1; 0 for the header.
         row: u64,
-        /// Where and how.
+        /// Kind and line of the error.
         source: csv::QuoteError,
     },
-    /// The body is not in the encoding that it is said to have.
+    /// The body is not in the declared encoding.
     #[error(transparent)]
     Encoding(EncodingError),
-    /// The body is JSON of another shape.
+    /// The JSON document does not have the expected shape.
     #[error("{}: {}", .0.pointer, .0.detail)]
     Shape(Fault),
-    /// The columns aren't those of products. Each complaint names one.
+    /// The CSV columns are invalid. Each message names one.
     #[error("{}", .0.join("; "))]
     Columns(Vec<String>),
     /// The row is longer than [`MAX_ROW`].
-    #[error("{} is longer than {MAX_ROW} bytes{}", place(*row), in_quotes(*opened))]
+    #[error("{} is longer than {MAX_ROW} bytes{}", row_label(*row), in_quotes(*opened))]
     TooLarge {
         /// Number of the row, from 1; 0 for the header of CSV.
         row: u64,
-        /// Line of the quote that was open where reading stopped, from 1.
+        /// Line of the quote that was open at that point, from 1.
         opened: Option<u64>,
     },
-    /// The body could not be read to its end.
-    #[error("the rows could not be read to their end: {0}")]
+    /// The source failed before the end of the body.
+    #[error("the rows could not be read completely: {0}")]
     Interrupted(io::Error),
-    /// The receiver wants no more rows.
+    /// The handler stopped reading.
     #[error("stopped")]
     Stopped,
 }
 
-fn place(row: u64) -> String {
+fn row_label(row: u64) -> String {
     if row == 0 { "the header".into() } else { format!("row {row}") }
 }
 
@@ -119,13 +119,13 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Reads every row of `source` and hands it to `each` with its number. Rows that cannot be read are handed on as such,
-/// where the next row can still be found.
+/// Reads the rows of `source` and passes them to `each` with their numbers, unreadable rows included as long as the start of
+/// the next row can be found.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read<R: Read>(format: Format, source: R, each: EachRow<'_>) -> Result<(), ReadError> {
-    let charset = if let Format::Csv(charset) = format { charset } else { Charset::BY_MARK };
+pub fn read<R: Read>(format: Format, source: R, each: RowHandler<'_>) -> Result<(), ReadError> {
+    let charset = if let Format::Csv(charset) = format { charset } else { Charset::DETECT };
     let source = Decoded::new(source, charset);
     match format {
         Format::Json => json::read_items(source, json::Shape::Items, &mut |row, text| each(row, parse(text).into())),

@@ -1,5 +1,5 @@
-//! Checked rows on their way: kept in the database until all are there, so that an import of any
-//! size takes little memory and rows of one sku meet wherever they stood.
+//! Staging of valid rows in a table until the whole body is read. An import of any size then needs little memory, and rows
+//! of one sku are merged wherever they are in the body.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::row::ImportRow;
 
-/// Rows read back at once, at most.
+/// Maximum number of rows per page.
 const PAGE_ROWS: i64 = 1000;
-/// Bytes read back at once, at most, but for a single row.
+/// Maximum size of a page in bytes, except for a single larger row.
 const PAGE_BYTES: i64 = 8 * 1024 * 1024;
-/// Staged rows older than this belong to no running import.
+/// Age at which staged rows no longer belong to a running import.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// Some checked rows, in columns.
+/// A batch of rows, as columns.
 #[derive(Debug, Default)]
 pub struct Batch {
     rows: Vec<i64>,
@@ -28,13 +28,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Rows and bytes after which a batch is to be sent.
+    /// Number of rows and bytes of a full batch.
     const FULL: (usize, usize) = (1000, 1024 * 1024);
 
     /// Adds a row.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If the row cannot be serialised as JSON.
     pub fn push(&mut self, number: u64, row: ImportRow) -> serde_json::Result<()> {
         let document = serde_json::to_string(&row)?;
         self.bytes += document.len();
@@ -44,18 +44,18 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether it is time to send it.
+    /// Whether the batch should be sent.
     pub fn is_full(&self) -> bool {
         self.rows.len() >= Self::FULL.0 || self.bytes >= Self::FULL.1
     }
 
-    /// How many rows it has.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 }
 
-/// The staged rows of one import. Dropping it removes them.
+/// The staged rows of one import. They are deleted when it is dropped.
 pub struct Staging {
     pool: PgPool,
     import_id: Uuid,
@@ -63,7 +63,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Nothing is staged yet.
+    /// Creates an empty stage.
     #[must_use]
     pub fn new(pool: PgPool, import_id: Uuid) -> Self {
         Self { pool, import_id, cleared: false }
@@ -72,7 +72,7 @@ impl Staging {
     /// Stages rows.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// Database errors.
     pub async fn add(&self, batch: &Batch) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "INSERT INTO products.import_rows (import_id, sku, row, document) SELECT $1, * FROM UNNEST($2::text[], $3::bigint[], $4::text[])",
@@ -86,18 +86,18 @@ impl Staging {
         Ok(())
     }
 
-    /// Removes the rows.
+    /// Deletes the rows.
     ///
     /// # Errors
-    /// If the database refuses; [`purge_leftovers`] gets them later.
+    /// Database errors; [`purge_abandoned_rows`] then deletes them later.
     pub async fn clear(mut self) -> Result<(), sqlx::Error> {
-        remove(&self.pool, self.import_id).await?;
+        delete_rows(&self.pool, self.import_id).await?;
         self.cleared = true;
         Ok(())
     }
 }
 
-async fn remove(pool: &PgPool, import_id: Uuid) -> Result<(), sqlx::Error> {
+async fn delete_rows(pool: &PgPool, import_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM products.import_rows WHERE import_id = $1", import_id).execute(pool).await?;
     Ok(())
 }
@@ -110,7 +110,7 @@ impl Drop for Staging {
         let (pool, import_id) = (self.pool.clone(), self.import_id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let remove = async move {
-                if let Err(error) = remove(&pool, import_id).await {
+                if let Err(error) = delete_rows(&pool, import_id).await {
                     tracing::warn!(error = %Chain(&error), %import_id, "staged rows not deleted");
                 }
             };
@@ -121,20 +121,20 @@ impl Drop for Staging {
 
 /// A staged row.
 pub struct StagedRow {
-    /// Whose.
+    /// Sku of the row.
     pub sku: String,
     /// Number of the row, from 1.
     pub row: i64,
-    /// As [`Batch::push`] wrote it.
+    /// The row as JSON, written by [`Batch::push`].
     pub document: String,
 }
 
-/// The rows after (`sku`, `row`), by sku and number, as many as fit into memory well: at least one
+/// Reads a page of rows after (`sku`, `row`), ordered by sku and row. The page is limited in bytes and has at least one row
 /// unless there are no more.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn page(connection: &mut PgConnection, import_id: Uuid, sku: &str, row: i64) -> Result<Vec<StagedRow>, sqlx::Error> {
+/// Database errors.
+pub async fn read_page(connection: &mut PgConnection, import_id: Uuid, sku: &str, row: i64) -> Result<Vec<StagedRow>, sqlx::Error> {
     sqlx::query_as!(
         StagedRow,
         r#"SELECT sku AS "sku!", row AS "row!", document AS "document!" FROM (
@@ -152,15 +152,15 @@ pub async fn page(connection: &mut PgConnection, import_id: Uuid, sku: &str, row
     .await
 }
 
-/// Removes staged rows of imports that began more than a day ago, and says how many.
+/// Deletes the staged rows of imports that began more than a day ago, and returns their number.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn purge_leftovers(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    // The id of an import is a UUIDv7, which begins with its time.
+/// Database errors.
+pub async fn purge_abandoned_rows(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    // An import id is a UUIDv7, which starts with its time.
     let millis = u64::try_from((now - ABANDONED_AFTER).timestamp_millis()).unwrap_or(0);
     let time = Duration::from_millis(millis);
     let oldest = Uuid::new_v7(Timestamp::from_unix(NoContext, time.as_secs(), time.subsec_nanos()));
-    let gone = sqlx::query!("DELETE FROM products.import_rows WHERE import_id < $1", oldest).execute(pool).await?;
-    Ok(gone.rows_affected())
+    let deleted = sqlx::query!("DELETE FROM products.import_rows WHERE import_id < $1", oldest).execute(pool).await?;
+    Ok(deleted.rows_affected())
 }

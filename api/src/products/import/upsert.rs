@@ -1,4 +1,4 @@
-//! Many products in few statements.
+//! Writing many products with one statement.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::products::{Product, search};
 
-/// Products as columns, as `UNNEST` takes them.
+/// Products as columns, for `UNNEST`.
 #[derive(Default)]
 struct Columns<'a> {
     ids: Vec<Uuid>,
@@ -17,7 +17,7 @@ struct Columns<'a> {
     search_names: Vec<String>,
     brands: Vec<Option<&'a str>>,
     descriptions: Vec<Option<&'a str>>,
-    /// JSON arrays: an array of arrays would have to be a rectangle.
+    /// JSON arrays, because PostgreSQL arrays of arrays must be rectangular.
     categories: Vec<Json<&'a [String]>>,
     prices: Vec<Decimal>,
     urls: Vec<Option<&'a str>>,
@@ -45,10 +45,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Inserts new products and gives the ids of those whose sku nobody took meanwhile.
+/// Inserts products and returns the ids of those whose sku was still free.
 ///
 /// # Errors
-/// If the database refuses.
+/// Database errors.
 pub async fn insert(tx: &mut PgConnection, products: &[&Product], now: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
     if products.is_empty() {
         return Ok(Vec::new());
@@ -82,10 +82,10 @@ pub async fn insert(tx: &mut PgConnection, products: &[&Product], now: DateTime<
     .await
 }
 
-/// Writes products that exist, each with its next version. The caller holds their locks.
+/// Updates products with their next versions. The caller holds their locks.
 ///
 /// # Errors
-/// If the database refuses.
+/// Database errors.
 pub async fn update(tx: &mut PgConnection, products: &[&Product], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     if products.is_empty() {
         return Ok(());

@@ -1,17 +1,17 @@
-//! Folding names that this release has not folded: those of before it, and those that the previous release writes.
+//! Folding of names that an older release wrote, before an upgrade or during it.
 
 use sqlx::{Acquire, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::fold;
 
-/// Names per transaction, so that none holds many locks.
+/// Names per transaction, so that it holds few locks.
 const BATCH: usize = 1000;
 
-/// Folds every name that isn't folded, and gives their number. Rows that others have locked are left out.
+/// Folds all names that are not folded and returns their number. Rows that others have locked are skipped.
 ///
 /// # Errors
-/// If the database fails.
+/// Database errors.
 pub async fn refold_all(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let (mut sum, mut after) = (0, Uuid::nil());
     loop {
@@ -24,15 +24,15 @@ pub async fn refold_all(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     }
 }
 
-/// As [`refold_all`], with a connection of a pool. For housekeeping: it costs one look into an index that is almost always empty.
+/// Calls [`refold_all`] with a connection of the pool, for housekeeping. Cheap: it reads an index that is almost always empty.
 ///
 /// # Errors
-/// If the database fails.
+/// Database errors.
 pub async fn refold(pool: &PgPool) -> Result<u64, sqlx::Error> {
     refold_all(&mut *pool.acquire().await?).await
 }
 
-/// The next ones in the order of their ids, so that no batch walks past what earlier ones have left.
+/// Folds the next batch in the order of ids, so that no batch visits skipped rows again.
 async fn batch(conn: &mut PgConnection, after: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut tx = conn.begin().await?;
     let rows = sqlx::query!(

@@ -1,50 +1,53 @@
-//! Saying how much there is.
+//! Setting stock to a counted quantity.
 
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Cause, MovementKind, Turned};
+use super::{AvailabilityChange, Cause, MovementKind};
 
-/// What a count changed.
+/// Effect of a stock count on one product.
 #[derive(Debug, Clone, Copy)]
-pub struct Counted {
-    /// Product.
+pub struct StockCount {
+    /// Product id.
     pub product_id: Uuid,
-    /// What could be sold before; `None` where stock wasn't tracked.
+    /// Units that could be sold before; `None` if stock wasn't tracked.
     pub before: Option<i64>,
-    /// What can be sold now.
+    /// Units that can be sold now.
     pub after: i64,
 }
 
-impl Counted {
-    /// Whether anything is different now.
+impl StockCount {
+    /// Whether the count changed anything.
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.before != Some(self.after)
     }
 
-    /// Whether the product came into stock or went out of it.
+    /// The change of availability, if there is one.
     #[must_use]
-    pub fn turned(&self) -> Option<Turned> {
-        Turned::between(self.product_id, self.before, self.after)
+    pub fn availability_change(&self) -> Option<AvailabilityChange> {
+        AvailabilityChange::between(self.product_id, self.before, self.after)
     }
 }
 
-/// Makes the given quantities of products available, and starts tracking where nobody did. What is reserved
-/// stays reserved, and comes on top. The caller holds the locks of the products, so that no row is new to both
-/// of two counts.
+/// Sets the units of products that can be sold, and starts tracking their stock if it wasn't. Reserved units stay reserved
+/// and are not included. The caller holds the locks of the products; otherwise two counts could both insert the row.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn count(tx: &mut PgConnection, cause: &Cause<'_>, quantities: &HashMap<Uuid, i64>) -> Result<Vec<Counted>, sqlx::Error> {
+/// Database errors.
+pub async fn set_quantities(
+    tx: &mut PgConnection,
+    cause: &Cause<'_>,
+    quantities: &HashMap<Uuid, i64>,
+) -> Result<Vec<StockCount>, sqlx::Error> {
     if quantities.is_empty() {
         return Ok(Vec::new());
     }
     let (product_ids, quantities): (Vec<Uuid>, Vec<i64>) = quantities.iter().map(|(id, quantity)| (*id, *quantity)).unzip();
     sqlx::query_as!(
-        Counted,
+        StockCount,
         r#"WITH given AS (
                SELECT * FROM UNNEST($1::uuid[], $2::bigint[]) AS g (product_id, quantity)
            ), held AS MATERIALIZED (

@@ -1,4 +1,4 @@
-//! The ledger: why a product has as much on hand as it has.
+//! The ledger of stock movements.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,67 +8,72 @@ use uuid::Uuid;
 
 use crate::products::Error;
 
-/// What moves stock.
+/// Kind of a stock movement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum MovementKind {
-    /// What was there before movements were recorded.
+    /// Stock from before movements were recorded.
     Opening,
-    /// Somebody said how much there is: with the product, in an import, or as an adjustment.
+    /// An admin set the quantity: with the product, in an import, or with an adjustment.
     Count,
-    /// Somebody said how much came or went.
+    /// An admin added or removed units.
     Adjustment,
-    /// An order took it.
+    /// An order was placed.
     Sale,
-    /// An order gave it back.
+    /// An order was cancelled or failed.
     Return,
-    /// The product was purged, with what was left of it.
+    /// The product was purged with its remaining stock.
     Purge,
 }
 
-/// Why stock is moved, for the ledger.
+/// Reason of stock movements, for the ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause<'a> {
-    /// What moves it.
+    /// Kind of the movements.
     pub kind: MovementKind,
     /// The order of a sale or a return.
     pub order_id: Option<Uuid>,
-    /// Who does it; `None` for the shop itself.
+    /// Account that caused them; `None` for the shop itself.
     pub actor_id: Option<Uuid>,
-    /// Why, in somebody's words.
+    /// Reason, if one was given.
     pub reason: Option<&'a str>,
-    /// When.
+    /// Time of the movements.
     pub at: DateTime<Utc>,
 }
 
-/// One movement of stock.
+/// A stock movement.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StockMovement {
-    /// Grows with every movement.
+    /// Identifier. Grows with every movement.
     pub id: i64,
-    /// What moved it.
+    /// Kind.
     pub kind: MovementKind,
-    /// Units that came, or went if negative.
+    /// Units added, or removed if negative.
     pub delta: i64,
     /// The order of a sale or a return.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// Who did it: an admin or a customer. Absent for the shop itself.
+    /// Admin or customer who caused it. Absent for the shop itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<Uuid>,
-    /// Why, if somebody said.
+    /// Reason, if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When.
+    /// Time of the movement.
     pub created_at: DateTime<Utc>,
 }
 
-/// One page of a product's movements, the latest first, and where the next page starts. Deleted products keep theirs.
+/// Reads one page of a product's movements, newest first, and the position of the next page. Deleted products keep theirs.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a product that never was, or is purged and never had stock.
-pub async fn page(pool: &PgPool, product_id: Uuid, before: Option<i64>, limit: u16) -> Result<(Vec<StockMovement>, Option<i64>), Error> {
+/// [`Error::NotFound`] if the product does not exist and has no movements.
+pub async fn list_movements(
+    pool: &PgPool,
+    product_id: Uuid,
+    before: Option<i64>,
+    limit: u16,
+) -> Result<(Vec<StockMovement>, Option<i64>), Error> {
     let mut movements = sqlx::query_as!(
         StockMovement,
         r#"SELECT id, kind AS "kind: MovementKind", delta, reference_id AS order_id, actor_id, reason, created_at

@@ -1,17 +1,17 @@
-//! The end of a product's stock.
+//! Removing the stock of purged products.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Cause, MovementKind};
 
-/// Removes the stock of products that are purged: what is left of each leaves the ledger, too. The caller holds the locks
-/// of the products.
+/// Deletes the stock of products and records the remaining units in the ledger. The caller holds the locks of the
+/// products.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn purge(tx: &mut PgConnection, cause: &Cause<'_>, product_ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    // Locked in the order in which everybody locks stock.
+/// Database errors.
+pub async fn purge_stock(tx: &mut PgConnection, cause: &Cause<'_>, product_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    // Locked in the same order as everywhere, against deadlocks.
     sqlx::query!(
         "WITH held AS MATERIALIZED (
              SELECT product_id, on_hand FROM products.stock WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE

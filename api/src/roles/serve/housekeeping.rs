@@ -38,8 +38,8 @@ async fn round(catalogue: &Catalogue, retention: TimeDelta) -> Result<(), sqlx::
     let (pool, now) = (&catalogue.database.primary, clock::now());
     write::purge_deleted(pool, now, retention).await?;
     idempotency::purge(pool, now).await?;
-    import::finish_abandoned(pool, &catalogue.outbox, now).await?;
-    import::purge_leftovers(pool, now).await?;
+    import::finish_abandoned_imports(pool, &catalogue.outbox, now).await?;
+    import::purge_abandoned_rows(pool, now).await?;
     search::refold(pool).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The publisher against a model: whatever the stream does to messages, what is counted in the end
-//! is what was viewed and not dropped. Time is virtual.
+//! Model test of the publisher: whether the stream stores or loses messages and acknowledgements, the final counts are
+//! those of all views that were not dropped. Time is virtual.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::tracking::message::Message;
 
-/// What becomes of one attempt to send.
+/// Outcome of one attempt to send.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Outcome {
     Stored,
-    /// Stored, but the publisher doesn't learn it.
+    /// Stored, but the acknowledgement is lost.
     AckLost,
     Lost,
 }
@@ -30,10 +30,10 @@ enum Step {
     Pause(u8),
 }
 
-/// A stream with a script; when it is over, everything is stored.
+/// A stream with scripted outcomes. After the script, everything is stored.
 #[derive(Default)]
 struct Stream {
-    script: Mutex<Vec<(Fate, u8)>>,
+    script: Mutex<Vec<(Outcome, u8)>>,
     sent: Mutex<HashMap<Uuid, Bytes>>,
     stored: Mutex<Vec<Bytes>>,
     in_flight: AtomicUsize,
@@ -44,25 +44,25 @@ impl Sink for &Stream {
 
     async fn send(&self, id: Uuid, payload: Bytes) -> Result<(), &'static str> {
         assert!(self.in_flight.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT);
-        assert_eq!(self.sent.lock().unwrap().entry(id).or_insert(payload.clone()), &payload, "resent bytes are the same");
-        assert_eq!(Message::parse(&payload, Utc::now()).unwrap().id, id, "NATS and the tracker know a message by the same id");
-        let (fate, delay) = self.script.lock().unwrap().pop().unwrap_or((Fate::Stored, 0));
+        assert_eq!(self.sent.lock().unwrap().entry(id).or_insert(payload.clone()), &payload, "a batch is resent unchanged");
+        assert_eq!(Message::parse(&payload, Utc::now()).unwrap().id, id, "the message id is the event id");
+        let (outcome, delay) = self.script.lock().unwrap().pop().unwrap_or((Outcome::Stored, 0));
         sleep(Duration::from_millis(delay.into())).await;
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !matches!(fate, Fate::Lost) {
+        if !matches!(outcome, Outcome::Lost) {
             self.stored.lock().unwrap().push(payload);
         }
-        if matches!(fate, Fate::Stored) { Ok(()) } else { Err("no answer") }
+        if matches!(outcome, Outcome::Stored) { Ok(()) } else { Err("no answer") }
     }
 
     fn max_payload(&self) -> usize {
-        // Room for few entries, so that views spread over several batches.
+        // Fits few entries, so that views are spread over several batches.
         9000
     }
 }
 
 impl Stream {
-    /// What a tracker makes of it: each id once.
+    /// Counts the stored messages like a tracker, each id once.
     fn counted(&self) -> HashMap<Uuid, u64> {
         let messages = self.stored.lock().unwrap().iter().map(|payload| Message::parse(payload, Utc::now()).unwrap()).collect::<Vec<_>>();
         let once: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message.views)).collect();
@@ -74,8 +74,8 @@ impl Stream {
     }
 }
 
-/// Plays the steps, stops, and gives what was viewed and not dropped.
-async fn play(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64> {
+/// Runs the steps, stops the publisher, and returns the views that were not dropped.
+async fn run_steps(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64> {
     let views = Views::empty(limit, Utc::now());
     let publisher = Publisher { views: views.clone(), flush_interval: Duration::from_millis(50), source: "test".into(), sink: stream };
     let stop = CancellationToken::new();
@@ -84,7 +84,7 @@ async fn play(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64>
         for step in steps {
             match *step {
                 Step::View(product) => {
-                    // Few shards, so that one holds more than fits into a batch.
+                    // Uses few shards, so that a shard has more entries than fit into a batch.
                     let product_id = Uuid::from_u128(u128::from(product) << 8);
                     if views.waiting() < limit {
                         *viewed.entry(product_id).or_default() += 1;
@@ -98,7 +98,7 @@ async fn play(stream: &Stream, steps: &[Step], limit: u64) -> HashMap<Uuid, u64>
         stop.cancel();
     };
     let ended = timeout(Duration::from_mins(10), async { tokio::join!(publisher.run(stop.clone()), viewing).0 });
-    ended.await.expect("every view is settled soon after the stop").unwrap();
+    ended.await.expect("every view is published or dropped soon after the stop").unwrap();
     assert_eq!(views.waiting(), 0);
     viewed
 }
@@ -107,31 +107,31 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![4 => (0..20_u8).prop_map(Step::View), 1 => any::<u8>().prop_map(Step::Pause)]
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Stored), Just(Fate::AckLost), Just(Fate::Lost)]
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Stored), Just(Outcome::AckLost), Just(Outcome::Lost)]
 }
 
 proptest! {
     #[test]
     fn no_view_is_lost_or_counted_twice(
         steps in prop::collection::vec(step(), 0..300),
-        script in prop::collection::vec((fate(), any::<u8>()), 0..60),
+        script in prop::collection::vec((outcome(), any::<u8>()), 0..60),
         limit in 1..80_u64,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let stream = Stream { script: Mutex::new(script), ..Stream::default() };
-        let viewed = runtime.block_on(play(&stream, &steps, limit));
+        let viewed = runtime.block_on(run_steps(&stream, &steps, limit));
         prop_assert_eq!(stream.counted(), viewed);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_nobody_takes_for_a_day_is_given_up() {
-    struct Nobody;
-    impl Sink for Nobody {
+async fn a_batch_is_dropped_after_a_day_of_outage() {
+    struct UnavailableSink;
+    impl Sink for UnavailableSink {
         type Error = &'static str;
         async fn send(&self, _: Uuid, _: Bytes) -> Result<(), &'static str> {
-            Err("away")
+            Err("unavailable")
         }
         fn max_payload(&self) -> usize {
             1024 * 1024
@@ -139,9 +139,9 @@ async fn a_batch_that_nobody_takes_for_a_day_is_given_up() {
     }
     let views = Views::empty(10, Utc::now());
     views.count(Uuid::now_v7());
-    let (batch, _) = Freezer::new(views.clone(), "test").freeze(Nobody.max_payload(), Utc::now()).unwrap().unwrap();
-    let (batch, stored) = deliver(batch, &Nobody).await;
+    let (batch, _) = BatchBuilder::new(views.clone(), "test").build_batch(UnavailableSink.max_payload(), Utc::now()).unwrap().unwrap();
+    let (batch, stored) = deliver(batch, &UnavailableSink).await;
     assert!(!stored && batch.age() >= MAX_AGE);
-    settle(&views, &batch, stored);
+    record_outcome(&views, &batch, stored);
     assert_eq!(views.waiting(), 0);
 }

@@ -1,5 +1,5 @@
-//! Pages of views by product and bucket, in the order of time. Every page costs what it holds: nothing
-//! is sorted or added up that isn't on it, except within a single day or product.
+//! Pages of views by product and bucket, ordered by time. The cost of a page is proportional to its rows: only within a single
+//! day or product, rows beyond the page are read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use super::{
     range::{HOUR, next_hour},
 };
 
-/// Where a page ended.
+/// Position of the last row of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Start of the bucket.
     pub start: DateTime<Utc>,
-    /// The product.
+    /// Product id.
     pub product_id: Uuid,
 }
 
@@ -26,11 +26,11 @@ impl From<&BucketViews> for Position {
     }
 }
 
-/// At most `limit` rows after `after`, ordered by bucket and product. Fewer rows mean the end.
+/// Reads at most `limit` rows after `after`, ordered by bucket and product. Fewer rows mean that there are no more.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn page(
+/// Database errors.
+pub async fn read_views(
     conn: &mut PgConnection,
     selection: &Selection,
     after: Option<Position>,
@@ -38,7 +38,7 @@ pub async fn page(
 ) -> Result<Vec<BucketViews>, sqlx::Error> {
     let Selection { range, bucket, zone, product_id } = selection;
     let before_all = Position { start: range.from - TimeDelta::seconds(1), product_id: Uuid::max() };
-    // A position made up by somebody may be of a time that the database doesn't know.
+    // The time in a forged cursor can exceed the range of PostgreSQL.
     let after = after.map_or(before_all, |after| Position { start: after.start.clamp(before_all.start, range.to), ..after });
     match (bucket, product_id) {
         (Bucket::Hour, None) => hours(conn, *range, after, limit).await,
@@ -103,14 +103,14 @@ async fn days_of(
     .await
 }
 
-/// Day by day, leaving out those without views.
+/// Reads day by day and skips days without views.
 async fn days(conn: &mut PgConnection, range: Range, zone: &str, after: Position, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     let mut rows = Vec::new();
     let mut from = after.start.max(range.from);
     while let Some(day) = next_day(&mut *conn, Range { from, to: range.to }, zone).await? {
         let product_id = if day.from == after.start { after.product_id } else { Uuid::nil() };
-        let wanted = limit - i64::try_from(rows.len()).unwrap_or(limit);
-        rows.extend(day_after(&mut *conn, day, product_id, wanted).await?);
+        let remaining = limit - i64::try_from(rows.len()).unwrap_or(limit);
+        rows.extend(day_after(&mut *conn, day, product_id, remaining).await?);
         if i64::try_from(rows.len()).is_ok_and(|found| found >= limit) {
             break;
         }
@@ -119,7 +119,7 @@ async fn days(conn: &mut PgConnection, range: Range, zone: &str, after: Position
     Ok(rows)
 }
 
-/// The first day with views.
+/// Finds the first day with views.
 async fn next_day(conn: &mut PgConnection, range: Range, zone: &str) -> Result<Option<Range>, sqlx::Error> {
     sqlx::query_as!(
         Range,
@@ -134,8 +134,8 @@ async fn next_day(conn: &mut PgConnection, range: Range, zone: &str) -> Result<O
     .await
 }
 
-/// The next products of a day. A product among the first `limit` of the day is among the first
-/// `limit` of each of its hours, so that no more need be read.
+/// Reads the next products of a day. A product among the first `limit` of the day is among the first `limit` of each of its
+/// hours, so the query reads no more of each hour.
 async fn day_after(conn: &mut PgConnection, day: Range, after: Uuid, limit: i64) -> Result<Vec<BucketViews>, sqlx::Error> {
     let hours: Vec<_> =
         std::iter::successors(Some(next_hour(day.from)), |hour| Some(*hour + HOUR)).take_while(|hour| *hour < day.to).collect();

@@ -1,4 +1,4 @@
-//! From when until when: what was asked for, widened to whole buckets, so that every number is of a whole bucket.
+//! Ranges of time: the requested span, widened to whole buckets.
 
 use std::{ops::RangeInclusive, str::FromStr};
 
@@ -9,20 +9,20 @@ use sqlx::PgConnection;
 use super::{Bucket, Error};
 use crate::full_date;
 
-/// Years of a bound, in UTC. Widened to whole buckets in any time zone, they still have four digits.
+/// Allowed years of a bound, in UTC. Widened to whole buckets in any time zone, they still have four digits.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
-/// Longest range, in days.
+/// Maximum length of a range, in days.
 pub const MAX_DAYS: i64 = 366;
-/// Days reported without `from`, today included.
+/// Default length of a range in days, today included.
 const DEFAULT_DAYS: u64 = 7;
 pub(super) const HOUR: TimeDelta = TimeDelta::hours(1);
 
-/// One end of a range as it is asked for.
+/// A requested end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// A whole day of the report's time zone.
+    /// A day in the time zone of the report.
     Day(NaiveDate),
-    /// A moment.
+    /// A point in time.
     Instant(DateTime<Utc>),
 }
 
@@ -35,8 +35,8 @@ impl FromStr for Bound {
         bound.filter(|bound| YEARS.contains(&bound.year())).ok_or_else(|| {
             let (first, last) = (YEARS.start(), YEARS.end());
             format!(
-                "give a day such as 2026-11-21 or an RFC 3339 time such as 2026-11-21T10:00:00Z, of the years {first} to {last}; \
-                 in a query string + is written %2B"
+                "must be a day such as 2026-11-21 or an RFC 3339 time such as 2026-11-21T10:00:00Z, of the years {first} to {last}; \
+                 encode + as %2B in a query string"
             )
         })
     }
@@ -64,31 +64,31 @@ impl Bound {
     }
 }
 
-/// What is asked for.
+/// The requested span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// A day counts from its start.
+    /// First day, or time, of the span.
     pub from: Bound,
-    /// A day counts to its end.
+    /// Last day, or time, of the span. A day is included.
     pub to: Bound,
 }
 
 impl Span {
-    /// Fills in what isn't given: the last seven days.
+    /// Completes a span: it defaults to the last seven days.
     #[must_use]
     pub fn new(from: Option<Bound>, to: Option<Bound>, bucket: Bucket, now: DateTime<Utc>) -> Self {
         let to = to.unwrap_or(Bound::Instant(now));
         let days = Days::new(DEFAULT_DAYS);
         let from = from.unwrap_or_else(|| match (to, bucket) {
             (Bound::Day(day), _) => Bound::Day(day - days + Days::new(1)),
-            // Widening adds the rest of the first bucket.
+            // Widening adds the first part of the first bucket.
             (Bound::Instant(time), Bucket::Day) => Bound::Instant(time - days + Days::new(1)),
             (Bound::Instant(time), Bucket::Hour) => Bound::Instant(time - days + HOUR),
         });
         Self { from, to }
     }
 
-    /// The whole buckets that hold the span, in the time zone `zone`, which must exist.
+    /// Widens the span to whole buckets in the time zone `zone`, which must exist.
     ///
     /// # Errors
     /// If the span is empty or too long.
@@ -121,7 +121,7 @@ impl Span {
     }
 }
 
-/// Whole buckets.
+/// A range of whole buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Inclusive.
@@ -130,12 +130,12 @@ pub struct Range {
     pub to: DateTime<Utc>,
 }
 
-/// The start of the hour that `time` is in.
+/// Start of the hour of `time`.
 fn start_of_hour(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(HOUR).unwrap_or(time)
 }
 
-/// The first start of an hour at or after `time`.
+/// First start of an hour at or after `time`.
 pub(super) fn next_hour(time: DateTime<Utc>) -> DateTime<Utc> {
     let start = start_of_hour(time);
     if start == time { time } else { start + HOUR }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_seven_days_with_today() {
+    fn the_default_range_is_seven_days_including_today() {
         let now = at("2026-11-21T10:17:00Z");
         let from = |bucket| match Span::new(None, None, bucket, now).from {
             Bound::Instant(time) => time,

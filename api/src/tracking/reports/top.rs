@@ -1,4 +1,4 @@
-//! The most viewed products.
+//! Report of the most viewed products.
 
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -11,12 +11,12 @@ use crate::{database, products};
 /// A product and its views in a range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TopProduct {
-    /// The product.
+    /// Product id.
     pub product_id: Uuid,
-    /// Stock keeping unit; absent once the product is deleted.
+    /// Sku; absent if the product was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
-    /// Display name; absent once the product is deleted.
+    /// Name; absent if the product was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Views, at least 1.
@@ -24,15 +24,15 @@ pub struct TopProduct {
     pub views: i64,
 }
 
-/// The `limit` most viewed products, the most viewed first.
+/// Reads the `limit` most viewed products, most viewed first.
 ///
 /// # Errors
-/// [`Error::TooSlow`], or if the database refuses.
-pub async fn top_products(conn: &mut PgConnection, range: Range, limit: u16) -> Result<Vec<TopProduct>, Error> {
+/// [`Error::TooSlow`], or database errors.
+pub async fn read_top_products(conn: &mut PgConnection, range: Range, limit: u16) -> Result<Vec<TopProduct>, Error> {
     let most = most_viewed(&mut *conn, range, limit).await;
     let most = most.map_err(|error| if database::is_statement_timeout(&error) { Error::TooSlow } else { error.into() })?;
     let ids: Vec<_> = most.iter().map(|(product_id, _)| *product_id).collect();
-    let mut names = products::names(conn, &ids).await?;
+    let mut names = products::read_names(conn, &ids).await?;
     let items = most.into_iter().map(|(product_id, views)| {
         let (sku, name) = names.remove(&product_id).map(|name| (name.sku, name.name)).unzip();
         TopProduct { product_id, sku, name, views }

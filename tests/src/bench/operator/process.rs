@@ -9,9 +9,8 @@ use anyhow::{Context, ensure};
 
 use crate::{
     control_plane::ApiServer,
-    leash,
     nats::free_port,
-    programs,
+    process_guard, programs,
     scratch::Scratch,
     wait::{eventually, holds},
 };
@@ -30,7 +29,7 @@ impl Operator {
     /// If it cannot be started.
     pub fn start(server: &ApiServer) -> anyhow::Result<Self> {
         let (scratch, ops) = (Scratch::new(None), free_port());
-        let mut command = leash::in_place(&programs::catalog_operator());
+        let mut command = process_guard::guarded_command(&programs::catalog_operator());
         command.args(["run", "--ops-address", &format!("127.0.0.1:{ops}")]).env_clear().env("KUBECONFIG", server.kubeconfig());
         let log = File::create(scratch.path().join("log"))?;
         let child = command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdout(Stdio::null()).stderr(log).spawn()?;
@@ -75,6 +74,6 @@ impl Drop for Operator {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        leash::let_go(self.child.stdin.take());
+        process_guard::release(self.child.stdin.take());
     }
 }

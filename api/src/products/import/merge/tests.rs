@@ -7,18 +7,18 @@ fn rules() -> Rules {
     Rules { currency: "SAR".parse().unwrap() }
 }
 
-fn given<T: Clone + std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Given<T>> {
-    prop_oneof![Just(Given::Absent), Just(Given::Null), value.prop_map(Given::Value)]
+fn field_update<T: Clone + std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<Value = FieldUpdate<T>> {
+    prop_oneof![Just(FieldUpdate::Absent), Just(FieldUpdate::Null), value.prop_map(FieldUpdate::Value)]
 }
 
 prop_compose! {
     fn row()(
-        name in "[a-c]", brand in given("[a-c]"), description in given("[a-c]"),
-        categories in given(collection::btree_set("[a-e]", 0..4).prop_map(Vec::from_iter)), amount in "[0-9]", url in given("/[a-c]"),
-        attributes in given(collection::btree_map("[a-d]", option::of("[a-c]"), 0..4)), quantity in option::of(0..4_i64),
+        name in "[a-c]", brand in field_update("[a-c]"), description in field_update("[a-c]"),
+        categories in field_update(collection::btree_set("[a-e]", 0..4).prop_map(Vec::from_iter)), amount in "[0-9]", url in field_update("/[a-c]"),
+        attributes in field_update(collection::btree_map("[a-d]", option::of("[a-c]"), 0..4)), quantity in option::of(0..4_i64),
     ) -> ImportRow {
         let price = Money { amount, currency: "SAR".into() };
-        ImportRow { sku: "a".into(), name, brand, description, categories, price, url, released_on: Given::Absent, attributes, quantity }
+        ImportRow { sku: "a".into(), name, brand, description, categories, price, url, released_on: FieldUpdate::Absent, attributes, quantity }
     }
 }
 
@@ -31,7 +31,7 @@ fn merged(rows: &[ImportRow]) -> ImportRow {
 }
 
 fn product_of(row: &ImportRow, before: Option<&Product>) -> Product {
-    let input = row.clone().over(before);
+    let input = row.clone().apply_to(before);
     let time = chrono::DateTime::UNIX_EPOCH;
     Product {
         id: Uuid::nil(),
@@ -53,13 +53,13 @@ fn product_of(row: &ImportRow, before: Option<&Product>) -> Product {
 
 proptest! {
     #[test]
-    fn the_same_rows_twice_say_what_they_say_once(rows in collection::vec(row(), 1..6)) {
+    fn merging_the_same_rows_twice_changes_nothing(rows in collection::vec(row(), 1..6)) {
         let twice: Vec<_> = rows.iter().chain(&rows).cloned().collect();
         prop_assert_eq!(merged(&twice), merged(&rows));
     }
 
     #[test]
-    fn importing_the_same_rows_again_finds_the_product_as_it_should_be(before in option::of(row()), rows in collection::vec(row(), 1..6)) {
+    fn importing_the_same_rows_again_changes_nothing(before in option::of(row()), rows in collection::vec(row(), 1..6)) {
         let row = merged(&rows);
         let before = before.map(|row| product_of(&row, None));
         let once = product_of(&row, before.as_ref());
@@ -67,7 +67,7 @@ proptest! {
     }
 
     #[test]
-    fn every_category_of_every_row_is_there_in_order_of_first_appearance(
+    fn merged_categories_keep_the_order_of_first_appearance(
         rows in collection::vec(collection::btree_set("[a-z]", 1..4).prop_map(Vec::from_iter), 1..6),
         base in row(),
     ) {
@@ -77,28 +77,28 @@ proptest! {
                 expected.push(category.clone());
             }
         }
-        let rows: Vec<_> = rows.into_iter().map(|categories| ImportRow { categories: Given::Value(categories), ..base.clone() }).collect();
-        prop_assert_eq!(merged(&rows).categories, Given::Value(expected));
+        let rows: Vec<_> = rows.into_iter().map(|categories| ImportRow { categories: FieldUpdate::Value(categories), ..base.clone() }).collect();
+        prop_assert_eq!(merged(&rows).categories, FieldUpdate::Value(expected));
     }
 }
 
 #[test]
-fn rows_that_break_a_rule_only_together_are_refused_and_change_nothing() {
+fn rows_that_are_invalid_only_together_are_rejected_and_change_nothing() {
     let with = |range: std::ops::Range<u32>| ImportRow {
         sku: "a".into(),
         name: "A".into(),
-        brand: Given::Absent,
-        description: Given::Absent,
-        categories: Given::Value(range.map(|number| format!("c{number}")).collect()),
+        brand: FieldUpdate::Absent,
+        description: FieldUpdate::Absent,
+        categories: FieldUpdate::Value(range.map(|number| format!("c{number}")).collect()),
         price: Money { amount: "1".into(), currency: "SAR".into() },
-        url: Given::Absent,
-        released_on: Given::Absent,
-        attributes: Given::Absent,
+        url: FieldUpdate::Absent,
+        released_on: FieldUpdate::Absent,
+        attributes: FieldUpdate::Absent,
         quantity: None,
     };
     let mut row = with(0..40);
     let fault = row.merge(ImportRow { name: "B".into(), ..with(40..60) }, &rules()).unwrap_err();
     assert_eq!(fault.pointer, "/categories");
-    assert_eq!(fault.detail, "together with the rows of this sku before it: give at most 50 categories");
+    assert_eq!(fault.detail, "together with the earlier rows of this sku: must have at most 50 categories");
     assert_eq!(row, with(0..40));
 }

@@ -13,13 +13,16 @@ fn faults(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_fault_of_a_row_is_named_with_its_field() {
+fn every_error_of_a_row_has_its_field() {
     assert_eq!(faults(r#"{"sku": "a", "price": {"amount": "1"}}"#), [("/name".into(), "name is missing".into())]);
     assert_eq!(
         faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}, "released_on": "May 23", "brand": ""}"#),
         [
             ("/released_on".into(), "give a date such as 2024-05-23, not \"May 23\"".into()),
-            ("/brand".into(), "give 1 to 100 characters on one line, some of them visible, and none that reorder text".into())
+            (
+                "/brand".into(),
+                "must be one line of 1 to 100 characters, at least one of them visible, without characters that reorder text".into()
+            )
         ]
     );
     let (pointer, detail) = faults(r#"{"sku": "a", "price": {"amount": 1}}"#).remove(0);
@@ -40,26 +43,26 @@ fn every_fault_of_a_row_is_named_with_its_field() {
 }
 
 #[test]
-fn a_missing_currency_is_the_catalogues_and_another_is_refused() {
+fn the_currency_defaults_to_that_of_the_catalogue_and_another_is_rejected() {
     let row = RowDocument::parse(r#"{"sku": "a", "name": "A", "price": {"amount": "1"}}"#).unwrap().check(&rules()).unwrap();
     assert_eq!(row.price.currency, "SAR");
     assert_eq!(faults(r#"{"sku": "a", "name": "A", "price": {"amount": "1", "currency": "EUR"}}"#)[0].0, "/price/currency");
 }
 
 #[test]
-fn absent_stays_and_null_removes() {
+fn an_absent_field_keeps_its_value_and_null_removes_it() {
     let before = r#"{"id": "00000000-0000-0000-0000-000000000000", "sku": "a", "name": "A", "brand": "B", "categories": ["x"],
         "price": {"amount": "1.00", "currency": "SAR"}, "url": "/a", "attributes": {"colour": "red", "size": "L"}, "in_stock": true,
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}"#;
     let before: Product = serde_json::from_str(before).unwrap();
     let row = r#"{"sku": "a", "name": "A2", "price": {"amount": "2"}, "brand": null, "attributes": {"size": null, "weight": "1 kg"}}"#;
-    let after = RowDocument::parse(row).unwrap().check(&rules()).unwrap().over(Some(&before));
+    let after = RowDocument::parse(row).unwrap().check(&rules()).unwrap().apply_to(Some(&before));
     assert_eq!((after.brand, after.url, after.categories), (None, Some("/a".into()), vec!["x".into()]));
     assert_eq!(after.attributes.into_iter().collect::<Vec<_>>(), [("colour".into(), "red".into()), ("weight".into(), "1 kg".into())]);
 }
 
 #[test]
-fn what_is_staged_is_what_was_checked() {
+fn a_staged_row_is_read_back_unchanged() {
     let row = r#"{"sku": "a", "name": "A", "price": {"amount": "2"}, "brand": null, "categories": [], "attributes": {"size": null}, "quantity": 0}"#;
     let row = RowDocument::parse(row).unwrap().check(&rules()).unwrap();
     assert_eq!(serde_json::from_str::<ImportRow>(&serde_json::to_string(&row).unwrap()).unwrap(), row);

@@ -1,9 +1,9 @@
-//! From the cells of CSV to the fields of a product.
+//! Conversion of CSV cells into product fields.
 
 use std::{collections::BTreeMap, io::BufRead};
 
 use super::{
-    EachRow, ReadError, Row,
+    ReadError, Row, RowHandler,
     columns::{self, Column},
     csv::{CsvReader, CsvRecord},
 };
@@ -11,20 +11,20 @@ use crate::{
     http::body::escape,
     products::import::{
         report::Fault,
-        row::{Given, RowDocument, RowPrice},
+        row::{FieldUpdate, RowDocument, RowPrice},
     },
 };
 
-/// Wrong columns named at most.
-const MAX_COMPLAINTS: usize = 20;
-/// Between the categories of a cell.
+/// Maximum number of reported columns.
+const MAX_ERRORS: usize = 20;
+/// Separator of the categories in a cell.
 const SEPARATOR: char = '|';
 
-/// Hands every row to `each`, numbered from 1. A row that isn't like its header is a fault of its own.
+/// Passes every row to `each`, numbered from 1. A row whose cells do not match the header is passed as unreadable.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read_rows<R: BufRead>(source: R, each: EachRow<'_>) -> Result<(), ReadError> {
+pub fn read_rows<R: BufRead>(source: R, each: RowHandler<'_>) -> Result<(), ReadError> {
     let mut reader = CsvReader::new(source, b',');
     let Some(header) = reader.read_header()? else { return Ok(()) };
     let columns = columns(header).map_err(ReadError::Columns)?;
@@ -40,19 +40,19 @@ pub fn read_rows<R: BufRead>(source: R, each: EachRow<'_>) -> Result<(), ReadErr
 fn columns(header: CsvRecord<'_>) -> Result<Vec<Column>, Vec<String>> {
     let names = columns::names(header)?;
     let mut columns = Vec::with_capacity(names.len());
-    let mut complaints = Vec::new();
+    let mut errors = Vec::new();
     for (index, name) in names.iter().enumerate() {
         match name.parse() {
             Ok(column) => columns.push(column),
-            Err(()) => complaints.push(format!("the column {:?} (number {}) is not known", columns::clip(name), index + 1)),
+            Err(()) => errors.push(format!("the column {:?} (number {}) is unknown", columns::clip(name), index + 1)),
         }
     }
-    if complaints.is_empty() {
+    if errors.is_empty() {
         let required = [Column::Sku, Column::Name, Column::Price].into_iter().filter(|column| !columns.contains(column));
-        complaints.extend(required.map(|column| format!("the column {column} is missing")));
+        errors.extend(required.map(|column| format!("the column {column} is missing")));
     }
-    complaints.truncate(MAX_COMPLAINTS);
-    if complaints.is_empty() { Ok(columns) } else { Err(complaints) }
+    errors.truncate(MAX_ERRORS);
+    if errors.is_empty() { Ok(columns) } else { Err(errors) }
 }
 
 fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Vec<Fault>> {
@@ -71,13 +71,13 @@ fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Ve
         match column {
             Column::Sku => document.sku = Some(text()),
             Column::Name => document.name = Some(text()),
-            Column::Brand => document.brand = Given::Value(text()),
-            Column::Description => document.description = Given::Value(text()),
-            Column::Categories => document.categories = Given::Value(categories(cell)),
+            Column::Brand => document.brand = FieldUpdate::Value(text()),
+            Column::Description => document.description = FieldUpdate::Value(text()),
+            Column::Categories => document.categories = FieldUpdate::Value(categories(cell)),
             Column::Price => document.price = Some(RowPrice { amount: text(), currency: None }),
             Column::Currency => currency = Some(text()),
-            Column::Url => document.url = Given::Value(text()),
-            Column::ReleasedOn => document.released_on = Given::Value(text()),
+            Column::Url => document.url = FieldUpdate::Value(text()),
+            Column::ReleasedOn => document.released_on = FieldUpdate::Value(text()),
             Column::Quantity => {
                 document.quantity = quantity(cell);
                 if document.quantity.is_none() {
@@ -93,18 +93,18 @@ fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Ve
         price.currency = currency;
     }
     if !attributes.is_empty() {
-        document.attributes = Given::Value(attributes);
+        document.attributes = FieldUpdate::Value(attributes);
     }
     if faults.is_empty() { Ok(document) } else { Err(faults) }
 }
 
-/// A quantity as text: digits only.
+/// Parses a quantity: digits only.
 #[must_use]
 pub fn quantity(text: &str) -> Option<i64> {
     if text.bytes().all(|c| c.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// What a text that isn't a [`quantity`] must be.
+/// Error detail for a text that is not a [`quantity`].
 #[must_use]
 pub fn quantity_rule(text: &str) -> String {
     let clipped: String = text.chars().take(32).collect();
@@ -115,7 +115,7 @@ fn categories(cell: &str) -> Vec<String> {
     cell.split(SEPARATOR).map(str::trim).filter(|category| !category.is_empty()).map(str::to_owned).collect()
 }
 
-/// The place of a column in a row, as a JSON pointer.
+/// JSON pointer of the field that a column sets.
 #[must_use]
 pub fn pointer(column: &Column) -> String {
     match column {

@@ -1,14 +1,14 @@
-//! Columns of CSV: the fields they stand for, and what holds for every header.
+//! CSV columns: the fields that they set, and the rules of headers.
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
 use super::csv::CsvRecord;
 use crate::{products::rules::MAX_ATTRIBUTES, text::Text};
 
-/// Columns of a file, at most: every field and as many attributes as a product may have.
+/// Maximum number of columns: all fields, and the maximum number of attributes of a product.
 pub const MAX_COLUMNS: usize = Column::FIELDS.len() + MAX_ATTRIBUTES;
 
-/// A column of an import: a field of a product, or one of its attributes.
+/// A CSV column: a field of a product or one of its attributes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
     /// `sku`
@@ -36,7 +36,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// Every column but the attributes.
+    /// All columns except attributes.
     pub const FIELDS: [(&'static str, Self); 10] = [
         ("sku", Self::Sku),
         ("name", Self::Name),
@@ -71,10 +71,10 @@ impl fmt::Display for Column {
     }
 }
 
-/// The names in a header, without white space around them. Columns without a name may be several.
+/// Reads the trimmed names of a header. Several columns can have an empty name.
 ///
 /// # Errors
-/// If there are more than [`MAX_COLUMNS`], or for each name that is there twice.
+/// If there are more than [`MAX_COLUMNS`], or for each repeated name.
 pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
     if header.cell_count() > MAX_COLUMNS {
         return Err(vec![format!("the header has {} columns, and at most {MAX_COLUMNS} are allowed; remove some", header.cell_count())]);
@@ -82,11 +82,11 @@ pub fn names(header: CsvRecord<'_>) -> Result<Vec<String>, Vec<String>> {
     let names: Vec<String> = header.cells().map(|name| name.trim().to_owned().into_nfc()).collect();
     let mut known = HashSet::new();
     let twice = names.iter().filter(|name| !name.is_empty() && !known.insert(name.as_str()));
-    let twice: Vec<_> = twice.map(|name| format!("the column {:?} is there twice; rename or remove one of them", clip(name))).collect();
+    let twice: Vec<_> = twice.map(|name| format!("the column {:?} occurs twice; rename or remove one of them", clip(name))).collect();
     if twice.is_empty() { Ok(names) } else { Err(twice) }
 }
 
-/// As much of a column's name as a message needs.
+/// Shortens a column name for messages.
 #[must_use]
 pub fn clip(name: &str) -> &str {
     name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])

@@ -1,7 +1,7 @@
-//! Comma-separated values by the grammar of RFC 4180, section 2, and nothing that only resembles it: the csv crate has
-//! no strict mode, and a stray quote would make one row part of another.
+//! A strict reader of CSV by the grammar of RFC 4180, section 2. The csv crate has no strict mode: with it, a stray quote would
+//! merge two rows.
 //!
-//! Beyond the RFC, a line also ends with a lone LF or CR, the delimiter is a parameter, and text may be any UTF-8.
+//! Extensions to the RFC: a lone LF or CR also ends a line, the delimiter is a parameter, and text is UTF-8.
 
 use std::{
     io::{self, BufRead},
@@ -12,8 +12,7 @@ use thiserror::Error;
 
 use super::{MAX_ROW, ReadError, columns::MAX_COLUMNS};
 
-/// A place where the quotes of a text are not those of RFC 4180. Where the row ends cannot be told, so none is read
-/// from there on.
+/// A violation of the quoting rules of RFC 4180. The end of the row is then ambiguous, so reading ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum QuoteError {
     /// Rule 5: quotes may not appear inside an unquoted cell.
@@ -42,20 +41,20 @@ pub enum QuoteError {
     },
 }
 
-/// Where a reader is in the grammar.
+/// State of the parser.
 #[derive(Clone, Copy)]
-enum Place {
+enum ParserState {
     /// At the start of a cell.
     Start,
     /// In an unquoted cell.
     Plain,
-    /// In a quoted cell that opened in this line.
+    /// In a quoted cell that opened on this line.
     Quoted { opened: u64 },
-    /// Behind a quote in a quoted cell: it closes the cell, or is the first half of a quote inside it.
+    /// After a quote in a quoted cell, which closes the cell or is the first half of a doubled quote.
     QuoteInQuoted { opened: u64 },
 }
 
-/// Reads one record at a time. Lines count from 1, and records from 0, so that the rows after the header count from 1.
+/// Reads one record at a time. Lines are numbered from 1 and records from 0, so that the rows after the header are numbered from 1.
 pub struct CsvReader<R> {
     source: R,
     delimiter: u8,
@@ -66,7 +65,7 @@ pub struct CsvReader<R> {
     cells: Cells,
 }
 
-/// Where the cells of a record end. Only so many ends are kept that a row can be told to have too many cells.
+/// End positions of the cells of a record. Those beyond [`MAX_COLUMNS`] are only counted.
 #[derive(Default)]
 struct Cells {
     count: usize,
@@ -87,30 +86,30 @@ impl Cells {
     }
 }
 
-/// One record: at least one cell.
+/// A record. It has at least one cell.
 #[derive(Clone, Copy)]
 pub struct CsvRecord<'a> {
-    /// How many records came before it.
+    /// Number of records before it.
     pub row: u64,
     text: &'a str,
     cells: &'a Cells,
 }
 
 impl<'a> CsvRecord<'a> {
-    /// How many cells it has.
+    /// Number of cells.
     #[must_use]
     pub fn cell_count(self) -> usize {
         self.cells.count
     }
 
-    /// The first [`MAX_COLUMNS`] of its cells, without the quotes around and the doubled quotes inside them.
+    /// The first [`MAX_COLUMNS`] cells, unquoted.
     pub fn cells(self) -> impl Iterator<Item = &'a str> {
         let ends = &self.cells.ends;
         let starts = iter::once(0).chain(ends.iter().copied());
         starts.zip(ends).map(move |(start, end)| &self.text[start..*end])
     }
 
-    /// Whether its cells hold nothing but white space: an empty line, or a line of delimiters only.
+    /// Whether all cells are empty or white space.
     #[must_use]
     pub fn is_blank(self) -> bool {
         self.text.trim().is_empty()
@@ -118,12 +117,12 @@ impl<'a> CsvRecord<'a> {
 }
 
 impl<R: BufRead> CsvReader<R> {
-    /// Cells of `source`, which is UTF-8, are separated by `delimiter`, which is ASCII.
+    /// Reads `source`, which must be UTF-8. `delimiter` must be ASCII.
     pub fn new(source: R, delimiter: u8) -> Self {
         Self { source, delimiter, line: 1, after_return: false, row: 0, text: Vec::new(), cells: Cells::default() }
     }
 
-    /// The first record that isn't blank.
+    /// Reads the first record that is not blank.
     ///
     /// # Errors
     /// See [`CsvReader::read`].
@@ -138,10 +137,10 @@ impl<R: BufRead> CsvReader<R> {
         }
     }
 
-    /// The next record.
+    /// Reads the next record.
     ///
     /// # Errors
-    /// [`ReadError::Quotes`] at the first violation of the grammar, [`ReadError::TooLarge`], or what the source fails with.
+    /// [`ReadError::Quotes`] at the first violation of the grammar, [`ReadError::TooLarge`], and errors of the source.
     pub fn read(&mut self) -> Result<Option<CsvRecord<'_>>, ReadError> {
         self.text.clear();
         self.cells.clear();
@@ -154,19 +153,19 @@ impl<R: BufRead> CsvReader<R> {
     }
 
     fn record(&self, row: u64) -> Result<CsvRecord<'_>, ReadError> {
-        // The source is UTF-8, and cells end beside ASCII.
+        // The source is UTF-8, and cells are delimited by ASCII characters.
         let text = std::str::from_utf8(&self.text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(CsvRecord { row, text, cells: &self.cells })
     }
 
-    /// Reads the cells of a record with the line end behind them. `false` at the end of the source.
+    /// Reads the cells of a record and its line end. Returns `false` at the end of the source.
     fn read_cells(&mut self) -> Result<bool, CsvError> {
-        let mut place = Place::Start;
+        let mut state = ParserState::Start;
         let mut length = 0;
         loop {
             let buffer = self.source.fill_buf()?;
             if buffer.is_empty() {
-                if let Place::Quoted { opened } = place {
+                if let ParserState::Quoted { opened } = state {
                     return Err(QuoteError::NotClosed { opened }.into());
                 }
                 let last = length > 0;
@@ -184,31 +183,31 @@ impl<R: BufRead> CsvReader<R> {
                 if second_half && length == 0 {
                     continue;
                 }
-                place = match (place, byte) {
-                    (Place::Start, b'"') => Place::Quoted { opened: self.line },
-                    (Place::Plain, b'"') => return Err(QuoteError::Inside { line: self.line }.into()),
-                    (Place::Quoted { opened }, b'"') => Place::QuoteInQuoted { opened },
-                    (Place::QuoteInQuoted { opened }, b'"') => {
+                state = match (state, byte) {
+                    (ParserState::Start, b'"') => ParserState::Quoted { opened: self.line },
+                    (ParserState::Plain, b'"') => return Err(QuoteError::Inside { line: self.line }.into()),
+                    (ParserState::Quoted { opened }, b'"') => ParserState::QuoteInQuoted { opened },
+                    (ParserState::QuoteInQuoted { opened }, b'"') => {
                         self.text.push(b'"');
-                        Place::Quoted { opened }
+                        ParserState::Quoted { opened }
                     }
-                    (Place::Quoted { opened }, byte) => {
+                    (ParserState::Quoted { opened }, byte) => {
                         self.text.push(byte);
-                        Place::Quoted { opened }
+                        ParserState::Quoted { opened }
                     }
                     (_, byte) if byte == self.delimiter => {
                         self.cells.push(self.text.len());
-                        Place::Start
+                        ParserState::Start
                     }
                     (_, b'\r' | b'\n') => {
                         self.cells.push(self.text.len());
                         ended = true;
-                        Place::Start
+                        ParserState::Start
                     }
-                    (Place::QuoteInQuoted { opened }, _) => return Err(QuoteError::TextAfter { line: self.line, opened }.into()),
-                    (Place::Start | Place::Plain, byte) => {
+                    (ParserState::QuoteInQuoted { opened }, _) => return Err(QuoteError::TextAfter { line: self.line, opened }.into()),
+                    (ParserState::Start | ParserState::Plain, byte) => {
                         self.text.push(byte);
-                        Place::Plain
+                        ParserState::Plain
                     }
                 };
                 self.line += u64::from(byte == b'\r' || (byte == b'\n' && !second_half));
@@ -217,7 +216,7 @@ impl<R: BufRead> CsvReader<R> {
                 }
                 length += 1;
                 if length > MAX_ROW {
-                    let opened = if let Place::Quoted { opened } = place { Some(opened) } else { None };
+                    let opened = if let ParserState::Quoted { opened } = state { Some(opened) } else { None };
                     return Err(CsvError::TooLarge { opened });
                 }
             }
@@ -229,7 +228,7 @@ impl<R: BufRead> CsvReader<R> {
     }
 }
 
-/// An error of a record whose number is not known yet.
+/// An error without the number of its record.
 #[derive(Debug, Error)]
 enum CsvError {
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! Bytes of any encoding as UTF-8, decoded strictly: a byte sequence that the encoding does not have ends the text
-//! with an error, where the Encoding Standard would put U+FFFD.
+//! Strict decoding of any encoding into UTF-8. An invalid byte sequence is an error; the Encoding Standard would replace it
+//! with U+FFFD.
 
 use std::{
     io::{self, BufRead, Read},
@@ -9,36 +9,36 @@ use std::{
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use thiserror::Error;
 
-/// Bytes read and decoded at once.
+/// Size of the buffers, in bytes.
 const CHUNK: usize = 64 * 1024;
-/// Bytes that show a byte order mark, and a NUL of UTF-16 or UTF-32 without one.
+/// Bytes needed to detect a byte order mark, or the NUL characters of UTF-16 or UTF-32 without one.
 const HEAD: usize = 4;
 
-/// The encoding that a text is said to have.
+/// The declared encoding of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Charset(Option<&'static Encoding>);
 
 impl Charset {
     /// UTF-16 if the text starts with its byte order mark, otherwise UTF-8.
-    pub const BY_MARK: Self = Self(None);
+    pub const DETECT: Self = Self(None);
 }
 
 impl FromStr for Charset {
     type Err = ();
 
-    /// Takes the labels of the Encoding Standard, such as `windows-1252`. `utf-16` alone leaves the byte order to the mark.
+    /// Parses a label of the Encoding Standard, such as `windows-1252`. `utf-16` detects the byte order by the mark.
     fn from_str(label: &str) -> Result<Self, ()> {
         if label.trim().eq_ignore_ascii_case("utf-16") {
-            return Ok(Self::BY_MARK);
+            return Ok(Self::DETECT);
         }
         Encoding::for_label_no_replacement(label.as_bytes()).map(|encoding| Self(Some(encoding))).ok_or(())
     }
 }
 
-/// The text is not in the encoding that it is said to have.
+/// The text is not in the declared encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EncodingError {
-    /// A byte sequence that the encoding does not have.
+    /// A byte sequence that is invalid in the encoding.
     #[error("line {line} is not valid {encoding}")]
     Undecodable {
         /// Line, from 1.
@@ -52,22 +52,21 @@ pub enum EncodingError {
         /// Its name in the Encoding Standard.
         encoding: &'static str,
     },
-    /// The byte order mark is of another encoding than the one that is named.
+    /// The byte order mark belongs to another encoding.
     #[error("the text has the byte order mark of {mark}, so it is not in {named}")]
     OtherMark {
-        /// Name of the encoding whose mark it is.
+        /// Encoding of the mark.
         mark: &'static str,
-        /// Name of the encoding that was given.
+        /// Declared encoding.
         named: &'static str,
     },
 }
 
-/// Reads UTF-8 out of `source`, without a byte order mark. Its errors of kind [`io::ErrorKind::InvalidData`] hold an
-/// [`EncodingError`].
+/// Reads `source` as UTF-8 without a byte order mark. Errors of kind [`io::ErrorKind::InvalidData`] wrap an [`EncodingError`].
 pub struct Decoded<R> {
     source: R,
     charset: Charset,
-    /// `None` until the head of the source has been read.
+    /// `None` until the first bytes of the source are read.
     decoder: Option<Decoder>,
     input: Box<[u8]>,
     undecoded: std::ops::Range<usize>,
@@ -79,7 +78,7 @@ pub struct Decoded<R> {
     end: End,
 }
 
-/// What follows the decoded text.
+/// State after the decoded text.
 enum End {
     More,
     Reached,
@@ -87,7 +86,7 @@ enum End {
 }
 
 impl<R: Read> Decoded<R> {
-    /// `source` is in `charset`.
+    /// Decodes `source` from `charset`.
     pub fn new(source: R, charset: Charset) -> Self {
         Self {
             source,
@@ -104,7 +103,7 @@ impl<R: Read> Decoded<R> {
         }
     }
 
-    /// Appends to the undecoded bytes.
+    /// Reads more bytes.
     fn read_source(&mut self) -> io::Result<()> {
         match self.source.read(&mut self.input[self.undecoded.end..]) {
             Ok(0) => self.source_ended = true,
@@ -115,7 +114,7 @@ impl<R: Read> Decoded<R> {
         Ok(())
     }
 
-    /// The decoder that the head of the source and the charset ask for, past the byte order mark.
+    /// Chooses the decoder by the byte order mark and the charset, and skips the mark.
     fn start(&mut self) -> Result<Decoder, EncodingError> {
         let mark = Encoding::for_bom(&self.input[self.undecoded.clone()]);
         let encoding = match (mark, self.charset.0) {
@@ -129,7 +128,7 @@ impl<R: Read> Decoded<R> {
         Ok(encoding.new_decoder_without_bom_handling())
     }
 
-    /// Decodes until there is text to read, or the end.
+    /// Decodes until text is available or the source ends.
     fn decode(&mut self) -> io::Result<()> {
         while self.unread.is_empty() && matches!(self.end, End::More) {
             let mut decoder = match self.decoder.take() {
@@ -210,7 +209,7 @@ impl<R: Read> Read for Decoded<R> {
 mod tests {
     use super::*;
 
-    /// A source that gives `1..=most` bytes at a time.
+    /// A source that returns at most `.1` bytes per read.
     struct Dripping<'a>(&'a [u8], usize);
 
     impl Read for Dripping<'_> {
@@ -221,14 +220,14 @@ mod tests {
     }
 
     fn decoded(bytes: &[u8], charset: &str) -> Result<String, EncodingError> {
-        let charset: Charset = if charset.is_empty() { Charset::BY_MARK } else { charset.parse().unwrap() };
+        let charset: Charset = if charset.is_empty() { Charset::DETECT } else { charset.parse().unwrap() };
         let read = |most| {
             let mut text = String::new();
             let read = Decoded::new(Dripping(bytes, most), charset).read_to_string(&mut text);
             read.map(|_| text).map_err(|error| error.into_inner().unwrap().downcast_ref::<EncodingError>().unwrap().clone())
         };
         let whole = read(usize::MAX);
-        assert_eq!(read(1), whole, "whatever the size of the pieces");
+        assert_eq!(read(1), whole, "independent of the read size");
         whole
     }
 
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_names_the_encoding_and_is_no_text() {
+    fn a_byte_order_mark_selects_the_encoding_and_is_removed() {
         for charset in ["", "utf-16"] {
             assert_eq!(decoded(&utf_16("\u{feff}Größe 🪑\r\n", u16::to_le_bytes), charset).unwrap(), "Größe 🪑\r\n");
             assert_eq!(decoded(&utf_16("\u{feff}Größe 🪑\r\n", u16::to_be_bytes), charset).unwrap(), "Größe 🪑\r\n");
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_read_when_it_is_named() {
+    fn a_declared_encoding_is_decoded() {
         assert_eq!(decoded(b"Gr\xf6\xdfe L", "windows-1252").unwrap(), "Größe L");
         assert_eq!(decoded(b"\xa3\xb1", "iso-8859-2").unwrap(), "Łą");
         assert_eq!(decoded(&utf_16("Größe", u16::to_le_bytes), "UTF-16LE").unwrap(), "Größe");
@@ -259,20 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_an_error_with_its_line() {
+    fn an_invalid_byte_sequence_is_an_error_with_its_line() {
         let undecodable = |line, encoding| Err(EncodingError::Undecodable { line, encoding });
         assert_eq!(decoded(b"a\nb\r\nc\rGr\xf6\xdfe", ""), undecodable(4, "UTF-8"));
         assert_eq!(decoded(b"a\n\xc3", ""), undecodable(2, "UTF-8"));
         assert_eq!(decoded(b"\xff\xfea\0\n\0b", ""), undecodable(2, "UTF-16LE"));
         assert_eq!(decoded(b"a\n\xff", "shift_jis"), undecodable(2, "Shift_JIS"));
         let many = [b"row\n".repeat(100_000), vec![0xff]].concat();
-        let mut read = Decoded::new(&many[..], Charset::BY_MARK);
+        let mut read = Decoded::new(&many[..], Charset::DETECT);
         let error = io::copy(&mut read, &mut io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "line 100001 is not valid UTF-8");
     }
 
     #[test]
-    fn a_text_of_another_encoding_than_it_is_said_to_have_is_found_at_its_start() {
+    fn a_text_in_another_than_the_declared_encoding_is_detected_at_its_start() {
         for bytes in [utf_16("sku", u16::to_le_bytes), utf_16("sku", u16::to_be_bytes), b"\xff\xfe\0\0s\0\0\0".to_vec()] {
             assert!(matches!(decoded(&bytes, ""), Err(EncodingError::Nul { .. })), "{bytes:?}");
         }

@@ -1,4 +1,4 @@
-//! The rows of one JSON document, without ever holding the document.
+//! Reading the rows of a JSON document as a stream.
 
 use std::{
     fmt,
@@ -15,19 +15,19 @@ use super::{
 };
 use crate::{http::body::escape, products::import::report::Fault};
 
-/// Room for white space and punctuation around a row.
+/// Allowance for white space and punctuation around a row, in bytes.
 const SLACK: usize = 64 * 1024;
 
-/// Which documents are taken.
+/// Accepted documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// `{"items": [...]}` and nothing beside it.
+    /// `{"items": [...]}` without other fields.
     Items,
-    /// Also `[...]`, and whatever beside `items`.
+    /// Also `[...]`, and any fields besides `items`.
     Lenient,
 }
 
-/// Hands the text of every row to `each`, numbered from 1.
+/// Passes the text of every row to `each`, numbered from 1.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -35,7 +35,7 @@ pub fn read_items<R: Read>(source: R, shape: Shape, each: &mut dyn FnMut(u64, &s
     let bytes = RowBytes::default();
     let limited = Limited::new(source, MAX_ROW + SLACK, bytes.clone());
     let mut deserializer = serde_json::Deserializer::from_reader(limited);
-    let mut rows = Rows { shape, each, bytes, row: 0, items: false, verdict: None };
+    let mut rows = Rows { shape, each, bytes, row: 0, items: false, error: None };
     let read = rows.deserialize(&mut deserializer).and_then(|()| {
         rows.bytes.reset();
         deserializer.end()
@@ -44,11 +44,11 @@ pub fn read_items<R: Read>(source: R, shape: Shape, each: &mut dyn FnMut(u64, &s
     if rows.bytes.exceed(MAX_ROW + SLACK) {
         return Err(ReadError::TooLarge { row: rows.row + 1, opened: None });
     }
-    Err(rows.verdict.unwrap_or_else(|| match error.classify() {
+    Err(rows.error.unwrap_or_else(|| match error.classify() {
         Category::Io => io::Error::from(error).into(),
         Category::Syntax | Category::Eof => ReadError::Malformed { row: rows.row + 1, source: error },
-        Category::Data if rows.items => ReadError::Shape(Fault { pointer: "/items".into(), detail: "give an array of products".into() }),
-        Category::Data => ReadError::Shape(Fault::of_row(r#"give a JSON object such as {"items": [...]}"#)),
+        Category::Data if rows.items => ReadError::Shape(Fault { pointer: "/items".into(), detail: "must be an array of products".into() }),
+        Category::Data => ReadError::Shape(Fault::of_row(r#"must be a JSON object such as {"items": [...]}"#)),
     }))
 }
 
@@ -60,13 +60,13 @@ struct Rows<'a> {
     row: u64,
     /// Whether `items` has been seen.
     items: bool,
-    /// Why reading stopped, where it isn't the parser that stopped it.
-    verdict: Option<ReadError>,
+    /// The error that stopped reading, unless the parser did.
+    error: Option<ReadError>,
 }
 
 impl Rows<'_> {
-    fn stop<E: serde::de::Error>(&mut self, verdict: ReadError) -> E {
-        self.verdict = Some(verdict);
+    fn stop<E: serde::de::Error>(&mut self, error: ReadError) -> E {
+        self.error = Some(error);
         E::custom("stopped")
     }
 
@@ -83,7 +83,7 @@ impl<'de> DeserializeSeed<'de> for &mut Rows<'_> {
     }
 }
 
-/// The document as a whole.
+/// Visitor of the document.
 struct Document<'a, 'b>(&'a mut Rows<'b>);
 
 impl<'de> Visitor<'de> for Document<'_, '_> {
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
         let rows = self.0;
         while let Some(field) = fields.next_key::<String>()? {
             match field.as_str() {
-                "items" if rows.items => return Err(rows.shape("/items".into(), "items is given twice")),
+                "items" if rows.items => return Err(rows.shape("/items".into(), "items is given twice; remove one of them")),
                 "items" => {
                     rows.items = true;
                     fields.next_value_seed(Items(rows))?;
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                 _ => {
                     let clipped: String = field.chars().take(64).collect();
                     let pointer = format!("/{}", escape(&field));
-                    return Err(rows.shape(pointer, &format!("{clipped:?} is not known here: give items only")));
+                    return Err(rows.shape(pointer, &format!("{clipped:?} is unknown; the only field is items")));
                 }
             }
         }
@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
     }
 }
 
-/// The array of rows.
+/// Visitor of the array of rows.
 struct Items<'a, 'b>(&'a mut Rows<'b>);
 
 impl<'de> DeserializeSeed<'de> for Items<'_, '_> {

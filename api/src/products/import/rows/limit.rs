@@ -1,4 +1,4 @@
-//! A limit on what one row may take, whatever its parser buffers.
+//! A limit on the bytes of one row, including what the parser buffers.
 
 use std::{
     cell::Cell,
@@ -6,23 +6,23 @@ use std::{
     rc::Rc,
 };
 
-/// Bytes read since the row began.
+/// Number of bytes read since the start of the row.
 #[derive(Clone, Default)]
 pub struct RowBytes(Rc<Cell<usize>>);
 
 impl RowBytes {
-    /// A new row begins.
+    /// Starts a new row.
     pub fn reset(&self) {
         self.0.set(0);
     }
 
-    /// Whether the row went over `limit`.
+    /// Whether the row exceeds `limit`.
     pub fn exceed(&self, limit: usize) -> bool {
         self.0.get() > limit
     }
 }
 
-/// Reads until a row goes over its limit, then fails.
+/// Fails when a row exceeds its limit.
 pub struct Limited<R> {
     source: R,
     limit: usize,
@@ -30,7 +30,7 @@ pub struct Limited<R> {
 }
 
 impl<R: Read> Limited<R> {
-    /// `row` counts; its owner resets it.
+    /// Counts in `row`, which the caller resets for each row.
     pub fn new(source: R, limit: usize, row: RowBytes) -> Self {
         Self { source, limit, row }
     }

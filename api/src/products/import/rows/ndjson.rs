@@ -7,7 +7,7 @@ use std::{
 
 use super::{MAX_ROW, ReadError};
 
-/// Hands every line to `each` with its number, from 1, and without white space around it. Blank lines are empty.
+/// Passes every line to `each`, trimmed, with its number from 1.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -26,7 +26,7 @@ pub fn read_lines<R: BufRead>(mut source: R, each: &mut dyn FnMut(u64, &str) -> 
         if content.len() > MAX_ROW || cut {
             return Err(ReadError::TooLarge { row, opened: None });
         }
-        // The source is UTF-8, and lines end beside ASCII.
+        // The source is UTF-8, and lines end with ASCII characters.
         let text = std::str::from_utf8(content).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if each(row, text).is_break() {
             return Err(ReadError::Stopped);

@@ -1,4 +1,5 @@
-//! A strict reader of CSV, straight from the grammar of RFC 4180, section 2, and texts to hold others against it:
+//! A reference reader of CSV, written directly from the grammar of RFC 4180, section 2, and generators of texts to test other
+//! readers against it:
 //!
 //! ```text
 //! file        = record *(line-end record) [line-end]
@@ -12,7 +13,7 @@
 
 use proptest::prelude::*;
 
-/// The records before the first violation, and whether there is none.
+/// Reads the records before the first violation, and whether the text has none.
 pub fn read(text: &str, comma: char) -> (Vec<Vec<String>>, bool) {
     let text: Vec<char> = text.chars().collect();
     let mut records = Vec::new();
@@ -23,7 +24,7 @@ pub fn read(text: &str, comma: char) -> (Vec<Vec<String>>, bool) {
         match line_end(&text, end) {
             Some(next) => at = next,
             None if end == text.len() => at = end,
-            None => unreachable!("a record ends where no field can go on"),
+            None => unreachable!("a record ends at a line end or at the end of the text"),
         }
     }
     (records, true)
@@ -40,7 +41,7 @@ fn record(text: &[char], start: usize, comma: char) -> Option<(Vec<String>, usiz
     Some((fields, at))
 }
 
-/// The field at `start`, if what follows it is a comma, a line end or the end.
+/// Reads the field at `start`, if a comma, a line end or the end of the text follows.
 fn field(text: &[char], start: usize, comma: char) -> Option<(String, usize)> {
     let (field, end) = escaped(text, start).or_else(|| {
         let end = (start..text.len()).find(|at| text[*at] == comma || "\"\r\n".contains(text[*at])).unwrap_or(text.len());
@@ -76,7 +77,7 @@ fn line_end(text: &[char], at: usize) -> Option<usize> {
     }
 }
 
-/// CSV as programs write it, after some damage, and texts of the characters that matter.
+/// Generates CSV with random damage, and texts of special characters.
 #[allow(dead_code, reason = "the service suite has texts of its own")]
 pub fn damaged_csv() -> impl Strategy<Value = String> {
     let cell = proptest::string::string_regex("[a-zä ,;\"\n\r]{0,5}").unwrap();
@@ -85,7 +86,7 @@ pub fn damaged_csv() -> impl Strategy<Value = String> {
     prop_oneof![3 => damaged(written), 1 => "[\",\n\r a\u{feff}]{0,30}"]
 }
 
-/// Texts whose line ends are of one kind, after some damage.
+/// Generates texts with one kind of line ends and random damage.
 pub fn damaged(written: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let ends = prop::sample::select(vec!["\n", "\r\n", "\r"]);
     let piece = prop::sample::select(vec!["", "\"", "\"\"", ",", ";", "\n", "\r", "\r\n", " ", "\u{feff}", "x"]);

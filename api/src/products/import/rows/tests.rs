@@ -4,11 +4,11 @@ use proptest::{collection, option, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::products::import::row::{Given, RowPrice};
+use crate::products::import::row::{FieldUpdate, RowPrice};
 
 type Rows = Vec<(u64, Row)>;
 
-const CSV: Format = Format::Csv(Charset::BY_MARK);
+const CSV: Format = Format::Csv(Charset::DETECT);
 
 fn read_all(format: Format, body: impl AsRef<[u8]>) -> (Rows, Result<(), ReadError>) {
     let mut rows = Vec::new();
@@ -23,7 +23,7 @@ fn row(sku: &str) -> Value {
     json!({"sku": sku, "name": "N", "price": {"amount": "1"}})
 }
 
-/// The skus of the good rows, `!` for those that cannot be read and nothing for blank ones, by number.
+/// The skus of the rows by number: `!` for unreadable rows, empty for blank ones.
 fn outline(rows: &Rows) -> Vec<(u64, &str)> {
     let outline = |row: &'_ Row| match row {
         Row::Document(row) => row.sku.as_deref().unwrap_or("-").to_owned().leak(),
@@ -34,7 +34,7 @@ fn outline(rows: &Rows) -> Vec<(u64, &str)> {
 }
 
 #[test]
-fn a_broken_row_is_its_own_error_and_the_rest_goes_on() {
+fn an_invalid_row_does_not_stop_the_reading() {
     let csv = b"sku,name,price\na,A,1\nb,B\nc,C,1,1\nd,\"D\nd\",1\n,,\n\nf,F,1\n";
     let (rows, read) = read_all(CSV, csv);
     assert!(read.is_ok());
@@ -50,7 +50,7 @@ fn a_broken_row_is_its_own_error_and_the_rest_goes_on() {
 }
 
 #[test]
-fn where_the_document_is_not_json_the_row_is_named() {
+fn malformed_json_is_reported_with_the_row() {
     let body = format!("{{\"items\": [{}, {{\"sku\": ]}}", row("a"));
     assert!(matches!(read_all(Format::Json, body).1, Err(ReadError::Malformed { row: 2, .. })));
     for body in ["", "{", "{\"items\": [", "{\"items\": []} x", "{\"items\": [}]"] {
@@ -59,8 +59,8 @@ fn where_the_document_is_not_json_the_row_is_named() {
 }
 
 #[test]
-fn a_document_of_another_shape_is_refused_with_its_place() {
-    for (body, place) in [
+fn a_document_of_another_shape_is_rejected_with_a_pointer() {
+    for (body, pointer) in [
         (r#"{"items": [], "total": 0}"#, "/total"),
         (r#"{"items": [], "items": []}"#, "/items"),
         (r#"{"items": {}}"#, "/items"),
@@ -70,7 +70,7 @@ fn a_document_of_another_shape_is_refused_with_its_place() {
         ("7", ""),
     ] {
         match read_all(Format::Json, body).1 {
-            Err(ReadError::Shape(fault)) => assert_eq!(fault.pointer, place, "{body}"),
+            Err(ReadError::Shape(fault)) => assert_eq!(fault.pointer, pointer, "{body}"),
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -78,16 +78,16 @@ fn a_document_of_another_shape_is_refused_with_its_place() {
 
 #[test]
 fn columns_are_checked_before_any_row() {
-    let complaints = |header: &str| match read_all(CSV, format!("{header}\na,A,1,x\n")) {
-        (rows, Err(ReadError::Columns(complaints))) if rows.is_empty() => complaints,
+    let errors = |header: &str| match read_all(CSV, format!("{header}\na,A,1,x\n")) {
+        (rows, Err(ReadError::Columns(errors))) if rows.is_empty() => errors,
         other => panic!("{header}: {other:?}"),
     };
-    assert_eq!(complaints("sku,name,price,colour"), ["the column \"colour\" (number 4) is not known"]);
-    assert_eq!(complaints("sku,name,price, price "), ["the column \"price\" is there twice; rename or remove one of them"]);
-    assert_eq!(complaints(&vec!["sku"; 111].join(",")), ["the header has 111 columns, and at most 110 are allowed; remove some"]);
-    assert_eq!(complaints(&format!("sku,name,price{}", ",colour".repeat(100_000))).len(), 1);
-    assert_eq!(complaints("sku,name,attributes.,id").len(), 2);
-    assert_eq!(complaints("sku,name"), ["the column price is missing"]);
+    assert_eq!(errors("sku,name,price,colour"), ["the column \"colour\" (number 4) is unknown"]);
+    assert_eq!(errors("sku,name,price, price "), ["the column \"price\" occurs twice; rename or remove one of them"]);
+    assert_eq!(errors(&vec!["sku"; 111].join(",")), ["the header has 111 columns, and at most 110 are allowed; remove some"]);
+    assert_eq!(errors(&format!("sku,name,price{}", ",colour".repeat(100_000))).len(), 1);
+    assert_eq!(errors("sku,name,attributes.,id").len(), 2);
+    assert_eq!(errors("sku,name"), ["the column price is missing"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_body_of_another_encoding_is_an_encoding_error_and_not_a_missing_column() {
 }
 
 #[test]
-fn nothing_is_no_rows() {
+fn an_empty_body_has_no_rows() {
     for (format, body) in [
         (CSV, ""),
         (CSV, "sku,name,price\n"),
@@ -122,7 +122,7 @@ fn nothing_is_no_rows() {
 }
 
 #[test]
-fn a_row_may_have_a_mebibyte_and_no_more() {
+fn a_row_has_at_most_one_mebibyte() {
     let padded = |length: usize| {
         let empty = json!({"sku": "a", "name": "N", "price": {"amount": "1"}, "description": ""}).to_string();
         empty.replace("\"description\":\"\"", &format!("\"description\":\"{}\"", "x".repeat(length - empty.len())))
@@ -146,7 +146,7 @@ fn a_row_may_have_a_mebibyte_and_no_more() {
 }
 
 #[test]
-fn many_rows_are_not_one_long_row() {
+fn the_limit_applies_to_each_row() {
     let rows = 3 * MAX_ROW / 40;
     let csv = "some-sku,some name of a product,12.50\n".repeat(rows);
     let (read_rows, read) = read_all(CSV, format!("sku,name,price\n{csv}"));
@@ -155,7 +155,7 @@ fn many_rows_are_not_one_long_row() {
 }
 
 #[test]
-fn the_receiver_can_stop_the_reading() {
+fn the_handler_can_stop_the_reading() {
     for (format, body) in [
         (CSV, "sku,name,price\na,A,1\nb,B,1\n".to_owned()),
         (Format::Ndjson, format!("{}\n{}\n", row("a"), row("b"))),
@@ -171,24 +171,24 @@ fn the_receiver_can_stop_the_reading() {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    // What is hard for one format or another: quotes, separators, line ends, backslashes, other alphabets.
+    // Characters that are special in one of the formats: quotes, separators, line ends, backslashes, other scripts.
     proptest::string::string_regex("[a-zA-Zäß東 ,;\"'\\\\\n\r\t{}\\[\\]:]{1,12}").unwrap()
 }
 
-fn given<T>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Given<T>>
+fn field_update<T>(value: impl Strategy<Value = T>) -> impl Strategy<Value = FieldUpdate<T>>
 where
     T: Clone + std::fmt::Debug,
 {
-    option::of(value).prop_map(Given::from)
+    option::of(value).prop_map(FieldUpdate::from)
 }
 
 prop_compose! {
-    /// Rows that every format can say: CSV knows neither null, empty text nor numbers with a sign.
+    /// Rows that all formats can express: CSV has neither null nor empty text nor signed numbers.
     fn document()(
-        sku in option::of(text()), name in option::of(text()), brand in given(text()), description in given(text()),
-        categories in given(collection::vec("[a-zäß]{1,5}( [a-z]{1,5})?", 1..4)), amount in option::of("[0-9]{1,4}(\\.[0-9]{1,2})?|x"),
-        currency in option::of("[A-Z]{3}"), url in given(text()), released_on in given(text()),
-        attributes in given(collection::btree_map("[a-z./~]{1,3}", text().prop_map(Some), 1..3)), quantity in option::of(0..=i64::MAX),
+        sku in option::of(text()), name in option::of(text()), brand in field_update(text()), description in field_update(text()),
+        categories in field_update(collection::vec("[a-zäß]{1,5}( [a-z]{1,5})?", 1..4)), amount in option::of("[0-9]{1,4}(\\.[0-9]{1,2})?|x"),
+        currency in option::of("[A-Z]{3}"), url in field_update(text()), released_on in field_update(text()),
+        attributes in field_update(collection::btree_map("[a-z./~]{1,3}", text().prop_map(Some), 1..3)), quantity in option::of(0..=i64::MAX),
     ) -> RowDocument {
         let price = amount.map(|amount| RowPrice { amount, currency });
         RowDocument { sku, name, brand, description, categories, price, url, released_on, attributes, quantity }
@@ -221,8 +221,11 @@ fn as_json(row: &RowDocument) -> Value {
 }
 
 fn as_csv(rows: &[RowDocument]) -> Vec<u8> {
-    let attributes: std::collections::BTreeSet<&String> =
-        rows.iter().filter_map(|row| if let Given::Value(all) = &row.attributes { Some(all.keys()) } else { None }).flatten().collect();
+    let attributes: std::collections::BTreeSet<&String> = rows
+        .iter()
+        .filter_map(|row| if let FieldUpdate::Value(all) = &row.attributes { Some(all.keys()) } else { None })
+        .flatten()
+        .collect();
     let mut header: Vec<String> = Column::FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
     header.extend(attributes.iter().map(|name| format!("attributes.{name}")));
     let mut csv = ::csv::Writer::from_writer(Vec::new());
@@ -232,18 +235,18 @@ fn as_csv(rows: &[RowDocument]) -> Vec<u8> {
             .iter()
             .map(|name| match name.parse::<Column>().unwrap() {
                 Column::Attribute(name) => match &row.attributes {
-                    Given::Value(all) => all.get(&name).cloned().flatten(),
+                    FieldUpdate::Value(all) => all.get(&name).cloned().flatten(),
                     _ => None,
                 },
                 Column::Sku => row.sku.clone(),
                 Column::Name => row.name.clone(),
-                Column::Brand => row.brand.clone().over(None),
-                Column::Description => row.description.clone().over(None),
-                Column::Categories => row.categories.clone().over(None).map(|all| all.join("|")),
+                Column::Brand => row.brand.clone().apply_to(None),
+                Column::Description => row.description.clone().apply_to(None),
+                Column::Categories => row.categories.clone().apply_to(None).map(|all| all.join("|")),
                 Column::Price => row.price.as_ref().map(|price| price.amount.clone()),
                 Column::Currency => row.price.as_ref().and_then(|price| price.currency.clone()),
-                Column::Url => row.url.clone().over(None),
-                Column::ReleasedOn => row.released_on.clone().over(None),
+                Column::Url => row.url.clone().apply_to(None),
+                Column::ReleasedOn => row.released_on.clone().apply_to(None),
                 Column::Quantity => row.quantity.map(|quantity| quantity.to_string()),
             })
             .map(Option::unwrap_or_default)
@@ -256,7 +259,7 @@ fn as_csv(rows: &[RowDocument]) -> Vec<u8> {
 proptest! {
     #[test]
     fn the_three_formats_agree(rows in collection::vec(document(), 0..8)) {
-        // A row of white space alone is blank in CSV.
+        // A row of white space is blank in CSV.
         let visible = |row: RowDocument| RowDocument { sku: Some(format!("s{}", row.sku.unwrap_or_default())), ..row };
         let rows: Vec<_> = rows.into_iter().map(visible).collect();
         let mut ndjson = String::new();
@@ -274,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_of_damaged_csv_are_those_of_a_strict_reader_or_there_are_none(text in reference::damaged_csv()) {
+    fn damaged_csv_is_read_like_by_the_reference_reader_or_rejected(text in reference::damaged_csv()) {
         let text = format!("sku,name,price,brand\n{text}");
         let (expected, valid) = reference::read(&text, ',');
         let (rows, end) = read_all(CSV, &text);
@@ -286,7 +289,7 @@ proptest! {
                 Row::Unreadable(_) => prop_assert_ne!(cells.len(), 4),
                 Row::Document(row) => {
                     let price = row.price.map(|price| price.amount);
-                    let read = [row.sku, row.name, price, row.brand.over(None)].map(Option::unwrap_or_default);
+                    let read = [row.sku, row.name, price, row.brand.apply_to(None)].map(Option::unwrap_or_default);
                     prop_assert_eq!(&read[..], &cells[..]);
                 }
             }
@@ -294,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_reader_panic(format in prop_oneof![Just(Format::Json), Just(Format::Ndjson), Just(CSV)], body in any::<Vec<u8>>()) {
+    fn readers_never_panic(format in prop_oneof![Just(Format::Json), Just(Format::Ndjson), Just(CSV)], body in any::<Vec<u8>>()) {
         let _ = read_all(format, &body);
         let _ = read_all(format, [b"sku,name,price\n".as_slice(), &body].concat());
         let _ = read_all(format, [b"{\"items\":[".as_slice(), &body].concat());

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// The records of a text, and how reading it ends.
+/// Reads the records of a text, and the result of reading.
 fn read(text: &str, delimiter: u8, buffer: usize) -> (Vec<Vec<String>>, Result<(), ReadError>) {
     let mut reader = CsvReader::new(BufReader::with_capacity(buffer, text.as_bytes()), delimiter);
     let mut records = Vec::new();
@@ -36,7 +36,7 @@ fn text_after_a_closing_quote_is_an_error_with_its_line() {
     assert_eq!(quote_error("sku,name\na,\"24\" monitor\"\n"), (1, after(2, 2)));
     assert_eq!(quote_error("sku,name\na,\"Table \\\"Oslo\\\"\"\n"), (1, after(2, 2)));
     assert_eq!(quote_error("\"sku\" ,name\n"), (0, after(1, 1)));
-    // A quote that stays open takes the next row with it, up to that row's own quote.
+    // An unclosed quote includes the next row, up to a quote in it.
     assert_eq!(quote_error("sku,text\nm,\"Width 15\"\"\nn,\"Deep bowl\"\n"), (1, after(3, 2)));
 }
 
@@ -47,7 +47,7 @@ fn a_quote_inside_an_unquoted_cell_is_an_error_with_its_line() {
 }
 
 #[test]
-fn a_quote_that_never_closes_is_an_error_with_the_line_where_it_opens() {
+fn an_unclosed_quote_is_an_error_with_its_line() {
     let not_closed = |opened| QuoteError::NotClosed { opened };
     assert_eq!(quote_error("a,b\n1,\"2\n3,4\n"), (1, not_closed(2)));
     assert_eq!(quote_error("\"a"), (0, not_closed(1)));
@@ -56,7 +56,7 @@ fn a_quote_that_never_closes_is_an_error_with_the_line_where_it_opens() {
 }
 
 #[test]
-fn lines_are_counted_whatever_ends_them() {
+fn lines_are_counted_for_all_line_ends() {
     for end in ["\n", "\r\n", "\r"] {
         let text = ["sku,name,price", "a,\"two", "lines\",5", "", "b,\"Cup,6", "c,Plate,7", ""].join(end);
         assert_eq!(quote_error(&text), (3, QuoteError::NotClosed { opened: 5 }), "{end:?}");
@@ -64,7 +64,7 @@ fn lines_are_counted_whatever_ends_them() {
 }
 
 #[test]
-fn the_header_is_the_first_record_that_is_not_blank_and_rows_count_from_there() {
+fn the_header_is_the_first_record_that_is_not_blank_and_rows_are_numbered_after_it() {
     let mut reader = CsvReader::new("\r\n;;\n a ;\"b\"\"\"\r\n\n1;2".as_bytes(), b';');
     let header = reader.read_header().unwrap().unwrap();
     assert_eq!(header.cells().collect::<Vec<_>>(), [" a ", "b\""]);
@@ -76,7 +76,7 @@ fn the_header_is_the_first_record_that_is_not_blank_and_rows_count_from_there() 
 }
 
 #[test]
-fn a_record_over_the_limit_names_the_quote_that_may_be_the_cause() {
+fn a_record_over_the_limit_is_reported_with_its_open_quote() {
     let long = "x\n".repeat(MAX_ROW);
     let (_, error) = read(&format!("a,b\n1,\"{long}"), b',', 4096);
     assert!(matches!(error, Err(ReadError::TooLarge { row: 1, opened: Some(2) })), "{error:?}");
@@ -85,7 +85,7 @@ fn a_record_over_the_limit_names_the_quote_that_may_be_the_cause() {
 }
 
 #[test]
-fn no_more_cells_are_kept_than_a_header_may_have() {
+fn cells_beyond_the_maximum_number_of_columns_are_only_counted() {
     let mut reader = CsvReader::new(&[b','; 1000][..], b',');
     let record = reader.read().unwrap().unwrap();
     assert_eq!((record.cell_count(), record.cells().count()), (1001, MAX_COLUMNS));
@@ -95,13 +95,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_a_strict_reader_rejects_is_rejected_and_what_is_read_is_what_it_read(text in damaged_csv(), buffer in 1..9usize) {
+    fn the_reader_agrees_with_the_reference_reader(text in damaged_csv(), buffer in 1..9usize) {
         let (expected, valid) = reference::read(&text, ',');
         let (records, end) = read(&text, b',', buffer);
         prop_assert_eq!(&records, &expected);
         prop_assert_eq!(end.is_ok(), valid, "{:?}", end);
         if valid {
-            // The lenient reader of the csv crate agrees wherever the grammar holds; it skips empty lines.
+            // The lenient reader of the csv crate agrees on valid texts; it skips empty lines.
             let mut lenient = ::csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text.as_bytes());
             let lenient: Vec<Vec<String>> = lenient.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
             let without_empty = |records: Vec<Vec<String>>| records.into_iter().filter(|cells| cells[..] != [""]).collect::<Vec<_>>();

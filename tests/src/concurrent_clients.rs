@@ -1,5 +1,5 @@
-//! Many customers at once, without paying for the hashing of their passwords: their accounts and sessions are
-//! written as signing in would write them, and their tokens signed with the shop's own key.
+//! Many signed-in customers, without the cost of password hashing: their accounts and sessions are inserted into the database,
+//! and their tokens are signed with the key of the shop.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{api::Api, shop::Shop, tokens};
 
-/// Customers of a shop, each signed in.
+/// Creates customers of a shop, each signed in.
 ///
 /// # Panics
-/// If they cannot be written.
+/// If the database fails.
 pub async fn customers(shop: &Shop, count: usize) -> Vec<Api> {
     let key = tokens::only_key(Path::new(&shop.environment()["AUTH_SIGNING_KEYS_DIR"]));
     let (header, claims) = tokens::read(shop.ada.token());
@@ -20,10 +20,10 @@ pub async fn customers(shop: &Shop, count: usize) -> Vec<Api> {
     tokens.iter().map(|token| shop.anyone.with_token(token)).collect()
 }
 
-/// Access tokens of new customers, each with an account and a session of its own; made like the token of somebody else.
+/// Creates customers with an account and a session each, and signs tokens for them. `header` and `claims` are those of a valid token.
 ///
 /// # Panics
-/// If they cannot be written.
+/// If the database fails.
 pub async fn tokens_of_customers(database: &PgPool, key: &Path, header: &Value, claims: &Value, count: usize) -> Vec<String> {
     let pairs: Vec<(Uuid, Uuid)> = (0..count).map(|_| (Uuid::now_v7(), Uuid::now_v7())).collect();
     let (accounts, sessions): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();

@@ -1,40 +1,39 @@
-//! Carts and orders as their handlers see them.
+//! State that the handlers of carts and orders share.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::Mover;
+use super::TransitionService;
 use crate::{
     config::Currency,
     products::{Catalogue, Money},
 };
 
-/// Shared by all requests.
+/// Carts and orders of a catalogue.
 pub struct Orders {
-    /// What is sold, and where it all lives.
+    /// Products, stock and the database.
     pub catalogue: Arc<Catalogue>,
-    /// How long a cart that nobody touches keeps what it holds.
+    /// Time after which a cart without changes expires.
     pub cart_ttl: TimeDelta,
-    /// Moves orders on.
-    pub mover: Mover,
+    /// Changes the status of orders.
+    pub transitions: TransitionService,
 }
 
 impl Orders {
-    /// Carts and orders of a catalogue.
+    /// Creates the service of a catalogue.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, cart_ttl: TimeDelta) -> Self {
-        let mover = Mover { outbox: catalogue.outbox.clone(), currency: catalogue.currency };
-        Self { catalogue, cart_ttl, mover }
+        let transitions = TransitionService { outbox: catalogue.outbox.clone(), currency: catalogue.currency };
+        Self { catalogue, cart_ttl, transitions }
     }
 
-    /// Of all prices.
+    /// Currency of all prices.
     #[must_use]
     pub fn currency(&self) -> Currency {
         self.catalogue.currency
     }
 
-    /// An amount in the catalogue's currency.
     pub(super) fn money(&self, amount: rust_decimal::Decimal) -> Money {
         Money::new(amount, self.currency())
     }

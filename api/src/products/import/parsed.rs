@@ -1,5 +1,5 @@
-//! From a stream of bytes to staged rows: parsed and checked on a thread of their own, a bounded
-//! number of rows ahead of the database.
+//! Parsing, validating and staging a request body. A blocking thread parses, at most a few batches ahead of the
+//! database.
 
 use std::{
     io::{self, Read},
@@ -13,45 +13,45 @@ use tracing::Span;
 
 use super::{
     Error, ImportResult, Permits,
-    report::Refusal,
+    report::RejectedRow,
     rows::{self, Format, ReadError, Row},
     staging::{Batch, Staging},
 };
 use crate::{products::rules::Rules, text::Text};
 
-/// Batches on their way to the database, beside the one being staged and the one being read.
-const AHEAD: usize = 2;
-/// Rejected rows in a batch, at most.
-const MAX_REFUSALS: usize = 1000;
+/// Batches in the channel, in addition to the one being staged and the one being parsed.
+const CHANNEL_CAPACITY: usize = 2;
+/// Maximum number of rejected rows per batch.
+const MAX_REJECTED: usize = 1000;
 
-/// What came in.
-pub struct Intake {
-    /// Rows staged.
+/// Result of parsing and staging a body.
+pub struct ParsedRows {
+    /// Number of staged rows.
     pub staged: u64,
-    /// With the rows that were refused.
+    /// Rejected rows and counts.
     pub result: ImportResult,
-    /// SHA-256 of the bytes.
+    /// SHA-256 of the body.
     pub hash: [u8; 32],
 }
 
-/// Rows of one stretch of the body.
+/// Rows of one part of the body.
 #[derive(Default)]
-struct Parsed {
+struct ParsedBatch {
     batch: Batch,
-    refusals: Vec<Refusal>,
-    /// Blank rows.
+    rejected: Vec<RejectedRow>,
+    /// Number of blank rows.
     blank: u64,
 }
 
-/// Stages every row of `source` that keeps the rules.
+/// Stages all valid rows of `source`.
 ///
 /// # Errors
-/// If the source ends the import, or the database refuses.
-pub async fn take_in<R>(format: Format, source: R, rules: Rules, staging: &Staging, permits: &Permits) -> Result<Intake, Error>
+/// Errors of the source that end the import, and database errors.
+pub async fn parse_and_stage<R>(format: Format, source: R, rules: Rules, staging: &Staging, permits: &Permits) -> Result<ParsedRows, Error>
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
-    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let (sender, mut receiver) = mpsc::channel(CHANNEL_CAPACITY);
     let mut source = Hashing { source: SyncIoBridge::new(source), hash: Sha256::new() };
     let request = Span::current();
     let reading = task::spawn_blocking(move || {
@@ -59,24 +59,24 @@ where
         let read = read(format, &mut source, &rules, &sender);
         (read, source)
     });
-    let mut intake = Intake { staged: 0, result: ImportResult::default(), hash: [0; 32] };
-    while let Some(Parsed { batch, refusals, blank }) = receiver.recv().await {
+    let mut parsed_rows = ParsedRows { staged: 0, result: ImportResult::default(), hash: [0; 32] };
+    while let Some(ParsedBatch { batch, rejected, blank }) = receiver.recv().await {
         if batch.len() > 0 {
-            let _permit = permits.staging().await?;
+            let _permit = permits.acquire_staging().await?;
             staging.add(&batch).await?;
         }
-        intake.staged += batch.len() as u64;
-        intake.result.blank += blank;
-        intake.result.refuse(refusals);
+        parsed_rows.staged += batch.len() as u64;
+        parsed_rows.result.blank += blank;
+        parsed_rows.result.add_rejected(rejected);
     }
     let (read, source) = reading.await?;
     read?;
-    intake.hash = source.hash.finalize().into();
-    Ok(intake)
+    parsed_rows.hash = source.hash.finalize().into();
+    Ok(parsed_rows)
 }
 
-fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<Parsed>) -> Result<(), Error> {
-    let mut parsed = Parsed::default();
+fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<ParsedBatch>) -> Result<(), Error> {
+    let mut parsed = ParsedBatch::default();
     let mut failure = None;
     let read = rows::read(format, source, &mut |number, row| {
         let checked = match row {
@@ -94,9 +94,9 @@ fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::S
                     return ControlFlow::Break(());
                 }
             }
-            Err(faults) => parsed.refusals.push(Refusal::of_row(number, faults)),
+            Err(faults) => parsed.rejected.push(RejectedRow::new(number, faults)),
         }
-        if parsed.batch.is_full() || parsed.refusals.len() >= MAX_REFUSALS {
+        if parsed.batch.is_full() || parsed.rejected.len() >= MAX_REJECTED {
             return send(sender, std::mem::take(&mut parsed));
         }
         ControlFlow::Continue(())
@@ -108,11 +108,11 @@ fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::S
     if send(sender, parsed).is_break() { Err(ReadError::Stopped.into()) } else { Ok(()) }
 }
 
-fn send(sender: &mpsc::Sender<Parsed>, parsed: Parsed) -> ControlFlow<()> {
+fn send(sender: &mpsc::Sender<ParsedBatch>, parsed: ParsedBatch) -> ControlFlow<()> {
     if sender.blocking_send(parsed).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// Hashes what is read.
+/// Hashes the bytes that are read.
 struct Hashing<R> {
     source: R,
     hash: Sha256,
