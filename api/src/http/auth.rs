@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use uuid::Uuid;
 
@@ -123,7 +123,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let identity = Identity::from_ref(state);
         let subject = subject(&identity, &parts.headers)?.ok_or_else(|| {
-            Problem::unauthorized("This needs an access token in the Authorization header: POST /v1/auth/login gives one.")
+            Problem::unauthorized("token-missing", "Send an access token in the Authorization header. POST /v1/auth/login issues one.")
         })?;
         let username = identity.active_username(subject).await?;
         let username = username.ok_or_else(|| session_ended("Sign in again."))?;
@@ -182,7 +182,7 @@ where
 }
 
 fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
-    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()?;
+    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(token_rejected)).transpose()?;
     if let Some(subject) = subject {
         telemetry::record_account(subject.account_id);
     }
@@ -198,31 +198,36 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = values.next() else { return Ok(None) };
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
     if values.next().is_some() || !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(invalid_token("The Authorization header is not of the form: Bearer <access token>."));
+        return Err(token_invalid("The Authorization header must be: Bearer <access token>."));
     }
     Ok(Some(token.trim()))
 }
 
-/// 401 for a token that isn't accepted.
-pub fn refusal(error: TokenError) -> Problem {
+/// 401 for an access token that is rejected.
+pub fn token_rejected(error: TokenError) -> Problem {
     match error {
-        TokenError::Expired => invalid_token("The access token has expired. POST /v1/auth/refresh gives a new one."),
-        TokenError::Invalid => invalid_token("The access token is not valid. Sign in again: POST /v1/auth/login."),
+        TokenError::Expired => {
+            let detail = "The access token has expired. Get a new one with the refresh token: POST /v1/auth/refresh.";
+            Problem::unauthorized("token-expired", detail).of_access_token()
+        }
+        TokenError::Invalid => token_invalid("The access token is invalid. Sign in again: POST /v1/auth/login."),
     }
 }
 
-/// 401 for a session that has ended, or an account that is deactivated.
+/// 401 for an access token whose session has ended, or whose account was deactivated or deleted. `advice` says what to do.
 pub fn session_ended(advice: &str) -> Problem {
-    invalid_token(&format!("The session has ended or the account is deactivated. {advice}"))
+    let detail = format!("The session has ended, or the account was deactivated or deleted. {advice}");
+    Problem::unauthorized("token-revoked", detail).of_access_token()
 }
 
-/// RFC 6750, section 3.1.
-fn invalid_token(detail: &str) -> Problem {
-    Problem::unauthorized(detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+fn token_invalid(detail: &str) -> Problem {
+    Problem::unauthorized("token-invalid", detail).of_access_token()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn token(values: &[&'static str]) -> Result<Option<String>, ()> {

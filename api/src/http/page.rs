@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Limit {
         let text = String::deserialize(deserializer)?;
         let plain = text.bytes().all(|c| c.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| plain && (1..=MAX_LIMIT).contains(limit));
-        limit.map(Self).ok_or_else(|| de::Error::custom(format!("limit is a whole number from 1 to {MAX_LIMIT}")))
+        limit.map(Self).ok_or_else(|| de::Error::custom(format!("must be a whole number from 1 to {MAX_LIMIT}")))
     }
 }
 
@@ -110,7 +110,7 @@ pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
         return Err(bad_cursor());
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad_cursor())?;
-    body::parse(&bytes).map_err(|_| bad_cursor())
+    body::parse_own(&bytes).ok_or_else(bad_cursor)
 }
 
 /// 400 for a cursor that doesn't belong here.

@@ -18,6 +18,8 @@ use crate::database::{Busy, ReadError};
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
 
+/// Errors of a body that are listed at most; the others are counted.
+const MAX_ERRORS: usize = 100;
 /// Seconds after which a read may find a free connection.
 const RETRY_AFTER_BUSY: u16 = 2;
 /// Seconds after which a statement that timed out may be tried again, if the database was slow for another reason.
@@ -146,10 +148,18 @@ impl Problem {
             .with_errors(errors)
     }
 
-    /// 401: no valid credentials.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in first", detail)
+    /// 401. `kind` names what the client must do next, such as refresh its token or sign in again.
+    ///
+    /// The challenge has no error code, as for requests without an access token: RFC 6750, section 3.1.
+    pub fn unauthorized(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, kind, "Authentication required", detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// The same 401 for an access token that is rejected: `error="invalid_token"` in the challenge.
+    #[must_use]
+    pub fn of_access_token(self) -> Self {
+        self.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
     }
 
     /// 403: signed in, but not allowed.
@@ -175,6 +185,13 @@ impl Problem {
     /// 422: the body is well-formed but says something that isn't allowed.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not valid", summary(&errors)).with_errors(errors)
+    }
+
+    /// The same, with at most 100 errors: a body can have any number of unknown fields.
+    pub fn invalid_body(mut errors: Vec<FieldError>) -> Self {
+        let (detail, more) = (summary(&errors), errors.len().saturating_sub(MAX_ERRORS));
+        errors.truncate(MAX_ERRORS);
+        Self::invalid(errors).with_detail(detail).with_more_errors(more as u64)
     }
 
     /// 429: too many requests. `retry_after` is in seconds.
@@ -263,7 +280,7 @@ impl Problem {
 fn summary(errors: &[FieldError]) -> String {
     match errors {
         [one] => one.detail.clone(),
-        many => format!("{} values are not allowed; see errors", many.len()),
+        many => format!("{} values are invalid; see errors.", many.len()),
     }
 }
 

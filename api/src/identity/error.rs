@@ -28,7 +28,24 @@ impl Unique {
     }
 }
 
-/// See the variants for what the caller can do.
+/// Why a refresh token is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RefreshTokenError {
+    /// The service did not issue it, or issued it so long ago that it was deleted.
+    #[error("the refresh token is unknown")]
+    Unknown,
+    /// It was not used in time.
+    #[error("the refresh token has expired")]
+    Expired,
+    /// Its session has ended, or its account was deactivated.
+    #[error("the refresh token is revoked")]
+    Revoked,
+    /// It was used before, so two clients have it: its session is revoked.
+    #[error("the refresh token was used before")]
+    Reused,
+}
+
+/// Errors of commands; each variant says how to recover.
 #[derive(Debug, Error)]
 pub enum Error {
     /// There is no such account of this role.
@@ -43,12 +60,12 @@ pub enum Error {
     /// A rule is broken.
     #[error("not allowed: {}", complaints(.0))]
     Invalid(garde::Report),
-    /// Username or password is wrong, or the account isn't active. Nobody learns which.
+    /// Username or password is wrong, or the account isn't active. The client doesn't learn which.
     #[error("username or password is wrong")]
-    WrongCredentials,
-    /// The refresh token is unknown, expired, used or revoked: sign in.
-    #[error("the refresh token is not valid")]
-    DeadRefreshToken,
+    InvalidCredentials,
+    /// The refresh token is rejected: sign in.
+    #[error(transparent)]
+    RefreshToken(#[from] RefreshTokenError),
     /// Too many failed sign-ins to this account: come back later.
     #[error("too many failed sign-ins")]
     TooManyFailures(Allowance),

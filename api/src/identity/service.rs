@@ -142,7 +142,7 @@ impl Identity {
     /// Signs in. Wrong user, wrong password and deactivated account cannot be told apart, not by time either.
     ///
     /// # Errors
-    /// [`Error::WrongCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
+    /// [`Error::InvalidCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         request.validate()?;
         // Usernames are ASCII. PostgreSQL's lower() and ours differ beyond it: a look-alike would find the
@@ -159,7 +159,7 @@ impl Identity {
         let Some(login) = login.filter(|login| right && login.is_active) else {
             // How much is left is nothing to tell whoever guesses.
             let _ = self.0.failures.charge(&account_key);
-            return Err(Error::WrongCredentials);
+            return Err(Error::InvalidCredentials);
         };
         let (session_id, refresh_token) = sessions::start(&self.0.pool, &login, now, self.0.settings.refresh_token_ttl).await?;
         self.pair(Subject { account_id: login.account_id, role: login.role, session_id }, &refresh_token, now)
@@ -168,7 +168,7 @@ impl Identity {
     /// Exchanges a refresh token for the next pair.
     ///
     /// # Errors
-    /// [`Error::DeadRefreshToken`].
+    /// [`Error::RefreshToken`].
     pub async fn refresh(&self, token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         let (subject, next) = sessions::rotate(&self.0.pool, token.expose_secret(), now, self.0.settings.refresh_token_ttl).await?;
         self.pair(subject, &next, now)
@@ -177,7 +177,7 @@ impl Identity {
     /// Ends the session of a refresh token.
     ///
     /// # Errors
-    /// [`Error::DeadRefreshToken`] if it isn't one of ours.
+    /// [`Error::RefreshToken`] if it is unknown.
     pub async fn sign_out(&self, token: &Secret, now: DateTime<Utc>) -> Result<(), Error> {
         let session_id = sessions::of_refresh_token(&self.0.pool, token.expose_secret()).await?;
         self.end_session(session_id, now).await

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    error::RefreshTokenError,
     tokens::{Role, Subject},
 };
 use crate::{config::Secret, telemetry};
@@ -48,7 +49,7 @@ pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sq
 /// Starts a session, unless the account was deactivated or got another password since [`login_of`].
 ///
 /// # Errors
-/// [`Error::WrongCredentials`] in that case.
+/// [`Error::InvalidCredentials`] in that case.
 pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Duration) -> Result<(Uuid, Secret), Error> {
     let session_id = Uuid::now_v7();
     let token = new_refresh_token();
@@ -69,14 +70,14 @@ pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Durati
     )
     .execute(pool)
     .await?;
-    if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::WrongCredentials) }
+    if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::InvalidCredentials) }
 }
 
-/// Exchanges a refresh token for the next one of its family. One that was exchanged before is in
-/// two hands, one of them a thief's: the whole family ends.
+/// Exchanges a refresh token for the next one of its session. A token that was exchanged before may have been stolen: its
+/// session is revoked.
 ///
 /// # Errors
-/// [`Error::DeadRefreshToken`] unless the token is the living one of its session.
+/// [`Error::RefreshToken`] unless the token is the current one of an active session.
 pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(Subject, Secret), Error> {
     let token_hash = digest(token);
     let mut tx = pool.begin().await?;
@@ -92,16 +93,19 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     )
     .fetch_optional(&mut *tx)
     .await?
-    .ok_or(Error::DeadRefreshToken)?;
+    .ok_or(RefreshTokenError::Unknown)?;
     telemetry::record_account(found.account_id);
     if found.used_at.is_some() && found.revoked_at.is_none() {
         revoke(&mut tx, found.session_id, now).await?;
         tx.commit().await?;
         tracing::warn!(session_id = %found.session_id, "refresh token reused; session revoked");
-        return Err(Error::DeadRefreshToken);
+        return Err(RefreshTokenError::Reused.into());
     }
-    if found.used_at.is_some() || found.revoked_at.is_some() || found.expires_at <= now || !found.is_active {
-        return Err(Error::DeadRefreshToken);
+    if found.revoked_at.is_some() || !found.is_active {
+        return Err(RefreshTokenError::Revoked.into());
+    }
+    if found.expires_at <= now {
+        return Err(RefreshTokenError::Expired.into());
     }
     let next = new_refresh_token();
     sqlx::query!("UPDATE identity.refresh_tokens SET used_at = $2 WHERE token_hash = $1", token_hash, now).execute(&mut *tx).await?;
@@ -117,15 +121,15 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     Ok((Subject { account_id: found.account_id, role: found.role, session_id: found.session_id }, next))
 }
 
-/// The session a refresh token belongs to, dead or alive.
+/// The session a refresh token belongs to, also if it is used, expired or revoked.
 ///
 /// # Errors
-/// [`Error::DeadRefreshToken`] if there is none.
+/// [`RefreshTokenError::Unknown`] if there is none.
 pub async fn of_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error> {
     sqlx::query_scalar!("SELECT session_id FROM identity.refresh_tokens WHERE token_hash = $1", digest(token))
         .fetch_optional(pool)
         .await?
-        .ok_or(Error::DeadRefreshToken)
+        .ok_or(RefreshTokenError::Unknown.into())
 }
 
 /// The username of an active account, if this session of it goes on.

@@ -6,6 +6,8 @@ pub mod place;
 pub mod read;
 pub mod transition;
 
+use axum::http::StatusCode;
+
 use super::{CartDifference, Error, Place, ShortLine, Status};
 use crate::http::{
     problem::{FieldError, Problem},
@@ -18,7 +20,13 @@ impl From<Error> for Problem {
             Error::NotFound => Self::not_found("There is no order by this id, or it is somebody else's."),
             Error::NoCart => Self::not_found("There is no cart of yours by this id. It may have been ordered, or have expired: make a new one."),
             Error::NoProduct => Self::not_found("There is no product by this id. It may have been deleted."),
-            Error::UnknownProducts(lines) => Self::invalid(lines.into_iter().map(unknown).collect()),
+            Error::UnknownProducts(lines) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown-product",
+                "Unknown product",
+                "Some products don't exist or were deleted. Nothing was ordered. Remove them and order again.",
+            )
+            .with_errors(lines.into_iter().map(unknown).collect()),
             Error::EmptyCart => Self::conflict("cart-empty", "There is nothing in the cart. Put products into it first."),
             Error::FullCart => Self::conflict("cart-full", format!("A cart holds {} products. Order this one first.", super::rules::MAX_LINES)),
             Error::TooManyCarts => Self::conflict(

@@ -21,7 +21,7 @@ async fn sign_in(shop: &Shop, username: &str, password: &str) -> Option<(Api, Va
         let pair = reply.json();
         return Some((shop.anyone.with_token(pair["access_token"].as_str().unwrap()), pair));
     }
-    reply.problem(401, "unauthorized");
+    reply.problem(401, "invalid-credentials");
     None
 }
 
@@ -61,7 +61,7 @@ async fn a_username_or_address_that_is_taken_is_a_conflict_and_creates_nothing()
     ];
     for body in &taken {
         let reply = shop.ada.post("/v1/admins", body).await.expect(409);
-        assert_eq!(reply.complaints().len(), 1, "{body}: {}", reply.text());
+        assert_eq!(reply.pointers().len(), 1, "{body}: {}", reply.text());
     }
     assert_eq!(everybody(&shop).await, ["ada", "grace", "owner"]);
     let (path, _) = hire(&shop, "barbara").await;
@@ -94,8 +94,8 @@ async fn a_patch_changes_what_it_names_and_a_new_password_ends_the_sessions() {
 
     let (barbara, pair) = sign_in(&shop, "barbara", "a passphrase of mine").await.unwrap();
     shop.ada.patch(&path, &json!({"password": "a better passphrase"})).await.expect(200);
-    barbara.get(&path).await.problem(401, "unauthorized");
-    shop.anyone.post("/v1/auth/refresh", &json!({"refresh_token": pair["refresh_token"]})).await.problem(401, "unauthorized");
+    barbara.get(&path).await.problem(401, "token-revoked");
+    shop.anyone.post("/v1/auth/refresh", &json!({"refresh_token": pair["refresh_token"]})).await.problem(401, "token-revoked");
     assert!(sign_in(&shop, "barbara", "a passphrase of mine").await.is_none());
     assert!(sign_in(&shop, "barbara", "a better passphrase").await.is_some());
 }
@@ -127,9 +127,9 @@ async fn a_deactivated_admin_is_out_at_once_and_can_be_restored() {
     barbara.get("/v1/admins").await.expect(200);
 
     shop.ada.delete(&path).await.expect(204);
-    barbara.get("/v1/admins").await.problem(401, "unauthorized");
+    barbara.get("/v1/admins").await.problem(401, "token-revoked");
     let refresh = json!({"refresh_token": pair["refresh_token"]});
-    shop.anyone.post("/v1/auth/refresh", &refresh).await.problem(401, "unauthorized");
+    shop.anyone.post("/v1/auth/refresh", &refresh).await.problem(401, "token-revoked");
     assert!(sign_in(&shop, "barbara", "a passphrase of mine").await.is_none());
     assert_eq!(shop.ada.get(&path).await.expect(200).json()["is_active"], false);
     // Still hers: nobody else can take the name.
@@ -138,8 +138,8 @@ async fn a_deactivated_admin_is_out_at_once_and_can_be_restored() {
     let restored = shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json();
     assert_eq!(restored["is_active"], true);
     assert!(sign_in(&shop, "barbara", "a passphrase of mine").await.is_some());
-    barbara.get("/v1/admins").await.problem(401, "unauthorized");
-    shop.anyone.post("/v1/auth/refresh", &refresh).await.problem(401, "unauthorized");
+    barbara.get("/v1/admins").await.problem(401, "token-revoked");
+    shop.anyone.post("/v1/auth/refresh", &refresh).await.problem(401, "token-revoked");
 }
 
 #[tokio::test]
@@ -149,10 +149,10 @@ async fn nobody_touches_the_superuser_through_the_api_not_even_itself() {
     let before = shop.ada.get(&path).await.expect(200).json();
     assert_eq!(before["is_superuser"], true);
     for somebody in [&shop.ada, &shop.owner] {
-        somebody.patch(&path, &json!({"full_name": "Me"})).await.problem(403, "forbidden");
-        somebody.patch(&path, &json!({"password": "a passphrase of mine"})).await.problem(403, "forbidden");
-        somebody.delete(&path).await.problem(403, "forbidden");
-        somebody.post_empty(&format!("{path}/restore")).await.problem(403, "forbidden");
+        somebody.patch(&path, &json!({"full_name": "Me"})).await.problem(403, "superuser-protected");
+        somebody.patch(&path, &json!({"password": "a passphrase of mine"})).await.problem(403, "superuser-protected");
+        somebody.delete(&path).await.problem(403, "superuser-protected");
+        somebody.post_empty(&format!("{path}/restore")).await.problem(403, "superuser-protected");
     }
     assert_eq!(shop.ada.get(&path).await.expect(200).json(), before);
     assert!(sign_in(&shop, OWNER.0, OWNER.2).await.is_some());
@@ -162,12 +162,12 @@ async fn nobody_touches_the_superuser_through_the_api_not_even_itself() {
 async fn admins_are_for_admins_only() {
     let shop = Shop::api().await;
     let path = format!("/v1/admins/{}", shop.people.ada.id);
-    shop.anyone.get("/v1/admins").await.problem(401, "unauthorized");
-    shop.anyone.post("/v1/admins", &newcomer("barbara")).await.problem(401, "unauthorized");
-    shop.anyone.get(&path).await.problem(401, "unauthorized");
-    shop.anyone.patch(&path, &json!({"full_name": "x"})).await.problem(401, "unauthorized");
-    shop.anyone.delete(&path).await.problem(401, "unauthorized");
-    shop.anyone.post_empty(&format!("{path}/restore")).await.problem(401, "unauthorized");
+    shop.anyone.get("/v1/admins").await.problem(401, "token-missing");
+    shop.anyone.post("/v1/admins", &newcomer("barbara")).await.problem(401, "token-missing");
+    shop.anyone.get(&path).await.problem(401, "token-missing");
+    shop.anyone.patch(&path, &json!({"full_name": "x"})).await.problem(401, "token-missing");
+    shop.anyone.delete(&path).await.problem(401, "token-missing");
+    shop.anyone.post_empty(&format!("{path}/restore")).await.problem(401, "token-missing");
     assert_eq!(everybody(&shop).await, ["ada", "grace", "owner"]);
 }
 
@@ -235,7 +235,7 @@ async fn an_account_is_checked_field_by_field() {
         body[field] = value.clone();
         let reply = shop.ada.post("/v1/admins", &body).await;
         reply.problem(422, "invalid");
-        assert_eq!(reply.complaints(), [format!("#/{field}")], "{field} {value}: {}", reply.text());
+        assert_eq!(reply.pointers(), [format!("#/{field}")], "{field} {value}: {}", reply.text());
     }
     for field in ["username", "email", "password"] {
         let mut body = newcomer("barbara");
@@ -253,7 +253,7 @@ async fn what_an_admin_did_stays_after_the_admin_has_left() {
     let product = catalog_tests::samples::create(&barbara, &catalog_tests::samples::plain("left-behind")).await;
     let path = format!("/v1/admins/{}", everybody_with(&shop, "barbara").await);
     shop.ada.delete(&path).await.expect(204);
-    barbara.delete(&product.path).await.problem(401, "unauthorized");
+    barbara.delete(&product.path).await.problem(401, "token-revoked");
     shop.anyone.get(&product.path).await.expect(200);
     assert!(sign_in(&shop, ADA.0, ADA.2).await.is_some());
 }

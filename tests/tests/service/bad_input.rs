@@ -70,8 +70,8 @@ fn bad_fields() -> Vec<(&'static str, Value, &'static str)> {
         ("attributes", attributes(101), "#/attributes"),
         ("quantity", json!(-1), "#/quantity"),
         ("quantity", json!(1.5), "#/quantity"),
-        ("colour", json!("red"), "#"),
-        ("id", json!("019aa3f0-0000-7000-8000-000000000000"), "#"),
+        ("colour", json!("red"), "#/colour"),
+        ("id", json!("019aa3f0-0000-7000-8000-000000000000"), "#/id"),
     ]
 }
 
@@ -91,7 +91,7 @@ async fn every_wrong_field_is_pointed_at_and_nothing_is_stored() {
                 continue;
             }
             reply.problem(422, "invalid");
-            let complaints = reply.complaints();
+            let complaints = reply.pointers();
             let pointed = complaints.iter().any(|at| at.starts_with(pointer));
             assert!(pointed, "{what} {field} = {shown}: {complaints:?} instead of {pointer}: {}", reply.text());
         }
@@ -109,7 +109,7 @@ async fn every_wrong_field_is_named_at_once() {
     let body = json!({"sku": "", "name": "", "brand": "", "price": {"amount": "-1", "currency": "EUR"}, "url": "javascript:x"});
     let reply = shop.ada.post("/v1/products", &body).await;
     reply.problem(422, "invalid");
-    let mut complaints = reply.complaints();
+    let mut complaints = reply.pointers();
     complaints.sort_unstable();
     let complaints: Vec<_> = complaints.iter().map(|at| at.trim_end_matches("/amount")).collect();
     assert_eq!(complaints, ["#/brand", "#/name", "#/price", "#/sku", "#/url"]);
@@ -123,7 +123,7 @@ async fn what_must_be_given_is_asked_for() {
         body.as_object_mut().unwrap().remove(field);
         let reply = shop.ada.post("/v1/products", &body).await;
         let problem = reply.problem(422, "invalid");
-        assert!(problem.to_string().contains(field), "{problem}");
+        assert_eq!(problem["errors"], json!([{"pointer": format!("#/{field}"), "detail": format!("{field} is required")}]));
     }
     let limits = json!({"sku": "s".repeat(64), "name": "n".repeat(200), "brand": "b".repeat(100), "description": "d".repeat(10_000),
         "price": {"amount": "0", "currency": "EUR"}, "quantity": 1_000_000_000});
@@ -153,12 +153,7 @@ async fn bodies_that_are_not_json_are_refused_everywhere() {
         let send = async |body: &[u8]| shop.ada.request(method.clone(), &path).body("application/json", body.to_vec()).await;
         for body in ["", "{", "nonsense", "{\"a\": }", "{} {}", "\u{feff}{}", "'single'", "{\"a\": 1,}", "NaN", &deep] {
             let reply = send(body.as_bytes()).await;
-            // A field that is missing or isn't known may be found before the fault behind it.
-            assert!(
-                reply.status == 400 || (reply.status == 422 && (body.contains('a') || body == "{} {}" || body == deep)),
-                "{method} {path} {body}: {}",
-                reply.text()
-            );
+            reply.problem(400, "malformed");
         }
         send(&latin).await.problem(400, "malformed");
         for body in ["[]", "7", "null", "\"text\"", "true"] {

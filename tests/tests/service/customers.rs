@@ -70,11 +70,11 @@ async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() 
     let merge = clara.request(Method::PATCH, ME).body("application/merge-patch+json", patch.to_string());
     assert_eq!(merge.await.expect(200).json()["username"], "claraine");
     for old in [&clara, &elsewhere] {
-        old.get(ME).await.problem(401, "unauthorized");
+        old.get(ME).await.problem(401, "token-revoked");
     }
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "claraine", PASSWORD).await.problem(401, "unauthorized");
-    login(&shop, "clara", "a better passphrase").await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
+    login(&shop, "claraine", PASSWORD).await.problem(401, "invalid-credentials");
+    login(&shop, "clara", "a better passphrase").await.problem(401, "invalid-credentials");
     sign_in(&shop, "claraine", "a better passphrase").await.0.get(ME).await.expect(200);
 }
 
@@ -84,8 +84,8 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
     let (before, clara, _) = join(&shop, "clara").await;
     join(&shop, "dan").await;
     let both = json!({"username": "Dan", "email": "DAN@home.test"});
-    assert_eq!(clara.patch(ME, &both).await.expect(409).complaints(), ["#/username", "#/email"]);
-    assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).complaints(), ["#/username"]);
+    assert_eq!(clara.patch(ME, &both).await.expect(409).pointers(), ["#/username", "#/email"]);
+    assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).pointers(), ["#/username"]);
     for (field, value) in [
         ("username", Value::Null),
         ("username", json!("with space")),
@@ -100,7 +100,7 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
     ] {
         let reply = clara.patch(ME, &json!({ (field): value })).await;
         reply.problem(422, "invalid");
-        assert_eq!(reply.complaints(), [format!("#/{field}")], "{field}: {}", reply.text());
+        assert_eq!(reply.pointers(), [format!("#/{field}")], "{field}: {}", reply.text());
     }
     clara.patch(ME, &json!([])).await.problem(422, "invalid");
     assert_eq!(clara.get(ME).await.expect(200).json(), before);
@@ -115,12 +115,12 @@ async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
     assert!(clara.delete(ME).await.expect(204).body.is_empty());
 
     for token in [&clara, &elsewhere] {
-        token.get(ME).await.problem(401, "unauthorized");
-        token.patch(ME, &json!({"full_name": "x"})).await.problem(401, "unauthorized");
-        token.delete(ME).await.problem(401, "unauthorized");
+        token.get(ME).await.problem(401, "token-revoked");
+        token.patch(ME, &json!({"full_name": "x"})).await.problem(401, "token-revoked");
+        token.delete(ME).await.problem(401, "token-revoked");
     }
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "clara", PASSWORD).await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "token-invalid");
+    login(&shop, "clara", PASSWORD).await.problem(401, "invalid-credentials");
     shop.ada.get(&path).await.problem(404, "not-found");
     shop.ada.post_empty(&format!("{path}/restore")).await.problem(404, "not-found");
     assert_eq!(newcomers(&shop).await, ["dan"]);
@@ -153,7 +153,7 @@ async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
         for reply in replies {
             assert!(matches!(reply.status, 200 | 401), "{}", reply.text());
         }
-        login(&shop, &username, PASSWORD).await.problem(401, "unauthorized");
+        login(&shop, &username, PASSWORD).await.problem(401, "invalid-credentials");
     }
 }
 
@@ -163,13 +163,13 @@ async fn a_token_of_the_other_role_is_forbidden_and_none_unauthorized() {
     let (before, clara, path) = join(&shop, "clara").await;
     let (_, _, others) = join(&shop, "dan").await;
     let name = json!({"full_name": "x"});
-    for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+    for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "token-missing")] {
         api.get(ME).await.problem(status, kind);
         api.patch(ME, &name).await.problem(status, kind);
         api.delete(ME).await.problem(status, kind);
     }
     let grace = format!("/v1/admins/{}", shop.people.grace.id);
-    for (api, status, kind) in [(&clara, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+    for (api, status, kind) in [(&clara, 403, "forbidden"), (&shop.anyone, 401, "token-missing")] {
         for path in ["/v1/customers", &path, &others, "/v1/admins", &grace] {
             api.get(path).await.problem(status, kind);
         }

@@ -83,7 +83,7 @@ async fn keys_that_are_none_are_refused() {
         let reply = create(&shop.ada, key, &samples::product("T-1")).await;
         let problem = reply.problem(400, "invalid-parameters");
         assert!(problem["detail"].as_str().unwrap().contains("visible ASCII characters"), "{problem}");
-        assert_eq!(reply.complaints(), ["Idempotency-Key"]);
+        assert_eq!(reply.pointers(), ["Idempotency-Key"]);
     }
     create(&shop.ada, &"k".repeat(255), &samples::product("T-1")).await.expect(201);
 }

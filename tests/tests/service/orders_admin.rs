@@ -110,7 +110,7 @@ async fn orders_are_exported_with_a_row_for_each_line() {
     assert_eq!(cell(1, "name"), "'=HYPERLINK(\"http://x\")");
     assert_eq!(shop.ada.get("/v1/orders/export?status=failed").await.expect(200).text().lines().count(), 1);
     shop.carol.get("/v1/orders/export").await.problem(403, "forbidden");
-    shop.anyone.get("/v1/orders/export").await.problem(401, "unauthorized");
+    shop.anyone.get("/v1/orders/export").await.problem(401, "token-missing");
 }
 
 #[tokio::test]

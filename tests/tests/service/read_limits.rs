@@ -135,7 +135,7 @@ async fn an_anonymous_client_may_read_so_often_a_minute_and_an_account_as_it_lik
         }
     }
     // A token that is none lets nobody past the limit.
-    shop.anyone.with_token("none").get("/v1/products").await.problem(401, "unauthorized");
+    shop.anyone.with_token("none").get("/v1/products").await.problem(401, "token-invalid");
 }
 
 #[tokio::test]

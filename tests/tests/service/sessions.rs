@@ -25,8 +25,14 @@ async fn is_admin(api: &Api) -> bool {
     if reply.status == 200 {
         return true;
     }
-    reply.problem(401, "unauthorized");
+    assert!(kind(&reply, 401).starts_with("token-"), "{}", reply.text());
     false
+}
+
+/// The last segment of the problem type, of a response with this status.
+fn kind(reply: &Reply, status: u16) -> String {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    reply.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -96,7 +102,7 @@ async fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
 }
 
 #[tokio::test]
-async fn using_a_dead_refresh_token_ends_its_whole_family_but_no_other() {
+async fn refresh_with_a_used_token_revokes_its_session_and_no_other() {
     let shop = Shop::api().await;
     let (_, stolen) = signed_in(&shop).await;
     let (other, other_pair) = signed_in(&shop).await;
@@ -104,11 +110,11 @@ async fn using_a_dead_refresh_token_ends_its_whole_family_but_no_other() {
     let fresh_api = shop.anyone.with_token(fresh["access_token"].as_str().unwrap());
     assert!(is_admin(&fresh_api).await);
 
-    refresh(&shop.anyone, &stolen["refresh_token"]).await.problem(401, "unauthorized");
-    refresh(&shop.anyone, &fresh["refresh_token"]).await.problem(401, "unauthorized");
-    assert!(!is_admin(&fresh_api).await, "the access token of the family lives on");
+    refresh(&shop.anyone, &stolen["refresh_token"]).await.problem(401, "token-reused");
+    refresh(&shop.anyone, &fresh["refresh_token"]).await.problem(401, "token-revoked");
+    assert!(!is_admin(&fresh_api).await, "the access token of the revoked session is accepted");
 
-    assert!(is_admin(&other).await, "another sign-in of the same person was ended too");
+    assert!(is_admin(&other).await, "another session of the same account was revoked too");
     refresh(&shop.anyone, &other_pair["refresh_token"]).await.expect(200);
 }
 
@@ -119,17 +125,50 @@ async fn of_many_refreshes_with_one_token_at_once_at_most_one_succeeds() {
     let replies = futures::future::join_all((0..8).map(|_| refresh(&shop.anyone, &pair["refresh_token"]))).await;
     let won: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
     assert!(won.len() <= 1, "{} pairs came of one token", won.len());
-    for reply in replies.iter().filter(|reply| reply.status != 200) {
-        reply.problem(401, "unauthorized");
-    }
-    // The others were reuse of a dead token: the family is gone.
+    let failed: Vec<_> = replies.iter().filter(|reply| reply.status != 200).map(|reply| kind(reply, 401)).collect();
+    // The first reuse revokes the session.
+    assert_eq!(failed.iter().filter(|kind| **kind == "token-reused").count(), 1, "{failed:?}");
+    assert!(failed.iter().all(|kind| matches!(kind.as_str(), "token-reused" | "token-revoked")), "{failed:?}");
     for reply in won {
-        refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "unauthorized");
+        refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "token-revoked");
     }
 }
 
 #[tokio::test]
-async fn unknown_expired_and_foreign_refresh_tokens_are_refused_alike() {
+async fn each_401_names_what_the_client_must_do() {
+    const PLAIN: &str = "Bearer";
+    const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+    let shop = Shop::api().await;
+    let api = &shop.anyone;
+    let pair = || async { login(api, ADA.0, ADA.2).await.expect(200).json() };
+    let access = |pair: &Value| api.with_token(pair["access_token"].as_str().unwrap());
+
+    let expired = pair().await;
+    let mut replies = vec![
+        ("token-missing", PLAIN, api.get("/v1/admins").await),
+        ("token-missing", PLAIN, api.post_empty("/v1/auth/logout").await),
+        ("token-invalid", INVALID_TOKEN, api.with_token("nonsense").get("/v1/admins").await),
+        ("token-invalid", INVALID_TOKEN, api.get("/v1/admins").header("authorization", "Basic YTpi").await),
+        ("token-invalid", PLAIN, refresh(api, &json!("nonsense")).await),
+        ("invalid-credentials", PLAIN, login(api, ADA.0, "not her password").await),
+        ("invalid-credentials", PLAIN, login(api, "no-such-user", "not her password").await),
+    ];
+    let used = pair().await;
+    refresh(api, &used["refresh_token"]).await.expect(200);
+    replies.push(("token-reused", PLAIN, refresh(api, &used["refresh_token"]).await));
+    replies.push(("token-revoked", PLAIN, refresh(api, &used["refresh_token"]).await));
+    let signed_out = pair().await;
+    access(&signed_out).post_empty("/v1/auth/logout").await.expect(204);
+    replies.push(("token-revoked", INVALID_TOKEN, access(&signed_out).get("/v1/admins").await));
+    sqlx::query("UPDATE identity.refresh_tokens SET expires_at = now() - interval '1 second'").execute(&shop.database).await.unwrap();
+    replies.push(("refresh-token-expired", PLAIN, refresh(api, &expired["refresh_token"]).await));
+    for (expected, challenge, reply) in replies {
+        assert_eq!((kind(&reply, 401).as_str(), reply.header("www-authenticate")), (expected, challenge), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn unknown_expired_and_foreign_refresh_tokens_are_rejected() {
     let shop = Shop::api().await;
     let (api, pair) = signed_in(&shop).await;
     let elsewhere = Shop::builder().only_api().beside_another().start().await;
@@ -156,9 +195,9 @@ async fn signing_out_ends_the_sign_in_at_once_and_only_that_one() {
     let (there, _) = signed_in(&shop).await;
     here.post_empty("/v1/auth/logout").await.expect(204);
     assert!(!is_admin(&here).await);
-    refresh(&shop.anyone, &pair["refresh_token"]).await.problem(401, "unauthorized");
+    refresh(&shop.anyone, &pair["refresh_token"]).await.problem(401, "token-revoked");
     assert!(is_admin(&there).await);
-    shop.anyone.post_empty("/v1/auth/logout").await.problem(401, "unauthorized");
+    shop.anyone.post_empty("/v1/auth/logout").await.problem(401, "token-missing");
 }
 
 #[tokio::test]

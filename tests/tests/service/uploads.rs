@@ -90,7 +90,7 @@ async fn an_import_whose_admin_is_deactivated_changes_nothing() {
         let upload = Slow::import(admin, query, "A");
         are_staged(&shop, 1).await;
         shop.owner.delete(&format!("/v1/admins/{id}")).await.expect(204);
-        let problem = upload.end().await.problem(401, "unauthorized");
+        let problem = upload.end().await.problem(401, "token-revoked");
         assert!(problem["detail"].as_str().unwrap().contains("Nothing was imported"), "{problem}");
         nothing_is_left(&shop).await;
     }
@@ -103,7 +103,7 @@ async fn an_import_whose_admin_signs_out_changes_nothing() {
         let upload = Slow::import(admin, query, "A");
         are_staged(&shop, 1).await;
         admin.post_empty("/v1/auth/logout").await.expect(204);
-        upload.end().await.problem(401, "unauthorized");
+        upload.end().await.problem(401, "token-revoked");
         nothing_is_left(&shop).await;
     }
 }
@@ -242,7 +242,7 @@ async fn an_admin_who_signs_in_again_imports_what_was_rejected() {
     let upload = Slow::import(&shop.grace, "", "A");
     are_staged(&shop, 1).await;
     shop.grace.post_empty("/v1/auth/logout").await.expect(204);
-    upload.end().await.problem(401, "unauthorized");
+    upload.end().await.problem(401, "token-revoked");
     let pair = shop.anyone.post("/v1/auth/login", &json!({"username": GRACE.0, "password": GRACE.2})).await.expect(200).json();
     let grace = shop.anyone.with_token(pair["access_token"].as_str().unwrap());
     assert_eq!(Slow::import(&grace, "", "A").end().await.expect(200).json()["created"], BATCH);

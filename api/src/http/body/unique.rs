@@ -18,7 +18,7 @@ pub fn doubled_key(text: &str) -> serde_json::Result<Option<String>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Keys(&found).deserialize(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track));
     if read.is_err() && found.get() {
-        return Ok(Some(super::pointer(&track.path())));
+        return Ok(Some(super::parse::pointer(&track.path())));
     }
     read.and_then(|()| deserializer.end()).map(|()| None)
 }

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -12,7 +13,7 @@ use super::client::Client;
 use crate::{
     config::Secret,
     http::{
-        auth::{bearer_token, refusal},
+        auth::{bearer_token, token_rejected},
         body::Json,
         clock,
         problem::{Document as ProblemDocument, Problem},
@@ -21,10 +22,11 @@ use crate::{
 };
 
 /// A refresh token.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
-    /// As it was handed out.
+    /// As it was issued.
+    #[garde(skip)]
     #[schema(value_type = String, min_length = 1, max_length = 256, pattern = "text")]
     refresh_token: Secret,
 }
@@ -109,10 +111,11 @@ pub async fn logout(
     let access_token = bearer_token(&headers)?;
     let refresh_token = body.and_then(|Json(request)| request).map(|request| request.refresh_token);
     if access_token.is_none() && refresh_token.is_none() {
-        return Err(Problem::unauthorized("Send the access token in the Authorization header, or the refresh token in the body."));
+        let detail = "Send the access token in the Authorization header, or the refresh token in the body.";
+        return Err(Problem::unauthorized("token-missing", detail));
     }
     if let Some(token) = access_token {
-        let subject = identity.subject_of(token, now).map_err(refusal)?;
+        let subject = identity.subject_of(token, now).map_err(token_rejected)?;
         identity.end_session(subject.session_id, now).await?;
     }
     if let Some(token) = refresh_token {

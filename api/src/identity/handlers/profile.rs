@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     http::{
-        auth::Customer,
+        auth::{Customer, session_ended},
         body::MergePatch,
         clock,
         problem::{Document as ProblemDocument, Problem},
@@ -70,7 +70,7 @@ pub async fn delete(State(identity): State<Identity>, customer: Customer) -> Res
 /// The account was there when the token was checked. If it is gone now, the token is worth nothing any more.
 fn of_own_account(error: Error) -> Problem {
     match error {
-        Error::NotFound(_) => Problem::unauthorized("The account was deleted meanwhile."),
+        Error::NotFound(_) => session_ended("Sign in with another account."),
         other => other.into(),
     }
 }

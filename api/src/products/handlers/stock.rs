@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -78,7 +79,7 @@ pub async fn adjust(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let adjustment: StockAdjustment = parse(&body)?;
+    let adjustment: StockAdjustment = parse(&body, |adjustment: &StockAdjustment| adjustment.validate_with(&catalogue.rules()))?;
     let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
     let origin = admin.origin(&context);

@@ -1,21 +1,24 @@
 //! One row of an import: how it is written, and what it says once it is checked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use chrono::NaiveDate;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{Object, doubled_key, misfit, whole},
+        body::{DUPLICATE, Object, doubled_key, misfit, structure::BodySchema, whole},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules, schemas},
 };
+
+static SCHEMA: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<RowDocument>);
 
 /// A field that may stay as it is, be removed or be set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,25 +136,32 @@ impl RowDocument {
     /// Reads a row written as JSON.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    /// All errors in its structure.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         let error = match serde_json::from_str::<Object<Self>>(text) {
             // Only attributes can hide a doubled key: structs refuse theirs. It is JSON, as it was read.
             Ok(Object(document)) => {
                 let doubled = if document.attributes.is_given() { doubled_key(text).ok().flatten() } else { None };
-                return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
+                return doubled.map_or(Ok(document), |pointer| Err(vec![duplicate(pointer)]));
             }
             Err(error) => error,
         };
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-            return Err(Fault::of_row(format!("not valid JSON: {error}")));
+            return Err(vec![Fault::of_row(format!("not valid JSON: {error}"))]);
+        }
+        let duplicate = doubled_key(text).ok().flatten().map(duplicate);
+        // A JSON value cannot have a number such as 1e400.
+        let errors = serde_json::from_str::<Value>(text).map(|value| SCHEMA.check(&value).errors).unwrap_or_default();
+        let faults: Vec<_> = duplicate.into_iter().chain(errors.into_iter().map(Fault::from)).collect();
+        if !faults.is_empty() {
+            return Err(faults);
         }
         // A second, slower reading finds out where.
         match serde_path_to_error::deserialize::<_, Object<Self>>(&mut serde_json::Deserializer::from_str(text)) {
-            Ok(_) => Err(Fault::of_row(error.to_string())),
+            Ok(_) => Err(vec![Fault::of_row(error.to_string())]),
             Err(error) => {
                 let (pointer, detail) = misfit(&error);
-                Err(Fault { pointer, detail })
+                Err(vec![Fault { pointer, detail }])
             }
         }
     }
@@ -199,6 +209,10 @@ impl RowDocument {
         }
         if faults.is_empty() { Ok(row) } else { Err(faults) }
     }
+}
+
+fn duplicate(pointer: String) -> Fault {
+    Fault { pointer, detail: DUPLICATE.into() }
 }
 
 fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RowPrice>, D::Error> {

@@ -84,21 +84,21 @@ async fn a_deactivated_customer_is_out_at_once_and_can_be_restored() {
 
     shop.ada.delete(&path).await.expect(204);
     shop.ada.delete(&path).await.expect(204);
-    clara.get(ME).await.problem(401, "unauthorized");
-    clara.delete(ME).await.problem(401, "unauthorized");
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "clara", PASSWORD).await.problem(401, "unauthorized");
+    clara.get(ME).await.problem(401, "token-revoked");
+    clara.delete(ME).await.problem(401, "token-revoked");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
+    login(&shop, "clara", PASSWORD).await.problem(401, "invalid-credentials");
     let shown = shop.ada.get(&path).await.expect(200).json();
     assert_eq!(shown["is_active"], false);
     assert_eq!(newcomers(&shop).await, ["clara"]);
     // Still theirs: nobody else can take name and address.
-    assert_eq!(shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(409).complaints(), ["#/username", "#/email"]);
+    assert_eq!(shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(409).pointers(), ["#/username", "#/email"]);
 
     let restored = shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json();
     assert_eq!(restored["is_active"], true);
     assert_eq!(shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json(), restored);
-    clara.get(ME).await.problem(401, "unauthorized");
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    clara.get(ME).await.problem(401, "token-revoked");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
     let (clara, _) = sign_in(&shop, "clara", PASSWORD).await;
     assert_eq!(clara.get(ME).await.expect(200).json(), restored);
 }
