@@ -40,7 +40,7 @@ impl<T: Text> Text for Vec<T> {
     }
 }
 
-/// Keys that are the same in NFC become one. In JSON, `http::body::doubled_key` has rejected them before.
+/// Keys that are the same in NFC become one. In JSON, `http::body::find_duplicate_key` has rejected them before.
 impl<T: Text> Text for BTreeMap<String, T> {
     fn into_nfc(self) -> Self {
         self.into_iter().map(|(key, value)| (key.into_nfc(), value.into_nfc())).collect()

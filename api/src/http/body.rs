@@ -1,17 +1,17 @@
 //! JSON bodies: bounded, strict, and rejected with the location of every error.
 
+mod duplicate_key;
 mod object;
 mod parse;
 mod receive;
+pub(crate) mod serde_message;
 pub mod structure;
-mod unique;
 mod upload;
 pub mod whole;
-pub(crate) mod words;
 
+pub use duplicate_key::find_duplicate_key;
 pub use object::{Object, objects};
-pub use parse::{DUPLICATE, all_errors, escape, misfit, parse, parse_own};
-pub use unique::doubled_key;
+pub use parse::{DUPLICATE, all_errors, describe_error, escape, parse, parse_internal};
 pub use upload::upload;
 
 use axum::{
@@ -45,7 +45,7 @@ impl MergePatch {
     /// 422 with every error.
     pub fn read<T: DeserializeOwned + ToSchema + Validate<Context = ()>>(self) -> Result<T, Problem> {
         serde_path_to_error::deserialize(&self.0).map_err(|error| {
-            let (pointer, detail) = misfit(&error);
+            let (pointer, detail) = describe_error(&error);
             Problem::invalid_body(all_errors(&self.0, vec![FieldError::body(pointer, detail)], T::validate))
         })
     }

@@ -11,7 +11,7 @@ use serde::{
 };
 
 use super::{
-    body::words::Fault,
+    body::serde_message::Fault,
     problem::{FieldError, Problem},
 };
 use crate::text::Text;

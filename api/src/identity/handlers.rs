@@ -19,7 +19,7 @@ use crate::http::{
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound(role) => Self::not_found(format!("There is no {} by this id.", role.name())),
+            Error::NotFound(role) => Self::not_found(format!("No {} has this id.", role.name())),
             Error::Superuser => Self::new(
                 StatusCode::FORBIDDEN,
                 "superuser-protected",
@@ -31,9 +31,11 @@ impl From<Error> for Problem {
             Error::InvalidCredentials => Self::unauthorized("invalid-credentials", "The username or the password is wrong."),
             Error::RefreshToken(error) => refresh_token_rejected(error),
             Error::TooManyFailures(allowance) => {
-                too_many(&allowance, "Signing in to this account failed too often. Retry after the seconds in Retry-After.")
+                too_many(&allowance, "Too many failed sign-ins to this account. Retry after the seconds in Retry-After.")
             }
-            Error::Hashing(HashingError::Busy) => Self::unavailable("Too many are signing in at this moment. Try again shortly."),
+            Error::Hashing(HashingError::Busy) => {
+                Self::unavailable("Too many passwords are being checked. Retry after the seconds in Retry-After.")
+            }
             Error::Hashing(error) => Self::internal(&error),
             Error::Signing(error) => Self::internal(&error),
             Error::Database(error) => error.into(),
@@ -64,7 +66,7 @@ fn refresh_token_rejected(error: RefreshTokenError) -> Problem {
 fn taken(fields: &[Unique]) -> Problem {
     let kind = if fields.contains(&Unique::Username) { "username-taken" } else { "email-taken" };
     let names: Vec<_> = fields.iter().map(|unique| unique.field()).collect();
-    let errors = names.iter().map(|name| FieldError::body(format!("/{name}"), format!("this {name} belongs to another account")));
-    let detail = format!("Another account has this {}. Nothing was changed.", names.join(" and this "));
+    let errors = names.iter().map(|name| FieldError::body(format!("/{name}"), format!("another account has this {name}")));
+    let detail = format!("Another account has this {}. No changes were made; choose another.", names.join(" and this "));
     Problem::conflict(kind, detail).with_errors(errors.collect())
 }

@@ -1,4 +1,4 @@
-//! Sessions: one sign-in each, and the family of refresh tokens that lives and dies with it.
+//! Sessions: each is one sign-in, with the refresh tokens that were issued since.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{config::Secret, telemetry};
 /// may live on: as long as an access token can live at most.
 const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
 
-/// What is needed to check a password.
+/// The data for checking a password.
 pub struct Login {
     /// Account.
     pub account_id: Uuid,
@@ -35,7 +35,7 @@ pub struct Login {
 /// The account that signs in with this username.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sqlx::Error> {
     sqlx::query_as!(
         Login,
@@ -135,7 +135,7 @@ pub async fn of_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error>
 /// The username of an active account, if this session of it goes on.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT a.username FROM identity.sessions s JOIN identity.accounts a ON a.id = s.account_id
@@ -150,7 +150,7 @@ pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> R
 /// Ends a session. Doing it again changes nothing.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", session_id, now)
         .execute(conn)
@@ -158,11 +158,11 @@ pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc
     Ok(())
 }
 
-/// Ends every session of an account. The caller has changed the account's row in the same
+/// Ends every session of an account. The same transaction must have changed the account's row before
 /// transaction, so that no session can start beside it.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL", account_id, now)
         .execute(conn)
@@ -170,11 +170,10 @@ pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime
     Ok(())
 }
 
-/// Forgets tokens and sessions that nothing can use any more. A used token is remembered until it
-/// would have expired, because its reuse must be noticed.
+/// Deletes tokens and sessions that can no longer be used. Used tokens are kept until their expiry, so that reuse is detected.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn purge(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     let before = now - KEPT_AFTER_EXPIRY;
     sqlx::query!("DELETE FROM identity.refresh_tokens WHERE expires_at <= $1", before).execute(pool).await?;
@@ -193,7 +192,7 @@ fn new_refresh_token() -> Secret {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into()
 }
 
-/// A fast hash is enough for what nobody can guess.
+/// A fast hash is enough for 256 random bits.
 fn digest(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

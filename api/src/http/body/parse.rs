@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{doubled_key, structure::BodySchema, words::Fault};
+use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
 use crate::http::{
     problem::{FieldError, Problem},
     validate::field_errors,
@@ -19,7 +19,7 @@ use crate::http::{
 /// 400 unless it is JSON, 422 with every error unless it is a `T`.
 pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T) -> Result<(), garde::Report>) -> Result<T, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
-    let duplicate = doubled_key(text).map_err(|error| not_json(&error))?;
+    let duplicate = find_duplicate_key(text).map_err(|error| not_json(&error))?;
     // Derived structs would take an array of their fields as well.
     let is_array = text.trim_start().starts_with('[');
     // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
@@ -43,9 +43,10 @@ pub const DUPLICATE: &str = "duplicate field; send it once";
 
 /// A JSON object that the service wrote itself, such as a cursor. `None` for everything else.
 #[must_use]
-pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let text = from_utf8(bytes).ok()?;
-    let is_strict = doubled_key(text).is_ok_and(|key| key.is_none()) && !text.trim_start().starts_with('[') && !text.contains("\\u0000");
+    let is_strict =
+        find_duplicate_key(text).is_ok_and(|key| key.is_none()) && !text.trim_start().starts_with('[') && !text.contains("\\u0000");
     if is_strict { serde_json::from_str(text).ok() } else { None }
 }
 
@@ -56,7 +57,7 @@ pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 pub fn parse_object(bytes: &[u8]) -> Result<Value, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let invalid = |pointer: String, detail: &str| Err(Problem::invalid(vec![FieldError::body(pointer, detail)]));
-    if let Some(pointer) = doubled_key(text).map_err(|error| not_json(&error))? {
+    if let Some(pointer) = find_duplicate_key(text).map_err(|error| not_json(&error))? {
         return invalid(pointer, DUPLICATE);
     }
     let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
@@ -93,7 +94,7 @@ pub fn all_errors<T: DeserializeOwned + ToSchema>(
 
 fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| {
-        let (pointer, detail) = misfit(&error);
+        let (pointer, detail) = describe_error(&error);
         FieldError::body(pointer, detail)
     })
 }
@@ -104,7 +105,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
 
 /// Serde's first error: the JSON pointer of the value that doesn't fit, and what is wrong with it, in our words.
 #[must_use]
-pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
     let text = error.inner().to_string();
     // Texts have lines and columns, documents don't; a pointer says more.
     let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };

@@ -1,5 +1,5 @@
-//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3, however they are written. Their digits are
-//! read one by one: through binary64, `1.0000000000000000001` would be 1 and `1e-400` would be 0.
+//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3. They are parsed as text: through binary64,
+//! `1.0000000000000000001` would be 1 and `1e-400` would be 0.
 
 use serde::{
     Deserialize, Deserializer,
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// As serde calls it: [`super::words`] puts it in the terms of JSON.
+/// As serde calls it: [`super::serde_message`] puts it in the terms of JSON.
 const INTEGER: &dyn Expected = &"i64";
 
 fn unexpected(value: &Value) -> Unexpected<'_> {
@@ -120,7 +120,7 @@ fn string_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::body::words::Fault;
+    use crate::http::body::serde_message::Fault;
 
     #[derive(Debug, PartialEq, Eq, Deserialize)]
     struct Units {

@@ -33,12 +33,12 @@ pub struct RefreshToken {
 
 /// Sign in
 ///
-/// Wrong username and wrong password are answered alike.
+/// A wrong username and a wrong password get the same response.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", operation_id = "login",
     request_body = SignIn,
     responses(
         (status = 200, body = TokenPair, headers(
-            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the password is wrong"),
@@ -50,7 +50,7 @@ pub struct RefreshToken {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub async fn login(State(identity): State<Identity>, client: Client, body: Result<Json<SignIn>, Problem>) -> Response {
-    client.answer(
+    client.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.sign_in(request, clock::now()).await?))
@@ -61,15 +61,15 @@ pub async fn login(State(identity): State<Identity>, client: Client, body: Resul
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token works once. Using one again ends the whole session, because it must have been stolen.
+/// Each refresh token can be used once. Using one again revokes its session, because another client may have it.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", operation_id = "refresh",
     request_body = RefreshToken,
     responses(
         (status = 200, body = TokenPair, headers(
-            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked; type says which"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
@@ -78,7 +78,7 @@ pub async fn login(State(identity): State<Identity>, client: Client, body: Resul
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
-    client.answer(
+    client.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
@@ -89,8 +89,7 @@ pub async fn refresh(State(identity): State<Identity>, client: Client, body: Res
 
 /// Sign out
 ///
-/// Ends the session of the access token, or of the refresh token in the body; either is enough.
-/// Doing it again is fine.
+/// Ends the session of the access token, or of the refresh token in the body; either is enough. Signing out again changes nothing.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", operation_id = "logout",
     request_body = Option<RefreshToken>,
     responses(
@@ -124,7 +123,7 @@ pub async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tokens are for nobody else, caches included (RFC 6749, section 5.1).
+/// Caches must not store tokens (RFC 6749, section 5.1).
 fn private(tokens: TokenPair) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(tokens))
 }

@@ -17,7 +17,7 @@ use crate::{
         body::{MAX_PRODUCT_BODY, MergePatch, structure::BodySchema},
         clock,
         context::RequestContext,
-        etag::may_change,
+        etag::is_precondition_met,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         validate::field_errors,
@@ -94,7 +94,7 @@ pub async fn patch(
     check(&patch, &catalogue.rules())?;
     let origin = admin.origin(&context);
     let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| may_change(&headers, etag)).await?;
+    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
     tx.commit().await?;
     catalogue.committed(id, outcome.product.version);
     Ok(with_etag(&outcome.product))

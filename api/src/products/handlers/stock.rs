@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     database,
     http::{
-        auth::{Admin, Visitor},
+        auth::{Admin, OptionalPrincipal},
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
@@ -45,7 +45,12 @@ type EitherAdjustment = Either<StockAdjustment>;
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
-pub async fn read(State(catalogue): State<Arc<Catalogue>>, allowance: ReadAllowance, _: Visitor, Id(id): Id) -> Result<Response, Problem> {
+pub async fn read(
+    State(catalogue): State<Arc<Catalogue>>,
+    allowance: ReadAllowance,
+    _: OptionalPrincipal,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     let _permit = catalogue.database.lookups.acquire().await?;
     let stock: Stock = stock::of(&catalogue.database.primary, id, clock::now()).await?;
     Ok(allowance.describe(axum::Json(stock).into_response()))

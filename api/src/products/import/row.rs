@@ -12,7 +12,7 @@ use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{DUPLICATE, Object, doubled_key, misfit, structure::BodySchema, whole},
+        body::{DUPLICATE, Object, describe_error, find_duplicate_key, structure::BodySchema, whole},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules, schemas},
@@ -139,17 +139,17 @@ impl RowDocument {
     /// All errors in its structure.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         let error = match serde_json::from_str::<Object<Self>>(text) {
-            // Only attributes can hide a doubled key: structs refuse theirs. It is JSON, as it was read.
+            // Only attributes can hide a duplicate key: structs reject theirs. The text is JSON, because it was deserialized.
             Ok(Object(document)) => {
-                let doubled = if document.attributes.is_given() { doubled_key(text).ok().flatten() } else { None };
-                return doubled.map_or(Ok(document), |pointer| Err(vec![duplicate(pointer)]));
+                let key = if document.attributes.is_given() { find_duplicate_key(text).ok().flatten() } else { None };
+                return key.map_or(Ok(document), |pointer| Err(vec![duplicate(pointer)]));
             }
             Err(error) => error,
         };
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
             return Err(vec![Fault::of_row(format!("not valid JSON: {error}"))]);
         }
-        let duplicate = doubled_key(text).ok().flatten().map(duplicate);
+        let duplicate = find_duplicate_key(text).ok().flatten().map(duplicate);
         // A JSON value cannot have a number such as 1e400.
         let errors = serde_json::from_str::<Value>(text).map(|value| SCHEMA.check(&value).errors).unwrap_or_default();
         let faults: Vec<_> = duplicate.into_iter().chain(errors.into_iter().map(Fault::from)).collect();
@@ -160,7 +160,7 @@ impl RowDocument {
         match serde_path_to_error::deserialize::<_, Object<Self>>(&mut serde_json::Deserializer::from_str(text)) {
             Ok(_) => Err(vec![Fault::of_row(error.to_string())]),
             Err(error) => {
-                let (pointer, detail) = misfit(&error);
+                let (pointer, detail) = describe_error(&error);
                 Err(vec![Fault { pointer, detail }])
             }
         }
