@@ -1,4 +1,4 @@
-//! Customers: registering, one's own account, and what admins see and do of them.
+//! Customers: registration, their own account, and what admins read and change.
 
 mod administration;
 mod registering;
@@ -50,7 +50,7 @@ async fn newcomers(shop: &Shop) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() {
+async fn a_patch_changes_its_fields_and_a_new_password_ends_the_sessions() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let after = clara.patch(ME, &json!({"email": "c@home.test", "full_name": null})).await.expect(200).json();
@@ -79,7 +79,7 @@ async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() 
 }
 
 #[tokio::test]
-async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
+async fn taken_invalid_and_read_only_values_cannot_be_patched() {
     let shop = Shop::api().await;
     let (before, clara, _) = join(&shop, "clara").await;
     join(&shop, "dan").await;
@@ -89,7 +89,7 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
     for (field, value) in [
         ("username", Value::Null),
         ("username", json!("with space")),
-        ("email", json!("nobody")),
+        ("email", json!("no-address")),
         ("password", json!("short")),
         ("full_name", json!("")),
         ("is_superuser", json!(true)),
@@ -107,7 +107,7 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
 }
 
 #[tokio::test]
-async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
+async fn a_deleted_account_has_no_access_and_its_username_can_be_used_again() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let (elsewhere, pair) = sign_in(&shop, "clara", PASSWORD).await;
@@ -138,7 +138,7 @@ async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
 }
 
 #[tokio::test]
-async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
+async fn refreshing_while_the_account_is_deleted_never_fails_with_500() {
     let shop = Shop::api().await;
     for round in 0..5 {
         let username = format!("clara{round}");
@@ -148,8 +148,8 @@ async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
             pairs.push(sign_in(&shop, &username, PASSWORD).await.1);
         }
         let refreshes = futures::future::join_all(pairs.iter().map(|pair| refresh(&shop, pair)));
-        let (replies, gone) = tokio::join!(refreshes, async { clara.delete(ME).await });
-        gone.expect(204);
+        let (replies, deleted) = tokio::join!(refreshes, async { clara.delete(ME).await });
+        deleted.expect(204);
         for reply in replies {
             assert!(matches!(reply.status, 200 | 401), "{}", reply.text());
         }
@@ -158,7 +158,7 @@ async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_other_role_is_forbidden_and_none_unauthorized() {
+async fn a_token_of_the_other_role_is_403_and_no_token_401() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let (_, _, others) = join(&shop, "dan").await;

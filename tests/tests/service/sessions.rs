@@ -36,7 +36,7 @@ fn kind(reply: &Reply, status: u16) -> String {
 }
 
 #[tokio::test]
-async fn signing_in_gives_a_pair_of_tokens_that_opens_the_admin_api() {
+async fn signing_in_returns_tokens_that_grant_access_to_the_admin_api() {
     let shop = Shop::builder().only_api().setting("AUTH_ACCESS_TOKEN_TTL", "15m").setting("AUTH_REFRESH_TOKEN_TTL", "30d").start().await;
     let reply = login(&shop.anyone, ADA.0, ADA.2).await.expect(200);
     assert!(reply.header("cache-control").contains("no-store"), "a response with tokens must not be stored (RFC 6749, section 5.1)");
@@ -52,10 +52,10 @@ async fn signing_in_gives_a_pair_of_tokens_that_opens_the_admin_api() {
 }
 
 #[tokio::test]
-async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
+async fn a_wrong_username_and_a_wrong_password_get_the_same_response() {
     let mut shop = Shop::api().await;
-    let gone = json!({"username": "gone", "email": "gone@shop.test", "password": "a passphrase of mine"});
-    let id = shop.owner.post("/v1/admins", &gone).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let deactivated = json!({"username": "deactivated", "email": "deactivated@shop.test", "password": "a passphrase of mine"});
+    let id = shop.owner.post("/v1/admins", &deactivated).await.expect(201).json()["id"].as_str().unwrap().to_owned();
     shop.owner.delete(&format!("/v1/admins/{id}")).await.expect(204);
 
     let anonymised = |reply: &Reply| {
@@ -65,8 +65,12 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
         headers.sort_unstable();
         (reply.status, problem, headers)
     };
-    let attempts =
-        [("nobody", "whatever it may be"), (ADA.0, "not her password"), ("gone", "a passphrase of mine"), (OWNER.0, "not it either")];
+    let attempts = [
+        ("no-such-user", "whatever it may be"),
+        (ADA.0, "not her password"),
+        ("deactivated", "a passphrase of mine"),
+        (OWNER.0, "not it either"),
+    ];
     let mut replies = Vec::new();
     for (username, password) in attempts {
         let reply = login(&shop.anyone, username, password).await.expect(401);
@@ -76,7 +80,7 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
         assert_eq!(reply, &replies[0]);
     }
 
-    // Work instead of time, so that a busy machine doesn't blur it: in turns, and summed up.
+    // CPU time, which other load does not change; alternating and summed up.
     let mut work = [("no-such-user", 0.0), (ADA.0, 0.0)];
     for _ in 0..10 {
         for (username, spent) in &mut work {
@@ -90,7 +94,7 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
+async fn a_refresh_returns_new_tokens() {
     let shop = Shop::api().await;
     let (_, first) = signed_in(&shop).await;
     let second = refresh(&shop.anyone, &first["refresh_token"]).await.expect(200).json();
@@ -119,7 +123,7 @@ async fn refresh_with_a_used_token_revokes_its_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn of_many_refreshes_with_one_token_at_once_at_most_one_succeeds() {
+async fn of_concurrent_refreshes_with_one_token_at_most_one_succeeds() {
     let shop = Shop::api().await;
     let (_, pair) = signed_in(&shop).await;
     let replies = futures::future::join_all((0..8).map(|_| refresh(&shop.anyone, &pair["refresh_token"]))).await;
@@ -189,7 +193,7 @@ async fn unknown_expired_and_foreign_refresh_tokens_are_rejected() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_sign_in_at_once_and_only_that_one() {
+async fn signing_out_ends_its_session_at_once_and_no_other() {
     let shop = Shop::api().await;
     let (here, pair) = signed_in(&shop).await;
     let (there, _) = signed_in(&shop).await;
@@ -201,7 +205,7 @@ async fn signing_out_ends_the_sign_in_at_once_and_only_that_one() {
 }
 
 #[tokio::test]
-async fn passwords_and_tokens_never_reach_the_log_even_when_they_are_given_wrong() {
+async fn passwords_and_tokens_are_never_logged_even_if_invalid() {
     let shop = Shop::builder().only_api().setting("RUST_LOG", "debug").start().await;
     let (api, pair) = signed_in(&shop).await;
     login(&shop.anyone, ADA.0, "a-wrong-pass-phrase-9471").await.expect(401);
@@ -221,10 +225,10 @@ async fn passwords_and_tokens_never_reach_the_log_even_when_they_are_given_wrong
 }
 
 #[tokio::test]
-async fn logging_in_is_limited_per_client_and_says_when_to_come_back() {
+async fn sign_ins_are_limited_per_client_with_retry_after() {
     let shop = Shop::builder().only_api().setting("AUTH_RATE_PER_CLIENT", "5").start().await;
     for _ in 0..5 {
-        let reply = login(&shop.anyone, "nobody", "at all, I say").await.expect(401);
+        let reply = login(&shop.anyone, "no-such-user", "at all, I say").await.expect(401);
         assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
     }
     let reply = login(&shop.anyone, ADA.0, ADA.2).await;
@@ -237,7 +241,7 @@ async fn logging_in_is_limited_per_client_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn guessing_one_accounts_password_is_limited_without_locking_others_out() {
+async fn failed_sign_ins_are_limited_per_account_without_affecting_others() {
     let shop = Shop::builder().only_api().setting("AUTH_FAILURES_PER_ACCOUNT", "3").start().await;
     for _ in 0..3 {
         login(&shop.anyone, ADA.0, "not her password").await.expect(401);
@@ -257,7 +261,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 }
 
 #[tokio::test]
-async fn a_storm_of_logins_does_not_starve_reads() {
+async fn many_sign_ins_do_not_starve_reads() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::plain("calm")).await;
     let storm = futures::future::join_all((0..40).map(|_| login(&shop.anyone, ADA.0, "not her password")));
