@@ -2,7 +2,7 @@
 //!
 //! Settings are read in two steps, so that all wrong ones are reported at once and not one per
 //! start: clap collects the raw text (and writes `--help`), then [`Checker`] turns it into checked
-//! values or into a list of complaints that each name the setting, what was given and what is allowed.
+//! values or into a list of errors that each name the setting, its value and what is allowed.
 
 mod auth;
 mod check;

@@ -15,7 +15,7 @@ pub fn parse(text: &str) -> Option<NaiveDate> {
 #[must_use]
 pub fn refusal(text: &str) -> String {
     let clipped: String = text.chars().take(32).collect();
-    format!("give a date such as 2024-05-23, not {clipped:?}")
+    format!("must be a date such as 2024-05-23, not {clipped:?}")
 }
 
 /// A field that may be absent or null; with `#[serde(default)]`.

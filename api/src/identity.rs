@@ -1,4 +1,4 @@
-//! Who is who: admins and customers, their passwords, sessions and tokens, and the keys that sign them.
+//! Accounts of admins and customers, passwords, sessions, access tokens and signing keys.
 
 mod account;
 mod accounts;

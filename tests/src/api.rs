@@ -233,13 +233,13 @@ impl Reply {
         problem
     }
 
-    /// The pointers and parameters that a problem document complains about.
+    /// The pointers and parameters of the errors in a problem document.
     #[track_caller]
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn pointers(&self) -> Vec<String> {
         let problem = self.json();
         let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        let place = |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
-        errors.iter().map(|error| place(error).unwrap_or_else(|| panic!("an error without a place: {problem}"))).collect()
+        let at = |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
+        errors.iter().map(|error| at(error).unwrap_or_else(|| panic!("an error without a pointer or parameter: {problem}"))).collect()
     }
 
     #[track_caller]

@@ -9,17 +9,17 @@ use super::{Checker, Secret};
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Tokens and the limits on asking for them.
+/// Tokens, and limits of signing in.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Sign-in")]
 pub struct AuthArgs {
     /// Directory of PEM private keys (ES256), each named <creation time>-<name>.pem, watched for changes
     #[arg(long, env = "AUTH_SIGNING_KEYS_DIR", value_name = "DIR")]
     auth_signing_keys_dir: Option<PathBuf>,
-    /// Life of an access token
+    /// Lifetime of an access token
     #[arg(long, env = "AUTH_ACCESS_TOKEN_TTL", default_value = "15m", value_name = "DURATION")]
     auth_access_token_ttl: String,
-    /// Life of a refresh token
+    /// Lifetime of a refresh token
     #[arg(long, env = "AUTH_REFRESH_TOKEN_TTL", default_value = "30d", value_name = "DURATION")]
     auth_refresh_token_ttl: String,
     /// Logins and refreshes per minute and client address
@@ -35,9 +35,9 @@ pub struct AuthArgs {
 pub struct AuthSettings {
     /// Directory of signing keys.
     pub signing_keys_dir: PathBuf,
-    /// Life of an access token, 1 minute to 1 day.
+    /// Lifetime of an access token, 1 minute to 1 day.
     pub access_token_ttl: Duration,
-    /// Life of a refresh token, 1 minute to 400 days.
+    /// Lifetime of a refresh token, 1 minute to 400 days.
     pub refresh_token_ttl: Duration,
     /// Requests per minute and client address.
     pub rate_per_client: u32,
@@ -51,7 +51,7 @@ impl AuthArgs {
         let signing_keys_dir = self.auth_signing_keys_dir.clone().filter(|dir| dir.is_dir());
         if signing_keys_dir.is_none() {
             let given = self.auth_signing_keys_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default();
-            check.complain("AUTH_SIGNING_KEYS_DIR", &given, "an existing directory of PEM private keys (ES256)");
+            check.reject("AUTH_SIGNING_KEYS_DIR", &given, "an existing directory of PEM private keys (ES256)");
         }
         let access = check.duration("AUTH_ACCESS_TOKEN_TTL", &self.auth_access_token_ttl, MINUTE, DAY);
         let refresh = check.duration("AUTH_REFRESH_TOKEN_TTL", &self.auth_refresh_token_ttl, MINUTE, 400 * DAY);
@@ -69,11 +69,11 @@ impl AuthArgs {
     }
 }
 
-/// The admin that nobody can change through the API.
+/// The admin that cannot be changed through the API.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Superuser (SUPERUSER_PASSWORD: environment only)")]
 pub struct SuperuserArgs {
-    /// Username of the superuser; without it none is ensured
+    /// Username of the superuser; without it, no superuser is created
     #[arg(long, env = "SUPERUSER_USERNAME", value_name = "NAME")]
     superuser_username: Option<String>,
     /// E-mail address of the superuser
@@ -96,7 +96,7 @@ pub struct SuperuserSettings {
 }
 
 impl SuperuserArgs {
-    /// Checks the settings: all three or none. The outer option is `None` after a complaint.
+    /// Checks the settings: all three or none. The outer option is `None` after an error.
     #[allow(clippy::option_option, reason = "absent on purpose is not the same as wrong")]
     pub fn check(&self, check: &mut Checker) -> Option<Option<SuperuserSettings>> {
         let password = check.secret("SUPERUSER_PASSWORD", self.superuser_password_file.as_ref());
@@ -104,7 +104,7 @@ impl SuperuserArgs {
             (None, None, None) => Some(None),
             (Some(username), Some(email), Some(password)) => Some(Some(SuperuserSettings { username, email, password })),
             _ => {
-                check.note("SUPERUSER_USERNAME, SUPERUSER_EMAIL and SUPERUSER_PASSWORD belong together: give all three or none");
+                check.note("SUPERUSER_USERNAME, SUPERUSER_EMAIL and SUPERUSER_PASSWORD belong together: set all three or none");
                 None
             }
         }

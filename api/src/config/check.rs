@@ -1,4 +1,4 @@
-//! Turning raw setting text into checked values, collecting every complaint.
+//! Parsing of raw settings into checked values. All validation errors are collected.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -7,15 +7,15 @@ use secrecy::SecretString;
 /// A secret setting. Printing it shows nothing.
 pub type Secret = SecretString;
 
-/// Everything that is wrong with the given settings.
+/// All validation errors of the settings.
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} wrong or missing:", if self.0.len() == 1 { "a setting is" } else { "some settings are" })?;
-        for complaint in &self.0 {
-            writeln!(f, "  {complaint}")?;
+        writeln!(f, "{} invalid or missing:", if self.0.len() == 1 { "a setting is" } else { "some settings are" })?;
+        for error in &self.0 {
+            writeln!(f, "  {error}")?;
         }
         write!(f, "see --help for every setting")
     }
@@ -23,18 +23,18 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Collects complaints while settings are parsed; [`Checker::finish`] reports them together.
+/// Collects validation errors while settings are parsed; [`Checker::finish`] returns them together.
 #[derive(Default)]
 pub struct Checker {
-    complaints: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl Checker {
-    /// Parses `raw` and checks it with `valid`; on failure notes a complaint and returns `None`.
+    /// Parses `raw` and checks it with `valid`; on failure adds an error and returns `None`.
     pub fn value<T: FromStr>(&mut self, name: &str, raw: &str, allowed: &str, valid: impl Fn(&T) -> bool) -> Option<T> {
         let parsed = raw.trim().parse().ok().filter(|value| valid(value));
         if parsed.is_none() {
-            self.complain(name, raw, allowed);
+            self.reject(name, raw, allowed);
         }
         parsed
     }
@@ -44,7 +44,7 @@ impl Checker {
         let parsed = humantime::parse_duration(raw.trim()).ok().filter(|d| (min..=max).contains(d));
         if parsed.is_none() {
             let (min, max) = (humantime::format_duration(min), humantime::format_duration(max));
-            self.complain(name, raw, &format!("a duration like 50ms, 15m or 30d, from {min} to {max}"));
+            self.reject(name, raw, &format!("a duration like 50ms, 15m or 30d, from {min} to {max}"));
         }
         parsed
     }
@@ -55,14 +55,14 @@ impl Checker {
         let direct = std::env::var(name).ok().filter(|value| !value.is_empty());
         match (direct, file) {
             (Some(_), Some(_)) => {
-                self.complaints.push(format!("{name}: set either {name} or {name}_FILE, not both"));
+                self.errors.push(format!("{name}: set either {name} or {name}_FILE, not both"));
                 None
             }
             (Some(value), None) => Some(value.into()),
             (None, Some(path)) => match std::fs::read_to_string(path) {
                 Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned().into()),
                 Err(error) => {
-                    self.complaints.push(format!("{name}_FILE: cannot read {}: {error}", path.display()));
+                    self.errors.push(format!("{name}_FILE: cannot read {}: {error}", path.display()));
                     None
                 }
             },
@@ -70,39 +70,39 @@ impl Checker {
         }
     }
 
-    /// A secret that must be there.
+    /// A required secret.
     pub fn required_secret(&mut self, name: &str, file: Option<&PathBuf>) -> Option<Secret> {
-        let before = self.complaints.len();
+        let before = self.errors.len();
         let secret = self.secret(name, file);
-        if secret.is_none() && self.complaints.len() == before {
+        if secret.is_none() && self.errors.len() == before {
             self.missing(name, "set it, or name a file that holds it in");
         }
         secret
     }
 
-    /// Notes that a required setting is absent.
+    /// Adds the error of a required setting that is missing.
     pub fn missing(&mut self, name: &str, advice: &str) {
-        self.complaints.push(format!("{name} is missing: {advice} {name}_FILE"));
+        self.errors.push(format!("{name} is missing: {advice} {name}_FILE"));
     }
 
-    /// Notes a complaint in its usual form.
-    pub fn complain(&mut self, name: &str, given: &str, allowed: &str) {
-        self.complaints.push(format!("{name}={given:?} is not allowed: give {allowed}"));
+    /// Adds the error of a value that is not allowed.
+    pub fn reject(&mut self, name: &str, given: &str, allowed: &str) {
+        self.errors.push(format!("{name} must be {allowed}, not {given:?}"));
     }
 
-    /// Notes a complaint in words of its own, for secrets and for settings that depend on each other.
-    pub fn note(&mut self, complaint: impl Into<String>) {
-        self.complaints.push(complaint.into());
+    /// Adds any other error, for secrets and for settings that depend on each other.
+    pub fn note(&mut self, error: impl Into<String>) {
+        self.errors.push(error.into());
     }
 
-    /// The checked settings, or every complaint. `settings` is `Some` unless a complaint was noted.
+    /// The checked settings. `settings` is `Some` unless an error was added.
     ///
     /// # Errors
-    /// If any complaint was noted.
+    /// All errors that were added.
     pub fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
         match settings {
-            Some(settings) if self.complaints.is_empty() => Ok(settings),
-            _ => Err(ConfigError(self.complaints)),
+            Some(settings) if self.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigError(self.errors)),
         }
     }
 }
@@ -112,14 +112,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_wrong_setting_is_reported_with_its_name_the_given_and_the_allowed() {
+    fn every_invalid_setting_is_reported_with_its_name_its_value_and_what_is_allowed() {
         let mut check = Checker::default();
         let number = check.value::<u32>("DATABASE_MAX_CONNECTIONS", "many", "a whole number from 1 to 1000", |n| *n > 0);
         let ttl = check.duration("AUTH_ACCESS_TOKEN_TTL", "1", Duration::from_mins(1), Duration::from_hours(24));
         let text = check.finish(number.zip(ttl)).unwrap_err().to_string();
-        assert!(text.contains(r#"DATABASE_MAX_CONNECTIONS="many" is not allowed: give a whole number from 1 to 1000"#));
-        assert!(text.contains("AUTH_ACCESS_TOKEN_TTL=\"1\""), "{text}");
-        assert!(text.contains("from 1m to 1day"), "{text}");
+        assert!(text.contains(r#"DATABASE_MAX_CONNECTIONS must be a whole number from 1 to 1000, not "many""#));
+        assert!(text.contains("AUTH_ACCESS_TOKEN_TTL must be") && text.contains("from 1m to 1day, not \"1\""), "{text}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl DatabaseArgs {
     }
 }
 
-/// The parser takes any scheme, and then connects to where nobody meant it to.
+/// The parser accepts any scheme, and would then connect to an unintended server.
 fn postgres_options(url: &str) -> Option<PgConnectOptions> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme)?;
     if scheme == "postgres" || scheme == "postgresql" { url.parse().ok() } else { None }

@@ -50,7 +50,7 @@ impl EventsArgs {
         let servers: Option<Vec<async_nats::ServerAddr>> = self.nats_url.split(',').map(|url| url.trim().parse().ok()).collect();
         if servers.is_none() {
             // The URL may carry a password: name the setting, not the value.
-            check.note("NATS_URL is not allowed: give nats://host:port or tls://host:port, several separated by commas");
+            check.note("NATS_URL must be nats://host:port or tls://host:port, several separated by commas");
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let prefix = check.value("EVENTS_PREFIX", &self.events_prefix, "1 to 64 letters, digits, '-' or '_'", |p: &String| {
@@ -72,7 +72,7 @@ pub struct ViewsArgs {
     /// How long views are collected before they are published as one message
     #[arg(long, env = "VIEWS_FLUSH_INTERVAL", default_value = "50ms", value_name = "DURATION")]
     views_flush_interval: String,
-    /// Views that may wait in memory while NATS is away; further ones are dropped and counted
+    /// Views kept in memory while NATS is unavailable; more are dropped and counted
     #[arg(long, env = "VIEWS_BUFFER_LIMIT", default_value = "100000", value_name = "N")]
     views_buffer_limit: String,
 }

@@ -12,16 +12,16 @@ const MIB: usize = 1024 * 1024;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Connections")]
 pub struct HttpArgs {
-    /// Open connections at most; more are answered with 503. Each takes 5 KiB when idle, and up to 32 KiB for an unfinished head
+    /// Open connections at most; more get 503. Each takes 5 KiB when idle, and up to 32 KiB for an unfinished head
     #[arg(long, env = "HTTP_MAX_CONNECTIONS", default_value = "2048", value_name = "N")]
     http_max_connections: String,
-    /// Open connections of one client address (IPv6: /64 network) at most, 0 for no limit; more are answered with 429. Not in use behind trusted proxies
+    /// Open connections of one client address (IPv6: /64 network) at most, 0 for no limit; more get 429. Ignored behind trusted proxies
     #[arg(long, env = "HTTP_MAX_CONNECTIONS_PER_CLIENT", default_value = "256", value_name = "N")]
     http_max_connections_per_client: String,
     /// How long a client may take to read 16 KiB of a response before its connection is closed
     #[arg(long, env = "HTTP_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     http_write_timeout: String,
-    /// MiB of large responses that clients haven't read yet at most, a quarter of it for one client; more are answered with 503
+    /// MiB of large responses that clients haven't read yet at most, a quarter of it for one client; more get 503
     #[arg(long, env = "HTTP_RESPONSE_BUDGET", default_value = "8", value_name = "MIB")]
     http_response_budget: String,
 }

@@ -62,7 +62,7 @@ impl MailArgs {
     pub fn check(&self, check: &mut Checker) -> Option<MailSettings> {
         let server = self.mail_server.clone().filter(|host| !host.is_empty());
         if server.is_none() {
-            check.complain("MAIL_SERVER", "", "the host name of an SMTP server");
+            check.reject("MAIL_SERVER", "", "the host name of an SMTP server");
         }
         let port = check.value("MAIL_PORT", &self.mail_port, "a port from 1 to 65535", |p: &u16| *p > 0);
         let username = check.secret("MAIL_USERNAME", self.mail_username_file.as_ref());
@@ -71,7 +71,7 @@ impl MailArgs {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
             _ => {
-                check.note("MAIL_USERNAME and MAIL_PASSWORD belong together: give both or none");
+                check.note("MAIL_USERNAME and MAIL_PASSWORD belong together: set both or none");
                 None
             }
         };
@@ -79,7 +79,7 @@ impl MailArgs {
         let from = check.value("MAIL_FROM", from, "an address such as \"Catalog <catalog@example.com>\"", |_: &Mailbox| true);
         let tls = MailTls::from_str(self.mail_tls.trim(), true).ok();
         if tls.is_none() {
-            check.complain("MAIL_TLS", &self.mail_tls, "none, starttls or tls");
+            check.reject("MAIL_TLS", &self.mail_tls, "none, starttls or tls");
         }
         Some(MailSettings { server: server?, port: port?, credentials, from: from?, tls: tls? })
     }

@@ -10,7 +10,7 @@ use super::Checker;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Carts")]
 pub struct CartArgs {
-    /// How long a cart that nobody touches keeps what it reserves
+    /// How long a cart keeps its reservations after its last change
     #[arg(long, env = "CART_TTL", default_value = "30m", value_name = "DURATION")]
     cart_ttl: String,
 }

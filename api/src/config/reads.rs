@@ -1,4 +1,4 @@
-//! What reads may take of the database and of the process.
+//! Limits of reads.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use clap::Args;
 
 use super::{Checker, DatabaseSettings};
 
-/// Bounds of lists, reports and exports, so that they never take the connections of orders and sign-ins.
+/// Limits of lists, reports and exports, so that orders and sign-ins always have connections.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Reads")]
 pub struct ReadArgs {
-    /// Connections for product lists, taken from the maximum per process unless there is a replica
+    /// Connections for product lists; part of the maximum per process unless there is a replica
     #[arg(long, env = "DATABASE_LIST_CONNECTIONS", default_value = "2", value_name = "N")]
     database_list_connections: String,
-    /// Longest time of a list's statement; a list that takes longer is answered with 503
+    /// Statement timeout of product lists; a list that takes longer gets 503
     #[arg(long, env = "DATABASE_LIST_TIMEOUT", default_value = "2s", value_name = "DURATION")]
     database_list_timeout: String,
-    /// Connections for reports and exports, taken from the maximum per process unless there is a replica
+    /// Connections for reports and exports; part of the maximum per process unless there is a replica
     #[arg(long, env = "DATABASE_REPORT_CONNECTIONS", default_value = "2", value_name = "N")]
     database_report_connections: String,
-    /// Longest time of a statement of a report or export
+    /// Statement timeout of reports and exports
     #[arg(long, env = "DATABASE_REPORT_TIMEOUT", default_value = "20s", value_name = "DURATION")]
     database_report_timeout: String,
     /// Anonymous reads of products per minute and client address; 0 sets no limit
@@ -27,7 +27,7 @@ pub struct ReadArgs {
     http_reads_per_client: String,
 }
 
-/// Checked bounds of reads.
+/// Checked limits of reads.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadSettings {
     /// Of product lists.
@@ -38,7 +38,7 @@ pub struct ReadSettings {
     pub per_client: Option<u32>,
 }
 
-/// What one kind of read may take.
+/// Limits of one kind of read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadPoolSettings {
     /// Connections, 1 to 1000.
@@ -74,7 +74,7 @@ impl ReadArgs {
             let reads = settings.connections_of_primary(database);
             if database.max_connections <= reads {
                 check.note(format!(
-                    "DATABASE_MAX_CONNECTIONS={} leaves no connection for orders and sign-ins: give more than \
+                    "DATABASE_MAX_CONNECTIONS={} leaves no connection for orders and sign-ins: set it to more than \
                      DATABASE_LIST_CONNECTIONS and DATABASE_REPORT_CONNECTIONS together ({reads})",
                     database.max_connections
                 ));

@@ -68,7 +68,7 @@ fn check_public_url(check: &mut Checker, raw: &str) -> Option<String> {
     let url = raw.trim().trim_end_matches('/').to_owned();
     let valid = reqwest::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !valid {
-        check.complain("PUBLIC_URL", raw, "an absolute http or https URL");
+        check.reject("PUBLIC_URL", raw, "an absolute http or https URL");
     }
     valid.then_some(url)
 }

@@ -1,8 +1,8 @@
-//! Who is asking: extractors that turn the bearer token into a caller.
+//! Extractors that turn the bearer token of a request into its principal.
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use uuid::Uuid;
 
@@ -17,8 +17,8 @@ use crate::{
     telemetry,
 };
 
-/// The account and the session that a request was authenticated with. In the request's extensions, too, for what
-/// takes so long that they may have ended meanwhile.
+/// The account and the session that a request was authenticated with. Also in the request's extensions, so that long requests
+/// can check them again.
 #[derive(Clone)]
 pub struct Authentication {
     identity: Identity,
@@ -26,8 +26,8 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// Whether the account is still active and the session goes on. That the access token has expired meanwhile doesn't
-    /// matter: it was valid when the request began, and a request may take longer than a token lives.
+    /// Whether account and session are still active. The access token may have expired since the request began: a request may
+    /// take longer than the lifetime of a token.
     ///
     /// # Errors
     /// If the database is unavailable.
@@ -56,40 +56,40 @@ pub struct Customer {
     pub username: String,
 }
 
-/// Somebody who is signed in: a customer for what is their own, an admin for everything.
+/// An authenticated user: customers have access to their own resources, admins to all.
 #[derive(Clone)]
-pub enum Caller {
+pub enum Principal {
     /// A customer.
     Customer(Customer),
     /// An admin.
     Admin(Admin),
 }
 
-/// Anyone at all. A bad token is 401, not anonymous.
+/// The principal of an operation that needs none. An invalid token is 401, not anonymous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visitor {
-    /// No token: their reads are views.
+pub enum OptionalPrincipal {
+    /// The request has no token. Its reads count as views.
     Anonymous,
     /// A customer or an admin.
     SignedIn,
 }
 
 impl Admin {
-    /// The origin of commands this admin gives in this request.
+    /// The origin of this admin's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         origin(self.id, &self.username, context)
     }
 }
 
 impl Customer {
-    /// The origin of commands this customer gives in this request.
+    /// The origin of this customer's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         origin(self.id, &self.username, context)
     }
 }
 
-impl Caller {
-    /// The account that what the caller may see must belong to; `None` for an admin, who may see everything.
+impl Principal {
+    /// The account that resources must belong to; `None` for admins, who see those of all accounts.
     pub fn own_id(&self) -> Option<Uuid> {
         match self {
             Self::Customer(customer) => Some(customer.id),
@@ -97,7 +97,7 @@ impl Caller {
         }
     }
 
-    /// The origin of commands the caller gives in this request.
+    /// The origin of the principal's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         match self {
             Self::Customer(customer) => customer.origin(context),
@@ -114,7 +114,7 @@ fn origin(id: Uuid, username: &str, context: &RequestContext) -> Origin {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller
+impl<S: Sync> FromRequestParts<S> for Principal
 where
     Identity: FromRef<S>,
 {
@@ -123,7 +123,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let identity = Identity::from_ref(state);
         let subject = subject(&identity, &parts.headers)?.ok_or_else(|| {
-            Problem::unauthorized("This needs an access token in the Authorization header: POST /v1/auth/login gives one.")
+            Problem::unauthorized("token-missing", "Send an access token in the Authorization header. POST /v1/auth/login issues one.")
         })?;
         let username = identity.active_username(subject).await?;
         let username = username.ok_or_else(|| session_ended("Sign in again."))?;
@@ -144,9 +144,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Caller::from_request_parts(parts, state).await? {
-            Caller::Admin(admin) => Ok(admin),
-            Caller::Customer(_) => Err(Problem::forbidden("Only admins may do this.")),
+        match Principal::from_request_parts(parts, state).await? {
+            Principal::Admin(admin) => Ok(admin),
+            Principal::Customer(_) => Err(Problem::forbidden("This operation is for admins. Sign in as an admin.")),
         }
     }
 }
@@ -158,21 +158,21 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Caller::from_request_parts(parts, state).await? {
-            Caller::Customer(customer) => Ok(customer),
-            Caller::Admin(_) => Err(Problem::forbidden("Only customers may do this: sign in as one.")),
+        match Principal::from_request_parts(parts, state).await? {
+            Principal::Customer(customer) => Ok(customer),
+            Principal::Admin(_) => Err(Problem::forbidden("This operation is for customers. Sign in as a customer.")),
         }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Visitor
+impl<S: Sync> FromRequestParts<S> for OptionalPrincipal
 where
     Identity: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Most visitors: don't even clone the handle.
+        // Most requests: not even the handle is cloned.
         if !parts.headers.contains_key(header::AUTHORIZATION) {
             return Ok(Self::Anonymous);
         }
@@ -182,7 +182,7 @@ where
 }
 
 fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
-    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(refusal)).transpose()?;
+    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(token_rejected)).transpose()?;
     if let Some(subject) = subject {
         telemetry::record_account(subject.account_id);
     }
@@ -198,31 +198,36 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = values.next() else { return Ok(None) };
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
     if values.next().is_some() || !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(invalid_token("The Authorization header is not of the form: Bearer <access token>."));
+        return Err(token_invalid("The Authorization header must be: Bearer <access token>."));
     }
     Ok(Some(token.trim()))
 }
 
-/// 401 for a token that isn't accepted.
-pub fn refusal(error: TokenError) -> Problem {
+/// 401 for an access token that is rejected.
+pub fn token_rejected(error: TokenError) -> Problem {
     match error {
-        TokenError::Expired => invalid_token("The access token has expired. POST /v1/auth/refresh gives a new one."),
-        TokenError::Invalid => invalid_token("The access token is not valid. Sign in again: POST /v1/auth/login."),
+        TokenError::Expired => {
+            let detail = "The access token has expired. Get a new one with the refresh token: POST /v1/auth/refresh.";
+            Problem::unauthorized("token-expired", detail).of_access_token()
+        }
+        TokenError::Invalid => token_invalid("The access token is invalid. Sign in again: POST /v1/auth/login."),
     }
 }
 
-/// 401 for a session that has ended, or an account that is deactivated.
+/// 401 for an access token whose session has ended, or whose account was deactivated or deleted. `advice` says what to do.
 pub fn session_ended(advice: &str) -> Problem {
-    invalid_token(&format!("The session has ended or the account is deactivated. {advice}"))
+    let detail = format!("The session has ended, or the account was deactivated or deleted. {advice}");
+    Problem::unauthorized("token-revoked", detail).of_access_token()
 }
 
-/// RFC 6750, section 3.1.
-fn invalid_token(detail: &str) -> Problem {
-    Problem::unauthorized(detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+fn token_invalid(detail: &str) -> Problem {
+    Problem::unauthorized("token-invalid", detail).of_access_token()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn token(values: &[&'static str]) -> Result<Option<String>, ()> {

@@ -1,14 +1,17 @@
 //! JSON bodies: bounded, strict, and rejected with the location of every error.
 
+mod duplicate_key;
 mod object;
+mod parse;
 mod receive;
-mod unique;
+pub(crate) mod serde_message;
+pub mod structure;
 mod upload;
 pub mod whole;
-pub(crate) mod words;
 
+pub use duplicate_key::find_duplicate_key;
 pub use object::{Object, objects};
-pub use unique::doubled_key;
+pub use parse::{DUPLICATE, all_errors, describe_error, escape, parse, parse_internal};
 pub use upload::upload;
 
 use axum::{
@@ -16,10 +19,12 @@ use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
+use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use self::{receive::receive, words::in_plain_words};
+use self::{parse::parse_object, receive::receive};
 use super::problem::{FieldError, Problem};
 
 /// Largest JSON body, in bytes. Imports are streamed.
@@ -37,11 +42,11 @@ impl MergePatch {
     /// The patch as `T`, which should deny unknown fields, where it isn't applied to a document.
     ///
     /// # Errors
-    /// 422 with the place of the fault.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T, Problem> {
-        serde_path_to_error::deserialize(self.0).map_err(|error| {
-            let (pointer, detail) = misfit(&error);
-            Problem::invalid(vec![FieldError::body(pointer, detail)])
+    /// 422 with every error.
+    pub fn read<T: DeserializeOwned + ToSchema + Validate<Context = ()>>(self) -> Result<T, Problem> {
+        serde_path_to_error::deserialize(&self.0).map_err(|error| {
+            let (pointer, detail) = describe_error(&error);
+            Problem::invalid_body(all_errors(&self.0, vec![FieldError::body(pointer, detail)], T::validate))
         })
     }
 }
@@ -49,17 +54,17 @@ impl MergePatch {
 /// The exact bytes of a JSON body of at most `MAX` bytes, for what must hash them before reading them.
 pub struct JsonBytes<const MAX: usize = MAX_BODY>(pub Bytes);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema + Validate<Context = ()>> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let JsonBytes(bytes) = JsonBytes::<MAX_BODY>::from_request(request, state).await?;
-        parse(&bytes).map(Self)
+        parse(&bytes, T::validate).map(Self)
     }
 }
 
 /// `None` for an empty body.
-impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema + Validate<Context = ()>> OptionalFromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
@@ -69,7 +74,7 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
             return Ok(None);
         }
         require_content_type(&headers, &["application/json"])?;
-        parse(&bytes).map(|value| Some(Self(value)))
+        parse(&bytes, T::validate).map(|value| Some(Self(value)))
     }
 }
 
@@ -88,16 +93,12 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
         let bytes = receive(request, MAX).await?;
-        let patch: Value = parse(&bytes)?;
+        let patch = parse_object(&bytes)?;
         if let Some(number) = std::str::from_utf8(&bytes).ok().and_then(whole::inexact_number) {
             let number: String = number.chars().take(32).collect();
-            return Err(Problem::invalid(vec![FieldError::body("", format!("{number} has more digits than a number may have here"))]));
+            return Err(Problem::invalid(vec![FieldError::body("", format!("the number {number} has too many digits"))]));
         }
-        if patch.is_object() {
-            Ok(Self(patch))
-        } else {
-            Err(Problem::invalid(vec![FieldError::body("", "a merge patch is a JSON object")]))
-        }
+        Ok(Self(patch))
     }
 }
 
@@ -139,122 +140,4 @@ pub fn content_type<'a>(headers: &'a HeaderMap, allowed: &[&'static str]) -> Res
 /// 415 with what to send instead.
 pub fn unsupported_media_type(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
-}
-
-/// Parses a JSON document strictly.
-///
-/// # Errors
-/// 400 for what isn't JSON, 422 for JSON of another shape, with NUL characters or with a key twice.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
-    // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
-    if text.contains("\\u0000") {
-        let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
-        if let Some(pointer) = find_nul(&value, "") {
-            return Err(Problem::invalid(vec![FieldError::body(pointer, "contains a NUL character, which isn't allowed")]));
-        }
-    }
-    if let Some(pointer) = doubled_key(text).map_err(|error| not_json(&error))? {
-        return Err(Problem::invalid(vec![FieldError::body(pointer, "is given twice")]));
-    }
-    // Derived structs would take an array of their fields as well.
-    if text.trim_start().starts_with('[') {
-        return Err(Problem::invalid(vec![FieldError::body("", "the body is a JSON object, not an array")]));
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let (pointer, detail) = misfit(&error);
-        Problem::invalid(vec![FieldError::body(pointer, detail)])
-    })
-}
-
-fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::malformed(format!("The body is not valid JSON: {error}."))
-}
-
-/// Where a value doesn't have the type that is asked for, as a JSON pointer, and what is wrong with it.
-#[must_use]
-pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
-    let text = error.inner().to_string();
-    // Lines and columns, which there are in a text and not in a document, are of no use beside a pointer.
-    let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };
-    (pointer(error.path()), in_plain_words(message.map_or(&text, |(message, _)| message)))
-}
-
-/// A path as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let names = path.iter().filter_map(|segment| match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(escape(key)),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    });
-    names.fold(String::new(), |pointer, name| pointer + "/" + &name)
-}
-
-/// A key as a segment of a JSON pointer: RFC 6901, section 3.
-#[must_use]
-pub fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-fn find_nul(value: &Value, at: &str) -> Option<String> {
-    match value {
-        Value::String(text) if text.contains('\0') => Some(at.to_owned()),
-        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| find_nul(item, &format!("{at}/{index}"))),
-        Value::Object(fields) => fields.iter().find_map(|(key, item)| {
-            let here = format!("{at}/{}", escape(key));
-            if key.contains('\0') { Some(at.to_owned()) } else { find_nul(item, &here) }
-        }),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "only its shape matters")]
-    struct Shape {
-        price: Option<Inner>,
-        name: Option<String>,
-    }
-    #[derive(Debug, serde::Deserialize)]
-    #[allow(dead_code, reason = "only its shape matters")]
-    struct Inner {
-        amount: String,
-    }
-
-    fn refused(body: &str) -> String {
-        String::from_utf8(parse::<Shape>(body.as_bytes()).unwrap_err().to_json("r")).unwrap()
-    }
-
-    #[test]
-    fn wrong_types_and_unknown_fields_are_named_by_pointer() {
-        assert!(refused(r#"{"price": {"amount": 1.5}}"#).contains(r##""pointer":"#/price/amount""##));
-        assert!(refused(r#"{"price": "sold at line 3"}"#).contains(r#"invalid type: string \"sold at line 3\", expected an object"#));
-        assert!(refused(r#"{"nmae": "x"}"#).contains("unknown field `nmae`"));
-    }
-
-    #[test]
-    fn a_value_that_speaks_of_lines_is_not_cut_there() {
-        let patch: MergePatch = MergePatch(serde_json::json!({"price": "look at line 3"}));
-        assert!(String::from_utf8(patch.read::<Shape>().unwrap_err().to_json("r")).unwrap().contains("look at line 3"));
-    }
-
-    #[test]
-    fn nul_is_refused_but_an_escaped_backslash_before_u0000_is_text() {
-        assert!(refused(r#"{"name": "a\u0000b"}"#).contains(r##""pointer":"#/name""##));
-        assert_eq!(parse::<Shape>(br#"{"name": "a\\u0000b"}"#).unwrap().name.unwrap(), "a\\u0000b");
-    }
-
-    #[test]
-    fn what_is_not_json_is_malformed() {
-        assert!(refused("[\"name\"]").contains("JSON object"));
-        for body in ["", "{", "{} {}", "{\"name\": }", "{\"nmae\":", "{\"nmae\": 1} x"] {
-            assert!(refused(body).contains("problems/malformed"), "{body}");
-        }
-    }
 }

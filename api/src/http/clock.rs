@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Now, in microseconds: what PostgreSQL keeps, so that what is answered is what is read later.
+/// Now, in microseconds: the precision of PostgreSQL, so that responses have the times that later reads return.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)

@@ -1,4 +1,4 @@
-//! What is known of a request wherever it goes: its id, its trace and its client.
+//! The context of a request: its id, trace and client.
 
 use std::{
     convert::Infallible,
@@ -21,10 +21,10 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID_LENGTH: usize = 36;
 /// Version, trace id, span id and flags in hexadecimal.
 const TRACEPARENT_LENGTH: usize = 55;
-/// Longest request id taken from a client.
+/// Longest request id of a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The request's id and trace, taken from the client when valid and made when missing.
+/// The request's id and trace: the client's if they are valid, otherwise generated.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Visible ASCII.

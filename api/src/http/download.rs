@@ -1,4 +1,4 @@
-//! CSV downloads of any number of rows, read in chunks as the client takes them.
+//! CSV downloads of any number of rows, read in chunks as the client reads them.
 
 use axum::{
     body::{Body, Bytes},
@@ -11,7 +11,7 @@ use tracing::Span;
 use super::{format::csv_headers, problem::Problem};
 use crate::database::ReadError;
 
-/// A file, and how it is written.
+/// A CSV file and its format.
 pub struct Download<T, P> {
     /// Its name.
     pub file: &'static str,
@@ -19,11 +19,11 @@ pub struct Download<T, P> {
     pub chunk: i64,
     /// Rows as CSV, with a header if it says so.
     pub write: fn(&[T], bool) -> Result<Vec<u8>, csv::Error>,
-    /// Where a row is among all others.
+    /// The position of a row.
     pub position: fn(&T) -> P,
 }
 
-/// Why a download breaks off. The client sees that it is cut short.
+/// Why a download ends early. The client sees that it is incomplete.
 #[derive(Debug, thiserror::Error)]
 enum CutShort {
     #[error("the rows could not be read")]
@@ -45,7 +45,7 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
     /// All rows after `after`; `read` gives at most `chunk` of them after a position.
     ///
     /// # Errors
-    /// If the first chunk cannot be read: a database that is away is a problem document, and not a file that breaks off.
+    /// If the first chunk cannot be read: an unavailable database is reported as a problem document, not as a truncated file.
     pub async fn respond<F>(self, after: Option<P>, mut read: impl FnMut(Option<P>) -> F + Send + 'static) -> Result<Response, Problem>
     where
         F: Future<Output = Result<Vec<T>, ReadError>> + Send + 'static,
@@ -63,7 +63,7 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
         });
         let mut rows = Box::pin(rows);
         let first = rows.try_next().await?;
-        // The body is sent after the response: its lines belong to the request all the same.
+        // The body is sent after the response; its log lines belong to the request.
         let request = Span::current();
         let rows = rows.inspect_err(move |error| request.in_scope(|| tracing::warn!(error = %Chain(error), file, "download aborted")));
         let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));

@@ -2,14 +2,14 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// What a condition names. Lists are read as bytes: tags may have any above ASCII, and commas (section 8.8.3).
+/// The value of a conditional header. Lists are parsed as bytes: tags may have commas and bytes above ASCII (section 8.8.3).
 #[derive(Debug, PartialEq, Eq)]
 enum Condition<'a> {
     Absent,
     /// `*`
     Any,
     Tags(Vec<Tag<'a>>),
-    Unreadable,
+    Malformed,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -19,26 +19,26 @@ struct Tag<'a> {
     opaque: &'a [u8],
 }
 
-/// Whether `If-None-Match` names the tag (weak comparison): a read is answered with 304 then.
-pub fn none_match_hit(headers: &HeaderMap, etag: &[u8]) -> bool {
+/// Whether `If-None-Match` lists the tag (weak comparison), so that a read gets 304.
+pub fn is_not_modified(headers: &HeaderMap, etag: &[u8]) -> bool {
     match Condition::read(headers, header::IF_NONE_MATCH) {
-        Condition::Absent | Condition::Unreadable => false,
+        Condition::Absent | Condition::Malformed => false,
         Condition::Any => true,
         Condition::Tags(tags) => tags.iter().any(|tag| tag.opaque == etag),
     }
 }
 
-/// Whether a resource with this tag may be changed: `If-Match` names it (strong comparison) or is absent, and
-/// `If-None-Match` doesn't. What cannot be read keeps from a change.
-pub fn may_change(headers: &HeaderMap, etag: &str) -> bool {
+/// Whether the preconditions of a change hold for a resource with this tag: `If-Match` lists it (strong comparison) or is
+/// absent, and `If-None-Match` doesn't list it. A malformed header is a precondition that doesn't hold.
+pub fn is_precondition_met(headers: &HeaderMap, etag: &str) -> bool {
     let is_expected = match Condition::read(headers, header::IF_MATCH) {
         Condition::Absent | Condition::Any => true,
         Condition::Tags(tags) => tags.iter().any(|tag| !tag.weak && tag.opaque == etag.as_bytes()),
-        Condition::Unreadable => false,
+        Condition::Malformed => false,
     };
     let is_other = match Condition::read(headers, header::IF_NONE_MATCH) {
         Condition::Absent => true,
-        Condition::Any | Condition::Unreadable => false,
+        Condition::Any | Condition::Malformed => false,
         Condition::Tags(tags) => tags.iter().all(|tag| tag.opaque != etag.as_bytes()),
     };
     is_expected && is_other
@@ -54,7 +54,7 @@ impl<'a> Condition<'a> {
         }
         let mut tags = Vec::new();
         for line in lines {
-            let Some(listed) = listed(line) else { return Self::Unreadable };
+            let Some(listed) = listed(line) else { return Self::Malformed };
             tags.extend(listed);
         }
         Self::Tags(tags)
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn reads_compare_weakly() {
-        let hit = |lines: &[&[u8]]| none_match_hit(&with(&header::IF_NONE_MATCH, lines), TAG.as_bytes());
+        let hit = |lines: &[&[u8]]| is_not_modified(&with(&header::IF_NONE_MATCH, lines), TAG.as_bytes());
         for named in [
             &[&b"\"1\", W/\"7-1\""[..]][..],
             &[b"*"],
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn changes_compare_strongly() {
-        let may = |lines: &[&[u8]]| may_change(&with(&header::IF_MATCH, lines), TAG);
+        let may = |lines: &[&[u8]]| is_precondition_met(&with(&header::IF_MATCH, lines), TAG);
         for named in [&[][..], &[&b"*"[..]], &[b"\"1\", \"7-1\""], &[b"\"1\"", b"\"7-1\""], &[b"\"a,b\",\"7-1\""]] {
             assert!(may(named), "{named:?}");
         }
@@ -125,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_there_is_not_changed() {
-        let may = |line: &[u8]| may_change(&with(&header::IF_NONE_MATCH, &[line]), TAG);
+    fn a_listed_tag_in_if_none_match_prevents_changes() {
+        let may = |line: &[u8]| is_precondition_met(&with(&header::IF_NONE_MATCH, &[line]), TAG);
         for named in [&b"*"[..], b"W/\"7-1\"", b"\"\xff\", \"7-1\"", b"7-1"] {
             assert!(!may(named), "{named:?}");
         }

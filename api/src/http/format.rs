@@ -1,4 +1,4 @@
-//! JSON or CSV, as the caller likes.
+//! JSON or CSV, by content negotiation.
 
 use std::cmp::Reverse;
 
@@ -34,8 +34,8 @@ impl Format {
     }
 }
 
-/// How much a type is wanted. The first of the ranges that it falls under decides (RFC 9110, section 12.5.1); of two types of
-/// the same weight, that which is named more closely is wanted more.
+/// The weight of a media type: that of the most specific range that matches it (RFC 9110, section 12.5.1). Of two types with
+/// the same weight, the one with the more specific range is preferred.
 fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
     let found = ranges.iter().enumerate().find_map(|(distance, range)| {
         let weight = given.iter().find(|(essence, _)| essence == range)?.1;
@@ -44,7 +44,7 @@ fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
     found.filter(|(weight, _)| *weight > 0).unwrap_or((0, Reverse(ranges.len())))
 }
 
-/// Tells caches that another `Accept` may get another body.
+/// `Vary: Accept` for caches.
 pub fn varies(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response

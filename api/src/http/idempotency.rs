@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the same request sent again gets the stored response, not a second effect.
 //!
-//! The response is stored in the transaction of the effect, so one is never there without the
-//! other. An advisory lock, held by that transaction, tells a request still running from a new one.
+//! The response is stored in the transaction of the effect, so that either both exist or neither. The transaction holds an
+//! advisory lock, by which a request in progress is recognised.
 
 use axum::{
     body::Body,
@@ -18,26 +18,26 @@ use uuid::Uuid;
 use super::problem::{FieldError, Problem};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Tells a stored response from a first one.
+/// Marks a response as a stored one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key, in characters.
 const MAX_KEY: usize = 255;
 /// How long responses are kept.
 pub const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
-/// A key, scoped to its caller and route, with the hash of the body it came with.
+/// A key, scoped to its principal and route, with the hash of the request body.
 pub struct IdempotencyKey {
-    caller: Uuid,
+    principal: Uuid,
     route: &'static str,
     key: String,
     request_hash: Vec<u8>,
 }
 
-/// What goes back to the client, in a form that can be stored.
+/// A response in a form that can be stored.
 pub struct StorableResponse {
     /// Status.
     pub status: StatusCode,
-    /// Headers worth repeating.
+    /// Headers to repeat.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON.
     pub body: Vec<u8>,
@@ -58,30 +58,34 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// 400 for a key that is empty, too long or not of visible ASCII characters.
-    pub fn of(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Option<Self>, Problem> {
+    pub fn of(headers: &HeaderMap, principal: Uuid, route: &'static str, body: &[u8]) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
-            return Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", "is given twice")]));
+            return Err(Problem::bad_parameters(vec![FieldError::parameter(
+                "Idempotency-Key",
+                "Idempotency-Key is a duplicate header; send it once",
+            )]));
         }
         let key = value.to_str().unwrap_or_default().trim();
         let key = key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key);
         let visible = key.bytes().all(|c| c.is_ascii_graphic() && c != b'"');
         if key.is_empty() || key.len() > MAX_KEY || !visible {
-            let detail =
-                format!("Idempotency-Key is 1 to {MAX_KEY} visible ASCII characters without spaces and quotes, all of it in quotes or not");
+            let detail = format!(
+                "Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters without spaces and quotes; the whole may be in quotes"
+            );
             return Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]));
         }
-        Ok(Some(Self { caller, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
+        Ok(Some(Self { principal, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
     }
 
-    /// The request's key, where none is no choice.
+    /// The request's key, for operations that require one.
     ///
     /// # Errors
     /// 400 without one, and as [`IdempotencyKey::of`].
-    pub fn required(headers: &HeaderMap, caller: Uuid, route: &'static str, body: &[u8]) -> Result<Self, Problem> {
-        Self::of(headers, caller, route, body)?.ok_or_else(|| {
-            let detail = "Idempotency-Key is required here: a new one, such as a UUID, for every order, and the same one to try again";
+    pub fn required(headers: &HeaderMap, principal: Uuid, route: &'static str, body: &[u8]) -> Result<Self, Problem> {
+        Self::of(headers, principal, route, body)?.ok_or_else(|| {
+            let detail = "Idempotency-Key is required: send a new one, such as a UUID, for each order, and the same one for retries";
             Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)])
         })
     }
@@ -97,27 +101,27 @@ impl IdempotencyKey {
     /// # Errors
     /// 409 while the first request is still running, 422 if that had another body.
     pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<StorableResponse>, Problem> {
-        let name = format!("{}/{}/{}", self.caller, self.route, self.key);
+        let name = format!("{}/{}/{}", self.principal, self.route, self.key);
         let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, name)
             .fetch_one(&mut *tx)
             .await?;
         if !free {
             return Err(Problem::conflict(
                 "idempotency-key-in-use",
-                "A request with this Idempotency-Key is still running. Try again shortly.",
+                "A request with this Idempotency-Key is in progress. Retry after the seconds in Retry-After.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from(1)));
         }
         let stored = sqlx::query!(
             "SELECT request_hash, status, headers, body, created_at FROM http.idempotency_keys
              WHERE caller = $1 AND route = $2 AND key = $3",
-            self.caller,
+            self.principal,
             self.route,
             self.key,
         )
         .fetch_optional(&mut *tx)
         .await?;
-        // Asked for in SQL, PostgreSQL might look through all that are young enough.
+        // As a condition in SQL, PostgreSQL might scan all keys that are recent enough.
         let Some(stored) = stored.filter(|stored| stored.created_at > now - KEPT) else { return Ok(None) };
         if stored.request_hash != self.request_hash {
             let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
@@ -137,7 +141,7 @@ impl IdempotencyKey {
     /// Stores the response in the effect's own transaction.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn store(&self, tx: &mut PgConnection, response: &StorableResponse, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let headers: Map<String, Value> =
             response.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.into()))).collect();
@@ -146,7 +150,7 @@ impl IdempotencyKey {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (caller, route, key) DO UPDATE SET request_hash = excluded.request_hash, status = excluded.status,
                  headers = excluded.headers, body = excluded.body, created_at = excluded.created_at",
-            self.caller,
+            self.principal,
             self.route,
             self.key,
             self.request_hash,
@@ -171,11 +175,11 @@ impl From<StorableResponse> for Response {
     }
 }
 
-/// Forgets responses older than [`KEPT`].
+/// Deletes responses older than [`KEPT`].
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn purge(pool: &sqlx::PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!("DELETE FROM http.idempotency_keys WHERE created_at <= $1", now - KEPT).execute(pool).await?;
-    Ok(gone.rows_affected())
+    let deleted = sqlx::query!("DELETE FROM http.idempotency_keys WHERE created_at <= $1", now - KEPT).execute(pool).await?;
+    Ok(deleted.rows_affected())
 }

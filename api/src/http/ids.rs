@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use uuid::Uuid;
 
 /// What an id looks like.
-pub const A_UUID: &str = "give a UUID such as 019aa3f0-0000-7000-8000-000000000000";
+pub const A_UUID: &str = "must be a UUID such as 019aa3f0-0000-7000-8000-000000000000";
 /// 32 digits in five groups.
 const LENGTH: usize = 36;
 

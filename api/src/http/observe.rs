@@ -56,12 +56,12 @@ static UNLOGGED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter("http_rejections_unlogged_total", "Rejected requests without a log line, because too many were rejected at once")
 });
 
-/// Lines per second of requests that end with 4xx, and as many of those that end with 503: a client may send as many of them as
-/// it likes. Every one is in `http_request_duration_seconds`.
+/// Log lines per second of requests that end with 4xx, and of those that end with 503: clients can cause any number of them.
+/// `http_request_duration_seconds` counts all.
 const LOGGED_REJECTIONS: NonZeroU32 = NonZeroU32::new(100).unwrap();
-/// A request that takes longer is given up: a server it waits for has stopped answering.
+/// A request that takes longer is aborted: a server that it waits for does not respond.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
-/// Routes that take as long as their bodies do. They have limits of their own.
+/// Routes that take as long as their bodies. They have their own limits.
 const STREAMING: [&str; 1] = ["/v1/products/bulk"];
 
 /// Characters of a path or a method that are logged.
@@ -79,7 +79,7 @@ struct Shared {
     log_sample: u64,
     trusted_proxy_hops: usize,
     reads: AtomicU64,
-    /// What bounds the lines of rejected requests, by whether the status is 503.
+    /// Limits of log lines of rejected requests, by whether the status is 503.
     rejections: [DefaultDirectRateLimiter; 2],
 }
 
@@ -97,7 +97,7 @@ type Routes = HashMap<&'static str, &'static RouteHandles, RandomState>;
 static ROUTES: LazyLock<Mutex<Routes>> = LazyLock::new(Mutex::default);
 
 thread_local! {
-    /// The routes this thread has met: cached reads of several threads meet in no lock.
+    /// The routes of this thread, so that cached reads of several threads share no lock.
     static MET: RefCell<Routes> = RefCell::default();
 }
 
@@ -124,7 +124,7 @@ impl RouteHandles {
         let slot = usize::from(status.as_u16()).wrapping_sub(100);
         match METHODS.iter().position(|known| known == method) {
             Some(index) if slot < STATUSES => self.by_method[index][slot].get_or_init(make).observe(seconds),
-            // Method names are the client's to invent: they don't become labels.
+            // Clients can send any method; only known ones become labels.
             _ => DURATIONS.with_label_values(&["other", self.route, status.as_str()]).observe(seconds),
         }
     }
@@ -181,14 +181,14 @@ where
         let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
         request.extensions_mut().insert(context.clone());
         let mut seen = Seen { started, context, route, method, path, span: Span::none(), shared: self.shared.clone() };
-        // With debug lines, a read logs before it waits.
+        // At debug level, a read logs before it waits.
         if !(is_anonymous && is_read(&seen.method)) || LevelFilter::current() > LevelFilter::INFO {
             seen.open_span();
         }
-        let refused = (!has_one_host(&request)).then(|| Problem::malformed("A request of HTTP/1.1 has one Host header.").into());
+        let rejected = (!has_one_host(&request)).then(|| Problem::malformed("An HTTP/1.1 request must have one Host header.").into());
         // The future is instrumented so that what it drops when the client disconnects is logged with the request's fields.
         let future = self.inner.call(request).instrument(seen.span.clone());
-        ObserveFuture { future, refused, deadline: None, seen: Some(seen) }
+        ObserveFuture { future, rejected, deadline: None, seen: Some(seen) }
     }
 }
 
@@ -217,9 +217,9 @@ pin_project! {
     pub struct ObserveFuture<F> {
         #[pin]
         future: F,
-        // Why the request goes no further.
-        refused: Option<Box<Problem>>,
-        // Made when the request first has to wait: cached reads never do.
+        // The problem of a request that is not processed.
+        rejected: Option<Box<Problem>>,
+        // Created when the request first waits; cached reads never do.
         deadline: Option<Pin<Box<Sleep>>>,
         seen: Option<Seen>,
     }
@@ -231,7 +231,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // A panic of a handler is that request's failure, not the connection's or the process's.
-        let polled = if let Some(problem) = this.refused.take() {
+        let polled = if let Some(problem) = this.rejected.take() {
             Ok(Poll::Ready(Ok(problem.into_response())))
         } else {
             let _entered = this.seen.as_ref().map(|seen| seen.span.enter());
@@ -321,7 +321,7 @@ fn clip(text: &str) -> &str {
     text.char_indices().nth(MAX_LOGGED).map_or(text, |(end, _)| &text[..end])
 }
 
-/// One line per request. That of a failed one has the cause.
+/// One line per request. The line of a failed one has the cause.
 fn log(status: StatusCode, elapsed: Duration, problem: Option<&Problem>) {
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     let kind = problem.map(Problem::kind);

@@ -1,4 +1,4 @@
-//! The OpenAPI document: generated from the handlers, completed with what they share.
+//! The OpenAPI document: generated from the handlers, completed with what operations share.
 
 pub mod either;
 pub mod patterns;
@@ -12,22 +12,22 @@ use utoipa::{
     },
 };
 
-/// What the document says of the API as a whole.
+/// The API as a whole.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Catalog",
-        description = "A shop: browse products, manage them, order them. Errors are RFC 9457 problem documents, and every response carries X-Request-Id; only what is no request yet (a malformed request line or header, a head that is too long) is rejected with a bare 400 or 431.",
+        description = "Browse, manage and order the products of a shop. Errors are RFC 9457 problem documents, and every response carries X-Request-Id. Malformed request lines and headers get 400 and heads that are too long 431, without a body.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
         (name = "auth", description = "Signing in"),
-        (name = "admins", description = "Those who manage the catalogue"),
-        (name = "customers", description = "Those who buy"),
+        (name = "admins", description = "Accounts that manage the catalogue"),
+        (name = "customers", description = "Accounts that order"),
         (name = "products", description = "The catalogue"),
-        (name = "carts", description = "What customers have put aside"),
-        (name = "orders", description = "What customers bought"),
-        (name = "reports", description = "What was viewed")
+        (name = "carts", description = "Reserved products of customers"),
+        (name = "orders", description = "Orders of customers"),
+        (name = "reports", description = "Views of products")
     ),
     modifiers(&Bearer)
 )]
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn every_response_says_what_it_means() {
+    fn every_response_has_a_description() {
         for (at, operation) in operations(&document()) {
             for (status, response) in operation["responses"].as_object().unwrap() {
                 assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{at} {status}");
@@ -85,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn every_body_may_come_too_slowly() {
+    fn every_operation_with_a_body_documents_408() {
         for (at, operation) in operations(&document()).filter(|(_, operation)| operation["requestBody"].is_object()) {
             assert!(operation["responses"]["408"]["content"]["application/problem+json"].is_object(), "{at}");
         }
     }
 
     #[test]
-    fn an_answer_that_may_be_replayed_says_how_one_can_tell() {
+    fn responses_that_may_be_replayed_document_the_header() {
         let takes_key = |operation: &Value| {
             operation["parameters"].as_array().is_some_and(|all| all.iter().any(|parameter| parameter["name"] == "Idempotency-Key"))
         };
@@ -100,8 +100,8 @@ mod tests {
         let replayed: Vec<_> = operations(&document).filter(|(_, operation)| takes_key(operation)).collect();
         assert_eq!(replayed.len(), 4);
         for (at, operation) in replayed {
-            let told = |status: &str| operation["responses"][status]["headers"]["Idempotent-Replayed"].is_object();
-            assert!((told("200") || told("201")) && !told("409"), "{at}");
+            let has_header = |status: &str| operation["responses"][status]["headers"]["Idempotent-Replayed"].is_object();
+            assert!((has_header("200") || has_header("201")) && !has_header("409"), "{at}");
         }
     }
 

@@ -56,7 +56,7 @@ fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", uri.path())).ok()
 }
 
-/// Which page, where a list has no other parameters.
+/// The parameters of lists without filters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +64,7 @@ pub struct PageParams {
     /// Items per page.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<Limit>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
 }
@@ -91,29 +91,29 @@ impl<'de> Deserialize<'de> for Limit {
         let text = String::deserialize(deserializer)?;
         let plain = text.bytes().all(|c| c.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| plain && (1..=MAX_LIMIT).contains(limit));
-        limit.map(Self).ok_or_else(|| de::Error::custom(format!("limit is a whole number from 1 to {MAX_LIMIT}")))
+        limit.map(Self).ok_or_else(|| de::Error::custom(format!("must be a whole number from 1 to {MAX_LIMIT}")))
     }
 }
 
-/// Writes a position as an opaque cursor.
+/// Encodes a position as an opaque cursor.
 pub fn encode_cursor<T: Serialize>(position: &T) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(position).unwrap_or_default())
 }
 
-/// Reads a cursor back.
+/// Decodes a cursor.
 ///
 /// # Errors
-/// 400 for anything this API did not hand out for this kind of list.
+/// 400 for a cursor that this kind of list did not issue.
 pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
-    // Strict as with bodies: a forged one may hold what the database cannot.
+    // As strict as for bodies: a forged cursor may have values that the database cannot store.
     if cursor.len() > MAX_CURSOR {
         return Err(bad_cursor());
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad_cursor())?;
-    body::parse(&bytes).map_err(|_| bad_cursor())
+    body::parse_internal(&bytes).ok_or_else(bad_cursor)
 }
 
-/// 400 for a cursor that doesn't belong here.
+/// 400 for a cursor that this list did not issue.
 pub fn bad_cursor() -> Problem {
     let detail = "cursor is not one this list handed out; start again without it, and keep sort and filters while you walk";
     Problem::bad_parameters(vec![FieldError::parameter("cursor", detail)])

@@ -1,4 +1,4 @@
-//! Path parameters: what cannot be an id or a sku names nothing, hence 404.
+//! Path parameters. A value that cannot be an id or a sku is 404.
 
 use axum::{
     extract::{FromRequestParts, Path, RawPathParams},
@@ -25,7 +25,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sku {
     }
 }
 
-/// The `{id}` of a cart and the `{product_id}` of what is in it.
+/// The `{id}` of a cart and the `{product_id}` of an item.
 pub struct ItemOf {
     /// Cart.
     pub id: Uuid,

@@ -1,97 +1,32 @@
 //! Errors as RFC 9457 problem documents.
 //!
 //! A [`Problem`] travels in the response's extensions; [`super::observe`] writes its body, because
-//! only there the request id is known. It logs the cause, too, so nothing else logs why a request failed.
+//! only there the request id is known. It also logs the cause, so no other code logs why a request failed.
+
+mod field_error;
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use catalog_logging::Chain;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+pub use self::field_error::FieldError;
 use crate::database::{Busy, ReadError};
 
 /// Where problem types are described. The last path segment is the stable part.
 const TYPE_BASE: &str = "https://catalog.rs/problems/";
 
-/// Seconds after which a read may find a free connection.
+/// Errors of a body that are listed at most; the others are counted.
+const MAX_ERRORS: usize = 100;
+/// Seconds after which a read may get a connection.
 const RETRY_AFTER_BUSY: u16 = 2;
-/// Seconds after which a statement that timed out may be tried again, if the database was slow for another reason.
+/// Seconds after which a statement that timed out may be retried, in case the database was slow for another reason.
 const RETRY_AFTER_TIMEOUT: u16 = 10;
 
-/// All but `pchar`, `/` and `?`.
-const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// One field of the request that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// Where in the body: a JSON pointer, which is written as a URI fragment.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_fragment")]
-    #[schema(example = "#/price/amount")]
-    pub pointer: Option<String>,
-    /// Which query parameter or header.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameter: Option<String>,
-    /// What is wrong with it and what is allowed.
-    pub detail: String,
-    /// The product this is about, where it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub product_id: Option<Uuid>,
-    /// Units of it that can be had, where there are too few: those that can be sold now, and those the cart holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub available: Option<i64>,
-}
-
-impl FieldError {
-    /// A wrong value in the body. `path` is a JSON pointer such as `/price/amount`.
-    pub fn body(path: impl AsRef<str>, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(path.as_ref().to_owned()), parameter: None, detail: detail.into(), product_id: None, available: None }
-    }
-
-    /// A wrong query parameter or header.
-    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: None, parameter: Some(name.into()), detail: detail.into(), product_id: None, available: None }
-    }
-
-    /// The same, about a product.
-    #[must_use]
-    pub fn about(self, product_id: Uuid) -> Self {
-        Self { product_id: Some(product_id), ..self }
-    }
-
-    /// The same, with what can be sold now of the product it is about.
-    #[must_use]
-    pub fn with_available(self, available: i64) -> Self {
-        Self { available: Some(available), ..self }
-    }
-}
-
-/// RFC 6901, section 6: in UTF-8, and percent-encoded where RFC 3986 wants it in a fragment (section 3.5).
-#[allow(clippy::ref_option, reason = "serde's signature")]
-fn as_fragment<S: Serializer>(pointer: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let pointer = pointer.as_deref().unwrap_or_default();
-    serializer.collect_str(&format_args!("#{}", utf8_percent_encode(pointer, NOT_IN_FRAGMENTS)))
-}
-
-/// What went wrong, for the one who asked.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
@@ -116,12 +51,12 @@ pub struct Document<'a> {
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
-    /// What happened and what to do about it.
+    /// What is wrong and how to fix it.
     detail: &'a str,
-    /// Each wrong field.
+    /// Each invalid field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
-    /// How many errors there are beyond those listed, if any.
+    /// How many more errors there are than those listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     more_errors: Option<u32>,
@@ -135,21 +70,28 @@ impl Problem {
         Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), more_errors: 0, headers: Vec::new(), cause: None }
     }
 
-    /// 400: the request cannot be understood.
+    /// 400: the request is malformed.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be understood", detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
     }
 
-    /// 400: query parameters or headers are wrong.
+    /// 400: query parameters or headers are invalid.
     pub fn bad_parameters(errors: Vec<FieldError>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid-parameters", "A parameter is missing or not allowed", summary(&errors))
-            .with_errors(errors)
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameters", "Invalid parameters", summary(&errors)).with_errors(errors)
     }
 
-    /// 401: no valid credentials.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in first", detail)
+    /// 401. `kind` names what the client must do next, such as refresh its token or sign in again.
+    ///
+    /// The challenge has no error code, as for requests without an access token: RFC 6750, section 3.1.
+    pub fn unauthorized(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, kind, "Authentication required", detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// The same 401 for an access token that is rejected: `error="invalid_token"` in the challenge.
+    #[must_use]
+    pub fn of_access_token(self) -> Self {
+        self.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
     }
 
     /// 403: signed in, but not allowed.
@@ -157,24 +99,31 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the resource does not exist.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
-    /// 409: the request conflicts with what is there. `kind` names the conflict.
+    /// 409: the request conflicts with the current state. `kind` names the conflict.
     pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, "Conflict with the current state", detail)
     }
 
-    /// 412: the resource is not in the state the request was made for.
+    /// 412: a precondition of the request does not hold.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "The resource has changed", detail)
     }
 
-    /// 422: the body is well-formed but says something that isn't allowed.
+    /// 422: the body is JSON with invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not valid", summary(&errors)).with_errors(errors)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", summary(&errors)).with_errors(errors)
+    }
+
+    /// The same, with at most 100 errors: a body can have any number of unknown fields.
+    pub fn invalid_body(mut errors: Vec<FieldError>) -> Self {
+        let (detail, more) = (summary(&errors), errors.len().saturating_sub(MAX_ERRORS));
+        errors.truncate(MAX_ERRORS);
+        Self::invalid(errors).with_detail(detail).with_more_errors(more as u64)
     }
 
     /// 429: too many requests. `retry_after` is in seconds.
@@ -183,24 +132,24 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after.max(1)))
     }
 
-    /// 503: something this service depends on is away. The request may be sent again.
+    /// 503: a dependency is unavailable or a limit is reached. Clients may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from(2))
     }
 
-    /// 500: our fault. The cause is logged, never shown.
+    /// 500: a fault of the service. The cause is logged and not shown.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         let detail = "The service failed to process the request. Quote request_id when you report this.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).caused_by(cause)
     }
 
-    /// 503: the database cannot be used for now, because of `cause`.
+    /// 503: the database is unavailable, because of `cause`.
     pub fn database_unavailable(cause: &sqlx::Error) -> Self {
         Self::unavailable("The database is unavailable or overloaded. Retry after the seconds in Retry-After.").caused_by(cause)
     }
 
-    /// Adds what is logged with the request, with the causes of the cause. The client doesn't see it.
+    /// Adds the cause, which is logged with its own causes and not sent to the client.
     #[must_use]
     pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
         self.cause = Some(Chain(cause).to_string().into());
@@ -217,7 +166,7 @@ impl Problem {
         self.kind
     }
 
-    /// Adds the wrong fields.
+    /// Adds the invalid fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
@@ -263,7 +212,7 @@ impl Problem {
 fn summary(errors: &[FieldError]) -> String {
     match errors {
         [one] => one.detail.clone(),
-        many => format!("{} values are not allowed; see errors", many.len()),
+        many => format!("{} values are invalid; see errors.", many.len()),
     }
 }
 
@@ -280,7 +229,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Database errors that no domain gave a meaning of its own.
+/// Database errors that no domain handles.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if crate::database::is_statement_timeout(&error) {
@@ -299,7 +248,7 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// Reads that got no connection of their own in time.
+/// Reads that got no connection in time.
 impl From<Busy> for Problem {
     fn from(Busy { kind }: Busy) -> Self {
         let detail = format!("The database is busy with other {kind}. Retry after the seconds in Retry-After.");

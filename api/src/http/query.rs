@@ -1,4 +1,4 @@
-//! Query strings, refused with the name of the parameter.
+//! Query strings, rejected with the name of the parameter.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -11,7 +11,7 @@ use serde::{
 };
 
 use super::{
-    body::words::in_plain_words,
+    body::serde_message::Fault,
     problem::{FieldError, Problem},
 };
 use crate::text::Text;
@@ -24,23 +24,29 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        let refuse = |name: &str, why: &str| Err(Problem::bad_parameters(vec![FieldError::parameter(name, why)]));
+        let reject = |name: &str, why: &str| Err(Problem::bad_parameters(vec![FieldError::parameter(name, why)]));
         let mut names = HashSet::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let name = percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy();
             match percent_decode_str(pair).decode_utf8() {
-                Err(_) => return refuse(&name, "is not valid UTF-8"),
-                Ok(text) if text.contains('\0') => return refuse(&name, "NUL characters are not allowed"),
-                Ok(_) if !names.insert(name.clone()) => return refuse(&name, "is given twice"),
+                Err(_) => return reject(&name, &format!("{name} must be percent-encoded UTF-8")),
+                Ok(text) if text.contains('\0') => return reject(&name, &format!("{name} must not contain NUL characters")),
+                Ok(_) if !names.insert(name.clone()) => return reject(&name, &format!("{name} is a duplicate parameter; send it once")),
                 Ok(_) => {}
             }
         }
         let query = normalized(query);
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
-            let parameter = error.path().to_string();
-            let detail = in_plain_words(&error.inner().to_string());
-            Problem::bad_parameters(vec![FieldError::parameter(if parameter == "." { "query".into() } else { parameter }, detail)])
+            let at = error.path().to_string();
+            let error = match Fault::of(&error.inner().to_string()) {
+                Fault::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
+                Fault::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
+                // Messages of the service begin with a verb.
+                Fault::Value(detail) if detail.starts_with("must ") && at != "." => FieldError::parameter(&at, format!("{at} {detail}")),
+                Fault::Value(detail) => FieldError::parameter(if at == "." { "query".into() } else { at }, detail),
+            };
+            Problem::bad_parameters(vec![error])
         })
     }
 }
@@ -62,17 +68,17 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
     match String::deserialize(deserializer)?.as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(de::Error::custom("give true or false")),
+        _ => Err(de::Error::custom("must be true or false")),
     }
 }
 
 /// A parameter that is a time; with `#[serde(default)]`.
 ///
 /// # Errors
-/// If it isn't one.
+/// If it is anything else.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
     // The library takes a blank for the T. A year of four digits may have five in UTC.
     let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| !text.contains(' ') && (0..=9999).contains(&time.to_utc().year()));
-    time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("give an RFC 3339 time such as 2026-11-01T00:00:00Z"))
+    time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("must be an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

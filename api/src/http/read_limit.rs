@@ -27,12 +27,12 @@ impl ReadLimit {
     }
 }
 
-/// One read taken from the allowance of an anonymous client. Without any left it is rejected with 429. Requests with a token
-/// are exempt: a bad one is rejected before anything is read, and accounts are known by name.
+/// One read, charged to the allowance of an anonymous client; rejected with 429 when that is used up. Requests with a token are
+/// exempt: an invalid one is rejected before anything is read, and accounts can be deactivated.
 pub struct ReadAllowance(Option<Allowance>);
 
 impl ReadAllowance {
-    /// The response with what is left of the allowance in its headers.
+    /// The response with the remaining allowance in its headers.
     pub fn describe(&self, mut response: Response) -> Response {
         if let Some(allowance) = &self.0 {
             response.headers_mut().extend(headers(allowance));

@@ -34,11 +34,11 @@ use crate::{metrics, rate_limit};
 const LARGE: u64 = 16 * 1024;
 /// Bytes of a permit.
 const UNIT: usize = 1024;
-/// One client may hold this part of the budget, so that one that doesn't read leaves the rest to others.
+/// Part of the budget that one client may hold, so that a client that doesn't read leaves the rest to others.
 const CLIENT_SHARE: usize = 4;
 /// How long a large response waits for its part of the budget.
 const WAIT: Duration = Duration::from_secs(1);
-/// Responses that wait for the budget take memory themselves: this part of it, at most.
+/// Responses that wait for the budget take memory themselves: at most this part of it.
 const WAITING_SHARE: usize = 4;
 /// How long the next chunk of a stream waits. The stream ends with an error then.
 const STREAM_WAIT: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ struct Budget {
     client_share: usize,
 }
 
-/// What one client may still take, and how many responses of its use it.
+/// The remaining share of one client, and how many of its responses use it.
 struct Client {
     free: Arc<Semaphore>,
     users: usize,
@@ -127,7 +127,7 @@ impl Budget {
         u32::try_from(bytes.div_ceil(UNIT).min(self.client_share)).unwrap_or(u32::MAX)
     }
 
-    /// Takes `bytes`, if they come free within `wait`.
+    /// Acquires permits for `bytes`, if they become available within `wait`.
     async fn hold(&'static self, client: IpAddr, bytes: usize, wait: Duration) -> Option<Held> {
         let units = self.units(bytes);
         let client = self.use_of(client);
@@ -186,7 +186,7 @@ struct HeldBody {
     held: Arc<Held>,
 }
 
-/// Bytes that are given back with the last reference to them: hyper keeps them until they are written.
+/// Bytes whose permits are released with the last reference: hyper keeps one until they are written.
 struct HeldBytes {
     bytes: Bytes,
     _held: Arc<Held>,
@@ -251,7 +251,7 @@ where
 }
 
 pin_project! {
-    /// Lets small responses pass, and others when there is budget for them.
+    /// Passes small responses through, and others when the budget has permits for them.
     pub struct ResponseBudgetFuture<F> {
         #[pin]
         future: F,

@@ -26,7 +26,7 @@ use crate::{
     tracking::{self, Reports, Views},
 };
 
-/// What handlers share. Each takes the part it needs. It is cloned for every request: one counter a part.
+/// The state of all handlers; each extracts the parts it needs. Cloned for every request, so every part is cheap to clone.
 #[derive(Clone, FromRef)]
 pub struct App {
     /// Accounts, sessions, keys.
@@ -37,9 +37,9 @@ pub struct App {
     pub uploads: Arc<Uploads>,
     /// Carts and orders.
     pub orders: Arc<Orders>,
-    /// Views on their way.
+    /// Views of products that are not stored yet.
     pub views: Views,
-    /// What was viewed.
+    /// Reports of views.
     pub reports: Arc<Reports>,
     /// How many anonymous reads a client may make.
     pub read_limit: ReadLimit,
@@ -108,7 +108,7 @@ pub fn router(app: App, log_sample: u64, trusted_proxy_hops: usize, response_bud
             Problem::not_found(format!("No route matches {path}. See /docs for the API reference."))
         })
         .method_not_allowed_fallback(async || {
-            let detail = "This path doesn't have this method. The Allow header and GET /docs say which it has.";
+            let detail = "The path does not support this method. The Allow header lists the supported ones.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         })
         .layer((ObserveLayer::new(log_sample, trusted_proxy_hops), ResponseBudgetLayer::new(response_budget)))

@@ -1,4 +1,4 @@
-//! HTTP/1.1 connections: how many there may be, how long they may wait, and how they end. `axum::serve` limits none of it.
+//! HTTP/1.1 connections: their limits, timeouts and shutdown. `axum::serve` has none of these.
 
 mod head_timeout;
 mod limits;
@@ -39,15 +39,15 @@ use self::{
 };
 pub use self::{limits::Limits, open_files::raise_open_file_limit};
 
-/// Largest head of a request, in bytes; hyper answers 431 to a larger one. It is also the read buffer of a connection.
+/// Largest head of a request, in bytes; hyper rejects a larger one with 431. It is also the read buffer of a connection.
 const MAX_HEAD: usize = 32 * 1024;
 /// Send buffer of a socket, in bytes; the kernel takes twice as much with its own overhead. Without a bound it grows to 4 MiB
 /// (`tcp_wmem`) for a client that doesn't read, which counts as memory of the container.
 const SEND_BUFFER: u32 = 128 * 1024;
 /// Pause after an error of accept, such as too many open files, which would otherwise repeat at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// Before idle connections are closed, responses on busy ones carry `Connection: close` for this long: a client that learns
-/// it only from the end of the connection may have sent a request into it.
+/// Before idle connections are closed, responses on busy ones carry `Connection: close` for this long: otherwise a client may
+/// send a request into a connection that is being closed.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Interval at which the drain checks for open connections.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -126,7 +126,7 @@ impl Server {
     }
 
     fn transport(&self, stream: TcpStream, activity: &Arc<Activity>) -> (TokioIo<Transport<TcpStream>>, Linger<TcpStream>) {
-        // A client that doesn't read would leave the kernel with what it didn't read.
+        // Otherwise the kernel would keep unsent data for a client that doesn't read.
         let reset: fn(&TcpStream) = |stream| {
             let _ = stream.set_zero_linger();
         };
@@ -134,8 +134,8 @@ impl Server {
         (TokioIo::new(transport), linger)
     }
 
-    /// Answers the first request of a connection over a limit. The response waits for the request: many clients discard
-    /// one that comes unasked.
+    /// Rejects the first request of a connection over a limit. The response waits for the request, because many clients discard
+    /// responses without one.
     fn reject(&self, stream: TcpStream, peer: SocketAddr, rejection: Rejection) {
         let Some(slot) = rejection.slot else {
             let _ = stream.try_write(REJECTION);

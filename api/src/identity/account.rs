@@ -1,4 +1,4 @@
-//! Accounts as they are given, kept and shown. Admins and customers share one table and its rules.
+//! Accounts in requests, in the database and in responses. Admins and customers share one table and its rules.
 
 mod admin;
 mod customer;
@@ -20,13 +20,13 @@ use crate::{config::Secret, text::Text};
 pub struct Account {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// Unique among all accounts, in any case.
+    /// Unique among all accounts, case-insensitive.
     pub username: String,
-    /// Unique among the accounts of its role, in any case.
+    /// Unique among the accounts of its role, case-insensitive.
     pub email: String,
     /// Name to show.
     pub full_name: Option<String>,
-    /// Whether nobody can change or deactivate it through the API. Of admins only.
+    /// Whether it cannot be changed or deactivated through the API. Admins only.
     pub is_superuser: bool,
     /// Whether it may sign in.
     pub is_active: bool,
@@ -36,7 +36,7 @@ pub struct Account {
     pub updated_at: DateTime<Utc>,
 }
 
-/// What tells the accounts of one role from those of another: how they are given and shown.
+/// What differs between the accounts of the roles: their form in requests and responses.
 pub trait OfRole: From<Account> {
     /// The role.
     const ROLE: Role;
@@ -54,9 +54,9 @@ pub trait OfRole: From<Account> {
 
 /// The fields of a new account.
 pub struct Details<'a> {
-    /// Unique among all accounts, in any case.
+    /// Unique among all accounts, case-insensitive.
     pub username: &'a str,
-    /// Unique among the accounts of its role, in any case.
+    /// Unique among the accounts of its role, case-insensitive.
     pub email: &'a str,
     /// Name to show.
     pub full_name: Option<&'a str>,
@@ -67,9 +67,9 @@ pub struct Details<'a> {
 /// The fields to change; what is `None` stays.
 #[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
 pub struct Changes<'a> {
-    /// Unique among all accounts, in any case.
+    /// Unique among all accounts, case-insensitive.
     pub username: Option<&'a str>,
-    /// Unique among the accounts of its role, in any case.
+    /// Unique among the accounts of its role, case-insensitive.
     pub email: Option<&'a str>,
     /// Name to show; `Some(None)` removes it.
     pub full_name: Option<Option<&'a str>>,
@@ -77,7 +77,7 @@ pub struct Changes<'a> {
     pub password: Option<&'a Secret>,
 }
 
-/// A field that is there, if only as null: null where nothing can be removed is then an error.
+/// A field that is present, so that null is an error where it cannot remove anything.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -87,7 +87,7 @@ fn given_text<'de, D: Deserializer<'de>, T: Deserialize<'de> + Text>(deserialize
     T::deserialize(deserializer).map(|given| Some(given.into_nfc()))
 }
 
-/// Somebody to write to.
+/// The recipient of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// Account.
@@ -119,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn customers_are_given_by_the_same_rules_as_admins() {
+    fn customers_have_the_same_rules_as_admins() {
         assert_eq!(bare(&NewCustomer::schema()), bare(&NewAdmin::schema()));
         assert_eq!(bare(&CustomerPatch::schema()), bare(&AdminPatch::schema()));
         let cases = [
             ("username", json!("with space")),
-            ("email", json!("nobody")),
+            ("email", json!("no-address")),
             ("password", json!("short")),
             ("full_name", json!("two\nlines")),
             ("full_name", json!("A. Newcomer")),
@@ -134,14 +134,14 @@ mod tests {
             body[field] = value.clone();
             let admin: NewAdmin = serde_json::from_value(body.clone()).unwrap();
             let customer: NewCustomer = serde_json::from_value(body).unwrap();
-            assert_eq!(complaints(&customer), complaints(&admin), "{field} {value}");
+            assert_eq!(messages(&customer), messages(&admin), "{field} {value}");
             let admin: AdminPatch = serde_json::from_value(json!({ (field): value })).unwrap();
             let customer: CustomerPatch = serde_json::from_value(json!({ (field): value })).unwrap();
-            assert_eq!(complaints(&customer), complaints(&admin), "{field} {value}");
+            assert_eq!(messages(&customer), messages(&admin), "{field} {value}");
         }
     }
 
-    fn complaints(given: &impl Validate<Context = ()>) -> Option<String> {
+    fn messages(given: &impl Validate<Context = ()>) -> Option<String> {
         given.validate().err().map(|report| report.to_string())
     }
 }

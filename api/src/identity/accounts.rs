@@ -15,11 +15,11 @@ use super::{
 /// Creates an account whose password has this hash.
 ///
 /// # Errors
-/// [`Error::Taken`] if username or address belong to somebody else.
+/// [`Error::Taken`] if another account has the username or the address.
 pub async fn create<A: OfRole>(conn: &mut PgConnection, new: &A::New, password_hash: &str, now: DateTime<Utc>) -> Result<A, Error> {
     let id = Uuid::now_v7();
     let new = A::details(new);
-    refuse_taken(conn, A::ROLE, id, Some(new.username), Some(new.email)).await?;
+    reject_taken(conn, A::ROLE, id, Some(new.username), Some(new.email)).await?;
     let account = sqlx::query_as!(
         Account,
         "INSERT INTO identity.accounts (id, role, username, email, full_name, password_hash, created_at, updated_at)
@@ -39,11 +39,11 @@ pub async fn create<A: OfRole>(conn: &mut PgConnection, new: &A::New, password_h
     Ok(account.into())
 }
 
-/// One page of accounts, oldest first, and where the next page starts; with `email`, in any case,
-/// only the one that has it.
+/// One page of accounts, oldest first, and where the next page starts; with `email`, only the one that
+/// has it, case-insensitively.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn list<A: OfRole>(pool: &PgPool, email: Option<&str>, after: Option<Uuid>, limit: u16) -> Result<(Vec<A>, Option<Uuid>), Error> {
     let mut accounts = sqlx::query_as!(
         Account,
@@ -70,16 +70,16 @@ pub async fn find<A: OfRole>(pool: &PgPool, id: Uuid) -> Result<A, Error> {
     Ok(read(pool, A::ROLE, id).await?.into())
 }
 
-/// That an account may be changed.
+/// Rejects changes of the superuser and of unknown accounts.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Superuser`].
-pub async fn refuse_unchangeable<A: OfRole>(pool: &PgPool, id: Uuid) -> Result<(), Error> {
+pub async fn reject_unchangeable<A: OfRole>(pool: &PgPool, id: Uuid) -> Result<(), Error> {
     changeable(read(pool, A::ROLE, id).await?).map(drop)
 }
 
-/// Changes an account; `password_hash` is that of the patch's password. What is given and already so
-/// changes nothing; a password, whose old value nobody knows, always does.
+/// Changes an account; `password_hash` is that of the patch's password. Fields with their current value change nothing; a
+/// password always does, because the old one cannot be compared.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Superuser`] or [`Error::Taken`].
@@ -102,7 +102,7 @@ pub async fn change<A: OfRole>(
     if after == before && password_hash.is_none() {
         return Ok(before.into());
     }
-    refuse_taken(&mut tx, A::ROLE, id, username, email).await?;
+    reject_taken(&mut tx, A::ROLE, id, username, email).await?;
     sqlx::query!(
         "UPDATE identity.accounts SET username = $2, email = $3, full_name = $4, password_hash = coalesce($5, password_hash), updated_at = $6
          WHERE id = $1",
@@ -123,7 +123,7 @@ pub async fn change<A: OfRole>(
     Ok(Account { updated_at: now, ..after }.into())
 }
 
-/// Takes away an account's right to sign in and ends all sessions, or gives the right back. Doing it
+/// Deactivates an account and ends its sessions, or activates it again. Doing it
 /// again changes nothing.
 ///
 /// # Errors
@@ -174,8 +174,8 @@ fn changeable(account: Account) -> Result<Account, Error> {
     if account.is_superuser { Err(Error::Superuser) } else { Ok(account) }
 }
 
-/// Names everything that is taken at once; the unique indexes alone would name one at a time.
-pub(super) async fn refuse_taken(
+/// Reports all taken values at once; the unique indexes alone would report one at a time.
+pub(super) async fn reject_taken(
     conn: &mut PgConnection,
     role: Role,
     own_id: Uuid,
@@ -199,7 +199,7 @@ pub(super) async fn refuse_taken(
     if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
 }
 
-/// The same, for somebody who came first since [`refuse_taken`] looked.
+/// The same, for an account that was created after [`reject_taken`].
 pub(super) fn taken(error: sqlx::Error) -> Error {
     match error.as_database_error().and_then(|error| error.constraint()) {
         Some("accounts_username_key") => Error::Taken(vec![Unique::Username]),

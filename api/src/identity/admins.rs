@@ -1,4 +1,4 @@
-//! Admins, as the command line and the notifier need them.
+//! Commands and queries on admins, for the command line and the notifier.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -9,7 +9,7 @@ use super::{AdminAccount, Error, NewAdmin, Recipient, account::Account, accounts
 /// Creates an admin whose password has this hash.
 ///
 /// # Errors
-/// [`Error::Taken`] if username or address belong to somebody else.
+/// [`Error::Taken`] if another account has the username or the address.
 pub async fn create(conn: &mut PgConnection, new: &NewAdmin, password_hash: &str, now: DateTime<Utc>) -> Result<AdminAccount, Error> {
     accounts::create(conn, new, password_hash, now).await
 }
@@ -17,12 +17,12 @@ pub async fn create(conn: &mut PgConnection, new: &NewAdmin, password_hash: &str
 /// One page of admins, oldest first, and where the next page starts.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn list(pool: &PgPool, after: Option<Uuid>, limit: u16) -> Result<(Vec<AdminAccount>, Option<Uuid>), Error> {
     accounts::list(pool, None, after, limit).await
 }
 
-/// One admin by username, in any case.
+/// One admin by username, case-insensitively.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -38,7 +38,7 @@ pub async fn find_by_username(pool: &PgPool, username: &str) -> Result<AdminAcco
     found.map(AdminAccount::from).ok_or(Error::NotFound(Role::Admin))
 }
 
-/// Takes away an admin's right to sign in, and ends all sessions. Doing it again changes nothing.
+/// Deactivates an admin and ends all sessions. Doing it again changes nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Superuser`].
@@ -46,7 +46,7 @@ pub async fn deactivate(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<A
     accounts::set_active(pool, id, false, now).await
 }
 
-/// Gives any admin, the superuser included, a new password, and ends all sessions.
+/// Sets the password of any admin, the superuser included, and ends all sessions.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -68,10 +68,10 @@ pub async fn set_password(pool: &PgPool, id: Uuid, password_hash: &str, now: Dat
     Ok(())
 }
 
-/// Those who hear of what `actor_id` did: every other active admin.
+/// The recipients of notifications about changes by `actor_id`: every other active admin.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn active_admins_except(conn: &mut PgConnection, actor_id: Uuid) -> Result<Vec<Recipient>, sqlx::Error> {
     sqlx::query_as!(
         Recipient,

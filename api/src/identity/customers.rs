@@ -1,24 +1,24 @@
-//! What customers have and admins have not: an end of their own choice, and mail about their orders.
+//! Operations that only customers have: deletion of the account, and mail about orders.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Recipient;
 
-/// Deletes a customer for good; sessions and tokens go with the account, by their foreign keys.
+/// Deletes a customer permanently. Foreign keys delete the sessions and tokens.
 /// Doing it again changes nothing.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn delete(pool: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM identity.accounts WHERE id = $1 AND role = 'customer'", id).execute(pool).await?;
     Ok(())
 }
 
-/// A customer to write to, if the account is there and active.
+/// The mail recipient of a customer, if the account exists and is active.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn active_customer(conn: &mut PgConnection, id: Uuid) -> Result<Option<Recipient>, sqlx::Error> {
     sqlx::query_as!(
         Recipient,

@@ -28,28 +28,45 @@ impl Unique {
     }
 }
 
-/// See the variants for what the caller can do.
+/// Why a refresh token is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RefreshTokenError {
+    /// The service did not issue it, or issued it so long ago that it was deleted.
+    #[error("the refresh token is unknown")]
+    Unknown,
+    /// It was not used in time.
+    #[error("the refresh token has expired")]
+    Expired,
+    /// Its session has ended, or its account was deactivated.
+    #[error("the refresh token is revoked")]
+    Revoked,
+    /// It was used before, so two clients have it: its session is revoked.
+    #[error("the refresh token was used before")]
+    Reused,
+}
+
+/// Errors of commands; each variant says how to recover.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// There is no such account of this role.
-    #[error("there is no such {}", .0.name())]
+    /// No account of this role has the id.
+    #[error("{} not found", .0.name())]
     NotFound(Role),
-    /// The superuser is changed by its settings only, or gets a new password from an operator.
+    /// The superuser can only be changed by its settings, or get a new password from an operator.
     #[error("the superuser cannot be changed this way; `catalog admin set-password` gives it another password")]
     Superuser,
-    /// Other accounts have these: choose others. Never empty.
+    /// Other accounts have these values: choose others. Not empty.
     #[error("taken by another account: {}", .0.iter().map(|unique| unique.field()).collect::<Vec<_>>().join(" and "))]
     Taken(Vec<Unique>),
     /// A rule is broken.
-    #[error("not allowed: {}", complaints(.0))]
+    #[error("not allowed: {}", messages(.0))]
     Invalid(garde::Report),
-    /// Username or password is wrong, or the account isn't active. Nobody learns which.
+    /// Username or password is wrong, or the account isn't active. The client doesn't learn which.
     #[error("username or password is wrong")]
-    WrongCredentials,
-    /// The refresh token is unknown, expired, used or revoked: sign in.
-    #[error("the refresh token is not valid")]
-    DeadRefreshToken,
-    /// Too many failed sign-ins to this account: come back later.
+    InvalidCredentials,
+    /// The refresh token is rejected: sign in.
+    #[error(transparent)]
+    RefreshToken(#[from] RefreshTokenError),
+    /// Too many failed sign-ins to this account: retry later.
     #[error("too many failed sign-ins")]
     TooManyFailures(Allowance),
     /// A password could not be hashed.
@@ -58,12 +75,12 @@ pub enum Error {
     /// A token could not be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-fn complaints(report: &garde::Report) -> String {
+fn messages(report: &garde::Report) -> String {
     report.iter().map(|(_, error)| error.message()).collect::<Vec<_>>().join("; ")
 }
 

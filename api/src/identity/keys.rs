@@ -1,7 +1,7 @@
 //! Signing keys: a watched directory of PEM files, so that keys are rotated without a restart.
 //!
-//! Every key verifies from the moment it is seen. A new one signs only after everybody who fetches
-//! our public keys has had time to see it too.
+//! Every key verifies from the moment it is read. A new one signs only after clients that cache the public keys have had time to
+//! fetch it.
 
 pub(super) mod ring;
 
@@ -40,7 +40,7 @@ pub enum KeysError {
     Unreadable {
         /// The directory.
         dir: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The directory holds no key that can be used.
@@ -78,7 +78,7 @@ impl SigningKeys {
         Ok(Self { dir: dir.into(), current: Arc::new(ArcSwap::from_pointee(ring)) })
     }
 
-    /// The keys of this moment.
+    /// The current keys.
     #[must_use]
     pub fn current(&self) -> Arc<KeyRing> {
         self.current.load_full()
@@ -94,8 +94,8 @@ impl SigningKeys {
         }
     }
 
-    /// Reads the directory again. If it cannot be read or holds no usable key, the keys at hand stay
-    /// in use: a slip in a rotation must not sign everybody out.
+    /// Reads the directory again. If it cannot be read or has no usable key, the current keys stay in use: a mistake in a rotation
+    /// must not sign all users out.
     fn reread(&self) {
         let before = self.current();
         let mut ring = KeyRing::read(&self.dir).unwrap_or_else(|error| KeyRing {
@@ -109,7 +109,7 @@ impl SigningKeys {
         if ring.kids() != before.kids() {
             tracing::info!(kids = ?ring.kids(), "signing keys changed");
         }
-        // What was found out with these keys is kept as long as they are.
+        // Verified tokens are cached as long as their keys are in use.
         if ring.public() != before.public() || ring.ignored != before.ignored {
             self.current.store(Arc::new(ring));
         }
@@ -137,7 +137,7 @@ pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
-    // Whoever watches the directory sees the whole key or none.
+    // Watchers of the directory see the whole key or none.
     fs::rename(&unfinished, &path)?;
     Ok(path)
 }

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, in a pool so small that a storm of sign-ins cannot starve anything else.
+//! Passwords: argon2id, in a pool so small that many sign-ins cannot starve other work.
 //!
 //! They are hashed in Unicode Normalization Form KC, as NIST SP 800-63B (section 3.1.1.2) recommends, so that a password
 //! is the same on every keyboard and system. Hashes of older releases are of the characters as they were sent: where
@@ -21,16 +21,16 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use self::memory::Memory;
 use crate::config::Secret;
 
-/// How many passwords may wait for their turn: a few seconds' work for one core.
+/// How many passwords may wait for a permit: a few seconds' work for one core.
 const QUEUE: usize = 128;
 
-/// A hash of a password nobody knows, with the parameters of every other: checking it takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// A hash of an unknown password, with the parameters of all hashes, so that checking it takes as long.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Why a password could not be hashed or checked.
 #[derive(Debug, Error)]
 pub enum HashingError {
-    /// Too many wait already: try again shortly.
+    /// The queue is full: retry shortly.
     #[error("too many passwords are waiting to be checked")]
     Busy,
     /// The stored hash or the system's random numbers are at fault.
@@ -66,7 +66,7 @@ fn hash_in(memory: &Memory, password: &Secret) -> Result<String, password_hash::
     Ok(hash.to_string())
 }
 
-/// How many attempts a wrong password costs depends on the password alone, so time doesn't tell whether there is an account.
+/// How many attempts a wrong password costs depends on the password alone, so the time does not reveal whether an account exists.
 fn verify_in(memory: &Memory, password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
     let hash = PasswordHash::new(hash)?;
     let matches = |password: &Secret| match memory.verify_password(password.expose_secret().as_bytes(), &hash) {
@@ -93,7 +93,7 @@ pub fn length(password: &Secret) -> usize {
     password.expose_secret().nfkc().count()
 }
 
-/// Turns for hashing: as many at once as there are cores, and a bounded queue for them.
+/// Permits for hashing: one per core, with a bounded queue.
 #[derive(Clone)]
 pub struct Hashing {
     working: Arc<Semaphore>,
@@ -102,8 +102,8 @@ pub struct Hashing {
     memories: Arc<Mutex<Vec<Memory>>>,
 }
 
-/// One's turn. It ends when the work is done, even if the one who asked has gone.
-pub struct Turn {
+/// Permission to hash one password. Released when the work is done, even if the request was aborted.
+pub struct Permit {
     memories: Arc<Mutex<Vec<Memory>>>,
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
@@ -120,27 +120,27 @@ impl Hashing {
         Self { working: Arc::new(Semaphore::new(workers)), admitted: Arc::new(Semaphore::new(workers + queue)), memories: Arc::default() }
     }
 
-    /// Waits for a turn.
+    /// Waits for a permit.
     ///
     /// # Errors
     /// [`HashingError::Busy`] at once if the queue is full.
-    pub async fn turn(&self) -> Result<Turn, HashingError> {
+    pub async fn acquire(&self) -> Result<Permit, HashingError> {
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
         let working = self.working.clone().acquire_owned().await.map_err(|_| HashingError::Interrupted)?;
-        Ok(Turn { memories: self.memories.clone(), _working: working, _admitted: admitted })
+        Ok(Permit { memories: self.memories.clone(), _working: working, _admitted: admitted })
     }
 
-    /// Hashes a password in its turn.
+    /// Hashes a password, with a permit.
     ///
     /// # Errors
     /// See [`HashingError`].
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
-        let turn = self.turn().await?;
-        turn.spend(move |memory| hash_in(memory, &password)).await
+        let permit = self.acquire().await?;
+        permit.spend(move |memory| hash_in(memory, &password)).await
     }
 }
 
-impl Turn {
+impl Permit {
     /// Whether `hash` is one of `password`. Without a hash the answer is no, and takes as long.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Turn {
     pub async fn verify(self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
         self.spend(move |memory| match hash {
             Some(hash) => verify_in(memory, &password, &hash),
-            None => verify_in(memory, &password, NOBODY).map(|_| false),
+            None => verify_in(memory, &password, DUMMY_HASH).map(|_| false),
         })
         .await
     }
@@ -160,12 +160,12 @@ impl Turn {
         let request = Span::current();
         let work = move || {
             let _entered = request.entered();
-            // Whole, so that the turn lasts as long as the work.
-            let turn = self;
-            let memory = turn.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            // Moves the whole permit in, so that it is held as long as the work takes.
+            let permit = self;
+            let memory = permit.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
             let done = work(&memory);
-            // Before the turn ends, or the next one would get memory of its own.
-            turn.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            // Before the permit is released, or the next one would allocate memory.
+            permit.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
             done
         };
         Ok(tokio::task::spawn_blocking(work).await.map_err(|_| HashingError::Interrupted)??)
@@ -191,12 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_hash_costs_what_every_other_costs() {
-        let (real, nobody) = (hash(&Secret::from("x")).unwrap(), PasswordHash::new(NOBODY).unwrap());
+    fn the_dummy_hash_has_the_parameters_of_all_hashes() {
+        let (real, dummy) = (hash(&Secret::from("x")).unwrap(), PasswordHash::new(DUMMY_HASH).unwrap());
         let real = PasswordHash::new(&real).unwrap();
-        assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));
+        assert_eq!((real.algorithm, real.version, &real.params), (dummy.algorithm, dummy.version, &dummy.params));
         let lengths = |hash: &PasswordHash| (hash.salt.as_ref().map(|s| s.len()), hash.hash.as_ref().map(Output::len));
-        assert_eq!(lengths(&real), lengths(&nobody));
+        assert_eq!(lengths(&real), lengths(&dummy));
     }
 
     #[test]
@@ -223,36 +223,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_has_no_password() {
-        let turn = Hashing::new(1, 0).turn().await.unwrap();
-        assert!(!turn.verify(Secret::from("anything"), None).await.unwrap());
+    async fn without_a_hash_no_password_is_right() {
+        let permit = Hashing::new(1, 0).acquire().await.unwrap();
+        assert!(!permit.verify(Secret::from("anything"), None).await.unwrap());
     }
 
     #[tokio::test]
-    async fn turns_share_their_memory_and_nothing_else() {
+    async fn permits_share_their_memory_and_nothing_else() {
         let hashing = Hashing::new(1, 0);
         let (one, other) = (Secret::from("correct horse"), Secret::from("battery staple"));
         let hash = hashing.hash(one.clone()).await.unwrap();
         hashing.hash(other.clone()).await.unwrap();
         assert_eq!(hashing.memories.lock().unwrap().len(), 1);
         for (password, right) in [(one, true), (other, false)] {
-            assert_eq!(hashing.turn().await.unwrap().verify(password.clone(), Some(hash.clone())).await.unwrap(), right);
+            assert_eq!(hashing.acquire().await.unwrap().verify(password.clone(), Some(hash.clone())).await.unwrap(), right);
             assert_eq!(verify(&password, &hash).unwrap(), right);
         }
     }
 
     #[tokio::test]
-    async fn a_turn_goes_on_until_its_work_is_done_even_if_nobody_waits_for_it() {
+    async fn a_permit_is_held_until_its_work_is_done_even_if_the_request_is_aborted() {
         let hashing = Hashing::new(1, 0);
         let (finish, finished) = std::sync::mpsc::channel();
-        let turn = hashing.turn().await.unwrap();
-        let mut spent = Box::pin(turn.spend(move |_| {
+        let permit = hashing.acquire().await.unwrap();
+        let mut spent = Box::pin(permit.spend(move |_| {
             finished.recv().unwrap();
             Ok(())
         }));
         assert!(futures::poll!(&mut spent).is_pending());
         drop(spent);
-        assert!(matches!(hashing.turn().await, Err(HashingError::Busy)));
+        assert!(matches!(hashing.acquire().await, Err(HashingError::Busy)));
         finish.send(()).unwrap();
         let _ended = hashing.working.acquire().await.unwrap();
     }
@@ -260,18 +260,18 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_is_busy_at_once_and_frees_up() {
         let hashing = Hashing::new(1, 1);
-        let first = hashing.turn().await.unwrap();
-        let mut second = Box::pin(hashing.turn());
+        let first = hashing.acquire().await.unwrap();
+        let mut second = Box::pin(hashing.acquire());
         assert!(futures::poll!(&mut second).is_pending());
-        assert!(matches!(hashing.turn().await, Err(HashingError::Busy)));
+        assert!(matches!(hashing.acquire().await, Err(HashingError::Busy)));
         drop(first);
         drop(second.await.unwrap());
-        hashing.turn().await.unwrap();
+        hashing.acquire().await.unwrap();
     }
 
     #[tokio::test]
     async fn a_broken_stored_hash_is_an_error_not_a_wrong_password() {
-        let turn = Hashing::default().turn().await.unwrap();
-        assert!(matches!(turn.verify(Secret::from("x"), Some("plain".into())).await, Err(HashingError::Failed(_))));
+        let permit = Hashing::default().acquire().await.unwrap();
+        assert!(matches!(permit.verify(Secret::from("x"), Some("plain".into())).await, Err(HashingError::Failed(_))));
     }
 }

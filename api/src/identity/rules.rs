@@ -1,4 +1,4 @@
-//! What may be said of an account. Every rule gives a sentence that says what is allowed.
+//! Rules for the fields of accounts. The error of each says what is allowed.
 
 #![allow(clippy::trivially_copy_pass_by_ref, reason = "rules get their context, here none, by reference")]
 
@@ -18,7 +18,7 @@ const MAX_FULL_NAME: usize = 200;
 /// Shortest password, in characters after normalisation.
 const MIN_PASSWORD: usize = 8;
 
-fn refuse(why: impl AsRef<str>) -> garde::Result {
+fn reject(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
 }
 
@@ -26,7 +26,7 @@ fn refuse(why: impl AsRef<str>) -> garde::Result {
 pub fn username(username: &str, (): &()) -> garde::Result {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if !(1..=MAX_USERNAME).contains(&username.len()) || !username.chars().all(allowed) {
-        return refuse(format!("username is 1 to {MAX_USERNAME} letters (a to z), digits, '.', '_', '-' or '@'"));
+        return reject(format!("username must be 1 to {MAX_USERNAME} letters (a to z), digits, '.', '_', '-' or '@'"));
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ pub fn username(username: &str, (): &()) -> garde::Result {
 pub fn email(email: &str, (): &()) -> garde::Result {
     let sendable = email.parse::<lettre::Address>().is_ok();
     if email.len() > MAX_EMAIL || !sendable || garde::rules::email::parse_email(email).is_err() {
-        return refuse(format!("email is an address such as alice@example.com, at most {MAX_EMAIL} characters"));
+        return reject(format!("email must be an address such as alice@example.com, at most {MAX_EMAIL} characters"));
     }
     Ok(())
 }
@@ -43,8 +43,8 @@ pub fn email(email: &str, (): &()) -> garde::Result {
 /// `full_name`.
 pub fn full_name(name: &str, (): &()) -> garde::Result {
     if name.chars().count() > MAX_FULL_NAME || !characters::is_plain_line(name) {
-        return refuse(format!(
-            "full_name is 1 to {MAX_FULL_NAME} characters on one line, some of them visible, and none that reorder text"
+        return reject(format!(
+            "full_name must be 1 to {MAX_FULL_NAME} characters on one line, some of them visible, and none that reorder text"
         ));
     }
     Ok(())
@@ -54,27 +54,27 @@ pub fn full_name(name: &str, (): &()) -> garde::Result {
 pub fn new_password(password: &Secret, (): &()) -> garde::Result {
     let control = password.expose_secret().chars().any(char::is_control);
     if control || !(MIN_PASSWORD..=MAX_PASSWORD).contains(&passwords::length(password)) {
-        return refuse(format!("password is {MIN_PASSWORD} to {MAX_PASSWORD} characters without control characters"));
+        return reject(format!("password must be {MIN_PASSWORD} to {MAX_PASSWORD} characters without control characters"));
     }
     Ok(())
 }
 
-/// A `username` to sign in with: any that could exist.
+/// A `username` for signing in: any that an account can have.
 pub fn known_username(username: &str, (): &()) -> garde::Result {
     if (1..=MAX_USERNAME).contains(&username.chars().count()) {
         Ok(())
     } else {
-        refuse(format!("username is 1 to {MAX_USERNAME} characters"))
+        reject(format!("username must be 1 to {MAX_USERNAME} characters"))
     }
 }
 
-/// A `password` to sign in with: any that could exist, also from before passwords were normalised.
+/// A `password` for signing in: any that an account can have, also from before passwords were normalised.
 pub fn known_password(password: &Secret, (): &()) -> garde::Result {
     let lengths = [password.expose_secret().chars().count(), passwords::length(password)];
     if lengths.iter().any(|length| (1..=MAX_PASSWORD).contains(length)) {
         Ok(())
     } else {
-        refuse(format!("password is 1 to {MAX_PASSWORD} characters"))
+        reject(format!("password must be 1 to {MAX_PASSWORD} characters"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accounts and sessions as requests use them.
+//! The service for accounts and sessions.
 
 mod accounts;
 
@@ -28,7 +28,7 @@ use crate::{
     telemetry,
 };
 
-/// How often what has expired is forgotten.
+/// How often expired sessions are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Accounts, sessions and keys. Cheap to clone.
@@ -36,7 +36,7 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 pub struct Identity(Arc<Inner>);
 
 struct Inner {
-    /// Signing in must not lag: the primary.
+    /// The primary, because sign-ins must not read stale data.
     pool: PgPool,
     settings: AuthSettings,
     issuer: String,
@@ -50,7 +50,7 @@ struct Inner {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
-    /// In any case.
+    /// Case-insensitive.
     #[garde(custom(rules::known_username))]
     #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "text")]
     username: String,
@@ -60,20 +60,20 @@ pub struct SignIn {
     password: Secret,
 }
 
-/// What a session gives out.
+/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
 pub struct TokenPair {
-    /// For the `Authorization` header.
+    /// Sent in the `Authorization` header.
     access_token: String,
     /// How the access token is used.
     #[schema(example = "Bearer")]
     token_type: &'static str,
-    /// Life of the access token, in seconds.
+    /// Lifetime of the access token, in seconds.
     #[schema(example = 900)]
     expires_in: u64,
-    /// Gives the next pair, once.
+    /// Can be exchanged for the next pair, once.
     refresh_token: String,
-    /// Life of the refresh token, in seconds.
+    /// Lifetime of the refresh token, in seconds.
     #[schema(example = 2_592_000)]
     refresh_expires_in: u64,
 }
@@ -95,11 +95,11 @@ impl Identity {
         })))
     }
 
-    /// Follows the signing keys and forgets expired sessions, until `stop`. For the supervisor.
+    /// Watches the signing keys and deletes expired sessions until `stop`. Run by the supervisor.
     ///
     /// # Errors
     /// None so far.
-    pub async fn tend(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let purge = async {
             while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
                 if let Err(error) = sessions::purge(&self.0.pool, Utc::now()).await {
@@ -123,26 +123,26 @@ impl Identity {
         self.0.keys.current().public()
     }
 
-    /// Whose access token this is. Asks no database, so it cannot know that a session has ended.
+    /// The account and session of an access token. Does not query the database, so the session may have ended.
     ///
     /// # Errors
-    /// If the token isn't one of ours, or expired.
+    /// If this service did not issue the token, or it has expired.
     pub fn subject_of(&self, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
         tokens::verify(&self.0.keys.current(), &self.0.issuer, token, now)
     }
 
-    /// The username of the subject, if account and session are still good.
+    /// The username of the subject, if account and session are active.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn active_username(&self, subject: Subject) -> Result<Option<String>, sqlx::Error> {
         sessions::username_in(&self.0.pool, subject.session_id, subject.account_id).await
     }
 
-    /// Signs in. Wrong user, wrong password and deactivated account cannot be told apart, not by time either.
+    /// Signs in. A wrong username, a wrong password and a deactivated account get the same response after the same time.
     ///
     /// # Errors
-    /// [`Error::WrongCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
+    /// [`Error::InvalidCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         request.validate()?;
         // Usernames are ASCII. PostgreSQL's lower() and ours differ beyond it: a look-alike would find the
@@ -152,14 +152,14 @@ impl Identity {
         if let Some(login) = &login {
             telemetry::record_account(login.account_id);
         }
-        let turn = self.0.hashing.turn().await?;
-        // Only now, or all who wait for their turn would pass before the first of them has failed.
+        let permit = self.0.hashing.acquire().await?;
+        // With the permit, or all waiting attempts would pass before the first of them has failed.
         self.0.failures.peek(&account_key).map_err(Error::TooManyFailures)?;
-        let right = turn.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
-        let Some(login) = login.filter(|login| right && login.is_active) else {
-            // How much is left is nothing to tell whoever guesses.
+        let is_right = permit.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
+        let Some(login) = login.filter(|login| is_right && login.is_active) else {
+            // The response must not reveal how many attempts are left.
             let _ = self.0.failures.charge(&account_key);
-            return Err(Error::WrongCredentials);
+            return Err(Error::InvalidCredentials);
         };
         let (session_id, refresh_token) = sessions::start(&self.0.pool, &login, now, self.0.settings.refresh_token_ttl).await?;
         self.pair(Subject { account_id: login.account_id, role: login.role, session_id }, &refresh_token, now)
@@ -168,7 +168,7 @@ impl Identity {
     /// Exchanges a refresh token for the next pair.
     ///
     /// # Errors
-    /// [`Error::DeadRefreshToken`].
+    /// [`Error::RefreshToken`].
     pub async fn refresh(&self, token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         let (subject, next) = sessions::rotate(&self.0.pool, token.expose_secret(), now, self.0.settings.refresh_token_ttl).await?;
         self.pair(subject, &next, now)
@@ -177,16 +177,16 @@ impl Identity {
     /// Ends the session of a refresh token.
     ///
     /// # Errors
-    /// [`Error::DeadRefreshToken`] if it isn't one of ours.
+    /// [`Error::RefreshToken`] if it is unknown.
     pub async fn sign_out(&self, token: &Secret, now: DateTime<Utc>) -> Result<(), Error> {
         let session_id = sessions::of_refresh_token(&self.0.pool, token.expose_secret()).await?;
         self.end_session(session_id, now).await
     }
 
-    /// Ends a session: its refresh tokens at once, and its access tokens wherever the session is asked for.
+    /// Ends a session: its refresh tokens at once, and its access tokens in operations that check the session.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn end_session(&self, session_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
         let mut conn = self.0.pool.acquire().await?;
         Ok(sessions::revoke(&mut conn, session_id, now).await?)

@@ -1,4 +1,4 @@
-//! Sessions: one sign-in each, and the family of refresh tokens that lives and dies with it.
+//! Sessions: each is one sign-in, with the refresh tokens that were issued since.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    error::RefreshTokenError,
     tokens::{Role, Subject},
 };
 use crate::{config::Secret, telemetry};
@@ -19,7 +20,7 @@ use crate::{config::Secret, telemetry};
 /// may live on: as long as an access token can live at most.
 const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
 
-/// What is needed to check a password.
+/// The data for checking a password.
 pub struct Login {
     /// Account.
     pub account_id: Uuid,
@@ -34,7 +35,7 @@ pub struct Login {
 /// The account that signs in with this username.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sqlx::Error> {
     sqlx::query_as!(
         Login,
@@ -48,7 +49,7 @@ pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sq
 /// Starts a session, unless the account was deactivated or got another password since [`login_of`].
 ///
 /// # Errors
-/// [`Error::WrongCredentials`] in that case.
+/// [`Error::InvalidCredentials`] in that case.
 pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Duration) -> Result<(Uuid, Secret), Error> {
     let session_id = Uuid::now_v7();
     let token = new_refresh_token();
@@ -69,14 +70,14 @@ pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Durati
     )
     .execute(pool)
     .await?;
-    if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::WrongCredentials) }
+    if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::InvalidCredentials) }
 }
 
-/// Exchanges a refresh token for the next one of its family. One that was exchanged before is in
-/// two hands, one of them a thief's: the whole family ends.
+/// Exchanges a refresh token for the next one of its session. A token that was exchanged before may have been stolen: its
+/// session is revoked.
 ///
 /// # Errors
-/// [`Error::DeadRefreshToken`] unless the token is the living one of its session.
+/// [`Error::RefreshToken`] unless the token is the current one of an active session.
 pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(Subject, Secret), Error> {
     let token_hash = digest(token);
     let mut tx = pool.begin().await?;
@@ -92,16 +93,19 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     )
     .fetch_optional(&mut *tx)
     .await?
-    .ok_or(Error::DeadRefreshToken)?;
+    .ok_or(RefreshTokenError::Unknown)?;
     telemetry::record_account(found.account_id);
     if found.used_at.is_some() && found.revoked_at.is_none() {
         revoke(&mut tx, found.session_id, now).await?;
         tx.commit().await?;
         tracing::warn!(session_id = %found.session_id, "refresh token reused; session revoked");
-        return Err(Error::DeadRefreshToken);
+        return Err(RefreshTokenError::Reused.into());
     }
-    if found.used_at.is_some() || found.revoked_at.is_some() || found.expires_at <= now || !found.is_active {
-        return Err(Error::DeadRefreshToken);
+    if found.revoked_at.is_some() || !found.is_active {
+        return Err(RefreshTokenError::Revoked.into());
+    }
+    if found.expires_at <= now {
+        return Err(RefreshTokenError::Expired.into());
     }
     let next = new_refresh_token();
     sqlx::query!("UPDATE identity.refresh_tokens SET used_at = $2 WHERE token_hash = $1", token_hash, now).execute(&mut *tx).await?;
@@ -117,21 +121,21 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     Ok((Subject { account_id: found.account_id, role: found.role, session_id: found.session_id }, next))
 }
 
-/// The session a refresh token belongs to, dead or alive.
+/// The session a refresh token belongs to, also if it is used, expired or revoked.
 ///
 /// # Errors
-/// [`Error::DeadRefreshToken`] if there is none.
+/// [`RefreshTokenError::Unknown`] if there is none.
 pub async fn of_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error> {
     sqlx::query_scalar!("SELECT session_id FROM identity.refresh_tokens WHERE token_hash = $1", digest(token))
         .fetch_optional(pool)
         .await?
-        .ok_or(Error::DeadRefreshToken)
+        .ok_or(RefreshTokenError::Unknown.into())
 }
 
 /// The username of an active account, if this session of it goes on.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT a.username FROM identity.sessions s JOIN identity.accounts a ON a.id = s.account_id
@@ -146,7 +150,7 @@ pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> R
 /// Ends a session. Doing it again changes nothing.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", session_id, now)
         .execute(conn)
@@ -154,11 +158,11 @@ pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc
     Ok(())
 }
 
-/// Ends every session of an account. The caller has changed the account's row in the same
+/// Ends every session of an account. The same transaction must have changed the account's row before
 /// transaction, so that no session can start beside it.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE identity.sessions SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL", account_id, now)
         .execute(conn)
@@ -166,11 +170,10 @@ pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime
     Ok(())
 }
 
-/// Forgets tokens and sessions that nothing can use any more. A used token is remembered until it
-/// would have expired, because its reuse must be noticed.
+/// Deletes tokens and sessions that can no longer be used. Used tokens are kept until their expiry, so that reuse is detected.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn purge(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     let before = now - KEPT_AFTER_EXPIRY;
     sqlx::query!("DELETE FROM identity.refresh_tokens WHERE expires_at <= $1", before).execute(pool).await?;
@@ -189,7 +192,7 @@ fn new_refresh_token() -> Secret {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into()
 }
 
-/// A fast hash is enough for what nobody can guess.
+/// A fast hash is enough for 256 random bits.
 fn digest(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

@@ -1,4 +1,4 @@
-//! The superuser: the admin that settings make and nobody changes through the API.
+//! The superuser: the admin that settings create and that cannot be changed through the API.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -9,26 +9,26 @@ use uuid::Uuid;
 use super::{NewAdmin, accounts, admins, passwords, sessions, tokens::Role};
 use crate::{config::SuperuserSettings, text::Text};
 
-/// Why the superuser could not be ensured.
+/// Why the superuser could not be created or updated.
 #[derive(Debug, Error)]
 pub enum SuperuserError {
     /// The settings break rules of accounts.
-    #[error("the superuser's settings are not allowed: {}", complaints(.0))]
+    #[error("the superuser's settings are not allowed: {}", messages(.0))]
     Invalid(garde::Report),
-    /// Somebody else has the username or the address.
+    /// Another account has the username or the address.
     #[error("SUPERUSER_USERNAME or SUPERUSER_EMAIL cannot be used: {0}")]
     Account(super::Error),
     /// A password could not be hashed.
     #[error("the superuser's password could not be hashed")]
     Hashing(#[from] argon2::password_hash::Error),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-fn complaints(report: &garde::Report) -> String {
-    let complaints = report.iter().map(|(path, error)| format!("SUPERUSER_{}: {error}", path.to_string().to_uppercase()));
-    complaints.collect::<Vec<_>>().join("; ")
+fn messages(report: &garde::Report) -> String {
+    let messages = report.iter().map(|(path, error)| format!("SUPERUSER_{}: {error}", path.to_string().to_uppercase()));
+    messages.collect::<Vec<_>>().join("; ")
 }
 
 impl From<super::Error> for SuperuserError {
@@ -43,11 +43,11 @@ impl From<super::Error> for SuperuserError {
 /// What [`ensure`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ensured {
-    /// There was none.
+    /// It was created.
     Created,
-    /// Settings had changed.
+    /// It was updated to changed settings.
     Changed,
-    /// All was as the settings say.
+    /// It already matched the settings.
     Unchanged,
 }
 
@@ -68,8 +68,8 @@ fn wanted(settings: &SuperuserSettings) -> NewAdmin {
     }
 }
 
-/// Makes the superuser what the settings say. It is created once. A changed password setting is
-/// applied and ends its sessions, but an unchanged one leaves a password set by hand alone.
+/// Creates the superuser or updates it to the settings. A changed password setting is applied and ends its sessions; an
+/// unchanged one does not overwrite a password that was set with `catalog admin set-password`.
 ///
 /// # Errors
 /// See [`SuperuserError`].
@@ -116,7 +116,7 @@ async fn create(conn: &mut PgConnection, wanted: &NewAdmin, now: DateTime<Utc>) 
 }
 
 async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
-    accounts::refuse_taken(conn, Role::Admin, id, Some(&wanted.username), Some(&wanted.email)).await?;
+    accounts::reject_taken(conn, Role::Admin, id, Some(&wanted.username), Some(&wanted.email)).await?;
     sqlx::query!(
         "UPDATE identity.accounts SET username = $2, email = $3, updated_at = $4 WHERE id = $1",
         id,

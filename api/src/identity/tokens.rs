@@ -1,4 +1,4 @@
-//! Access tokens: JWTs signed with ES256, the one algorithm there is.
+//! Access tokens: JWTs signed with ES256. No other algorithm is accepted.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use uuid::Uuid;
 
 use super::keys::KeyRing;
 
-/// Whom tokens are for.
+/// The audience of tokens.
 const AUDIENCE: &str = "catalog";
 /// Tokens remembered as good, at most.
 const VERIFIED_KEPT: usize = 10_000;
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 5;
 
-/// Why a token isn't accepted.
+/// Why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// It was ours, and its time is over: refresh it.
+    /// Issued by this service and expired: refresh it.
     #[error("the token has expired")]
     Expired,
-    /// It isn't one of ours, or was tampered with: sign in.
+    /// Not issued by this service, or tampered with: sign in.
     #[error("the token is not valid")]
     Invalid,
 }
@@ -36,7 +36,7 @@ pub enum SigningError {
     /// The key ring is empty.
     #[error("there is no signing key")]
     NoKey,
-    /// The key refused.
+    /// The key cannot sign.
     #[error("signing failed")]
     Failed(#[from] jsonwebtoken::errors::Error),
 }
@@ -53,7 +53,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// What somebody of this role is called.
+    /// The name of the role.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl Role {
     }
 }
 
-/// Whose token it is.
+/// The account and session of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {
     /// Account.
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_token_outlives_its_key_only_as_long_as_the_key_is_published() {
-        let token = issue(&ring(vec![key("gone", at(-1000))]), ISSUER, SUBJECT, at(0), TTL).unwrap();
+        let token = issue(&ring(vec![key("removed", at(-1000))]), ISSUER, SUBJECT, at(0), TTL).unwrap();
         assert_eq!(verify(&KEYS, ISSUER, &token, at(0)), Err(TokenError::Invalid));
     }
 
@@ -235,7 +235,7 @@ mod tests {
             ("iss", json!("https://evil.example")),
             ("aud", json!("other")),
             ("aud", json!([])),
-            ("sub", json!("somebody")),
+            ("sub", json!("not-an-id")),
             ("role", json!("superuser")),
             ("exp", json!("tomorrow")),
             ("exp", json!(-1.5)),

@@ -6,6 +6,8 @@ pub mod place;
 pub mod read;
 pub mod transition;
 
+use axum::http::StatusCode;
+
 use super::{CartDifference, Error, LineLocation, Shortage, Status};
 use crate::http::{
     problem::{FieldError, Problem},
@@ -18,7 +20,13 @@ impl From<Error> for Problem {
             Error::NotFound => Self::not_found("The order does not exist or belongs to another customer."),
             Error::CartNotFound => Self::not_found("You have no cart with this id. It was ordered or has expired; create a new cart."),
             Error::ProductNotFound => Self::not_found("The product does not exist. It may have been deleted."),
-            Error::UnknownProducts(lines) => Self::invalid(lines.into_iter().map(unknown_product).collect()),
+            Error::UnknownProducts(lines) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown-product",
+                "Unknown product",
+                "Some products don't exist or were deleted. Nothing was ordered. Remove them and order again.",
+            )
+            .with_errors(lines.into_iter().map(unknown_product).collect()),
             Error::CartEmpty => Self::conflict("cart-empty", "The cart is empty. Add a product to it first."),
             Error::CartFull => Self::conflict("cart-full", format!("A cart can hold at most {} products. Order this cart first.", super::rules::MAX_LINES)),
             Error::TooManyCarts => Self::conflict(

@@ -254,7 +254,7 @@ fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     }
     json_patch::merge(&mut document, &patch);
     serde_path_to_error::deserialize(&document).map_err(|error| {
-        let (pointer, detail) = crate::http::body::misfit(&error);
+        let (pointer, detail) = crate::http::body::describe_error(&error);
         Error::Shape(pointer, detail)
     })
 }

@@ -132,7 +132,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
     });
 
-    supervisor.spawn("identity", identity.clone().tend(stop.clone()));
+    supervisor.spawn("identity", identity.clone().run(stop.clone()));
     // The publisher stops after the API has answered its last request, whose view it must still send.
     let answered = CancellationToken::new();
     supervisor.spawn("view publisher", publisher.run(answered.clone()));

@@ -1,10 +1,10 @@
-//! What is wrong is refused with its place, and leaves no trace.
+//! Invalid input is rejected with its location and stores nothing.
 
 use catalog_tests::{Shop, samples};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Field, a value it cannot have, and where the complaint points.
+/// Field, an invalid value, and the pointer of the error.
 fn bad_fields() -> Vec<(&'static str, Value, &'static str)> {
     let text = |length: usize| json!("x".repeat(length));
     let price = |amount: Value| json!({"amount": amount, "currency": "EUR"});
@@ -70,17 +70,17 @@ fn bad_fields() -> Vec<(&'static str, Value, &'static str)> {
         ("attributes", attributes(101), "#/attributes"),
         ("quantity", json!(-1), "#/quantity"),
         ("quantity", json!(1.5), "#/quantity"),
-        ("colour", json!("red"), "#"),
-        ("id", json!("019aa3f0-0000-7000-8000-000000000000"), "#"),
+        ("colour", json!("red"), "#/colour"),
+        ("id", json!("019aa3f0-0000-7000-8000-000000000000"), "#/id"),
     ]
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_pointed_at_and_nothing_is_stored() {
+async fn every_invalid_field_is_reported_at_its_pointer_and_nothing_is_stored() {
     let shop = Shop::api().await;
     let kept = samples::create(&shop.ada, &samples::product("kept")).await;
     for (field, value, pointer) in bad_fields() {
-        let mut body = samples::plain("refused");
+        let mut body = samples::plain("rejected");
         body[field] = value.clone();
         let shown: String = value.to_string().chars().take(60).collect();
         let created = shop.ada.post("/v1/products", &body).await;
@@ -91,9 +91,9 @@ async fn every_wrong_field_is_pointed_at_and_nothing_is_stored() {
                 continue;
             }
             reply.problem(422, "invalid");
-            let complaints = reply.complaints();
-            let pointed = complaints.iter().any(|at| at.starts_with(pointer));
-            assert!(pointed, "{what} {field} = {shown}: {complaints:?} instead of {pointer}: {}", reply.text());
+            let pointers = reply.pointers();
+            let pointed = pointers.iter().any(|at| at.starts_with(pointer));
+            assert!(pointed, "{what} {field} = {shown}: {pointers:?} instead of {pointer}: {}", reply.text());
         }
     }
     let list = shop.anyone.get("/v1/products?in_stock=any").await.expect(200).json();
@@ -104,26 +104,26 @@ async fn every_wrong_field_is_pointed_at_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_named_at_once() {
+async fn all_invalid_fields_are_reported_at_once() {
     let shop = Shop::api().await;
     let body = json!({"sku": "", "name": "", "brand": "", "price": {"amount": "-1", "currency": "EUR"}, "url": "javascript:x"});
     let reply = shop.ada.post("/v1/products", &body).await;
     reply.problem(422, "invalid");
-    let mut complaints = reply.complaints();
-    complaints.sort_unstable();
-    let complaints: Vec<_> = complaints.iter().map(|at| at.trim_end_matches("/amount")).collect();
-    assert_eq!(complaints, ["#/brand", "#/name", "#/price", "#/sku", "#/url"]);
+    let mut pointers = reply.pointers();
+    pointers.sort_unstable();
+    let pointers: Vec<_> = pointers.iter().map(|at| at.trim_end_matches("/amount")).collect();
+    assert_eq!(pointers, ["#/brand", "#/name", "#/price", "#/sku", "#/url"]);
 }
 
 #[tokio::test]
-async fn what_must_be_given_is_asked_for() {
+async fn missing_fields_are_required() {
     let shop = Shop::api().await;
     for field in ["sku", "name", "price"] {
-        let mut body = samples::product("refused");
+        let mut body = samples::product("rejected");
         body.as_object_mut().unwrap().remove(field);
         let reply = shop.ada.post("/v1/products", &body).await;
         let problem = reply.problem(422, "invalid");
-        assert!(problem.to_string().contains(field), "{problem}");
+        assert_eq!(problem["errors"], json!([{"pointer": format!("#/{field}"), "detail": format!("{field} is required")}]));
     }
     let limits = json!({"sku": "s".repeat(64), "name": "n".repeat(200), "brand": "b".repeat(100), "description": "d".repeat(10_000),
         "price": {"amount": "0", "currency": "EUR"}, "quantity": 1_000_000_000});
@@ -143,7 +143,7 @@ fn json_endpoints(shop: &Shop, product: &str) -> Vec<(Method, String)> {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_json_are_refused_everywhere() {
+async fn bodies_that_are_not_json_are_rejected_by_every_operation() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::product("kept")).await;
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
@@ -153,12 +153,7 @@ async fn bodies_that_are_not_json_are_refused_everywhere() {
         let send = async |body: &[u8]| shop.ada.request(method.clone(), &path).body("application/json", body.to_vec()).await;
         for body in ["", "{", "nonsense", "{\"a\": }", "{} {}", "\u{feff}{}", "'single'", "{\"a\": 1,}", "NaN", &deep] {
             let reply = send(body.as_bytes()).await;
-            // A field that is missing or isn't known may be found before the fault behind it.
-            assert!(
-                reply.status == 400 || (reply.status == 422 && (body.contains('a') || body == "{} {}" || body == deep)),
-                "{method} {path} {body}: {}",
-                reply.text()
-            );
+            reply.problem(400, "malformed");
         }
         send(&latin).await.problem(400, "malformed");
         for body in ["[]", "7", "null", "\"text\"", "true"] {
@@ -169,7 +164,7 @@ async fn bodies_that_are_not_json_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn bodies_of_the_wrong_type_are_refused_everywhere() {
+async fn bodies_of_another_media_type_are_rejected_by_every_operation() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::product("kept")).await;
     for (method, path) in json_endpoints(&shop, &product.path) {
@@ -183,7 +178,7 @@ async fn bodies_of_the_wrong_type_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn bodies_over_their_limit_are_rejected_everywhere() {
+async fn bodies_over_their_limit_are_rejected_by_every_operation() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::product("kept")).await;
     for (method, path) in json_endpoints(&shop, &product.path) {
@@ -197,14 +192,14 @@ async fn bodies_over_their_limit_are_rejected_everywhere() {
         let pieces: Vec<_> = body(1).as_bytes().chunks(16 * 1024).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
         let stream = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
         shop.ada.request(method.clone(), &path).body("application/json", stream).await.problem(413, "too-large");
-        // The limit exactly is read: what is wrong is what it says.
+        // A body of exactly the limit is read.
         shop.ada.request(method.clone(), &path).body("application/json", body(0)).await.problem(422, "invalid");
     }
     assert_eq!(shop.anyone.get(&product.path).await.expect(200).json(), product.body);
 }
 
 #[tokio::test]
-async fn unknown_query_parameters_are_refused() {
+async fn unknown_query_parameters_are_rejected() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::product("kept")).await;
     for (method, path) in [

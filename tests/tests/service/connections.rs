@@ -48,7 +48,7 @@ fn check_rejection(response: &RawResponse, status: u16, kind: &str) {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_are_answered_with_503_until_one_closes() {
+async fn connections_over_the_limit_get_503_until_one_closes() {
     let mut shop = Shop::builder().only_api().setting("HTTP_MAX_CONNECTIONS", "3").start().await;
     let base = shop.anyone.base();
     let mut open = Vec::new();
@@ -74,7 +74,7 @@ async fn connections_over_the_limit_are_answered_with_503_until_one_closes() {
 }
 
 #[tokio::test]
-async fn a_flood_of_idle_connections_does_not_keep_others_out() {
+async fn many_idle_connections_of_one_client_do_not_block_other_clients() {
     let shop = Shop::builder().only_api().setting("HTTP_MAX_CONNECTIONS", "8").start().await;
     let base = shop.anyone.base();
     let mut idle = Vec::new();
@@ -89,7 +89,7 @@ async fn a_flood_of_idle_connections_does_not_keep_others_out() {
 }
 
 #[tokio::test]
-async fn one_client_has_a_limit_of_its_own_unless_it_is_a_proxy() {
+async fn each_client_has_a_limit_of_connections_unless_it_is_a_proxy() {
     let open = async |shop: &Shop, source: IpAddr| Raw::connect_from(&shop.anyone.base(), source, None).await;
     let (one, other): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
     let shop = Shop::builder().only_api().setting("HTTP_MAX_CONNECTIONS_PER_CLIENT", "2").start().await;
@@ -129,7 +129,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_lists_unread_gets_503_and_others_get_theirs() {
+async fn a_client_with_unread_lists_gets_503_and_others_are_served() {
     // A quarter of it is less than two pages.
     let mut shop = Shop::builder().only_api().setting("HTTP_RESPONSE_BUDGET", "4").setting("TRUSTED_PROXY_HOPS", "1").start().await;
     fill_with_long_descriptions(&shop).await;
@@ -149,7 +149,7 @@ async fn a_client_that_leaves_lists_unread_gets_503_and_others_get_theirs() {
 }
 
 #[tokio::test]
-async fn a_head_over_32_kib_is_answered_with_431_while_the_client_still_sends() {
+async fn a_head_over_32_kib_gets_431_while_the_client_still_sends() {
     let shop = Shop::api().await;
     for length in [33_000, 300_000] {
         let mut connection = Raw::connect(&shop.anyone.base()).await;
@@ -237,10 +237,10 @@ async fn keep_alive_connections_survive_requests_that_are_rejected_before_their_
         let mut connection = Raw::connect(&base).await;
         for _ in 0..ROUNDS {
             for (status, head, length) in &requests {
-                connection.send(format!("{head}host: shop\r\ncontent-length: {length}\r\n\r\n")).await.expect("the head is taken");
+                connection.send(format!("{head}host: shop\r\ncontent-length: {length}\r\n\r\n")).await.expect("the head is accepted");
                 // A packet of its own, often after the server has its response.
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                connection.send("x".repeat(*length)).await.expect("the body is taken");
+                connection.send("x".repeat(*length)).await.expect("the body is accepted");
                 let response = connection.response().await.expect("a response");
                 assert_eq!(response.status, *status, "{response:?}");
                 assert_eq!(response.says_close(), *status == 413, "{response:?}");
@@ -290,7 +290,7 @@ async fn stay(base: &str, number: usize, head: &str, rest: String) -> Raw {
     let mut connection = Raw::connect_from(base, [127, 0, 0, 1].into(), Some(4096)).await;
     let mut request = head.to_owned();
     let _ = write!(request, "x-forwarded-for: 192.0.{}.{}\r\n", number / 256, number % 256);
-    // The server may close the connection before it has taken everything.
+    // The server may close the connection before it has read everything.
     let _ = connection.send(request + &rest).await;
     connection
 }
@@ -315,7 +315,7 @@ async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 
     let bodies = (500..750).map(|number| stay(&base, number, login, chunks.clone()));
     let lists = (750..810).map(|number| stay(&base, number, LIST, "\r\n".into()));
     let _connections = tokio::join!(futures::future::join_all(heads), futures::future::join_all(bodies), futures::future::join_all(lists));
-    // Everybody else is served meanwhile.
+    // Other clients are still served.
     shop.anyone.get("/v1/products/by-sku/T-1").await.expect(200);
     let (mut peak, mut unchanged) = (0.0, 0);
     eventually("the memory grows no more", async || {

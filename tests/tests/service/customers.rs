@@ -1,4 +1,4 @@
-//! Customers: registering, one's own account, and what admins see and do of them.
+//! Customers: registration, their own account, and what admins read and change.
 
 mod administration;
 mod registering;
@@ -50,7 +50,7 @@ async fn newcomers(shop: &Shop) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() {
+async fn a_patch_changes_its_fields_and_a_new_password_ends_the_sessions() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let after = clara.patch(ME, &json!({"email": "c@home.test", "full_name": null})).await.expect(200).json();
@@ -70,26 +70,26 @@ async fn customers_change_what_they_name_and_a_new_password_ends_the_sessions() 
     let merge = clara.request(Method::PATCH, ME).body("application/merge-patch+json", patch.to_string());
     assert_eq!(merge.await.expect(200).json()["username"], "claraine");
     for old in [&clara, &elsewhere] {
-        old.get(ME).await.problem(401, "unauthorized");
+        old.get(ME).await.problem(401, "token-revoked");
     }
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "claraine", PASSWORD).await.problem(401, "unauthorized");
-    login(&shop, "clara", "a better passphrase").await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
+    login(&shop, "claraine", PASSWORD).await.problem(401, "invalid-credentials");
+    login(&shop, "clara", "a better passphrase").await.problem(401, "invalid-credentials");
     sign_in(&shop, "claraine", "a better passphrase").await.0.get(ME).await.expect(200);
 }
 
 #[tokio::test]
-async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
+async fn taken_invalid_and_read_only_values_cannot_be_patched() {
     let shop = Shop::api().await;
     let (before, clara, _) = join(&shop, "clara").await;
     join(&shop, "dan").await;
     let both = json!({"username": "Dan", "email": "DAN@home.test"});
-    assert_eq!(clara.patch(ME, &both).await.expect(409).complaints(), ["#/username", "#/email"]);
-    assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).complaints(), ["#/username"]);
+    assert_eq!(clara.patch(ME, &both).await.expect(409).pointers(), ["#/username", "#/email"]);
+    assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).pointers(), ["#/username"]);
     for (field, value) in [
         ("username", Value::Null),
         ("username", json!("with space")),
-        ("email", json!("nobody")),
+        ("email", json!("no-address")),
         ("password", json!("short")),
         ("full_name", json!("")),
         ("is_superuser", json!(true)),
@@ -100,14 +100,14 @@ async fn what_is_taken_wrong_or_not_ones_own_to_decide_cannot_be_patched() {
     ] {
         let reply = clara.patch(ME, &json!({ (field): value })).await;
         reply.problem(422, "invalid");
-        assert_eq!(reply.complaints(), [format!("#/{field}")], "{field}: {}", reply.text());
+        assert_eq!(reply.pointers(), [format!("#/{field}")], "{field}: {}", reply.text());
     }
     clara.patch(ME, &json!([])).await.problem(422, "invalid");
     assert_eq!(clara.get(ME).await.expect(200).json(), before);
 }
 
 #[tokio::test]
-async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
+async fn a_deleted_account_has_no_access_and_its_username_can_be_used_again() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let (elsewhere, pair) = sign_in(&shop, "clara", PASSWORD).await;
@@ -115,12 +115,12 @@ async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
     assert!(clara.delete(ME).await.expect(204).body.is_empty());
 
     for token in [&clara, &elsewhere] {
-        token.get(ME).await.problem(401, "unauthorized");
-        token.patch(ME, &json!({"full_name": "x"})).await.problem(401, "unauthorized");
-        token.delete(ME).await.problem(401, "unauthorized");
+        token.get(ME).await.problem(401, "token-revoked");
+        token.patch(ME, &json!({"full_name": "x"})).await.problem(401, "token-revoked");
+        token.delete(ME).await.problem(401, "token-revoked");
     }
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "clara", PASSWORD).await.problem(401, "unauthorized");
+    refresh(&shop, &pair).await.problem(401, "token-invalid");
+    login(&shop, "clara", PASSWORD).await.problem(401, "invalid-credentials");
     shop.ada.get(&path).await.problem(404, "not-found");
     shop.ada.post_empty(&format!("{path}/restore")).await.problem(404, "not-found");
     assert_eq!(newcomers(&shop).await, ["dan"]);
@@ -138,7 +138,7 @@ async fn who_deletes_the_account_is_gone_and_leaves_the_name_to_others() {
 }
 
 #[tokio::test]
-async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
+async fn refreshing_while_the_account_is_deleted_never_fails_with_500() {
     let shop = Shop::api().await;
     for round in 0..5 {
         let username = format!("clara{round}");
@@ -148,28 +148,28 @@ async fn refreshing_while_the_account_is_deleted_is_never_a_fault() {
             pairs.push(sign_in(&shop, &username, PASSWORD).await.1);
         }
         let refreshes = futures::future::join_all(pairs.iter().map(|pair| refresh(&shop, pair)));
-        let (replies, gone) = tokio::join!(refreshes, async { clara.delete(ME).await });
-        gone.expect(204);
+        let (replies, deleted) = tokio::join!(refreshes, async { clara.delete(ME).await });
+        deleted.expect(204);
         for reply in replies {
             assert!(matches!(reply.status, 200 | 401), "{}", reply.text());
         }
-        login(&shop, &username, PASSWORD).await.problem(401, "unauthorized");
+        login(&shop, &username, PASSWORD).await.problem(401, "invalid-credentials");
     }
 }
 
 #[tokio::test]
-async fn a_token_of_the_other_role_is_forbidden_and_none_unauthorized() {
+async fn a_token_of_the_other_role_is_403_and_no_token_401() {
     let shop = Shop::api().await;
     let (before, clara, path) = join(&shop, "clara").await;
     let (_, _, others) = join(&shop, "dan").await;
     let name = json!({"full_name": "x"});
-    for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+    for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "token-missing")] {
         api.get(ME).await.problem(status, kind);
         api.patch(ME, &name).await.problem(status, kind);
         api.delete(ME).await.problem(status, kind);
     }
     let grace = format!("/v1/admins/{}", shop.people.grace.id);
-    for (api, status, kind) in [(&clara, 403, "forbidden"), (&shop.anyone, 401, "unauthorized")] {
+    for (api, status, kind) in [(&clara, 403, "forbidden"), (&shop.anyone, 401, "token-missing")] {
         for path in ["/v1/customers", &path, &others, "/v1/admins", &grace] {
             api.get(path).await.problem(status, kind);
         }

@@ -8,7 +8,7 @@ use catalog_tests::{
 };
 use serde_json::json;
 
-use crate::traffic::{Traffic, counted, every_view_is_counted_once, everybody_heard_of_everything};
+use crate::traffic::{Traffic, counted, every_admin_was_notified_of_every_change, every_view_is_counted_once};
 
 async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     let mut shop = Shop::builder().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
@@ -29,7 +29,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     }
     shop.at_rest().await;
     let mails = shop.inbox().mails().await;
-    everybody_heard_of_everything(&mails, &confirmed);
+    every_admin_was_notified_of_every_change(&mails, &confirmed);
     (shop, confirmed, asked, served)
 }
 

@@ -10,7 +10,7 @@ use catalog_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::traffic::{Traffic, every_view_is_counted_once, everybody_heard_of_everything};
+use crate::traffic::{Traffic, every_admin_was_notified_of_every_change, every_view_is_counted_once};
 
 async fn open() -> Shop {
     Shop::builder().proxied().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await
@@ -128,7 +128,7 @@ async fn cutting_nats_again_and_again_loses_and_repeats_nothing() {
     }
     shop.at_rest().await;
     let mails = shop.inbox().mails().await;
-    everybody_heard_of_everything(&mails, &confirmed);
+    every_admin_was_notified_of_every_change(&mails, &confirmed);
     every_view_is_counted_once(&shop, served).await;
     let mut ids: Vec<_> = mails.iter().map(|mail| mail.message_id.clone()).collect();
     ids.sort_unstable();
@@ -157,6 +157,6 @@ async fn cutting_the_database_again_and_again_loses_and_repeats_nothing() {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
     shop.at_rest().await;
-    everybody_heard_of_everything(&shop.inbox().mails().await, &confirmed);
+    every_admin_was_notified_of_every_change(&shop.inbox().mails().await, &confirmed);
     every_view_is_counted_once(&shop, served).await;
 }

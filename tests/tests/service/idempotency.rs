@@ -8,7 +8,7 @@ async fn create(admin: &Api, key: &str, body: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn the_same_request_again_gets_the_same_response_and_creates_nothing() {
+async fn a_retry_gets_the_stored_response_and_creates_nothing() {
     let shop = Shop::api().await;
     let body = samples::product("T-1");
     let first = create(&shop.ada, "key-1", &body).await.expect(201);
@@ -18,7 +18,7 @@ async fn the_same_request_again_gets_the_same_response_and_creates_nothing() {
         assert_eq!(first.header(header), again.header(header), "{header}");
     }
     assert_ne!(first.header("x-request-id"), again.header("x-request-id"));
-    // Even after the product has changed or gone: it is the answer to that request.
+    // Also after the product was changed or deleted: it is the response to that request.
     let path = format!("/v1/products/{}", first.json()["id"].as_str().unwrap());
     shop.ada.delete(&path).await.expect(204);
     assert_eq!(create(&shop.ada, "key-1", &body).await.expect(201).body, first.body);
@@ -35,7 +35,7 @@ async fn quoted_and_bare_keys_are_the_same_key() {
 }
 
 #[tokio::test]
-async fn another_body_under_the_same_key_is_refused() {
+async fn another_body_with_the_same_key_is_rejected() {
     let shop = Shop::api().await;
     create(&shop.ada, "key-1", &samples::product("T-1")).await.expect(201);
     let reply = create(&shop.ada, "key-1", &samples::product("T-2")).await;
@@ -44,14 +44,14 @@ async fn another_body_under_the_same_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_caller() {
+async fn a_key_belongs_to_its_principal() {
     let shop = Shop::api().await;
     create(&shop.ada, "key-1", &samples::product("T-1")).await.expect(201);
     create(&shop.grace, "key-1", &samples::product("T-2")).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_refused_request_does_not_use_its_key_up() {
+async fn a_rejected_request_does_not_use_its_key() {
     let shop = Shop::api().await;
     let mut bad = samples::product("T-1");
     bad["price"]["amount"] = json!("-1");
@@ -60,7 +60,7 @@ async fn a_refused_request_does_not_use_its_key_up() {
 }
 
 #[tokio::test]
-async fn the_same_request_many_times_at_once_creates_one_product() {
+async fn concurrent_retries_create_one_product() {
     let shop = Shop::api().await;
     let body = samples::product("T-1");
     let replies = futures::future::join_all((0..8).map(|_| create(&shop.ada, "key-1", &body))).await;
@@ -76,20 +76,20 @@ async fn the_same_request_many_times_at_once_creates_one_product() {
 }
 
 #[tokio::test]
-async fn keys_that_are_none_are_refused() {
+async fn invalid_keys_are_rejected() {
     let shop = Shop::api().await;
     let long = "k".repeat(256);
     for key in ["", "\"\"", "  ", "two words", "\"two words\"", "tab\tbed", "schl\u{fc}ssel", "half\"", "in\"side", &long] {
         let reply = create(&shop.ada, key, &samples::product("T-1")).await;
         let problem = reply.problem(400, "invalid-parameters");
         assert!(problem["detail"].as_str().unwrap().contains("visible ASCII characters"), "{problem}");
-        assert_eq!(reply.complaints(), ["Idempotency-Key"]);
+        assert_eq!(reply.pointers(), ["Idempotency-Key"]);
     }
     create(&shop.ada, &"k".repeat(255), &samples::product("T-1")).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_key_is_kept_for_a_day() {
+async fn a_key_is_kept_for_24_hours() {
     let shop = Shop::api().await;
     create(&shop.ada, "key-1", &samples::product("T-1")).await.expect(201);
     sqlx::query("UPDATE http.idempotency_keys SET created_at = created_at - interval '24 hours 1 second'")

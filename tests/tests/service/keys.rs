@@ -52,7 +52,7 @@ async fn a_new_key_is_published_at_once_and_signs_only_after_five_minutes() {
 }
 
 #[tokio::test]
-async fn the_newest_key_that_has_been_published_long_enough_signs_and_older_tokens_stay_good() {
+async fn the_newest_key_published_for_five_minutes_signs_and_older_tokens_stay_valid() {
     let keys = Scratch::new(None);
     let first = new_key(keys.path(), Utc::now() - TimeDelta::days(90), "first");
     let shop = shop_with(keys.path()).await;
@@ -67,9 +67,9 @@ async fn the_newest_key_that_has_been_published_long_enough_signs_and_older_toke
     after.get("/v1/admins").await.expect(200);
     before.get("/v1/admins").await.expect(200);
 
-    // A key that is taken away takes its tokens along.
+    // Tokens of a removed key are rejected.
     std::fs::remove_file(first).unwrap();
-    eventually("tokens of the removed key are refused", async || {
+    eventually("tokens of the removed key are rejected", async || {
         let status = before.get("/v1/admins").await.status;
         holds(status == 401, || status)
     })
@@ -79,7 +79,7 @@ async fn the_newest_key_that_has_been_published_long_enough_signs_and_older_toke
 }
 
 #[tokio::test]
-async fn files_that_are_no_keys_change_nothing() {
+async fn files_without_keys_are_ignored() {
     let keys = Scratch::new(None);
     new_key(keys.path(), Utc::now() - TimeDelta::days(90), "first");
     let shop = Shop::builder().only_api().troubled().setting("AUTH_SIGNING_KEYS_DIR", keys.path().display().to_string()).start().await;

@@ -122,7 +122,7 @@ async fn invalid_parameters_are_rejected_by_name() {
     for (query, parameter) in cases {
         let reply = shop.anyone.get(&format!("/v1/products?{query}")).await;
         reply.problem(400, "invalid-parameters");
-        assert_eq!(reply.complaints(), [parameter], "{query}: {}", reply.text());
+        assert_eq!(reply.pointers(), [parameter], "{query}: {}", reply.text());
     }
     for query in
         ["colour=red", "limit=1&limit=2", "contains=%00", "brand=a%00b", "category=%00", "LIMIT=1", "contains=%FF%FE", "cursor=%FF"]
@@ -134,7 +134,7 @@ async fn invalid_parameters_are_rejected_by_name() {
     for name in ["contains", "brand", "category", "cursor"] {
         let reply = shop.anyone.get(&format!("/v1/products?{name}={long}")).await;
         reply.problem(400, "invalid-parameters");
-        assert_eq!(reply.complaints(), [name]);
+        assert_eq!(reply.pointers(), [name]);
     }
 }
 
@@ -148,7 +148,7 @@ async fn a_cursor_is_valid_only_for_its_own_list() {
     for sort in ["-name", "price", "created_at", "views"] {
         let reply = shop.anyone.get(&format!("/v1/products?sort={sort}&cursor={cursor}")).await;
         reply.problem(400, "invalid-parameters");
-        assert_eq!(reply.complaints(), ["cursor"]);
+        assert_eq!(reply.pointers(), ["cursor"]);
     }
     shop.anyone.get(&format!("/v1/products?cursor={cursor}")).await.problem(400, "invalid-parameters");
 }

@@ -3,6 +3,7 @@
 
 mod admins;
 mod bad_input;
+mod body_errors;
 mod bulk;
 mod bulk_formats;
 mod buyer;

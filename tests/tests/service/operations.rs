@@ -193,7 +193,7 @@ async fn migrate_applies_a_changed_superuser_password_and_ends_its_sessions() {
     migrate(OWNER.2).await;
     shop.owner.get("/v1/admins").await.expect(200);
     migrate("another passphrase 9!").await;
-    shop.owner.get("/v1/admins").await.problem(401, "unauthorized");
+    shop.owner.get("/v1/admins").await.problem(401, "token-revoked");
     assert_eq!((login(OWNER.2).await, login("another passphrase 9!").await), (401, 200));
 }
 
@@ -259,7 +259,7 @@ async fn an_admins_password_can_be_set_from_the_command_line() {
     settings.insert("PASSWORD_FILE".into(), file.display().to_string());
     let mut process = Process::start(&["admin", "set-password", ADA.0], &settings);
     assert!(process.ended().await.success(), "{}", process.story());
-    shop.ada.get("/v1/admins").await.problem(401, "unauthorized");
+    shop.ada.get("/v1/admins").await.problem(401, "token-revoked");
     let login = async |password: &str| shop.anyone.post("/v1/auth/login", &json!({"username": ADA.0, "password": password})).await.status;
     assert_eq!((login(ADA.2).await, login("a passphrase from a file").await), (401, 200));
 }

@@ -110,7 +110,7 @@ async fn an_export_has_one_row_per_order_line() {
     assert_eq!(cell(1, "name"), "'=HYPERLINK(\"http://x\")");
     assert_eq!(shop.ada.get("/v1/orders/export?status=failed").await.expect(200).text().lines().count(), 1);
     shop.carol.get("/v1/orders/export").await.problem(403, "forbidden");
-    shop.anyone.get("/v1/orders/export").await.problem(401, "unauthorized");
+    shop.anyone.get("/v1/orders/export").await.problem(401, "token-missing");
 }
 
 #[tokio::test]

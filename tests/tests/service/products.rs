@@ -102,7 +102,7 @@ async fn a_taken_sku_is_a_conflict() {
     let first = create(&shop.ada, &samples::product("T-1")).await;
     let reply = shop.grace.post("/v1/products", &samples::plain("T-1")).await;
     reply.problem(409, "sku-taken");
-    assert_eq!(reply.complaints(), ["#/sku"]);
+    assert_eq!(reply.pointers(), ["#/sku"]);
     let list = shop.anyone.get("/v1/products").await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["id"], first.id.as_str());
@@ -260,13 +260,13 @@ async fn a_delete_honours_if_match() {
 async fn only_admins_change_products() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
-    shop.anyone.post("/v1/products", &samples::plain("T-2")).await.problem(401, "unauthorized");
-    shop.anyone.patch(&product.path, &json!({"name": "Mine"})).await.problem(401, "unauthorized");
-    shop.anyone.delete(&product.path).await.problem(401, "unauthorized");
-    shop.anyone.delete(&format!("{}?purge=true", product.path)).await.problem(401, "unauthorized");
-    shop.anyone.post_empty(&product.at("restore")).await.problem(401, "unauthorized");
-    shop.anyone.post("/v1/products/bulk", &json!({"items": [samples::plain("T-3")]})).await.problem(401, "unauthorized");
-    shop.anyone.get(&product.at("views")).await.problem(401, "unauthorized");
+    shop.anyone.post("/v1/products", &samples::plain("T-2")).await.problem(401, "token-missing");
+    shop.anyone.patch(&product.path, &json!({"name": "Mine"})).await.problem(401, "token-missing");
+    shop.anyone.delete(&product.path).await.problem(401, "token-missing");
+    shop.anyone.delete(&format!("{}?purge=true", product.path)).await.problem(401, "token-missing");
+    shop.anyone.post_empty(&product.at("restore")).await.problem(401, "token-missing");
+    shop.anyone.post("/v1/products/bulk", &json!({"items": [samples::plain("T-3")]})).await.problem(401, "token-missing");
+    shop.anyone.get(&product.at("views")).await.problem(401, "token-missing");
     let list = shop.anyone.get("/v1/products").await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(shop.anyone.get(&product.path).await.expect(200).json(), product.body);

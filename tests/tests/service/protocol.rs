@@ -8,7 +8,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn a_request_id_is_taken_when_valid_and_made_when_missing() {
+async fn a_valid_request_id_is_kept_and_a_missing_one_generated() {
     let shop = Shop::api().await;
     let given = "order-4711_a.b:c/d";
     let reply = shop.anyone.get("/v1/products").header("x-request-id", given).await.expect(200);
@@ -26,7 +26,7 @@ async fn a_request_id_is_taken_when_valid_and_made_when_missing() {
 }
 
 #[tokio::test]
-async fn a_request_is_found_in_the_log_by_its_id_and_trace() {
+async fn the_log_has_requests_with_their_id_and_trace() {
     let shop = Shop::api().await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     shop.ada.delete("/v1/products/nothing").header("x-request-id", "find-me").header("traceparent", trace).await.expect(404);
@@ -40,7 +40,7 @@ async fn a_request_is_found_in_the_log_by_its_id_and_trace() {
 }
 
 #[tokio::test]
-async fn a_trace_goes_on_when_valid_and_begins_when_not() {
+async fn a_valid_traceparent_is_continued_and_any_other_replaced() {
     let shop = Shop::api().await;
     let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let reply = shop.anyone.get("/v1/products").header("traceparent", given).await.expect(200);
@@ -57,7 +57,7 @@ async fn a_trace_goes_on_when_valid_and_begins_when_not() {
 }
 
 #[tokio::test]
-async fn paths_that_are_not_there_say_so() {
+async fn unknown_paths_are_404() {
     let shop = Shop::api().await;
     for path in [
         "/nothing",
@@ -81,7 +81,7 @@ async fn paths_that_are_not_there_say_so() {
 }
 
 #[tokio::test]
-async fn methods_that_are_not_there_say_which_are() {
+async fn unsupported_methods_are_405_with_allow() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::plain("T-1")).await;
     let put = Method::PUT;
@@ -105,7 +105,7 @@ async fn methods_that_are_not_there_say_which_are() {
 }
 
 #[tokio::test]
-async fn paths_that_cannot_be_read_are_problems_too() {
+async fn malformed_paths_get_problem_documents() {
     let shop = Shop::api().await;
     let long = "x".repeat(20_000);
     for path in
@@ -126,15 +126,15 @@ async fn raw(shop: &Shop, bytes: &[u8], that_is_all: bool) -> String {
     if that_is_all {
         let _ = stream.shutdown().await;
     }
-    let mut answer = Vec::new();
-    let _ = tokio::time::timeout(catalog_tests::wait::DEFAULT_TIMEOUT, stream.read_to_end(&mut answer))
+    let mut response = Vec::new();
+    let _ = tokio::time::timeout(catalog_tests::wait::DEFAULT_TIMEOUT, stream.read_to_end(&mut response))
         .await
-        .expect("the server goes on waiting");
-    String::from_utf8_lossy(&answer).into_owned()
+        .expect("the server keeps waiting");
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
-async fn what_is_no_http_harms_nobody() {
+async fn malformed_requests_do_not_affect_other_clients() {
     let shop = Shop::api().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -148,26 +148,26 @@ async fn what_is_no_http_harms_nobody() {
         b"GET /v1/products HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\x01b\r\n\r\n",
         b"",
     ] {
-        let answer = raw(&shop, bytes, true).await;
-        assert!(!answer.starts_with("HTTP/1.1 5"), "{bytes:?}: {answer}");
+        let response = raw(&shop, bytes, true).await;
+        assert!(!response.starts_with("HTTP/1.1 5"), "{bytes:?}: {response}");
     }
     let many_headers = format!("GET /v1/products HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Pad: y\r\n".repeat(2000));
-    let answer = raw(&shop, many_headers.as_bytes(), true).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let response = raw(&shop, many_headers.as_bytes(), true).await;
+    assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{response}");
     shop.anyone.get("/v1/products").await.expect(200);
 }
 
 #[tokio::test]
-async fn a_request_has_one_host() {
+async fn a_request_must_have_one_host() {
     // RFC 9112, section 3.2.
     let shop = Shop::api().await;
     for (version, hosts, status) in
         [("1.1", "", 400), ("1.1", "Host: x\r\nHost: x\r\n", 400), ("1.1", "Host: x\r\n", 200), ("1.0", "", 200)]
     {
         let request = format!("GET /v1/products HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
-        let answer = raw(&shop, request.as_bytes(), false).await;
-        assert!(answer.starts_with(&format!("HTTP/{version} {status}")), "{request:?}: {answer}");
-        assert!(status == 200 || answer.contains("problems/malformed"), "{answer}");
+        let response = raw(&shop, request.as_bytes(), false).await;
+        assert!(response.starts_with(&format!("HTTP/{version} {status}")), "{request:?}: {response}");
+        assert!(status == 200 || response.contains("problems/malformed"), "{response}");
     }
 }
 
@@ -177,6 +177,6 @@ async fn requests_can_be_pipelined_on_one_connection() {
     let product = samples::create(&shop.ada, &samples::plain("T-1")).await;
     let one = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", product.path);
     let last = one.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-    let answer = raw(&shop, format!("{one}{one}{last}").as_bytes(), false).await;
-    assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
+    let response = raw(&shop, format!("{one}{one}{last}").as_bytes(), false).await;
+    assert_eq!(response.matches("HTTP/1.1 200").count(), 3, "{response}");
 }

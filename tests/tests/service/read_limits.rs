@@ -27,7 +27,7 @@ async fn in_use(shop: &mut Shop, kind: &str, count: f64) {
 }
 
 #[tokio::test]
-async fn lists_that_wait_for_the_database_are_rejected_while_orders_and_sign_ins_go_on() {
+async fn waiting_lists_are_rejected_while_orders_and_sign_ins_continue() {
     let settings = [("DATABASE_LIST_CONNECTIONS", "1"), ("DATABASE_LIST_TIMEOUT", "1m"), ("DATABASE_MAX_CONNECTIONS", "5")];
     let builder = settings.iter().fold(Shop::builder().only_api().troubled(), |shop, (name, value)| shop.setting(name, *value));
     let mut shop = builder.start().await;
@@ -67,7 +67,7 @@ async fn lists_that_wait_for_the_database_are_rejected_while_orders_and_sign_ins
 }
 
 #[tokio::test]
-async fn a_list_that_takes_too_long_says_so_and_its_connection_works_on() {
+async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
     let shop = Shop::builder()
         .only_api()
         .troubled()
@@ -82,7 +82,7 @@ async fn a_list_that_takes_too_long_says_so_and_its_connection_works_on() {
         assert!(problem["detail"].as_str().unwrap().contains("filters"), "it doesn't say what to do: {problem}");
     }
     blocked.rollback().await.unwrap();
-    eventually("lists are answered", async || {
+    eventually("lists are served", async || {
         let status = shop.anyone.get("/v1/products").await.status;
         holds(status == 200, || status)
     })
@@ -90,7 +90,7 @@ async fn a_list_that_takes_too_long_says_so_and_its_connection_works_on() {
 }
 
 #[tokio::test]
-async fn reports_that_wait_for_the_database_keep_no_list_waiting() {
+async fn reports_that_wait_for_the_database_do_not_delay_lists() {
     let mut shop = Shop::builder()
         .only_api()
         .troubled()
@@ -117,7 +117,7 @@ async fn remaining(api: &Api, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_anonymous_client_may_read_so_often_a_minute_and_an_account_as_it_likes() {
+async fn anonymous_reads_are_limited_per_client_and_minute_and_authenticated_ones_are_not() {
     let shop = Shop::builder().only_api().setting("HTTP_READS_PER_CLIENT", "5").start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let paths = ["/v1/products".to_owned(), product.path.clone(), "/v1/products/by-sku/T-1".into(), product.at("stock")];
@@ -134,8 +134,8 @@ async fn an_anonymous_client_may_read_so_often_a_minute_and_an_account_as_it_lik
             assert_eq!(reply.header("ratelimit"), "");
         }
     }
-    // A token that is none lets nobody past the limit.
-    shop.anyone.with_token("none").get("/v1/products").await.problem(401, "unauthorized");
+    // An invalid token does not bypass the limit.
+    shop.anyone.with_token("none").get("/v1/products").await.problem(401, "token-invalid");
 }
 
 #[tokio::test]

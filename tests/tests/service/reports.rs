@@ -34,7 +34,7 @@ fn total(rows: &[Value]) -> u64 {
 async fn reports_are_for_admins() {
     let shop = Shop::api().await;
     for path in ["/v1/reports/views", "/v1/reports/top-products"] {
-        shop.anyone.get(path).await.problem(401, "unauthorized");
+        shop.anyone.get(path).await.problem(401, "token-missing");
     }
 }
 

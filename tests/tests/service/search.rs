@@ -76,7 +76,7 @@ async fn contains_needs_three_characters() {
     for short in ["", "s", "st", "%", "_", "%_", "s\u{301}t\u{301}", "\u{301}\u{302}\u{303}\u{304}"] {
         let reply = shop.anyone.get(&format!("/v1/products?contains={}", form_urlencoded(short))).await;
         reply.problem(400, "invalid-parameters");
-        assert_eq!(reply.complaints(), ["contains"], "{short}");
+        assert_eq!(reply.pointers(), ["contains"], "{short}");
         assert!(reply.text().contains("at least 3 characters"), "{}", reply.text());
     }
     assert_eq!(found(&shop.anyone, "sto").await, ["T-1"]);

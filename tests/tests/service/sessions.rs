@@ -25,12 +25,18 @@ async fn is_admin(api: &Api) -> bool {
     if reply.status == 200 {
         return true;
     }
-    reply.problem(401, "unauthorized");
+    assert!(kind(&reply, 401).starts_with("token-"), "{}", reply.text());
     false
 }
 
+/// The last segment of the problem type, of a response with this status.
+fn kind(reply: &Reply, status: u16) -> String {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    reply.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn signing_in_gives_a_pair_of_tokens_that_opens_the_admin_api() {
+async fn signing_in_returns_tokens_that_grant_access_to_the_admin_api() {
     let shop = Shop::builder().only_api().setting("AUTH_ACCESS_TOKEN_TTL", "15m").setting("AUTH_REFRESH_TOKEN_TTL", "30d").start().await;
     let reply = login(&shop.anyone, ADA.0, ADA.2).await.expect(200);
     assert!(reply.header("cache-control").contains("no-store"), "a response with tokens must not be stored (RFC 6749, section 5.1)");
@@ -46,10 +52,10 @@ async fn signing_in_gives_a_pair_of_tokens_that_opens_the_admin_api() {
 }
 
 #[tokio::test]
-async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
+async fn a_wrong_username_and_a_wrong_password_get_the_same_response() {
     let mut shop = Shop::api().await;
-    let gone = json!({"username": "gone", "email": "gone@shop.test", "password": "a passphrase of mine"});
-    let id = shop.owner.post("/v1/admins", &gone).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let deactivated = json!({"username": "deactivated", "email": "deactivated@shop.test", "password": "a passphrase of mine"});
+    let id = shop.owner.post("/v1/admins", &deactivated).await.expect(201).json()["id"].as_str().unwrap().to_owned();
     shop.owner.delete(&format!("/v1/admins/{id}")).await.expect(204);
 
     let anonymised = |reply: &Reply| {
@@ -59,8 +65,12 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
         headers.sort_unstable();
         (reply.status, problem, headers)
     };
-    let attempts =
-        [("nobody", "whatever it may be"), (ADA.0, "not her password"), ("gone", "a passphrase of mine"), (OWNER.0, "not it either")];
+    let attempts = [
+        ("no-such-user", "whatever it may be"),
+        (ADA.0, "not her password"),
+        ("deactivated", "a passphrase of mine"),
+        (OWNER.0, "not it either"),
+    ];
     let mut replies = Vec::new();
     for (username, password) in attempts {
         let reply = login(&shop.anyone, username, password).await.expect(401);
@@ -70,7 +80,7 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
         assert_eq!(reply, &replies[0]);
     }
 
-    // Work instead of time, so that a busy machine doesn't blur it: in turns, and summed up.
+    // CPU time, which other load does not change; alternating and summed up.
     let mut work = [("no-such-user", 0.0), (ADA.0, 0.0)];
     for _ in 0..10 {
         for (username, spent) in &mut work {
@@ -84,7 +94,7 @@ async fn a_wrong_user_and_a_wrong_password_cannot_be_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
+async fn a_refresh_returns_new_tokens() {
     let shop = Shop::api().await;
     let (_, first) = signed_in(&shop).await;
     let second = refresh(&shop.anyone, &first["refresh_token"]).await.expect(200).json();
@@ -96,7 +106,7 @@ async fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
 }
 
 #[tokio::test]
-async fn using_a_dead_refresh_token_ends_its_whole_family_but_no_other() {
+async fn refresh_with_a_used_token_revokes_its_session_and_no_other() {
     let shop = Shop::api().await;
     let (_, stolen) = signed_in(&shop).await;
     let (other, other_pair) = signed_in(&shop).await;
@@ -104,32 +114,65 @@ async fn using_a_dead_refresh_token_ends_its_whole_family_but_no_other() {
     let fresh_api = shop.anyone.with_token(fresh["access_token"].as_str().unwrap());
     assert!(is_admin(&fresh_api).await);
 
-    refresh(&shop.anyone, &stolen["refresh_token"]).await.problem(401, "unauthorized");
-    refresh(&shop.anyone, &fresh["refresh_token"]).await.problem(401, "unauthorized");
-    assert!(!is_admin(&fresh_api).await, "the access token of the family lives on");
+    refresh(&shop.anyone, &stolen["refresh_token"]).await.problem(401, "token-reused");
+    refresh(&shop.anyone, &fresh["refresh_token"]).await.problem(401, "token-revoked");
+    assert!(!is_admin(&fresh_api).await, "the access token of the revoked session is accepted");
 
-    assert!(is_admin(&other).await, "another sign-in of the same person was ended too");
+    assert!(is_admin(&other).await, "another session of the same account was revoked too");
     refresh(&shop.anyone, &other_pair["refresh_token"]).await.expect(200);
 }
 
 #[tokio::test]
-async fn of_many_refreshes_with_one_token_at_once_at_most_one_succeeds() {
+async fn of_concurrent_refreshes_with_one_token_at_most_one_succeeds() {
     let shop = Shop::api().await;
     let (_, pair) = signed_in(&shop).await;
     let replies = futures::future::join_all((0..8).map(|_| refresh(&shop.anyone, &pair["refresh_token"]))).await;
     let won: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
     assert!(won.len() <= 1, "{} pairs came of one token", won.len());
-    for reply in replies.iter().filter(|reply| reply.status != 200) {
-        reply.problem(401, "unauthorized");
-    }
-    // The others were reuse of a dead token: the family is gone.
+    let failed: Vec<_> = replies.iter().filter(|reply| reply.status != 200).map(|reply| kind(reply, 401)).collect();
+    // The first reuse revokes the session.
+    assert_eq!(failed.iter().filter(|kind| **kind == "token-reused").count(), 1, "{failed:?}");
+    assert!(failed.iter().all(|kind| matches!(kind.as_str(), "token-reused" | "token-revoked")), "{failed:?}");
     for reply in won {
-        refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "unauthorized");
+        refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "token-revoked");
     }
 }
 
 #[tokio::test]
-async fn unknown_expired_and_foreign_refresh_tokens_are_refused_alike() {
+async fn each_401_names_what_the_client_must_do() {
+    const PLAIN: &str = "Bearer";
+    const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+    let shop = Shop::api().await;
+    let api = &shop.anyone;
+    let pair = || async { login(api, ADA.0, ADA.2).await.expect(200).json() };
+    let access = |pair: &Value| api.with_token(pair["access_token"].as_str().unwrap());
+
+    let expired = pair().await;
+    let mut replies = vec![
+        ("token-missing", PLAIN, api.get("/v1/admins").await),
+        ("token-missing", PLAIN, api.post_empty("/v1/auth/logout").await),
+        ("token-invalid", INVALID_TOKEN, api.with_token("nonsense").get("/v1/admins").await),
+        ("token-invalid", INVALID_TOKEN, api.get("/v1/admins").header("authorization", "Basic YTpi").await),
+        ("token-invalid", PLAIN, refresh(api, &json!("nonsense")).await),
+        ("invalid-credentials", PLAIN, login(api, ADA.0, "not her password").await),
+        ("invalid-credentials", PLAIN, login(api, "no-such-user", "not her password").await),
+    ];
+    let used = pair().await;
+    refresh(api, &used["refresh_token"]).await.expect(200);
+    replies.push(("token-reused", PLAIN, refresh(api, &used["refresh_token"]).await));
+    replies.push(("token-revoked", PLAIN, refresh(api, &used["refresh_token"]).await));
+    let signed_out = pair().await;
+    access(&signed_out).post_empty("/v1/auth/logout").await.expect(204);
+    replies.push(("token-revoked", INVALID_TOKEN, access(&signed_out).get("/v1/admins").await));
+    sqlx::query("UPDATE identity.refresh_tokens SET expires_at = now() - interval '1 second'").execute(&shop.database).await.unwrap();
+    replies.push(("refresh-token-expired", PLAIN, refresh(api, &expired["refresh_token"]).await));
+    for (expected, challenge, reply) in replies {
+        assert_eq!((kind(&reply, 401).as_str(), reply.header("www-authenticate")), (expected, challenge), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn unknown_expired_and_foreign_refresh_tokens_are_rejected() {
     let shop = Shop::api().await;
     let (api, pair) = signed_in(&shop).await;
     let elsewhere = Shop::builder().only_api().beside_another().start().await;
@@ -150,19 +193,19 @@ async fn unknown_expired_and_foreign_refresh_tokens_are_refused_alike() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_sign_in_at_once_and_only_that_one() {
+async fn signing_out_ends_its_session_at_once_and_no_other() {
     let shop = Shop::api().await;
     let (here, pair) = signed_in(&shop).await;
     let (there, _) = signed_in(&shop).await;
     here.post_empty("/v1/auth/logout").await.expect(204);
     assert!(!is_admin(&here).await);
-    refresh(&shop.anyone, &pair["refresh_token"]).await.problem(401, "unauthorized");
+    refresh(&shop.anyone, &pair["refresh_token"]).await.problem(401, "token-revoked");
     assert!(is_admin(&there).await);
-    shop.anyone.post_empty("/v1/auth/logout").await.problem(401, "unauthorized");
+    shop.anyone.post_empty("/v1/auth/logout").await.problem(401, "token-missing");
 }
 
 #[tokio::test]
-async fn passwords_and_tokens_never_reach_the_log_even_when_they_are_given_wrong() {
+async fn passwords_and_tokens_are_never_logged_even_if_invalid() {
     let shop = Shop::builder().only_api().setting("RUST_LOG", "debug").start().await;
     let (api, pair) = signed_in(&shop).await;
     login(&shop.anyone, ADA.0, "a-wrong-pass-phrase-9471").await.expect(401);
@@ -182,10 +225,10 @@ async fn passwords_and_tokens_never_reach_the_log_even_when_they_are_given_wrong
 }
 
 #[tokio::test]
-async fn logging_in_is_limited_per_client_and_says_when_to_come_back() {
+async fn sign_ins_are_limited_per_client_with_retry_after() {
     let shop = Shop::builder().only_api().setting("AUTH_RATE_PER_CLIENT", "5").start().await;
     for _ in 0..5 {
-        let reply = login(&shop.anyone, "nobody", "at all, I say").await.expect(401);
+        let reply = login(&shop.anyone, "no-such-user", "at all, I say").await.expect(401);
         assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
     }
     let reply = login(&shop.anyone, ADA.0, ADA.2).await;
@@ -198,7 +241,7 @@ async fn logging_in_is_limited_per_client_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn guessing_one_accounts_password_is_limited_without_locking_others_out() {
+async fn failed_sign_ins_are_limited_per_account_without_affecting_others() {
     let shop = Shop::builder().only_api().setting("AUTH_FAILURES_PER_ACCOUNT", "3").start().await;
     for _ in 0..3 {
         login(&shop.anyone, ADA.0, "not her password").await.expect(401);
@@ -218,7 +261,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 }
 
 #[tokio::test]
-async fn a_storm_of_logins_does_not_starve_reads() {
+async fn many_sign_ins_do_not_starve_reads() {
     let shop = Shop::api().await;
     let product = samples::create(&shop.ada, &samples::plain("calm")).await;
     let storm = futures::future::join_all((0..40).map(|_| login(&shop.anyone, ADA.0, "not her password")));

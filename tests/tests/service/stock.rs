@@ -61,7 +61,7 @@ async fn invalid_quantities_are_rejected() {
         body["quantity"] = quantity.clone();
         for reply in [shop.ada.post("/v1/products", &body).await, shop.ada.patch(&product.path, &json!({"quantity": quantity})).await] {
             reply.problem(422, "invalid");
-            assert_eq!(reply.complaints(), ["#/quantity"], "{quantity}: {}", reply.text());
+            assert_eq!(reply.pointers(), ["#/quantity"], "{quantity}: {}", reply.text());
         }
     }
     shop.anyone.get("/v1/products/by-sku/T-2").await.problem(404, "not-found");

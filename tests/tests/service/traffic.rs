@@ -16,12 +16,12 @@ use catalog_tests::{
 };
 use serde_json::json;
 
-/// Traffic that goes on whatever dies: changes, and reads by anonymous visitors.
+/// Traffic during faults: changes, and anonymous reads.
 pub struct Traffic {
     stop: Arc<AtomicBool>,
-    /// Reads that were asked for, answered or not.
+    /// Reads that were sent, with and without a response.
     asked: Arc<AtomicU64>,
-    /// Reads that were answered with 200.
+    /// Reads with status 200.
     served: Arc<AtomicU64>,
     /// Changes that were confirmed.
     changes: Arc<AtomicU64>,
@@ -120,20 +120,20 @@ pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
 }
 
 /// Every confirmed change has reached both other admins; what came twice came under one Message-ID.
-pub fn everybody_heard_of_everything(mails: &[Mail], confirmed: &[String]) {
+pub fn every_admin_was_notified_of_every_change(mails: &[Mail], confirmed: &[String]) {
     for address in [GRACE.1, OWNER.1] {
-        // New and old name: the change itself is the one whose new name it is. A later change tells it as old.
-        let mut told: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        // A mail has the new and the old name. The change itself is the one with this new name; a later change has it as the old one.
+        let mut sent: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for mail in mails.iter().filter(|mail| mail.is_for(address)) {
             for part in mail.text.split('[').skip(1) {
                 if let Some((name, _)) = part.split_once(']') {
-                    told.entry(format!("[{name}]")).or_default().insert(&mail.message_id);
+                    sent.entry(format!("[{name}]")).or_default().insert(&mail.message_id);
                 }
             }
         }
         for change in confirmed {
-            let heard = told.get(change).map_or(0, BTreeSet::len);
-            assert!((1..=2).contains(&heard), "{address} got {heard} different mails about {change} (its own, and the next change's)");
+            let count = sent.get(change).map_or(0, BTreeSet::len);
+            assert!((1..=2).contains(&count), "{address} got {count} different mails about {change} (its own, and the next change's)");
         }
     }
     assert!(mails.iter().all(|mail| !mail.message_id.is_empty()));

@@ -90,7 +90,7 @@ async fn an_import_whose_admin_is_deactivated_changes_nothing() {
         let upload = Slow::import(admin, query, "A");
         are_staged(&shop, 1).await;
         shop.owner.delete(&format!("/v1/admins/{id}")).await.expect(204);
-        let problem = upload.end().await.problem(401, "unauthorized");
+        let problem = upload.end().await.problem(401, "token-revoked");
         assert!(problem["detail"].as_str().unwrap().contains("Nothing was imported"), "{problem}");
         nothing_is_left(&shop).await;
     }
@@ -103,13 +103,13 @@ async fn an_import_whose_admin_signs_out_changes_nothing() {
         let upload = Slow::import(admin, query, "A");
         are_staged(&shop, 1).await;
         admin.post_empty("/v1/auth/logout").await.expect(204);
-        upload.end().await.problem(401, "unauthorized");
+        upload.end().await.problem(401, "token-revoked");
         nothing_is_left(&shop).await;
     }
 }
 
 #[tokio::test]
-async fn a_change_whose_body_outlives_the_session_is_rejected() {
+async fn a_request_whose_session_ends_during_its_body_is_rejected() {
     const BODY: &str = "{\"name\": \"Renamed\"}";
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::plain("A")).await;
@@ -136,7 +136,7 @@ async fn a_change_whose_body_outlives_the_session_is_rejected() {
 }
 
 #[tokio::test]
-async fn eight_slow_uploads_of_one_admin_do_not_keep_another_out() {
+async fn eight_slow_uploads_of_one_admin_do_not_block_another() {
     let shop = Shop::api().await;
     let mut slow = vec![Slow::import(&shop.ada, "", "S0"), Slow::import(&shop.ada, "", "S1")];
     are_staged(&shop, 2).await;
@@ -155,7 +155,7 @@ async fn eight_slow_uploads_of_one_admin_do_not_keep_another_out() {
 }
 
 #[tokio::test]
-async fn eight_slow_uploads_of_many_admins_do_not_keep_a_ninth_out() {
+async fn eight_slow_uploads_of_many_admins_do_not_block_a_ninth() {
     let shop = Shop::builder().only_api().setting("IMPORT_MAX_PER_ADMIN", "4").start().await;
     let admins = [&shop.ada, &shop.owner];
     let slow: Vec<_> = (0..8).map(|number| Slow::import(admins[number % 2], "", &format!("S{number}"))).collect();
@@ -242,7 +242,7 @@ async fn an_admin_who_signs_in_again_imports_what_was_rejected() {
     let upload = Slow::import(&shop.grace, "", "A");
     are_staged(&shop, 1).await;
     shop.grace.post_empty("/v1/auth/logout").await.expect(204);
-    upload.end().await.problem(401, "unauthorized");
+    upload.end().await.problem(401, "token-revoked");
     let pair = shop.anyone.post("/v1/auth/login", &json!({"username": GRACE.0, "password": GRACE.2})).await.expect(200).json();
     let grace = shop.anyone.with_token(pair["access_token"].as_str().unwrap());
     assert_eq!(Slow::import(&grace, "", "A").end().await.expect(200).json()["created"], BATCH);

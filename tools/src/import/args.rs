@@ -138,13 +138,13 @@ impl ImportArgs {
             "tab" | "\\t" | "\t" => Some(b'\t'),
             one if one.len() == 1 && !matches!(one, "\"" | "\r" | "\n") => one.bytes().next(),
             other => {
-                check.complain("--delimiter", other, "one ASCII character other than a quote or a line end, or tab");
+                check.reject("--delimiter", other, "one ASCII character other than a quote or a line end, or tab");
                 None
             }
         };
         let charset = self.encoding.as_deref().map_or(Ok(Charset::DETECT), |name| {
             let examples = "the name of an encoding, such as utf-8, utf-16le, windows-1252, iso-8859-2 or shift_jis";
-            name.parse().map_err(|()| check.complain("--encoding", name, examples))
+            name.parse().map_err(|()| check.reject("--encoding", name, examples))
         });
         Some(Source { path: self.file.clone(), format: format?, delimiter: delimiter?, charset: charset.ok()? })
     }
@@ -166,7 +166,7 @@ impl ImportArgs {
     fn url(&self, check: &mut Checker) -> Option<String> {
         let parsed = Url::parse(self.url.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(url) = parsed else {
-            check.complain("CATALOG_URL", &self.url, "an absolute http or https URL");
+            check.reject("CATALOG_URL", &self.url, "an absolute http or https URL");
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() {
@@ -190,7 +190,7 @@ fn authorities(file: &Path, check: &mut Checker) -> Option<Vec<CertificateDer<'s
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match read {
         Ok(found) if !found.is_empty() => return Some(found),
-        Ok(_) => check.complain("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM form: this one has none"),
+        Ok(_) => check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM form: this one has none"),
         Err(error) => check.note(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
     }
     None

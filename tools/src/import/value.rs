@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use catalog::http::body::doubled_key;
+use catalog::http::body::find_duplicate_key;
 
 /// One record of a file: what is under which column or field.
 pub type Record = BTreeMap<String, Value>;
@@ -36,7 +36,7 @@ impl Value {
     /// # Errors
     /// If the text isn't JSON, has a key twice or is nested too deeply.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match doubled_key(text).map_err(|error| invalid(&error))? {
+        match find_duplicate_key(text).map_err(|error| invalid(&error))? {
             Some(pointer) => Err(format!("{} is given twice", pointer.trim_start_matches('/'))),
             None => Self::of(text.trim(), MAX_DEPTH),
         }

@@ -1,4 +1,4 @@
-//! Objects that are objects.
+//! JSON objects that must not be arrays.
 
 use std::{fmt, marker::PhantomData};
 

@@ -18,17 +18,17 @@ use crate::http::{
 
 /// How long a body may take to arrive: a megabyte over a poor line.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// The session of a request whose body took longer is checked again: it may have ended meanwhile.
+/// The session of a request whose body took longer is checked again, because it may have ended.
 const RECHECK_AFTER: Duration = Duration::from_millis(100);
-/// Memory of all bodies that are being received, in permits of [`UNIT`] bytes: 64 MiB, which is what the connections that one
-/// client may have can take four times.
+/// Memory of all bodies that are being received, in permits of [`UNIT`] bytes: 64 MiB, four times what the connections of one
+/// client can take.
 static MEMORY: Semaphore = Semaphore::const_new(64 * 1024);
 const UNIT: usize = 1024;
 
 /// The whole body, of at most `max` bytes.
 ///
 /// # Errors
-/// 413 at once if its length says so, else at the limit; 408, 400, 401 if the session ended meanwhile, and 503 if too many
+/// 413 at once if its length says so, else at the limit; 408, 400, 401 if the session ended during the request, and 503 if too many
 /// bodies are being received.
 pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     let authentication = request.extensions().get::<Authentication>().cloned();
@@ -38,7 +38,7 @@ pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     }
     let started = Instant::now();
     let bytes = timeout(BODY_TIMEOUT, collect(body, max)).await.map_err(|_| {
-        let detail = format!("The body did not arrive within {} s. Send it faster.", BODY_TIMEOUT.as_secs());
+        let detail = format!("The body was not received within {} s. Send it faster.", BODY_TIMEOUT.as_secs());
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
     })??;
     if let Some(authentication) = authentication.filter(|_| started.elapsed() > RECHECK_AFTER)
@@ -49,12 +49,12 @@ pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     Ok(bytes)
 }
 
-/// Frames are copied together: kept as they come, a body in chunks of one byte would take many times its length.
+/// Frames are copied into one buffer: kept separate, a body in chunks of one byte would take many times its length.
 async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
     let mut received = BytesMut::new();
     let mut memory = Memory::default();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::malformed("The body could not be read to its end."))?;
+        let frame = frame.map_err(|_| Problem::malformed("The body ended early."))?;
         let Some(data) = frame.data_ref() else { continue };
         if received.len() + data.len() > max {
             return Err(too_large(max));

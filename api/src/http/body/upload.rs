@@ -32,7 +32,7 @@ struct Upload<B> {
     deadline: Instant,
     /// How long the client may take from now on.
     allowance: Duration,
-    /// Whether anything came since the allowance was full.
+    /// Whether anything was received since the allowance was full.
     received: bool,
 }
 

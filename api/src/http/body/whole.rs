@@ -1,5 +1,5 @@
-//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3, however they are written. Their digits are
-//! read one by one: through binary64, `1.0000000000000000001` would be 1 and `1e-400` would be 0.
+//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3. They are parsed as text: through binary64,
+//! `1.0000000000000000001` would be 1 and `1e-400` would be 0.
 
 use serde::{
     Deserialize, Deserializer,
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// As serde calls it: [`super::words`] says it in plain words.
+/// As serde calls it: [`super::serde_message`] puts it in the terms of JSON.
 const INTEGER: &dyn Expected = &"i64";
 
 fn unexpected(value: &Value) -> Unexpected<'_> {
@@ -120,7 +120,7 @@ fn string_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::body::words::in_plain_words;
+    use crate::http::body::serde_message::Fault;
 
     #[derive(Debug, PartialEq, Eq, Deserialize)]
     struct Units {
@@ -143,15 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_in_plain_words() {
+    fn other_values_are_rejected_in_the_terms_of_json() {
         for (text, words) in [
-            ("1.5", "invalid type: number `1.5`, expected a whole number"),
-            ("\"1\"", "invalid type: string \"1\", expected a whole number"),
-            ("true", "invalid type: boolean `true`, expected a whole number"),
-            ("[]", "invalid type: array, expected a whole number"),
+            ("1.5", "must be a whole number, not 1.5"),
+            ("\"1\"", "must be a whole number, not a string"),
+            ("true", "must be a whole number, not a boolean"),
+            ("[]", "must be a whole number, not an array"),
         ] {
             let value = serde_json::from_str::<serde_json::Value>(&format!("{{\"quantity\": {text}}}")).unwrap();
-            assert_eq!(in_plain_words(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), words);
+            assert_eq!(Fault::of(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), Fault::Value(words.to_owned()));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Bodies of which exactly one field is to be given.
+//! Bodies with exactly one of several fields.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{RefOr, Schema, extensions::Extensions},
 };
 
-/// In the document only: `T`, of whose optional fields exactly one is given, and not as null.
+/// For the document only: `T` with exactly one of its optional fields, which is not null.
 pub struct Either<T>(PhantomData<T>);
 
 impl<T: ToSchema> PartialSchema for Either<T> {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn every_optional_field_is_one_way_to_say_it() {
+    fn every_optional_field_is_an_alternative() {
         let schema: Value = serde_json::to_value(Either::<Choice>::schema()).unwrap();
         let ways: Vec<_> = schema["oneOf"].as_array().unwrap().iter().map(|way| &way["required"][0]).collect();
         assert_eq!(ways, ["one", "other"]);

@@ -1,4 +1,4 @@
-//! Patterns that several fields share, written from the rules themselves.
+//! Patterns that several fields share, generated from the rules.
 //!
 //! utoipa takes patterns as literals only, so attributes give the name of one, such as `pattern = "line"`.
 
@@ -15,7 +15,7 @@ pub static LINE: LazyLock<String> =
 /// Any text that PostgreSQL can hold.
 pub const TEXT: &str = r"^[^\u0000]*$";
 
-/// A price below 1,000,000,000, with the decimals of any currency: zeros before and behind change nothing.
+/// A price below 1,000,000,000, with the decimals of any currency. Leading and trailing zeros are allowed.
 const AMOUNT: &str = r"^0*[0-9]{1,9}(\.[0-9]{1,4}0*)?$";
 
 /// [`crate::products::rules::sku`].
@@ -30,7 +30,7 @@ pub(super) fn resolve_in_parameters(operation: &mut Operation) {
     }
 }
 
-/// Writes the pattern that a schema names, and those that its fields do.
+/// Replaces the name of a pattern with the pattern, also in properties.
 pub(super) fn resolve(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = schema else { return };
     object.properties.values_mut().for_each(resolve);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_shows_something_and_a_sku_is_not_a_step_in_a_path() {
+    fn a_line_has_a_visible_character_and_a_sku_is_no_dot_segment() {
         assert!(
             LINE.starts_with(r"^(?=.*[^\u0000-\u0020\u007f-\u00a0\u00ad")
                 && LINE.ends_with(r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$")

@@ -1,4 +1,4 @@
-//! What every operation says of its answers, in one place.
+//! Descriptions and headers that the responses of all operations share.
 
 use axum::http::StatusCode;
 use utoipa::openapi::{
@@ -7,7 +7,7 @@ use utoipa::openapi::{
     path::{Operation, Parameter},
 };
 
-/// Adds what follows from the rest of the operation, and words where it has none: OpenAPI 3.1 requires a description.
+/// Adds responses and headers that follow from the rest of the operation, and missing descriptions, which OpenAPI 3.1 requires.
 pub(super) fn complete(operation: &mut Operation) {
     let is_key = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key");
     let replays = operation.parameters.iter().flatten().any(is_key);
@@ -36,7 +36,7 @@ fn problem() -> Response {
 
 fn replayed() -> Header {
     let always_true = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
-    let description = "true if this is the stored answer to an earlier request with the same Idempotency-Key; absent otherwise";
+    let description = "true if this is the stored response to an earlier request with the same Idempotency-Key; absent otherwise";
     HeaderBuilder::new().schema(Some(always_true)).description(Some(description)).build()
 }
 
@@ -45,20 +45,20 @@ fn what_is_taken() -> Header {
     HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String).build())).description(Some(description)).build()
 }
 
-/// What a status means where an operation has nothing of its own to say of it.
+/// The description of a status in operations without their own.
 fn words(status: &str) -> String {
     let reason = || status.parse().ok().and_then(|status: StatusCode| status.canonical_reason()).unwrap_or(status);
     let words = match status {
         "200" => "Done",
-        "400" => "The request cannot be understood",
-        "401" => "Not signed in",
-        "403" => "Signed in, but not allowed",
-        "404" => "There is no such thing",
-        "408" => "The body took too long to arrive",
+        "400" => "The request is malformed, or a parameter or header is invalid",
+        "401" => "The access token is missing, invalid, expired or revoked; type says which",
+        "403" => "The account may not do this",
+        "404" => "The resource does not exist",
+        "408" => "The body was not received in time",
         "413" => "The body is too large",
-        "415" => "The body is of another media type, not in UTF-8 or compressed",
-        "422" => "The body says something that isn't allowed",
-        "503" => "The database is away, or busy: try again after Retry-After",
+        "415" => "The media type or charset of the body is not supported, or it is compressed",
+        "422" => "Fields are missing, unknown or invalid; errors lists them",
+        "503" => "The database is unavailable or overloaded; retry after Retry-After",
         _ => reason(),
     };
     words.to_owned()

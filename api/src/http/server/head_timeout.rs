@@ -1,6 +1,6 @@
-//! How long a connection waits for the head of its next request. Hyper asks its timer for a new sleep before every head;
-//! arming one in the runtime takes a lock that all connections share. Here each connection has one armed sleep for its
-//! whole life, and hyper's only say until when they last.
+//! Timeouts for the head of the next request of a connection. Hyper asks its timer for a new sleep before every head; arming
+//! one in the runtime takes a lock that all connections share. Here each connection has one armed sleep for its lifetime, and
+//! hyper's sleeps only record their deadline.
 
 use std::{
     pin::Pin,
@@ -35,7 +35,7 @@ pub struct Activity {
     /// When the latest sleep ends, in milliseconds after `started`.
     until: AtomicU64,
     /// When the first byte came after the last request that was read to its end, in milliseconds after `started` and
-    /// at least 1; 0 if none came.
+    /// at least 1; 0 if none was received.
     input_since: AtomicU64,
 }
 
@@ -44,14 +44,14 @@ impl Activity {
         Arc::new(Self { limits, started: Instant::now(), until: AtomicU64::new(0), input_since: AtomicU64::new(0) })
     }
 
-    /// Notes that bytes came.
+    /// Records that bytes were received.
     pub fn input(&self) {
         if self.input_since.load(Ordering::Relaxed) == 0 {
             self.input_since.store(self.millis(Instant::now()).max(1), Ordering::Relaxed);
         }
     }
 
-    /// Notes that a request was read to the end of its body.
+    /// Records that a request was read to the end of its body.
     pub fn request_read(&self) {
         self.input_since.store(0, Ordering::Relaxed);
     }
@@ -92,7 +92,7 @@ impl Timer for HeadTimer {
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn Sleep>> {
         let deadline = Instant::from_std(deadline);
-        // Rounded up: an alarm before the sleep is over would find it still pending, and itself with nothing to do.
+        // Rounded up: an alarm before the deadline would find the sleep still pending.
         self.0.until.store(self.0.millis(deadline).saturating_add(1), Ordering::Relaxed);
         Box::pin(HeadSleep { activity: self.0.clone(), started: Instant::now(), deadline })
     }
@@ -146,7 +146,7 @@ impl<C: Future> Future for Timed<C> {
             }
             ready!(this.alarm.as_mut().poll(cx));
             let next = Instant::now() + CHECK_INTERVAL;
-            // A sleep of the past is over: a request is being answered.
+            // The sleep has ended, because a request is being processed.
             let until = this.activity.after_start(this.activity.until.load(Ordering::Relaxed));
             let next = if until > Instant::now() { next.min(until) } else { next };
             this.alarm.as_mut().reset(next);

@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and of one client.
+//! Limits of connections, in total and per client.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -23,9 +23,9 @@ use crate::{
     metrics, rate_limit,
 };
 
-/// Connections that are being told that they are rejected, at most. More get a response without a body, or none.
+/// Rejected connections that get a response with a body, at most. More get one without a body, or none.
 const REJECTIONS: usize = 128;
-/// Seconds after which a rejected client may try again.
+/// Seconds after which a rejected client may retry.
 const RETRY_AFTER: u64 = 2;
 
 static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -76,7 +76,7 @@ pub enum RejectionProblem {
     Client,
 }
 
-/// One open connection. Dropping it makes room for another.
+/// One open connection. Dropping it admits another.
 pub struct Permit {
     limits: Arc<Limits>,
     client: Option<IpAddr>,

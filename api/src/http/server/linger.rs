@@ -1,4 +1,4 @@
-//! A client that is still sending when its connection closes gets to read the response first.
+//! Lets a client that is still sending when its connection closes read the response first.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Gets the stream of a connection that closes while its client may still be sending. Everything else of the connection, such
-/// as its read buffer, is gone by then.
+/// as its read buffer, is freed by then.
 pub struct Linger<S>(pub oneshot::Receiver<S>);
 
 impl<S: AsyncRead + Unpin> Linger<S> {
-    /// To be called when the connection has ended: discards what is still coming, if anything may be.
+    /// Called when the connection has ended: discards further input, if there may be any.
     pub async fn discard(mut self) {
         if let Ok(stream) = self.0.try_recv() {
             let _ = timeout(LINGER_TIMEOUT, tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink())).await;

@@ -21,9 +21,9 @@ const DRAIN_BYTES: u64 = 64 * 1024;
 /// How long the response waits for them.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A body that hands back what is left of it when it is dropped.
+/// A body that returns its unread rest when it is dropped.
 pub struct RequestBody {
-    // Always there, until it is dropped.
+    // Always `Some` until it is dropped.
     incoming: Option<Incoming>,
     state: State,
     unread: Option<oneshot::Sender<Rest>>,
@@ -47,7 +47,7 @@ struct Rest {
 pub struct Unread(oneshot::Receiver<Rest>);
 
 impl RequestBody {
-    /// The body for a handler, and what the handler leaves unread of it; `None` for an empty body.
+    /// The body for a handler, and its unread rest; `None` for an empty body.
     pub fn watch(incoming: Incoming, headers: &HeaderMap) -> (Body, Option<Unread>) {
         if incoming.is_end_stream() {
             return (Body::empty(), None);
@@ -99,7 +99,7 @@ impl Unread {
         match self.0.try_recv() {
             Ok(rest) => rest.drain().await,
             Err(oneshot::error::TryRecvError::Closed) => true,
-            // The handler has passed it on to a task.
+            // The handler moved it to a task.
             Err(oneshot::error::TryRecvError::Empty) => false,
         }
     }

@@ -1,4 +1,4 @@
-//! The bytes of a connection: a client that doesn't read is cut off.
+//! The stream of a connection. A client that doesn't read is disconnected.
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ const MIN_PROGRESS: usize = 16 * 1024;
 
 /// A stream with a write timeout. One whose client is still sending when the connection closes is handed over to [`Linger`].
 pub struct Transport<S> {
-    /// There until it is handed over.
+    /// `Some` until it is handed over.
     stream: Option<S>,
     activity: Arc<Activity>,
     write_timeout: Duration,
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
-    /// Called when all that there is to write has been written.
+    /// Called when all data is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.write_deadline = None;
         self.stream()?.poll_flush(cx)

@@ -1,4 +1,4 @@
-//! Accounts of admins as they are given and shown.
+//! Accounts of admins in requests and responses.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -13,22 +13,22 @@ use crate::{
     text,
 };
 
-/// Somebody who manages the catalogue.
+/// An account that manages the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Admin)]
 pub struct AdminAccount {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[schema(example = "alice")]
     pub username: String,
-    /// Unique among admins, in any case.
+    /// Unique among admins, case-insensitive.
     #[schema(example = "alice@example.com")]
     pub email: String,
     /// Name to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
-    /// Whether nobody can change or deactivate this admin through the API.
+    /// Whether this is the superuser, which cannot be changed or deactivated through the API.
     pub is_superuser: bool,
     /// Whether this admin may sign in.
     pub is_active: bool,
@@ -42,11 +42,11 @@ pub struct AdminAccount {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAdmin {
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[garde(custom(rules::username))]
     #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: String,
-    /// Unique among admins, in any case.
+    /// Unique among admins, case-insensitive.
     #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::email))]
     #[schema(example = "alice@example.com", max_length = 254, format = "email")]
@@ -62,17 +62,17 @@ pub struct NewAdmin {
     pub full_name: Option<String>,
 }
 
-/// What to change of an admin. Fields that aren't given stay.
+/// Changes of an admin. Absent fields stay.
 #[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminPatch {
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(custom(rules::username)))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: Option<String>,
-    /// Unique among admins, in any case.
+    /// Unique among admins, case-insensitive.
     #[serde(default, deserialize_with = "given_text")]
     #[garde(inner(custom(rules::email)))]
     #[schema(value_type = String, required = false, max_length = 254, format = "email")]

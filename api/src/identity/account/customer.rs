@@ -1,4 +1,4 @@
-//! Accounts of customers as they are given and shown.
+//! Accounts of customers in requests and responses.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -13,16 +13,16 @@ use crate::{
     text,
 };
 
-/// Somebody who buys.
+/// An account that orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Customer)]
 pub struct CustomerAccount {
     /// Identifier (`UUIDv7`).
     pub id: Uuid,
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[schema(example = "alice")]
     pub username: String,
-    /// Unique among customers, in any case.
+    /// Unique among customers, case-insensitive.
     #[schema(example = "alice@example.com")]
     pub email: String,
     /// Name to show.
@@ -40,11 +40,11 @@ pub struct CustomerAccount {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCustomer {
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[garde(custom(rules::username))]
     #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: String,
-    /// Unique among customers, in any case.
+    /// Unique among customers, case-insensitive.
     #[serde(deserialize_with = "text::normalized")]
     #[garde(custom(rules::email))]
     #[schema(example = "alice@example.com", max_length = 254, format = "email")]
@@ -60,17 +60,17 @@ pub struct NewCustomer {
     pub full_name: Option<String>,
 }
 
-/// What to change of a customer. Fields that aren't given stay.
+/// Changes of a customer. Absent fields stay.
 #[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerPatch {
-    /// Unique among admins and customers, in any case.
+    /// Unique among admins and customers, case-insensitive.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(custom(rules::username)))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: Option<String>,
-    /// Unique among customers, in any case.
+    /// Unique among customers, case-insensitive.
     #[serde(default, deserialize_with = "given_text")]
     #[garde(inner(custom(rules::email)))]
     #[schema(value_type = String, required = false, max_length = 254, format = "email")]

@@ -89,7 +89,7 @@ pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Res
 
 /// Change an admin
 ///
-/// A JSON merge patch (RFC 7396): fields that aren't given stay. A new password ends all of the admin's sessions.
+/// A JSON merge patch (RFC 7396): absent fields stay. A new password ends all of the admin's sessions.
 #[utoipa::path(patch, path = "/v1/admins/{id}", tag = "admins", operation_id = "patch_admin",
     params(("id" = Uuid, Path, description = "Admin id")),
     request_body(content((AdminPatch = "application/merge-patch+json"), (AdminPatch = "application/json"))),
@@ -112,7 +112,7 @@ pub async fn patch(State(identity): State<Identity>, _: Admin, Id(id): Id, patch
 
 /// Deactivate an admin
 ///
-/// The admin cannot sign in any more, and all sessions end. The account stays and can be restored.
+/// The admin can no longer sign in, and all sessions end. The account is kept and can be restored.
 #[utoipa::path(delete, path = "/v1/admins/{id}", tag = "admins", operation_id = "deactivate_admin",
     params(("id" = Uuid, Path, description = "Admin id")),
     responses(

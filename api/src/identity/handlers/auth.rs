@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -12,7 +13,7 @@ use super::client::Client;
 use crate::{
     config::Secret,
     http::{
-        auth::{bearer_token, refusal},
+        auth::{bearer_token, token_rejected},
         body::Json,
         clock,
         problem::{Document as ProblemDocument, Problem},
@@ -21,22 +22,23 @@ use crate::{
 };
 
 /// A refresh token.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
-    /// As it was handed out.
+    /// As it was issued.
+    #[garde(skip)]
     #[schema(value_type = String, min_length = 1, max_length = 256, pattern = "text")]
     refresh_token: Secret,
 }
 
 /// Sign in
 ///
-/// Wrong username and wrong password are answered alike.
+/// A wrong username and a wrong password get the same response.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", operation_id = "login",
     request_body = SignIn,
     responses(
         (status = 200, body = TokenPair, headers(
-            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the password is wrong"),
@@ -48,7 +50,7 @@ pub struct RefreshToken {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub async fn login(State(identity): State<Identity>, client: Client, body: Result<Json<SignIn>, Problem>) -> Response {
-    client.answer(
+    client.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.sign_in(request, clock::now()).await?))
@@ -59,15 +61,15 @@ pub async fn login(State(identity): State<Identity>, client: Client, body: Resul
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token works once. Using one again ends the whole session, because it must have been stolen.
+/// Each refresh token can be used once. Using one again revokes its session, because another client may have it.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", operation_id = "refresh",
     request_body = RefreshToken,
     responses(
         (status = 200, body = TokenPair, headers(
-            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked"),
+        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked; type says which"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
@@ -76,7 +78,7 @@ pub async fn login(State(identity): State<Identity>, client: Client, body: Resul
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
-    client.answer(
+    client.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
@@ -87,8 +89,7 @@ pub async fn refresh(State(identity): State<Identity>, client: Client, body: Res
 
 /// Sign out
 ///
-/// Ends the session of the access token, or of the refresh token in the body; either is enough.
-/// Doing it again is fine.
+/// Ends the session of the access token, or of the refresh token in the body; either is enough. Signing out again changes nothing.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", operation_id = "logout",
     request_body = Option<RefreshToken>,
     responses(
@@ -109,10 +110,11 @@ pub async fn logout(
     let access_token = bearer_token(&headers)?;
     let refresh_token = body.and_then(|Json(request)| request).map(|request| request.refresh_token);
     if access_token.is_none() && refresh_token.is_none() {
-        return Err(Problem::unauthorized("Send the access token in the Authorization header, or the refresh token in the body."));
+        let detail = "Send the access token in the Authorization header, or the refresh token in the body.";
+        return Err(Problem::unauthorized("token-missing", detail));
     }
     if let Some(token) = access_token {
-        let subject = identity.subject_of(token, now).map_err(refusal)?;
+        let subject = identity.subject_of(token, now).map_err(token_rejected)?;
         identity.end_session(subject.session_id, now).await?;
     }
     if let Some(token) = refresh_token {
@@ -121,7 +123,7 @@ pub async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tokens are for nobody else, caches included (RFC 6749, section 5.1).
+/// Caches must not store tokens (RFC 6749, section 5.1).
 fn private(tokens: TokenPair) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(tokens))
 }

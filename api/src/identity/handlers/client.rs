@@ -16,13 +16,13 @@ use crate::{
     rate_limit::{self, Allowance},
 };
 
-/// One request taken from the allowance of its client. Without any left it is rejected with 429.
+/// One request, charged to the allowance of its client; rejected with 429 when that is used up.
 pub struct Client(Allowance);
 
 impl Client {
-    /// The handler's response with what is left of the allowance in its headers.
-    pub fn answer(&self, answer: Result<impl IntoResponse, Problem>) -> Response {
-        let mut response = answer.into_response();
+    /// The handler's response with the remaining allowance in its headers.
+    pub fn respond(&self, result: Result<impl IntoResponse, Problem>) -> Response {
+        let mut response = result.into_response();
         for (name, value) in headers(&self.0) {
             // A rejection because of the account's failures has headers of its own.
             response.headers_mut().entry(name).or_insert(value);
@@ -41,10 +41,9 @@ where
         let address = RequestContext::from_request_parts(parts, state).await.map_or_else(|never| match never {}, |context| context.client);
         match Identity::from_ref(state).per_client().charge(&rate_limit::client(address)) {
             Ok(allowance) => Ok(Self(allowance)),
-            Err(allowance) => Err(too_many(
-                &allowance,
-                "Too many requests to sign in or to register from this address. Retry after the seconds in Retry-After.",
-            )),
+            Err(allowance) => {
+                Err(too_many(&allowance, "Too many sign-ins and registrations from this address. Retry after the seconds in Retry-After."))
+            }
         }
     }
 }

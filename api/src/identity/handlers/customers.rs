@@ -1,4 +1,4 @@
-//! Customers: how one becomes one, and what admins see and do of them.
+//! Customers: registration, and what admins read and change.
 
 use axum::{
     extract::State,
@@ -35,7 +35,7 @@ pub struct ListParams {
     /// Items per page.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
@@ -49,13 +49,13 @@ struct Position {
 
 /// Register as a customer
 ///
-/// Signing in is the next step: POST /v1/auth/login.
+/// Then sign in: POST /v1/auth/login.
 #[utoipa::path(post, path = "/v1/customers", tag = "customers", operation_id = "register",
     request_body = NewCustomer,
     responses(
         (status = 201, body = CustomerAccount, headers(
             ("Location" = String),
-            ("RateLimit" = String, description = "What is left of the client's allowance"),
+            ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the address is taken"),
@@ -72,7 +72,7 @@ pub async fn register(
     client: Client,
     body: Result<Json<NewCustomer>, Problem>,
 ) -> Response {
-    client.answer(
+    client.respond(
         async {
             let Json(new) = body?;
             let customer: CustomerAccount = identity.create(new, clock::now()).await?;
@@ -122,8 +122,8 @@ pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Res
 
 /// Deactivate a customer
 ///
-/// The customer cannot sign in any more, and all sessions end. The account stays and can be restored. Orders that are not
-/// fulfilled yet fail, the confirmed ones when they are due, and give their stock back; restoring doesn't bring them back.
+/// The customer can no longer sign in, and all sessions end. The account is kept and can be restored. Orders that are not
+/// fulfilled fail, confirmed ones when they are due, and release their stock; restoring the account does not restore them.
 #[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers", operation_id = "deactivate_customer",
     params(("id" = Uuid, Path, description = "Customer id")),
     responses(

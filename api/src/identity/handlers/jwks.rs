@@ -1,4 +1,4 @@
-//! The public keys, for whoever verifies our tokens.
+//! The public keys, for clients that verify access tokens.
 
 use axum::{extract::State, http::header, response::IntoResponse};
 

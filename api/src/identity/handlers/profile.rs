@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     http::{
-        auth::Customer,
+        auth::{Customer, session_ended},
         body::MergePatch,
         clock,
         problem::{Document as ProblemDocument, Problem},
@@ -12,7 +12,7 @@ use crate::{
     identity::{CustomerAccount, CustomerPatch, Error, Identity},
 };
 
-/// Read one's own account
+/// Read your own account
 #[utoipa::path(get, path = "/v1/customers/me", tag = "customers", operation_id = "read_profile",
     responses(
         (status = 200, body = CustomerAccount),
@@ -24,10 +24,9 @@ pub async fn read(State(identity): State<Identity>, customer: Customer) -> Resul
     identity.account(customer.id).await.map(axum::Json).map_err(of_own_account)
 }
 
-/// Change one's own account
+/// Change your own account
 ///
-/// A JSON merge patch (RFC 7396): fields that aren't given stay. A new password ends all sessions, the one
-/// that asks included: sign in again.
+/// A JSON merge patch (RFC 7396): absent fields stay. A new password ends all sessions, this one included: sign in again.
 #[utoipa::path(patch, path = "/v1/customers/me", tag = "customers", operation_id = "patch_profile",
     request_body(content((CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json"))),
     responses(
@@ -50,11 +49,10 @@ pub async fn patch(
     identity.change(customer.id, patch, clock::now()).await.map(axum::Json).map_err(of_own_account)
 }
 
-/// Delete one's own account
+/// Delete your own account
 ///
-/// The account is gone for good and all sessions end; username and address are free again. Orders stay on
-/// record without the person; those that are not fulfilled yet fail and give their stock back. Carts give theirs back when
-/// they expire.
+/// The account is deleted permanently and all sessions end; username and address can be used again. Orders are kept without
+/// personal data; those that are not fulfilled fail and release their stock. Carts release theirs when they expire.
 #[utoipa::path(delete, path = "/v1/customers/me", tag = "customers", operation_id = "delete_profile",
     responses(
         (status = 204, description = "Deleted"),
@@ -67,10 +65,10 @@ pub async fn delete(State(identity): State<Identity>, customer: Customer) -> Res
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The account was there when the token was checked. If it is gone now, the token is worth nothing any more.
+/// The account existed when the token was checked. If it does not now, the token is revoked.
 fn of_own_account(error: Error) -> Problem {
     match error {
-        Error::NotFound(_) => Problem::unauthorized("The account was deleted meanwhile."),
+        Error::NotFound(_) => session_ended("Sign in with another account."),
         other => other.into(),
     }
 }
@@ -83,7 +81,7 @@ mod tests {
     use crate::identity::tokens::Role;
 
     #[test]
-    fn an_account_that_goes_while_its_owner_asks_is_no_missing_page() {
+    fn an_account_deleted_during_its_own_request_is_401() {
         let status = |problem: Problem| problem.into_response().status();
         assert_eq!(status(of_own_account(Error::NotFound(Role::Customer))), StatusCode::UNAUTHORIZED);
         assert_eq!(status(of_own_account(Error::Superuser)), StatusCode::FORBIDDEN);

@@ -1,4 +1,4 @@
-//! Accounts as requests use them, of either role.
+//! Commands and queries on accounts of either role.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -12,7 +12,7 @@ impl Identity {
     /// only the one that has it.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn accounts<A: OfRole>(&self, email: Option<&str>, after: Option<Uuid>, limit: u16) -> Result<(Vec<A>, Option<Uuid>), Error> {
         accounts::list(&self.0.pool, email, after, limit).await
     }
@@ -41,8 +41,8 @@ impl Identity {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Superuser`], [`Error::Invalid`] or [`Error::Taken`].
     pub async fn change<A: OfRole>(&self, id: Uuid, patch: A::Patch, now: DateTime<Utc>) -> Result<A, Error> {
-        // Before any work is done for what cannot be.
-        accounts::refuse_unchangeable::<A>(&self.0.pool, id).await?;
+        // Before any password is hashed.
+        accounts::reject_unchangeable::<A>(&self.0.pool, id).await?;
         patch.validate()?;
         let hash = match A::changes(&patch).password {
             Some(password) => Some(self.0.hashing.hash(password.clone()).await?),
@@ -51,7 +51,7 @@ impl Identity {
         accounts::change(&self.0.pool, id, &patch, hash.as_deref(), now).await
     }
 
-    /// Takes away an account's right to sign in, and ends all sessions.
+    /// Deactivates an account and ends all sessions.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Superuser`].
@@ -59,7 +59,7 @@ impl Identity {
         accounts::set_active(&self.0.pool, id, false, now).await
     }
 
-    /// Gives it back.
+    /// Activates an account again.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Superuser`].
@@ -67,10 +67,10 @@ impl Identity {
         accounts::set_active(&self.0.pool, id, true, now).await
     }
 
-    /// Deletes a customer for good, all sessions with the account.
+    /// Deletes a customer permanently, with all sessions.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn delete_customer(&self, id: Uuid) -> Result<(), Error> {
         Ok(customers::delete(&self.0.pool, id).await?)
     }

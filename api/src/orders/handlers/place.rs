@@ -60,7 +60,7 @@ pub async fn place_order(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let key = IdempotencyKey::required(&headers, customer.id, "POST /v1/orders", &body)?;
-    let order: NewOrder = parse(&body)?;
+    let order: NewOrder = parse(&body, |order: &NewOrder| order.clone().into_source().map(drop))?;
     let source = order.into_source().map_err(Error::Invalid)?;
     let origin = customer.origin(&context);
     for _ in 0..MAX_ATTEMPTS {

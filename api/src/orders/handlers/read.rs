@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::Caller,
+        auth::Principal,
         ids,
         page::{self, Limit, Page},
         path::Id,
@@ -67,16 +67,16 @@ struct Position {
     ), security(("bearer" = [])))]
 pub async fn list_orders(
     State(orders): State<Arc<Orders>>,
-    caller: Caller,
+    principal: Principal,
     uri: Uri,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
     let limit = params.limit.unwrap_or_default().get();
     let before = params.cursor.as_deref().map(page::decode_cursor::<Position>).transpose()?;
-    let customer_id = match (&caller, params.customer_id) {
-        (Caller::Admin(_), any) => any,
-        (Caller::Customer(own), None) => Some(own.id),
-        (Caller::Customer(_), Some(_)) => {
+    let customer_id = match (&principal, params.customer_id) {
+        (Principal::Admin(_), any) => any,
+        (Principal::Customer(own), None) => Some(own.id),
+        (Principal::Customer(_), Some(_)) => {
             let detail = "customer_id is only for admins; omit it to list your own orders";
             return Err(Problem::bad_parameters(vec![FieldError::parameter("customer_id", detail)]));
         }
@@ -98,7 +98,7 @@ pub async fn list_orders(
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The order does not exist or belongs to another customer"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security(("bearer" = [])))]
-pub async fn read_order(State(orders): State<Arc<Orders>>, caller: Caller, Id(id): Id) -> Result<axum::Json<Order>, Problem> {
+pub async fn read_order(State(orders): State<Arc<Orders>>, principal: Principal, Id(id): Id) -> Result<axum::Json<Order>, Problem> {
     let mut conn = orders.catalogue.database.primary.acquire().await?;
-    Ok(axum::Json(orders::find_order(&mut conn, orders.currency(), id, caller.own_id()).await?))
+    Ok(axum::Json(orders::find_order(&mut conn, orders.currency(), id, principal.own_id()).await?))
 }

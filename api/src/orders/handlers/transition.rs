@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     http::{
-        auth::{Admin, Caller},
+        auth::{Admin, Principal},
         body::{Json, MergePatch},
         clock,
         context::RequestContext,
@@ -65,19 +65,19 @@ pub struct OrderPatch {
     ), security(("bearer" = [])))]
 pub async fn cancel_order(
     State(orders): State<Arc<Orders>>,
-    caller: Caller,
+    principal: Principal,
     context: RequestContext,
     Id(id): Id,
     body: Option<Json<Option<Cancellation>>>,
 ) -> Result<axum::Json<Order>, Problem> {
     let cancellation = body.and_then(|Json(body)| body).unwrap_or_default();
     cancellation.validate().map_err(Error::Invalid)?;
-    let by = match caller {
-        Caller::Customer(_) => Party::Customer,
-        Caller::Admin(_) => Party::Admin,
+    let by = match principal {
+        Principal::Customer(_) => Party::Customer,
+        Principal::Admin(_) => Party::Admin,
     };
     let transition = Transition { to: Status::Cancelled, by, reason: cancellation.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.advance_order(&caller.origin(&context), caller.own_id(), id, transition, clock::now()).await?))
+    Ok(axum::Json(orders.advance_order(&principal.origin(&context), principal.own_id(), id, transition, clock::now()).await?))
 }
 
 /// Change the status of an order

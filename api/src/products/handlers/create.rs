@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use garde::Validate;
 
 use super::etag_of;
 use crate::{
@@ -48,7 +49,7 @@ pub async fn create_product(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
-    let input: ProductInput = parse(&body)?;
+    let input: ProductInput = parse(&body, |input: &ProductInput| input.validate_with(&catalogue.rules()))?;
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products", &body)?;
     let now = clock::now();
     let origin = admin.origin(&context);

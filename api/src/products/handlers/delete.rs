@@ -14,7 +14,7 @@ use crate::{
         auth::Admin,
         clock,
         context::RequestContext,
-        etag::may_change,
+        etag::is_precondition_met,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
@@ -56,7 +56,7 @@ pub async fn delete_product(
 ) -> Result<StatusCode, Problem> {
     let origin = admin.origin(&context);
     let command = catalogue.command(&origin, clock::now());
-    let expected = |etag: &str| may_change(&headers, etag);
+    let expected = |etag: &str| is_precondition_met(&headers, etag);
     let mut tx = catalogue.database.primary.begin().await?;
     let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
     tx.commit().await?;

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use crate::{
     full_date,
     http::{
-        auth::Visitor,
+        auth::OptionalPrincipal,
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::Query,
@@ -87,7 +87,7 @@ pub struct ListParams {
 pub async fn list_products(
     State(catalogue): State<Arc<Catalogue>>,
     allowance: ReadAllowance,
-    _: Visitor,
+    _: OptionalPrincipal,
     uri: Uri,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {

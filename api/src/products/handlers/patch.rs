@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
+use garde::Validate;
+use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema, Type},
@@ -12,14 +14,15 @@ use super::with_etag;
 use crate::{
     http::{
         auth::Admin,
-        body::{MAX_PRODUCT_BODY, MergePatch},
+        body::{MAX_PRODUCT_BODY, MergePatch, structure::BodySchema},
         clock,
         context::RequestContext,
-        etag::may_change,
+        etag::is_precondition_met,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
+        validate::field_errors,
     },
-    products::{Catalogue, Money, Product, ProductInput, schemas},
+    products::{Catalogue, Money, Product, ProductInput, rules::Rules, schemas},
 };
 
 /// Schema of a merge patch of [`ProductInput`]: no field is required, and optional ones can be null.
@@ -87,17 +90,36 @@ pub async fn patch_product(
     headers: HeaderMap,
     MergePatch(patch): MergePatch<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
+    check(&patch, &catalogue.rules())?;
     let origin = admin.origin(&context);
     let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| may_change(&headers, etag)).await?;
+    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
     tx.commit().await?;
     catalogue.invalidate_product(id, outcome.product.version);
     Ok(with_etag(&outcome.product))
 }
 
+/// All errors of a patch whose structure is wrong. The rules of any other patch are those of the product that it makes.
+fn check(patch: &Value, rules: &Rules) -> Result<(), Problem> {
+    let mut checked = BodySchema::of::<ProductPatch>().check(patch);
+    if checked.errors.is_empty() {
+        return Ok(());
+    }
+    let mut product = BodySchema::of::<ProductInput>().placeholder();
+    json_patch::merge(&mut product, &checked.repaired);
+    if let Ok(product) = serde_json::from_value::<ProductInput>(product)
+        && let Err(report) = product.validate_with(rules)
+    {
+        let is_sent = |pointer: &str| checked.repaired.pointer(pointer).is_some() && checked.is_as_sent(pointer);
+        let errors: Vec<_> = field_errors(report).into_iter().filter(|error| error.pointer.as_deref().is_some_and(is_sent)).collect();
+        checked.errors.extend(errors);
+    }
+    Err(Problem::invalid_body(checked.errors))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::Visitor,
-        etag::none_match_hit,
+        auth::OptionalPrincipal,
+        etag::is_not_modified,
         path::{Id, Sku},
         problem::{Document as ProblemDocument, Problem},
         read_limit::ReadAllowance,
@@ -40,12 +40,12 @@ pub async fn read_product(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     allowance: ReadAllowance,
-    visitor: Visitor,
+    principal: OptionalPrincipal,
     Id(id): Id,
     request: Request,
 ) -> Result<Response, Problem> {
     let rendered = catalogue.read(id).await?;
-    Ok(allowance.describe(respond(&request, visitor, &views, id, &rendered)))
+    Ok(allowance.describe(respond(&request, principal, &views, id, &rendered)))
 }
 
 /// Read a product by its sku
@@ -66,19 +66,19 @@ pub async fn read_product_by_sku(
     State(catalogue): State<Arc<Catalogue>>,
     State(views): State<Views>,
     allowance: ReadAllowance,
-    visitor: Visitor,
+    principal: OptionalPrincipal,
     Sku(sku): Sku,
     request: Request,
 ) -> Result<Response, Problem> {
     let (id, rendered) = catalogue.read_by_sku(&sku).await?;
-    Ok(allowance.describe(respond(&request, visitor, &views, id, &rendered)))
+    Ok(allowance.describe(respond(&request, principal, &views, id, &rendered)))
 }
 
-fn respond(request: &Request, visitor: Visitor, views: &Views, id: Uuid, rendered: &Rendered) -> Response {
-    if visitor == Visitor::Anonymous && request.method() == Method::GET {
+fn respond(request: &Request, principal: OptionalPrincipal, views: &Views, id: Uuid, rendered: &Rendered) -> Response {
+    if principal == OptionalPrincipal::Anonymous && request.method() == Method::GET {
         views.count(id);
     }
-    let unchanged = none_match_hit(request.headers(), rendered.etag.as_bytes());
+    let unchanged = is_not_modified(request.headers(), rendered.etag.as_bytes());
     let mut response = if unchanged { Response::new(Body::empty()) } else { Response::new(Body::from(rendered.body.clone())) };
     let headers = response.headers_mut();
     // Capacity for the id headers that are added last.

@@ -7,12 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     database,
     http::{
-        auth::{Admin, Visitor},
+        auth::{Admin, OptionalPrincipal},
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
@@ -47,7 +48,7 @@ type EitherAdjustment = Either<StockAdjustment>;
 pub async fn read_stock(
     State(catalogue): State<Arc<Catalogue>>,
     allowance: ReadAllowance,
-    _: Visitor,
+    _: OptionalPrincipal,
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let _permit = catalogue.database.lookups.acquire().await?;
@@ -83,7 +84,7 @@ pub async fn adjust_stock(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let adjustment: StockAdjustment = parse(&body)?;
+    let adjustment: StockAdjustment = parse(&body, |adjustment: &StockAdjustment| adjustment.validate_with(&catalogue.rules()))?;
     let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
     let origin = admin.origin(&context);

@@ -1,21 +1,24 @@
 //! A row of an import: as a document, and validated.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use chrono::NaiveDate;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::report::Fault;
 use crate::{
     full_date,
     http::{
-        body::{Object, doubled_key, misfit, whole},
+        body::{DUPLICATE, Object, describe_error, find_duplicate_key, structure::BodySchema, whole},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules, schemas},
 };
+
+static SCHEMA: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<RowDocument>);
 
 /// Change of a field: keep, remove or set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,25 +136,32 @@ impl RowDocument {
     /// Parses a row written as JSON.
     ///
     /// # Errors
-    /// The first error of the row.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    /// All errors in its structure.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         let error = match serde_json::from_str::<Object<Self>>(text) {
-            // Only `attributes` can have duplicate keys; serde rejects them in structs. The text is valid JSON at this point.
+            // Only attributes can hide a duplicate key: structs reject theirs. The text is JSON, because it was deserialized.
             Ok(Object(document)) => {
-                let doubled = if document.attributes.is_present() { doubled_key(text).ok().flatten() } else { None };
-                return doubled.map_or(Ok(document), |pointer| Err(Fault { pointer, detail: "is given twice".into() }));
+                let key = if document.attributes.is_present() { find_duplicate_key(text).ok().flatten() } else { None };
+                return key.map_or(Ok(document), |pointer| Err(vec![duplicate(pointer)]));
             }
             Err(error) => error,
         };
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-            return Err(Fault::of_row(format!("not valid JSON: {error}")));
+            return Err(vec![Fault::of_row(format!("not valid JSON: {error}"))]);
+        }
+        let duplicate = find_duplicate_key(text).ok().flatten().map(duplicate);
+        // A JSON value cannot have a number such as 1e400.
+        let errors = serde_json::from_str::<Value>(text).map(|value| SCHEMA.check(&value).errors).unwrap_or_default();
+        let faults: Vec<_> = duplicate.into_iter().chain(errors.into_iter().map(Fault::from)).collect();
+        if !faults.is_empty() {
+            return Err(faults);
         }
         // Parses again, more slowly, to find the field.
         match serde_path_to_error::deserialize::<_, Object<Self>>(&mut serde_json::Deserializer::from_str(text)) {
-            Ok(_) => Err(Fault::of_row(error.to_string())),
+            Ok(_) => Err(vec![Fault::of_row(error.to_string())]),
             Err(error) => {
-                let (pointer, detail) = misfit(&error);
-                Err(Fault { pointer, detail })
+                let (pointer, detail) = describe_error(&error);
+                Err(vec![Fault { pointer, detail }])
             }
         }
     }
@@ -199,6 +209,10 @@ impl RowDocument {
         }
         if faults.is_empty() { Ok(row) } else { Err(faults) }
     }
+}
+
+fn duplicate(pointer: String) -> Fault {
+    Fault { pointer, detail: DUPLICATE.into() }
 }
 
 fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RowPrice>, D::Error> {

@@ -137,7 +137,7 @@ pub fn read<R: Read>(format: Format, source: R, each: RowHandler<'_>) -> Result<
 }
 
 fn parse(text: &str) -> Result<RowDocument, Vec<Fault>> {
-    RowDocument::parse(text).map_err(|fault| vec![fault])
+    RowDocument::parse(text)
 }
 
 #[cfg(test)]

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::{ME, PASSWORD, join, login, names, newcomer, newcomers, refresh, sign_in};
 
 #[tokio::test]
-async fn admins_and_customers_are_not_found_by_the_routes_of_the_others() {
+async fn accounts_are_not_found_by_the_routes_of_the_other_role() {
     let shop = Shop::api().await;
     let (customer, _, path) = join(&shop, "clara").await;
     let missing = [
-        (format!("/v1/customers/{}", shop.people.grace.id), "There is no customer by this id."),
-        (format!("/v1/customers/{}", shop.people.owner.id), "There is no customer by this id."),
-        (format!("/v1/customers/{}", uuid::Uuid::now_v7()), "There is no customer by this id."),
-        (format!("/v1/admins/{}", customer["id"].as_str().unwrap()), "There is no admin by this id."),
+        (format!("/v1/customers/{}", shop.people.grace.id), "No customer has this id."),
+        (format!("/v1/customers/{}", shop.people.owner.id), "No customer has this id."),
+        (format!("/v1/customers/{}", uuid::Uuid::now_v7()), "No customer has this id."),
+        (format!("/v1/admins/{}", customer["id"].as_str().unwrap()), "No admin has this id."),
     ];
     for (path, detail) in &missing {
         let restore = format!("{path}/restore");
@@ -34,7 +34,7 @@ async fn admins_and_customers_are_not_found_by_the_routes_of_the_others() {
 }
 
 #[tokio::test]
-async fn customers_are_listed_in_pages_each_once_and_oldest_first() {
+async fn pages_list_each_customer_once_oldest_first() {
     let shop = Shop::api().await;
     let newer: Vec<_> = (0..5).map(|number| format!("clara{number}")).collect();
     for username in &newer {
@@ -63,7 +63,7 @@ async fn customers_are_listed_in_pages_each_once_and_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_customer_is_found_by_the_whole_address_in_any_case() {
+async fn a_customer_is_found_by_the_whole_address_case_insensitively() {
     let shop = Shop::api().await;
     for username in ["clara", "dan", "clara2"] {
         shop.anyone.post("/v1/customers", &newcomer(username)).await.expect(201);
@@ -76,7 +76,7 @@ async fn a_customer_is_found_by_the_whole_address_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_deactivated_customer_is_out_at_once_and_can_be_restored() {
+async fn a_deactivated_customer_loses_access_at_once_and_can_be_restored() {
     let shop = Shop::api().await;
     let (_, clara, path) = join(&shop, "clara").await;
     let (_, pair) = sign_in(&shop, "clara", PASSWORD).await;
@@ -84,21 +84,21 @@ async fn a_deactivated_customer_is_out_at_once_and_can_be_restored() {
 
     shop.ada.delete(&path).await.expect(204);
     shop.ada.delete(&path).await.expect(204);
-    clara.get(ME).await.problem(401, "unauthorized");
-    clara.delete(ME).await.problem(401, "unauthorized");
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
-    login(&shop, "clara", PASSWORD).await.problem(401, "unauthorized");
+    clara.get(ME).await.problem(401, "token-revoked");
+    clara.delete(ME).await.problem(401, "token-revoked");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
+    login(&shop, "clara", PASSWORD).await.problem(401, "invalid-credentials");
     let shown = shop.ada.get(&path).await.expect(200).json();
     assert_eq!(shown["is_active"], false);
     assert_eq!(newcomers(&shop).await, ["clara"]);
-    // Still theirs: nobody else can take name and address.
-    assert_eq!(shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(409).complaints(), ["#/username", "#/email"]);
+    // No other account can get username and address.
+    assert_eq!(shop.anyone.post("/v1/customers", &newcomer("clara")).await.expect(409).pointers(), ["#/username", "#/email"]);
 
     let restored = shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json();
     assert_eq!(restored["is_active"], true);
     assert_eq!(shop.ada.post_empty(&format!("{path}/restore")).await.expect(200).json(), restored);
-    clara.get(ME).await.problem(401, "unauthorized");
-    refresh(&shop, &pair).await.problem(401, "unauthorized");
+    clara.get(ME).await.problem(401, "token-revoked");
+    refresh(&shop, &pair).await.problem(401, "token-revoked");
     let (clara, _) = sign_in(&shop, "clara", PASSWORD).await;
     assert_eq!(clara.get(ME).await.expect(200).json(), restored);
 }

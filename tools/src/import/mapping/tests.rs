@@ -52,7 +52,7 @@ fn what_the_api_checks_stays_as_it_is_and_a_date_names_one_day() {
     assert_eq!(row, json!({"name": null, "url": null, "released_on": null, "price": {"amount": "0"}}));
     let row = self::row(&mapping, json!({"title": "A", "uri": "/a", "date": "06 Oct 1980"}));
     assert_eq!((&row["released_on"], &row["sku"]), (&json!("1980-10-06"), &json!(slug::of("/a"))));
-    let fault = ("/released_on".to_owned(), "give a date such as 2024-05-23, not \"May 23\"".to_owned());
+    let fault = ("/released_on".to_owned(), "must be a date such as 2024-05-23, not \"May 23\"".to_owned());
     assert_eq!(faults(&mapping, json!({"title": "A", "uri": "/a", "date": "May 23"})), [fault]);
 }
 

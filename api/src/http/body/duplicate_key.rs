@@ -1,5 +1,5 @@
-//! Keys that are given twice, in the same or another Unicode form. Structs refuse them as they are read; maps and JSON values would take
-//! the last one in silence, so bodies are looked through for them first.
+//! Duplicate keys, in the same or another Unicode form. Structs reject them; maps and JSON values would silently take the last one,
+//! so bodies are checked for them first.
 
 use std::{cell::Cell, collections::HashSet, fmt};
 
@@ -8,26 +8,26 @@ use serde_path_to_error::Track;
 
 use crate::text::Text;
 
-/// The JSON pointer of the first key that its object has twice.
+/// The JSON pointer of the first duplicate key.
 ///
 /// # Errors
-/// If it isn't JSON, up to that key.
-pub fn doubled_key(text: &str) -> serde_json::Result<Option<String>> {
+/// If it isn't JSON up to that key.
+pub fn find_duplicate_key(text: &str) -> serde_json::Result<Option<String>> {
     let found = Cell::new(false);
     let mut track = Track::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Keys(&found).deserialize(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track));
     if read.is_err() && found.get() {
-        return Ok(Some(super::pointer(&track.path())));
+        return Ok(Some(super::parse::pointer(&track.path())));
     }
     read.and_then(|()| deserializer.end()).map(|()| None)
 }
 
-/// Any value, looked through for keys.
+/// Any value; its keys are checked.
 #[derive(Clone, Copy)]
 struct Keys<'a>(&'a Cell<bool>);
 
-/// The value of a key that has had one.
+/// The value of a duplicate key.
 struct Again<'a>(&'a Cell<bool>);
 
 impl<'de> DeserializeSeed<'de> for Again<'_> {
@@ -35,7 +35,7 @@ impl<'de> DeserializeSeed<'de> for Again<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
         self.0.set(true);
-        Err(D::Error::custom("is given twice"))
+        Err(D::Error::custom("duplicate"))
     }
 }
 
@@ -98,23 +98,23 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::doubled_key;
+    use super::find_duplicate_key;
 
     #[test]
-    fn the_first_doubled_key_is_pointed_at_however_deep_and_however_written() {
+    fn the_first_duplicate_key_is_found_at_any_depth_and_in_any_spelling() {
         for (text, pointer) in [
             (r#"{"name": "A", "name": "B"}"#, "/name"),
             (r#"{"name": "A", "\u006eame": "A"}"#, "/name"),
             (r#"{"attributes": {"a/b": "1", "a/b": null}}"#, "/attributes/a~1b"),
             (r#"[{"a": 1.5}, {"a": true, "a": {}}]"#, "/1/a"),
         ] {
-            assert_eq!(doubled_key(text).unwrap().as_deref(), Some(pointer), "{text}");
+            assert_eq!(find_duplicate_key(text).unwrap().as_deref(), Some(pointer), "{text}");
         }
         for text in ["7", r#"{"a": {"a": 1}, "b": {"a": 1}}"#, r#"{"a": -1, "b": 1e3, "c": null, "d": [[]]}"#] {
-            assert_eq!(doubled_key(text).unwrap(), None, "{text}");
+            assert_eq!(find_duplicate_key(text).unwrap(), None, "{text}");
         }
         for text in ["", "{", r#"{"x":"#, r#"{"a": 1, "a" "#, "{} {}"] {
-            assert!(doubled_key(text).is_err(), "{text}");
+            assert!(find_duplicate_key(text).is_err(), "{text}");
         }
     }
 }

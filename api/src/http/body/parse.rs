@@ -1,0 +1,154 @@
+//! JSON documents, read strictly, and rejected with all their errors at once.
+
+use std::str::from_utf8;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
+use crate::http::{
+    problem::{FieldError, Problem},
+    validate::field_errors,
+};
+
+/// Parses a JSON object strictly: as `T` says, without NUL characters and without duplicate keys. `rules` are checked only for a
+/// body that is rejected for another reason, so that the response has their errors, too: commands check them anyway.
+///
+/// # Errors
+/// 400 unless it is JSON, 422 with every error unless it is a `T`.
+pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T) -> Result<(), garde::Report>) -> Result<T, Problem> {
+    let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
+    let duplicate = find_duplicate_key(text).map_err(|error| not_json(&error))?;
+    // Derived structs would take an array of their fields as well.
+    let is_array = text.trim_start().starts_with('[');
+    // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
+    let may_have_nul = text.contains("\\u0000");
+    let mut first = None;
+    if duplicate.is_none() && !is_array && !may_have_nul {
+        match deserialize(text) {
+            Ok(body) => return Ok(body),
+            Err(error) => first = Some(error),
+        }
+    }
+    let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    let errors: Vec<_> = duplicate.map(|pointer| FieldError::body(pointer, DUPLICATE)).into_iter().chain(first).collect();
+    let errors = all_errors(&value, errors, rules);
+    // Behind an escaped backslash, u0000 is text.
+    if errors.is_empty() { deserialize(text).map_err(|error| Problem::invalid(vec![error])) } else { Err(Problem::invalid_body(errors)) }
+}
+
+/// What is wrong with a key that its object has twice.
+pub const DUPLICATE: &str = "duplicate field; send it once";
+
+/// A JSON object that the service wrote itself, such as a cursor. `None` for everything else.
+#[must_use]
+pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let text = from_utf8(bytes).ok()?;
+    let is_strict =
+        find_duplicate_key(text).is_ok_and(|key| key.is_none()) && !text.trim_start().starts_with('[') && !text.contains("\\u0000");
+    if is_strict { serde_json::from_str(text).ok() } else { None }
+}
+
+/// Any JSON object without duplicate keys and NUL characters.
+///
+/// # Errors
+/// 400 unless it is JSON, 422 unless it is such an object.
+pub fn parse_object(bytes: &[u8]) -> Result<Value, Problem> {
+    let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
+    let invalid = |pointer: String, detail: &str| Err(Problem::invalid(vec![FieldError::body(pointer, detail)]));
+    if let Some(pointer) = find_duplicate_key(text).map_err(|error| not_json(&error))? {
+        return invalid(pointer, DUPLICATE);
+    }
+    let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    if !value.is_object() {
+        return invalid(String::new(), "the body must be a JSON object");
+    }
+    match find_nul(&value, "") {
+        Some(pointer) => invalid(pointer, "must not contain NUL characters"),
+        None => Ok(value),
+    }
+}
+
+/// All errors of a body that could not be deserialized: those that are known, those of its structure, and those of the rules of
+/// what is left.
+pub fn all_errors<T: DeserializeOwned + ToSchema>(
+    body: &Value,
+    known: Vec<FieldError>,
+    rules: impl FnOnce(&T) -> Result<(), garde::Report>,
+) -> Vec<FieldError> {
+    let mut checked = BodySchema::of::<T>().check(body);
+    for error in known {
+        checked.add(error);
+    }
+    if !checked.errors.is_empty()
+        && let Ok(repaired) = serde_json::from_value::<T>(checked.repaired.take())
+        && let Err(report) = rules(&repaired)
+    {
+        let broken = field_errors(report).into_iter();
+        let broken: Vec<_> = broken.filter(|error| checked.is_as_sent(error.pointer.as_deref().unwrap_or_default())).collect();
+        checked.errors.extend(broken);
+    }
+    checked.errors
+}
+
+fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| {
+        let (pointer, detail) = describe_error(&error);
+        FieldError::body(pointer, detail)
+    })
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::malformed(format!("The body is not valid JSON: {error}."))
+}
+
+/// Serde's first error: the JSON pointer of the value that doesn't fit, and what is wrong with it, in our words.
+#[must_use]
+pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let text = error.inner().to_string();
+    // Texts have lines and columns, documents don't; a pointer says more.
+    let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };
+    let at = pointer(error.path());
+    let path = error.path().to_string();
+    let name = |field: &str| if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+    match Fault::of(message.map_or(&text, |(message, _)| message)) {
+        Fault::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
+        Fault::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
+        // Messages of the service begin with a verb.
+        Fault::Value(detail) if detail.starts_with("must ") => (at, format!("{} {detail}", if path == "." { "the body" } else { &path })),
+        Fault::Value(detail) => (at, detail),
+    }
+}
+
+/// A path as a JSON pointer (RFC 6901).
+pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let names = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(escape(key)),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    names.fold(String::new(), |pointer, name| pointer + "/" + &name)
+}
+
+/// A key as a segment of a JSON pointer: RFC 6901, section 3.
+#[must_use]
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn find_nul(value: &Value, at: &str) -> Option<String> {
+    match value {
+        Value::String(text) if text.contains('\0') => Some(at.to_owned()),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| find_nul(item, &format!("{at}/{index}"))),
+        Value::Object(fields) => fields.iter().find_map(|(key, item)| {
+            let here = format!("{at}/{}", escape(key));
+            if key.contains('\0') { Some(here) } else { find_nul(item, &here) }
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
