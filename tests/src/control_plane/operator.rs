@@ -95,6 +95,11 @@ impl Operator {
         &self.played
     }
 
+    /// The time of its clock.
+    pub fn now(&self) -> Timestamp {
+        clock(&self.ahead)
+    }
+
     /// From now on its clock is ahead by so much more.
     pub fn pass(&self, time: SignedDuration) {
         self.ahead.fetch_add(time.as_secs(), Ordering::Relaxed);
@@ -198,8 +203,11 @@ pub fn catalog(spec: &Value) -> Value {
     json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": NAME}, "spec": spec})
 }
 
+fn clock(ahead: &AtomicI64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(ahead.load(Ordering::Relaxed))
+}
+
 fn context(client: &Client, ahead: &Arc<AtomicI64>) -> Arc<Context> {
     let ahead = ahead.clone();
-    let clock = move || Timestamp::now() + SignedDuration::from_secs(ahead.load(Ordering::Relaxed));
-    Arc::new(Context::new(client.clone()).with_clock(clock))
+    Arc::new(Context::new(client.clone()).with_clock(move || clock(&ahead)))
 }

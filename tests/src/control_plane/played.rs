@@ -5,6 +5,7 @@
 
 mod failing;
 mod garbage;
+mod keda;
 mod migration;
 mod notifier;
 

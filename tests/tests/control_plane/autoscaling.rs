@@ -68,7 +68,7 @@ async fn a_second_autoscaler_of_a_deployment_is_named_until_it_is_deleted() {
         });
         operator.namespace().apply(&foreign).await.unwrap();
         if target == "shop-api" {
-            keda_runs(&operator).await;
+            operator.played().run_keda().await;
         }
         operator.pass(SignedDuration::from_mins(3));
         operator.reconcile().await;
@@ -107,13 +107,6 @@ async fn a_worker_that_keda_scaled_to_zero_gets_a_pod_while_its_triggers_cannot_
     assert!(!operator.condition("Degraded").await.holds);
 }
 
-/// KEDA has reconciled all workers.
-async fn keda_runs(operator: &Operator) {
-    for name in ["shop-notifier", "shop-tracker", "shop-fulfiller"] {
-        report(operator, &scaled_object(), name, json!([{"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}])).await;
-    }
-}
-
 #[tokio::test]
 async fn keda_that_is_installed_and_does_not_run_is_reported_and_workers_run() {
     let mut operator = settled("keda-stopped", &full()).await;
@@ -133,7 +126,7 @@ async fn keda_that_is_installed_and_does_not_run_is_reported_and_workers_run() {
     let said = operator.condition("Degraded").await;
     assert!(said.holds && said.reason == "KedaNotRunning", "{said:?}");
 
-    keda_runs(&operator).await;
+    operator.played().run_keda().await;
     operator.played().scale("shop-notifier", 0).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0), "KEDA scales to 0 again");
@@ -166,7 +159,7 @@ async fn kedas_own_autoscaler_is_not_a_second_one_and_what_it_reports_is_quoted(
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-tracker"}, "maxReplicas": 3},
     });
     operator.namespace().apply(&made).await.unwrap();
-    keda_runs(&operator).await;
+    operator.played().run_keda().await;
     operator.pass(SignedDuration::from_mins(3));
     operator.settle().await;
     let said = operator.condition("AutoscalingReady").await;

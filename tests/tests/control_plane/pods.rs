@@ -24,6 +24,7 @@ async fn settled(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(&full()).await.unwrap();
     operator.settle().await;
+    operator.played().run_keda().await;
     operator
 }
 
@@ -66,7 +67,6 @@ fn seconds(time: Timestamp) -> Timestamp {
 async fn a_crash_loop_is_degraded_throughout_and_until_the_container_was_ready_for_two_minutes() {
     let mut operator = settled("crash-loop").await;
     let pod = operator.played().create_pod::<Deployment>("shop-api").await;
-    let mut now = seconds(Timestamp::now());
     let ended = |at: Timestamp| {
         json!({"terminated": {
             "exitCode": 1, "reason": "Error", "startedAt": at, "finishedAt": at, "message": "settings are wrong: DATABASE_URL",
@@ -75,15 +75,14 @@ async fn a_crash_loop_is_degraded_throughout_and_until_the_container_was_ready_f
     let backing_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}});
     let mut since = None;
     for restarts in 0..4 {
-        let crash = ended(now);
-        let next = SignedDuration::from_secs(60);
-        let phases = [
-            ("terminated", pod_status("Running", restarts, false, &crash, &json!({}))),
-            ("waiting", pod_status("Running", restarts, false, &backing_off, &crash)),
-            ("running", pod_status("Running", restarts + 1, false, &json!({"running": {"startedAt": now + next}}), &crash)),
-            ("ready", pod_status("Running", restarts + 1, true, &json!({"running": {"startedAt": now + next}}), &crash)),
-        ];
-        for (phase, status) in phases {
+        let crash = ended(seconds(operator.now()));
+        let mut running = json!({});
+        for phase in ["terminated", "waiting", "running", "ready"] {
+            let status = match phase {
+                "terminated" => pod_status("Running", restarts, false, &crash, &json!({})),
+                "waiting" => pod_status("Running", restarts, false, &backing_off, &crash),
+                _ => pod_status("Running", restarts + 1, phase == "ready", &running, &crash),
+            };
             if phase == "ready" {
                 operator.played().roll_out_deployments().await;
             } else {
@@ -95,15 +94,16 @@ async fn a_crash_loop_is_degraded_throughout_and_until_the_container_was_ready_f
             let at = transition(&operator).await;
             assert_eq!(*since.get_or_insert(at), at, "it was not degraded for a moment: {phase} after {restarts} restarts");
             if phase == "waiting" {
-                operator.pass(next);
-                now += next;
+                operator.pass(SignedDuration::from_secs(60));
+                running = json!({"running": {"startedAt": seconds(operator.now())}});
             }
         }
         assert!(operator.condition("Ready").await.holds, "all pods serve at this moment");
     }
-    operator.pass(SignedDuration::from_secs(110));
+    // The clock also advances in real time.
+    operator.pass(SignedDuration::from_secs(90));
     assert_degraded(&mut operator, "CrashLoopBackOff", "restarted 4 times").await;
-    operator.pass(SignedDuration::from_secs(15));
+    operator.pass(SignedDuration::from_secs(35));
     let said = report(&mut operator, "Degraded").await;
     assert!(!said.holds, "{said:?}");
 }
