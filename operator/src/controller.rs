@@ -25,14 +25,11 @@ use self::{
     retried::{Relists, retried},
 };
 use crate::{
-    crd::Catalog,
+    crd::GuardedCatalog,
     error::Error,
     metrics::Metrics,
     reconcile::{Context, reconcile},
 };
-
-/// A Catalog as it was read: one that cannot be understood doesn't stop the watch of the others.
-pub type Guarded = DeserializeGuard<Catalog>;
 
 /// What is shared by all reconciles.
 struct Shared {
@@ -45,7 +42,7 @@ struct Shared {
 pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let (reader, writer) = reflector::store();
     let relists = Relists::default();
-    let catalogs = watcher(Api::<Guarded>::all(client.clone()), retried::config())
+    let catalogs = watcher(Api::<GuardedCatalog>::all(client.clone()), retried::config())
         .modify(|catalog| catalog.managed_fields_mut().clear())
         .reflect(writer);
     let catalogs = retried(catalogs, "Catalog".into(), &relists).applied_objects();
@@ -73,17 +70,17 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
 }
 
 /// Every log line of a reconcile carries these fields. At this level the span passes every filter.
-fn span(guarded: &Guarded) -> Span {
+fn span(guarded: &GuardedCatalog) -> Span {
     let metadata = guarded.meta();
     tracing::error_span!("reconcile", namespace = metadata.namespace, name = metadata.name, generation = metadata.generation)
 }
 
-async fn one(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
+async fn one(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action, Error> {
     let span = span(&guarded);
     reconcile_guarded(guarded, shared).instrument(span).await
 }
 
-async fn reconcile_guarded(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
+async fn reconcile_guarded(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action, Error> {
     let DeserializeGuard(Ok(catalog)) = &*guarded else {
         tracing::error!("Catalog not readable; its definition may be newer than this operator");
         return Ok(Action::await_change());
@@ -99,7 +96,7 @@ async fn reconcile_guarded(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result
 
 /// Called after a reconcile that didn't come to its end.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn retry(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action {
+fn retry(guarded: Arc<GuardedCatalog>, error: &Error, shared: Arc<Shared>) -> Action {
     let pause = shared.backoff.next(ObjectRef::from_obj(&*guarded));
     let (object_kind, object_name) = error.object().unzip();
     span(&guarded).in_scope(|| {

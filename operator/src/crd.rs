@@ -15,7 +15,7 @@ mod references;
 mod status;
 mod workload;
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, core::DeserializeGuard};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub use workload::{Api, ApiAutoscaling, Worker, WorkerAutoscaling};
 
 /// The longest name of a Catalog: with it, every derived name is a valid one.
 pub const MAX_NAME: usize = 40;
+
+/// A Catalog as the API server returned it: one that cannot be deserialised doesn't stop the watch of the others.
+pub type GuardedCatalog = DeserializeGuard<Catalog>;
 
 /// What the shop shall be.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::controller::Guarded;
+use crate::crd::GuardedCatalog;
 
 /// Between two questions to the same pod.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ impl MailReports {
     }
 
     /// Asks the pods as long as the stream is polled. The Catalogs of which another answer came.
-    pub fn changes(&self) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
+    pub fn changes(&self) -> impl Stream<Item = ObjectRef<GuardedCatalog>> + Send + 'static {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -136,7 +136,7 @@ impl MailReports {
         rounds.flatten()
     }
 
-    async fn ask(&self, client: &Client<HttpConnector, Body>) -> Vec<ObjectRef<Guarded>> {
+    async fn ask(&self, client: &Client<HttpConnector, Body>) -> Vec<ObjectRef<GuardedCatalog>> {
         let asked: Vec<_> = {
             let followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner);
             followed.iter().map(|(key, followed)| (key.clone(), followed.pods.clone())).collect()

@@ -9,7 +9,7 @@ use std::{
 use kube::runtime::{controller::Action, reflector::Store};
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::{controller::Guarded, error::Error};
+use crate::{crd::GuardedCatalog, error::Error};
 
 /// All metrics of the operator. Cheap to clone.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct Metrics {
     running: IntGauge,
     leader: IntGauge,
     catalogs: IntGaugeVec,
-    store: Arc<Mutex<Option<Store<Guarded>>>>,
+    store: Arc<Mutex<Option<Store<GuardedCatalog>>>>,
 }
 
 impl Metrics {
@@ -72,11 +72,11 @@ impl Metrics {
     }
 
     /// The Catalogs that are counted, as they are when somebody asks.
-    pub fn counts(&self, store: Store<Guarded>) {
+    pub fn counts(&self, store: Store<GuardedCatalog>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
     }
 
-    fn count(&self, store: Option<&Store<Guarded>>) {
+    fn count(&self, store: Option<&Store<GuardedCatalog>>) {
         let mut numbers = BTreeMap::<_, i64>::new();
         let catalogs = store.map(Store::state).unwrap_or_default();
         let statuses = catalogs.iter().filter_map(|catalog| catalog.0.as_ref().ok()?.status.as_ref());

@@ -11,7 +11,7 @@ pub mod whole;
 
 pub use duplicate_key::find_duplicate_key;
 pub use object::{Object, objects};
-pub use parse::{DUPLICATE, all_errors, describe_error, escape, parse, parse_internal};
+pub use parse::{DUPLICATE, all_errors, describe_error, parse, parse_internal};
 pub use upload::upload;
 
 use axum::{

@@ -16,6 +16,7 @@ use super::{
     observe::ObserveLayer,
     openapi::{ApiDocument, complete},
     problem::Problem,
+    public_url::PublicUrl,
     read_limit::ReadLimit,
     response_budget::ResponseBudgetLayer,
 };
@@ -46,10 +47,6 @@ pub struct App {
     /// How users reach the API.
     pub public_url: PublicUrl,
 }
-
-/// `PUBLIC_URL`, without a trailing slash.
-#[derive(Clone)]
-pub struct PublicUrl(pub Arc<str>);
 
 fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, customers, jwks, profile};

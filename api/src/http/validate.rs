@@ -2,7 +2,7 @@
 
 use garde::error::Path;
 
-use super::{body::escape, problem::FieldError};
+use super::{json_pointer::escape, problem::FieldError};
 
 /// Every broken rule with the JSON pointer of its field, such as `/price/amount` or `/categories/0`.
 #[must_use]

@@ -237,7 +237,7 @@ fn sku_taken(error: sqlx::Error, sku: &str) -> Error {
 /// Applies the patch to the product and reads the result as strictly as a new product.
 fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     for (field, value) in patch.as_object().into_iter().flatten() {
-        let invalid = |why: &str| Err(Error::Shape(format!("/{}", crate::http::body::escape(field)), why.to_owned()));
+        let invalid = |why: &str| Err(Error::Shape(format!("/{}", crate::http::json_pointer::escape(field)), why.to_owned()));
         match field.as_str() {
             // The merge would drop the field silently.
             "sku" | "name" | "price" if value.is_null() => return invalid("is required and cannot be removed"),

@@ -18,8 +18,9 @@ use crate::{
     database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},
     http::{
+        public_url::PublicUrl,
         read_limit::ReadLimit,
-        router::{App, PublicUrl, router},
+        router::{App, router},
         server::{self, Limits},
     },
     identity::Identity,

@@ -25,12 +25,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{
-    Guarded,
-    retried::{Relists, config, retried},
-};
+use super::retried::{Relists, config, retried};
 use crate::{
     build::keda::{ScaledObject, TriggerAuthentication},
+    crd::GuardedCatalog,
     dereference::referenced_secrets,
     live::{INSTANCE, MANAGED_BY, OPERATOR},
 };
@@ -39,7 +37,7 @@ use crate::{
 const KEDA: &str = "scaledobjects.keda.sh";
 
 /// Adds everything that a Catalog owns or refers to, and whatever `relists` is notified of.
-pub fn add(controller: Controller<Guarded>, client: &Client, relists: &Relists) -> Controller<Guarded> {
+pub fn add(controller: Controller<GuardedCatalog>, client: &Client, relists: &Relists) -> Controller<GuardedCatalog> {
     let store = controller.store();
     let controller = owned::<PersistentVolumeClaim>(controller, client, relists);
     let controller = owned::<ServiceAccount>(controller, client, relists);
@@ -58,7 +56,7 @@ pub fn add(controller: Controller<Guarded>, client: &Client, relists: &Relists) 
 }
 
 /// Objects with the operator's labels. One that loses them is seen as deleted, with the labels it had.
-fn owned<K>(controller: Controller<Guarded>, client: &Client, relists: &Relists) -> Controller<Guarded>
+fn owned<K>(controller: Controller<GuardedCatalog>, client: &Client, relists: &Relists) -> Controller<GuardedCatalog>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
@@ -78,7 +76,7 @@ where
     retried(watch, K::kind(&()).into_owned(), relists).touched_objects()
 }
 
-fn of_labels<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
+fn of_labels<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<GuardedCatalog>>
 where
     PartialObjectMeta<K>: ResourceExt,
 {
@@ -86,9 +84,9 @@ where
 }
 
 /// The Catalog that made it, and those that refer to it.
-fn of_secret(store: &Store<Guarded>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
+fn of_secret(store: &Store<GuardedCatalog>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<GuardedCatalog>> {
     let (name, namespace) = (secret.name_any(), secret.namespace());
-    let refer = |catalog: &Guarded| catalog.0.as_ref().is_ok_and(|catalog| referenced_secrets(&catalog.spec).contains(&*name));
+    let refer = |catalog: &GuardedCatalog| catalog.0.as_ref().is_ok_and(|catalog| referenced_secrets(&catalog.spec).contains(&*name));
     let referring = store.state().into_iter().filter(|catalog| catalog.namespace() == namespace && refer(catalog));
     of_labels(secret).into_iter().chain(referring.map(|catalog| ObjectRef::from_obj(&*catalog))).collect()
 }

@@ -129,7 +129,7 @@ impl Mapping {
         let mut faults: Vec<_> = unknown
             .map(|name| {
                 let detail = format!("{:?} is not a field of products; map it with --map, or remove it", clip(name));
-                Fault { pointer: format!("/{}", catalog::http::body::escape(name)), detail }
+                Fault { pointer: format!("/{}", catalog::http::json_pointer::escape(name)), detail }
             })
             .collect();
         for (column, value) in self.fields(record) {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
 use crate::http::{
+    json_pointer::escape,
     problem::{FieldError, Problem},
     validate::field_errors,
 };
@@ -130,12 +131,6 @@ pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
         Segment::Enum { .. } | Segment::Unknown => None,
     });
     names.fold(String::new(), |pointer, name| pointer + "/" + &name)
-}
-
-/// A key as a segment of a JSON pointer: RFC 6901, section 3.
-#[must_use]
-pub fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn find_nul(value: &Value, at: &str) -> Option<String> {

@@ -6,7 +6,8 @@
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{parse::escape, whole};
+use super::whole;
+use crate::http::json_pointer::escape;
 use crate::{
     full_date,
     http::{ids, problem::FieldError},

@@ -16,8 +16,8 @@ use crate::{
         page::{self, Page, PageParams},
         path::Id,
         problem::{Document as ProblemDocument, Problem},
+        public_url::PublicUrl,
         query::Query,
-        router::PublicUrl,
     },
     identity::{AdminAccount, AdminPatch, Identity, NewAdmin},
 };

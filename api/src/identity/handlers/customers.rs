@@ -18,8 +18,8 @@ use crate::{
         page::{self, Limit, Page},
         path::Id,
         problem::{Document as ProblemDocument, FieldError, Problem},
+        public_url::PublicUrl,
         query::Query,
-        router::PublicUrl,
     },
     identity::{CustomerAccount, Identity, NewCustomer, rules},
 };

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::{
     Cart, CartItem,
-    items::release_reservations,
+    items::{read_sellable, release_reservations},
     rows::{self, ItemRow},
 };
 use crate::{
     events::Origin,
     orders::{Error, Orders, rules},
-    products::{self, SellableProduct},
+    products::SellableProduct,
 };
 
 impl Orders {
@@ -88,14 +88,4 @@ impl Orders {
         };
         Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at }
     }
-}
-
-/// Reads the products of a cart, and `new` if given.
-pub(super) async fn read_sellable(
-    conn: &mut PgConnection,
-    items: &[ItemRow],
-    new: Option<Uuid>,
-) -> Result<HashMap<Uuid, SellableProduct>, sqlx::Error> {
-    let ids: Vec<Uuid> = items.iter().map(|item| item.product_id).chain(new).collect();
-    products::read_sellable(conn, &ids).await
 }

@@ -1,16 +1,21 @@
 //! Adding items to carts and removing them, with their reservations.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Cart, create::read_sellable, rows};
+use super::{
+    Cart,
+    rows::{self, ItemRow},
+};
 use crate::{
     events::{Origin, Outbox},
     orders::{Error, LineLocation, Orders, Shortage, Units, rules},
     products::{
-        SellableProduct,
+        self, SellableProduct,
         stock::{self, DeltaOutcome, StockDelta},
     },
 };
@@ -121,4 +126,14 @@ async fn write(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Reads the products of a cart, and `new` if given.
+pub(super) async fn read_sellable(
+    conn: &mut PgConnection,
+    items: &[ItemRow],
+    new: Option<Uuid>,
+) -> Result<HashMap<Uuid, SellableProduct>, sqlx::Error> {
+    let ids: Vec<Uuid> = items.iter().map(|item| item.product_id).chain(new).collect();
+    products::read_sellable(conn, &ids).await
 }

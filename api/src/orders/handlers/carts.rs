@@ -20,7 +20,7 @@ use crate::{
         context::RequestContext,
         path::{Id, ItemOf},
         problem::{Document as ProblemDocument, Problem},
-        router::PublicUrl,
+        public_url::PublicUrl,
     },
     orders::{Orders, Units, carts::Cart},
 };

@@ -19,7 +19,7 @@ use crate::{
         idempotency::{IdempotencyKey, StorableResponse},
         openapi::either::Either,
         problem::{Document as ProblemDocument, Problem},
-        router::PublicUrl,
+        public_url::PublicUrl,
     },
     orders::{Error, NewOrder, Order, OrderSource, Orders, metrics},
 };

@@ -18,7 +18,7 @@ use crate::{
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
         problem::{Document as ProblemDocument, Problem},
-        router::PublicUrl,
+        public_url::PublicUrl,
     },
     products::{Catalogue, Product, ProductInput},
 };

@@ -6,13 +6,15 @@ mod cells;
 mod columns;
 pub mod csv;
 mod decode;
+mod header;
 pub mod json;
 mod limit;
 pub mod ndjson;
 
 pub use cells::{pointer, quantity, quantity_rule};
-pub use columns::{Column, clip, names};
+pub use columns::{Column, clip};
 pub use decode::{Charset, Decoded, EncodingError};
+pub use header::names;
 
 use std::{
     io::{self, Read},

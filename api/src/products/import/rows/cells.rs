@@ -6,9 +6,10 @@ use super::{
     ReadError, Row, RowHandler,
     columns::{self, Column},
     csv::{CsvReader, CsvRecord},
+    header,
 };
 use crate::{
-    http::body::escape,
+    http::json_pointer::escape,
     products::import::{
         report::Fault,
         row::{FieldUpdate, RowDocument, RowPrice},
@@ -38,7 +39,7 @@ pub fn read_rows<R: BufRead>(source: R, each: RowHandler<'_>) -> Result<(), Read
 }
 
 fn columns(header: CsvRecord<'_>) -> Result<Vec<Column>, Vec<String>> {
-    let names = columns::names(header)?;
+    let names = header::names(header)?;
     let mut columns = Vec::with_capacity(names.len());
     let mut errors = Vec::new();
     for (index, name) in names.iter().enumerate() {

@@ -13,7 +13,7 @@ use super::{
     MAX_ROW, ReadError,
     limit::{Limited, RowBytes},
 };
-use crate::{http::body::escape, products::import::report::Fault};
+use crate::{http::json_pointer::escape, products::import::report::Fault};
 
 /// Allowance for white space and punctuation around a row, in bytes.
 const SLACK: usize = 64 * 1024;
