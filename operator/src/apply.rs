@@ -53,6 +53,8 @@ pub struct Apply<'a> {
     pub now: Timestamp,
     /// What is declared, for [`Apply::prune`].
     wanted: Vec<(Kind, String)>,
+    /// Whether all of it is applied, so that the last applied spec has nothing to restore.
+    is_complete: bool,
     /// What was written.
     changes: Vec<Change>,
     /// What the API server rejected, if the rest could be applied.
@@ -62,7 +64,13 @@ pub struct Apply<'a> {
 impl<'a> Apply<'a> {
     /// For one Catalog.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live, now: Timestamp) -> Self {
-        Self { client, namespace, name, uid, live, now, wanted: Vec::new(), changes: Vec::new(), skipped: Vec::new() }
+        Self { client, namespace, name, uid, live, now, wanted: Vec::new(), is_complete: false, changes: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Whether every declared object is applied. Only objects that are no longer declared may be left.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// Applies what the migration needs.

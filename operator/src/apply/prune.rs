@@ -16,11 +16,12 @@ use crate::{build::retained_annotations, error::Error, kinds::Kind, status::has_
 type Unwanted = (Kind, String, Preconditions);
 
 impl Apply<'_> {
-    /// Deletes what isn't among the applied any more. Claims and Secrets stay, as does what only looks like ours.
+    /// Deletes what isn't among the applied any more, once everything that is declared was applied. Claims and Secrets stay, as does what only looks like ours.
     ///
     /// # Errors
     /// At the first object that cannot be deleted.
     pub async fn prune(&mut self) -> Result<(), Error> {
+        self.is_complete = true;
         self.delete(self.unwanted(), "the Catalog no longer declares it").await
     }
 

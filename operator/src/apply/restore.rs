@@ -22,15 +22,17 @@ impl Apply<'_> {
                 continue;
             }
             let mut restored = self.restore_one(kind, &name, declared).await;
-            if let (Ok(()), Kind::Deployment, Some(minimum)) = (&restored, kind, minimums.get(&name)) {
-                restored = self.keep_minimum(&name, *minimum).await;
+            // The minimum is that of the last applied spec, as the object must be.
+            if let (Ok(true), Kind::Deployment, Some(minimum)) = (&restored, kind, minimums.get(&name)) {
+                restored = self.keep_minimum(&name, *minimum).await.map(|()| true);
             }
-            first = first.and(restored);
+            first = first.and(restored.map(drop));
         }
         first
     }
 
-    async fn restore_one(&mut self, kind: Kind, name: &str, mut declared: Value) -> Result<(), Error> {
+    /// Whether the object is now as `declared`. One that was applied in another form is left as it is.
+    async fn restore_one(&mut self, kind: Kind, name: &str, mut declared: Value) -> Result<bool, Error> {
         self.look_for(kind, name).await?;
         let mut applied = None;
         if let Some(live) = self.live.get(kind, name) {
@@ -39,10 +41,11 @@ impl Apply<'_> {
         }
         let declared = sealed(declared);
         // Another hash is that of another spec or another operator.
-        if applied.is_none_or(|applied| declared["metadata"]["annotations"][APPLIED] == applied) {
+        let is_of_this_spec = applied.is_none_or(|applied| declared["metadata"]["annotations"][APPLIED] == applied);
+        if is_of_this_spec {
             self.one(kind, declared).await?;
         }
-        Ok(())
+        Ok(is_of_this_spec)
     }
 }
 

@@ -2,15 +2,16 @@
 # without a file gets no password, so that nobody can log in with it over the network. The file "password" is of the role
 # $POSTGRES_USER, which owns everything: releases before the login roles used it.
 #
-# Over the local socket no password is asked for; passwords are neither in arguments nor in the log.
+# Over the local socket no password is asked for; passwords are neither in arguments nor in the log. psql removes one newline from
+# the end of a command's output, which `echo` adds: a password may end with one.
 trap 'exit 0' TERM INT
 
 set_login_roles() {
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv owner POSTGRES_USER
-\set catalog_a `cat "$LOGIN_ROLES/catalog_a" 2>/dev/null || true`
-\set catalog_b `cat "$LOGIN_ROLES/catalog_b" 2>/dev/null || true`
-\set of_owner `cat "$LOGIN_ROLES/password" 2>/dev/null || true`
+\set catalog_a `cat "$LOGIN_ROLES/catalog_a" 2>/dev/null && echo || true`
+\set catalog_b `cat "$LOGIN_ROLES/catalog_b" 2>/dev/null && echo || true`
+\set of_owner `cat "$LOGIN_ROLES/password" 2>/dev/null && echo || true`
 SET log_statement = none;
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
@@ -25,22 +26,20 @@ SQL
 }
 
 applied=
-failures=0
+pause=1
 while true; do
   # The kubelet replaces all files at once, up to two minutes after the Secret has changed.
   wanted=$(cd "$LOGIN_ROLES" && tail -n +1 -- *)
   if [ "$wanted" != "$applied" ] && pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; then
     if set_login_roles; then
-      applied=$wanted failures=0
+      applied=$wanted pause=1
       echo "login roles set"
     else
-      failures=$((failures + 1))
-      if [ "$failures" -ge 30 ]; then
-        echo "the login roles cannot be set" >&2
-        exit 1
-      fi
+      # An exit would take a PostgreSQL that serves with the passwords before out of its Service.
+      [ "$pause" -ge 30 ] || pause=$((pause * 2))
+      echo "the login roles cannot be set; trying again in $pause s" >&2
     fi
   fi
-  sleep 1 &
+  sleep "$pause" &
   wait $!
 done

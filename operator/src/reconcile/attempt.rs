@@ -43,7 +43,7 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
         Ok(Outcome::Migrating { job, skipped }) => {
             Box::pin(restore::objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
         }
-        Err(error) if error.concerns_one_object() => {
+        Err(error) if error.concerns_one_object() && !apply.is_complete() => {
             if let Err(other) = Box::pin(restore::objects(catalog, &referenced, &mut apply)).await {
                 tracing::warn!(error = %Chain(&other), "objects of the last applied spec not restored; retrying");
             }

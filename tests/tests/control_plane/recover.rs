@@ -5,7 +5,7 @@ use catalog_tests::control_plane::{
     operator::Ended,
     played::JobEnd,
     snapshot::{self, differences},
-    specs::{full, minimal, with},
+    specs::{full, minimal, scaled, with},
     wire::Verb,
 };
 use k8s_openapi::{
@@ -164,6 +164,23 @@ async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
     assert_eq!(operator.wire().injected(), 1);
     let said = operator.condition("Degraded").await;
     assert!(!said.holds, "{said:?}");
+    operator.settle().await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_not_restored_while_another_deletion_fails() {
+    let mut operator = Operator::new("deletion").await;
+    operator.apply(&scaled()).await.unwrap();
+    operator.settle().await;
+    operator.apply(&minimal()).await.unwrap();
+    operator.wire().begin();
+    // The last deletion of the first attempt.
+    operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
+    assert!(matches!(operator.reconcile().await, Ended::Well));
+    assert_eq!(operator.wire().injected(), 1);
+    let writes = operator.wire().writes();
+    assert!(writes.iter().any(|call| call.verb == Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
+    assert!(!writes.iter().any(|call| call.verb != Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
     operator.settle().await;
 }
 
