@@ -5,7 +5,7 @@ use catalog_tests::control_plane::{
     operator::Ended,
     played::JobEnd,
     snapshot::{self, differences},
-    specs::{full, minimal, scaled, with},
+    specs::{full, minimal, with},
     wire::Verb,
 };
 use k8s_openapi::{
@@ -170,7 +170,9 @@ async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
 #[tokio::test]
 async fn what_was_deleted_is_not_restored_while_another_deletion_fails() {
     let mut operator = Operator::new("deletion").await;
-    operator.apply(&scaled()).await.unwrap();
+    let api = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
+    let tracker = json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "lagThreshold": 50}});
+    operator.apply(&with(with(minimal(), "/api", api), "/tracker", tracker)).await.unwrap();
     operator.settle().await;
     operator.apply(&minimal()).await.unwrap();
     operator.wire().begin();
