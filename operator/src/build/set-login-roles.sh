@@ -2,16 +2,15 @@
 # without a file gets no password, so that nobody can log in with it over the network. The file "password" is of the role
 # $POSTGRES_USER, which owns everything: releases before the login roles used it.
 #
-# Over the local socket no password is asked for; passwords are neither in arguments nor in the log. psql removes one newline from
-# the end of a command's output, which `echo` adds: a password may end with one.
+# Over the local socket no password is asked for; passwords are neither in arguments nor in the log.
 trap 'exit 0' TERM INT
 
 set_login_roles() {
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv owner POSTGRES_USER
-\set catalog_a `cat "$LOGIN_ROLES/catalog_a" 2>/dev/null && echo || true`
-\set catalog_b `cat "$LOGIN_ROLES/catalog_b" 2>/dev/null && echo || true`
-\set of_owner `cat "$LOGIN_ROLES/password" 2>/dev/null && echo || true`
+\set catalog_a `cat "$LOGIN_ROLES/catalog_a" 2>/dev/null || true`
+\set catalog_b `cat "$LOGIN_ROLES/catalog_b" 2>/dev/null || true`
+\set of_owner `cat "$LOGIN_ROLES/password" 2>/dev/null || true`
 SET log_statement = none;
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;

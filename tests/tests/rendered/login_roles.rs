@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// With every character that shells, psql and SQL treat specially.
-const PASSWORD: &str = "it's \"new\" \\ :'password' $(x) `y`\n";
+const PASSWORD: &str = "it's \"new\" \\ :'password' $(x) `y`";
 
 async fn owner_of(conn: &mut PgConnection, table: &str) -> String {
     sqlx::query_scalar("SELECT tableowner FROM pg_tables WHERE tablename = $1").bind(table).fetch_one(conn).await.unwrap()
