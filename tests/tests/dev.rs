@@ -216,7 +216,11 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
     dev.running = None;
     assert!(kill(orphan, None).is_ok(), "PostgreSQL outlives a killed parent");
     dev.open().await;
-    assert!(dev.output().contains(&format!("stopping postgres (process {orphan}), an orphan of a run that was killed")), "{}", dev.output());
+    assert!(
+        dev.output().contains(&format!("stopping postgres (process {orphan}), an orphan of a run that was killed")),
+        "{}",
+        dev.output()
+    );
     assert_eq!(dev.products().await.len(), samples.len() + 1, "nothing is lost, and nothing is loaded twice");
     assert_eq!(dev.mails(2).await.len(), 2);
 
