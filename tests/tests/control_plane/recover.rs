@@ -151,17 +151,23 @@ async fn what_could_not_be_read_is_not_said_to_be_gone() {
     assert!(!operator.condition("Ready").await.holds);
 }
 
-#[tokio::test]
-async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
-    let mut operator = Operator::new("conflict").await;
-    let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
-    operator.apply(&with(minimal(), "/api", autoscaling)).await.unwrap();
+/// A shop that had an autoscaler of its API, and what `more` adds, becomes one without. The API server rejects the first attempt to delete
+/// that autoscaler, because another client has written it.
+async fn remove_autoscalers_with_a_conflict(operator: &mut Operator, more: impl FnOnce(Value) -> Value) {
+    let api = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
+    operator.apply(&more(with(minimal(), "/api", api))).await.unwrap();
     operator.settle().await;
     operator.apply(&minimal()).await.unwrap();
     operator.wire().begin();
     operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
     assert!(matches!(operator.reconcile().await, Ended::Well));
     assert_eq!(operator.wire().injected(), 1);
+}
+
+#[tokio::test]
+async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
+    let mut operator = Operator::new("conflict").await;
+    remove_autoscalers_with_a_conflict(&mut operator, |spec| spec).await;
     let said = operator.condition("Degraded").await;
     assert!(!said.holds, "{said:?}");
     operator.settle().await;
@@ -170,16 +176,9 @@ async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
 #[tokio::test]
 async fn what_was_deleted_is_not_restored_while_another_deletion_fails() {
     let mut operator = Operator::new("deletion").await;
-    let api = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     let tracker = json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "lagThreshold": 50}});
-    operator.apply(&with(with(minimal(), "/api", api), "/tracker", tracker)).await.unwrap();
-    operator.settle().await;
-    operator.apply(&minimal()).await.unwrap();
-    operator.wire().begin();
-    // The last deletion of the first attempt.
-    operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
-    assert!(matches!(operator.reconcile().await, Ended::Well));
-    assert_eq!(operator.wire().injected(), 1);
+    // The autoscaler of the API is deleted last.
+    remove_autoscalers_with_a_conflict(&mut operator, |spec| with(spec, "/tracker", tracker)).await;
     let writes = operator.wire().writes();
     assert!(writes.iter().any(|call| call.verb == Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
     assert!(!writes.iter().any(|call| call.verb != Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");

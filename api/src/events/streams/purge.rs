@@ -25,7 +25,7 @@ pub(in crate::events) enum Error {
 /// Deletes the oldest handled events if the stream of changes is more than half full, and returns how many those were.
 ///
 /// # Errors
-/// If NATS does not answer.
+/// If NATS does not respond or rejects a request.
 pub(in crate::events) async fn purge_handled(nats: &Nats) -> Result<u64, Error> {
     let stream = nats.jetstream.get_stream(changes_stream(nats.prefix())).await?;
     let info = stream.cached_info();
