@@ -1,4 +1,4 @@
-//! What KEDA writes into the status of ScaledObjects.
+//! What KEDA writes into the status of `ScaledObject`s.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::Played;
 use crate::control_plane::definitions;
 
 impl Played {
-    /// KEDA has reconciled the ScaledObjects of all workers of the Catalog `shop`.
+    /// KEDA has reconciled the `ScaledObject`s of all workers of the Catalog `shop`.
     ///
     /// # Panics
     /// If one of them doesn't exist.
