@@ -136,6 +136,8 @@ impl<'a> Apply<'a> {
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
             }
+            self.end_retention(kind, &name, &declared).await?;
+            let Some(live) = self.live.get(kind, &name) else { return Ok(()) };
             if kind == Kind::Deployment && !managers::declares_replicas(&declared) && owns(live, "replicas") {
                 self.hand_replicas_over(&name).await?;
             }

@@ -1,10 +1,12 @@
 //! Deletes what the Catalog owned and no longer wants, or lets go of it.
 
+use std::collections::BTreeMap;
+
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Apply, Change, describe,
@@ -52,6 +54,25 @@ impl Apply<'_> {
             let freed = self.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(free)).await;
             self.live.put(kind, freed.map_err(|source| Error::api("release", describe(kind, &name), source))?);
         }
+        Ok(())
+    }
+
+    /// Removes the annotations of [`Apply::let_go`] from an object that is adopted again and no longer retained. They aren't
+    /// removed by applying it without them, because another request than an apply has set them.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) async fn end_retention(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<(), Error> {
+        let Some(live) = self.live.get(kind, name) else { return Ok(()) };
+        let is_declared = |annotation: &str| declared["metadata"]["annotations"].get(annotation).is_some();
+        let ended = retained_annotations().into_iter().filter(|(annotation, value)| live.annotations().get(annotation) == Some(value));
+        let ended: BTreeMap<_, _> = ended.filter(|(annotation, _)| !is_declared(annotation)).map(|(name, _)| (name, Value::Null)).collect();
+        if ended.is_empty() || owner(live, self.name, self.uid) != Owner::Kept {
+            return Ok(());
+        }
+        let patch = json!({"metadata": {"annotations": ended, "resourceVersion": live.resource_version()}});
+        let adopted = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        self.live.put(kind, adopted.map_err(|source| Error::api("adopt", describe(kind, name), source))?);
         Ok(())
     }
 

@@ -138,6 +138,19 @@ async fn a_policy_counts_for_what_is_no_longer_used_as_well() {
 }
 
 #[tokio::test]
+async fn data_that_is_used_again_and_owned_again_loses_its_protection_from_argo_cd() {
+    let embedded = with(full(), "/deletionPolicy", json!("Delete"));
+    let external = json!({"external": {"url": "nats://nats.example.com:4222", "monitoringEndpoint": "nats.example.com:8222"}});
+    let mut operator = settled("reused", &embedded).await;
+    operator.apply(&with(full(), "/messaging", external)).await.unwrap();
+    operator.settle().await;
+    assert!(protected_from_argo_cd(&operator).await > 0);
+    operator.apply(&embedded).await.unwrap();
+    operator.settle().await;
+    assert_eq!(protected_from_argo_cd(&operator).await, 0);
+}
+
+#[tokio::test]
 async fn a_kept_volume_of_a_class_of_its_own_is_used_without_naming_it_again() {
     let classed = with(full(), "/database/embedded/storageClassName", json!("standard"));
     let mut operator = settled("classed", &classed).await;
