@@ -10,7 +10,7 @@ TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint lint-fast audit unit service documents control-plane e2e fuzz coverage bench bench-operator images generate clean
+.PHONY: help run test lint lint-fast audit unit service modules documents control-plane e2e fuzz coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ unit: ## Tests of one program or module alone
 service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
 	$(BUILD) --bin catalog --bin catalogctl --bin catalog-operator
 	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
+
+modules: ## Print which modules of each program use which, as flowcharts for docs/architecture.md
+	@$(BUILD) --quiet --bin modules
+	@$(TARGET)/debug/modules
 
 documents: ## Run the commands of README.md and docs/getting-started.md against a shop, and compare what they print
 	$(BUILD) --bin catalog --bin catalogctl

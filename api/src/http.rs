@@ -1,6 +1,5 @@
-//! The HTTP machinery: router, errors, request context, bodies, pages, entity tags, idempotency.
+//! The HTTP machinery: errors, request context, bodies, pages, entity tags, idempotency.
 
-pub(crate) mod auth;
 pub mod body;
 pub(crate) mod client;
 pub(crate) mod clock;
@@ -22,6 +21,6 @@ pub(crate) mod query;
 pub(crate) mod rate_limit;
 pub(crate) mod read_limit;
 pub(crate) mod response_budget;
-pub(crate) mod router;
 pub(crate) mod server;
+pub(crate) mod session;
 pub(crate) mod validate;

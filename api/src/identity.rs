@@ -3,11 +3,13 @@
 mod account;
 mod accounts;
 mod admins;
+mod claims;
 mod customers;
 mod error;
 pub(crate) mod handlers;
 pub mod keys;
 pub(crate) mod passwords;
+pub(crate) mod principal;
 mod rules;
 mod service;
 mod sessions;

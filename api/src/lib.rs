@@ -16,6 +16,8 @@ pub mod program;
 mod rate_limit;
 mod release;
 pub mod roles;
+mod router;
 mod telemetry;
 mod text;
 mod tracking;
+mod views;

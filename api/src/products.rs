@@ -1,6 +1,7 @@
 //! The catalogue: products, their stock, lists, imports, and the cache of single products.
 
-pub(crate) mod cache;
+pub(crate) mod adjust_stock;
+mod cache;
 pub(crate) mod catalogue;
 pub(crate) mod change;
 mod error;

@@ -21,6 +21,7 @@ pub mod control_plane;
 pub mod image;
 pub mod inbox;
 pub mod log;
+pub mod modules;
 pub mod nats;
 pub mod openapi;
 pub mod people;

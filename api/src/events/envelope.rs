@@ -1,15 +1,11 @@
 //! The CloudEvents 1.0 envelope, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>.
 
-use std::net::Ipv4Addr;
-
-use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
+use rand::RngExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use uuid::Uuid;
-
-use crate::http::context::RequestContext;
 
 const TYPE_PREFIX: &str = "catalog.";
 /// The version that is written, followed by the others that are understood.
@@ -62,12 +58,15 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of what the shop does by itself: the worker `name` is the actor.
+    /// The origin of what the shop does by itself, in a new trace that is not sampled: the worker `name` is the actor.
     #[must_use]
     pub fn shop(name: &str) -> Self {
-        let context = RequestContext::of(&HeaderMap::new(), Ipv4Addr::UNSPECIFIED.into());
-        let actor = Actor { id: Uuid::nil(), username: name.to_owned() };
-        Self { actor, request_id: context.request_id().to_owned(), traceparent: context.traceparent().to_owned() }
+        let (id, trace, span): ([u8; 16], u128, u64) = rand::rng().random();
+        Self {
+            actor: Actor { id: Uuid::nil(), username: name.to_owned() },
+            request_id: uuid::Builder::from_random_bytes(id).into_uuid().to_string(),
+            traceparent: format!("00-{trace:032x}-{span:016x}-00"),
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub const CHANGES_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long a view may wait for its counting; message ids are kept as long.
 pub const VIEWS_KEPT: Duration = Duration::from_hours(3 * 24);
 
+/// Event kind of a new order: the only kind that a consumer filters by.
+pub const ORDER_CREATED: &str = "order.created";
+
 /// How often the roles check whether streams and consumers exist.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Shortest time between two checks.
@@ -114,6 +117,12 @@ pub fn product_changes(prefix: &str) -> String {
 #[must_use]
 pub fn order_changes(prefix: &str) -> String {
     format!("{prefix}.changes.order.>")
+}
+
+/// Filter for new orders.
+#[must_use]
+pub fn new_orders(prefix: &str) -> String {
+    change_subject(prefix, ORDER_CREATED)
 }
 
 /// Subject of batches of views.

@@ -65,7 +65,7 @@ mod tests {
     use serde_json::Value;
 
     fn document() -> Value {
-        serde_json::to_value(crate::http::router::openapi()).unwrap()
+        serde_json::to_value(crate::router::openapi()).unwrap()
     }
 
     fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {

@@ -12,7 +12,7 @@ pub use self::{
     admin::{AdminAccount, AdminPatch, NewAdmin},
     customer::{CustomerAccount, CustomerPatch, NewCustomer},
 };
-use super::tokens::Role;
+use super::claims::Role;
 use crate::{config::Secret, text::Text};
 
 /// An account as it is kept, without its password. Which role it has is what the query asked for.

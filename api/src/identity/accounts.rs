@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::{
     Error,
     account::{Account, Changes, OfRole},
+    claims::Role,
     error::Unique,
     sessions,
-    tokens::Role,
 };
 
 /// Creates an account whose password has this hash.

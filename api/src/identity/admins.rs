@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{AdminAccount, Error, NewAdmin, Recipient, account::Account, accounts, sessions, tokens::Role};
+use super::{AdminAccount, Error, NewAdmin, Recipient, account::Account, accounts, claims::Role, sessions};
 
 /// Creates an admin whose password has this hash.
 ///

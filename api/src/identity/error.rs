@@ -2,10 +2,7 @@
 
 use thiserror::Error;
 
-use super::{
-    passwords::HashingError,
-    tokens::{Role, SigningError},
-};
+use super::{claims::Role, passwords::HashingError, tokens::SigningError};
 use crate::rate_limit::Allowance;
 
 /// A field that must be unique.

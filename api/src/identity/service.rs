@@ -16,10 +16,11 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    claims::Subject,
     keys::{Jwks, KeysError, SigningKeys},
     passwords::Hashing,
     rules, sessions,
-    tokens::{self, Subject, TokenError},
+    tokens::{self, TokenError},
 };
 use crate::{
     config::{AuthSettings, Secret},

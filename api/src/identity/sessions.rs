@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    claims::{Role, Subject},
     error::RefreshTokenError,
-    tokens::{Role, Subject},
 };
 use crate::{config::Secret, telemetry};
 

@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{NewAdmin, accounts, admins, passwords, sessions, tokens::Role};
+use super::{NewAdmin, accounts, admins, claims::Role, passwords, sessions};
 use crate::{config::SuperuserSettings, text::Text};
 
 /// Why the superuser could not be created or updated.

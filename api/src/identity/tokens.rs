@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, Header, Validation};
-use quick_cache::sync::Cache;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::keys::KeyRing;
+use super::{
+    claims::{Claims, Subject},
+    keys::KeyRing,
+};
 
 /// The audience of tokens.
 const AUDIENCE: &str = "catalog";
-/// Tokens remembered as good, at most.
-const VERIFIED_KEPT: usize = 10_000;
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 5;
 
@@ -39,53 +37,6 @@ pub enum SigningError {
     /// The key cannot sign.
     #[error("signing failed")]
     Failed(#[from] jsonwebtoken::errors::Error),
-}
-
-/// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
-#[serde(rename_all = "lowercase")]
-#[sqlx(type_name = "text", rename_all = "lowercase")]
-pub enum Role {
-    /// Manages the catalogue.
-    Admin,
-    /// Buys.
-    Customer,
-}
-
-impl Role {
-    /// The name of the role.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Customer => "customer",
-        }
-    }
-}
-
-/// The account and session of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subject {
-    /// Account.
-    pub account_id: Uuid,
-    /// Role of the account.
-    pub role: Role,
-    /// The sign-in it comes from.
-    pub session_id: Uuid,
-}
-
-/// RFC 7519, with `role` and `sid` (the session) of our own. Times are in seconds since 1970.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    sub: Uuid,
-    exp: i64,
-    nbf: i64,
-    iat: i64,
-    jti: Uuid,
-    role: Role,
-    sid: Uuid,
 }
 
 /// Signs a token that is valid from `now` for `ttl`.
@@ -139,23 +90,6 @@ fn decode(keys: &KeyRing, issuer: &str, token: &str) -> Result<Claims, TokenErro
     Ok(jsonwebtoken::decode(token, &key.verifying, &validation).map_err(|_| TokenError::Invalid)?.claims)
 }
 
-/// Tokens that were found good, with these keys: a signature takes longer to check than all the rest of a read, and
-/// a session sends the same token with every request. By digest, so that a heap dump holds no token.
-pub struct Verified(Cache<[u8; 32], Claims>);
-
-impl Default for Verified {
-    fn default() -> Self {
-        Self(Cache::new(VERIFIED_KEPT))
-    }
-}
-
-impl Verified {
-    fn claims(&self, issuer: &str, token: &str, decode: impl FnOnce() -> Result<Claims, TokenError>) -> Result<Claims, TokenError> {
-        let digest: [u8; 32] = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token).finalize().into();
-        self.0.get_or_insert_with(&digest, decode)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
@@ -165,7 +99,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::identity::keys::ring::tests::{key, ring};
+    use crate::identity::{
+        claims::Role,
+        keys::ring::tests::{key, ring},
+    };
 
     const ISSUER: &str = "https://shop.example";
     const TTL: Duration = Duration::from_mins(15);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Order, Status};
 use crate::events::Actor;
+pub use crate::events::streams::ORDER_CREATED as CREATED;
 
 /// `data` of `catalog.order.{created,confirmed,fulfilled,cancelled,failed}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,9 +18,6 @@ pub struct OrderChange {
     /// The account that made the change, or the shop.
     pub actor: Actor,
 }
-
-/// Event kind of a new order.
-pub const CREATED: &str = "order.created";
 
 /// Event kind of a change to `status`.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Request bodies of orders and cart items.
 
+use std::collections::HashSet;
+
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -64,14 +66,14 @@ impl NewOrder {
             }
         };
         let items = garde::Path::new("items");
-        if let Err(error) = rules::item_count(&lines) {
+        if let Err(error) = rules::item_count(lines.len()) {
             report.append(items, error);
             return Err(report);
         }
         for (index, line) in lines.iter().enumerate() {
             line.validate_into(&(), &mut || items.join(index), &mut report);
         }
-        if let Some(index) = rules::find_duplicate(&lines) {
+        if let Some(index) = find_duplicate(&lines) {
             report.append(
                 items.join(index).join("product_id"),
                 garde::Error::new("the product is listed more than once: give it once, with the total quantity"),
@@ -90,6 +92,12 @@ pub struct Units {
     #[garde(custom(rules::quantity))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub quantity: i64,
+}
+
+/// Index of the first line that repeats the product of an earlier line.
+fn find_duplicate(lines: &[NewLine]) -> Option<usize> {
+    let mut seen = HashSet::new();
+    lines.iter().position(|line| !seen.insert(line.product_id))
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Rules of order and cart requests. Each error says what is allowed.
 
-use std::collections::HashSet;
-
-use super::NewLine;
 use crate::characters;
 
 /// Maximum number of products in a cart or order.
@@ -22,18 +19,8 @@ pub fn quantity(quantity: &i64, (): &()) -> garde::Result {
     if (1..=MAX_UNITS).contains(quantity) { Ok(()) } else { invalid(format!("quantity must be a whole number from 1 to {MAX_UNITS}")) }
 }
 
-pub fn item_count(lines: &[NewLine]) -> garde::Result {
-    if (1..=MAX_LINES).contains(&lines.len()) {
-        Ok(())
-    } else {
-        invalid(format!("items must have 1 to {MAX_LINES} elements, not {}", lines.len()))
-    }
-}
-
-/// Index of the first line that repeats the product of an earlier line.
-pub fn find_duplicate(lines: &[NewLine]) -> Option<usize> {
-    let mut seen = HashSet::new();
-    lines.iter().position(|line| !seen.insert(line.product_id))
+pub fn item_count(count: usize) -> garde::Result {
+    if (1..=MAX_LINES).contains(&count) { Ok(()) } else { invalid(format!("items must have 1 to {MAX_LINES} elements, not {count}")) }
 }
 
 pub fn reason(reason: &str, (): &()) -> garde::Result {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
-use super::TransitionService;
+use super::{Error, Order, Transition, TransitionOutcome, TransitionService};
 use crate::{
     config::Currency,
+    database,
+    events::Origin,
     products::{Catalogue, Money},
 };
 
@@ -36,5 +39,30 @@ impl Orders {
 
     pub(super) fn money(&self, amount: rust_decimal::Decimal) -> Money {
         Money::new(amount, self.currency())
+    }
+
+    /// Changes the status of an order in a transaction; of this customer's order if `customer_id` is given. An order that already
+    /// has the status stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::InvalidTransition`].
+    pub async fn advance_order(
+        &self,
+        origin: &Origin,
+        customer_id: Option<Uuid>,
+        id: Uuid,
+        transition: Transition<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Order, Error> {
+        let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
+        match self.transitions.advance_order(&mut tx, origin, customer_id, id, transition, now).await? {
+            TransitionOutcome::Applied(order, stale) => {
+                tx.commit().await?;
+                self.catalogue.invalidate_products(&stale);
+                Ok(order)
+            }
+            TransitionOutcome::Unchanged(order) => Ok(order),
+            TransitionOutcome::Rejected(order) => Err(Error::InvalidTransition { order: Box::new(order), to: transition.to }),
+        }
     }
 }

@@ -4,10 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Order, OrderChange, Orders, Party, Status, change, lines, lines::LineRow, read};
+use super::{Error, Order, OrderChange, Party, Status, change, lines, lines::LineRow, read};
 use crate::{
     config::Currency,
-    database,
     events::{Draft, Origin, Outbox},
     products::stock::{self, Cause, MovementKind, StockDelta},
 };
@@ -43,33 +42,6 @@ pub enum TransitionOutcome {
     Unchanged(Order),
     /// The order cannot change to the status.
     Rejected(Order),
-}
-
-impl Orders {
-    /// Changes the status of an order in a transaction; of this customer's order if `customer_id` is given. An order that already
-    /// has the status stays as it is.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] or [`Error::InvalidTransition`].
-    pub async fn advance_order(
-        &self,
-        origin: &Origin,
-        customer_id: Option<Uuid>,
-        id: Uuid,
-        transition: Transition<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<Order, Error> {
-        let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
-        match self.transitions.advance_order(&mut tx, origin, customer_id, id, transition, now).await? {
-            TransitionOutcome::Applied(order, stale) => {
-                tx.commit().await?;
-                self.catalogue.invalidate_products(&stale);
-                Ok(order)
-            }
-            TransitionOutcome::Unchanged(order) => Ok(order),
-            TransitionOutcome::Rejected(order) => Err(Error::InvalidTransition { order: Box::new(order), to: transition.to }),
-        }
-    }
 }
 
 impl TransitionService {

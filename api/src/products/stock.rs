@@ -4,7 +4,6 @@
 //! transaction changes stock once, after it has taken all its other locks, in one statement that locks the rows in the
 //! order of their product ids. Therefore two transactions cannot deadlock.
 
-mod adjust;
 mod availability;
 mod count;
 mod deltas;
@@ -18,7 +17,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
-    adjust::{StockAdjustment, StockLevel, adjust_stock},
     availability::{AvailabilityChange, append_availability_events},
     count::{StockCount, set_quantities},
     deltas::{DeltaOutcome, StockDelta, apply_deltas},

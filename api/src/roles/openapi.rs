@@ -9,7 +9,7 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 fn document() -> anyhow::Result<String> {
-    Ok(crate::http::router::openapi().to_pretty_json()?)
+    Ok(crate::router::openapi().to_pretty_json()?)
 }
 
 #[cfg(test)]

@@ -20,14 +20,15 @@ use crate::{
     http::{
         public_url::PublicUrl,
         read_limit::ReadLimit,
-        router::{App, router},
         server::{self, Limits},
     },
     identity::Identity,
     orders::{self, Orders},
     products::{Catalogue, handlers::bulk::Uploads},
     release,
-    tracking::{Reports, Views},
+    router::{App, router},
+    tracking::Reports,
+    views::Views,
 };
 
 /// Settings of `catalog serve`.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::message::Message;
+use crate::views::message::Message;
 
 /// Result of counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,7 +119,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracking::message::{Hour, View};
+    use crate::views::message::{Hour, View};
 
     #[test]
     fn new_messages_are_added_once_each() {

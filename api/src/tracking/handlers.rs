@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     http::{
-        auth::Admin,
         clock,
         path::Id,
         problem::{Document as ProblemDocument, FieldError, Problem},
     },
+    identity::principal::Admin,
     products,
 };
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Mutex, sync::PoisonError};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::message;
+use crate::views::message;
 
 /// Advisory lock of partition maintenance: "tracking" in ASCII.
 const LOCK: i64 = 0x7472_6163_6b69_6e67;

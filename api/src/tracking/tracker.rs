@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     count::{CountOutcome, count_messages},
-    message::Message,
     partitions::Partitions,
 };
 use crate::{
     events::consume::{Handle, HandleError, Incoming, Malformed},
     metrics,
+    views::message::Message,
 };
 
 /// Maximum number of changed rows per transaction, so that it commits well within the timeout of a batch even on a slow

@@ -4,12 +4,14 @@
 //! grows by applying its claim.
 
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
+    api::core::v1::{
+        PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource, Volume, VolumeResourceRequirements,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
 
 use super::metadata::{Component, kept_metadata};
-use crate::validate::{DatabasePlan, MessagingPlan, Plan, Volume};
+use crate::validate::{self, DatabasePlan, MessagingPlan, Plan};
 
 /// The claims of the embedded parts.
 pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
@@ -25,7 +27,7 @@ pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
     postgres.into_iter().chain(nats).map(|(volume, component)| claim(plan, volume, component)).collect()
 }
 
-fn claim(plan: &Plan, volume: &Volume, component: Component) -> PersistentVolumeClaim {
+fn claim(plan: &Plan, volume: &validate::Volume, component: Component) -> PersistentVolumeClaim {
     let requests = [("storage".to_owned(), Quantity(volume.size.0.clone()))];
     PersistentVolumeClaim {
         metadata: kept_metadata(plan, volume.claim.clone(), component),
@@ -37,6 +39,12 @@ fn claim(plan: &Plan, volume: &Volume, component: Component) -> PersistentVolume
         }),
         ..PersistentVolumeClaim::default()
     }
+}
+
+/// The volume of a claim, in a pod.
+pub fn data_volume(volume: &validate::Volume) -> Volume {
+    let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim.clone(), read_only: None };
+    Volume { name: "data".into(), persistent_volume_claim: Some(claim), ..Volume::default() }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Container, PodSpec, PodT
 use sha2::{Digest, Sha256};
 
 use super::{
+    claim::data_volume,
     container,
     environment::{self, ACCOUNT},
     metadata::Component,
     secrets_hash::short,
-    stateful_set::data_volume,
 };
 use crate::validate::{EmbeddedMessagingPlan, Plan};
 

@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec},
-    core::v1::{PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume},
+    core::v1::PodTemplateSpec,
 };
 
 use super::{
     metadata::{Component, metadata, selector},
     nats, postgres,
 };
-use crate::validate::{self, DatabasePlan, MessagingPlan, Plan};
+use crate::validate::{DatabasePlan, MessagingPlan, Plan};
 
 /// The StatefulSets.
 pub fn stateful_sets(plan: &Plan) -> Vec<StatefulSet> {
@@ -39,10 +39,4 @@ fn stateful_set(plan: &Plan, component: Component, template: PodTemplateSpec) ->
         },
         ..StatefulSet::default()
     }
-}
-
-/// The data volume, in a pod.
-pub fn data_volume(volume: &validate::Volume) -> Volume {
-    let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim.clone(), read_only: None };
-    Volume { name: "data".into(), persistent_volume_claim: Some(claim), ..Volume::default() }
 }

@@ -8,10 +8,9 @@ use async_nats::jetstream::{
 };
 
 use super::{
-    CHANGES_KEPT, Durable, FULFILLER, NOTIFIER, TRACKER, VIEWS_KEPT, change_subject, changes_stream, dead_stream, order_changes,
+    CHANGES_KEPT, Durable, FULFILLER, NOTIFIER, TRACKER, VIEWS_KEPT, changes_stream, dead_stream, new_orders, order_changes,
     product_changes, views_stream, views_subject,
 };
-use crate::orders;
 
 const DEAD_KEPT: Duration = Duration::from_hours(30 * 24);
 const MIB: i64 = 1024 * 1024;
@@ -73,7 +72,7 @@ pub(super) fn consumers(prefix: &str) -> [(Durable, pull::Config); 3] {
     let notified = vec![product_changes(prefix), order_changes(prefix)];
     [
         (NOTIFIER, pull::Config { filter_subjects: notified, ..config(NOTIFIER) }),
-        (FULFILLER, pull::Config { filter_subject: change_subject(prefix, orders::change::CREATED), ..config(FULFILLER) }),
+        (FULFILLER, pull::Config { filter_subject: new_orders(prefix), ..config(FULFILLER) }),
         (TRACKER, pull::Config { filter_subject: views_subject(prefix), ..config(TRACKER) }),
     ]
 }

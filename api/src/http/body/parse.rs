@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
 use crate::http::{
-    json_pointer::escape,
+    json_pointer::{self, escape},
     problem::{FieldError, Problem},
     validate::field_errors,
 };
@@ -110,7 +110,7 @@ pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     let text = error.inner().to_string();
     // Texts have lines and columns, documents don't; a pointer says more.
     let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };
-    let at = pointer(error.path());
+    let at = json_pointer::of_path(error.path());
     let path = error.path().to_string();
     let name = |field: &str| if path == "." { field.to_owned() } else { format!("{path}.{field}") };
     match Fault::of(message.map_or(&text, |(message, _)| message)) {
@@ -120,17 +120,6 @@ pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> 
         Fault::Value(detail) if detail.starts_with("must ") => (at, format!("{} {detail}", if path == "." { "the body" } else { &path })),
         Fault::Value(detail) => (at, detail),
     }
-}
-
-/// A path as a JSON pointer (RFC 6901).
-pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let names = path.iter().filter_map(|segment| match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(escape(key)),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    });
-    names.fold(String::new(), |pointer, name| pointer + "/" + &name)
 }
 
 fn find_nul(value: &Value, at: &str) -> Option<String> {

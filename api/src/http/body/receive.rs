@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use crate::http::{
-    auth::{Authentication, session_ended},
     problem::Problem,
+    session::{RequestSession, session_ended},
 };
 
 /// How long a body may take to arrive: a megabyte over a poor line.
@@ -31,7 +31,7 @@ const UNIT: usize = 1024;
 /// 413 at once if its length says so, else at the limit; 408, 400, 401 if the session ended during the request, and 503 if too many
 /// bodies are being received.
 pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
-    let authentication = request.extensions().get::<Authentication>().cloned();
+    let session = request.extensions().get::<RequestSession>().cloned();
     let body = request.into_body();
     if body.size_hint().lower() > max as u64 {
         return Err(too_large(max));
@@ -41,8 +41,8 @@ pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
         let detail = format!("The body was not received within {} s. Send it faster.", BODY_TIMEOUT.as_secs());
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail)
     })??;
-    if let Some(authentication) = authentication.filter(|_| started.elapsed() > RECHECK_AFTER)
-        && !authentication.is_valid().await?
+    if let Some(session) = session.filter(|_| started.elapsed() > RECHECK_AFTER)
+        && !session.is_active().await?
     {
         return Err(session_ended("No changes were made; sign in again."));
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Account, Changes, Details, OfRole, given, given_text};
 use crate::{
     config::Secret,
-    identity::{rules, tokens::Role},
+    identity::{claims::Role, rules},
     text,
 };
 

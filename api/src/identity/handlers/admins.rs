@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::Admin,
         body::{Json, MergePatch},
         clock,
         page::{self, Page, PageParams},
@@ -19,7 +18,7 @@ use crate::{
         public_url::PublicUrl,
         query::Query,
     },
-    identity::{AdminAccount, AdminPatch, Identity, NewAdmin},
+    identity::{AdminAccount, AdminPatch, Identity, NewAdmin, principal::Admin},
 };
 
 /// Where a page of admins ends.

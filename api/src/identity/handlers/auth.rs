@@ -13,12 +13,14 @@ use super::client::Client;
 use crate::{
     config::Secret,
     http::{
-        auth::{bearer_token, token_rejected},
         body::Json,
         clock,
         problem::{Document as ProblemDocument, Problem},
     },
-    identity::{Identity, SignIn, TokenPair},
+    identity::{
+        Identity, SignIn, TokenPair,
+        principal::{bearer_token, token_rejected},
+    },
 };
 
 /// A refresh token.

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::client::Client;
 use crate::{
     http::{
-        auth::Admin,
         body::Json,
         clock,
         page::{self, Limit, Page},
@@ -21,7 +20,7 @@ use crate::{
         public_url::PublicUrl,
         query::Query,
     },
-    identity::{CustomerAccount, Identity, NewCustomer, rules},
+    identity::{CustomerAccount, Identity, NewCustomer, principal::Admin, rules},
 };
 
 /// Which page.

@@ -4,12 +4,12 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     http::{
-        auth::{Customer, session_ended},
         body::MergePatch,
         clock,
         problem::{Document as ProblemDocument, Problem},
+        session::session_ended,
     },
-    identity::{CustomerAccount, CustomerPatch, Error, Identity},
+    identity::{CustomerAccount, CustomerPatch, Error, Identity, principal::Customer},
 };
 
 /// Read your own account
@@ -78,7 +78,7 @@ mod tests {
     use axum::response::IntoResponse;
 
     use super::*;
-    use crate::identity::tokens::Role;
+    use crate::identity::claims::Role;
 
     #[test]
     fn an_account_deleted_during_its_own_request_is_401() {

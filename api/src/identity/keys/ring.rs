@@ -18,7 +18,7 @@ use p256::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::identity::tokens::Verified;
+use crate::identity::claims::Verified;
 
 /// How long a key is published before it signs.
 const PUBLISHED_BEFORE_SIGNING: TimeDelta = TimeDelta::minutes(5);

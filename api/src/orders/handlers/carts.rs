@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use crate::{
     database,
     http::{
-        auth::Customer,
         body::Json,
         clock,
         context::RequestContext,
@@ -22,6 +21,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         public_url::PublicUrl,
     },
+    identity::principal::Customer,
     orders::{Orders, Units, carts::Cart},
 };
 

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::Admin,
         download::Download,
         ids,
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
     },
+    identity::principal::Admin,
     orders::{self, Filter, Order, Orders, Status, csv},
 };
 

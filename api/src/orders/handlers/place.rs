@@ -12,7 +12,6 @@ use crate::{
     database,
     events::Origin,
     http::{
-        auth::Customer,
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
@@ -21,6 +20,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         public_url::PublicUrl,
     },
+    identity::principal::Customer,
     orders::{Error, NewOrder, Order, OrderSource, Orders, metrics},
 };
 

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::Principal,
         ids,
         page::{self, Limit, Page},
         path::Id,
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::{self, Query},
     },
+    identity::principal::Principal,
     orders::{self, Filter, Order, Orders, Status},
 };
 

@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 
 use crate::{
     http::{
-        auth::{Admin, Principal},
         body::{Json, MergePatch},
         clock,
         context::RequestContext,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
     },
+    identity::principal::{Admin, Principal},
     orders::{Error, Order, Orders, Party, Status, Transition, rules},
     text,
 };

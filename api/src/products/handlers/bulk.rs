@@ -16,14 +16,15 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     config::{UploadLimits, UploadSettings},
     http::{
-        auth::{Admin, Authentication, session_ended},
         body::{content_type, require_content_type, unsupported_media_type, upload},
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::{self, Query},
+        session::{Session, session_ended},
     },
+    identity::principal::{Admin, Authentication},
     products::{
         Catalogue,
         import::{self, Charset, Format, Import, ImportResult, Permits, RowDocument, RowError, rows::ReadError},
@@ -134,7 +135,7 @@ pub async fn import_products(
     let session = &admin.authentication;
     match key {
         _ if params.atomic => import_atomically(&import, session, key, format, source).await,
-        None => Ok(axum::Json(import::run(&import, format, source, session.is_valid()).await?).into_response()),
+        None => Ok(axum::Json(import::run(&import, format, source, session.is_active()).await?).into_response()),
         Some(_) => {
             let detail = "Idempotency-Key is accepted only with atomic=true; without it, sending the same rows again changes nothing, so omit the key";
             Err(Problem::bad_parameters(vec![FieldError::parameter("Idempotency-Key", detail)]))
@@ -172,7 +173,7 @@ async fn import_atomically<S>(
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let staged = import.stage_atomic(format, source, session.is_valid()).await?;
+    let staged = import.stage_atomic(format, source, session.is_active()).await?;
     let key = key.map(|key| key.for_hash(staged.hash()));
     let mut tries = 1..MAX_ATTEMPTS;
     loop {

@@ -12,7 +12,6 @@ use garde::Validate;
 use super::etag_of;
 use crate::{
     http::{
-        auth::Admin,
         body::{JsonBytes, MAX_PRODUCT_BODY, parse},
         clock,
         context::RequestContext,
@@ -20,6 +19,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         public_url::PublicUrl,
     },
+    identity::principal::Admin,
     products::{Catalogue, Product, ProductInput},
 };
 

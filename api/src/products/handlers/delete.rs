@@ -11,7 +11,6 @@ use utoipa::IntoParams;
 
 use crate::{
     http::{
-        auth::Admin,
         clock,
         context::RequestContext,
         etag::is_precondition_met,
@@ -19,6 +18,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         query::{self, Query},
     },
+    identity::principal::Admin,
     products::Catalogue,
 };
 

@@ -11,12 +11,12 @@ use utoipa::IntoParams;
 use crate::{
     full_date,
     http::{
-        auth::OptionalPrincipal,
         page::{self, Limit, Page},
         problem::{Document as ProblemDocument, FieldError, Problem},
         query::Query,
         read_limit::ReadAllowance,
     },
+    identity::principal::OptionalPrincipal,
     products::{
         Catalogue,
         list::{self, Availability, Filter, ListedProduct, Position, Sort},

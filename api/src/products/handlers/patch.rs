@@ -13,7 +13,6 @@ use utoipa::{
 use super::with_etag;
 use crate::{
     http::{
-        auth::Admin,
         body::{MAX_PRODUCT_BODY, MergePatch, structure::BodySchema},
         clock,
         context::RequestContext,
@@ -22,6 +21,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         validate::field_errors,
     },
+    identity::principal::Admin,
     products::{Catalogue, Money, Product, ProductInput, rules::Rules, schemas},
 };
 

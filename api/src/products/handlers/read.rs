@@ -12,14 +12,14 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        auth::OptionalPrincipal,
         etag::is_not_modified,
         path::{Id, Sku},
         problem::{Document as ProblemDocument, Problem},
         read_limit::ReadAllowance,
     },
+    identity::principal::OptionalPrincipal,
     products::{Catalogue, Product, cache::Rendered},
-    tracking::Views,
+    views::Views,
 };
 
 /// Read a product

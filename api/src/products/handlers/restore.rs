@@ -7,12 +7,12 @@ use axum::{extract::State, response::Response};
 use super::with_etag;
 use crate::{
     http::{
-        auth::Admin,
         clock,
         context::RequestContext,
         path::Id,
         problem::{Document as ProblemDocument, Problem},
     },
+    identity::principal::Admin,
     products::{Catalogue, Product},
 };
 

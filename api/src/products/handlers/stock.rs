@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     database,
     http::{
-        auth::{Admin, OptionalPrincipal},
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
@@ -25,9 +24,11 @@ use crate::{
         query::Query,
         read_limit::ReadAllowance,
     },
+    identity::principal::{Admin, OptionalPrincipal},
     products::{
         Catalogue,
-        stock::{self, Stock, StockAdjustment, StockLevel, StockMovement},
+        adjust_stock::{self, StockAdjustment, StockLevel},
+        stock::{self, Stock, StockMovement},
     },
 };
 
@@ -94,7 +95,7 @@ pub async fn adjust_stock(
     {
         return Ok(stored.into());
     }
-    let (level, stale) = stock::adjust_stock(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
+    let (level, stale) = adjust_stock::adjust_stock(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
     let response = StorableResponse::json(StatusCode::OK, Vec::new(), &level)?;
     if let Some(key) = &key {
         key.store(&mut tx, &response, now).await?;

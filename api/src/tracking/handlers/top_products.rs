@@ -13,13 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     http::{
-        auth::Admin,
         clock,
         format::{Format, csv_headers, varies},
         page::Limit,
         problem::{Document as ProblemDocument, Problem},
         query::Query,
     },
+    identity::principal::Admin,
     tracking::{
         csv,
         reports::{self, Bound, Bucket, Reports, Span, TopProduct},

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::{
     database::ReadError,
     http::{
-        auth::Admin,
         clock,
         download::Download,
         format::{Format, varies},
@@ -23,6 +22,7 @@ use crate::{
         problem::{Document as ProblemDocument, Problem},
         query::Query,
     },
+    identity::principal::Admin,
     tracking::{
         csv,
         reports::{self, Bound, Bucket, BucketViews, Position, Reports, Selection, Span},

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::tracking::message::Message;
+use crate::views::message::Message;
 
 /// Outcome of one attempt to send.
 #[derive(Debug, Clone, Copy)]

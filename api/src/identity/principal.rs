@@ -1,38 +1,40 @@
 //! Extractors that turn the bearer token of a request into its principal.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{clock, problem::Problem};
+use super::{
+    Identity,
+    claims::{Role, Subject},
+    tokens::TokenError,
+};
 use crate::{
     events::{Actor, Origin},
-    http::context::RequestContext,
-    identity::{
-        Identity,
-        tokens::{Role, Subject, TokenError},
+    http::{
+        clock,
+        context::RequestContext,
+        problem::Problem,
+        session::{RequestSession, Session, session_ended},
     },
     telemetry,
 };
 
-/// The account and the session that a request was authenticated with. Also in the request's extensions, so that long requests
-/// can check them again.
+/// The account and the session that a request was authenticated with.
 #[derive(Clone)]
 pub struct Authentication {
     identity: Identity,
     subject: Subject,
 }
 
-impl Authentication {
-    /// Whether account and session are still active. The access token may have expired since the request began: a request may
-    /// take longer than the lifetime of a token.
-    ///
-    /// # Errors
-    /// If the database is unavailable.
-    pub async fn is_valid(&self) -> Result<bool, sqlx::Error> {
-        Ok(self.identity.active_username(self.subject).await?.is_some())
+impl Session for Authentication {
+    fn is_active(&self) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+        Box::pin(async { Ok(self.identity.active_username(self.subject).await?.is_some()) })
     }
 }
 
@@ -129,7 +131,7 @@ where
         let username = username.ok_or_else(|| session_ended("Sign in again."))?;
         let id = subject.account_id;
         let authentication = Authentication { identity, subject };
-        parts.extensions.insert(authentication.clone());
+        parts.extensions.insert::<RequestSession>(Arc::new(authentication.clone()));
         Ok(match subject.role {
             Role::Admin => Self::Admin(Admin { id, username, authentication }),
             Role::Customer => Self::Customer(Customer { id, username }),
@@ -212,12 +214,6 @@ pub fn token_rejected(error: TokenError) -> Problem {
         }
         TokenError::Invalid => token_invalid("The access token is invalid. Sign in again: POST /v1/auth/login."),
     }
-}
-
-/// 401 for an access token whose session has ended, or whose account was deactivated or deleted. `advice` says what to do.
-pub fn session_ended(advice: &str) -> Problem {
-    let detail = format!("The session has ended, or the account was deactivated or deleted. {advice}");
-    Problem::unauthorized("token-revoked", detail).of_access_token()
 }
 
 fn token_invalid(detail: &str) -> Problem {

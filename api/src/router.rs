@@ -12,19 +12,20 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{
-    observe::ObserveLayer,
-    openapi::{ApiDocument, complete},
-    problem::Problem,
-    public_url::PublicUrl,
-    read_limit::ReadLimit,
-    response_budget::ResponseBudgetLayer,
-};
 use crate::{
+    http::{
+        observe::ObserveLayer,
+        openapi::{ApiDocument, complete},
+        problem::Problem,
+        public_url::PublicUrl,
+        read_limit::ReadLimit,
+        response_budget::ResponseBudgetLayer,
+    },
     identity::{self, Identity},
     orders::{self, Orders},
     products::{self, Catalogue, handlers::bulk::Uploads},
-    tracking::{self, Reports, Views},
+    tracking::{self, Reports},
+    views::Views,
 };
 
 /// The state of all handlers; each extracts the parts it needs. Cloned for every request, so every part is cheap to clone.
@@ -52,7 +53,7 @@ fn api() -> OpenApiRouter<App> {
     use identity::handlers::{admins, auth, customers, jwks, profile};
     use orders::handlers::{carts, export, place, read as order, transition};
     use products::handlers::{bulk, create, delete, list, patch, read, restore, stock};
-    use tracking::handlers as views;
+    use tracking::handlers as reports;
     let mut api = OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -80,9 +81,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(export::export_orders))
         .routes(routes!(order::read_order, transition::patch_order))
         .routes(routes!(transition::cancel_order))
-        .routes(routes!(views::read_views))
-        .routes(routes!(views::report_views))
-        .routes(routes!(views::report_top_products));
+        .routes(routes!(reports::read_views))
+        .routes(routes!(reports::report_views))
+        .routes(routes!(reports::report_top_products));
     complete(api.get_openapi_mut());
     api
 }

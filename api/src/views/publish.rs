@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     batch::{Batch, BatchBuilder},
-    views::Views,
+    counters::Views,
 };
 use crate::{
     config::ViewsSettings,

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    counters::{Open, SHARDS, Views},
     message::{self, View, Viewed},
-    views::{Open, SHARDS, Views},
 };
 use crate::events::Envelope;
 
@@ -98,7 +98,7 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracking::message::{Hour, Message};
+    use crate::views::message::{Hour, Message};
 
     #[test]
     fn a_full_batch_is_smaller_than_the_maximum_payload_and_the_rest_follows() {

@@ -10,18 +10,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    AvailabilityChange, Cause, DeltaOutcome, MovementKind, StockCount, StockDelta, append_availability_events, apply_deltas, set_quantities,
-};
-use crate::{
-    http::body::whole,
-    products::{
-        Error,
-        rules::{self, Rules},
-        schemas, store,
-        write::Command,
+    Error,
+    rules::{self, Rules},
+    schemas,
+    stock::{
+        AvailabilityChange, Cause, DeltaOutcome, MovementKind, StockCount, StockDelta, append_availability_events, apply_deltas,
+        set_quantities,
     },
-    text,
+    store,
+    write::Command,
 };
+use crate::{http::body::whole, text};
 
 /// A change of stock: give either `delta` or `quantity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]

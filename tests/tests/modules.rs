@@ -1,0 +1,27 @@
+//! The modules of the crates and what they use of each other.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use catalog_tests::modules::{CRATES, parse};
+
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    let mut circles = Vec::new();
+    for (name, root) in CRATES {
+        for siblings in parse(root).siblings() {
+            circles.extend(siblings.circles().iter().map(|used| format!("{name}: {used}")));
+        }
+    }
+    assert!(circles.is_empty(), "modules use each other in circles:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn the_architecture_document_draws_the_modules_as_they_are() {
+    let document = include_str!("../../docs/architecture.md");
+    for (name, root) in CRATES {
+        let flowchart = parse(root).flowchart();
+        assert!(
+            document.contains(&format!("```mermaid\n{flowchart}\n```")),
+            "docs/architecture.md: {name} is not as `make modules` prints it"
+        );
+    }
+}
