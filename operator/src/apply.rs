@@ -4,9 +4,9 @@ mod changes;
 mod claims;
 mod contains;
 mod managers;
-mod mend;
 mod owner;
 mod prune;
+mod repair;
 mod restore;
 pub mod scale;
 
@@ -24,7 +24,7 @@ pub use managers::{MANAGER, owns, owns_arguments};
 
 use crate::{
     apply::owner::{Owner, owner},
-    build::{Foundation, Workloads},
+    build::{Prerequisites, Workloads},
     error::Error,
     kinds::Kind,
     live::Live,
@@ -77,10 +77,10 @@ impl<'a> Apply<'a> {
     ///
     /// # Errors
     /// At the first object that cannot be applied.
-    pub async fn foundation(&mut self, objects: &Foundation) -> Result<(), Error> {
+    pub async fn prerequisites(&mut self, objects: &Prerequisites) -> Result<(), Error> {
         self.claims(&objects.claims).await?;
         for (kind, declared) in objects.in_order()? {
-            self.one(kind, sealed(declared)).await?;
+            self.one(kind, with_applied_hash(declared)).await?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// If it cannot be applied.
     pub async fn migration(&mut self, job: &k8s_openapi::api::batch::v1::Job) -> Result<(), Error> {
-        self.one(Kind::Job, sealed(serde_json::to_value(job)?)).await
+        self.one(Kind::Job, with_applied_hash(serde_json::to_value(job)?)).await
     }
 
     /// Applies what needs the migrated database.
@@ -101,7 +101,7 @@ impl<'a> Apply<'a> {
         let minimums = scale::minimums(objects);
         for (kind, declared) in objects.in_order()? {
             let name = name_of(&declared);
-            self.one(kind, sealed(declared)).await?;
+            self.one(kind, with_applied_hash(declared)).await?;
             // Before its autoscaler, which leaves a Deployment of 0 replicas alone.
             if let (Kind::Deployment, Some(minimum)) = (kind, minimums.get(&name)) {
                 self.keep_minimum(&name, *minimum).await?;
@@ -173,7 +173,7 @@ impl<'a> Apply<'a> {
             }
             answered => answered,
         };
-        if is_invalid(&applied) && self.mend(kind, name, declared).await? {
+        if is_invalid(&applied) && self.repair(kind, name, declared).await? {
             applied = api.patch(name, &asked.force(), &patch).await;
         }
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
@@ -234,7 +234,7 @@ fn name_of(declared: &Value) -> String {
 }
 
 /// With the hash of all that is declared.
-fn sealed(mut declared: Value) -> Value {
+fn with_applied_hash(mut declared: Value) -> Value {
     let hash = Sha256::digest(declared.to_string());
     let short: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     declared["metadata"]["annotations"][APPLIED] = short.into();
@@ -253,10 +253,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_longer_declared_changes_the_seal() {
-        let before = sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}));
-        let after = sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1}}));
+    fn what_is_no_longer_declared_changes_the_applied_hash() {
+        let before = with_applied_hash(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}));
+        let after = with_applied_hash(json!({"metadata": {"name": "a"}, "spec": {"x": 1}}));
         assert!(!contains(&before, &after));
-        assert!(contains(&before, &sealed(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}))));
+        assert!(contains(&before, &with_applied_hash(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}))));
     }
 }

@@ -1,19 +1,19 @@
 //! A plan becomes objects. Pure: the same plan gives the same objects, byte for byte.
 
-mod autoscaler;
-mod claim;
 mod config_map;
 mod container;
 mod deployment;
-mod disruption_budget;
 mod environment;
 mod files;
+mod horizontal_pod_autoscaler;
 mod identity;
 pub mod keda;
 mod metadata;
 pub mod migration;
 mod nats;
 mod order;
+mod persistent_volume_claim;
+mod pod_disruption_budget;
 mod postgres;
 mod scaled_object;
 mod secrets_hash;
@@ -37,7 +37,7 @@ pub use metadata::{Component, kept_metadata, retained_annotations};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Objects {
     /// What the migration needs.
-    pub foundation: Foundation,
+    pub prerequisites: Prerequisites,
     /// The gate: workloads are applied when it has succeeded.
     pub migration: Job,
     /// What needs the migrated database.
@@ -46,7 +46,7 @@ pub struct Objects {
 
 /// What the migration needs, in the order in which it is applied.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Foundation {
+pub struct Prerequisites {
     /// Claims of data volumes. Never pruned.
     pub claims: Vec<PersistentVolumeClaim>,
     /// Metadata of generated Secrets that exist, with their uid where it is known, so that applying them
@@ -68,7 +68,7 @@ pub struct Workloads {
     /// API and workers.
     pub deployments: Vec<Deployment>,
     /// How many pods may be evicted at once.
-    pub disruption_budgets: Vec<PodDisruptionBudget>,
+    pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
     /// Scaling by CPU load.
     pub autoscalers: Vec<HorizontalPodAutoscaler>,
     /// Credentials of KEDA's triggers.
@@ -81,8 +81,8 @@ pub struct Workloads {
 #[must_use]
 pub fn build(plan: &Plan) -> Objects {
     Objects {
-        foundation: Foundation {
-            claims: claim::claims(plan),
+        prerequisites: Prerequisites {
+            claims: persistent_volume_claim::claims(plan),
             secrets: identity::kept_secrets(plan),
             service_accounts: vec![identity::service_account(plan)],
             config_maps: config_map::config_maps(plan),
@@ -92,8 +92,8 @@ pub fn build(plan: &Plan) -> Objects {
         migration: migration::job(plan),
         workloads: Workloads {
             deployments: deployment::deployments(plan),
-            disruption_budgets: disruption_budget::disruption_budgets(plan),
-            autoscalers: autoscaler::autoscalers(plan),
+            pod_disruption_budgets: pod_disruption_budget::pod_disruption_budgets(plan),
+            autoscalers: horizontal_pod_autoscaler::autoscalers(plan),
             trigger_authentications: scaled_object::trigger_authentications(plan),
             scaled_objects: scaled_object::scaled_objects(plan),
         },

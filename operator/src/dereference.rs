@@ -50,7 +50,7 @@ impl Referenced {
 #[must_use]
 pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
     let generated = live.of_kind(Kind::Secret).map(ResourceExt::name_any);
-    let claims = live.of_kind(Kind::Claim);
+    let claims = live.of_kind(Kind::PersistentVolumeClaim);
     Observed {
         keda: live.keda(),
         referenced: referenced.0.iter().filter_map(|(name, facts)| Some((name.clone(), facts.clone()?))).collect(),

@@ -6,7 +6,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A data volume's claim.
-    Claim,
+    PersistentVolumeClaim,
     /// A generated Secret.
     Secret,
     /// The pods' identity.
@@ -22,9 +22,9 @@ pub enum Kind {
     /// The API and the workers.
     Deployment,
     /// How many pods may be evicted at once.
-    DisruptionBudget,
+    PodDisruptionBudget,
     /// Scaling by CPU load.
-    Autoscaler,
+    HorizontalPodAutoscaler,
     /// Credentials of KEDA's triggers.
     TriggerAuthentication,
     /// Scaling by waiting work.
@@ -34,7 +34,7 @@ pub enum Kind {
 impl Kind {
     /// All of them, in the order in which they are applied.
     pub const ALL: [Self; 12] = [
-        Self::Claim,
+        Self::PersistentVolumeClaim,
         Self::Secret,
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -42,8 +42,8 @@ impl Kind {
         Self::StatefulSet,
         Self::Job,
         Self::Deployment,
-        Self::DisruptionBudget,
-        Self::Autoscaler,
+        Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
         Self::TriggerAuthentication,
         Self::ScaledObject,
     ];
@@ -52,7 +52,7 @@ impl Kind {
     #[must_use]
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
-            Self::Claim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
             Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
@@ -60,8 +60,8 @@ impl Kind {
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
             Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
-            Self::DisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-            Self::Autoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
             Self::TriggerAuthentication => ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications"),
             Self::ScaledObject => ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
         };
@@ -77,7 +77,7 @@ impl Kind {
     /// It holds what cannot be made again, so no edit of a Catalog deletes it.
     #[must_use]
     pub fn is_kept(self) -> bool {
-        matches!(self, Self::Claim | Self::Secret)
+        matches!(self, Self::PersistentVolumeClaim | Self::Secret)
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn versions_are_written_as_objects_write_them() {
-        assert_eq!(Kind::Claim.resource().api_version, "v1");
-        assert_eq!(Kind::Autoscaler.resource().api_version, "autoscaling/v2");
+        assert_eq!(Kind::PersistentVolumeClaim.resource().api_version, "v1");
+        assert_eq!(Kind::HorizontalPodAutoscaler.resource().api_version, "autoscaling/v2");
     }
 }

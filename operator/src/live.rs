@@ -44,7 +44,7 @@ impl Live {
             let resource = kind.resource();
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
             let everything = ListParams::default();
-            match api.list(if kind == Kind::Autoscaler { &everything } else { &parameters }).await {
+            match api.list(if kind == Kind::HorizontalPodAutoscaler { &everything } else { &parameters }).await {
                 Ok(list) => {
                     for mut object in list.items {
                         // Lists leave out what kind their items are.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    build::{Foundation, Objects, Workloads, build},
+    build::{Objects, Prerequisites, Workloads, build},
     crd::Catalog,
     secrets,
     validate::{Plan, Problem, Problems, Reason, validate_unseen},
@@ -79,9 +79,9 @@ fn text_of(plan: &Plan, documents: &[Value]) -> Result<String, serde_norway::Err
 /// If one cannot be written down.
 pub fn documents(objects: &Objects) -> Result<Vec<Value>, serde_json::Error> {
     // Every field by name: a new kind that nobody renders doesn't compile.
-    let Objects { foundation, migration, workloads } = objects;
-    let Foundation { claims, secrets, service_accounts, config_maps, services, stateful_sets } = foundation;
-    let Workloads { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = workloads;
+    let Objects { prerequisites, migration, workloads } = objects;
+    let Prerequisites { claims, secrets, service_accounts, config_maps, services, stateful_sets } = prerequisites;
+    let Workloads { deployments, pod_disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = workloads;
     let mut documents = Vec::new();
     add(&mut documents, claims)?;
     add(&mut documents, secrets)?;
@@ -91,7 +91,7 @@ pub fn documents(objects: &Objects) -> Result<Vec<Value>, serde_json::Error> {
     add(&mut documents, stateful_sets)?;
     add(&mut documents, std::slice::from_ref(migration))?;
     add(&mut documents, deployments)?;
-    add(&mut documents, disruption_budgets)?;
+    add(&mut documents, pod_disruption_budgets)?;
     add(&mut documents, autoscalers)?;
     add(&mut documents, trigger_authentications)?;
     add(&mut documents, scaled_objects)?;

@@ -29,7 +29,7 @@ const PASSWORD_LENGTH: usize = 32;
 
 /// How one generated Secret is made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
+pub struct SecretSpec {
     metadata: ObjectMeta,
     component: Component,
     content: Content,
@@ -51,7 +51,7 @@ enum Content {
     Password,
 }
 
-impl Recipe {
+impl SecretSpec {
     /// Name of the Secret.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -73,36 +73,36 @@ impl Recipe {
 
 /// Recipes of the generated Secrets that don't exist.
 #[must_use]
-pub fn missing(plan: &Plan, observed: &Observed) -> Vec<Recipe> {
-    let mut recipes = recipes(plan);
-    recipes.retain(|recipe| !observed.generated.contains_key(recipe.name()));
-    recipes
+pub fn missing(plan: &Plan, observed: &Observed) -> Vec<SecretSpec> {
+    let mut secret_specs = secret_specs(plan);
+    secret_specs.retain(|secret_spec| !observed.generated.contains_key(secret_spec.name()));
+    secret_specs
 }
 
 /// Names of the generated Secrets, and the parts that they belong to.
 #[must_use]
 pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
-    recipes(plan).iter().map(|recipe| (recipe.name().to_owned(), recipe.component)).collect()
+    secret_specs(plan).iter().map(|secret_spec| (secret_spec.name().to_owned(), secret_spec.component)).collect()
 }
 
-fn recipes(plan: &Plan) -> Vec<Recipe> {
-    let recipe = |name: &str, component, content| {
+fn secret_specs(plan: &Plan) -> Vec<SecretSpec> {
+    let secret_spec = |name: &str, component, content| {
         // Owner and annotations are applied afterwards: a field that was only applied goes when it is no longer declared.
         let metadata = ObjectMeta { owner_references: None, annotations: None, ..kept_metadata(plan, name.to_owned(), component) };
-        Recipe { metadata, component, content }
+        SecretSpec { metadata, component, content }
     };
-    let mut recipes = vec![recipe(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
+    let mut secret_specs = vec![secret_spec(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
     if let Superuser::Generated(name) = &plan.auth.superuser {
         // The superuser hears of changes, so the address has to be one of the shop's own.
-        recipes.push(recipe(name, Component::Shared, Content::Superuser { email: plan.mail.address.clone() }));
+        secret_specs.push(secret_spec(name, Component::Shared, Content::Superuser { email: plan.mail.address.clone() }));
     }
     if let DatabasePlan::Embedded(database) = &plan.database {
-        recipes.push(recipe(&database.password.secret, Component::Postgres, Content::DatabaseLogin));
+        secret_specs.push(secret_spec(&database.password.secret, Component::Postgres, Content::DatabaseLogin));
     }
     if let MessagingPlan::Embedded(messaging) = &plan.messaging {
-        recipes.push(recipe(&messaging.password.secret, Component::Nats, Content::Password));
+        secret_specs.push(secret_spec(&messaging.password.secret, Component::Nats, Content::Password));
     }
-    recipes
+    secret_specs
 }
 
 fn entry(key: &str, value: &str) -> (String, ByteString) {
@@ -133,13 +133,14 @@ mod tests {
 
     fn made(plan: &Plan, seed: u64) -> Vec<Secret> {
         let mut rng = StdRng::seed_from_u64(seed);
-        missing(plan, &Observed::default()).iter().map(|recipe| recipe.make(Timestamp::UNIX_EPOCH, &mut rng)).collect()
+        missing(plan, &Observed::default()).iter().map(|secret_spec| secret_spec.make(Timestamp::UNIX_EPOCH, &mut rng)).collect()
     }
 
     #[test]
     fn only_what_is_missing_is_made() {
         let plan = samples::minimal();
-        let names = |observed: &Observed| missing(&plan, observed).iter().map(|recipe| recipe.name().to_owned()).collect::<Vec<_>>();
+        let names =
+            |observed: &Observed| missing(&plan, observed).iter().map(|secret_spec| secret_spec.name().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(&Observed::default()), ["shop-signing-keys", "shop-superuser", "shop-postgres", "shop-nats"]);
         let generated = [("shop-postgres".to_owned(), SecretFacts::from([("password", "edited-by-hand")]))].into();
         assert_eq!(names(&Observed { generated, ..Observed::default() }), ["shop-signing-keys", "shop-superuser", "shop-nats"]);

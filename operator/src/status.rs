@@ -24,7 +24,7 @@ pub use issue::{Issue, Issues, unexplained};
 pub use parts::has_condition;
 
 use self::{
-    conditions::{Conditions, Verdict},
+    conditions::{ConditionState, Conditions},
     mail::MailStatus,
     parts::Parts,
 };
@@ -76,22 +76,22 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         ("DatabaseReady", &parts.database),
         ("MessagingReady", &parts.messaging),
         ("Migrated", &parts.migrated),
-        ("ApiAvailable", &parts.api.verdict),
-        ("NotifierAvailable", &parts.notifier.verdict),
-        ("TrackerAvailable", &parts.tracker.verdict),
-        ("FulfillerAvailable", &parts.fulfiller.verdict),
+        ("ApiAvailable", &parts.api.state),
+        ("NotifierAvailable", &parts.notifier.state),
+        ("TrackerAvailable", &parts.tracker.state),
+        ("FulfillerAvailable", &parts.fulfiller.state),
     ];
-    for (kind, verdict) in all {
+    for (kind, state) in all {
         // Of what couldn't be looked at, there is nothing new to say.
-        if live.complete() { conditions.set(kind, verdict) } else { conditions.keep(kind) }
+        if live.complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
-    let unready = all.iter().find(|(_, verdict)| !verdict.holds).map(|(kind, verdict)| (*kind, *verdict));
+    let unready = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
     // A database that isn't this shop's is nothing to serve from.
     let serves = parts.serve() && live.database.problem.is_none();
     let mail = issues.filter(|_| live.complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
     let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and without its autoscalers, so they are no part of Ready.
-    let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| Verdict { holds: true, ..broken }));
+    let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| ConditionState { holds: true, ..broken }));
     let ready = ready(outcome, serves, unready, broken.is_some());
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
@@ -102,7 +102,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         conditions.keep("Complete");
     }
     match mail {
-        Some(MailStatus { holds: Some(holds), reason, message }) => conditions.set(mail::CONDITION, &Verdict { holds, reason, message }),
+        Some(MailStatus { holds: Some(holds), reason, message }) => {
+            conditions.set(mail::CONDITION, &ConditionState { holds, reason, message })
+        }
         Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
         None => conditions.keep(mail::CONDITION),
     }
@@ -112,7 +114,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         conditions.keep("AutoscalingReady");
     }
     // What was being migrated while no release serves is no cause.
-    let cause = all.iter().find(|(kind, verdict)| !(verdict.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
+    let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
     let facts = degraded::Facts {
         database: &live.database,
         issues,
@@ -121,7 +123,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         unready: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
     };
     match degraded::degraded(outcome, facts) {
-        Some(verdict) => conditions.set("Degraded", &verdict),
+        Some(state) => conditions.set("Degraded", &state),
         None => conditions.keep("Degraded"),
     }
     let (replicas, version) = if live.complete() {
@@ -148,48 +150,48 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
 }
 
-fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Verdict)>, is_broken: bool) -> Verdict {
+fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &ConditionState)>, is_broken: bool) -> ConditionState {
     let works = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, unready) {
         (Outcome::Refused(problems, _), _) => {
-            Verdict::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
+            ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
-        (Outcome::Failed(error), _) => Verdict::no(error.reason(), error.to_string()),
+        (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
         // The first one, so nothing that the migration needs is missing.
-        (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => Verdict::yes(
+        (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => ConditionState::yes(
             "PreviousReleaseServes",
             "the pods of the previous release serve until the migration has succeeded: see Progressing",
         ),
-        (_, Some((kind, verdict))) => Verdict::no(&verdict.reason, format!("{kind}: {}", verdict.message)),
-        (Outcome::Paused, None) => Verdict::yes("Paused", format!("{works}; changes wait until spec.paused is false")),
-        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => Verdict::yes("Ready", works),
+        (_, Some((kind, state))) => ConditionState::no(&state.reason, format!("{kind}: {}", state.message)),
+        (Outcome::Paused, None) => ConditionState::yes("Paused", format!("{works}; changes wait until spec.paused is false")),
+        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => ConditionState::yes("Ready", works),
     }
 }
 
-fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> Verdict {
+fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> ConditionState {
     match outcome {
-        Outcome::Paused => Verdict::no("Paused", "changes wait until spec.paused is false"),
+        Outcome::Paused => ConditionState::no("Paused", "changes wait until spec.paused is false"),
         Outcome::Refused(..) => {
             let kept = last_applied
                 .and_then(|applied| applied.observed_generation)
                 .map(|generation| format!("; until then deleted and edited objects are restored as generation {generation} declared them"));
-            Verdict::no("Refused", format!("the spec has to be corrected first: see Ready{}", kept.unwrap_or_default()))
+            ConditionState::no("Refused", format!("the spec has to be corrected first: see Ready{}", kept.unwrap_or_default()))
         }
-        Outcome::Failed(_) => Verdict::yes("Retrying", "the operator tries again, later each time: see Degraded"),
-        Outcome::Migrating { .. } => Verdict::yes("Migrating", "the workloads follow when the migration has succeeded"),
-        Outcome::Applied(_) if parts.rolling() => Verdict::yes("RollingOut", "pods are being replaced or added"),
-        Outcome::Applied(_) if unready => Verdict::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
-        Outcome::Applied(_) => Verdict::no("Settled", "everything is as declared"),
+        Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator tries again, later each time: see Degraded"),
+        Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads follow when the migration has succeeded"),
+        Outcome::Applied(_) if parts.rolling() => ConditionState::yes("RollingOut", "pods are being replaced or added"),
+        Outcome::Applied(_) if unready => ConditionState::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
+        Outcome::Applied(_) => ConditionState::no("Settled", "everything is as declared"),
     }
 }
 
 /// What the cluster lacks isn't wrong, and people should know.
-fn complete(skipped: &[Skipped]) -> Verdict {
+fn complete(skipped: &[Skipped]) -> ConditionState {
     if skipped.is_empty() {
-        return Verdict::yes("NothingSkipped", "the cluster has all that is asked for");
+        return ConditionState::yes("NothingSkipped", "the cluster has all that is asked for");
     }
     let said: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    Verdict::no("Skipped", said.join("; "))
+    ConditionState::no("Skipped", said.join("; "))
 }
 
 #[cfg(test)]

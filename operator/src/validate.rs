@@ -50,7 +50,7 @@ pub use worker::{WaitingRows, WorkerRole};
 pub fn validate(catalog: &Catalog, observed: &Observed) -> Result<Plan, Problems> {
     let mut check = Check::against(observed);
     if catalog.metadata.uid.is_none() {
-        check.complain("metadata.uid", Reason::InvalidValue, "the Catalog has not been stored yet".into());
+        check.report("metadata.uid", Reason::InvalidValue, "the Catalog has not been stored yet".into());
     }
     accepted(plan(catalog, check))
 }

@@ -129,7 +129,7 @@ fn event(kind: Kind, name: &str, before: Option<&DynamicObject>, declared: &Valu
     let was = |pointer: &str| before.data.pointer(pointer).and_then(Value::as_str);
     let is = |pointer: &str| declared.pointer(pointer).and_then(Value::as_str);
     match kind {
-        Kind::Claim => {
+        Kind::PersistentVolumeClaim => {
             let (from, to) = (was(STORAGE)?, is(STORAGE)?);
             (from != to).then(|| ("VolumeGrown", format!("PersistentVolumeClaim {name} requests {to}; it requested {from} before.")))
         }
@@ -160,7 +160,8 @@ mod tests {
     fn a_volume_that_grows_is_an_event_with_both_sizes() {
         let spec = |size: &str| json!({"resources": {"requests": {"storage": size}}});
         let before = object("PersistentVolumeClaim", spec("5Gi"));
-        let change = |size: &str| Change::applied(Kind::Claim, "shop-postgres", Some(&before), &json!({"spec": spec(size)}), &[]);
+        let change =
+            |size: &str| Change::applied(Kind::PersistentVolumeClaim, "shop-postgres", Some(&before), &json!({"spec": spec(size)}), &[]);
         let (reason, note) = change("10Gi").event.unwrap();
         assert_eq!((reason, &*note), ("VolumeGrown", "PersistentVolumeClaim shop-postgres requests 10Gi; it requested 5Gi before."));
         assert_eq!(change("5Gi").event, None);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     Apply,
     owner::{Owner, owner},
-    owns, sealed,
+    owns, with_applied_hash,
 };
 use crate::{crd::Quantity, dereference::claim_facts, error::Error, kinds::Kind, validate::Skipped};
 
@@ -21,16 +21,16 @@ impl Apply<'_> {
     /// If the API server doesn't answer, a claim cannot be created, or a name is taken.
     pub(super) async fn claims(&mut self, claims: &[PersistentVolumeClaim]) -> Result<(), Error> {
         for claim in claims {
-            let declared = sealed(serde_json::to_value(claim)?);
+            let declared = with_applied_hash(serde_json::to_value(claim)?);
             let name = claim.name_any();
-            self.look_for(Kind::Claim, &name).await?;
+            self.look_for(Kind::PersistentVolumeClaim, &name).await?;
             if self.is_replaced(&name, &declared).await? {
-                self.wanted.push((Kind::Claim, name));
+                self.wanted.push((Kind::PersistentVolumeClaim, name));
                 continue;
             }
-            match self.one(Kind::Claim, declared).await {
-                Err(error) if error.is_rejected() && self.live.get(Kind::Claim, &name).is_some() => {
-                    let class = self.live.get(Kind::Claim, &name).and_then(|live| claim_facts(live).storage_class_name);
+            match self.one(Kind::PersistentVolumeClaim, declared).await {
+                Err(error) if error.is_rejected() && self.live.get(Kind::PersistentVolumeClaim, &name).is_some() => {
+                    let class = self.live.get(Kind::PersistentVolumeClaim, &name).and_then(|live| claim_facts(live).storage_class_name);
                     let path = format!("PersistentVolumeClaim {name} (storage class {})", class.as_deref().unwrap_or("none"));
                     self.skipped.push(Skipped { path, message: error.to_string() });
                 }
@@ -42,7 +42,7 @@ impl Apply<'_> {
 
     /// Deletes a claim that has no volume and isn't as declared: it cannot be edited. Whether it still has to disappear.
     async fn is_replaced(&mut self, name: &str, declared: &Value) -> Result<bool, Error> {
-        let Some(live) = self.live.get(Kind::Claim, name) else { return Ok(false) };
+        let Some(live) = self.live.get(Kind::PersistentVolumeClaim, name) else { return Ok(false) };
         let is_ours = !matches!(owner(live, self.name, self.uid), Owner::Other(_));
         // Somebody who restores a volume makes the claim, and may have named what it is restored from.
         let is_restore = !owns(live, "resources") || !live.data["spec"]["dataSourceRef"].is_null();
@@ -53,14 +53,14 @@ impl Apply<'_> {
             // Not if a volume was bound to it meanwhile.
             let preconditions = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
             self.delete(
-                vec![(Kind::Claim, name.to_owned(), preconditions)],
+                vec![(Kind::PersistentVolumeClaim, name.to_owned(), preconditions)],
                 "it has no volume, and the Catalog declares another size or class",
             )
             .await?;
         }
-        self.live.remove(Kind::Claim, name);
-        self.look_for(Kind::Claim, name).await?;
-        Ok(self.live.get(Kind::Claim, name).is_some())
+        self.live.remove(Kind::PersistentVolumeClaim, name);
+        self.look_for(Kind::PersistentVolumeClaim, name).await?;
+        Ok(self.live.get(Kind::PersistentVolumeClaim, name).is_some())
     }
 }
 

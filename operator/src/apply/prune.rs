@@ -42,7 +42,7 @@ impl Apply<'_> {
     ///
     /// # Errors
     /// At the first object that cannot be written.
-    pub async fn let_go(&mut self) -> Result<(), Error> {
+    pub async fn orphan(&mut self) -> Result<(), Error> {
         let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_kept());
         let freed = held.map(|(kind, object)| {
             let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
@@ -57,7 +57,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Removes the annotations of [`Apply::let_go`] from an object that is adopted again and no longer retained. They aren't
+    /// Removes the annotations of [`Apply::orphan`] from an object that is adopted again and no longer retained. They aren't
     /// removed by applying it without them, because another request than an apply has set them.
     ///
     /// # Errors

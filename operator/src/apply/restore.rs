@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::{APPLIED, Apply, SECRETS_HASH, name_of, scale, sealed};
+use super::{APPLIED, Apply, SECRETS_HASH, name_of, scale, with_applied_hash};
 use crate::{build::Objects, error::Error, kinds::Kind};
 
 impl Apply<'_> {
@@ -13,10 +13,10 @@ impl Apply<'_> {
     /// # Errors
     /// The first, after all objects were tried: one that the API server rejects holds no other back.
     pub async fn restore(&mut self, objects: &Objects) -> Result<(), Error> {
-        let Objects { foundation, migration: _, workloads } = objects;
+        let Objects { prerequisites, migration: _, workloads } = objects;
         let minimums = scale::minimums(workloads);
         let mut first = Ok(());
-        for (kind, declared) in foundation.in_order()?.into_iter().chain(workloads.in_order()?) {
+        for (kind, declared) in prerequisites.in_order()?.into_iter().chain(workloads.in_order()?) {
             let name = name_of(&declared);
             if kind == Kind::Secret || self.wanted.contains(&(kind, name.clone())) {
                 continue;
@@ -39,7 +39,7 @@ impl Apply<'_> {
             applied = live.annotations().get(APPLIED).cloned();
             keep_secrets_hash(&mut declared, &live.data);
         }
-        let declared = sealed(declared);
+        let declared = with_applied_hash(declared);
         // Another hash is that of another spec or another operator.
         let is_of_this_spec = applied.is_none_or(|applied| declared["metadata"]["annotations"][APPLIED] == applied);
         if is_of_this_spec {

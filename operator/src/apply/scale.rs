@@ -103,7 +103,7 @@ fn replicas(deployment: &DynamicObject) -> i64 {
 
 /// The minimum in the autoscaler of that Deployment as it was read.
 fn declared_minimum(live: &Live, name: &str) -> Option<i64> {
-    let by_cpu = live.get(Kind::Autoscaler, name).and_then(|scaler| scaler.data["spec"]["minReplicas"].as_i64());
+    let by_cpu = live.get(Kind::HorizontalPodAutoscaler, name).and_then(|scaler| scaler.data["spec"]["minReplicas"].as_i64());
     by_cpu.or_else(|| live.get(Kind::ScaledObject, name)?.data["spec"]["minReplicaCount"].as_i64())
 }
 

@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Container, PodSpec, PodT
 use sha2::{Digest, Sha256};
 
 use super::{
-    claim::data_volume,
     container,
     environment::{self, ACCOUNT},
     metadata::Component,
+    persistent_volume_claim::data_volume,
     secrets_hash::short,
 };
 use crate::validate::{EmbeddedMessagingPlan, Plan};

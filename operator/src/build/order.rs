@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Result, Value};
 
-use super::{Foundation, Workloads};
+use super::{Prerequisites, Workloads};
 use crate::kinds::Kind;
 
-impl Foundation {
+impl Prerequisites {
     /// Its objects as they are declared, in order; without claims, which are applied in a way of their own.
     ///
     /// # Errors
@@ -30,11 +30,11 @@ impl Workloads {
     /// # Errors
     /// If an object has no JSON form.
     pub fn in_order(&self) -> Result<Vec<(Kind, Value)>> {
-        let Self { deployments, disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = self;
+        let Self { deployments, pod_disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = self;
         let mut objects = Vec::new();
         add(&mut objects, Kind::Deployment, deployments)?;
-        add(&mut objects, Kind::DisruptionBudget, disruption_budgets)?;
-        add(&mut objects, Kind::Autoscaler, autoscalers)?;
+        add(&mut objects, Kind::PodDisruptionBudget, pod_disruption_budgets)?;
+        add(&mut objects, Kind::HorizontalPodAutoscaler, autoscalers)?;
         add(&mut objects, Kind::TriggerAuthentication, trigger_authentications)?;
         add(&mut objects, Kind::ScaledObject, scaled_objects)?;
         Ok(objects)

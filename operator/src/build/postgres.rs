@@ -12,11 +12,11 @@ use k8s_openapi::{
 };
 
 use super::{
-    claim::data_volume,
     container,
     environment::{self, ACCOUNT},
     files::Files,
     metadata::Component,
+    persistent_volume_claim::data_volume,
 };
 use crate::validate::{EmbeddedDatabasePlan, Plan};
 

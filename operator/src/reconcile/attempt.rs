@@ -85,8 +85,8 @@ pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut App
 async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let login_changed = change_login(plan, apply, context).await?;
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
-    for recipe in &missing {
-        let made = recipe.make(context.now(), &mut rand::rng());
+    for secret_spec in &missing {
+        let made = secret_spec.make(context.now(), &mut rand::rng());
         apply.create(&made).await?;
     }
     let name = format!("{}-signing-keys", apply.name);
@@ -115,12 +115,12 @@ async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> 
 /// Everything up to the migration; and if that has succeeded, the rest. Whether it has.
 async fn in_order(objects: &Objects, plan: &mut Plan, apply: &mut Apply<'_>) -> Result<bool, Error> {
     // The migration is built again, as the claim that it belongs to may be new.
-    let Objects { foundation, migration: _, workloads } = objects;
-    apply.foundation(foundation).await?;
+    let Objects { prerequisites, migration: _, workloads } = objects;
+    apply.prerequisites(prerequisites).await?;
     follow_volume(plan, apply.live);
     let migration = migration::job(plan);
     if plan.retain {
-        apply.let_go().await?;
+        apply.orphan().await?;
     }
     let job = migration.name_any();
     apply.supersede_migrations(&job).await?;

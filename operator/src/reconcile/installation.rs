@@ -29,10 +29,10 @@ const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<(), Error> {
     let name = format!("{}-postgres-data", catalog.name_any());
     let is_known = catalog.status.as_ref().and_then(|status| status.database.as_ref()).is_some_and(|known| known.claim_uid.is_some());
-    if !is_known || catalog.spec.database.embedded.is_none() || live.get(Kind::Claim, &name).is_some() {
+    if !is_known || catalog.spec.database.embedded.is_none() || live.get(Kind::PersistentVolumeClaim, &name).is_some() {
         return Ok(());
     }
-    let claims: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &Kind::Claim.resource());
+    let claims: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &Kind::PersistentVolumeClaim.resource());
     let object = || format!("PersistentVolumeClaim {name}");
     let Some(found) = claims.get_opt(&name).await.map_err(|source| Error::api("get", object(), source))? else { return Ok(()) };
     let labels = json!({"metadata": {
@@ -40,7 +40,7 @@ pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, l
     }});
     let asked = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let labelled = claims.patch(&name, &asked, &Patch::Merge(labels)).await.map_err(|source| Error::api("label", object(), source))?;
-    live.put(Kind::Claim, labelled);
+    live.put(Kind::PersistentVolumeClaim, labelled);
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, l
 pub fn follow_volume(plan: &mut Plan, live: &mut Live) {
     live.database.problem = volume_lost(plan);
     let DatabasePlan::Embedded(database) = &plan.database else { return };
-    if let Some(claim) = live.get(Kind::Claim, &database.volume.claim) {
+    if let Some(claim) = live.get(Kind::PersistentVolumeClaim, &database.volume.claim) {
         plan.installation.claim_uid = claim.uid();
     }
 }

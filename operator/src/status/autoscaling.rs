@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::conditions::Verdict;
+use super::conditions::ConditionState;
 use crate::{apply::scale, crd::Catalog, kinds::Kind, live::Live};
 
 /// How long a condition has to be bad before it counts as degraded: a new pod has no metrics for its first minute.
@@ -25,26 +25,26 @@ struct Issue {
 }
 
 /// Whether the autoscalers work, and what of it is wrong for longer than a moment.
-pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (Verdict, Option<Verdict>) {
+pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (ConditionState, Option<ConditionState>) {
     let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live, now)).chain(foreign(catalog, live)).collect();
     let is_old =
         |issue: &&Issue| issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE));
     let spec = &catalog.spec;
     let is_declared = spec.api.autoscaling.is_some() || workers(catalog).any(|(_, is_autoscaled)| is_autoscaled);
-    let verdict = summary(issues.iter()).unwrap_or_else(|| {
+    let state = summary(issues.iter()).unwrap_or_else(|| {
         if is_declared {
-            Verdict::yes("Active", "every declared autoscaler works")
+            ConditionState::yes("Active", "every declared autoscaler works")
         } else {
-            Verdict::yes("NotDeclared", "the Catalog declares fixed numbers of pods")
+            ConditionState::yes("NotDeclared", "the Catalog declares fixed numbers of pods")
         }
     });
-    (verdict, summary(issues.iter().filter(is_old)))
+    (state, summary(issues.iter().filter(is_old)))
 }
 
-fn summary<'a>(issues: impl Iterator<Item = &'a Issue>) -> Option<Verdict> {
+fn summary<'a>(issues: impl Iterator<Item = &'a Issue>) -> Option<ConditionState> {
     let issues: Vec<_> = issues.collect();
     let messages: Vec<_> = issues.iter().map(|issue| issue.message.as_str()).collect();
-    Some(Verdict::no(&issues.first()?.reason, messages.join("; ")))
+    Some(ConditionState::no(&issues.first()?.reason, messages.join("; ")))
 }
 
 fn workers(catalog: &Catalog) -> impl Iterator<Item = (&'static str, bool)> {
@@ -58,7 +58,7 @@ fn by_cpu(catalog: &Catalog, live: &Live) -> Vec<Issue> {
         return Vec::new();
     }
     let name = format!("{}-api", catalog.name_any());
-    let Some(scaler) = live.get(Kind::Autoscaler, &name) else { return vec![missing("HorizontalPodAutoscaler", &name)] };
+    let Some(scaler) = live.get(Kind::HorizontalPodAutoscaler, &name) else { return vec![missing("HorizontalPodAutoscaler", &name)] };
     inactive(scaler).collect()
 }
 
@@ -164,7 +164,7 @@ fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
         })
     };
     let mut issues = Vec::new();
-    for scaler in live.of_kind(Kind::Autoscaler).chain(live.foreign_autoscalers()).filter(|scaler| !is_own(scaler)) {
+    for scaler in live.of_kind(Kind::HorizontalPodAutoscaler).chain(live.foreign_autoscalers()).filter(|scaler| !is_own(scaler)) {
         let target = &scaler.data["spec"]["scaleTargetRef"];
         let Some(name) = names.iter().find(|name| target["kind"] == "Deployment" && target["name"] == name.as_str()) else { continue };
         let message = format!(
@@ -214,12 +214,12 @@ mod tests {
 
     fn live(api: &Value, tracker: &Value) -> Live {
         let workers = ["shop-notifier", "shop-fulfiller"].map(|name| (Kind::ScaledObject, scaler("ScaledObject", name, &json!([]))));
-        let api = (Kind::Autoscaler, scaler("HorizontalPodAutoscaler", "shop-api", api));
+        let api = (Kind::HorizontalPodAutoscaler, scaler("HorizontalPodAutoscaler", "shop-api", api));
         let tracker = (Kind::ScaledObject, scaler("ScaledObject", "shop-tracker", tracker));
         Live::of(workers.into_iter().chain([api, tracker]))
     }
 
-    fn judged(api: &Value, tracker: &Value) -> (Verdict, Option<Verdict>) {
+    fn judged(api: &Value, tracker: &Value) -> (ConditionState, Option<ConditionState>) {
         autoscaling(&samples::full_input().0, &live(api, tracker), "2026-01-01T00:10:00Z".parse().unwrap())
     }
 
@@ -247,10 +247,10 @@ mod tests {
             (json!({"type": "Active", "status": "False", "reason": "ScalerNotActive"}), false),
             (json!({"type": "HPAActive", "status": "False", "reason": "ScalingDisabled"}), false),
         ] {
-            let (verdict, degraded) = judged(&json!([]), &json!([condition]));
-            assert_eq!((verdict.holds, degraded.is_some()), (!is_bad, is_bad), "{condition}");
+            let (state, degraded) = judged(&json!([]), &json!([condition]));
+            assert_eq!((state.holds, degraded.is_some()), (!is_bad, is_bad), "{condition}");
             let message = condition["message"].as_str().unwrap_or_default();
-            assert!(!is_bad || verdict.message.contains("ScaledObject shop-tracker") && verdict.message.contains(message), "{verdict:?}");
+            assert!(!is_bad || state.message.contains("ScaledObject shop-tracker") && state.message.contains(message), "{state:?}");
         }
     }
 
@@ -269,12 +269,9 @@ mod tests {
             let said = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
             assert!(said(59).0.holds);
             assert_eq!(observed_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
-            let (verdict, degraded) = said(60);
-            assert_eq!((verdict.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
-            assert!(
-                !is_ignored || verdict.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"),
-                "{verdict:?}"
-            );
+            let (state, degraded) = said(60);
+            assert_eq!((state.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
+            assert!(!is_ignored || state.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"), "{state:?}");
             assert_eq!(said(120).1.is_some(), is_ignored, "degraded");
             assert_eq!(cannot_read_triggers(&tracker, created + OBSERVED_WITHIN), is_ignored, "the worker needs a pod");
         }
@@ -287,11 +284,8 @@ mod tests {
         second.metadata.owner_references = None;
         let mut live = live(&json!([]), &json!([]));
         assert!(autoscaling(&samples::full_input().0, &live, Timestamp::UNIX_EPOCH).0.holds);
-        live.put(Kind::Autoscaler, second);
-        let (verdict, _) = autoscaling(&samples::full_input().0, &live, Timestamp::UNIX_EPOCH);
-        assert!(
-            !verdict.holds && verdict.message.starts_with("HorizontalPodAutoscaler legacy also scales Deployment shop-api"),
-            "{verdict:?}"
-        );
+        live.put(Kind::HorizontalPodAutoscaler, second);
+        let (state, _) = autoscaling(&samples::full_input().0, &live, Timestamp::UNIX_EPOCH);
+        assert!(!state.holds && state.message.starts_with("HorizontalPodAutoscaler legacy also scales Deployment shop-api"), "{state:?}");
     }
 }

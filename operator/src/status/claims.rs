@@ -5,7 +5,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::{ResourceExt, api::DynamicObject};
 
 use super::{
-    conditions::Verdict,
+    conditions::ConditionState,
     events::last_warning,
     issue::{Issue, Source},
     parts::COMPONENT,
@@ -14,19 +14,19 @@ use crate::{dereference::claim_facts, kinds::Kind, live::Live, validate::Skipped
 
 /// The claims without a volume.
 pub fn unbound(live: &Live) -> impl Iterator<Item = &DynamicObject> {
-    live.of_kind(Kind::Claim).filter(|claim| !claim_facts(claim).is_bound)
+    live.of_kind(Kind::PersistentVolumeClaim).filter(|claim| !claim_facts(claim).is_bound)
 }
 
 /// Adds what a bound volume cannot have of what is declared to the condition of its part.
-pub fn judge(skipped: &[Skipped], part: &str, verdict: &mut Verdict) {
+pub fn judge(skipped: &[Skipped], part: &str, state: &mut ConditionState) {
     for Skipped { path, message } in skipped.iter().filter(|skipped| skipped.path.starts_with(part)) {
-        verdict.message = format!("{}; {path}: {message}", verdict.message);
+        state.message = format!("{}; {path}: {message}", state.message);
     }
 }
 
 /// What is wrong with claims: those without a volume that `events` warn about, and those whose data is lost or will be.
 pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
-    live.of_kind(Kind::Claim).filter_map(|claim| issue(claim, events, now)).collect()
+    live.of_kind(Kind::PersistentVolumeClaim).filter_map(|claim| issue(claim, events, now)).collect()
 }
 
 fn issue(claim: &DynamicObject, events: &[Event], now: Timestamp) -> Option<Issue> {
@@ -77,7 +77,7 @@ mod tests {
         for (field, value) in metadata.as_object().unwrap() {
             claim["metadata"][field] = value.clone();
         }
-        let live = Live::of([(Kind::Claim, serde_json::from_value(claim).unwrap())]);
+        let live = Live::of([(Kind::PersistentVolumeClaim, serde_json::from_value(claim).unwrap())]);
         let issue = issues(&live, &[], Timestamp::UNIX_EPOCH).pop()?;
         assert!(issue.is_failure && issue.component == "nats", "{issue:?}");
         Some((issue.reason.clone(), issue.to_string()))

@@ -8,7 +8,7 @@ const MAX_MESSAGE: usize = 32_768;
 
 /// Whether something holds, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ConditionState {
     /// Whether it does.
     pub holds: bool,
     /// A word in `CamelCase`.
@@ -17,7 +17,7 @@ pub struct Verdict {
     pub message: String,
 }
 
-impl Verdict {
+impl ConditionState {
     /// It holds.
     pub fn yes(reason: &str, message: impl Into<String>) -> Self {
         Self { holds: true, reason: reason.into(), message: message.into() }
@@ -44,23 +44,23 @@ impl<'a> Conditions<'a> {
     }
 
     /// Sets one. Its time changes only with its status.
-    pub fn set(&mut self, kind: &str, verdict: &Verdict) {
-        self.write(kind, if verdict.holds { "True" } else { "False" }, verdict);
+    pub fn set(&mut self, kind: &str, state: &ConditionState) {
+        self.write(kind, if state.holds { "True" } else { "False" }, state);
     }
 
     /// Sets one to Unknown.
     pub fn set_unknown(&mut self, kind: &str, reason: &str, message: &str) {
-        self.write(kind, "Unknown", &Verdict::no(reason, message));
+        self.write(kind, "Unknown", &ConditionState::no(reason, message));
     }
 
-    fn write(&mut self, kind: &str, status: &str, verdict: &Verdict) {
+    fn write(&mut self, kind: &str, status: &str, state: &ConditionState) {
         let same = self.before.iter().find(|before| before.type_ == kind && before.status == status);
-        let mut message = verdict.message.clone();
+        let mut message = state.message.clone();
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         self.set.push(Condition {
             type_: kind.into(),
             status: status.into(),
-            reason: verdict.reason.clone(),
+            reason: state.reason.clone(),
             message,
             observed_generation: self.generation,
             last_transition_time: same.map_or(Time(self.now), |same| same.last_transition_time.clone()),
@@ -91,15 +91,15 @@ mod tests {
     #[test]
     fn the_time_of_a_condition_is_when_its_status_changed() {
         let (first, second) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
-        let set = |before: &[Condition], now, verdict: &Verdict| {
+        let set = |before: &[Condition], now, state: &ConditionState| {
             let mut conditions = Conditions::new(before, Some(1), now);
-            conditions.set("Ready", verdict);
+            conditions.set("Ready", state);
             conditions.finish()
         };
-        let before = set(&[], first, &Verdict::no("Starting", "wait"));
-        let other_reason = set(&before, second, &Verdict::no("StillStarting", "wait"));
+        let before = set(&[], first, &ConditionState::no("Starting", "wait"));
+        let other_reason = set(&before, second, &ConditionState::no("StillStarting", "wait"));
         assert_eq!(other_reason[0].last_transition_time, Time(first));
-        let other_status = set(&other_reason, second, &Verdict::yes("Ready", ""));
+        let other_status = set(&other_reason, second, &ConditionState::yes("Ready", ""));
         assert_eq!(other_status[0].last_transition_time, Time(second));
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a Catalog.
 
-use super::{Issues, Outcome, conditions::Verdict, installation};
+use super::{Issues, Outcome, conditions::ConditionState, installation};
 use crate::installation::DatabaseFindings;
 
 /// What `Degraded` is judged by, besides how the reconcile went.
@@ -10,41 +10,41 @@ pub struct Facts<'a> {
     /// `None` if pods could not be listed.
     pub issues: Option<&'a Issues>,
     /// What doesn't work although the shop serves: mail or autoscaling.
-    pub broken: Option<Verdict>,
+    pub broken: Option<ConditionState>,
     /// The condition that keeps a Catalog from being ready that has been ready before.
-    pub unready: Option<(&'static str, &'a Verdict)>,
+    pub unready: Option<(&'static str, &'a ConditionState)>,
 }
 
 /// The cause of what clients notice or will notice. `None` if it isn't known.
-pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<Verdict> {
+pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
     let of_outcome = of_outcome(outcome);
     let failures: Vec<_> = facts.issues.into_iter().flat_map(Issues::failures).collect();
     let of_pods = failures.first().map(|first| {
         let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
-        Verdict::yes(&first.reason, all.join("; "))
+        ConditionState::yes(&first.reason, all.join("; "))
     });
     let of_database = installation::problem(facts.database);
     if let Some(first) = of_outcome {
         // Database and pods may fail for another cause.
-        let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|verdict| verdict.message).collect();
-        return Some(Verdict { message: all.join("; "), ..first });
+        let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|state| state.message).collect();
+        return Some(ConditionState { message: all.join("; "), ..first });
     }
     if of_database.is_none() && facts.issues.is_none() {
         return None;
     }
-    let unready = facts.unready.map(|(kind, verdict)| Verdict::yes(&verdict.reason, format!("{kind}: {}", verdict.message)));
-    of_database.or(of_pods).or(unready).or(facts.broken).or_else(|| Some(Verdict::no("Healthy", "nothing is wrong")))
+    let unready = facts.unready.map(|(kind, state)| ConditionState::yes(&state.reason, format!("{kind}: {}", state.message)));
+    of_database.or(of_pods).or(unready).or(facts.broken).or_else(|| Some(ConditionState::no("Healthy", "nothing is wrong")))
 }
 
 /// Why the spec isn't applied.
-fn of_outcome(outcome: &Outcome) -> Option<Verdict> {
+fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
     match outcome {
         Outcome::Refused(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; not all objects of the last applied spec are restored: {error}"));
             let message = format!("{problems}{}", restoring.unwrap_or_default());
-            Some(Verdict::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
+            Some(ConditionState::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
         }
-        Outcome::Failed(error) => Some(Verdict::yes(error.reason(), error.to_string())),
+        Outcome::Failed(error) => Some(ConditionState::yes(error.reason(), error.to_string())),
         Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => None,
     }
 }
@@ -58,8 +58,8 @@ mod tests {
         validate::{Problem, Problems, Reason},
     };
 
-    fn judged(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&Verdict>) -> Option<Verdict> {
-        let unready = unready.map(|verdict| ("ApiAvailable", verdict));
+    fn judged(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&ConditionState>) -> Option<ConditionState> {
+        let unready = unready.map(|state| ("ApiAvailable", state));
         degraded(outcome, Facts { database: &DatabaseFindings::default(), issues, broken: None, unready })
     }
 
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn a_catalog_that_was_ready_and_is_not_any_more_is_degraded_without_an_issue_as_well() {
-        let unready = Verdict::no("Unavailable", "0 of 2 pods are available");
+        let unready = ConditionState::no("Unavailable", "0 of 2 pods are available");
         let found = judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), Some(&unready)).unwrap();
-        assert_eq!(found, Verdict::yes("Unavailable", "ApiAvailable: 0 of 2 pods are available"));
+        assert_eq!(found, ConditionState::yes("Unavailable", "ApiAvailable: 0 of 2 pods are available"));
         let found = judged(&Outcome::Applied(Vec::new()), Some(&crash_loop()), Some(&unready)).unwrap();
         assert_eq!(found.reason, "CrashLoopBackOff", "an issue says more");
         assert!(!judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), None).unwrap().holds);

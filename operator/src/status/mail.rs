@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
-use super::conditions::Verdict;
+use super::conditions::ConditionState;
 use crate::{crd::Catalog, kinds::Kind, live::Live, mail::MailReport};
 
 /// The condition `MailReady`.
@@ -21,8 +21,8 @@ pub struct MailStatus {
 
 impl MailStatus {
     /// What makes the Catalog degraded.
-    pub fn failure(&self) -> Option<Verdict> {
-        (self.holds == Some(false)).then(|| Verdict::yes(&self.reason, self.message.clone()))
+    pub fn failure(&self) -> Option<ConditionState> {
+        (self.holds == Some(false)).then(|| ConditionState::yes(&self.reason, self.message.clone()))
     }
 }
 

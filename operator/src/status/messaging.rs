@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
-use super::conditions::Verdict;
+use super::conditions::ConditionState;
 use crate::{
     crd::{Catalog, MessagingStatus, Time},
     dereference::claim_facts,
@@ -19,7 +19,7 @@ pub const LOST: &str = "views that waited to be counted and dead-lettered messag
 #[must_use]
 pub fn volume(catalog: &Catalog, live: &Live, now: Timestamp) -> Option<MessagingStatus> {
     let before = catalog.status.as_ref().and_then(|status| status.messaging.clone());
-    let claim = live.get(Kind::Claim, &format!("{}-nats-data", catalog.name_any()));
+    let claim = live.get(Kind::PersistentVolumeClaim, &format!("{}-nats-data", catalog.name_any()));
     // A claim without a volume may be replaced, and holds nothing.
     let bound = claim.filter(|claim| claim_facts(claim).is_bound && claim.meta().deletion_timestamp.is_none());
     let (Some(bound), Some(_)) = (bound, &catalog.spec.messaging.embedded) else { return before };
@@ -30,8 +30,8 @@ pub fn volume(catalog: &Catalog, live: &Live, now: Timestamp) -> Option<Messagin
 }
 
 /// Adds to the condition that the volume was replaced.
-pub fn judge(status: Option<&MessagingStatus>, verdict: &mut Verdict) {
+pub fn judge(status: Option<&MessagingStatus>, state: &mut ConditionState) {
     if let Some(at) = status.and_then(|status| status.volume_replaced_at.as_ref()) {
-        verdict.message = format!("{}; its volume was replaced at {}: {LOST}", verdict.message, at.0);
+        state.message = format!("{}; its volume was replaced at {}: {LOST}", state.message, at.0);
     }
 }

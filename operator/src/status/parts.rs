@@ -4,7 +4,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::{
-    conditions::Verdict,
+    conditions::ConditionState,
     issue::{Issue, Issues},
     scaling,
 };
@@ -18,11 +18,11 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// All parts.
 pub struct Parts {
     /// PostgreSQL.
-    pub database: Verdict,
+    pub database: ConditionState,
     /// NATS.
-    pub messaging: Verdict,
+    pub messaging: ConditionState,
     /// The migration of this spec.
-    pub migrated: Verdict,
+    pub migrated: ConditionState,
     /// The API.
     pub api: Workload,
     /// The notifier.
@@ -36,7 +36,7 @@ pub struct Parts {
 /// A Deployment.
 pub struct Workload {
     /// Whether it is available.
-    pub verdict: Verdict,
+    pub state: ConditionState,
     ready: i64,
     desired: i64,
     rolling: bool,
@@ -56,14 +56,14 @@ impl Parts {
         let database = if spec.database.embedded.is_some() {
             let hosted = hosted(live, &format!("{name}-postgres"), issues.of("postgres"));
             // Said wherever people look, since nobody reads what they applied last year.
-            Verdict { message: format!("{}; one pod without replica or backup: for development only", hosted.message), ..hosted }
+            ConditionState { message: format!("{}; one pod without replica or backup: for development only", hosted.message), ..hosted }
         } else {
-            Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+            ConditionState::yes("External", "somebody else runs it; Migrated says whether it could be reached")
         };
         let messaging = if spec.messaging.embedded.is_some() {
             hosted(live, &format!("{name}-nats"), issues.of("nats"))
         } else {
-            Verdict::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+            ConditionState::yes("External", "somebody else runs it; Migrated says whether it could be reached")
         };
         let migration = migration.map_or_else(|| newest_migration(live), |job| live.get(Kind::Job, job));
         let migrated = migrated(migration, issues.of("migrate"));
@@ -89,7 +89,7 @@ impl Parts {
 
     /// Whether every workload is available, and the API has a ready pod.
     pub fn serve(&self) -> bool {
-        self.api.serves() && self.workloads().iter().all(|workload| workload.verdict.holds)
+        self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds)
     }
 
     /// The release that all workloads run, once it is rolled out.
@@ -103,8 +103,8 @@ impl Parts {
 impl Workload {
     fn of(deployment: Option<&DynamicObject>, issue: Option<&Issue>, may_be_zero: bool) -> Self {
         let Some(deployment) = deployment else {
-            let verdict = Verdict::no("NotCreated", "its Deployment isn't there yet");
-            return Self { verdict, ready: 0, desired: 0, rolling: false, version: None };
+            let state = ConditionState::no("NotCreated", "its Deployment isn't there yet");
+            return Self { state, ready: 0, desired: 0, rolling: false, version: None };
         };
         let (spec, status) = (&deployment.data["spec"], &deployment.data["status"]);
         let number = |value: &Value| value.as_i64().unwrap_or(0);
@@ -114,20 +114,20 @@ impl Workload {
         let (updated, total) = (number(&status["updatedReplicas"]), number(&status["replicas"]));
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let count = format!("{available} of {desired} pods are available");
-        let verdict = match issue {
-            _ if desired == 0 && may_be_zero => Verdict::yes("ScaledToZero", "no pods are asked for now"),
-            _ if desired == 0 => Verdict::no("NoReplicas", no_replicas(&deployment.name_any())),
-            Some(issue) if available == 0 => Verdict::no(&issue.reason, issue.to_string()),
-            None if available == 0 => Verdict::no("Unavailable", count),
-            Some(issue) => Verdict::yes("Available", format!("{count}; {issue}")),
-            None => Verdict::yes("Available", count),
+        let state = match issue {
+            _ if desired == 0 && may_be_zero => ConditionState::yes("ScaledToZero", "no pods are asked for now"),
+            _ if desired == 0 => ConditionState::no("NoReplicas", no_replicas(&deployment.name_any())),
+            Some(issue) if available == 0 => ConditionState::no(&issue.reason, issue.to_string()),
+            None if available == 0 => ConditionState::no("Unavailable", count),
+            Some(issue) => ConditionState::yes("Available", format!("{count}; {issue}")),
+            None => ConditionState::yes("Available", count),
         };
-        Self { verdict, ready, desired, rolling, version: deployment.labels().get(VERSION).cloned() }
+        Self { state, ready, desired, rolling, version: deployment.labels().get(VERSION).cloned() }
     }
 
     /// Whether a pod serves, of whichever release.
     pub fn serves(&self) -> bool {
-        self.verdict.holds && self.ready > 0
+        self.state.holds && self.ready > 0
     }
 
     /// Such as `1/2`.
@@ -141,24 +141,25 @@ fn no_replicas(name: &str) -> String {
 }
 
 /// A server that the operator runs as a `StatefulSet` of one pod.
-fn hosted(live: &Live, name: &str, issue: Option<&Issue>) -> Verdict {
+fn hosted(live: &Live, name: &str, issue: Option<&Issue>) -> ConditionState {
     let ready = live.get(Kind::StatefulSet, name).and_then(|set| set.data["status"]["readyReplicas"].as_i64()).unwrap_or(0);
     match issue {
-        _ if ready > 0 => Verdict::yes("Running", "its pod is ready"),
-        Some(issue) => Verdict::no(&issue.reason, issue.to_string()),
-        None => Verdict::no("Starting", "its pod isn't ready yet"),
+        _ if ready > 0 => ConditionState::yes("Running", "its pod is ready"),
+        Some(issue) => ConditionState::no(&issue.reason, issue.to_string()),
+        None => ConditionState::no("Starting", "its pod isn't ready yet"),
     }
 }
 
-fn migrated(migration: Option<&DynamicObject>, issue: Option<&Issue>) -> Verdict {
+fn migrated(migration: Option<&DynamicObject>, issue: Option<&Issue>) -> ConditionState {
     match (migration, issue) {
-        (Some(job), _) if has_condition(job, "Complete") => Verdict::yes("Succeeded", "the migration has succeeded"),
-        (Some(job), _) if has_condition(job, "Failed") => {
-            Verdict::no("MigrationFailed", format!("see `kubectl logs job/{}`; when it is mended, delete that Job", job.name_any()))
-        }
-        (Some(job), Some(issue)) => Verdict::no(&issue.reason, format!("{issue}; see `kubectl logs job/{}`", job.name_any())),
-        (Some(job), None) => Verdict::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
-        (None, _) => Verdict::no("NotCreated", "its Job isn't there yet"),
+        (Some(job), _) if has_condition(job, "Complete") => ConditionState::yes("Succeeded", "the migration has succeeded"),
+        (Some(job), _) if has_condition(job, "Failed") => ConditionState::no(
+            "MigrationFailed",
+            format!("see `kubectl logs job/{}`; when it is repaired, delete that Job", job.name_any()),
+        ),
+        (Some(job), Some(issue)) => ConditionState::no(&issue.reason, format!("{issue}; see `kubectl logs job/{}`", job.name_any())),
+        (Some(job), None) => ConditionState::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
+        (None, _) => ConditionState::no("NotCreated", "its Job isn't there yet"),
     }
 }
 

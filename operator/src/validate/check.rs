@@ -37,7 +37,7 @@ impl<'a> Check<'a> {
     }
 
     /// Notes a problem, once per field and reason.
-    pub fn complain(&mut self, path: &str, reason: Reason, message: String) {
+    pub fn report(&mut self, path: &str, reason: Reason, message: String) {
         if !self.problems.iter().any(|problem| problem.path == path && problem.reason == reason) {
             self.problems.push(Problem { path: path.to_owned(), reason, message });
         }
@@ -45,7 +45,7 @@ impl<'a> Check<'a> {
 
     /// Notes that a value cannot be used.
     pub fn invalid(&mut self, path: &str, message: impl Into<String>) {
-        self.complain(path, Reason::InvalidValue, message.into());
+        self.report(path, Reason::InvalidValue, message.into());
     }
 
     /// Notes that something cannot be had.
@@ -58,7 +58,7 @@ impl<'a> Check<'a> {
         let found = self.observed?.referenced.get(name);
         if found.is_none() {
             let message = format!("there is no Secret {name} in this namespace: create it, or name another one");
-            self.complain(path, Reason::SecretNotFound, message);
+            self.report(path, Reason::SecretNotFound, message);
         }
         found
     }
@@ -103,12 +103,12 @@ impl<'a> Check<'a> {
         if !secret.has(key) {
             let keys: Vec<&str> = secret.keys().collect();
             let has = if keys.is_empty() { "it is empty".to_owned() } else { format!("it has {}", keys.join(", ")) };
-            self.complain(path, Reason::SecretKeyMissing, format!("the Secret {name} has no key {key} ({has})"));
+            self.report(path, Reason::SecretKeyMissing, format!("the Secret {name} has no key {key} ({has})"));
             return;
         }
         let judged = secret.text(key).ok_or_else(|| "text".to_owned()).and_then(valid);
         if let Err(wanted) = judged {
-            self.complain(path, Reason::SecretValueInvalid, format!("the value of {key} in the Secret {name} is not {wanted}"));
+            self.report(path, Reason::SecretValueInvalid, format!("the value of {key} in the Secret {name} is not {wanted}"));
         }
     }
 

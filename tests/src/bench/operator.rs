@@ -1,6 +1,6 @@
 //! The operator's cost: the release binary against a real API server, whose audit log says what it asked for.
 //!
-//! Only the control plane runs: statuses of workloads are played, so a migration takes no time here.
+//! Only the control plane runs: statuses of workloads are controllers, so a migration takes no time here.
 
 mod process;
 mod traffic;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use self::{process::Operator, traffic::Traffic};
 use super::table::{grouped, median};
 use crate::{
-    control_plane::{ApiServer, Namespace, Played, definitions, specs},
+    control_plane::{ApiServer, FakeControllers, Namespace, definitions, specs},
     wait::{holds, within},
 };
 
@@ -141,9 +141,9 @@ fn shop(name: &str) -> Value {
 
 /// Plays a cluster where everything goes well until all Catalogs of the namespace are ready.
 async fn all_ready(namespace: &Namespace) {
-    let played = Played::new(namespace);
+    let controllers = FakeControllers::new(namespace);
     within(PATIENCE, "all shops are ready", async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         let list = namespace.api::<Catalog>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let unready = list.items.iter().filter(|catalog| !is_ready(catalog)).count();
         holds(unready == 0, || format!("{unready} of {} aren't", list.items.len()))

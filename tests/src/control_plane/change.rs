@@ -108,8 +108,8 @@ impl Change {
         let Some(past) = operator.catalog().await else { return };
         (self.done)(&mut operator).await;
         operator.reconcile_as(past).await;
-        operator.played().everything_goes_well().await;
-        operator.played().collect_garbage().await;
+        operator.controllers().everything_goes_well().await;
+        operator.controllers().collect_garbage().await;
         operator.settle().await;
         same(&reference.snapshot, &operator, "the Catalog as it was").await.unwrap_or_else(|what| panic!("{}: {what}", self.name));
     }

@@ -81,8 +81,8 @@ async fn delete(operator: &mut Operator) {
     let catalogs = operator.namespace().api::<Catalog>();
     catalogs.delete(NAME, &DeleteParams::default()).await.expect("a Catalog can be deleted");
     // Half of what belonged to it is gone when the operator, which hasn't heard of that yet, looks once more.
-    operator.played().collect_garbage_of("Deployment").await;
+    operator.controllers().collect_garbage_of("Deployment").await;
     // Whatever it makes now belongs to nobody.
     operator.reconcile_as(before).await;
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
 }

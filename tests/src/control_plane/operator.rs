@@ -17,7 +17,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{ApiServer, Namespace, Played, Wire};
+use super::{ApiServer, FakeControllers, Namespace, Wire};
 
 /// The name of the Catalog in every namespace of the suite.
 pub const NAME: &str = "shop";
@@ -54,7 +54,7 @@ pub struct Operator {
     namespace: Namespace,
     wire: Wire,
     client: Client,
-    played: Played,
+    controllers: FakeControllers,
     ahead: Arc<AtomicI64>,
     context: Arc<Context>,
 }
@@ -72,7 +72,7 @@ impl Operator {
         let client = server.client_through(&wire).await;
         let ahead = Arc::default();
         let context = context(&client, &ahead);
-        let operator = Self { played: Played::new(&namespace), namespace, wire, client, ahead, context };
+        let operator = Self { controllers: FakeControllers::new(&namespace), namespace, wire, client, ahead, context };
         // What specs of the suite refer to.
         operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
         operator.write_secret("registry", &[(".dockerconfigjson", "{}")]).await;
@@ -91,8 +91,8 @@ impl Operator {
     }
 
     /// What the cluster does, since only the API server runs.
-    pub fn played(&self) -> &Played {
-        &self.played
+    pub fn controllers(&self) -> &FakeControllers {
+        &self.controllers
     }
 
     /// The time of its clock.
@@ -187,12 +187,12 @@ impl Operator {
             let before = self.wire.writes().len();
             let ended = self.reconcile().await;
             let writes = self.wire.writes().split_off(before);
-            let played = self.played.everything_goes_well().await;
-            if matches!(ended, Ended::Well | Ended::NoCatalog) && writes.is_empty() && played == 0 {
+            let controllers = self.controllers.everything_goes_well().await;
+            if matches!(ended, Ended::Well | Ended::NoCatalog) && writes.is_empty() && controllers == 0 {
                 return;
             }
             let writes = writes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            last = format!("{ended:?}; {played} statuses were played; written: {writes}");
+            last = format!("{ended:?}; {controllers} statuses were controllers; written: {writes}");
         }
         panic!("not settled after {ROUNDS} reconciles; the last one: {last}");
     }

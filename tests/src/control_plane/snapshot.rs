@@ -162,7 +162,7 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
         }
         _ => {}
     }
-    // What the played controllers say isn't the operator's.
+    // What the controllers controllers say isn't the operator's.
     if kind != "Catalog" {
         remove(&mut object, "status");
     }

@@ -68,7 +68,7 @@ async fn a_second_autoscaler_of_a_deployment_is_named_until_it_is_deleted() {
         });
         operator.namespace().apply(&foreign).await.unwrap();
         if target == "shop-api" {
-            operator.played().run_keda().await;
+            operator.controllers().run_keda().await;
         }
         operator.pass(SignedDuration::from_mins(3));
         operator.reconcile().await;
@@ -88,7 +88,7 @@ async fn a_second_autoscaler_of_a_deployment_is_named_until_it_is_deleted() {
 #[tokio::test]
 async fn a_worker_that_keda_scaled_to_zero_gets_a_pod_while_its_triggers_cannot_be_read() {
     let mut operator = settled("blind", &full()).await;
-    operator.played().scale("shop-notifier", 0).await;
+    operator.controllers().scale("shop-notifier", 0).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0));
     let failing = json!([
@@ -101,7 +101,7 @@ async fn a_worker_that_keda_scaled_to_zero_gets_a_pod_while_its_triggers_cannot_
     let said = operator.condition("Degraded").await;
     assert!(said.holds && said.message.contains("ScaledObject shop-notifier: Ready is False (TriggerError)"), "{said:?}");
     report(&operator, &scaled_object(), "shop-notifier", json!([{"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}])).await;
-    operator.played().scale("shop-notifier", 0).await;
+    operator.controllers().scale("shop-notifier", 0).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0), "KEDA scales to 0 again");
     assert!(!operator.condition("Degraded").await.holds);
@@ -110,7 +110,7 @@ async fn a_worker_that_keda_scaled_to_zero_gets_a_pod_while_its_triggers_cannot_
 #[tokio::test]
 async fn keda_that_is_installed_and_does_not_run_is_reported_and_workers_run() {
     let mut operator = settled("keda-stopped", &full()).await;
-    operator.played().scale("shop-notifier", 0).await;
+    operator.controllers().scale("shop-notifier", 0).await;
     operator.settle().await;
     assert!(operator.condition("AutoscalingReady").await.holds, "KEDA takes a moment");
     operator.pass(SignedDuration::from_mins(1));
@@ -126,8 +126,8 @@ async fn keda_that_is_installed_and_does_not_run_is_reported_and_workers_run() {
     let said = operator.condition("Degraded").await;
     assert!(said.holds && said.reason == "KedaNotRunning", "{said:?}");
 
-    operator.played().run_keda().await;
-    operator.played().scale("shop-notifier", 0).await;
+    operator.controllers().run_keda().await;
+    operator.controllers().scale("shop-notifier", 0).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0), "KEDA scales to 0 again");
     assert!(operator.condition("AutoscalingReady").await.holds && !operator.condition("Degraded").await.holds);
@@ -138,7 +138,7 @@ async fn a_scaled_object_that_is_paused_is_reported_and_left_alone() {
     let mut operator = settled("keda-paused", &full()).await;
     let paused = Patch::Merge(json!({"metadata": {"annotations": {"autoscaling.keda.sh/paused-replicas": "0"}}}));
     operator.namespace().dynamic(&scaled_object()).patch("shop-tracker", &PatchParams::default(), &paused).await.unwrap();
-    operator.played().scale("shop-tracker", 0).await;
+    operator.controllers().scale("shop-tracker", 0).await;
     operator.reconcile().await;
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(0));
     let said = operator.condition("AutoscalingReady").await;
@@ -159,7 +159,7 @@ async fn kedas_own_autoscaler_is_not_a_second_one_and_what_it_reports_is_quoted(
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-tracker"}, "maxReplicas": 3},
     });
     operator.namespace().apply(&made).await.unwrap();
-    operator.played().run_keda().await;
+    operator.controllers().run_keda().await;
     operator.pass(SignedDuration::from_mins(3));
     operator.settle().await;
     let said = operator.condition("AutoscalingReady").await;

@@ -56,7 +56,7 @@ async fn each_deleted_object_comes_back() {
         let object = objects.iter().find(|object| named(object) == *name).unwrap_or_else(|| panic!("there is no {name}"));
         delete(&operator, object).await;
         // Claims wait for somebody who sees that no pod uses them.
-        operator.played().collect_garbage().await;
+        operator.controllers().collect_garbage().await;
         operator.settle().await;
         let after = snapshot::take(operator.namespace()).await;
         assert_eq!(differences(&before, &after), Vec::<String>::new(), "after {name} was deleted");
@@ -71,14 +71,14 @@ async fn everything_deleted_at_once_comes_back() {
     for object in recreated(&operator).await {
         delete(&operator, &object).await;
     }
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
     operator.settle().await;
     assert_eq!(differences(&before, &snapshot::take(operator.namespace()).await), Vec::<String>::new());
 }
 
-/// How a field is spoilt.
+/// How a field is tampered.
 #[derive(Debug, Clone, Copy)]
-enum Spoilt {
+enum Tampered {
     Changed,
     Removed,
     /// A map that is one value as a whole, such as a selector, has another entry.
@@ -86,16 +86,16 @@ enum Spoilt {
 }
 
 /// Spoils one field of the object as a person with `kubectl edit` would. Whether the API server let them.
-async fn spoil(operator: &Operator, object: &DynamicObject, pointer: &str, how: Spoilt) -> bool {
+async fn tamper(operator: &Operator, object: &DynamicObject, pointer: &str, how: Tampered) -> bool {
     let api = operator.namespace().dynamic(&resource(object));
     let mut edited = serde_json::to_value(api.get(&object.name_any()).await.unwrap()).unwrap();
     let done = match how {
-        Spoilt::Removed => remove(&mut edited, pointer),
-        Spoilt::Changed => match edited.pointer_mut(pointer) {
+        Tampered::Removed => remove(&mut edited, pointer),
+        Tampered::Changed => match edited.pointer_mut(pointer) {
             Some(value) => another(value).map(|other| *value = other).is_some(),
             None => false,
         },
-        Spoilt::Extended => match edited.pointer_mut(pointer).and_then(Value::as_object_mut) {
+        Tampered::Extended => match edited.pointer_mut(pointer).and_then(Value::as_object_mut) {
             Some(map) if !map.is_empty() => map.insert("optional".into(), entry(pointer)).is_none(),
             _ => false,
         },
@@ -125,8 +125,8 @@ fn is_identity(pointer: &str) -> bool {
     pointer.starts_with("/metadata/ownerReferences/") || pointer == "/metadata/name" || pointer == "/metadata/namespace"
 }
 
-/// The `n`-th field of every object is spoilt at once; then one reconcile has to mend them all.
-async fn each_field_comes_back(stem: &str, how: Spoilt) {
+/// The `n`-th field of every object is tampered at once; then one reconcile has to repair them all.
+async fn each_field_comes_back(stem: &str, how: Tampered) {
     let mut operator = settled(stem).await;
     let objects = owned(&operator).await;
     let declared: Vec<(DynamicObject, Vec<String>)> = objects
@@ -139,26 +139,26 @@ async fn each_field_comes_back(stem: &str, how: Spoilt) {
     let rounds = declared.iter().map(|(_, pointers)| pointers.len()).max().unwrap();
     let (mut spoilt_fields, mut all, mut wrong) = (0, 0, Vec::new());
     for round in 0..rounds {
-        let mut spoilt = Vec::new();
+        let mut tampered = Vec::new();
         for (object, pointers) in &declared {
             let Some(pointer) = pointers.get(round) else { continue };
             all += 1;
-            if spoil(&operator, object, pointer, how).await {
-                spoilt.push((object, pointer));
+            if tamper(&operator, object, pointer, how).await {
+                tampered.push((object, pointer));
             }
         }
-        spoilt_fields += spoilt.len();
+        spoilt_fields += tampered.len();
         if let Ended::Failed(error) = operator.reconcile().await {
-            let fields = spoilt.iter().map(|(object, pointer)| format!("{} {pointer}", named(object))).collect::<Vec<_>>().join(", ");
+            let fields = tampered.iter().map(|(object, pointer)| format!("{} {pointer}", named(object))).collect::<Vec<_>>().join(", ");
             wrong.push(format!("{error}, after {fields}"));
             // The others shall have their turn.
-            for (object, _) in &spoilt {
+            for (object, _) in &tampered {
                 put_back(&operator, object).await;
             }
             operator.come_to_rest().await;
             continue;
         }
-        for (object, pointer) in spoilt {
+        for (object, pointer) in tampered {
             let live = operator.namespace().dynamic(&resource(object)).get(&object.name_any()).await.unwrap();
             let (before, after) = (serde_json::to_value(object).unwrap(), serde_json::to_value(&live).unwrap());
             if same_field(&before, &after, pointer) != before.pointer(pointer) {
@@ -175,23 +175,23 @@ async fn each_field_comes_back(stem: &str, how: Spoilt) {
             }
         }
     }
-    println!("{how:?}: {spoilt_fields} of {all} declared fields were spoilt (the others the API server keeps) and came back");
+    println!("{how:?}: {spoilt_fields} of {all} declared fields were tampered (the others the API server keeps) and came back");
     assert!(wrong.is_empty(), "{} of {spoilt_fields} stayed {how:?}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test]
 async fn each_declared_field_that_was_changed_comes_back() {
-    each_field_comes_back("changed", Spoilt::Changed).await;
+    each_field_comes_back("changed", Tampered::Changed).await;
 }
 
 #[tokio::test]
 async fn each_declared_field_that_was_removed_comes_back() {
-    each_field_comes_back("removed", Spoilt::Removed).await;
+    each_field_comes_back("removed", Tampered::Removed).await;
 }
 
 #[tokio::test]
 async fn each_declared_map_with_another_entry_comes_back() {
-    each_field_comes_back("extended", Spoilt::Extended).await;
+    each_field_comes_back("extended", Tampered::Extended).await;
 }
 
 #[tokio::test]

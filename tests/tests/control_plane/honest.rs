@@ -8,9 +8,9 @@ use std::time::Duration;
 use catalog_operator::crd::{Catalog, CatalogStatus};
 use catalog_tests::{
     control_plane::{
-        Namespace, Played, Watched,
+        FakeControllers, Namespace, Watched,
+        fake_controllers::{JobEnd, Notifier},
         operator::{NAME, catalog},
-        played::{JobEnd, Notifier},
         specs::{minimal, with},
     },
     wait::{holds, within},
@@ -100,51 +100,51 @@ impl Fault {
         }
     }
 
-    async fn begin(self, namespace: &Namespace, played: &Played) {
+    async fn begin(self, namespace: &Namespace, controllers: &FakeControllers) {
         match self {
-            Self::ApiPodsNotReady => played.lose_all_pods_of("shop-api").await,
+            Self::ApiPodsNotReady => controllers.lose_all_pods_of("shop-api").await,
             Self::ApiImageNotPulled => {
-                played.pod_that_cannot_start("shop-api", "ImagePullBackOff", "pull access denied for catalog").await;
-                played.lose_all_pods_of("shop-api").await;
+                controllers.pod_that_cannot_start("shop-api", "ImagePullBackOff", "pull access denied for catalog").await;
+                controllers.lose_all_pods_of("shop-api").await;
             }
             Self::NotifierCrashLoop => {
-                played.pod_that_cannot_start("shop-notifier", "CrashLoopBackOff", "back-off 40s restarting failed container").await;
-                played.lose_all_pods_of("shop-notifier").await;
+                controllers.pod_that_cannot_start("shop-notifier", "CrashLoopBackOff", "back-off 40s restarting failed container").await;
+                controllers.lose_all_pods_of("shop-notifier").await;
             }
             Self::MigrationFailed => {
                 namespace.apply(&catalog(&with(self.spec(), "/image/tag", json!("9.9.9")))).await.unwrap();
                 within(LIMIT, "the new migration exists", async || {
-                    let failed = played.finish_jobs(JobEnd::Failed).await;
+                    let failed = controllers.finish_jobs(JobEnd::Failed).await;
                     holds(failed == 1, || "it doesn't")
                 })
                 .await;
             }
-            Self::DatabasePodNotReady => played.lose_the_pod_of("shop-postgres").await,
-            Self::MessagingPodNotReady => played.lose_the_pod_of("shop-nats").await,
+            Self::DatabasePodNotReady => controllers.lose_the_pod_of("shop-postgres").await,
+            Self::MessagingPodNotReady => controllers.lose_the_pod_of("shop-nats").await,
             Self::SecretDeleted => {
                 namespace.api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
             }
             Self::MailServerUnavailable => {
                 let notifier = Notifier::start().await;
                 notifier.says("[-] mail server: 421 too busy");
-                played.run_notifier("shop-notifier", &notifier).await;
-                played.lose_all_pods_of("shop-notifier").await;
-                played.everything_goes_well().await;
+                controllers.run_notifier("shop-notifier", &notifier).await;
+                controllers.lose_all_pods_of("shop-notifier").await;
+                controllers.everything_goes_well().await;
                 // It answers until the test ends.
                 std::mem::forget(notifier);
             }
             Self::ApiPodsExceedQuota => {
-                played.lose_all_pods_of("shop-api").await;
-                played.set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
+                controllers.lose_all_pods_of("shop-api").await;
+                controllers.set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
             }
             Self::DatabasePodExceedsQuota => {
-                played.warn::<StatefulSet>("shop-postgres", "FailedCreate", QUOTA).await;
-                played.end_the_pod_of("shop-postgres").await;
+                controllers.warn::<StatefulSet>("shop-postgres", "FailedCreate", QUOTA).await;
+                controllers.end_the_pod_of("shop-postgres").await;
             }
             Self::DatabaseClaimDeleted => {
                 let claims = namespace.api::<PersistentVolumeClaim>();
                 claims.delete(CLAIM, &DeleteParams::default()).await.unwrap();
-                played.end_the_pod_of("shop-postgres").await;
+                controllers.end_the_pod_of("shop-postgres").await;
                 // Without its pod nothing protects it.
                 let unprotected = Patch::Merge(json!({"metadata": {"finalizers": null}}));
                 claims.patch(CLAIM, &PatchParams::default(), &unprotected).await.unwrap();
@@ -152,18 +152,18 @@ impl Fault {
             Self::DatabaseVolumeLost => {
                 let lost = Patch::Merge(json!({"status": {"phase": "Lost"}}));
                 namespace.api::<PersistentVolumeClaim>().patch_status(CLAIM, &PatchParams::default(), &lost).await.unwrap();
-                played.lose_the_pod_of("shop-postgres").await;
+                controllers.lose_the_pod_of("shop-postgres").await;
             }
             Self::ApiScaledToZero => {
-                played.lose_all_pods_of("shop-api").await;
-                played.scale("shop-api", 0).await;
+                controllers.lose_all_pods_of("shop-api").await;
+                controllers.scale("shop-api", 0).await;
             }
         }
     }
 
-    async fn end(self, namespace: &Namespace, played: &Played) {
+    async fn end(self, namespace: &Namespace, controllers: &FakeControllers) {
         match self {
-            Self::ApiImageNotPulled | Self::NotifierCrashLoop | Self::MailServerUnavailable => played.end_pods().await,
+            Self::ApiImageNotPulled | Self::NotifierCrashLoop | Self::MailServerUnavailable => controllers.end_pods().await,
             Self::MigrationFailed => {
                 for job in namespace.all::<Job>().await {
                     namespace.api::<Job>().delete(&job.name_any(), &DeleteParams::background()).await.unwrap();
@@ -200,9 +200,9 @@ fn is(status: &CatalogStatus, kind: &str, value: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == value)
 }
 
-async fn goes_well(namespace: &Namespace, played: &Played) {
+async fn goes_well(namespace: &Namespace, controllers: &FakeControllers) {
     within(HEALED, "the shop is ready and nothing is wrong", async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         let status = status(namespace).await;
         holds(is(&status, "Ready", "True") && is(&status, "Degraded", "False"), || format!("{:?}", status.conditions))
     })
@@ -212,12 +212,12 @@ async fn goes_well(namespace: &Namespace, played: &Played) {
 /// Seconds until the status knew of the fault, and of its end.
 async fn measure(watched: &Watched, fault: Fault) -> (Fault, f64, f64) {
     let namespace = watched.namespace("honest").await;
-    let played = Played::new(&namespace);
+    let controllers = FakeControllers::new(&namespace);
     write_secret(&namespace).await;
     namespace.apply(&catalog(&fault.spec())).await.unwrap();
-    goes_well(&namespace, &played).await;
+    goes_well(&namespace, &controllers).await;
 
-    fault.begin(&namespace, &played).await;
+    fault.begin(&namespace, &controllers).await;
     let began = Instant::now();
     within(LIMIT, &format!("the status knows of {fault:?}"), async || {
         let status = status(&namespace).await;
@@ -230,8 +230,8 @@ async fn measure(watched: &Watched, fault: Fault) -> (Fault, f64, f64) {
     let knew = began.elapsed().as_secs_f64();
 
     let ended = Instant::now();
-    fault.end(&namespace, &played).await;
-    goes_well(&namespace, &played).await;
+    fault.end(&namespace, &controllers).await;
+    goes_well(&namespace, &controllers).await;
     (fault, knew, ended.elapsed().as_secs_f64())
 }
 

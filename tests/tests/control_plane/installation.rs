@@ -41,7 +41,7 @@ async fn unfinished_migration(operator: &Operator) -> Job {
 
 async fn report(operator: &Operator, id: &str) {
     let message = json!({"installationId": id, "newestMigration": 20_261_130_001_201_i64}).to_string();
-    operator.played().end_migration_container(&unfinished_migration(operator).await, 0, &message).await;
+    operator.controllers().end_migration_container(&unfinished_migration(operator).await, 0, &message).await;
 }
 
 async fn expected(operator: &Operator) -> Option<String> {
@@ -60,7 +60,7 @@ async fn database(operator: &Operator) -> DatabaseStatus {
 
 async fn lose_the_volume(operator: &mut Operator) {
     operator.namespace().api::<PersistentVolumeClaim>().delete(CLAIM, &DeleteParams::default()).await.unwrap();
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
     operator.come_to_rest().await;
 }
 
@@ -155,10 +155,10 @@ async fn a_restored_claim_is_taken_if_it_has_the_expected_installation() {
     assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
 
     let message = format!("this database has no schema, but installation {FIRST} is expected");
-    operator.played().end_migration_container(&unfinished_migration(&operator).await, 3, &message).await;
+    operator.controllers().end_migration_container(&unfinished_migration(&operator).await, 3, &message).await;
     operator.reconcile().await;
-    operator.played().bind_claims().await;
-    operator.played().roll_out_stateful_sets().await;
+    operator.controllers().bind_claims().await;
+    operator.controllers().roll_out_stateful_sets().await;
     operator.reconcile().await;
     reports(&operator, "Migrated", "OtherInstallation", &[&message, &format!("{ABANDON}={FIRST}")]).await;
 

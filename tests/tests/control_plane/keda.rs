@@ -46,7 +46,7 @@ async fn keda_is_used_as_soon_as_it_is_installed_and_done_without_when_it_is_gon
     assert_eq!(scaled(&operator).await.unwrap(), ["shop-fulfiller", "shop-notifier", "shop-tracker"]);
     // Nothing falls to a default at the moment when somebody else takes over.
     assert_eq!(workers(&operator).await, [Some(1), Some(3), Some(1)]);
-    operator.played().scale("shop-tracker", 6).await;
+    operator.controllers().scale("shop-tracker", 6).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(6), "the autoscaler's number is not the operator's to change");
 
@@ -73,7 +73,7 @@ async fn an_autoscaler_of_the_api_takes_over_what_is_there_and_gives_it_back() {
     operator.apply(&scaled).await.unwrap();
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(5));
-    operator.played().scale("shop-api", 7).await;
+    operator.controllers().scale("shop-api", 7).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(7));
     operator.apply(&fixed(3)).await.unwrap();

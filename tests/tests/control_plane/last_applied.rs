@@ -2,8 +2,8 @@
 
 use catalog_tests::control_plane::{
     Operator,
+    fake_controllers::JobEnd,
     operator::{Ended, NAME},
-    played::JobEnd,
     snapshot::{self, differences},
     specs::{full, with},
 };
@@ -75,7 +75,7 @@ async fn objects_come_back_while_a_migration_waits_or_has_failed() {
     for end in [None, Some(JobEnd::Failed)] {
         assert!(matches!(operator.reconcile().await, Ended::Well));
         if let Some(end) = end {
-            operator.played().finish_jobs(end).await;
+            operator.controllers().finish_jobs(end).await;
         }
         damage(&operator).await;
         assert!(matches!(operator.reconcile().await, Ended::Well));

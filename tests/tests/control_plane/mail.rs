@@ -5,9 +5,9 @@ use std::time::Duration;
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        Namespace, Played, Watched,
+        FakeControllers, Namespace, Watched,
+        fake_controllers::Notifier,
         operator::{NAME, catalog},
-        played::Notifier,
         specs::minimal,
     },
     wait::{holds, within},
@@ -35,10 +35,10 @@ async fn becomes(namespace: &Namespace, kind: &str, status: &str, reason: &str, 
 async fn the_status_follows_what_the_notifier_reports_of_the_mail_server() {
     let watched = Watched::shared();
     let namespace = watched.namespace("mail").await;
-    let played = Played::new(&namespace);
+    let controllers = FakeControllers::new(&namespace);
     namespace.apply(&catalog(&minimal())).await.unwrap();
     within(Duration::from_secs(30), "the shop is ready", async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         let ready = condition(&namespace, "Ready").await;
         holds(ready.as_ref().is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
     })
@@ -46,10 +46,10 @@ async fn the_status_follows_what_the_notifier_reports_of_the_mail_server() {
     becomes(&namespace, "MailReady", "Unknown", "NotRunning", "no pod of Deployment shop-notifier runs").await;
 
     let notifier = Notifier::start().await;
-    played.run_notifier("shop-notifier", &notifier).await;
+    controllers.run_notifier("shop-notifier", &notifier).await;
     // No watch is on pods: the Deployment changes with them.
-    played.lose_all_pods_of("shop-notifier").await;
-    played.everything_goes_well().await;
+    controllers.lose_all_pods_of("shop-notifier").await;
+    controllers.everything_goes_well().await;
     becomes(&namespace, "MailReady", "True", "NoFailure", "no notifier reports a failure of mail server").await;
     becomes(&namespace, "Degraded", "False", "Healthy", "").await;
 

@@ -14,7 +14,7 @@ mod mail;
 mod paths;
 mod pods;
 mod recover;
-mod refused;
+mod rejected;
 mod reports;
 mod rest;
 mod rotation;

@@ -2,8 +2,8 @@
 
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
+    fake_controllers::JobEnd,
     operator::Condition,
-    played::JobEnd,
     specs::{full, with},
     wire::Verb,
 };
@@ -24,7 +24,7 @@ async fn settled(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(&full()).await.unwrap();
     operator.settle().await;
-    operator.played().run_keda().await;
+    operator.controllers().run_keda().await;
     operator
 }
 
@@ -33,7 +33,7 @@ async fn migrating(stem: &str) -> (Operator, String) {
     let mut operator = Operator::new(stem).await;
     operator.apply(&full()).await.unwrap();
     operator.reconcile().await;
-    operator.played().roll_out_stateful_sets().await;
+    operator.controllers().roll_out_stateful_sets().await;
     let job = operator.namespace().all::<Job>().await.remove(0).name_any();
     (operator, job)
 }
@@ -66,7 +66,7 @@ fn seconds(time: Timestamp) -> Timestamp {
 #[tokio::test]
 async fn a_crash_loop_is_degraded_throughout_and_until_the_container_was_ready_for_two_minutes() {
     let mut operator = settled("crash-loop").await;
-    let pod = operator.played().create_pod::<Deployment>("shop-api").await;
+    let pod = operator.controllers().create_pod::<Deployment>("shop-api").await;
     let ended = |at: Timestamp| {
         json!({"terminated": {
             "exitCode": 1, "reason": "Error", "startedAt": at, "finishedAt": at, "message": "settings are wrong: DATABASE_URL",
@@ -84,11 +84,11 @@ async fn a_crash_loop_is_degraded_throughout_and_until_the_container_was_ready_f
                 _ => pod_status("Running", restarts + 1, phase == "ready", &running, &crash),
             };
             if phase == "ready" {
-                operator.played().roll_out_deployments().await;
+                operator.controllers().roll_out_deployments().await;
             } else {
-                operator.played().lose_all_pods_of("shop-api").await;
+                operator.controllers().lose_all_pods_of("shop-api").await;
             }
-            operator.played().set_pod(&pod, status).await;
+            operator.controllers().set_pod(&pod, status).await;
             let said = report(&mut operator, "Degraded").await;
             assert!(said.holds && said.message.contains("settings are wrong: DATABASE_URL"), "{phase} after {restarts} restarts: {said:?}");
             let at = transition(&operator).await;
@@ -114,7 +114,7 @@ async fn a_migration_that_fails_is_reported_with_its_cause_from_the_first_failur
     let said = report(&mut operator, "Migrated").await;
     assert_eq!(said.reason, "MigrationRunning");
     assert!(!operator.condition("Degraded").await.holds);
-    let pod = operator.played().create_pod::<Job>(&job).await;
+    let pod = operator.controllers().create_pod::<Job>(&job).await;
     let now = seconds(Timestamp::now());
     let log = r#"{"timestamp":"2026-11-30T10:00:00Z","level":"ERROR","message":"password authentication failed for user \"shop\""}"#;
     let ended = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now, "message": log}});
@@ -125,12 +125,12 @@ async fn a_migration_that_fails_is_reported_with_its_cause_from_the_first_failur
         pod_status("Running", 1, true, &json!({"running": {"startedAt": now}}), &ended),
     ];
     for status in phases {
-        operator.played().set_pod(&pod, status).await;
+        operator.controllers().set_pod(&pod, status).await;
         assert_degraded(&mut operator, "MigrationFailing", "password authentication failed for user \"shop\"").await;
         let said = operator.condition("Migrated").await;
         assert!(!said.holds && said.reason == "MigrationFailing" && said.message.contains("kubectl logs job/"), "{said:?}");
     }
-    operator.played().finish_jobs(JobEnd::Complete).await;
+    operator.controllers().finish_jobs(JobEnd::Complete).await;
     assert!(!report(&mut operator, "Degraded").await.holds);
     operator.settle().await;
 }
@@ -138,22 +138,22 @@ async fn a_migration_that_fails_is_reported_with_its_cause_from_the_first_failur
 #[tokio::test]
 async fn a_migration_that_waits_says_why() {
     let (mut operator, job) = migrating("waiting").await;
-    let pod = operator.played().create_pod::<Job>(&job).await;
+    let pod = operator.controllers().create_pod::<Job>(&job).await;
     let unscheduled = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"});
-    operator.played().set_pod(&pod, json!({"phase": "Pending", "conditions": [unscheduled]})).await;
+    operator.controllers().set_pod(&pod, json!({"phase": "Pending", "conditions": [unscheduled]})).await;
     assert_degraded(&mut operator, "Unschedulable", "0/1 nodes are available").await;
 
     let pulling = json!({"waiting": {"reason": "ErrImagePull", "message": "catalog:1.2.3: not found"}});
     let mut status = pod_status("Pending", 0, false, &pulling, &json!({}));
     status["conditions"] = json!([{"type": "PodScheduled", "status": "True"}]);
-    operator.played().set_pod(&pod, status.clone()).await;
+    operator.controllers().set_pod(&pod, status.clone()).await;
     assert_degraded(&mut operator, "ErrImagePull", "catalog:1.2.3: not found").await;
 
     // A volume that is not mounted: the pod's status never says why.
     status["containerStatuses"][0]["state"]["waiting"] = json!({"reason": "ContainerCreating", "message": null});
-    operator.played().set_pod(&pod, status).await;
+    operator.controllers().set_pod(&pod, status).await;
     let mount = "MountVolume.SetUp failed for volume \"database-ca\": secret \"database-ca\" not found";
-    operator.played().warn::<Pod>(&pod, "FailedMount", mount).await;
+    operator.controllers().warn::<Pod>(&pod, "FailedMount", mount).await;
     assert!(!report(&mut operator, "Degraded").await.holds, "it has just been created");
     operator.pass(SignedDuration::from_secs(61));
     assert_degraded(&mut operator, "FailedMount", mount).await;
@@ -163,7 +163,7 @@ async fn a_migration_that_waits_says_why() {
 #[tokio::test]
 async fn a_migration_without_pods_is_reported_in_the_text_of_the_admission() {
     let (mut operator, job) = migrating("no-job-pods").await;
-    operator.played().warn::<Job>(&job, "FailedCreate", &format!("Error creating: {QUOTA}")).await;
+    operator.controllers().warn::<Job>(&job, "FailedCreate", &format!("Error creating: {QUOTA}")).await;
     assert_degraded(&mut operator, "FailedCreate", QUOTA).await;
     let said = operator.condition("Migrated").await;
     assert!(!said.holds && said.message.contains(&format!("Job {job}")) && said.message.contains(QUOTA), "{said:?}");
@@ -177,7 +177,7 @@ async fn a_server_without_pods_is_reported_in_the_text_of_the_admission() {
     let sets = operator.namespace().api::<StatefulSet>();
     sets.patch_status("shop-postgres", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(lost)).await.unwrap();
     operator
-        .played()
+        .controllers()
         .warn::<StatefulSet>("shop-postgres", "FailedCreate", &format!("create Pod shop-postgres-0 failed error: {QUOTA}"))
         .await;
     assert_degraded(&mut operator, "FailedCreate", QUOTA).await;
@@ -189,17 +189,17 @@ async fn a_server_without_pods_is_reported_in_the_text_of_the_admission() {
 #[tokio::test]
 async fn pods_that_a_deployment_cannot_create_are_reported_beside_those_that_serve() {
     let mut operator = settled("replica-failure").await;
-    operator.played().set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
+    operator.controllers().set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
     assert_degraded(&mut operator, "FailedCreate", QUOTA).await;
     let said = operator.condition("ApiAvailable").await;
     assert!(said.holds && said.message.contains(QUOTA), "{said:?}");
 
     let deadline = r#"ReplicaSet "shop-api-7d4b9c" has timed out progressing."#;
-    operator.played().set_deployment_condition("shop-api", "Progressing", "False", "ProgressDeadlineExceeded", deadline).await;
+    operator.controllers().set_deployment_condition("shop-api", "Progressing", "False", "ProgressDeadlineExceeded", deadline).await;
     assert_degraded(&mut operator, "ProgressDeadlineExceeded", deadline).await;
 
-    operator.played().lose_all_pods_of("shop-api").await;
-    operator.played().set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
+    operator.controllers().lose_all_pods_of("shop-api").await;
+    operator.controllers().set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
     operator.reconcile().await;
     let said = operator.condition("ApiAvailable").await;
     assert!(!said.holds && said.reason == "FailedCreate" && said.message.contains(QUOTA), "{said:?}");
@@ -208,7 +208,7 @@ async fn pods_that_a_deployment_cannot_create_are_reported_beside_those_that_ser
 #[tokio::test]
 async fn what_is_wrong_is_kept_while_pods_cannot_be_listed() {
     let mut operator = settled("unlisted").await;
-    operator.played().pod_that_cannot_start("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
+    operator.controllers().pod_that_cannot_start("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
     assert_degraded(&mut operator, "ImagePullBackOff", "Back-off pulling image").await;
     operator.wire().begin();
     operator.wire().plan(Call { verb: Verb::GET, path: "pods".into(), occurrence: 1 }, Fault::Refused);
@@ -226,9 +226,9 @@ async fn a_migration_leaves_the_catalog_ready_while_the_previous_release_serves(
     let said = operator.condition("Progressing").await;
     assert!(said.holds && said.reason == "Migrating", "{said:?}");
     assert!(!operator.condition("Migrated").await.holds);
-    operator.played().lose_all_pods_of("shop-api").await;
+    operator.controllers().lose_all_pods_of("shop-api").await;
     assert!(!report(&mut operator, "Ready").await.holds, "no pod serves");
-    operator.played().roll_out_deployments().await;
+    operator.controllers().roll_out_deployments().await;
     operator.settle().await;
 }
 

@@ -2,8 +2,8 @@
 
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
+    fake_controllers::JobEnd,
     operator::Ended,
-    played::JobEnd,
     snapshot::{self, differences},
     specs::{full, minimal, with},
     wire::Verb,
@@ -79,8 +79,8 @@ async fn a_migration_that_failed_holds_the_workloads_back_until_another_release(
     operator.apply(&full()).await.unwrap();
     for _ in 0..3 {
         assert!(matches!(operator.reconcile().await, Ended::Well));
-        operator.played().roll_out_stateful_sets().await;
-        operator.played().finish_jobs(JobEnd::Failed).await;
+        operator.controllers().roll_out_stateful_sets().await;
+        operator.controllers().finish_jobs(JobEnd::Failed).await;
     }
     let said = operator.condition("Migrated").await;
     assert!(!said.holds && said.reason == "MigrationFailed", "{said:?}");
@@ -94,8 +94,8 @@ async fn pods_that_cannot_start_are_named() {
     let mut operator = Operator::new("image-pull").await;
     operator.apply(&full()).await.unwrap();
     operator.settle().await;
-    operator.played().lose_all_pods_of("shop-api").await;
-    operator.played().pod_that_cannot_start("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
+    operator.controllers().lose_all_pods_of("shop-api").await;
+    operator.controllers().pod_that_cannot_start("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
     assert!(matches!(operator.reconcile().await, Ended::Well));
     let said = operator.condition("ApiAvailable").await;
     assert!(!said.holds && said.reason.contains("ImagePull") && said.message.contains("Back-off pulling image"), "{said:?}");
@@ -109,7 +109,7 @@ async fn pods_that_cannot_start_beside_those_that_work_are_named() {
     operator.settle().await;
     operator.apply(&with(full(), "/notifier/nodeSelector", json!({"disk": "none"}))).await.unwrap();
     assert!(matches!(operator.reconcile().await, Ended::Well));
-    operator.played().pod_that_cannot_start("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
+    operator.controllers().pod_that_cannot_start("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
     assert!(matches!(operator.reconcile().await, Ended::Well));
     assert!(operator.condition("Ready").await.holds, "the old pod works");
     let said = operator.condition("Degraded").await;
@@ -196,7 +196,7 @@ async fn a_name_that_is_taken_is_left_alone_and_named() {
     operator.apply(&full()).await.unwrap();
     for _ in 0..4 {
         operator.reconcile().await;
-        operator.played().everything_goes_well().await;
+        operator.controllers().everything_goes_well().await;
     }
     let said = operator.condition("Ready").await;
     assert!(!said.holds && said.reason == "NameTaken", "{said:?}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        ApiServer, Namespace, Operator, Played,
+        ApiServer, FakeControllers, Namespace, Operator,
         operator::{NAME, catalog},
         specs::{minimal, with},
     },
@@ -54,7 +54,7 @@ async fn what_happens_to_a_shop_is_an_event() {
     assert_event(&operator, "MigrationSucceeded", "").await;
     assert_event(&operator, "Ready", "everything works").await;
 
-    operator.played().lose_all_pods_of("shop-api").await;
+    operator.controllers().lose_all_pods_of("shop-api").await;
     operator.reconcile().await;
     assert_event(&operator, "NotReady", "ApiAvailable").await;
     assert_event(&operator, "NotReady", "notifier 1/1").await;
@@ -62,7 +62,7 @@ async fn what_happens_to_a_shop_is_an_event() {
     operator.settle().await;
     assert_event(&operator, "Recovered", "It was not ready for").await;
 
-    operator.played().lose_all_pods_of("shop-notifier").await;
+    operator.controllers().lose_all_pods_of("shop-notifier").await;
     operator.reconcile().await;
     assert_event(&operator, "NotReady", "NotifierAvailable").await;
     operator.settle().await;
@@ -98,9 +98,9 @@ async fn a_shop_that_fails_again_and_again_is_no_flood_of_events() {
     operator.apply(&minimal()).await.unwrap();
     operator.settle().await;
     for _ in 0..30 {
-        operator.played().lose_all_pods_of("shop-api").await;
+        operator.controllers().lose_all_pods_of("shop-api").await;
         operator.reconcile().await;
-        operator.played().everything_goes_well().await;
+        operator.controllers().everything_goes_well().await;
         operator.reconcile().await;
     }
     let events = events(operator.namespace()).await;
@@ -125,11 +125,11 @@ async fn what_is_written_is_one_log_line_each_with_the_fields_of_the_documentati
     let environment = [("KUBECONFIG".to_owned(), server.kubeconfig().display().to_string()), ("LOG_FORMAT".to_owned(), "json".to_owned())];
     let operator =
         Process::of(&programs::catalog_operator(), &["run", "--ops-address", "127.0.0.1:0"], &environment.into(), "catalog-operator");
-    let (played, deployments) = (Played::new(&namespace), namespace.api::<Deployment>());
+    let (controllers, deployments) = (FakeControllers::new(&namespace), namespace.api::<Deployment>());
     let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     namespace.apply(&catalog(&with(minimal(), "/api", autoscaling))).await.unwrap();
     let is_ready = async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         holds(status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"), || format!("{:?}", operator.log().lines()))
     };

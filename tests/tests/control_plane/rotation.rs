@@ -123,7 +123,7 @@ async fn the_next_rotation_waits_until_no_pod_uses_the_password_before() {
     operator.pass(SignedDuration::from_hours(2));
     request(&operator, SignedDuration::from_hours(1)).await;
     reconcile(&mut operator).await;
-    operator.played().everything_goes_well().await;
+    operator.controllers().everything_goes_well().await;
     reconcile(&mut operator).await;
     let rotated = passwords(&operator).await;
     assert_eq!(logins(&operator).await, both("catalog_b"));

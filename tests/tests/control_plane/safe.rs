@@ -26,7 +26,7 @@ async fn settled(stem: &str, spec: &Value) -> Operator {
 
 async fn delete_the_catalog(operator: &Operator) {
     operator.namespace().api::<Catalog>().delete(NAME, &DeleteParams::default()).await.unwrap();
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
 }
 
 /// What is there, without what the suite wrote itself, as `Kind name`.

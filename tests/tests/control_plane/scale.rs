@@ -47,7 +47,7 @@ async fn an_autoscaled_api_that_was_scaled_to_zero_is_back_at_its_minimum_after_
     let notes: Vec<_> =
         events.into_iter().filter(|event| event.reason.as_deref() == Some("FieldsOverridden")).map(|event| event.note).collect();
     assert!(notes.iter().flatten().any(|note| note.contains("Deployment shop-api") && note.contains("scale subresource")), "{notes:?}");
-    operator.played().lose_all_pods_of("shop-api").await;
+    operator.controllers().lose_all_pods_of("shop-api").await;
     operator.reconcile().await;
     let said = operator.condition("Degraded").await;
     assert!(said.holds && said.reason == "ScaledBelowMinimum" && said.message.contains("Deployment shop-api: a client of"), "{said:?}");
@@ -78,10 +78,10 @@ async fn an_autoscaler_still_scales_what_the_operator_raised() {
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(2));
     assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["catalog-operator-handover"]);
-    operator.played().scale("shop-api", 6).await;
+    operator.controllers().scale("shop-api", 6).await;
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(6));
-    assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["played-controllers"], "the operator gave the field back");
+    assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["fake-controllers"], "the operator gave the field back");
     operator.apply(&with(by_cpu(2), "/image/tag", json!("9.9.9"))).await.unwrap();
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(6), "a rollout keeps the autoscaler's number");
@@ -92,7 +92,7 @@ async fn a_new_api_starts_with_its_minimum() {
     let mut operator = Operator::new("new-minimum").await;
     operator.apply(&by_cpu(4)).await.unwrap();
     operator.reconcile().await;
-    operator.played().everything_goes_well().await;
+    operator.controllers().everything_goes_well().await;
     operator.reconcile().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(4));
     let created = operator.namespace().api::<HorizontalPodAutoscaler>().get("shop-api").await.unwrap();
@@ -131,7 +131,7 @@ async fn a_worker_whose_minimum_is_zero_may_have_no_pods_and_one_whose_minimum_i
     operator.apply(&full()).await.unwrap();
     operator.settle().await;
     for worker in ["shop-notifier", "shop-tracker"] {
-        operator.played().scale(worker, 0).await;
+        operator.controllers().scale(worker, 0).await;
     }
     operator.settle().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0));

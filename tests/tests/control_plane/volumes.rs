@@ -78,7 +78,7 @@ async fn a_claim_without_a_volume_is_reported_and_takes_another_size_and_class()
     for (wanted, declared, class) in [("5Gi", Some("fast"), "fast"), ("4Gi", None, "standard")] {
         operator.apply(&embedded(wanted, declared)).await.unwrap();
         operator.reconcile().await;
-        operator.played().collect_garbage().await;
+        operator.controllers().collect_garbage().await;
         operator.reconcile().await;
         assert_eq!(size(&operator).await, wanted);
         assert_eq!(claim(&operator).await.spec.unwrap().storage_class_name.as_deref(), Some(class));
@@ -150,7 +150,7 @@ async fn a_lost_volume_of_nats_is_replaced_and_reported() {
     operator.reconcile().await;
     let said = operator.condition("Degraded").await;
     assert!(said.holds && said.reason == "ClaimTerminating", "its pod still has it: {said:?}");
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
     operator.settle().await;
     let said = operator.condition("MessagingReady").await;
     let lost = "views that waited to be counted and dead-lettered messages are lost";
@@ -171,7 +171,7 @@ async fn a_currency_can_be_corrected_until_the_shop_was_applied_and_by_another_c
     let refused = operator.apply(&minimal()).await.unwrap_err().to_string();
     assert!(refused.contains("make another Catalog for another currency"), "{refused}");
     operator.namespace().api::<Catalog>().delete(NAME, &DeleteParams::default()).await.unwrap();
-    operator.played().collect_garbage().await;
+    operator.controllers().collect_garbage().await;
     operator.apply(&minimal()).await.unwrap();
     operator.settle().await;
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        Namespace, Played, Watched,
+        FakeControllers, Namespace, Watched,
+        fake_controllers::JobEnd,
         operator::{NAME, catalog},
-        played::JobEnd,
         specs::{minimal, with},
         wire::Disturbance,
     },
@@ -40,7 +40,7 @@ async fn step(took: &mut Vec<(&'static str, Duration)>, what: &'static str, prob
 
 /// Applies a Catalog, plays the cluster, and returns how long each step took after what it waited for.
 async fn becomes_ready(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
-    let (mut took, played) = (Vec::new(), Played::new(namespace));
+    let (mut took, controllers) = (Vec::new(), FakeControllers::new(namespace));
     namespace.apply(&catalog(&minimal())).await.unwrap();
     step(&mut took, "created → objects", async || {
         let sets = namespace.all::<StatefulSet>().await.len();
@@ -48,19 +48,19 @@ async fn becomes_ready(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
         holds(sets == 2 && jobs == 1, || format!("{sets} StatefulSets, {jobs} Jobs"))
     })
     .await;
-    played.bind_claims().await;
-    played.roll_out_stateful_sets().await;
+    controllers.bind_claims().await;
+    controllers.roll_out_stateful_sets().await;
     step(&mut took, "pods ready → status", async || {
         holds(condition(namespace, "DatabaseReady").await == Some(true), || "DatabaseReady isn't True".into())
     })
     .await;
-    played.finish_jobs(JobEnd::Complete).await;
+    controllers.finish_jobs(JobEnd::Complete).await;
     step(&mut took, "migration succeeded → workloads", async || {
         let deployments = namespace.all::<Deployment>().await.len();
         holds(deployments == 4, || format!("{deployments} Deployments"))
     })
     .await;
-    played.roll_out_deployments().await;
+    controllers.roll_out_deployments().await;
     step(&mut took, "pods available → Ready", async || {
         holds(condition(namespace, "Ready").await == Some(true), || "Ready isn't True".into())
     })
@@ -133,9 +133,9 @@ async fn what_an_expired_watch_has_missed_is_found_when_it_lists_again() {
     let namespace = watched.namespace("expired").await;
     let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     namespace.apply(&catalog(&with(minimal(), "/api", autoscaling))).await.unwrap();
-    let played = Played::new(&namespace);
+    let controllers = FakeControllers::new(&namespace);
     within(LIMIT, "the shop is ready", async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         holds(condition(&namespace, "Ready").await == Some(true), || "Ready isn't True")
     })
     .await;

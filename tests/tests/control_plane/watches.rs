@@ -3,7 +3,7 @@
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        ApiServer, Namespace, Played, Watched, definitions,
+        ApiServer, FakeControllers, Namespace, Watched, definitions,
         operator::{NAME, catalog},
         specs::{full, minimal, with},
     },
@@ -32,9 +32,9 @@ async fn becomes_ready(namespace: &Namespace, spec: &Value) {
 }
 
 async fn goes_well(namespace: &Namespace) {
-    let played = Played::new(namespace);
+    let controllers = FakeControllers::new(namespace);
     eventually("the shop is ready", async || {
-        played.everything_goes_well().await;
+        controllers.everything_goes_well().await;
         is_ready(namespace, NAME).await
     })
     .await;

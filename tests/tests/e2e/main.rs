@@ -1,5 +1,5 @@
 //! A shop on a real cluster: real pods, Services, autoscalers. `make e2e` brings the cluster up, applies the sample Catalog and
-//! runs this; nothing here is played.
+//! runs this; nothing here is controllers.
 //!
 //! It is one story, told in order, because a shop takes a minute to come up: installed, used, upgraded, killed, bought
 //! from, scaled, rotated, deleted, found again, and emptied.

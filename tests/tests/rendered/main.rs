@@ -142,7 +142,7 @@ fn every_setting_of_a_pod_is_one_that_its_role_knows() {
 #[test]
 fn addresses_lead_to_the_services_of_the_embedded_servers() {
     let [(shop, rendered), ..] = rendered();
-    let services: Vec<_> = rendered.objects.foundation.services.iter().collect();
+    let services: Vec<_> = rendered.objects.prerequisites.services.iter().collect();
     let leads_somewhere = |host: &str, port: u16| {
         let name = host.split('.').next().unwrap();
         services.iter().any(|service| {

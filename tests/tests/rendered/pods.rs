@@ -42,8 +42,8 @@ impl Rendered {
         let facts = |secrets: &[Secret]| secrets.iter().map(|secret| (name(secret), SecretFacts::of(secret))).collect();
         let mut observed = Observed { keda: true, referenced: facts(given), ..Observed::default() };
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
-        let recipes = secrets::missing(&plan, &observed);
-        let generated: Vec<_> = recipes.iter().map(|recipe| recipe.make(Timestamp::now(), &mut rand::rng())).collect();
+        let secret_specs = secrets::missing(&plan, &observed);
+        let generated: Vec<_> = secret_specs.iter().map(|secret_spec| secret_spec.make(Timestamp::now(), &mut rand::rng())).collect();
         observed.generated = facts(&generated);
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
         let secrets = given.iter().chain(&generated).map(|secret| (name(secret), values(secret))).collect();
@@ -85,7 +85,7 @@ impl Rendered {
         let objects = &self.objects;
         let deployments = objects.workloads.deployments.iter();
         let deployments = deployments.map(|it| (&it.metadata, Some(&it.spec.template)));
-        let servers = objects.foundation.stateful_sets.iter();
+        let servers = objects.prerequisites.stateful_sets.iter();
         let servers = servers.map(|it| (&it.metadata, Some(&it.spec.template)));
         let job = (&objects.migration.metadata, objects.migration.spec.as_ref().map(|spec| &spec.template));
         let mut all = deployments.chain(servers).chain([job]);
@@ -107,7 +107,7 @@ impl Rendered {
     }
 
     fn config_map(&self, name: &str) -> &ConfigMap {
-        let config_maps = &self.objects.foundation.config_maps;
+        let config_maps = &self.objects.prerequisites.config_maps;
         let found = config_maps.iter().find(|it| it.metadata.name.as_deref() == Some(name));
         found.unwrap_or_else(|| panic!("no ConfigMap is called {name}"))
     }
@@ -231,7 +231,7 @@ impl Pod<'_> {
             let texts = self.rendered.config_map(&source.name).data.iter().flatten();
             write(texts.map(|(key, text)| (key.as_str(), text.as_bytes())), source.items.as_deref(), directory);
         } else if let Some(claim) = &volume.persistent_volume_claim {
-            let claims = &self.rendered.objects.foundation.claims;
+            let claims = &self.rendered.objects.prerequisites.claims;
             let claimed = claims.iter().any(|it| it.metadata.name.as_ref() == Some(&claim.claim_name));
             assert!(claimed, "{} mounts the claim {}, which nobody makes", self.name, claim.claim_name);
         } else {

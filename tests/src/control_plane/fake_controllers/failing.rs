@@ -1,4 +1,4 @@
-//! What kubelets, the scheduler and controllers report when something fails, played.
+//! What kubelets, the scheduler and controllers report when something fails, controllers.
 
 use std::fmt::Debug;
 
@@ -14,9 +14,9 @@ use kube::{Resource, ResourceExt, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::Played;
+use super::FakeControllers;
 
-impl Played {
+impl FakeControllers {
     /// A controller creates a pod of an object, and gives its name. It has no status but that it is pending.
     ///
     /// # Panics
@@ -88,7 +88,7 @@ impl Played {
         let event = json!({
             "metadata": {"name": format!("{name}.{}", reason.to_lowercase())}, "type": "Warning", "reason": reason, "message": message,
             "involvedObject": {"kind": K::kind(&()), "apiVersion": K::api_version(&()), "name": name, "namespace": live.namespace(), "uid": live.uid()},
-            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": "played"},
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": "controllers"},
         });
         let event: Event = serde_json::from_value(event).expect("an Event");
         self.namespace.api::<Event>().create(&PostParams::default(), &event).await.expect("an Event can be created");

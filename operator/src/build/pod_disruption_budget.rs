@@ -10,12 +10,12 @@ use crate::validate::Plan;
 
 /// One pod of each role at a time. The embedded parts have none: of a single pod, none could go, and a
 /// node could never be drained.
-pub fn disruption_budgets(plan: &Plan) -> Vec<PodDisruptionBudget> {
+pub fn pod_disruption_budgets(plan: &Plan) -> Vec<PodDisruptionBudget> {
     let workers = plan.workers().map(|(role, _)| Component::Worker(role));
-    std::iter::once(Component::Api).chain(workers).map(|component| disruption_budget(plan, component)).collect()
+    std::iter::once(Component::Api).chain(workers).map(|component| pod_disruption_budget(plan, component)).collect()
 }
 
-fn disruption_budget(plan: &Plan, component: Component) -> PodDisruptionBudget {
+fn pod_disruption_budget(plan: &Plan, component: Component) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(plan, plan.shop.named(component.as_str()), component),
         spec: Some(PodDisruptionBudgetSpec {

@@ -1,6 +1,6 @@
-//! What kube-controller-manager, the scheduler and kubelets do in a cluster, played by the tests.
+//! What kube-controller-manager, the scheduler and kubelets do in a cluster, controllers by the tests.
 //!
-//! Only the API server runs here. [`Played`] writes the status that those would write once
+//! Only the API server runs here. [`FakeControllers`] writes the status that those would write once
 //! everything went well, and nothing else: it starts no pods, and it does nothing unless told to.
 
 mod failing;
@@ -31,14 +31,14 @@ use super::Namespace;
 
 pub use notifier::Notifier;
 
-const MANAGER: &str = "played-controllers";
+const MANAGER: &str = "fake-controllers";
 
 /// The controllers of one namespace.
-pub struct Played {
+pub struct FakeControllers {
     namespace: Namespace,
 }
 
-impl Played {
+impl FakeControllers {
     /// Of this namespace. They do nothing yet.
     pub fn new(namespace: &Namespace) -> Self {
         Self { namespace: namespace.clone() }
@@ -204,5 +204,5 @@ pub enum JobEnd {
 }
 
 fn condition(name: &str, status: &str, reason: &str) -> Value {
-    json!({"type": name, "status": status, "reason": reason, "message": "played", "lastUpdateTime": null, "lastTransitionTime": null})
+    json!({"type": name, "status": status, "reason": reason, "message": "controllers", "lastUpdateTime": null, "lastTransitionTime": null})
 }

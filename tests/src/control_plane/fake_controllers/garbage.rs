@@ -1,4 +1,4 @@
-//! The garbage collector, played.
+//! The garbage collector, controllers.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use kube::{
 };
 use serde_json::json;
 
-use super::Played;
+use super::FakeControllers;
 use crate::control_plane::snapshot::{self, resource};
 
-impl Played {
+impl FakeControllers {
     /// Objects of that kind go; the collector hasn't come to the others yet.
     pub async fn collect_garbage_of(&self, kind: &str) {
         for object in snapshot::objects(&self.namespace).await {

@@ -3,10 +3,10 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::Played;
+use super::FakeControllers;
 use crate::control_plane::definitions;
 
-impl Played {
+impl FakeControllers {
     /// KEDA has reconciled the `ScaledObject`s of all workers of the Catalog `shop`.
     ///
     /// # Panics

@@ -14,14 +14,14 @@ use super::{Apply, describe};
 use crate::{error::Error, kinds::Kind};
 
 /// Writes lists as a whole. It must own nothing afterwards: what it owned would stay when it is no longer declared.
-const MENDER: &str = "catalog-operator-mender";
+const REPAIR_MANAGER: &str = "catalog-operator-repair";
 
 impl Apply<'_> {
     /// Makes the lists of ports of an object as they are declared. Whether that changed anything.
     ///
     /// # Errors
     /// If the API server refuses.
-    pub async fn mend(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<bool, Error> {
+    pub async fn repair(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<bool, Error> {
         let Some(live) = self.live.get(kind, name) else { return Ok(false) };
         let mut whole = serde_json::to_value(live)?;
         if !with_declared_ports(&mut whole, declared) {
@@ -29,13 +29,13 @@ impl Apply<'_> {
         }
         // RFC 7396 replaces lists as a whole.
         let lists = json!({"metadata": {"resourceVersion": live.resource_version()}, "spec": whole["spec"]});
-        let asked = PatchParams { field_manager: Some(MENDER.into()), ..PatchParams::default() };
-        let mended = self.api(kind).patch(name, &asked, &Patch::Merge(lists)).await;
-        let mended = mended.map_err(|source| Error::api("mend", describe(kind, name), source))?;
-        let others: Vec<_> = mended.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(MENDER)).collect();
-        let disown = json!({"metadata": {"managedFields": others, "resourceVersion": mended.resource_version()}});
+        let asked = PatchParams { field_manager: Some(REPAIR_MANAGER.into()), ..PatchParams::default() };
+        let repaired = self.api(kind).patch(name, &asked, &Patch::Merge(lists)).await;
+        let repaired = repaired.map_err(|source| Error::api("repair", describe(kind, name), source))?;
+        let others: Vec<_> = repaired.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(REPAIR_MANAGER)).collect();
+        let disown = json!({"metadata": {"managedFields": others, "resourceVersion": repaired.resource_version()}});
         let disowned = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(disown)).await;
-        self.live.put(kind, disowned.map_err(|source| Error::api("mend", describe(kind, name), source))?);
+        self.live.put(kind, disowned.map_err(|source| Error::api("repair", describe(kind, name), source))?);
         Ok(true)
     }
 }

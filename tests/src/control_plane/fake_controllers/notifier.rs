@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::Played;
+use super::FakeControllers;
 
 /// Answers as the pod of a notifier does. It ends with its value.
 pub struct Notifier {
@@ -52,7 +52,7 @@ impl Drop for Notifier {
     }
 }
 
-impl Played {
+impl FakeControllers {
     /// A pod of the notifier runs, and is this one. Its name.
     ///
     /// # Panics

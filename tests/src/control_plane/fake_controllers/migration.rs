@@ -4,9 +4,9 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::Played;
+use super::FakeControllers;
 
-impl Played {
+impl FakeControllers {
     /// The container of a migration Job ended with this exit code and termination message.
     ///
     /// # Panics
