@@ -1,5 +1,6 @@
 //! The shop backend: the API and its workers. The binary `catalog` only starts a role of it.
 
+mod backoff;
 pub mod characters;
 pub mod config;
 mod database;

@@ -103,7 +103,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
     match mail {
         Some(MailStatus { holds: Some(holds), reason, message }) => {
-            conditions.set(mail::CONDITION, &ConditionState { holds, reason, message })
+            conditions.set(mail::CONDITION, &ConditionState { holds, reason, message });
         }
         Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
         None => conditions.keep(mail::CONDITION),

@@ -9,10 +9,10 @@ use async_nats::jetstream::{
     consumer::{Consumer, pull},
 };
 use async_nats::{HeaderValue, header::NATS_MESSAGE_ID};
+use backon::ExponentialBackoff;
 use catalog_logging::Chain;
 use futures::StreamExt;
 use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
-use rand::RngExt;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
@@ -21,7 +21,7 @@ use super::{
     Ids, Nats,
     streams::{self, Durable},
 };
-use crate::database;
+use crate::{backoff, database};
 
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -47,8 +47,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_GRACE: Duration = Duration::from_secs(1);
 /// How often the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(3);
-/// Shortest and longest delay after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// After which a message that was not handled is delivered again.
+const REDELIVERY_DELAY: Duration = Duration::from_millis(100);
 
 /// The handler of a consumer's messages.
 pub trait Handle: Send + Sync + 'static {
@@ -163,27 +163,26 @@ struct Worker<H> {
 
 impl<H: Handle> Worker<H> {
     async fn run(&self, stop: &CancellationToken) {
-        let mut failures = 0;
+        let mut delays = backoff::delays();
         while stop.run_until_cancelled(self.nats.connected()).await.is_some() {
-            if let Err(error) = self.pull(stop, &mut failures).await {
+            if let Err(error) = self.pull(stop, &mut delays).await {
                 if self.nats.is_connected() {
                     tracing::warn!(error = %Chain(&error), "consumer unavailable; retrying");
                 }
                 if let Err(error) = streams::ensure_missing(&self.nats).await {
                     streams::log_failed_check(&self.nats, &error);
                 }
-                failures += 1;
-                stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
+                stop.run_until_cancelled(backoff::wait(&mut delays)).await;
             }
         }
     }
 
     /// Handles batch after batch.
-    async fn pull(&self, stop: &CancellationToken, failures: &mut u32) -> Result<(), PullError> {
+    async fn pull(&self, stop: &CancellationToken, delays: &mut ExponentialBackoff) -> Result<(), PullError> {
         let consumer = streams::consumer(&self.nats, self.durable).await?;
         while !stop.is_cancelled() && self.nats.is_connected() {
             let batch = self.fetch(&consumer, stop).await?;
-            *failures = 0;
+            *delays = backoff::delays();
             if !batch.is_empty() {
                 self.work(&batch, stop).await;
             }
@@ -228,7 +227,7 @@ impl<H: Handle> Worker<H> {
         if let Err(HandleError::Transient(error) | HandleError::Permanent(error)) = failed {
             let event_ids = Ids(batch.iter().map(Incoming::id));
             tracing::warn!(error = %Chain(&*error), messages = batch.len(), %event_ids, "messages not handled; redelivering");
-            stop.run_until_cancelled(tokio::time::sleep(pause(4))).await;
+            stop.run_until_cancelled(tokio::time::sleep(backoff::LONGEST)).await;
         }
     }
 
@@ -248,7 +247,7 @@ impl<H: Handle> Worker<H> {
                 Ok(())
             }
             Err(HandleError::Transient(error)) => {
-                self.answer(batch.iter(), AckKind::Nak(Some(BACKOFF.0)), "redelivered").await;
+                self.answer(batch.iter(), AckKind::Nak(Some(REDELIVERY_DELAY)), "redelivered").await;
                 Err(HandleError::Transient(error))
             }
             Err(permanent) => Err(permanent),
@@ -275,8 +274,8 @@ impl<H: Handle> Worker<H> {
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), reason, "message not dead-lettered; redelivering");
                 let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
-                let pause = BACKOFF.1.saturating_mul(1 << delivered.min(6));
-                self.answer(std::iter::once(message), AckKind::Nak(Some(pause)), "redelivered").await;
+                let delay = backoff::LONGEST.saturating_mul(1 << delivered.min(7));
+                self.answer(std::iter::once(message), AckKind::Nak(Some(delay)), "redelivered").await;
             }
         }
     }
@@ -305,12 +304,6 @@ async fn measure_lag(nats: &Nats, durable: Durable) {
     }
 }
 
-/// The delay after a number of failures: it doubles with each, with jitter.
-fn pause(failures: u32) -> Duration {
-    let pause = BACKOFF.0.saturating_mul(1 << failures.min(10)).min(BACKOFF.1);
-    pause.mul_f64(rand::rng().random_range(0.5..1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,13 +318,5 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_decoded_is_a_permanent_error() {
         assert!(matches!(HandleError::from(sqlx::Error::Decode("not a number".into())), HandleError::Permanent(_)));
-    }
-
-    #[test]
-    fn pauses_grow_to_two_seconds() {
-        assert!(pause(0) <= BACKOFF.0);
-        for failures in [5, 30, u32::MAX] {
-            assert!((BACKOFF.1 / 2..=BACKOFF.1).contains(&pause(failures)), "{failures}");
-        }
     }
 }

@@ -10,7 +10,6 @@ use async_nats::jetstream::{
     Message,
     consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
 };
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::StreamExt;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Envelope, Nats, streams};
+use crate::backoff;
 
 /// How often the server is asked whether the consumer still exists.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
@@ -44,22 +44,14 @@ struct Version {
 /// # Errors
 /// None: an outage ends in a gap.
 pub async fn follow(nats: Nats, listener: impl Listener, stop: CancellationToken) -> anyhow::Result<()> {
-    let pauses = || {
-        ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(1))
-            .with_jitter()
-            .without_max_times()
-            .build()
-    };
-    let mut pause = pauses();
+    let mut delays = backoff::delays();
     let attempts = async {
         loop {
-            match listen(&nats, &listener, || pause = pauses()).await {
+            match listen(&nats, &listener, || delays = backoff::delays()).await {
                 Ok(()) => tracing::debug!("change feed ended; restarting"),
                 Err(error) => tracing::debug!(error = %format!("{error:#}"), "change feed interrupted; restarting"),
             }
-            tokio::time::sleep(pause.next().unwrap_or(ASK_INTERVAL)).await;
+            backoff::wait(&mut delays).await;
         }
     };
     tokio::select! {

@@ -16,16 +16,13 @@ use async_nats::{
     jetstream::{self, ContextBuilder},
 };
 use percent_encoding::percent_decode_str;
-use rand::RngExt;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::config::EventsSettings;
+use crate::{backoff, config::EventsSettings};
 
 /// Timeout of requests to `JetStream` and of publish acknowledgements.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest delay between two attempts to connect.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// A connection with two unanswered pings is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the connection state is polled: the client has no notification for it.
@@ -135,9 +132,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::ZERO;
     }
-    let doublings = u32::try_from(attempts - 2).unwrap_or(u32::MAX).min(10);
-    let pause = Duration::from_millis(50).saturating_mul(1 << doublings).min(MAX_RECONNECT_DELAY);
-    pause.mul_f64(rand::rng().random_range(0.5..1.0))
+    backoff::delays().nth((attempts - 2).min(10)).unwrap_or(backoff::LONGEST)
 }
 
 /// During an outage attempts to connect fail every few seconds; only the first is logged as a warning.
@@ -169,7 +164,7 @@ mod tests {
         assert_eq!(reconnect_delay(1), Duration::ZERO);
         for attempts in [2, 3, 10, 1000, usize::MAX] {
             let delay = reconnect_delay(attempts);
-            assert!(delay >= Duration::from_millis(25) && delay <= MAX_RECONNECT_DELAY, "{attempts}: {delay:?}");
+            assert!(delay >= Duration::from_millis(50) && delay <= 2 * backoff::LONGEST, "{attempts}: {delay:?}");
         }
     }
 }

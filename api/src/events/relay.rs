@@ -11,7 +11,6 @@ use catalog_logging::Chain;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use prometheus::IntCounter;
-use rand::RngExt;
 use sqlx::{PgConnection, PgPool, types::Json};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,7 @@ use uuid::Uuid;
 
 use self::publish::Waiting;
 use super::{Ids, Nats, Outbox};
-use crate::{database, metrics};
+use crate::{backoff, database, metrics};
 
 static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("outbox_published_total", "Events published and acknowledged"));
 static FAILED: LazyLock<IntCounter> =
@@ -33,8 +32,6 @@ const BATCH_WINDOW: Duration = Duration::from_millis(20);
 const ROWS_PER_PARTITION: i64 = 32;
 /// Most payload bytes in memory, not counting the last row.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Shortest and longest delay after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 #[derive(Debug, Error)]
 enum RelayError {
@@ -76,7 +73,7 @@ struct Relay {
 
 impl Relay {
     async fn run(&self, outbox: &Outbox, stop: &CancellationToken) {
-        let mut failures: u32 = 0;
+        let mut delays = backoff::delays();
         while stop.run_until_cancelled(self.nats.connected()).await.is_some() {
             let round = self.round().await;
             if let Some(error) = &round.failure {
@@ -93,7 +90,7 @@ impl Relay {
                 self.nats.report_missing();
             }
             if round.published > 0 {
-                failures = 0;
+                delays = backoff::delays();
                 if round.full {
                     continue;
                 }
@@ -103,8 +100,7 @@ impl Relay {
                     continue;
                 }
             } else if round.failure.is_some() {
-                failures += 1;
-                stop.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
+                stop.run_until_cancelled(backoff::wait(&mut delays)).await;
                 continue;
             }
             tokio::select! {
@@ -201,10 +197,4 @@ async fn mark_published(tx: &mut PgConnection, seqs: &[i64], now: DateTime<Utc>)
         sqlx::query!("UPDATE events.outbox SET published_at = $2 WHERE seq = ANY($1)", seqs, now).execute(tx).await?;
     }
     Ok(())
-}
-
-/// The delay after a number of failures: it doubles with each, with jitter.
-fn pause(failures: u32) -> Duration {
-    let pause = BACKOFF.0.saturating_mul(1 << failures.min(10)).min(BACKOFF.1);
-    pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }

@@ -11,7 +11,6 @@ use async_nats::jetstream::{
     context::{PublishError, PublishErrorKind},
     message::PublishMessage,
 };
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::Utc;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -25,6 +24,7 @@ use super::{
     counters::Views,
 };
 use crate::{
+    backoff,
     config::ViewsSettings,
     events::{Nats, streams},
     metrics,
@@ -34,8 +34,6 @@ use crate::{
 const MAX_IN_FLIGHT: usize = 8;
 /// Age at which an unpublished batch is dropped. It is below `message::MAX_AGE`, after which duplicates are not detected.
 const MAX_AGE: Duration = Duration::from_hours(24);
-const MIN_BACKOFF: Duration = Duration::from_millis(50);
-const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// Interval at which the current hour and the gauge are updated.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -146,8 +144,7 @@ fn ticks(period: Duration) -> Interval {
 
 /// Sends a batch until it is stored (true) or too old (false).
 async fn deliver(batch: Batch, sink: &impl Sink) -> (Batch, bool) {
-    let backoff = ExponentialBuilder::default().with_min_delay(MIN_BACKOFF).with_max_delay(MAX_BACKOFF).with_jitter().without_max_times();
-    for delay in backoff.build().take_while(|_| batch.age() <= MAX_AGE) {
+    for delay in backoff::delays().take_while(|_| batch.age() <= MAX_AGE) {
         let Err(error) = sink.send(batch.id, batch.payload.clone()).await else {
             return (batch, true);
         };
