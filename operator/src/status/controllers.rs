@@ -55,7 +55,7 @@ fn of_deployment(deployment: &DynamicObject) -> Vec<Issue> {
 
 /// A Deployment without pods that another client had scaled below the minimum of its autoscaler a moment ago.
 fn scaled_below_minimum(deployment: &DynamicObject, now: Timestamp) -> Option<Issue> {
-    let (managers, raised_at) = scale::raised(deployment)?;
+    let (managers, raised_at) = scale::last_raise(deployment)?;
     let available = deployment.data["status"]["availableReplicas"].as_i64().unwrap_or(0);
     let until = raised_at + WELL_AFTER;
     let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
