@@ -19,8 +19,8 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::{cannot_read_triggers, observed_at};
-pub use issue::{Issue, Issues, unexplained};
+pub use autoscaling::{cannot_read_triggers, keda_due_at};
+pub use issue::{Issue, Issues, uids_needing_events};
 pub use parts::has_condition;
 
 use self::{
@@ -41,7 +41,7 @@ pub enum Outcome {
     /// Nothing was done, as was asked.
     Paused,
     /// What is declared cannot be done. With the error of restoring what was applied last, if there was one.
-    Refused(Problems, Option<Error>),
+    Rejected(Problems, Option<Error>),
     /// The migration has to succeed before the workloads are applied.
     Migrating {
         /// The name of its Job.
@@ -60,7 +60,7 @@ pub enum Outcome {
 pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<&Issues>, now: Timestamp) -> CatalogStatus {
     let migration = match outcome {
         Outcome::Migrating { job, .. } => Some(job.as_str()),
-        Outcome::Paused | Outcome::Refused(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
+        Outcome::Paused | Outcome::Rejected(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
     installation::judge(&live.database, &mut parts);
@@ -153,7 +153,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &ConditionState)>, is_broken: bool) -> ConditionState {
     let works = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, unready) {
-        (Outcome::Refused(problems, _), _) => {
+        (Outcome::Rejected(problems, _), _) => {
             ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
@@ -171,7 +171,7 @@ fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Condit
 fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> ConditionState {
     match outcome {
         Outcome::Paused => ConditionState::no("Paused", "changes wait until spec.paused is false"),
-        Outcome::Refused(..) => {
+        Outcome::Rejected(..) => {
             let kept = last_applied
                 .and_then(|applied| applied.observed_generation)
                 .map(|generation| format!("; until then deleted and edited objects are restored as generation {generation} declared them"));

@@ -101,7 +101,7 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
 
 /// When KEDA should have reported on every `ScaledObject`, if it has not on all.
 #[must_use]
-pub fn observed_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
+pub fn keda_due_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
     let unobserved = live.of_kind(Kind::ScaledObject).filter(|scaler| is_unobserved(scaler));
     unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
 }
@@ -268,7 +268,7 @@ mod tests {
             live.put(Kind::ScaledObject, tracker.clone());
             let said = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
             assert!(said(59).0.holds);
-            assert_eq!(observed_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
+            assert_eq!(keda_due_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
             let (state, degraded) = said(60);
             assert_eq!((state.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
             assert!(!is_ignored || state.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"), "{state:?}");

@@ -104,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::issue::{Issues, unexplained},
+        super::issue::{Issues, uids_needing_events},
         *,
     };
 
@@ -150,7 +150,7 @@ mod tests {
             object(Kind::Job, "shop-migrate-2", "migrate", &json!({})),
             object(Kind::Job, "shop-migrate-3", "migrate", &json!({"conditions": [{"type": "Complete", "status": "True"}]})),
         ];
-        assert_eq!(unexplained(&Live::of(objects), &[], Timestamp::UNIX_EPOCH), ["shop-nats", "shop-migrate-2"]);
+        assert_eq!(uids_needing_events(&Live::of(objects), &[], Timestamp::UNIX_EPOCH), ["shop-nats", "shop-migrate-2"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
 /// Why the spec isn't applied.
 fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
     match outcome {
-        Outcome::Refused(problems, error) => {
+        Outcome::Rejected(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; not all objects of the last applied spec are restored: {error}"));
             let message = format!("{problems}{}", restoring.unwrap_or_default());
             Some(ConditionState::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
@@ -92,7 +92,7 @@ mod tests {
         let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
         let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
         let facts = Facts { database: &lost, issues: Some(&crash_loop()), broken: None, unready: None };
-        let found = degraded(&Outcome::Refused(Problems(vec![problem]), None), facts).unwrap();
+        let found = degraded(&Outcome::Rejected(Problems(vec![problem]), None), facts).unwrap();
         assert_eq!(found.reason, "SecretNotFound");
         assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");
     }

@@ -63,7 +63,7 @@ pub struct Issues {
 }
 
 impl Issues {
-    /// Finds them in the objects, their pods, and the Events of those that [`unexplained`] names.
+    /// Finds them in the objects, their pods, and the Events of those that [`uids_needing_events`] names.
     #[must_use]
     pub fn find(live: &Live, pods: &[Pod], events: &[Event], now: Timestamp) -> Self {
         let mut list = controllers::issues(live, events, now);
@@ -95,7 +95,7 @@ impl Issues {
 /// Uids of objects about which only Events say what is wrong: those without pods, claims
 /// without a volume, and one slow pod of each part.
 #[must_use]
-pub fn unexplained(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
+pub fn uids_needing_events(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
     let mut slow: Vec<_> = pods.iter().filter(|pod| pods::slow_at(pod, live).is_some_and(|at| at <= now)).collect();
     slow.sort_by_key(|pod| (pods::component(pod), pod.metadata.name.clone()));
     slow.dedup_by_key(|pod| pods::component(pod));

@@ -14,7 +14,7 @@ use crate::{
 pub fn after(catalog: &Catalog, outcome: &Outcome, before: Option<LastApplied>) -> Option<LastApplied> {
     match outcome {
         Outcome::Applied(_) => record(catalog).or(before),
-        Outcome::Paused | Outcome::Refused(..) | Outcome::Migrating { .. } | Outcome::Failed(_) => before,
+        Outcome::Paused | Outcome::Rejected(..) | Outcome::Migrating { .. } | Outcome::Failed(_) => before,
     }
 }
 
@@ -61,8 +61,8 @@ mod tests {
         spec.status = Some(status(&spec, &Live::default(), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH));
         spec.metadata.generation = Some(2);
         spec.spec.currency = "XXL".into();
-        let refused = Outcome::Refused(Problems(Vec::new()), None);
-        let after = status(&spec, &Live::default(), &refused, None, Timestamp::UNIX_EPOCH);
+        let rejected = Outcome::Rejected(Problems(Vec::new()), None);
+        let after = status(&spec, &Live::default(), &rejected, None, Timestamp::UNIX_EPOCH);
         assert_eq!(after.last_applied.unwrap().observed_generation, Some(1));
         let progressing = after.conditions.iter().find(|condition| condition.type_ == "Progressing").unwrap();
         assert!(progressing.message.contains("generation 1") && progressing.observed_generation == Some(2), "{progressing:?}");
