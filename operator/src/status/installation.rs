@@ -1,10 +1,10 @@
-//! A database whose volume is lost, or that is another installation.
+//! Conditions of a database whose volume is lost, or that belongs to another installation.
 
 use super::{conditions::ConditionState, parts::Parts};
 use crate::installation::{DatabaseFindings, DatabaseProblem};
 
-/// Puts what is wrong with the database into the conditions of its parts.
-pub fn judge(findings: &DatabaseFindings, parts: &mut Parts) {
+/// Replaces the conditions `DatabaseReady` or `Migrated` by a problem of the database.
+pub fn set_conditions(findings: &DatabaseFindings, parts: &mut Parts) {
     match &findings.problem {
         Some(problem @ DatabaseProblem::VolumeLost(_)) => parts.database = state(problem, ConditionState::no),
         Some(problem @ DatabaseProblem::OtherInstallation(_)) => parts.migrated = state(problem, ConditionState::no),
@@ -12,7 +12,7 @@ pub fn judge(findings: &DatabaseFindings, parts: &mut Parts) {
     }
 }
 
-/// What `Degraded` says of the database.
+/// The problem of the database for `Degraded`.
 pub fn problem(findings: &DatabaseFindings) -> Option<ConditionState> {
     findings.problem.as_ref().map(|problem| state(problem, ConditionState::yes))
 }
