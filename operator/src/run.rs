@@ -59,7 +59,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
-        signal = wait_for_stop_signal() => signal,
+        signalled = wait_for_stop_signal() => signalled,
         served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("the server of probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
         ended = &mut candidate => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
