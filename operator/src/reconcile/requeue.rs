@@ -32,7 +32,7 @@ fn pause_by_conditions(status: &CatalogStatus, now: Timestamp, jitter: f64) -> D
     Duration::try_from(now.duration_since(since)).unwrap_or_default().clamp(PROGRESSING.0, longest)
 }
 
-/// Conditions that show that the Catalog is not ready, progressing or degraded. A rollout may be stuck although the Catalog is ready.
+/// Conditions of a Catalog that is progressing, degraded or not ready. A rollout may be stuck although the Catalog is ready.
 fn pending_conditions(status: &CatalogStatus) -> impl Iterator<Item = &Condition> {
     status.conditions.iter().filter(|condition| match condition.type_.as_str() {
         // Failing autoscaling makes the Catalog degraded after a grace period, without an event.
