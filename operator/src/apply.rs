@@ -1,4 +1,4 @@
-//! Makes the cluster say what is declared, object by object, writing only where it doesn't.
+//! Applies the declared objects, writing only those that differ in the cluster.
 
 mod changes;
 mod claims;
@@ -31,38 +31,37 @@ use crate::{
     validate::Skipped,
 };
 
-/// Annotation with the hash of what was declared. A field that is no longer declared changes it, though the
-/// object still contains what is.
+/// Annotation with the hash of the declared fields. It detects a field that is no longer declared, which [`contains()`] cannot
+/// see.
 const APPLIED: &str = "catalog.rs/applied-hash";
-/// Pointer to the annotation of a pod template with a hash of what the pods take from Secrets.
+/// JSON pointer to the pod template annotation with the hash of the Secrets that the pods use.
 const SECRETS_HASH: &str = "/spec/template/metadata/annotations/catalog.rs~1secrets-hash";
 
 /// Applies the objects of one Catalog.
 pub struct Apply<'a> {
-    /// For reads and writes.
+    /// Client for reads and writes.
     pub client: &'a Client,
-    /// Where everything is.
+    /// Namespace of the Catalog and its objects.
     pub namespace: &'a str,
     /// Name of the Catalog.
     pub name: &'a str,
     /// Uid of the Catalog.
     pub uid: &'a str,
-    /// As it is; kept up to date.
+    /// Objects in the cluster; updated with every write.
     pub live: &'a mut Live,
-    /// When it was read.
+    /// When `live` was read.
     pub now: Timestamp,
-    /// What is declared, for [`Apply::prune`].
+    /// Declared objects, which [`Apply::prune`] keeps.
     wanted: Vec<(Kind, String)>,
-    /// Whether all of it is applied, so that the last applied spec has nothing to restore.
+    /// Whether all declared objects are applied, so that the last applied spec has nothing to restore.
     is_complete: bool,
-    /// What was written.
     changes: Vec<Change>,
-    /// What the API server rejected, if the rest could be applied.
+    /// Objects that the API server rejected without preventing the rest.
     skipped: Vec<Skipped>,
 }
 
 impl<'a> Apply<'a> {
-    /// For one Catalog.
+    /// Creates an `Apply` for one Catalog, with nothing applied.
     pub fn new(client: &'a Client, namespace: &'a str, name: &'a str, uid: &'a str, live: &'a mut Live, now: Timestamp) -> Self {
         Self { client, namespace, name, uid, live, now, wanted: Vec::new(), is_complete: false, changes: Vec::new(), skipped: Vec::new() }
     }
@@ -73,27 +72,27 @@ impl<'a> Apply<'a> {
         self.is_complete
     }
 
-    /// Applies what the migration needs.
+    /// Applies the objects that the migration needs.
     ///
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn prerequisites(&mut self, objects: &Prerequisites) -> Result<(), Error> {
         self.claims(&objects.claims).await?;
         for (kind, declared) in objects.in_order()? {
-            self.one(kind, with_applied_hash(declared)).await?;
+            self.apply_object(kind, with_applied_hash(declared)).await?;
         }
         Ok(())
     }
 
-    /// Applies the migration.
+    /// Applies the migration Job.
     ///
     /// # Errors
-    /// If it cannot be applied.
+    /// If the Job cannot be applied.
     pub async fn migration(&mut self, job: &k8s_openapi::api::batch::v1::Job) -> Result<(), Error> {
-        self.one(Kind::Job, with_applied_hash(serde_json::to_value(job)?)).await
+        self.apply_object(Kind::Job, with_applied_hash(serde_json::to_value(job)?)).await
     }
 
-    /// Applies what needs the migrated database.
+    /// Applies the objects that need the migrated database.
     ///
     /// # Errors
     /// At the first object that cannot be applied.
@@ -101,8 +100,8 @@ impl<'a> Apply<'a> {
         let minimums = scale::minimums(objects);
         for (kind, declared) in objects.in_order()? {
             let name = name_of(&declared);
-            self.one(kind, with_applied_hash(declared)).await?;
-            // Before its autoscaler, which leaves a Deployment of 0 replicas alone.
+            self.apply_object(kind, with_applied_hash(declared)).await?;
+            // Before its autoscaler is applied, which doesn't scale a Deployment of 0 replicas.
             if let (Kind::Deployment, Some(minimum)) = (kind, minimums.get(&name)) {
                 self.keep_minimum(&name, *minimum).await?;
             }
@@ -110,28 +109,28 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    /// What was skipped so far.
+    /// Takes the objects that were skipped so far.
     pub fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
     }
 
-    /// What was created, patched or deleted so far.
+    /// Takes the changes that were made so far.
     pub fn changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    fn note(&mut self, change: Change) {
+    fn record_change(&mut self, change: Change) {
         change.log();
         self.changes.push(change);
     }
 
-    async fn one(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
+    async fn apply_object(&mut self, kind: Kind, declared: Value) -> Result<(), Error> {
         let name = name_of(&declared);
         self.wanted.push((kind, name.clone()));
-        self.look_for(kind, &name).await?;
+        self.read_unlisted(kind, &name).await?;
         if let Some(live) = self.live.get(kind, &name) {
-            if let Owner::Other(whose) = owner(live, self.name, self.uid) {
-                return Err(Error::taken(kind, &name, whose));
+            if let Owner::Other(other) = owner(live, self.name, self.uid) {
+                return Err(Error::taken(kind, &name, other));
             }
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
@@ -143,14 +142,13 @@ impl<'a> Apply<'a> {
             }
         }
         let before = self.live.get(kind, &name).cloned();
-        let noted = |managers: &[String]| Change::applied(kind, &name, before.as_ref(), &declared, managers);
         let conflicting = self.patch(kind, &name, &declared).await?;
-        self.note(noted(&conflicting));
+        self.record_change(Change::applied(kind, &name, before.as_ref(), &declared, &conflicting));
         Ok(())
     }
 
-    /// Looks by name for an object that isn't among the labelled: its labels may be lost, or it may be somebody else's.
-    async fn look_for(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
+    /// Gets an object by name that the LIST by label didn't return: it may have lost its labels or belong to another owner.
+    async fn read_unlisted(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
         if self.live.get(kind, name).is_none() {
             let found = self.api(kind).get_opt(name).await.map_err(|source| Error::api("get", describe(kind, name), source))?;
             if let Some(object) = found {
@@ -160,59 +158,59 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    /// Applies it, and takes the fields that other managers hold. Who they were.
+    /// Applies an object, taking over fields that other managers own. Returns these managers.
     async fn patch(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<Vec<String>, Error> {
         let api = self.api(kind);
-        let asked = PatchParams::apply(MANAGER);
+        let params = PatchParams::apply(MANAGER);
         let patch = Patch::Apply(declared);
         let mut conflicting = Vec::new();
-        let mut applied = match api.patch(name, &asked, &patch).await {
+        let mut applied = match api.patch(name, &params, &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => {
                 conflicting = managers::conflicting(&status);
-                api.patch(name, &asked.clone().force(), &patch).await
+                api.patch(name, &params.clone().force(), &patch).await
             }
-            answered => answered,
+            response => response,
         };
         if is_invalid(&applied) && self.repair(kind, name, declared).await? {
-            applied = api.patch(name, &asked.force(), &patch).await;
+            applied = api.patch(name, &params.force(), &patch).await;
         }
         self.live.put(kind, applied.map_err(|source| Error::api("apply", describe(kind, name), source))?);
         Ok(conflicting)
     }
 
-    /// Creates a Secret whose content is made once. One that is there already is read instead.
+    /// Creates a generated Secret unless it exists.
     ///
     /// # Errors
-    /// If it can neither be created nor read.
+    /// If the Secret cannot be read or created, or belongs to another owner.
     pub async fn create(&mut self, secret: &k8s_openapi::api::core::v1::Secret) -> Result<(), Error> {
         let name = secret.metadata.name.clone().unwrap_or_default();
-        self.look_for(Kind::Secret, &name).await?;
+        self.read_unlisted(Kind::Secret, &name).await?;
         if let Some(found) = self.live.get(Kind::Secret, &name) {
             return match owner(found, self.name, self.uid) {
-                Owner::Other(whose) => Err(Error::taken(Kind::Secret, &name, whose)),
+                Owner::Other(other) => Err(Error::taken(Kind::Secret, &name, other)),
                 Owner::This | Owner::Kept => Ok(()),
             };
         }
         let object: DynamicObject = serde_json::from_value(serde_json::to_value(secret)?)?;
-        let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        let created = self.api(Kind::Secret).create(&asked, &object).await;
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let created = self.api(Kind::Secret).create(&params, &object).await;
         self.live.put(Kind::Secret, created.map_err(|source| Error::api("create", describe(Kind::Secret, &name), source))?);
-        self.note(Change::generated(&name));
+        self.record_change(Change::generated(&name));
         Ok(())
     }
 
-    /// Replaces the content of a generated Secret, unless it has changed since it was read.
+    /// Replaces the content of a generated Secret.
     ///
     /// # Errors
-    /// If it cannot be replaced.
+    /// If the Secret cannot be replaced, or has changed since it was read.
     pub async fn replace(&mut self, name: &str, data: Value, change: Change) -> Result<(), Error> {
         let Some(live) = self.live.get(Kind::Secret, name) else { return Ok(()) };
         let mut object = live.clone();
         object.data["data"] = data;
-        let asked = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        let replaced = self.api(Kind::Secret).replace(name, &asked, &object).await;
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let replaced = self.api(Kind::Secret).replace(name, &params, &object).await;
         self.live.put(Kind::Secret, replaced.map_err(|source| Error::api("replace", describe(Kind::Secret, name), source))?);
-        self.note(change);
+        self.record_change(change);
         Ok(())
     }
 
@@ -221,8 +219,8 @@ impl<'a> Apply<'a> {
     }
 }
 
-fn is_invalid<T>(answer: &kube::Result<T>) -> bool {
-    matches!(answer, Err(kube::Error::Api(status)) if status.code == 422)
+fn is_invalid<T>(response: &kube::Result<T>) -> bool {
+    matches!(response, Err(kube::Error::Api(status)) if status.code == 422)
 }
 
 fn describe(kind: Kind, name: &str) -> String {
@@ -233,7 +231,7 @@ fn name_of(declared: &Value) -> String {
     declared["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
-/// With the hash of all that is declared.
+/// Adds the annotation with the hash of the declared object.
 fn with_applied_hash(mut declared: Value) -> Value {
     let hash = Sha256::digest(declared.to_string());
     let short: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -241,7 +239,7 @@ fn with_applied_hash(mut declared: Value) -> Value {
     declared
 }
 
-/// Whether what is declared now was the last that was applied.
+/// Whether the object was last applied as it is declared now.
 fn was_applied(live: &DynamicObject, declared: &Value) -> bool {
     live.annotations().get(APPLIED).map(String::as_str) == declared["metadata"]["annotations"][APPLIED].as_str()
 }
@@ -253,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_longer_declared_changes_the_applied_hash() {
+    fn removing_a_declared_field_changes_the_applied_hash() {
         let before = with_applied_hash(json!({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}}));
         let after = with_applied_hash(json!({"metadata": {"name": "a"}, "spec": {"x": 1}}));
         assert!(!contains(&before, &after));

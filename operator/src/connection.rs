@@ -1,21 +1,21 @@
-//! Timeouts of calls to the API server.
+//! Timeouts of requests to the API server.
 
 use std::time::Duration;
 
 use kube::Config;
 
-/// How long the API server may be silent. Without it a call on a dead connection, and so the reconcile that made it, would never
-/// end. Longer than a watch is silent (see `controller/retried.rs`).
+/// Read timeout. Without it a request on a dead connection, and its reconcile, would never end. It is longer than the interval
+/// of events of a watch (see `controller/retried.rs`).
 const READ_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long a connection may take to be established.
+/// Connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The configuration with timeouts for every call.
+/// Adds timeouts to the configuration of a client.
 #[must_use]
 pub fn with_timeouts(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
-    // Counted from the request, not from when its pooled connection became idle.
+    // The read timeout starts at the request, not when the pooled connection became idle.
     config.reset_reader_on_write = true;
     config
 }

@@ -1,10 +1,10 @@
-//! `catalog-operator`: one `Catalog` resource becomes a shop on Kubernetes.
+//! `catalog-operator`: a Kubernetes operator that runs a shop for each `Catalog` resource.
 //!
-//! The core is pure: what was declared ([`crd`]) and what was read ([`observed`]) become a checked
-//! plan ([`validate`]), and the plan becomes objects ([`build`]). Nothing in it has a client or a clock.
+//! The core is pure and has neither client nor clock: [`validate`] checks the declared resource ([`crd`]) against the current
+//! state ([`observed`]) and makes a plan, from which [`build`] makes objects.
 //!
-//! The shell around it reads ([`dereference`], [`live`]), writes ([`apply`]) and reports ([`status`]); [`reconcile`] is the way
-//! through all of it, [`controller`] says when, and [`leader`] who.
+//! The shell reads the current state ([`dereference`], [`live`]), writes objects ([`apply`]) and reports conditions ([`status`]).
+//! [`reconcile`] runs these steps, [`controller`] triggers it, and [`leader`] elects the process that may write.
 
 pub mod apply;
 pub mod build;

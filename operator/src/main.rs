@@ -1,4 +1,4 @@
-//! `catalog-operator`: one `Catalog` resource becomes a shop on Kubernetes.
+//! `catalog-operator`: a Kubernetes operator that runs a shop for each `Catalog` resource.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! Prometheus metrics of the operator.
 
 use std::{
     collections::BTreeMap,
@@ -24,24 +24,21 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// With a registry of their own.
+    /// Creates the metrics in a new registry.
     ///
     /// # Errors
-    /// Never, as long as the names here are valid and differ.
+    /// If the names of the metrics are invalid or not unique.
     pub fn new() -> prometheus::Result<Self> {
-        let duration = HistogramOpts::new("catalog_operator_reconcile_duration_seconds", "Time that one reconcile took, by its result")
+        let duration = HistogramOpts::new("catalog_operator_reconcile_duration_seconds", "Duration of reconciles, by result")
             .buckets(prometheus::exponential_buckets(0.005, 2.0, 12)?);
         let metrics = Self {
             registry: Registry::new(),
             duration: HistogramVec::new(duration, &["result"])?,
-            errors: IntCounterVec::new(
-                Opts::new("catalog_operator_reconcile_errors_total", "Reconciles that didn't come to their end, by reason"),
-                &["reason"],
-            )?,
-            running: IntGauge::new("catalog_operator_reconciles_running", "Reconciles that run now")?,
+            errors: IntCounterVec::new(Opts::new("catalog_operator_reconcile_errors_total", "Failed reconciles, by reason"), &["reason"])?,
+            running: IntGauge::new("catalog_operator_reconciles_running", "Reconciles in progress")?,
             leader: IntGauge::new("catalog_operator_leader", "1 while this process leads, 0 otherwise")?,
             catalogs: IntGaugeVec::new(
-                Opts::new("catalog_operator_catalogs", "Catalogs by condition and its status, as the leader sees them"),
+                Opts::new("catalog_operator_catalogs", "Catalogs by condition and status, in the leader only"),
                 &["condition", "status"],
             )?,
             store: Arc::default(),
@@ -56,22 +53,22 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A reconcile begins.
+    /// Counts a reconcile as in progress and starts its timer.
     #[must_use]
-    pub fn start(&self) -> Measured {
+    pub fn start(&self) -> RunningReconcile {
         self.running.inc();
-        Measured { metrics: self.clone(), started: Instant::now() }
+        RunningReconcile { metrics: self.clone(), started: Instant::now() }
     }
 
-    /// Whether this process leads. One that doesn't counts no Catalogs.
-    pub fn leads(&self, leads: bool) {
-        self.leader.set(leads.into());
-        if !leads {
+    /// Sets whether this process leads. Only the leader counts Catalogs.
+    pub fn set_leader(&self, is_leader: bool) {
+        self.leader.set(is_leader.into());
+        if !is_leader {
             *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 
-    /// The Catalogs that are counted, as they are when somebody asks.
+    /// Sets the store whose Catalogs are counted at each scrape.
     pub fn counts(&self, store: Store<GuardedCatalog>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
     }
@@ -89,12 +86,12 @@ impl Metrics {
         }
     }
 
-    /// In the text format of Prometheus.
+    /// Encodes the metrics in the text format of Prometheus.
     ///
     /// # Errors
-    /// If the values cannot be written.
+    /// If the metrics cannot be encoded.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
-        // Held until it is gathered: another scrape would see what is only half counted.
+        // Locked until the metrics are gathered, so that a concurrent scrape doesn't see partial counts.
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         self.count(store.as_ref());
         let mut text = Vec::new();
@@ -103,14 +100,14 @@ impl Metrics {
     }
 }
 
-/// A reconcile that runs, until it is dropped.
-pub struct Measured {
+/// A reconcile in progress, until it is dropped.
+pub struct RunningReconcile {
     metrics: Metrics,
     started: Instant,
 }
 
-impl Measured {
-    /// It ended.
+impl RunningReconcile {
+    /// Records the duration and the result.
     pub fn end(self, result: &Result<Action, Error>) {
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.duration.with_label_values(&[label]).observe(self.started.elapsed().as_secs_f64());
@@ -120,7 +117,7 @@ impl Measured {
     }
 }
 
-impl Drop for Measured {
+impl Drop for RunningReconcile {
     fn drop(&mut self) {
         self.metrics.running.dec();
     }

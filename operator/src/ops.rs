@@ -1,4 +1,4 @@
-//! The private listener: `/livez`, `/readyz` and `/metrics`.
+//! The server of `/livez`, `/readyz` and `/metrics`.
 
 use axum::{
     Router,
@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 
 use crate::{leader::Leadership, metrics::Metrics};
 
-/// Serves until dropped. A process that leads or is there to take over is ready; one that another installation keeps from
-/// leading never becomes ready.
+/// Serves until the future is dropped. `/readyz` succeeds once this process leads or stands by. It never does while another
+/// installation of the operator runs.
 ///
 /// # Errors
 /// If the listener fails.
@@ -26,8 +26,8 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, leadership: Leadersh
 }
 
 fn ready(is_decided: bool) -> impl Future<Output = Response> {
-    let answer = if is_decided { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no operator leads yet\n") };
-    std::future::ready(answer.into_response())
+    let response = if is_decided { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no leader elected yet\n") };
+    std::future::ready(response.into_response())
 }
 
 async fn text(State(metrics): State<Metrics>) -> Response {

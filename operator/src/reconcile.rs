@@ -1,12 +1,12 @@
-//! Makes what one Catalog declares true: dereference → validate → build → apply → status.
+//! Reconciles one Catalog: dereference → validate → build → apply → status.
 
 mod attempt;
 mod diagnose;
 mod installation;
 mod limits;
 mod notices;
-mod pause;
 mod report;
+mod requeue;
 mod restore;
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use jiff::Timestamp;
 use kube::{Client, ResourceExt, runtime::controller::Action};
 use rand::RngExt;
 
-use self::{limits::Limits, pause::pause, report::Reported};
+use self::{limits::Limits, report::Reported, requeue::requeue_after};
 use crate::{crd::Catalog, error::Error, live::Live, mail::MailReports, status::Outcome};
 
-/// What every reconcile needs.
+/// Client, clock and state that all reconciles share.
 #[derive(Clone)]
 pub struct Context {
     client: Client,
@@ -28,19 +28,19 @@ pub struct Context {
 }
 
 impl Context {
-    /// With the clock of this machine.
+    /// Creates a context with the system clock.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { limits: Arc::default(), mail: MailReports::default(), client, clock: Arc::new(Timestamp::now) }
     }
 
-    /// What notifiers report of the mail server.
+    /// Reports of notifiers about the mail server.
     #[must_use]
     pub fn mail(&self) -> &MailReports {
         &self.mail
     }
 
-    /// With another clock.
+    /// Replaces the clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { clock: Arc::new(clock), ..self }
@@ -51,29 +51,29 @@ impl Context {
     }
 }
 
-/// Makes what the Catalog declares true, as far as can be done now, and reports how that went.
+/// Applies as much of the Catalog as possible now, and writes its status.
 ///
 /// # Errors
-/// If it didn't come to its end, and has to be tried again. The status says so by then, if it could be written.
+/// If the reconcile failed and must be retried. The status reports the error, unless the status could not be written.
 pub async fn reconcile(catalog: Arc<Catalog>, context: Arc<Context>) -> Result<Action, Error> {
-    // Owner references clean up behind it.
+    // The garbage collector deletes its objects by their owner references.
     if catalog.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let namespace = catalog.namespace().unwrap_or_default();
     let mut live = Live::default();
-    // On the heap, where it is only while it runs: it is large.
+    // Boxed, because the future is large.
     let mut outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
     if matches!(&outcome, Outcome::Failed(error) if error.is_conflict()) {
-        // An object was written by another client after it was read: no failure that the status has to report.
+        // Another client wrote an object after it was read. A retry usually succeeds, so the status doesn't report the conflict.
         outcome = Box::pin(attempt::attempt(&catalog, &context, &namespace, &mut live)).await.unwrap_or_else(Outcome::Failed);
     }
     let reported = report::report(&catalog, &context, &namespace, &live, &outcome).await;
     match outcome {
-        Outcome::Failed(error) | Outcome::Refused(_, Some(error)) => Err(error),
-        Outcome::Paused | Outcome::Refused(_, None) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
+        Outcome::Failed(error) | Outcome::Rejected(_, Some(error)) => Err(error),
+        Outcome::Paused | Outcome::Rejected(_, None) | Outcome::Migrating { .. } | Outcome::Applied(_) => {
             let Reported { status, until_change } = reported?;
-            Ok(Action::requeue(pause(&status, until_change, context.now(), rand::rng().random_range(0.0..1.0))))
+            Ok(Action::requeue(requeue_after(&status, until_change, context.now(), rand::rng().random_range(0.0..1.0))))
         }
     }
 }

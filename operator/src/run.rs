@@ -1,4 +1,4 @@
-//! `catalog-operator run`: the operator itself.
+//! `catalog-operator run`: leader election, controller, probes and metrics.
 
 use std::net::SocketAddr;
 
@@ -23,16 +23,16 @@ use crate::{
 /// Settings of `catalog-operator run`.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Where probes and metrics are served; [::] is IPv4 and IPv6
+    /// Address of probes and metrics; [::] is IPv4 and IPv6
     #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: SocketAddr,
-    /// Namespace of the Lease by which one of several operators is chosen
+    /// Namespace of the Lease for leader election
     #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAME")]
     lease_namespace: String,
-    /// Name of this process in the election; no two may have the same
+    /// Unique name of this process in the leader election
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
-    /// Catalogs that are reconciled at the same time
+    /// Number of Catalogs that are reconciled concurrently
     #[arg(long, env = "CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     concurrency: u16,
 }
@@ -40,17 +40,17 @@ pub struct RunArgs {
 /// Runs until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// If there is no cluster to talk to, an address is taken, another installation leads, or a task ends that shouldn't.
+/// If no cluster is configured, the address is in use, another installation leads, or a task ends unexpectedly.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let config = Config::infer().await.context("found no cluster: run this in one, or set KUBECONFIG")?;
+    let config = Config::infer().await.context("no cluster configured: run in a cluster or set KUBECONFIG")?;
     let config = with_timeouts(config);
     let leadership = Leadership::default();
     let metrics = Metrics::new()?;
-    let listener = listener::bind(args.ops_address).with_context(|| format!("OPS_ADDRESS={} cannot be listened on", args.ops_address))?;
+    let listener = listener::bind(args.ops_address).with_context(|| format!("cannot listen on OPS_ADDRESS={}", args.ops_address))?;
     let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %args.ops_address, cluster = %config.cluster_url, "started");
 
-    // The election writes while nobody leads, so its client has no fence.
+    // The election writes the Lease before it is won, so its client has no fence.
     let election = Client::try_from(config.clone())?;
     let fenced: Client = ClientBuilder::try_from(config)?.with_layer(&fence(leadership.clone())).build();
     let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
@@ -59,32 +59,32 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
-        asked = asked_to_stop() => asked,
-        served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("probes and metrics ended"),
+        signalled = wait_for_stop_signal() => signalled,
+        served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("the server of probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
         ended = &mut candidate => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
     };
-    // Reconciles end here, in the middle of whatever: the next one begins from what is there.
+    // Reconciles are aborted here. The next leader reads the live objects and continues.
     drop(stop);
     candidate.await.context("the election ended")??;
     tracing::info!("stopped");
     ended
 }
 
-/// Reconciles whenever this process leads.
+/// Runs the controller while this process leads.
 async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concurrency: u16) {
     loop {
         leadership.won().await;
-        metrics.leads(true);
+        metrics.set_leader(true);
         tokio::select! {
             () = controller::run(client.clone(), metrics.clone(), concurrency) => return,
             () = leadership.lost() => {}
         }
-        metrics.leads(false);
+        metrics.set_leader(false);
     }
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+async fn wait_for_stop_signal() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

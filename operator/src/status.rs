@@ -1,4 +1,4 @@
-//! What is reported of a Catalog: pure, from what was declared, what is there, and how the reconcile went.
+//! Derives the status of a Catalog from its spec, the live objects and the outcome of the reconcile, without a client or clock.
 
 mod autoscaling;
 mod claims;
@@ -19,8 +19,8 @@ mod scaling;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::{cannot_read_triggers, observed_at};
-pub use issue::{Issue, Issues, unexplained};
+pub use autoscaling::{cannot_read_triggers, keda_due_at};
+pub use issue::{Issue, Issues, uids_needing_events};
 pub use parts::has_condition;
 
 use self::{
@@ -35,40 +35,40 @@ use crate::{
     validate::{Problems, Skipped},
 };
 
-/// How a reconcile went.
+/// The outcome of a reconcile.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Nothing was done, as was asked.
+    /// Nothing was applied, because the Catalog is paused.
     Paused,
-    /// What is declared cannot be done. With the error of restoring what was applied last, if there was one.
-    Refused(Problems, Option<Error>),
-    /// The migration has to succeed before the workloads are applied.
+    /// The spec is rejected. With the error of restoring the last applied spec, if there was one.
+    Rejected(Problems, Option<Error>),
+    /// The migration must succeed before the workloads are applied.
     Migrating {
-        /// The name of its Job.
+        /// Name of the migration Job.
         job: String,
-        /// What the plan had to leave out.
+        /// Skipped objects and fields.
         skipped: Vec<Skipped>,
     },
-    /// Everything is applied. With what the plan had to leave out.
+    /// Everything is applied, except for the skipped objects and fields.
     Applied(Vec<Skipped>),
-    /// It didn't come to its end.
+    /// The reconcile failed and is retried.
     Failed(Error),
 }
 
-/// The status of `catalog`. Times of conditions that stay as they are stay, too. `issues` is `None` if pods could not be listed.
+/// Derives the status of `catalog`. `issues` is `None` if pods could not be listed.
 #[must_use]
 pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<&Issues>, now: Timestamp) -> CatalogStatus {
     let migration = match outcome {
         Outcome::Migrating { job, .. } => Some(job.as_str()),
-        Outcome::Paused | Outcome::Refused(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
+        Outcome::Paused | Outcome::Rejected(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
-    installation::judge(&live.database, &mut parts);
+    installation::set_conditions(&live.database, &mut parts);
     let messaging = messaging::volume(catalog, live, now);
-    messaging::judge(messaging.as_ref(), &mut parts.messaging);
+    messaging::append_replacement(messaging.as_ref(), &mut parts.messaging);
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
-        claims::judge(skipped, "spec.database.embedded.", &mut parts.database);
-        claims::judge(skipped, "spec.messaging.embedded.", &mut parts.messaging);
+        claims::append_skipped(skipped, "spec.database.embedded.", &mut parts.database);
+        claims::append_skipped(skipped, "spec.messaging.embedded.", &mut parts.messaging);
     }
     let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
@@ -82,15 +82,15 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         ("FulfillerAvailable", &parts.fulfiller.state),
     ];
     for (kind, state) in all {
-        // Of what couldn't be looked at, there is nothing new to say.
+        // Without the live objects the condition is unknown, so the previous one is kept.
         if live.complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
     let unready = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
-    // A database that isn't this shop's is nothing to serve from.
+    // A shop doesn't serve from the database of another installation.
     let serves = parts.serve() && live.database.problem.is_none();
     let mail = issues.filter(|_| live.complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
     let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
-    // The shop serves without mail and without its autoscalers, so they are no part of Ready.
+    // The shop serves without mail and autoscalers, so they don't affect Ready.
     let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| ConditionState { holds: true, ..broken }));
     let ready = ready(outcome, serves, unready, broken.is_some());
     conditions.set("Ready", &ready);
@@ -113,7 +113,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("AutoscalingReady");
     }
-    // What was being migrated while no release serves is no cause.
+    // A migration in progress is not the cause of an unavailable shop.
     let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
     let facts = degraded::Facts {
         database: &live.database,
@@ -133,7 +133,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
             tracker: parts.tracker.count(),
             fulfiller: parts.fulfiller.count(),
         };
-        // Pods that are added or replaced don't take away what was said of the release before.
+        // The previous version is kept during a rollout.
         (Some(replicas), parts.version().or(before.version))
     } else {
         (before.replicas, before.version)
@@ -151,47 +151,46 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 }
 
 fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &ConditionState)>, is_broken: bool) -> ConditionState {
-    let works = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
+    let summary = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, unready) {
-        (Outcome::Refused(problems, _), _) => {
+        (Outcome::Rejected(problems, _), _) => {
             ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
         (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
-        // The first one, so nothing that the migration needs is missing.
-        (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => ConditionState::yes(
-            "PreviousReleaseServes",
-            "the pods of the previous release serve until the migration has succeeded: see Progressing",
-        ),
+        // Migrated is the first condition that doesn't hold, so the prerequisites are ready.
+        (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => {
+            ConditionState::yes("PreviousReleaseServes", "the previous release serves until the migration has succeeded; see Progressing")
+        }
         (_, Some((kind, state))) => ConditionState::no(&state.reason, format!("{kind}: {}", state.message)),
-        (Outcome::Paused, None) => ConditionState::yes("Paused", format!("{works}; changes wait until spec.paused is false")),
-        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => ConditionState::yes("Ready", works),
+        (Outcome::Paused, None) => ConditionState::yes("Paused", format!("{summary}; changes are not applied while spec.paused is true")),
+        (Outcome::Migrating { .. } | Outcome::Applied(_), None) => ConditionState::yes("Ready", summary),
     }
 }
 
 fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> ConditionState {
     match outcome {
-        Outcome::Paused => ConditionState::no("Paused", "changes wait until spec.paused is false"),
-        Outcome::Refused(..) => {
-            let kept = last_applied
+        Outcome::Paused => ConditionState::no("Paused", "changes are not applied while spec.paused is true"),
+        Outcome::Rejected(..) => {
+            let restored = last_applied
                 .and_then(|applied| applied.observed_generation)
-                .map(|generation| format!("; until then deleted and edited objects are restored as generation {generation} declared them"));
-            ConditionState::no("Refused", format!("the spec has to be corrected first: see Ready{}", kept.unwrap_or_default()))
+                .map(|generation| format!("; until then deleted and edited objects are restored to generation {generation}"));
+            ConditionState::no("Refused", format!("the spec is rejected and must be corrected; see Ready{}", restored.unwrap_or_default()))
         }
-        Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator tries again, later each time: see Degraded"),
-        Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads follow when the migration has succeeded"),
-        Outcome::Applied(_) if parts.rolling() => ConditionState::yes("RollingOut", "pods are being replaced or added"),
-        Outcome::Applied(_) if unready => ConditionState::yes("Waiting", "everything is applied, and something isn't ready yet: see Ready"),
-        Outcome::Applied(_) => ConditionState::no("Settled", "everything is as declared"),
+        Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator retries with increasing delays; see Degraded"),
+        Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads are applied when the migration has succeeded"),
+        Outcome::Applied(_) if parts.is_rolling_out() => ConditionState::yes("RollingOut", "pods are being replaced or added"),
+        Outcome::Applied(_) if unready => ConditionState::yes("Waiting", "everything is applied, but not everything is ready; see Ready"),
+        Outcome::Applied(_) => ConditionState::no("Settled", "everything is applied and ready"),
     }
 }
 
-/// What the cluster lacks isn't wrong, and people should know.
+/// Skipped objects don't make a Catalog degraded, but are reported.
 fn complete(skipped: &[Skipped]) -> ConditionState {
     if skipped.is_empty() {
-        return ConditionState::yes("NothingSkipped", "the cluster has all that is asked for");
+        return ConditionState::yes("NothingSkipped", "no declared object or field was skipped");
     }
-    let said: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    ConditionState::no("Skipped", said.join("; "))
+    let messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
+    ConditionState::no("Skipped", messages.join("; "))
 }
 
 #[cfg(test)]
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_previous_release_keeps_the_catalog_ready_during_a_migration_while_it_serves() {
+    fn a_catalog_is_ready_during_a_migration_while_the_previous_release_serves() {
         let (catalog, _) = samples::minimal_input();
         let ready = |api: Option<(i64, i64)>, tracker: i64, database: i64| {
             let deployments = [("shop-notifier", 1, 1), ("shop-tracker", 1, tracker), ("shop-fulfiller", 1, 1)].into_iter();
@@ -237,23 +236,23 @@ mod tests {
             let live = Live::of(deployments.chain(sets).chain([(Kind::Job, job(None))]));
             let outcome = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
             let report = status(&catalog, &live, &outcome, Some(&Issues::default()), Timestamp::UNIX_EPOCH);
-            let said = |kind: &str| {
+            let condition = |kind: &str| {
                 let found = report.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
                 (found.status.clone(), found.reason.clone())
             };
-            assert_eq!((said("Progressing").0.as_str(), said("Migrated").0.as_str()), ("True", "False"));
-            said("Ready")
+            assert_eq!((condition("Progressing").0.as_str(), condition("Migrated").0.as_str()), ("True", "False"));
+            condition("Ready")
         };
         assert_eq!(ready(Some((2, 1)), 1, 1), ("True".into(), "PreviousReleaseServes".into()));
         assert_eq!(ready(Some((2, 0)), 1, 1).0, "False", "no pod serves");
-        assert_eq!(ready(Some((0, 0)), 1, 1).0, "False", "no pod is asked for");
+        assert_eq!(ready(Some((0, 0)), 1, 1).0, "False", "the API is scaled to 0 pods");
         assert_eq!(ready(None, 1, 1).0, "False", "there is no previous release");
-        assert_eq!(ready(Some((2, 2)), 0, 1).0, "False", "a worker doesn't run");
+        assert_eq!(ready(Some((2, 2)), 0, 1).0, "False", "a worker is not available");
         assert_eq!(ready(Some((2, 2)), 1, 0), ("False".into(), "Starting".into()), "the database isn't ready");
     }
 
     #[test]
-    fn what_is_wrong_stays_as_it_was_while_pods_cannot_be_listed() {
+    fn degraded_is_unchanged_while_pods_cannot_be_listed() {
         let (mut catalog, _) = samples::minimal_input();
         let live = Live::of([(Kind::Job, job(Some("Failed")))]);
         let issues = Issues::find(&live, &[], &[], Timestamp::UNIX_EPOCH);
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_release_stays_while_pods_are_added_or_replaced() {
+    fn the_version_is_unchanged_during_a_rollout() {
         let (mut catalog, _) = samples::minimal_input();
         let stages = [
             ("1.0", 1, 0, None),
@@ -278,11 +277,11 @@ mod tests {
             ("1.1", 2, 1, Some("1.0")),
             ("1.1", 2, 2, Some("1.1")),
         ];
-        for (version, wanted, available, said) in stages {
+        for (version, wanted, available, expected) in stages {
             let all = ["shop-api", "shop-notifier", "shop-tracker", "shop-fulfiller"]
                 .map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
             let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), Some(&Issues::default()), Timestamp::UNIX_EPOCH);
-            assert_eq!(report.version.as_deref(), said, "{available} of {wanted} pods of {version}");
+            assert_eq!(report.version.as_deref(), expected, "{available} of {wanted} pods of {version}");
             catalog.status = Some(report);
         }
     }

@@ -1,4 +1,4 @@
-//! What was changed in the cluster: one log line each, and an Event where people should know.
+//! Changes of objects: one log line each, and an Event for those that users should know about.
 
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -6,39 +6,39 @@ use serde_json::Value;
 use super::{SECRETS_HASH, was_applied};
 use crate::{kinds::Kind, secrets::LoginChange};
 
-/// Requested size of a volume.
+/// JSON pointer to the requested size of a volume.
 const STORAGE: &str = "/spec/resources/requests/storage";
 
-/// What was done to an object.
+/// Kind of write to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It was created.
+    /// The object was created.
     Created,
-    /// Some of its fields were written.
+    /// Fields of the object were written.
     Patched,
-    /// It was deleted.
+    /// The object was deleted.
     Deleted,
 }
 
 /// One object that was created, patched or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its kind.
+    /// Kind of the object.
     pub kind: Kind,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// What was done to it.
+    /// What was done to the object.
     pub action: Action,
-    /// Why.
+    /// Why, for the log line.
     pub reason: String,
-    /// Reason and note of an Event, if there is one about it.
+    /// Reason and note of the Event about the change, if any.
     pub event: Option<(&'static str, String)>,
-    /// Managers such as `kubectl-edit` that had changed what was applied, and whose edit was reverted.
+    /// Field managers, such as `kubectl-edit`, whose edits of applied fields were reverted.
     pub overridden: Vec<String>,
 }
 
 impl Change {
-    /// An object was applied that was `before`, and whose fields these managers had changed.
+    /// An object was applied. `managers` owned fields that it declares, `before` is the object before the write.
     pub(super) fn applied(kind: Kind, name: &str, before: Option<&DynamicObject>, declared: &Value, managers: &[String]) -> Self {
         let (action, reason) = match before {
             None => (Action::Created, "the Catalog declares it and it did not exist".to_owned()),
@@ -51,13 +51,13 @@ impl Change {
             Some(_) => (Action::Patched, "the Catalog or a Secret it uses has changed, or the operator was upgraded".to_owned()),
         };
         let event = event(kind, name, before, declared);
-        // Otherwise another spec is applied, and takes over fields that nothing was declared of.
+        // Otherwise the spec is new, and the managers may own fields that it declares for the first time.
         let is_edit = before.is_some_and(|before| was_applied(before, declared));
         let overridden = if is_edit { managers.to_vec() } else { Vec::new() };
         Self { kind, name: name.into(), action, reason, event, overridden }
     }
 
-    /// A Deployment was scaled up to the minimum of its autoscaler, below which these managers had scaled it.
+    /// A Deployment was scaled up to the minimum of its autoscaler, because `managers` had scaled it below.
     pub(super) fn scaled(name: &str, replicas: i64, managers: Vec<String>) -> Self {
         let reason = format!("the minimum of its autoscaler is {replicas}");
         Self { kind: Kind::Deployment, name: name.into(), action: Action::Patched, reason, event: None, overridden: managers }
@@ -75,24 +75,25 @@ impl Change {
         let (reason, event) = match change {
             LoginChange::Completed => ("the active password, its role or its time was missing", None),
             LoginChange::Rotated { login } => {
-                let note =
-                    format!("Secret {name} has a new password, of the login role {login}. The one before stays valid until pods use it.");
+                let note = format!(
+                    "Secret {name} has a new password for login role {login}. The old one stays valid until all pods use the new one."
+                );
                 ("a rotation of the database password was requested", Some(("DatabasePasswordRotated", note)))
             }
             LoginChange::Retired => {
-                let note = format!("Secret {name} no longer has the password of before the rotation: all pods use the new one.");
+                let note = format!("The old password was removed from Secret {name}: all pods use the new one.");
                 ("all pods use the new password of the database", Some(("DatabasePasswordRetired", note)))
             }
         };
         Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event, overridden: Vec::new() }
     }
 
-    /// A generated Secret got another signing key.
+    /// A new signing key was added to its Secret.
     #[must_use]
     pub fn rotated(name: &str) -> Self {
         let event = Some((
             "SigningKeyRotated",
-            format!("Secret {name} has a new signing key. Tokens of the key before stay valid until they expire."),
+            format!("Secret {name} has a new signing key. Tokens that the previous key signed stay valid until they expire."),
         ));
         Self {
             kind: Kind::Secret,
@@ -110,7 +111,7 @@ impl Change {
         Self { kind, name: name.into(), action: Action::Deleted, reason: reason.into(), event, overridden: Vec::new() }
     }
 
-    /// Writes its log line. The span of the reconcile adds the Catalog.
+    /// Logs the change. The span of the reconcile adds the Catalog.
     pub(super) fn log(&self) {
         let (object_kind, object_name, reason) = (self.kind.resource().kind, &self.name, &self.reason);
         match self.action {
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_that_grows_is_an_event_with_both_sizes() {
+    fn growing_a_volume_publishes_an_event_with_both_sizes() {
         let spec = |size: &str| json!({"resources": {"requests": {"storage": size}}});
         let before = object("PersistentVolumeClaim", spec("5Gi"));
         let change =
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_change_are_an_event_and_their_first_hash_is_none() {
+    fn a_changed_secrets_hash_publishes_an_event_and_the_first_hash_does_not() {
         let spec = |hash: Option<&str>| json!({"template": {"metadata": {"annotations": {"catalog.rs/secrets-hash": hash}}}});
         let change = |before, after| {
             let before = object("Deployment", spec(before));
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_says_who_or_what_made_a_write_necessary() {
+    fn the_reason_of_a_change_names_its_cause() {
         let before = object("Deployment", json!({}));
         let declared = |hash: &str| json!({"metadata": {"annotations": {APPLIED: hash}}});
         let reason = |before, hash: &str, managers: &[String]| {

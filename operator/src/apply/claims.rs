@@ -1,4 +1,4 @@
-//! Claims of data volumes: what the API server rejects of them holds nothing else back, and one without a volume is replaced.
+//! Applies `PersistentVolumeClaims`. A rejected edit doesn't block other objects, and an unbound claim is replaced.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
@@ -15,20 +15,20 @@ use super::{
 use crate::{crd::Quantity, dereference::claim_facts, error::Error, kinds::Kind, validate::Skipped};
 
 impl Apply<'_> {
-    /// Applies claims.
+    /// Applies the claims of the data volumes.
     ///
     /// # Errors
-    /// If the API server doesn't answer, a claim cannot be created, or a name is taken.
+    /// If the API server is unavailable, a claim cannot be created, or its name is taken.
     pub(super) async fn claims(&mut self, claims: &[PersistentVolumeClaim]) -> Result<(), Error> {
         for claim in claims {
             let declared = with_applied_hash(serde_json::to_value(claim)?);
             let name = claim.name_any();
-            self.look_for(Kind::PersistentVolumeClaim, &name).await?;
+            self.read_unlisted(Kind::PersistentVolumeClaim, &name).await?;
             if self.is_replaced(&name, &declared).await? {
                 self.wanted.push((Kind::PersistentVolumeClaim, name));
                 continue;
             }
-            match self.one(Kind::PersistentVolumeClaim, declared).await {
+            match self.apply_object(Kind::PersistentVolumeClaim, declared).await {
                 Err(error) if error.is_rejected() && self.live.get(Kind::PersistentVolumeClaim, &name).is_some() => {
                     let class = self.live.get(Kind::PersistentVolumeClaim, &name).and_then(|live| claim_facts(live).storage_class_name);
                     let path = format!("PersistentVolumeClaim {name} (storage class {})", class.as_deref().unwrap_or("none"));
@@ -40,17 +40,18 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Deletes a claim that has no volume and isn't as declared: it cannot be edited. Whether it still has to disappear.
+    /// Deletes an unbound claim that differs from its declaration, as its size and class are immutable. Returns whether the claim
+    /// is still terminating.
     async fn is_replaced(&mut self, name: &str, declared: &Value) -> Result<bool, Error> {
         let Some(live) = self.live.get(Kind::PersistentVolumeClaim, name) else { return Ok(false) };
         let is_ours = !matches!(owner(live, self.name, self.uid), Owner::Other(_));
-        // Somebody who restores a volume makes the claim, and may have named what it is restored from.
+        // A user who restores a volume creates the claim, perhaps with a data source.
         let is_restore = !owns(live, "resources") || !live.data["spec"]["dataSourceRef"].is_null();
         if !is_ours || is_restore || !is_replaceable(live, declared) {
             return Ok(false);
         }
         if live.metadata.deletion_timestamp.is_none() {
-            // Not if a volume was bound to it meanwhile.
+            // A claim that was bound since it was read must not be deleted.
             let preconditions = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
             self.delete(
                 vec![(Kind::PersistentVolumeClaim, name.to_owned(), preconditions)],
@@ -59,12 +60,12 @@ impl Apply<'_> {
             .await?;
         }
         self.live.remove(Kind::PersistentVolumeClaim, name);
-        self.look_for(Kind::PersistentVolumeClaim, name).await?;
+        self.read_unlisted(Kind::PersistentVolumeClaim, name).await?;
         Ok(self.live.get(Kind::PersistentVolumeClaim, name).is_some())
     }
 }
 
-/// Whether a claim has no volume yet and asks for another one than is declared.
+/// Whether a claim is unbound and requests another size or class than declared.
 fn is_replaceable(live: &DynamicObject, declared: &Value) -> bool {
     let found = claim_facts(live);
     let size = declared["spec"]["resources"]["requests"]["storage"].as_str().map(Quantity::from);
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_claim_without_a_volume_is_replaced_and_only_if_it_differs() {
+    fn only_an_unbound_claim_with_another_size_or_class_is_replaced() {
         let declared = claim("5Gi", Some("fast"), &json!({}));
         let replaceable = |live: Value| is_replaceable(&serde_json::from_value(live).unwrap(), &declared);
         let (pending, bound) = (json!({"phase": "Pending"}), json!({"phase": "Bound"}));

@@ -1,35 +1,35 @@
-//! Whether a live object contains what is declared of it.
+//! Whether a live object contains its declared fields.
 
 use kube_quantity::ParsedQuantity;
 use serde_json::{Map, Value};
 
-/// Whether `live` says everything that `declared` says. What only `live` says (defaults of the API server,
-/// fields of others) doesn't count, except in lists and maps that are one value as a whole.
+/// Whether `live` has all values of `declared`. Further fields of `live` (defaults, fields of other managers) are ignored,
+/// except in atomic lists and maps.
 #[must_use]
 pub fn contains(live: &Value, declared: &Value) -> bool {
-    within("", live, declared)
+    includes("", live, declared)
 }
 
-fn within(field: &str, live: &Value, declared: &Value) -> bool {
+fn includes(field: &str, live: &Value, declared: &Value) -> bool {
     match (live, declared) {
-        (Value::Object(live), Value::Object(declared)) if is_whole(field) && live.len() > declared.len() => false,
+        (Value::Object(live), Value::Object(declared)) if is_atomic(field) && live.len() > declared.len() => false,
         (Value::Object(live), Value::Object(declared)) => declared.iter().all(|(name, declared)| match live.get(name) {
-            Some(live) if is_amounts(field) => same_amount(live, declared),
-            Some(live) => within(name, live, declared),
+            Some(live) if has_quantities(field) => is_same_quantity(live, declared),
+            Some(live) => includes(name, live, declared),
             None => is_empty(declared),
         }),
-        (Value::Array(live), Value::Array(declared)) => match keys(field) {
+        (Value::Array(live), Value::Array(declared)) => match merge_keys(field) {
             Some(keys) => declared.iter().all(|declared| {
                 let same = |live: &&Value| keys.iter().all(|key| live.get(key) == declared.get(key));
-                live.iter().find(same).is_some_and(|live| within("", live, declared))
+                live.iter().find(same).is_some_and(|live| includes("", live, declared))
             }),
-            None => live.len() == declared.len() && live.iter().zip(declared).all(|(live, declared)| within("", live, declared)),
+            None => live.len() == declared.len() && live.iter().zip(declared).all(|(live, declared)| includes("", live, declared)),
         },
-        (live, declared) => live == declared || (is_amount(field) && same_amount(live, declared)),
+        (live, declared) => live == declared || (is_quantity(field) && is_same_quantity(live, declared)),
     }
 }
 
-/// The API server leaves out what is empty.
+/// Whether the API server omits the value because it is empty.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -39,10 +39,9 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What tells the items of a list apart: lists of `x-kubernetes-list-type: map` in the API server's OpenAPI
-/// document, whose items may belong to several managers. (`ports` has a protocol in its key as well, which is
-/// defaulted, so it is left out here: no object of ours has one port twice.)
-fn keys(list: &str) -> Option<&'static [&'static str]> {
+/// The merge keys of lists that are `x-kubernetes-list-type: map` in the API server's OpenAPI document. (The key of `ports` also
+/// has the protocol, which the API server defaults. It is omitted here, as no object of the operator has one port twice.)
+fn merge_keys(list: &str) -> Option<&'static [&'static str]> {
     match list {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
         "volumeMounts" => Some(&["mountPath"]),
@@ -53,23 +52,23 @@ fn keys(list: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// Objects of `x-kubernetes-map-type: atomic` without defaults: another label in a selector selects other pods.
-fn is_whole(object: &str) -> bool {
+/// Whether an object is `x-kubernetes-map-type: atomic` and has no defaults, such as a selector.
+fn is_atomic(object: &str) -> bool {
     matches!(object, "selector" | "matchLabels" | "labelSelector" | "nodeSelector" | "secretKeyRef")
 }
 
-/// Objects whose values are quantities.
-fn is_amounts(field: &str) -> bool {
+/// Whether the values of an object are quantities.
+fn has_quantities(field: &str) -> bool {
     matches!(field, "requests" | "limits")
 }
 
-/// Fields that are quantities.
-fn is_amount(field: &str) -> bool {
+/// Whether a field is a quantity.
+fn is_quantity(field: &str) -> bool {
     matches!(field, "sizeLimit" | "averageValue")
 }
 
-/// The API server may write a quantity in another way: `0.5` is `500m`.
-fn same_amount(live: &Value, declared: &Value) -> bool {
+/// Whether quantities are equal. The API server may normalise them: `0.5` is `500m`.
+fn is_same_quantity(live: &Value, declared: &Value) -> bool {
     let parsed = |value: &Value| value.as_str().and_then(|text| ParsedQuantity::try_from(text).ok());
     live == declared || parsed(live).zip(parsed(declared)).is_some_and(|(live, declared)| live == declared)
 }
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_add_doesnt_count() {
+    fn fields_of_other_managers_and_defaults_are_ignored() {
         let declared = json!({"spec": {"containers": [{"name": "a", "ports": [{"containerPort": 1}]}]}});
         let live = json!({"spec": {
             "dnsPolicy": "ClusterFirst",
@@ -92,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_was_changed_or_removed_counts() {
+    fn a_changed_or_removed_field_is_a_difference() {
         let declared = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"replicas": 2}});
         assert!(!contains(&json!({"metadata": {"labels": {"a": "1"}}, "spec": {"replicas": 3}}), &declared));
         assert!(!contains(&json!({"metadata": {"labels": {}}, "spec": {"replicas": 2}}), &declared));
     }
 
     #[test]
-    fn a_list_that_is_one_value_is_compared_as_a_whole() {
+    fn an_atomic_list_is_compared_as_a_whole() {
         let declared = json!({"args": ["serve"], "triggers": [{"type": "cpu"}]});
         assert!(contains(&declared, &declared));
         assert!(!contains(&json!({"args": ["serve", "--x"], "triggers": [{"type": "cpu"}]}), &declared));
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_that_is_one_value_is_compared_as_a_whole() {
+    fn an_atomic_map_is_compared_as_a_whole() {
         let declared = json!({"spec": {"selector": {"app": "a"}}});
         assert!(contains(&declared, &declared));
         assert!(!contains(&json!({"spec": {"selector": {"app": "a", "tier": "b"}}}), &declared));
@@ -118,12 +117,12 @@ mod tests {
         let declared = json!({"requests": {"cpu": "0.5", "memory": "1024Mi"}, "sizeLimit": "1Gi"});
         assert!(contains(&json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "sizeLimit": "1024Mi"}), &declared));
         assert!(!contains(&json!({"requests": {"cpu": "501m", "memory": "1Gi"}, "sizeLimit": "1Gi"}), &declared));
-        // A version that looks like an amount is none.
+        // A label that looks like a quantity is compared as text.
         assert!(!contains(&json!({"labels": {"version": "1000m"}}), &json!({"labels": {"version": "1"}})));
     }
 
     #[test]
-    fn what_is_empty_may_be_left_out() {
+    fn empty_values_may_be_omitted() {
         assert!(contains(&json!({"spec": {}}), &json!({"spec": {"nodeSelector": {}, "tolerations": []}})));
     }
 
@@ -139,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_contains_itself_and_whatever_is_added_to_it(declared in any_json(), added in any_json()) {
+        fn an_object_with_added_fields_contains_the_original(declared in any_json(), added in any_json()) {
             prop_assert!(contains(&declared, &declared));
             let declared = json!({"declared": declared});
             let mut live = declared.clone();

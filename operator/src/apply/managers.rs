@@ -1,15 +1,15 @@
-//! Who manages which field, as `managedFields` says.
+//! Owners of fields, read from `managedFields`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-/// Applies everything that is declared.
+/// Field manager that applies all declared fields.
 pub const MANAGER: &str = "catalog-operator";
-/// Keeps a field's value while it goes from [`MANAGER`] to an autoscaler.
+/// Field manager that keeps the replicas while their ownership moves from [`MANAGER`] to an autoscaler.
 pub const HANDOVER: &str = "catalog-operator-handover";
 
-/// Whether [`MANAGER`] has applied that field of `spec`: if it no longer did, a solely owned one would fall to its default.
+/// Whether [`MANAGER`] has applied that field of `spec`. If no other manager owns the field, applying without it resets it.
 #[must_use]
 pub fn owns(object: &DynamicObject, field: &str) -> bool {
     let field = format!("f:{field}");
@@ -30,14 +30,14 @@ pub fn owns_arguments(object: &DynamicObject, container: &str) -> bool {
     fields.any(|fields| path.iter().try_fold(fields, |fields, step| fields.get(step)).is_some())
 }
 
-/// Whether [`MANAGER`] has applied anything of it.
+/// Whether [`MANAGER`] has applied any field of the object.
 #[must_use]
 pub fn has_applied(object: &DynamicObject) -> bool {
     let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply");
     object.managed_fields().iter().any(is_ours)
 }
 
-/// The other managers that a refused apply names, such as `kubectl-edit`.
+/// The managers that a conflict names, such as `kubectl-edit`.
 ///
 /// The API server answers a conflict with one cause per field, `conflict with "kubectl-edit" using apps/v1` in its message
 /// (Kubernetes documentation, Server-Side Apply, "Conflicts").
@@ -54,15 +54,15 @@ pub fn conflicting(status: &kube::core::Status) -> Vec<String> {
     managers
 }
 
-/// Managers other than the operator that set the number of replicas last, such as `kubectl`.
+/// Managers other than the operator that own the number of replicas, such as `kubectl`.
 #[must_use]
-pub fn of_replicas(object: &DynamicObject) -> Vec<String> {
+pub fn replica_owners(object: &DynamicObject) -> Vec<String> {
     let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some());
     let managers = object.managed_fields().iter().filter(sets).filter_map(|entry| entry.manager.clone());
     managers.filter(|manager| manager != MANAGER && manager != HANDOVER).collect()
 }
 
-/// Whether the object declares how many replicas it has.
+/// Whether the object declares a number of replicas.
 #[must_use]
 pub fn declares_replicas(declared: &Value) -> bool {
     declared["spec"].get("replicas").is_some()

@@ -1,4 +1,4 @@
-//! Deletes what the Catalog owned and no longer wants, or lets go of it.
+//! Deletes or orphans objects that the Catalog owns and no longer declares.
 
 use std::collections::BTreeMap;
 
@@ -14,36 +14,36 @@ use super::{
 };
 use crate::{build::retained_annotations, error::Error, kinds::Kind, status::has_condition};
 
-/// An object to delete as it was seen.
-type Unwanted = (Kind, String, Preconditions);
+/// An object to delete, with the preconditions that it is the one that was read.
+type Deletion = (Kind, String, Preconditions);
 
 impl Apply<'_> {
-    /// Deletes what isn't among the applied any more, once everything that is declared was applied. Claims and Secrets stay, as does what only looks like ours.
+    /// Deletes owned objects that are no longer declared, except claims and Secrets. Call it after all declared objects are applied.
     ///
     /// # Errors
     /// At the first object that cannot be deleted.
     pub async fn prune(&mut self) -> Result<(), Error> {
         self.is_complete = true;
-        self.delete(self.unwanted(), "the Catalog no longer declares it").await
+        self.delete(self.deletions(), "the Catalog no longer declares it").await
     }
 
-    /// Deletes migrations other than `job` that haven't succeeded: one that waits for its database might have the last word.
+    /// Deletes migration Jobs other than `job` that haven't succeeded, so that an older migration doesn't run after a newer one.
     ///
     /// # Errors
-    /// At the first that cannot be deleted.
+    /// At the first Job that cannot be deleted.
     pub async fn supersede_migrations(&mut self, job: &str) -> Result<(), Error> {
         let unfinished = |name: &str| self.live.get(Kind::Job, name).is_some_and(|job| !has_condition(job, "Complete"));
-        let superseded = self.unwanted().into_iter().filter(|(kind, name, _)| *kind == Kind::Job && name != job && unfinished(name));
+        let superseded = self.deletions().into_iter().filter(|(kind, name, _)| *kind == Kind::Job && name != job && unfinished(name));
         let superseded = superseded.collect();
         self.delete(superseded, "another migration supersedes it").await
     }
 
-    /// Lets go of what holds data and isn't among the applied any more, so that it outlives the Catalog, too.
+    /// Removes the owner reference from claims and Secrets that are no longer declared, so that they outlive the Catalog.
     ///
     /// # Errors
     /// At the first object that cannot be written.
     pub async fn orphan(&mut self) -> Result<(), Error> {
-        let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_kept());
+        let held = self.undeclared().filter(|(kind, _)| kind.is_kept());
         let freed = held.map(|(kind, object)| {
             let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
             let version = object.resource_version();
@@ -52,16 +52,16 @@ impl Apply<'_> {
         });
         for (kind, name, free) in freed.collect::<Vec<_>>() {
             let freed = self.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(free)).await;
-            self.live.put(kind, freed.map_err(|source| Error::api("release", describe(kind, &name), source))?);
+            self.live.put(kind, freed.map_err(|source| Error::api("orphan", describe(kind, &name), source))?);
         }
         Ok(())
     }
 
-    /// Removes the annotations of [`Apply::orphan`] from an object that is adopted again and no longer retained. They aren't
-    /// removed by applying it without them, because another request than an apply has set them.
+    /// Removes the annotations of [`Apply::orphan`] from an object that is adopted again and no longer retained. Applying the
+    /// object without them doesn't remove them, because a merge patch has set them.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the object cannot be written.
     pub(super) async fn end_retention(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<(), Error> {
         let Some(live) = self.live.get(kind, name) else { return Ok(()) };
         let is_declared = |annotation: &str| declared["metadata"]["annotations"].get(annotation).is_some();
@@ -76,12 +76,12 @@ impl Apply<'_> {
         Ok(())
     }
 
-    pub(super) async fn delete(&mut self, unwanted: Vec<Unwanted>, reason: &str) -> Result<(), Error> {
-        for (kind, name, preconditions) in unwanted {
-            let asked = DeleteParams::background().preconditions(preconditions);
-            match self.api(kind).delete(&name, &asked).await {
-                Ok(_) => self.note(Change::deleted(kind, &name, reason)),
-                // Gone already.
+    pub(super) async fn delete(&mut self, deletions: Vec<Deletion>, reason: &str) -> Result<(), Error> {
+        for (kind, name, preconditions) in deletions {
+            let params = DeleteParams::background().preconditions(preconditions);
+            match self.api(kind).delete(&name, &params).await {
+                Ok(_) => self.record_change(Change::deleted(kind, &name, reason)),
+                // Deleted by another client.
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(Error::api("delete", describe(kind, &name), source)),
             }
@@ -90,21 +90,21 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// In the reverse of the order in which things are applied: scaling before what it scales.
-    fn unwanted(&self) -> Vec<Unwanted> {
-        let unwanted = self.no_longer_wanted().filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none());
-        let mut unwanted: Vec<_> = unwanted
+    /// Owned objects to delete, in reverse order of application: autoscalers before their Deployments.
+    fn deletions(&self) -> Vec<Deletion> {
+        let undeclared = self.undeclared().filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none());
+        let mut deletions: Vec<_> = undeclared
             .map(|(kind, object)| {
                 let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
                 (kind, object.name_any(), preconditions)
             })
             .collect();
-        unwanted.reverse();
-        unwanted
+        deletions.reverse();
+        deletions
     }
 
-    /// This Catalog's, and not among the applied.
-    fn no_longer_wanted(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
+    /// Objects that this Catalog owns and doesn't declare.
+    fn undeclared(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
         self.live
             .all()
             .filter(|(_, object)| owner(object, self.name, self.uid) == Owner::This)

@@ -1,8 +1,8 @@
-//! What server-side apply alone cannot put right.
+//! Reverts edits of ports, which server-side apply alone cannot revert.
 //!
-//! Items of some lists are told apart by fields that people can edit, such as number and protocol of a port. An edited item is then
-//! another one, which apply leaves to whoever edited it, and adds the declared one beside it. Where both have the same name
-//! the API server refuses that, for ever. So the list is written as a whole, once.
+//! The merge key of a port is its number and protocol. If a client edits one of them, apply sees an item of another manager and
+//! adds the declared port beside it. The API server rejects two ports of one name, so every apply would fail. Therefore the
+//! list is replaced once as a whole.
 
 use kube::{
     ResourceExt,
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 use super::{Apply, describe};
 use crate::{error::Error, kinds::Kind};
 
-/// Writes lists as a whole. It must own nothing afterwards: what it owned would stay when it is no longer declared.
+/// Field manager that replaces lists. It must own no field afterwards: apply would not remove such a field.
 const REPAIR_MANAGER: &str = "catalog-operator-repair";
 
 impl Apply<'_> {
-    /// Makes the lists of ports of an object as they are declared. Whether that changed anything.
+    /// Replaces lists of ports that contain undeclared ports. Returns whether it changed the object.
     ///
     /// # Errors
-    /// If the API server refuses.
+    /// If the API server rejects the patch.
     pub async fn repair(&mut self, kind: Kind, name: &str, declared: &Value) -> Result<bool, Error> {
         let Some(live) = self.live.get(kind, name) else { return Ok(false) };
         let mut whole = serde_json::to_value(live)?;
-        if !with_declared_ports(&mut whole, declared) {
+        if !set_declared_ports(&mut whole, declared) {
             return Ok(false);
         }
         // RFC 7396 replaces lists as a whole.
         let lists = json!({"metadata": {"resourceVersion": live.resource_version()}, "spec": whole["spec"]});
-        let asked = PatchParams { field_manager: Some(REPAIR_MANAGER.into()), ..PatchParams::default() };
-        let repaired = self.api(kind).patch(name, &asked, &Patch::Merge(lists)).await;
+        let params = PatchParams { field_manager: Some(REPAIR_MANAGER.into()), ..PatchParams::default() };
+        let repaired = self.api(kind).patch(name, &params, &Patch::Merge(lists)).await;
         let repaired = repaired.map_err(|source| Error::api("repair", describe(kind, name), source))?;
         let others: Vec<_> = repaired.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(REPAIR_MANAGER)).collect();
         let disown = json!({"metadata": {"managedFields": others, "resourceVersion": repaired.resource_version()}});
@@ -40,8 +40,8 @@ impl Apply<'_> {
     }
 }
 
-/// Puts the declared ports of a Service, and of the containers of a pod template, in the place of the live ones.
-fn with_declared_ports(live: &mut Value, declared: &Value) -> bool {
+/// Replaces the live ports of a Service, or of the containers of a pod template, by the declared ones. Returns whether any differ.
+fn set_declared_ports(live: &mut Value, declared: &Value) -> bool {
     let mut changed = replace_ports(live.get_mut("spec"), &declared["spec"]);
     for list in ["containers", "initContainers"] {
         let pointer = format!("/spec/template/spec/{list}");
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lists_of_ports_become_as_declared() {
+    fn only_lists_of_ports_are_replaced() {
         let declared =
             json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "ports": [{"containerPort": 1}]}, {"name": "b"}]}}}});
         let mut live = json!({"spec": {"template": {"spec": {"containers": [
@@ -79,10 +79,10 @@ mod tests {
             {"name": "a", "image": "x", "ports": [{"containerPort": 2}]},
             {"name": "b"},
         ]}}}});
-        assert!(with_declared_ports(&mut live, &declared));
+        assert!(set_declared_ports(&mut live, &declared));
         let containers = &live["spec"]["template"]["spec"]["containers"];
         assert_eq!(containers[0]["ports"][0]["containerPort"], 3);
         assert_eq!(containers[1], json!({"name": "a", "image": "x", "ports": [{"containerPort": 1}]}));
-        assert!(!with_declared_ports(&mut live, &declared));
+        assert!(!set_declared_ports(&mut live, &declared));
     }
 }

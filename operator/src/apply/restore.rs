@@ -33,7 +33,7 @@ impl Apply<'_> {
 
     /// Whether the object is now as `declared`. One that was applied in another form is left as it is.
     async fn restore_one(&mut self, kind: Kind, name: &str, mut declared: Value) -> Result<bool, Error> {
-        self.look_for(kind, name).await?;
+        self.read_unlisted(kind, name).await?;
         let mut applied = None;
         if let Some(live) = self.live.get(kind, name) {
             applied = live.annotations().get(APPLIED).cloned();
@@ -43,7 +43,7 @@ impl Apply<'_> {
         // Another hash is that of another spec or another operator.
         let is_of_this_spec = applied.is_none_or(|applied| declared["metadata"]["annotations"][APPLIED] == applied);
         if is_of_this_spec {
-            self.one(kind, declared).await?;
+            self.apply_object(kind, declared).await?;
         }
         Ok(is_of_this_spec)
     }

@@ -1,11 +1,11 @@
-//! One attempt, from reading to the last object.
+//! One attempt to reconcile a Catalog, from reading to pruning.
 
 use catalog_logging::Chain;
 use kube::ResourceExt;
 
 use super::{
     Context,
-    installation::{find_claim, follow_migration, follow_volume},
+    installation::{read_migration_report, record_claim, relabel_claim},
     restore,
 };
 use crate::{
@@ -21,24 +21,24 @@ use crate::{
     validate::{DatabasePlan, Plan, validate},
 };
 
-/// Does what can be done now. `live` is what is there afterwards.
+/// Reads, applies and, if necessary, restores the objects of a Catalog. Leaves their final state in `live`.
 ///
 /// # Errors
-/// If the API server refuses or doesn't answer, or a name is taken.
+/// If the API server rejects a request or is unavailable, or a name is taken.
 pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<Outcome, Error> {
     let name = catalog.name_any();
     *live = Live::read(&context.client, namespace, &name).await?;
     if catalog.spec.paused {
         return Ok(Outcome::Paused);
     }
-    find_claim(catalog, context, namespace, live).await?;
+    relabel_claim(catalog, context, namespace, live).await?;
     let referenced = Referenced::read(&context.client, namespace, catalog).await?;
     let uid = catalog.uid().unwrap_or_default();
     let mut apply = Apply::new(&context.client, namespace, &name, &uid, live, context.now());
     let outcome = advance(catalog, &referenced, &mut apply, context).await;
     let outcome = match outcome {
-        Ok(Outcome::Refused(problems, _)) => {
-            Ok(Outcome::Refused(problems, Box::pin(restore::rejected(catalog, &referenced, &mut apply, context)).await.err()))
+        Ok(Outcome::Rejected(problems, _)) => {
+            Ok(Outcome::Rejected(problems, Box::pin(restore::rejected(catalog, &referenced, &mut apply, context)).await.err()))
         }
         Ok(Outcome::Migrating { job, skipped }) => {
             Box::pin(restore::objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
@@ -60,28 +60,28 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
 /// Validates, builds and applies `catalog`.
 ///
 /// # Errors
-/// If the API server refuses or doesn't answer, or a name is taken.
+/// If the API server rejects a request or is unavailable, or a name is taken.
 pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<Outcome, Error> {
     let mut plan = match validate(catalog, &observed(apply.live, referenced)) {
         Ok(plan) => plan,
-        Err(problems) => return Ok(Outcome::Refused(problems, None)),
+        Err(problems) => return Ok(Outcome::Rejected(problems, None)),
     };
     if generate(&plan, referenced, apply, context).await? {
-        // What was generated is part of what is built, by its hash.
+        // The objects contain hashes of the generated Secrets, so the plan is made again.
         plan = match validate(catalog, &observed(apply.live, referenced)) {
             Ok(plan) => plan,
-            Err(problems) => return Ok(Outcome::Refused(problems, None)),
+            Err(problems) => return Ok(Outcome::Rejected(problems, None)),
         };
     }
     let objects = build(&plan);
-    let is_done = in_order(&objects, &mut plan, apply).await?;
+    let is_done = apply_in_order(&objects, &mut plan, apply).await?;
     let job = migration::job(&plan).name_any();
-    follow_migration(catalog, context, &plan, &job, apply).await?;
+    read_migration_report(catalog, context, &plan, &job, apply).await?;
     let skipped = plan.skipped.into_iter().chain(apply.skipped()).collect();
     Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }
 
-/// Makes generated Secrets that are missing, signing keys that are due and passwords of the database. Whether there were any.
+/// Creates missing generated Secrets, and rotates signing keys and database passwords that are due. Returns whether any changed.
 async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let login_changed = change_login(plan, apply, context).await?;
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
@@ -98,7 +98,7 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     Ok(!missing.is_empty() || rotated.is_some() || login_changed)
 }
 
-/// Rotates, completes or retires passwords of the embedded database. Whether there was something to do.
+/// Rotates, completes or retires passwords of the embedded database. Returns whether any changed.
 async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let DatabasePlan::Embedded(database) = &plan.database else { return Ok(false) };
     let name = &database.password.secret;
@@ -112,12 +112,12 @@ async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> 
     Ok(true)
 }
 
-/// Everything up to the migration; and if that has succeeded, the rest. Whether it has.
-async fn in_order(objects: &Objects, plan: &mut Plan, apply: &mut Apply<'_>) -> Result<bool, Error> {
-    // The migration is built again, as the claim that it belongs to may be new.
+/// Applies prerequisites and migration and, if the migration has succeeded, the workloads. Returns whether it has.
+async fn apply_in_order(objects: &Objects, plan: &mut Plan, apply: &mut Apply<'_>) -> Result<bool, Error> {
+    // The migration Job is built again, as its name depends on the claim, which may be new.
     let Objects { prerequisites, migration: _, workloads } = objects;
     apply.prerequisites(prerequisites).await?;
-    follow_volume(plan, apply.live);
+    record_claim(plan, apply.live);
     let migration = migration::job(plan);
     if plan.retain {
         apply.orphan().await?;

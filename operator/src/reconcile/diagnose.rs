@@ -1,4 +1,4 @@
-//! Reads what the status says of pods.
+//! Reads pods and Events for the status.
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -10,14 +10,14 @@ use crate::{
     error::Error,
     live::{Live, pod_selector},
     mail::notifiers,
-    status::{Issues, unexplained},
+    status::{Issues, uids_needing_events},
 };
 
-/// Most warnings that are read of one object. An object rarely has more than one of each reason.
+/// Maximum number of warning Events to read per object. An object rarely has more than one per reason.
 const MAX_EVENTS: u32 = 50;
 
 impl Context {
-    /// Lists the pods of a Catalog, and the Events of objects whose status doesn't say what is wrong.
+    /// Lists the pods of a Catalog, and the Events of objects whose status doesn't explain a failure.
     ///
     /// # Errors
     /// If pods cannot be listed.
@@ -26,14 +26,14 @@ impl Context {
         let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
         let pods = list.map_err(|source| Error::api("list", "pods", source))?.items;
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let events = unexplained(live, &pods, now).into_iter().map(|uid| {
+        let events = uids_needing_events(live, &pods, now).into_iter().map(|uid| {
             let warnings = ListParams::default().fields(&format!("type=Warning,regarding.uid={uid}")).limit(MAX_EVENTS);
             let api = api.clone();
             async move { api.list(&warnings).await }
         });
         let events = match try_join_all(events).await {
             Ok(lists) => lists.into_iter().flat_map(|list| list.items).collect(),
-            // What pods say is worth reporting.
+            // Issues from the status of pods are still reported.
             Err(error) => {
                 tracing::warn!(error = %catalog_logging::Chain(&error), "Events not listed; status has no causes from Events");
                 Vec::new()

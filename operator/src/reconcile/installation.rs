@@ -1,4 +1,4 @@
-//! Reads which installation the database is: from its claim, and from the pods of the migration.
+//! Reads the installation of the database from its claim and from the pods of the migration Job.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -19,14 +19,14 @@ use crate::{
     validate::{DatabasePlan, Plan},
 };
 
-/// Label with the Job of a pod.
+/// Label of a pod with the name of its Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
-/// Finds the claim that the status knows if it has lost its labels, or was restored without them, and labels it.
+/// Restores the labels of the database's claim if they were removed, or the claim was restored without them.
 ///
 /// # Errors
-/// If the API server cannot be asked.
-pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<(), Error> {
+/// If the API server is unavailable.
+pub async fn relabel_claim(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<(), Error> {
     let name = format!("{}-postgres-data", catalog.name_any());
     let is_known = catalog.status.as_ref().and_then(|status| status.database.as_ref()).is_some_and(|known| known.claim_uid.is_some());
     if !is_known || catalog.spec.database.embedded.is_none() || live.get(Kind::PersistentVolumeClaim, &name).is_some() {
@@ -38,14 +38,14 @@ pub async fn find_claim(catalog: &Catalog, context: &Context, namespace: &str, l
     let labels = json!({"metadata": {
         "labels": {INSTANCE: catalog.name_any(), MANAGED_BY: OPERATOR}, "resourceVersion": found.resource_version(),
     }});
-    let asked = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    let labelled = claims.patch(&name, &asked, &Patch::Merge(labels)).await.map_err(|source| Error::api("label", object(), source))?;
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let labelled = claims.patch(&name, &params, &Patch::Merge(labels)).await.map_err(|source| Error::api("label", object(), source))?;
     live.put(Kind::PersistentVolumeClaim, labelled);
     Ok(())
 }
 
-/// Notes the uid of the embedded database's claim as it was just applied, and whether it is lost.
-pub fn follow_volume(plan: &mut Plan, live: &mut Live) {
+/// Records the uid of the embedded database's claim after it was applied, and whether its volume is lost.
+pub fn record_claim(plan: &mut Plan, live: &mut Live) {
     live.database.problem = volume_lost(plan);
     let DatabasePlan::Embedded(database) = &plan.database else { return };
     if let Some(claim) = live.get(Kind::PersistentVolumeClaim, &database.volume.claim) {
@@ -53,17 +53,23 @@ pub fn follow_volume(plan: &mut Plan, live: &mut Live) {
     }
 }
 
-/// Reads what the migration `job` reported, if that is news, or why it rejects the database.
+/// Reads the installation that the migration `job` has reported, unless the status has it already, or why it rejects the database.
 ///
 /// # Errors
 /// If its pods cannot be listed.
-pub async fn follow_migration(catalog: &Catalog, context: &Context, plan: &Plan, job: &str, apply: &mut Apply<'_>) -> Result<(), Error> {
+pub async fn read_migration_report(
+    catalog: &Catalog,
+    context: &Context,
+    plan: &Plan,
+    job: &str,
+    apply: &mut Apply<'_>,
+) -> Result<(), Error> {
     let Apply { namespace, live, .. } = apply;
     let Some(found) = live.get(Kind::Job, job) else { return Ok(()) };
     let (is_complete, expected) = (has_condition(found, "Complete"), expected_installation(found));
     let known = catalog.status.as_ref().and_then(|status| status.database.as_ref());
-    let is_news = known.and_then(|known| known.migration.as_deref()) != Some(job);
-    if !(is_complete && is_news || !is_complete && expected.is_some()) {
+    let is_new = known.and_then(|known| known.migration.as_deref()) != Some(job);
+    if !(is_complete && is_new || !is_complete && expected.is_some()) {
         return Ok(());
     }
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);

@@ -1,14 +1,14 @@
-//! How many Events a Catalog may have: a crash loop is no flood of them.
+//! Rate limits of Events, so that a crash loop doesn't flood the namespace.
 
 use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Events of one reason and one Catalog at once; later, one per minute. A reason that repeats doesn't suppress others.
+/// Burst of Events per Catalog and reason. Each reason has its own limit, so a frequent one doesn't suppress others.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
-/// Events of one reason and one Catalog per minute.
+/// Sustained rate of Events per Catalog and reason.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::MIN;
-/// Counters that are kept before those that are full again are dropped.
+/// Number of counters above which those that have their full burst again are dropped.
 const MAX_COUNTERS: usize = 1000;
 
 /// Counters by uid of the Catalog and reason.
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_repeats_is_limited_and_does_not_suppress_others() {
+    fn a_repeated_reason_is_limited_and_does_not_suppress_others() {
         let limits = Limits::default();
         let allowed = (0..1000).filter(|_| limits.allow("uid", "NotReady")).count();
         assert_eq!(allowed, 5);

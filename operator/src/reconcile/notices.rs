@@ -1,4 +1,4 @@
-//! Which Events a change of status is worth.
+//! Derives Events from a change of the status.
 
 use jiff::Timestamp;
 use kube::runtime::events::EventType;
@@ -11,23 +11,23 @@ use crate::{
 /// An Event about a Catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether people may have to do something.
+    /// `Warning` if a user may have to act.
     pub kind: EventType,
-    /// A word in `CamelCase`.
+    /// Reason of the Event, in `CamelCase`.
     pub reason: String,
-    /// For people.
+    /// Text of the Event.
     pub note: String,
 }
 
-/// The Events about what has changed from `before` to `after`.
+/// Derives the Events about changes from `before` to `after`.
 pub fn notices(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Timestamp) -> Vec<Notice> {
     [
         readiness(before, after, now),
         migration(before, after),
         upgrade(before, after),
         messaging_volume(before, after),
-        became(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
-        became(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
+        changed_to(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
+        changed_to(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
     ]
     .into_iter()
     .flatten()
@@ -39,14 +39,14 @@ fn readiness(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Timesta
     let is = condition(after, "Ready")?;
     match was.map(|was| was.status == "True") {
         Some(true) if is.status != "True" => {
-            let ready = before.map(ready_before).unwrap_or_default();
-            Some(warning("NotReady", format!("{}: {}. Before it was ready for {}: {ready}.", is.reason, is.message, lasted(was, now))))
+            let ready = before.map(describe_ready).unwrap_or_default();
+            Some(warning("NotReady", format!("{}: {}. It had been ready for {}: {ready}.", is.reason, is.message, time_in_state(was, now))))
         }
         // A Catalog that has served before has a version.
         Some(false) if is.status == "True" && before.is_some_and(|before| before.version.is_some()) => {
-            Some(normal("Recovered", format!("{}. It was not ready for {}.", is.message, lasted(was, now))))
+            Some(normal("Recovered", format!("{}. It was not ready for {}.", is.message, time_in_state(was, now))))
         }
-        Some(true) => became(before, after, "Ready", "True").map(|ready| normal(&ready.reason, ready.message.clone())),
+        Some(true) => changed_to(before, after, "Ready", "True").map(|ready| normal(&ready.reason, ready.message.clone())),
         Some(false) | None => (is.status == "True").then(|| normal(&is.reason, is.message.clone())),
     }
 }
@@ -74,8 +74,8 @@ fn messaging_volume(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Op
     is_new.then(|| warning("MessagingVolumeReplaced", format!("The volume of NATS was replaced: {LOST}.")))
 }
 
-/// The condition, if its status is this one and status or reason were others before.
-fn became<'a>(before: Option<&CatalogStatus>, after: &'a CatalogStatus, kind: &str, status: &str) -> Option<&'a Condition> {
+/// The condition, if it has this status now and had another status or reason before.
+fn changed_to<'a>(before: Option<&CatalogStatus>, after: &'a CatalogStatus, kind: &str, status: &str) -> Option<&'a Condition> {
     let is = condition(after, kind).filter(|is| is.status == status)?;
     let was = before.and_then(|before| condition(before, kind));
     was.is_none_or(|was| (&was.status, &was.reason) != (&is.status, &is.reason)).then_some(is)
@@ -85,8 +85,8 @@ fn condition<'a>(status: &'a CatalogStatus, kind: &str) -> Option<&'a Condition>
     status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// What was ready, such as `release 0.1.0, api 2/2, notifier 1/1`.
-fn ready_before(before: &CatalogStatus) -> String {
+/// Release and ready pods, such as `release 0.1.0, api 2/2, notifier 1/1`.
+fn describe_ready(before: &CatalogStatus) -> String {
     let replicas = before.replicas.clone().unwrap_or_default();
     let parts = [
         ("release", before.version.clone().unwrap_or_default()),
@@ -99,7 +99,7 @@ fn ready_before(before: &CatalogStatus) -> String {
     parts.join(", ")
 }
 
-fn lasted(was: Option<&Condition>, now: Timestamp) -> String {
+fn time_in_state(was: Option<&Condition>, now: Timestamp) -> String {
     let seconds = was.map_or(0, |was| now.duration_since(was.last_transition_time.0).as_secs());
     match seconds {
         ..120 => format!("{seconds} s"),
@@ -138,29 +138,29 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_no_event() {
+    fn an_unchanged_status_publishes_no_event() {
         let same = status(Some("1.0"), &[("Ready", "True", "Ready"), ("Migrated", "True", "Succeeded"), ("Complete", "False", "Skipped")]);
         assert_eq!(reported(Some(&same), &same), Vec::<String>::new());
     }
 
     #[test]
-    fn a_catalog_that_is_no_longer_ready_says_what_was() {
+    fn the_event_of_a_lost_readiness_lists_what_was_ready() {
         let (before, after) =
             (status(Some("1.0"), &[("Ready", "True", "Ready")]), status(Some("1.0"), &[("Ready", "False", "Unavailable")]));
         let expected =
-            "NotReady: Unavailable: text. Before it was ready for 5 min: release 1.0, api 2/2, notifier 1/1, tracker 1/1, fulfiller 1/1.";
+            "NotReady: Unavailable: text. It had been ready for 5 min: release 1.0, api 2/2, notifier 1/1, tracker 1/1, fulfiller 1/1.";
         assert_eq!(reported(Some(&before), &after), [expected]);
         assert_eq!(reported(Some(&after), &before), ["Recovered: text. It was not ready for 5 min."]);
     }
 
     #[test]
-    fn the_first_readiness_is_one_event() {
+    fn the_first_readiness_publishes_one_event() {
         let after = status(Some("1.0"), &[("Ready", "True", "Ready")]);
         assert_eq!(reported(Some(&status(None, &[("Ready", "False", "Starting")])), &after), ["Ready: text"]);
     }
 
     #[test]
-    fn migrations_and_upgrades_are_events() {
+    fn migrations_and_upgrades_publish_events() {
         let running = status(Some("1.0"), &[("Migrated", "False", "MigrationRunning")]);
         let succeeded = status(Some("1.1"), &[("Migrated", "True", "Succeeded")]);
         let failed = status(Some("1.0"), &[("Migrated", "False", "MigrationFailed")]);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_or_degraded_is_an_event_when_it_begins() {
+    fn skipped_objects_and_degradation_publish_events_when_they_begin() {
         let before = status(None, &[("Degraded", "False", "Healthy"), ("Complete", "True", "NothingSkipped")]);
         let after = status(None, &[("Degraded", "True", "ImagePullBackOff"), ("Complete", "False", "Skipped")]);
         assert_eq!(reported(Some(&before), &after), ["ImagePullBackOff: text", "Skipped: text"]);

@@ -21,7 +21,7 @@ pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Ap
     let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
     match advance(&last, &referenced, apply, context).await {
         Ok(Outcome::Applied(_) | Outcome::Paused) => Ok(()),
-        Ok(Outcome::Refused(..) | Outcome::Migrating { .. }) => restore(&last, &referenced, apply).await,
+        Ok(Outcome::Rejected(..) | Outcome::Migrating { .. }) => restore(&last, &referenced, apply).await,
         Ok(Outcome::Failed(error)) | Err(error) if error.concerns_one_object() => restore(&last, &referenced, apply).await.and(Err(error)),
         Ok(Outcome::Failed(error)) | Err(error) => Err(error),
     }

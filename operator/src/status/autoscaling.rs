@@ -1,4 +1,4 @@
-//! What the autoscalers report of themselves.
+//! The state of the autoscalers, from their conditions.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::conditions::ConditionState;
 use crate::{apply::scale, crd::Catalog, kinds::Kind, live::Live};
 
-/// How long a condition has to be bad before it counts as degraded: a new pod has no metrics for its first minute.
+/// Time after which a failing autoscaler makes the Catalog degraded. A new pod has no metrics for its first minute.
 const GRACE: Duration = Duration::from_mins(2);
-/// How long KEDA may take to report on a new `ScaledObject`.
+/// Time within which KEDA must set the status of a new `ScaledObject`.
 const OBSERVED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// Roles that run as Deployments.
 const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
@@ -20,11 +20,11 @@ const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 struct Issue {
     reason: String,
     message: String,
-    /// When it began; absent if it was asked for.
+    /// When it began. Absent for issues that don't make the Catalog degraded.
     since: Option<Timestamp>,
 }
 
-/// Whether the autoscalers work, and what of it is wrong for longer than a moment.
+/// Derives `AutoscalingReady`, and the issues that have lasted for the grace period.
 pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (ConditionState, Option<ConditionState>) {
     let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live, now)).chain(foreign(catalog, live)).collect();
     let is_old =
@@ -62,15 +62,15 @@ fn by_cpu(catalog: &Catalog, live: &Live) -> Vec<Issue> {
     inactive(scaler).collect()
 }
 
-/// What a `HorizontalPodAutoscaler` says against itself.
+/// Issues in the conditions of a `HorizontalPodAutoscaler`.
 fn inactive(scaler: &DynamicObject) -> impl Iterator<Item = Issue> {
-    // ScalingDisabled says that the Deployment has 0 replicas, which the condition of its part reports.
-    let bad = conditions(scaler).filter(|condition| {
+    // ScalingDisabled means that the Deployment has 0 replicas, which the condition of the workload reports.
+    let failing = conditions(scaler).filter(|condition| {
         matches!(condition["type"].as_str(), Some("AbleToScale" | "ScalingActive"))
             && condition["status"] == "False"
             && condition["reason"] != "ScalingDisabled"
     });
-    bad.map(|condition| quoted("HorizontalPodAutoscaler", &scaler.name_any(), condition))
+    failing.map(|condition| quote("HorizontalPodAutoscaler", &scaler.name_any(), condition))
 }
 
 fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
@@ -90,23 +90,23 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
             }
             Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
             Some(scaler) => {
-                issues.extend(failures(scaler).map(|condition| quoted("ScaledObject", &name, condition)));
-                let made = live.foreign_autoscalers().filter(|made| is_controlled_by(made, "ScaledObject", &name));
-                issues.extend(made.flat_map(inactive));
+                issues.extend(failures(scaler).map(|condition| quote("ScaledObject", &name, condition)));
+                let owned = live.foreign_autoscalers().filter(|owned| is_controlled_by(owned, "ScaledObject", &name));
+                issues.extend(owned.flat_map(inactive));
             }
         }
     }
     issues
 }
 
-/// When KEDA should have reported on every `ScaledObject`, if it has not on all.
+/// When the next `ScaledObject` without a status counts as ignored by KEDA.
 #[must_use]
-pub fn observed_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
+pub fn keda_due_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
     let unobserved = live.of_kind(Kind::ScaledObject).filter(|scaler| is_unobserved(scaler));
     unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
 }
 
-/// KEDA sets all conditions to Unknown without a reason before it has reconciled an object.
+/// Whether KEDA hasn't reconciled an object: its conditions are absent, or Unknown without a reason.
 fn is_unobserved(scaler: &DynamicObject) -> bool {
     !conditions(scaler).any(|condition| {
         condition["type"] == "Ready"
@@ -114,7 +114,7 @@ fn is_unobserved(scaler: &DynamicObject) -> bool {
     })
 }
 
-/// Whether KEDA doesn't reconcile it: its definitions are installed, and it doesn't run.
+/// Whether KEDA ignores an object, because its CRDs are installed but its operator doesn't run.
 fn is_ignored(scaler: &DynamicObject, now: Timestamp) -> bool {
     is_unobserved(scaler) && scaler.creation_timestamp().is_some_and(|created| now.duration_since(created.0) >= OBSERVED_WITHIN)
 }
@@ -123,7 +123,7 @@ fn ignored(scaler: &DynamicObject) -> Issue {
     let name = scaler.name_any();
     let message = format!(
         "ScaledObject {name} has no status from KEDA {} s after it was created: check that Deployment keda-operator runs and watches \
-         this namespace. Deployment {name} isn't scaled, and has at least 1 pod",
+         this namespace. Deployment {name} isn't scaled and keeps at least 1 pod",
         OBSERVED_WITHIN.as_secs()
     );
     Issue { reason: "KedaNotRunning".into(), message, since: scaler.creation_timestamp().map(|created| created.0) }
@@ -133,7 +133,7 @@ fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
     object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == kind && owner.name == name)
 }
 
-/// Conditions with which KEDA says that it cannot read a trigger or cannot scale.
+/// Conditions that report that KEDA cannot read a trigger or cannot scale.
 fn failures(scaler: &DynamicObject) -> impl Iterator<Item = &Value> {
     conditions(scaler).filter(|condition| {
         // Before KEDA has reconciled it, all conditions are Unknown without a reason.
@@ -147,13 +147,13 @@ fn failures(scaler: &DynamicObject) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// Whether KEDA says that it cannot read the triggers or doesn't run, so that it wouldn't start a pod for waiting work.
+/// Whether KEDA cannot read the triggers or doesn't run, so that it would not start a pod for waiting work.
 #[must_use]
 pub fn cannot_read_triggers(scaler: &DynamicObject, now: Timestamp) -> bool {
     is_ignored(scaler, now) || failures(scaler).any(|condition| condition["type"] != "HPAActive")
 }
 
-/// Autoscalers of somebody else for the Deployments of this Catalog.
+/// Autoscalers of other owners that scale a Deployment of this Catalog.
 fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
     let names = ROLES.map(|role| format!("{}-{role}", catalog.name_any()));
     let is_own = |scaler: &DynamicObject| {
@@ -168,7 +168,7 @@ fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
         let target = &scaler.data["spec"]["scaleTargetRef"];
         let Some(name) = names.iter().find(|name| target["kind"] == "Deployment" && target["name"] == name.as_str()) else { continue };
         let message = format!(
-            "HorizontalPodAutoscaler {} also scales Deployment {name}: delete it, and declare the bounds in the Catalog",
+            "HorizontalPodAutoscaler {} also scales Deployment {name}: delete it and set the bounds in the Catalog",
             scaler.name_any()
         );
         let since = scaler.creation_timestamp().map(|time| time.0);
@@ -181,8 +181,8 @@ fn missing(kind: &str, name: &str) -> Issue {
     Issue { reason: "NotCreated".into(), message: format!("{kind} {name} doesn't exist yet"), since: None }
 }
 
-/// In the words of its controller.
-fn quoted(kind: &str, name: &str, condition: &Value) -> Issue {
+/// An issue with the text of the controller's condition.
+fn quote(kind: &str, name: &str, condition: &Value) -> Issue {
     let text = |field: &str| condition[field].as_str().unwrap_or_default();
     let (condition_type, status, reason) = (text("type"), text("status"), text("reason"));
     let message = format!("{kind} {name}: {condition_type} is {status} ({reason}): {}", text("message"));
@@ -219,25 +219,25 @@ mod tests {
         Live::of(workers.into_iter().chain([api, tracker]))
     }
 
-    fn judged(api: &Value, tracker: &Value) -> (ConditionState, Option<ConditionState>) {
+    fn autoscaling_states(api: &Value, tracker: &Value) -> (ConditionState, Option<ConditionState>) {
         autoscaling(&samples::full_input().0, &live(api, tracker), "2026-01-01T00:10:00Z".parse().unwrap())
     }
 
     #[test]
-    fn metrics_that_are_missing_for_a_moment_are_reported_and_degrade_nothing() {
+    fn briefly_missing_metrics_are_reported_without_degrading_the_catalog() {
         let condition = |at: &str| {
             json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric",
                     "message": "unable to get metrics for resource cpu", "lastTransitionTime": at}])
         };
-        let (young, degraded) = judged(&condition("2026-01-01T00:09:00Z"), &json!([]));
+        let (young, degraded) = autoscaling_states(&condition("2026-01-01T00:09:00Z"), &json!([]));
         assert!(!young.holds && young.message.contains("shop-api: ScalingActive is False (FailedGetResourceMetric): unable"), "{young:?}");
         assert_eq!(degraded, None);
-        let (old, degraded) = judged(&condition("2026-01-01T00:07:00Z"), &json!([]));
+        let (old, degraded) = autoscaling_states(&condition("2026-01-01T00:07:00Z"), &json!([]));
         assert_eq!(degraded, Some(old));
     }
 
     #[test]
-    fn what_keda_reports_is_quoted() {
+    fn failing_conditions_of_keda_are_quoted() {
         for (condition, is_bad) in [
             (json!({"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no such stream"}), true),
             (json!({"type": "Ready", "status": "Unknown", "reason": "PartialTriggerError", "message": "some"}), true),
@@ -247,7 +247,7 @@ mod tests {
             (json!({"type": "Active", "status": "False", "reason": "ScalerNotActive"}), false),
             (json!({"type": "HPAActive", "status": "False", "reason": "ScalingDisabled"}), false),
         ] {
-            let (state, degraded) = judged(&json!([]), &json!([condition]));
+            let (state, degraded) = autoscaling_states(&json!([]), &json!([condition]));
             assert_eq!((state.holds, degraded.is_some()), (!is_bad, is_bad), "{condition}");
             let message = condition["message"].as_str().unwrap_or_default();
             assert!(!is_bad || state.message.contains("ScaledObject shop-tracker") && state.message.contains(message), "{state:?}");
@@ -266,19 +266,19 @@ mod tests {
             tracker.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
             let mut live = live(&json!([]), &json!([]));
             live.put(Kind::ScaledObject, tracker.clone());
-            let said = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
-            assert!(said(59).0.holds);
-            assert_eq!(observed_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
-            let (state, degraded) = said(60);
+            let state_at = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
+            assert!(state_at(59).0.holds);
+            assert_eq!(keda_due_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
+            let (state, degraded) = state_at(60);
             assert_eq!((state.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
             assert!(!is_ignored || state.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"), "{state:?}");
-            assert_eq!(said(120).1.is_some(), is_ignored, "degraded");
+            assert_eq!(state_at(120).1.is_some(), is_ignored, "degraded");
             assert_eq!(cannot_read_triggers(&tracker, created + OBSERVED_WITHIN), is_ignored, "the worker needs a pod");
         }
     }
 
     #[test]
-    fn a_second_autoscaler_of_the_same_deployment_is_named() {
+    fn a_second_autoscaler_of_the_same_deployment_is_reported() {
         let mut second = scaler("HorizontalPodAutoscaler", "legacy", &json!([]));
         second.data["spec"]["scaleTargetRef"]["name"] = json!("shop-api");
         second.metadata.owner_references = None;

@@ -1,4 +1,4 @@
-//! Claims that get no volume, in the words of the provisioner, and claims whose data is lost or will be.
+//! Issues of `PersistentVolumeClaims`: unbound, terminating or lost.
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
@@ -12,19 +12,19 @@ use super::{
 };
 use crate::{dereference::claim_facts, kinds::Kind, live::Live, validate::Skipped};
 
-/// The claims without a volume.
+/// Claims that are not bound to a volume.
 pub fn unbound(live: &Live) -> impl Iterator<Item = &DynamicObject> {
     live.of_kind(Kind::PersistentVolumeClaim).filter(|claim| !claim_facts(claim).is_bound)
 }
 
-/// Adds what a bound volume cannot have of what is declared to the condition of its part.
-pub fn judge(skipped: &[Skipped], part: &str, state: &mut ConditionState) {
+/// Appends skipped fields of a volume to the condition of its part.
+pub fn append_skipped(skipped: &[Skipped], part: &str, state: &mut ConditionState) {
     for Skipped { path, message } in skipped.iter().filter(|skipped| skipped.path.starts_with(part)) {
         state.message = format!("{}; {path}: {message}", state.message);
     }
 }
 
-/// What is wrong with claims: those without a volume that `events` warn about, and those whose data is lost or will be.
+/// Finds issues of claims: unbound ones with a warning in `events`, and terminating or lost ones.
 pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
     live.of_kind(Kind::PersistentVolumeClaim).filter_map(|claim| issue(claim, events, now)).collect()
 }
@@ -34,14 +34,14 @@ fn issue(claim: &DynamicObject, events: &[Event], now: Timestamp) -> Option<Issu
     let volume = claim.data["spec"]["volumeName"].as_str().unwrap_or_default();
     let (reason, message) = if claim.data["status"]["phase"] == "Lost" {
         let message = format!(
-            "PersistentVolume {volume} does not exist any more, and the data on it is lost: restore a claim of that name from a \
-             backup or snapshot in the place of this one"
+            "PersistentVolume {volume} no longer exists and its data is lost: delete this claim and restore one of the same name \
+             from a backup or snapshot"
         );
         ("VolumeLost".to_owned(), message)
     } else if found.is_bound && claim.metadata.deletion_timestamp.is_some() {
         let message = format!(
-            "was deleted, and exists only until its pod ends: back up its data, or set persistentVolumeReclaimPolicy of \
-             PersistentVolume {volume} to Retain, before the pod is replaced"
+            "was deleted and exists only until its pod ends: back up its data or set persistentVolumeReclaimPolicy of \
+             PersistentVolume {volume} to Retain before the pod is replaced"
         );
         ("ClaimTerminating".to_owned(), message)
     } else if found.is_bound {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_claim_that_is_deleted_is_reported_while_its_pod_keeps_it() {
+    fn a_terminating_claim_is_reported_while_its_pod_uses_it() {
         assert_eq!(found(&json!({}), "Bound"), None);
         let (reason, text) = found(&json!({"deletionTimestamp": "2026-11-30T10:00:00Z"}), "Bound").unwrap();
         assert_eq!(reason, "ClaimTerminating");
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_whose_volume_does_not_exist_any_more_is_reported() {
+    fn a_claim_whose_volume_was_deleted_is_reported() {
         let (reason, text) = found(&json!({}), "Lost").unwrap();
-        assert!(reason == "VolumeLost" && text.contains("PersistentVolume pv-1 does not exist any more"), "{text}");
+        assert!(reason == "VolumeLost" && text.contains("PersistentVolume pv-1 no longer exists"), "{text}");
     }
 }

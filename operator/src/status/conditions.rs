@@ -1,35 +1,35 @@
-//! Conditions, as the Kubernetes API conventions want them ("Typical status properties").
+//! Conditions according to the Kubernetes API conventions ("Typical status properties").
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// Longest message that the definition of `Condition` allows.
+/// Maximum length of a message, from the definition of `Condition`.
 const MAX_MESSAGE: usize = 32_768;
 
-/// Whether something holds, and why.
+/// Status, reason and message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionState {
-    /// Whether it does.
+    /// Whether the condition is True.
     pub holds: bool,
-    /// A word in `CamelCase`.
+    /// Reason in `CamelCase`.
     pub reason: String,
-    /// For people.
+    /// Text for users.
     pub message: String,
 }
 
 impl ConditionState {
-    /// It holds.
+    /// A condition that is True.
     pub fn yes(reason: &str, message: impl Into<String>) -> Self {
         Self { holds: true, reason: reason.into(), message: message.into() }
     }
 
-    /// It doesn't.
+    /// A condition that is False.
     pub fn no(reason: &str, message: impl Into<String>) -> Self {
         Self { holds: false, reason: reason.into(), message: message.into() }
     }
 }
 
-/// The conditions of one status, as they are set.
+/// Builder of the conditions of one status.
 pub struct Conditions<'a> {
     before: &'a [Condition],
     generation: Option<i64>,
@@ -38,17 +38,17 @@ pub struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// After `before`, about the spec of that generation.
+    /// Starts from the conditions `before`. `generation` is that of the spec.
     pub fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
         Self { before, generation, now, set: Vec::new() }
     }
 
-    /// Sets one. Its time changes only with its status.
+    /// Sets a condition. Its transition time changes only with its status.
     pub fn set(&mut self, kind: &str, state: &ConditionState) {
         self.write(kind, if state.holds { "True" } else { "False" }, state);
     }
 
-    /// Sets one to Unknown.
+    /// Sets a condition to Unknown.
     pub fn set_unknown(&mut self, kind: &str, reason: &str, message: &str) {
         self.write(kind, "Unknown", &ConditionState::no(reason, message));
     }
@@ -67,17 +67,17 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Leaves one as it was.
+    /// Keeps a condition of `before`.
     pub fn keep(&mut self, kind: &str) {
         self.set.extend(self.before(kind).cloned());
     }
 
-    /// One as it was.
+    /// The condition of `before`.
     pub fn before(&self, kind: &str) -> Option<&'a Condition> {
         self.before.iter().find(|before| before.type_ == kind)
     }
 
-    /// All that were set, `Ready` first.
+    /// Returns the conditions, with `Ready`, `Progressing` and `Degraded` first.
     pub fn finish(mut self) -> Vec<Condition> {
         self.set.sort_by_key(|condition| !matches!(condition.type_.as_str(), "Ready" | "Progressing" | "Degraded"));
         self.set
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_condition_is_when_its_status_changed() {
+    fn the_transition_time_changes_only_with_the_status() {
         let (first, second) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         let set = |before: &[Condition], now, state: &ConditionState| {
             let mut conditions = Conditions::new(before, Some(1), now);

@@ -1,36 +1,37 @@
-//! What a container's status says: why it cannot start, and why it ended.
+//! Issues of containers: why one cannot start, and why one ended.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 use serde_json::Value;
 
-/// A container that was restarted counts as well when it has been ready for this long. Longer than the minute that startup
-/// probes allow, so one that fails soon after each start isn't well in between.
-pub const WELL_AFTER: SignedDuration = SignedDuration::from_mins(2);
-/// A run this long isn't a start any more, so the restart before it explains nothing. PostgreSQL's startup probe allows the
-/// longest start: half an hour.
+/// A restarted container counts as healthy after it has been ready for this long. This is longer than the minute that startup
+/// probes allow, so a container that fails soon after each start is not healthy between its failures.
+pub const HEALTHY_AFTER: SignedDuration = SignedDuration::from_mins(2);
+/// After running this long a container has started, so its last restart is no longer an issue. The longest startup probe is that
+/// of PostgreSQL: half an hour.
 const LONGEST_START: SignedDuration = SignedDuration::from_mins(35);
-/// Restarts after which failures are called a crash loop also while the container runs. The kubelet says so only while it waits.
+/// Restarts after which failures are reported as `CrashLoopBackOff` even while the container runs. The kubelet reports it only
+/// during the back-off.
 const CRASH_LOOP_RESTARTS: i32 = 2;
-/// Lines of a termination message that are quoted, and bytes of them.
+/// Maximum number of lines and bytes to quote of a termination message.
 const QUOTED: (usize, usize) = (3, 600);
 
-/// What is wrong with a container.
+/// An issue found in the status of a container or pod.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Such as `CrashLoopBackOff`.
+pub struct Finding {
+    /// Reason such as `CrashLoopBackOff`.
     pub reason: String,
-    /// For people.
+    /// Text for users.
     pub message: String,
-    /// The container ended, and didn't fail to start.
+    /// Whether the container ran and ended, rather than failed to start.
     pub has_ended: bool,
-    /// When it is over if the container goes on running.
+    /// When the issue ends if the container keeps running.
     pub until: Option<Timestamp>,
 }
 
-/// What is wrong with a container, if anything is. `ready_since` is since when all containers of its pod are ready.
-/// `is_restarted` says that the kubelet restarts it even after success.
-pub fn trouble(container: &ContainerStatus, is_restarted: bool, ready_since: Option<Timestamp>, now: Timestamp) -> Option<Trouble> {
+/// Finds the issue of a container, if it has one. `ready_since` is the time since which all containers of its pod are ready.
+/// `is_restarted` is whether the kubelet restarts the container even after success.
+pub fn find_issue(container: &ContainerStatus, is_restarted: bool, ready_since: Option<Timestamp>, now: Timestamp) -> Option<Finding> {
     let (state, last_state) = (container.state.as_ref(), container.last_state.as_ref());
     let ended = state.and_then(|state| state.terminated.as_ref()).or_else(|| last_state.and_then(|last| last.terminated.as_ref()));
     let failed = ended.filter(|ended| is_restarted || ended.exit_code != 0);
@@ -40,14 +41,14 @@ pub fn trouble(container: &ContainerStatus, is_restarted: bool, ready_since: Opt
             Some(exit(container, ended, reason == "CrashLoopBackOff", None))
         }
         (Some((reason, _)), None) if is_starting(reason) => None,
-        (Some((reason, said)), _) => {
-            let message = format!("{} ({}): {}", container.name, container.image, said.as_deref().unwrap_or(reason));
-            Some(Trouble { reason: reason.into(), message, has_ended: false, until: None })
+        (Some((reason, text)), _) => {
+            let message = format!("{} ({}): {}", container.name, container.image, text.as_deref().unwrap_or(reason));
+            Some(Finding { reason: reason.into(), message, has_ended: false, until: None })
         }
         (None, Some(ended)) => match state.and_then(|state| state.running.as_ref()) {
             Some(running) => {
                 let started = running.started_at.as_ref().map_or(now, |time| time.0);
-                let until = well_at(container.ready, started, ready_since);
+                let until = healthy_at(container.ready, started, ready_since);
                 (now < until).then(|| exit(container, ended, false, Some(until)))
             }
             None => Some(exit(container, ended, false, None)),
@@ -56,25 +57,25 @@ pub fn trouble(container: &ContainerStatus, is_restarted: bool, ready_since: Opt
     }
 }
 
-/// Reasons of waiting that pass by themselves.
+/// Whether the reason of a waiting container is part of a normal start.
 pub fn is_starting(reason: &str) -> bool {
     matches!(reason, "ContainerCreating" | "PodInitializing")
 }
 
-/// When a container that was restarted counts as well.
-fn well_at(is_ready: bool, started: Timestamp, ready_since: Option<Timestamp>) -> Timestamp {
+/// When a restarted container counts as healthy.
+fn healthy_at(is_ready: bool, started: Timestamp, ready_since: Option<Timestamp>) -> Timestamp {
     let start_ends = started + LONGEST_START;
-    if is_ready { start_ends.min(started.max(ready_since.unwrap_or(started)) + WELL_AFTER) } else { start_ends }
+    if is_ready { start_ends.min(started.max(ready_since.unwrap_or(started)) + HEALTHY_AFTER) } else { start_ends }
 }
 
-fn exit(container: &ContainerStatus, ended: &ContainerStateTerminated, is_backing_off: bool, until: Option<Timestamp>) -> Trouble {
+fn exit(container: &ContainerStatus, ended: &ContainerStateTerminated, is_backing_off: bool, until: Option<Timestamp>) -> Finding {
     let restarts = container.restart_count;
-    let said = ended.reason.as_deref().unwrap_or("Error");
-    // What only says that it ended is less than how often it did.
-    let reason = match said {
+    let kubelet_reason = ended.reason.as_deref().unwrap_or("Error");
+    // A generic reason is replaced by one that tells a crash loop from a single failure.
+    let reason = match kubelet_reason {
         "Error" | "Completed" if is_backing_off || restarts >= CRASH_LOOP_RESTARTS => "CrashLoopBackOff",
         "Error" | "Completed" => "ContainerFailed",
-        said => said,
+        specific => specific,
     };
     let at = ended.finished_at.as_ref().map(|at| format!(" at {}", at.0)).unwrap_or_default();
     let restarted = match restarts {
@@ -83,22 +84,22 @@ fn exit(container: &ContainerStatus, ended: &ContainerStateTerminated, is_backin
         restarts => format!(", restarted {restarts} times"),
     };
     let quoted = ended.message.as_deref().and_then(last_lines).map(|lines| format!(": {lines}")).unwrap_or_default();
-    let message = format!("{} ended with exit code {} ({said}){at}{restarted}{quoted}", container.name, ended.exit_code);
-    Trouble { reason: reason.into(), message, has_ended: true, until }
+    let message = format!("{} ended with exit code {} ({kubelet_reason}){at}{restarted}{quoted}", container.name, ended.exit_code);
+    Finding { reason: reason.into(), message, has_ended: true, until }
 }
 
-/// The last lines of a termination message, on one.
+/// The last lines of a termination message, joined into one line.
 fn last_lines(message: &str) -> Option<String> {
     let mut lines: Vec<_> = message.lines().rev().filter(|line| !line.trim().is_empty()).take(QUOTED.0).map(line_text).collect();
     lines.reverse();
     let quoted = lines.join(" | ");
-    // The end says most.
+    // The last line usually has the cause.
     let start = quoted.ceil_char_boundary(quoted.len().saturating_sub(QUOTED.1));
     let quoted = &quoted[start..];
     (!quoted.is_empty()).then(|| if start == 0 { quoted.to_owned() } else { format!("…{quoted}") })
 }
 
-/// Log lines of the shop are JSON. Of those, the message and the error.
+/// Message and error of a JSON log line, or the line itself.
 fn line_text(line: &str) -> String {
     let fields: Option<Value> = serde_json::from_str(line).ok();
     let text = |name: &str| fields.as_ref().and_then(|fields| fields[name].as_str());
@@ -136,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_loop_has_one_reason_and_message_while_it_waits_and_runs() {
+    fn a_crash_loop_has_the_same_reason_and_message_while_waiting_and_running() {
         let now = at("2026-11-30T10:00:30Z");
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}});
-        let waits = trouble(&container(2, false, &waiting, &ended(1, "Error")), true, None, now).unwrap();
-        let runs = trouble(&container(2, true, &running("2026-11-30T10:00:20Z"), &ended(1, "Error")), true, None, now).unwrap();
-        let ends = trouble(&container(2, false, &ended(1, "Error"), &json!({})), true, None, now).unwrap();
+        let waits = find_issue(&container(2, false, &waiting, &ended(1, "Error")), true, None, now).unwrap();
+        let runs = find_issue(&container(2, true, &running("2026-11-30T10:00:20Z"), &ended(1, "Error")), true, None, now).unwrap();
+        let ends = find_issue(&container(2, false, &ended(1, "Error"), &json!({})), true, None, now).unwrap();
         assert_eq!(waits.reason, "CrashLoopBackOff");
         assert_eq!(
             waits.message,
@@ -153,37 +154,37 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_container_is_well_after_two_minutes_of_readiness() {
+    fn a_restarted_container_is_healthy_after_two_minutes_of_readiness() {
         let restarted = |is_ready| container(1, is_ready, &running("2026-11-30T10:00:10Z"), &ended(137, "OOMKilled"));
         let ready_since = Some(at("2026-11-30T10:00:40Z"));
-        let found = trouble(&restarted(true), true, ready_since, at("2026-11-30T10:02:39Z")).unwrap();
+        let found = find_issue(&restarted(true), true, ready_since, at("2026-11-30T10:02:39Z")).unwrap();
         assert_eq!((found.reason.as_str(), found.until), ("OOMKilled", Some(at("2026-11-30T10:02:40Z"))));
-        assert_eq!(trouble(&restarted(true), true, ready_since, at("2026-11-30T10:02:40Z")), None);
-        // A start that takes long isn't well, and a restart of long ago explains nothing.
-        assert!(trouble(&restarted(false), true, None, at("2026-11-30T10:30:00Z")).is_some());
-        assert_eq!(trouble(&restarted(false), true, None, at("2026-11-30T10:36:00Z")), None);
-        assert_eq!(trouble(&restarted(true), true, Some(at("2026-11-30T12:00:00Z")), at("2026-11-30T12:00:10Z")), None);
+        assert_eq!(find_issue(&restarted(true), true, ready_since, at("2026-11-30T10:02:40Z")), None);
+        // A slow start is not healthy, and an old restart is not an issue.
+        assert!(find_issue(&restarted(false), true, None, at("2026-11-30T10:30:00Z")).is_some());
+        assert_eq!(find_issue(&restarted(false), true, None, at("2026-11-30T10:36:00Z")), None);
+        assert_eq!(find_issue(&restarted(true), true, Some(at("2026-11-30T12:00:00Z")), at("2026-11-30T12:00:10Z")), None);
     }
 
     #[test]
-    fn success_is_an_end_only_where_the_container_should_go_on() {
+    fn exit_code_0_is_an_issue_only_of_a_container_that_should_keep_running() {
         let now = at("2026-11-30T10:00:01Z");
         let done = container(0, false, &ended(0, "Completed"), &json!({}));
-        assert_eq!(trouble(&done, false, None, now), None);
-        assert_eq!(trouble(&done, true, None, now).unwrap().reason, "ContainerFailed");
+        assert_eq!(find_issue(&done, false, None, now), None);
+        assert_eq!(find_issue(&done, true, None, now).unwrap().reason, "ContainerFailed");
     }
 
     #[test]
     fn a_container_that_cannot_start_is_reported_with_the_kubelets_text() {
         let missing = json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"mail\" not found"}});
-        let found = trouble(&container(0, false, &missing, &json!({})), true, None, at(FINISHED)).unwrap();
+        let found = find_issue(&container(0, false, &missing, &json!({})), true, None, at(FINISHED)).unwrap();
         assert_eq!(found.message, "api (catalog:1): secret \"mail\" not found");
         let creating = json!({"waiting": {"reason": "ContainerCreating"}});
-        assert_eq!(trouble(&container(0, false, &creating, &json!({})), true, None, at(FINISHED)), None);
+        assert_eq!(find_issue(&container(0, false, &creating, &json!({})), true, None, at(FINISHED)), None);
     }
 
     #[test]
-    fn a_termination_message_is_quoted_from_its_end_within_bounds() {
+    fn the_end_of_a_termination_message_is_quoted_within_limits() {
         let json = r#"{"level":"ERROR","message":"migration failed","error":"password authentication failed"}"#;
         assert_eq!(last_lines(json).unwrap(), "migration failed: password authentication failed");
         let long = last_lines(&format!("{}the end", "é".repeat(2000))).unwrap();

@@ -1,4 +1,4 @@
-//! What controllers say of pods that they cannot create or that don't become available.
+//! Issues that controllers report of pods that they cannot create or that don't become available.
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
@@ -6,14 +6,14 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::{
-    containers::WELL_AFTER,
+    containers::HEALTHY_AFTER,
     events::last_warning,
     issue::{Issue, SLOW_AFTER, Source},
     parts::{COMPONENT, has_condition},
 };
 use crate::{apply::scale, kinds::Kind, live::Live};
 
-/// What is wrong with Deployments, `StatefulSets` and Jobs themselves.
+/// Finds issues of Deployments, `StatefulSets` and Jobs.
 pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
     let deployments = live.of_kind(Kind::Deployment).flat_map(of_deployment);
     let scaled = live.of_kind(Kind::Deployment).filter_map(|deployment| scaled_below_minimum(deployment, now));
@@ -22,7 +22,7 @@ pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
     deployments.chain(scaled).chain(jobs).chain(missing).collect()
 }
 
-/// Objects that have no pods though they should. Only their Events say why.
+/// Objects that should have pods and have none. Only their Events have the cause.
 pub fn without_pods(live: &Live) -> impl Iterator<Item = (Kind, &DynamicObject)> {
     let sets = live
         .of_kind(Kind::StatefulSet)
@@ -35,7 +35,7 @@ pub fn without_pods(live: &Live) -> impl Iterator<Item = (Kind, &DynamicObject)>
     sets.map(|set| (Kind::StatefulSet, set)).chain(jobs.map(|job| (Kind::Job, job)))
 }
 
-/// When it becomes worth a word that objects have no pods.
+/// When objects without pods become an issue.
 pub fn slow_at(live: &Live) -> impl Iterator<Item = Timestamp> {
     without_pods(live).filter_map(|(_, object)| Some(object.creation_timestamp()?.0 + SLOW_AFTER))
 }
@@ -53,13 +53,13 @@ fn of_deployment(deployment: &DynamicObject) -> Vec<Issue> {
     found.collect()
 }
 
-/// A Deployment without pods that another client had scaled below the minimum of its autoscaler a moment ago.
+/// The issue of a Deployment without available pods that another client has recently scaled below its minimum.
 fn scaled_below_minimum(deployment: &DynamicObject, now: Timestamp) -> Option<Issue> {
-    let (managers, raised_at) = scale::raised(deployment)?;
+    let (managers, raised_at) = scale::last_raise(deployment)?;
     let available = deployment.data["status"]["availableReplicas"].as_i64().unwrap_or(0);
-    let until = raised_at + WELL_AFTER;
+    let until = raised_at + HEALTHY_AFTER;
     let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
-    let message = format!("{managers} had set fewer replicas than the minimum of its autoscaler; it has {replicas} again");
+    let message = format!("{managers} had scaled it below the minimum of its autoscaler; the operator scaled it back to {replicas}");
     let issue = failure(Kind::Deployment, deployment, Source::Creation, "ScaledBelowMinimum".into(), message);
     (available == 0 && now < until).then_some(Issue { until: Some(until), ..issue })
 }
@@ -78,7 +78,7 @@ fn missing_pods(kind: Kind, object: &DynamicObject, events: &[Event], now: Times
     let created = object.creation_timestamp()?.0;
     let slow = || Issue {
         is_failure: false,
-        ..failure(kind, object, Source::Deadline, "NoPods".into(), "has no pods for more than a minute, and no Event says why".into())
+        ..failure(kind, object, Source::Deadline, "NoPods".into(), "has had no pods for more than a minute, without a warning Event".into())
     };
     (now.duration_since(created) >= SLOW_AFTER).then(slow)
 }
@@ -104,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::issue::{Issues, unexplained},
+        super::issue::{Issues, uids_needing_events},
         *,
     };
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_a_deployment_cannot_create_are_reported_before_its_deadline() {
+    fn a_quota_is_reported_in_preference_to_an_exceeded_deadline() {
         let condition = |kind: &str, status: &str, reason: &str, message: &str| json!({"type": kind, "status": status, "reason": reason, "message": message});
         let deadline =
             condition("Progressing", "False", "ProgressDeadlineExceeded", r#"ReplicaSet "shop-api-7d" has timed out progressing."#);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read_of_objects_without_pods_only() {
+    fn only_events_of_objects_without_pods_are_read() {
         let objects = [
             object(Kind::StatefulSet, "shop-postgres", "postgres", &json!({"replicas": 1})),
             object(Kind::StatefulSet, "shop-nats", "nats", &json!({})),
@@ -150,7 +150,7 @@ mod tests {
             object(Kind::Job, "shop-migrate-2", "migrate", &json!({})),
             object(Kind::Job, "shop-migrate-3", "migrate", &json!({"conditions": [{"type": "Complete", "status": "True"}]})),
         ];
-        assert_eq!(unexplained(&Live::of(objects), &[], Timestamp::UNIX_EPOCH), ["shop-nats", "shop-migrate-2"]);
+        assert_eq!(uids_needing_events(&Live::of(objects), &[], Timestamp::UNIX_EPOCH), ["shop-nats", "shop-migrate-2"]);
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_pods_says_so_after_a_minute() {
+    fn a_job_without_pods_is_reported_after_a_minute() {
         let live = Live::of([object(Kind::Job, "job", "migrate", &json!({}))]);
         let before = find(&live, &[], "2026-11-30T10:00:59Z");
         assert_eq!((before.list.len(), before.changes_at), (0, Some("2026-11-30T10:01:00Z".parse().unwrap())));

@@ -1,21 +1,21 @@
-//! What is wrong with a Catalog.
+//! The condition `Degraded`.
 
 use super::{Issues, Outcome, conditions::ConditionState, installation};
 use crate::installation::DatabaseFindings;
 
-/// What `Degraded` is judged by, besides how the reconcile went.
+/// Inputs of `Degraded` besides the outcome of the reconcile.
 pub struct Facts<'a> {
-    /// What was found out about the database.
+    /// Findings about the database.
     pub database: &'a DatabaseFindings,
-    /// `None` if pods could not be listed.
+    /// Issues of the parts; `None` if pods could not be listed.
     pub issues: Option<&'a Issues>,
-    /// What doesn't work although the shop serves: mail or autoscaling.
+    /// A failure of mail or autoscaling, without which the shop still serves.
     pub broken: Option<ConditionState>,
-    /// The condition that keeps a Catalog from being ready that has been ready before.
+    /// The condition because of which a Catalog that was ready before is not ready.
     pub unready: Option<(&'static str, &'a ConditionState)>,
 }
 
-/// The cause of what clients notice or will notice. `None` if it isn't known.
+/// Derives `Degraded`. `None` if it is unknown.
 pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
     let of_outcome = of_outcome(outcome);
     let failures: Vec<_> = facts.issues.into_iter().flat_map(Issues::failures).collect();
@@ -25,7 +25,7 @@ pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
     });
     let of_database = installation::problem(facts.database);
     if let Some(first) = of_outcome {
-        // Database and pods may fail for another cause.
+        // Database and pods may fail for another reason, so all messages are reported.
         let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|state| state.message).collect();
         return Some(ConditionState { message: all.join("; "), ..first });
     }
@@ -36,10 +36,10 @@ pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
     of_database.or(of_pods).or(unready).or(facts.broken).or_else(|| Some(ConditionState::no("Healthy", "nothing is wrong")))
 }
 
-/// Why the spec isn't applied.
+/// Why the spec is not applied.
 fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
     match outcome {
-        Outcome::Refused(problems, error) => {
+        Outcome::Rejected(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; not all objects of the last applied spec are restored: {error}"));
             let message = format!("{problems}{}", restoring.unwrap_or_default());
             Some(ConditionState::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
@@ -58,7 +58,7 @@ mod tests {
         validate::{Problem, Problems, Reason},
     };
 
-    fn judged(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&ConditionState>) -> Option<ConditionState> {
+    fn degraded_state(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&ConditionState>) -> Option<ConditionState> {
         let unready = unready.map(|state| ("ApiAvailable", state));
         degraded(outcome, Facts { database: &DatabaseFindings::default(), issues, broken: None, unready })
     }
@@ -77,22 +77,22 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_was_ready_and_is_not_any_more_is_degraded_without_an_issue_as_well() {
+    fn a_catalog_that_is_no_longer_ready_is_degraded_even_without_an_issue() {
         let unready = ConditionState::no("Unavailable", "0 of 2 pods are available");
-        let found = judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), Some(&unready)).unwrap();
+        let found = degraded_state(&Outcome::Applied(Vec::new()), Some(&Issues::default()), Some(&unready)).unwrap();
         assert_eq!(found, ConditionState::yes("Unavailable", "ApiAvailable: 0 of 2 pods are available"));
-        let found = judged(&Outcome::Applied(Vec::new()), Some(&crash_loop()), Some(&unready)).unwrap();
-        assert_eq!(found.reason, "CrashLoopBackOff", "an issue says more");
-        assert!(!judged(&Outcome::Applied(Vec::new()), Some(&Issues::default()), None).unwrap().holds);
-        assert_eq!(judged(&Outcome::Applied(Vec::new()), None, Some(&unready)), None, "pods could not be listed");
+        let found = degraded_state(&Outcome::Applied(Vec::new()), Some(&crash_loop()), Some(&unready)).unwrap();
+        assert_eq!(found.reason, "CrashLoopBackOff", "an issue is more specific than the condition");
+        assert!(!degraded_state(&Outcome::Applied(Vec::new()), Some(&Issues::default()), None).unwrap().holds);
+        assert_eq!(degraded_state(&Outcome::Applied(Vec::new()), None, Some(&unready)), None, "pods could not be listed");
     }
 
     #[test]
-    fn a_lost_volume_and_failing_pods_are_reported_beside_a_spec_that_is_not_applied() {
+    fn a_lost_volume_and_failing_pods_are_reported_together_with_a_rejected_spec() {
         let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
         let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
         let facts = Facts { database: &lost, issues: Some(&crash_loop()), broken: None, unready: None };
-        let found = degraded(&Outcome::Refused(Problems(vec![problem]), None), facts).unwrap();
+        let found = degraded(&Outcome::Rejected(Problems(vec![problem]), None), facts).unwrap();
         assert_eq!(found.reason, "SecretNotFound");
         assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");
     }

@@ -1,12 +1,12 @@
-//! Events, read as far as a condition quotes them.
+//! Reads warning Events for conditions.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 
-/// An older Event is about something that is over: controllers and kubelets retry at least every 1000 seconds.
+/// Maximum age of a relevant Event: controllers and kubelets retry at least every 1000 seconds.
 const RECENT: SignedDuration = SignedDuration::from_mins(20);
 
-/// Reason and note of the last warning about an object.
+/// Reason and note of the last recent warning about the object of that uid, optionally of one reason.
 pub fn last_warning(events: &[Event], uid: Option<&str>, reason: Option<&str>, now: Timestamp) -> Option<(String, String)> {
     let about = |event: &&Event| {
         event.type_.as_deref() == Some("Warning")
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_recent_warning_about_the_object_counts() {
+    fn the_last_recent_warning_about_the_object_is_used() {
         let event = |uid: &str, kind: &str, at: &str, note: &str| -> Event {
             let regarding = json!({"kind": "Job", "name": "shop-migrate-1", "uid": uid});
             let event = json!({"metadata": {}, "eventTime": null, "type": kind, "reason": "FailedCreate", "note": note,

@@ -1,27 +1,27 @@
-//! A database whose volume is lost, or that is another installation.
+//! Conditions of a database whose volume is lost, or that belongs to another installation.
 
 use super::{conditions::ConditionState, parts::Parts};
 use crate::installation::{DatabaseFindings, DatabaseProblem};
 
-/// Puts what is wrong with the database into the conditions of its parts.
-pub fn judge(findings: &DatabaseFindings, parts: &mut Parts) {
+/// Replaces the conditions `DatabaseReady` or `Migrated` by a problem of the database.
+pub fn set_conditions(findings: &DatabaseFindings, parts: &mut Parts) {
     match &findings.problem {
-        Some(problem @ DatabaseProblem::VolumeLost(_)) => parts.database = state(problem, ConditionState::no),
-        Some(problem @ DatabaseProblem::OtherInstallation(_)) => parts.migrated = state(problem, ConditionState::no),
+        Some(problem @ DatabaseProblem::VolumeLost(_)) => parts.database = to_condition(problem, ConditionState::no),
+        Some(problem @ DatabaseProblem::OtherInstallation(_)) => parts.migrated = to_condition(problem, ConditionState::no),
         None => {}
     }
 }
 
-/// What `Degraded` says of the database.
+/// The problem of the database for `Degraded`.
 pub fn problem(findings: &DatabaseFindings) -> Option<ConditionState> {
-    findings.problem.as_ref().map(|problem| state(problem, ConditionState::yes))
+    findings.problem.as_ref().map(|problem| to_condition(problem, ConditionState::yes))
 }
 
-fn state(problem: &DatabaseProblem, state: fn(&str, String) -> ConditionState) -> ConditionState {
+fn to_condition(problem: &DatabaseProblem, constructor: fn(&str, String) -> ConditionState) -> ConditionState {
     let (DatabaseProblem::VolumeLost(message) | DatabaseProblem::OtherInstallation(message)) = problem;
     let reason = match problem {
         DatabaseProblem::VolumeLost(_) => "VolumeLost",
         DatabaseProblem::OtherInstallation(_) => "OtherInstallation",
     };
-    state(reason, message.clone())
+    constructor(reason, message.clone())
 }

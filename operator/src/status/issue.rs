@@ -1,4 +1,4 @@
-//! What is wrong with a part of a Catalog.
+//! Issues of the parts of a Catalog.
 
 use std::fmt;
 
@@ -8,40 +8,40 @@ use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use super::{claims, controllers, pods};
 use crate::{live::Live, mail::MailReport};
 
-/// Pods that wait longer than this, and Jobs without pods, say why. An image that has to be pulled usually arrives sooner.
+/// Time after which a waiting pod, or a Job without pods, is an issue. Pulling an image usually takes less.
 pub const SLOW_AFTER: SignedDuration = SignedDuration::from_mins(1);
-/// Parts in the order in which one needs another: the first issue is usually the cause of the later ones.
+/// Parts in the order of their dependencies: the first issue is usually the cause of the later ones.
 const COMPONENTS: [&str; 7] = ["postgres", "nats", "migrate", "api", "notifier", "tracker", "fulfiller"];
 
-/// Something that keeps a part from working, or that has lately done so.
+/// A current or recent failure or delay of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     /// The part, such as `api`.
     pub component: String,
-    /// Who reports it.
+    /// Which component reports the issue.
     pub source: Source,
-    /// Such as `ImagePullBackOff`.
+    /// Reason such as `ImagePullBackOff`.
     pub reason: String,
     /// Kind and name of the object, such as `Pod shop-api-1`.
     pub object: String,
-    /// In the words of the cluster, as far as it has any.
+    /// Text of the cluster, if it has one.
     pub message: String,
-    /// Whether it makes the Catalog degraded. Slowness doesn't.
+    /// Whether the issue makes the Catalog degraded. A delay does not.
     pub is_failure: bool,
-    /// When it is over unless something happens before.
+    /// When the issue ends if nothing else happens.
     pub until: Option<Timestamp>,
 }
 
-/// Who reports an issue. The first one says most about the cause.
+/// Which component reports an issue, most specific first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The provisioner, of a claim: its pod waits for the volume.
+    /// The provisioner: the volume of a claim.
     Claim,
-    /// The kubelet or the scheduler, of a pod.
+    /// The kubelet or the scheduler: a pod.
     Pod,
-    /// A controller, of pods that it cannot create.
+    /// A controller: pods that it cannot create.
     Creation,
-    /// A controller, of time that has passed.
+    /// A controller: an exceeded deadline.
     Deadline,
 }
 
@@ -54,16 +54,16 @@ impl fmt::Display for Issue {
 /// The issues of a Catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issues {
-    /// At most one of each part.
+    /// At most one issue per part.
     pub list: Vec<Issue>,
-    /// When time alone changes the list.
+    /// When the list changes without an event.
     pub changes_at: Option<Timestamp>,
-    /// What the notifiers report of the mail server.
+    /// The notifiers' report on the mail server.
     pub mail: MailReport,
 }
 
 impl Issues {
-    /// Finds them in the objects, their pods, and the Events of those that [`unexplained`] names.
+    /// Finds the issues of objects and pods. `events` are those of the objects that [`uids_needing_events`] returns.
     #[must_use]
     pub fn find(live: &Live, pods: &[Pod], events: &[Event], now: Timestamp) -> Self {
         let mut list = controllers::issues(live, events, now);
@@ -72,7 +72,7 @@ impl Issues {
         let rank = |component: &str| COMPONENTS.iter().position(|known| *known == component).unwrap_or(COMPONENTS.len());
         let order =
             |a: &Issue, b: &Issue| (!a.is_failure, a.source, &a.reason, &a.object).cmp(&(!b.is_failure, b.source, &b.reason, &b.object));
-        // Always the same one first, or the status would change with the order of a list.
+        // A total order, so that the status doesn't depend on the order of the LIST.
         list.sort_by(|a, b| rank(&a.component).cmp(&rank(&b.component)).then_with(|| order(a, b)));
         let slow = pods.iter().filter_map(|pod| pods::slow_at(pod, live)).chain(controllers::slow_at(live));
         let changes_at = list.iter().filter_map(|issue| issue.until).chain(slow).filter(|at| *at > now).min();
@@ -92,10 +92,9 @@ impl Issues {
     }
 }
 
-/// Uids of objects about which only Events say what is wrong: those without pods, claims
-/// without a volume, and one slow pod of each part.
+/// Uids of objects whose Events have the cause of an issue: those without pods, unbound claims, and one slow pod per part.
 #[must_use]
-pub fn unexplained(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
+pub fn uids_needing_events(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
     let mut slow: Vec<_> = pods.iter().filter(|pod| pods::slow_at(pod, live).is_some_and(|at| at <= now)).collect();
     slow.sort_by_key(|pod| (pods::component(pod), pod.metadata.name.clone()));
     slow.dedup_by_key(|pod| pods::component(pod));

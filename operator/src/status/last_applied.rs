@@ -1,7 +1,7 @@
 //! The last spec that was applied in full, kept in the status.
 //!
-//! The status survives restarts of the operator, edits of the Catalog and the deletion of objects. Everyone who can
-//! read the Catalog can read it, and it contains no more than the spec did: no value of a Secret.
+//! The status survives restarts of the operator, edits of the Catalog and the deletion of objects. Like the spec, it contains no
+//! value of a Secret.
 
 use super::Outcome;
 use crate::{
@@ -9,23 +9,23 @@ use crate::{
     validate::version,
 };
 
-/// What to keep after a reconcile that went like this.
+/// The last applied spec after a reconcile with this outcome.
 #[must_use]
 pub fn after(catalog: &Catalog, outcome: &Outcome, before: Option<LastApplied>) -> Option<LastApplied> {
     match outcome {
         Outcome::Applied(_) => record(catalog).or(before),
-        Outcome::Paused | Outcome::Refused(..) | Outcome::Migrating { .. } | Outcome::Failed(_) => before,
+        Outcome::Paused | Outcome::Rejected(..) | Outcome::Migrating { .. } | Outcome::Failed(_) => before,
     }
 }
 
 fn record(catalog: &Catalog) -> Option<LastApplied> {
     let mut spec = catalog.spec.clone();
-    // Another operator has another release. It must not replace this one before its migration has succeeded.
+    // The default tag is the operator's release. An upgraded operator must not replace this release before its migration.
     spec.image.tag = Some(version(&spec.image).to_owned());
     Some(LastApplied { observed_generation: catalog.metadata.generation, spec: serde_json::to_string(&spec).ok()? })
 }
 
-/// The Catalog with the spec that was applied last, if there is one and this operator understands it.
+/// The Catalog with the last applied spec, if there is one that this operator can parse.
 #[must_use]
 pub fn catalog(catalog: &Catalog) -> Option<Catalog> {
     let last = catalog.status.as_ref()?.last_applied.as_ref()?;
@@ -49,7 +49,7 @@ mod tests {
         for (mut spec, observed) in [samples::minimal_input(), samples::full_input()] {
             spec.status = Some(status(&spec, &Live::default(), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH));
             let last = catalog(&spec).unwrap();
-            assert!(last.spec.image.tag.is_some(), "the release stays when the operator is upgraded");
+            assert!(last.spec.image.tag.is_some(), "an upgrade of the operator keeps the release");
             assert!(build(&validate(&last, &observed).unwrap()) == build(&validate(&spec, &observed).unwrap()));
         }
     }
@@ -61,15 +61,15 @@ mod tests {
         spec.status = Some(status(&spec, &Live::default(), &Outcome::Applied(Vec::new()), None, Timestamp::UNIX_EPOCH));
         spec.metadata.generation = Some(2);
         spec.spec.currency = "XXL".into();
-        let refused = Outcome::Refused(Problems(Vec::new()), None);
-        let after = status(&spec, &Live::default(), &refused, None, Timestamp::UNIX_EPOCH);
+        let rejected = Outcome::Rejected(Problems(Vec::new()), None);
+        let after = status(&spec, &Live::default(), &rejected, None, Timestamp::UNIX_EPOCH);
         assert_eq!(after.last_applied.unwrap().observed_generation, Some(1));
         let progressing = after.conditions.iter().find(|condition| condition.type_ == "Progressing").unwrap();
         assert!(progressing.message.contains("generation 1") && progressing.observed_generation == Some(2), "{progressing:?}");
     }
 
     #[test]
-    fn a_record_that_this_operator_cannot_read_is_none() {
+    fn a_last_applied_spec_that_cannot_be_parsed_is_ignored() {
         let (mut spec, _) = samples::minimal_input();
         spec.status = Some(crate::crd::CatalogStatus {
             last_applied: Some(LastApplied { observed_generation: Some(1), spec: "{\"api\": 1}".into() }),

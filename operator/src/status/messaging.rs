@@ -1,4 +1,4 @@
-//! The volume of the embedded NATS, which is replaced without consent if it is lost: what counts is in the database.
+//! The volume of the embedded NATS. The operator replaces a lost one without consent, because all changes are in the database.
 
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -11,16 +11,16 @@ use crate::{
     live::Live,
 };
 
-/// What is lost with a volume, and what isn't (api/src/events/relay/replay.rs).
-pub const LOST: &str = "views that waited to be counted and dead-lettered messages are lost; changes of the last 7 days are published \
+/// Data that is lost with the volume, and data that is replayed (api/src/events/relay/replay.rs).
+pub const LOST: &str = "uncounted views and dead-lettered messages are lost; changes of the last 7 days are published \
      again from the database";
 
-/// Which volume NATS works on now.
+/// Derives `status.messaging`: the claim that NATS uses, and when it was last replaced.
 #[must_use]
 pub fn volume(catalog: &Catalog, live: &Live, now: Timestamp) -> Option<MessagingStatus> {
     let before = catalog.status.as_ref().and_then(|status| status.messaging.clone());
     let claim = live.get(Kind::PersistentVolumeClaim, &format!("{}-nats-data", catalog.name_any()));
-    // A claim without a volume may be replaced, and holds nothing.
+    // An unbound claim has no data and may be replaced.
     let bound = claim.filter(|claim| claim_facts(claim).is_bound && claim.meta().deletion_timestamp.is_none());
     let (Some(bound), Some(_)) = (bound, &catalog.spec.messaging.embedded) else { return before };
     let before = before.unwrap_or_default();
@@ -29,8 +29,8 @@ pub fn volume(catalog: &Catalog, live: &Live, now: Timestamp) -> Option<Messagin
     Some(MessagingStatus { claim_uid: bound.uid(), volume_replaced_at })
 }
 
-/// Adds to the condition that the volume was replaced.
-pub fn judge(status: Option<&MessagingStatus>, state: &mut ConditionState) {
+/// Appends to the condition when the volume was replaced.
+pub fn append_replacement(status: Option<&MessagingStatus>, state: &mut ConditionState) {
     if let Some(at) = status.and_then(|status| status.volume_replaced_at.as_ref()) {
         state.message = format!("{}; its volume was replaced at {}: {LOST}", state.message, at.0);
     }

@@ -1,4 +1,4 @@
-//! The parts of a Catalog, each judged by its objects.
+//! The conditions of the parts of a Catalog, derived from their objects.
 
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
@@ -10,18 +10,18 @@ use super::{
 };
 use crate::{crd::Catalog, kinds::Kind, live::Live};
 
-/// Label with the release of what an object runs.
+/// Label with the release that an object runs.
 const VERSION: &str = "app.kubernetes.io/version";
-/// Label with the part that an object belongs to.
+/// Label with the part of an object.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 
-/// All parts.
+/// Conditions of all parts.
 pub struct Parts {
     /// PostgreSQL.
     pub database: ConditionState,
     /// NATS.
     pub messaging: ConditionState,
-    /// The migration of this spec.
+    /// The migration.
     pub migrated: ConditionState,
     /// The API.
     pub api: Workload,
@@ -33,9 +33,9 @@ pub struct Parts {
     pub fulfiller: Workload,
 }
 
-/// A Deployment.
+/// State of a Deployment.
 pub struct Workload {
-    /// Whether it is available.
+    /// Its condition, such as `ApiAvailable`.
     pub state: ConditionState,
     ready: i64,
     desired: i64,
@@ -44,8 +44,7 @@ pub struct Workload {
 }
 
 impl Parts {
-    /// Judges them.
-    /// `migration` is the name of the Job that is waited for, if one is.
+    /// Derives all parts. `migration` is the name of the pending migration Job, if there is one.
     pub fn of(catalog: &Catalog, live: &Live, migration: Option<&str>, issues: &Issues) -> Self {
         let name = catalog.name_any();
         let workload = |part: &str| {
@@ -54,16 +53,16 @@ impl Parts {
         };
         let spec = &catalog.spec;
         let database = if spec.database.embedded.is_some() {
-            let hosted = hosted(live, &format!("{name}-postgres"), issues.of("postgres"));
-            // Said wherever people look, since nobody reads what they applied last year.
+            let hosted = embedded_server(live, &format!("{name}-postgres"), issues.of("postgres"));
+            // Repeated here, because `kubectl describe` doesn't show the description of the field.
             ConditionState { message: format!("{}; one pod without replica or backup: for development only", hosted.message), ..hosted }
         } else {
-            ConditionState::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+            ConditionState::yes("External", "not managed by the operator; Migrated reports whether it was reachable")
         };
         let messaging = if spec.messaging.embedded.is_some() {
-            hosted(live, &format!("{name}-nats"), issues.of("nats"))
+            embedded_server(live, &format!("{name}-nats"), issues.of("nats"))
         } else {
-            ConditionState::yes("External", "somebody else runs it; Migrated says whether it could be reached")
+            ConditionState::yes("External", "not managed by the operator; Migrated reports whether it was reachable")
         };
         let migration = migration.map_or_else(|| newest_migration(live), |job| live.get(Kind::Job, job));
         let migrated = migrated(migration, issues.of("migrate"));
@@ -82,8 +81,8 @@ impl Parts {
         [&self.api, &self.notifier, &self.tracker, &self.fulfiller]
     }
 
-    /// Pods are being replaced or added.
-    pub fn rolling(&self) -> bool {
+    /// Whether pods are being replaced or added.
+    pub fn is_rolling_out(&self) -> bool {
         self.workloads().iter().any(|workload| workload.rolling)
     }
 
@@ -92,18 +91,18 @@ impl Parts {
         self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds)
     }
 
-    /// The release that all workloads run, once it is rolled out.
+    /// The release of all workloads, unless a rollout is in progress.
     pub fn version(&self) -> Option<String> {
         let mut versions = self.workloads().into_iter().map(|workload| workload.version.clone());
         let first = versions.next().flatten()?;
-        (!self.rolling() && versions.all(|version| version.as_ref() == Some(&first))).then_some(first)
+        (!self.is_rolling_out() && versions.all(|version| version.as_ref() == Some(&first))).then_some(first)
     }
 }
 
 impl Workload {
     fn of(deployment: Option<&DynamicObject>, issue: Option<&Issue>, may_be_zero: bool) -> Self {
         let Some(deployment) = deployment else {
-            let state = ConditionState::no("NotCreated", "its Deployment isn't there yet");
+            let state = ConditionState::no("NotCreated", "its Deployment does not exist yet");
             return Self { state, ready: 0, desired: 0, rolling: false, version: None };
         };
         let (spec, status) = (&deployment.data["spec"], &deployment.data["status"]);
@@ -115,7 +114,7 @@ impl Workload {
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let count = format!("{available} of {desired} pods are available");
         let state = match issue {
-            _ if desired == 0 && may_be_zero => ConditionState::yes("ScaledToZero", "no pods are asked for now"),
+            _ if desired == 0 && may_be_zero => ConditionState::yes("ScaledToZero", "its Deployment is scaled to 0 pods"),
             _ if desired == 0 => ConditionState::no("NoReplicas", no_replicas(&deployment.name_any())),
             Some(issue) if available == 0 => ConditionState::no(&issue.reason, issue.to_string()),
             None if available == 0 => ConditionState::no("Unavailable", count),
@@ -125,23 +124,25 @@ impl Workload {
         Self { state, ready, desired, rolling, version: deployment.labels().get(VERSION).cloned() }
     }
 
-    /// Whether a pod serves, of whichever release.
+    /// Whether a pod of any release is ready.
     pub fn serves(&self) -> bool {
         self.state.holds && self.ready > 0
     }
 
-    /// Such as `1/2`.
+    /// Ready and desired pods, such as `1/2`.
     pub fn count(&self) -> String {
         format!("{}/{}", self.ready, self.desired)
     }
 }
 
 fn no_replicas(name: &str) -> String {
-    format!("Deployment {name} has spec.replicas 0, and the Catalog declares more; a paused Catalog or ScaledObject is not scaled up")
+    format!(
+        "Deployment {name} has 0 replicas but the Catalog declares more; it is not scaled up while the Catalog or ScaledObject is paused"
+    )
 }
 
-/// A server that the operator runs as a `StatefulSet` of one pod.
-fn hosted(live: &Live, name: &str, issue: Option<&Issue>) -> ConditionState {
+/// The condition of a server that runs as a `StatefulSet` of one pod.
+fn embedded_server(live: &Live, name: &str, issue: Option<&Issue>) -> ConditionState {
     let ready = live.get(Kind::StatefulSet, name).and_then(|set| set.data["status"]["readyReplicas"].as_i64()).unwrap_or(0);
     match issue {
         _ if ready > 0 => ConditionState::yes("Running", "its pod is ready"),
@@ -155,15 +156,15 @@ fn migrated(migration: Option<&DynamicObject>, issue: Option<&Issue>) -> Conditi
         (Some(job), _) if has_condition(job, "Complete") => ConditionState::yes("Succeeded", "the migration has succeeded"),
         (Some(job), _) if has_condition(job, "Failed") => ConditionState::no(
             "MigrationFailed",
-            format!("see `kubectl logs job/{}`; when it is repaired, delete that Job", job.name_any()),
+            format!("see `kubectl logs job/{}`; fix the cause, then delete the Job to run it again", job.name_any()),
         ),
         (Some(job), Some(issue)) => ConditionState::no(&issue.reason, format!("{issue}; see `kubectl logs job/{}`", job.name_any())),
         (Some(job), None) => ConditionState::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
-        (None, _) => ConditionState::no("NotCreated", "its Job isn't there yet"),
+        (None, _) => ConditionState::no("NotCreated", "its Job does not exist yet"),
     }
 }
 
-/// The last one, where none is waited for.
+/// The newest migration Job, for a Catalog without a pending one.
 fn newest_migration(live: &Live) -> Option<&DynamicObject> {
     live.of_kind(Kind::Job)
         .filter(|job| job.labels().get(COMPONENT).is_some_and(|part| part == "migrate"))
@@ -186,7 +187,7 @@ mod tests {
     use crate::build::samples;
 
     #[test]
-    fn of_two_migrations_of_one_second_the_one_that_is_waited_for_counts() {
+    fn the_pending_migration_is_reported_instead_of_one_of_the_same_second() {
         let job = |name: &str, end: &str| -> DynamicObject {
             let metadata = json!({
                 "name": name, "creationTimestamp": "2026-11-25T12:00:00Z", "labels": {COMPONENT: "migrate"},
@@ -199,7 +200,7 @@ mod tests {
         let (catalog, _) = samples::minimal_input();
         let parts = Parts::of(&catalog, &live, Some("shop-migrate-2"), &Issues::default());
         assert_eq!(parts.migrated.reason, "MigrationFailed");
-        // One that isn't there yet isn't another one.
+        // A pending Job that does not exist yet is not replaced by another Job.
         let parts = Parts::of(&catalog, &live, Some("shop-migrate-4"), &Issues::default());
         assert_eq!(parts.migrated.reason, "NotCreated");
     }

@@ -1,4 +1,4 @@
-//! What keeps a pod from running, in the words of the kubelet and the scheduler.
+//! Issues of pods, with the texts of the kubelet and the scheduler.
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 
 use super::{
-    containers::{self, Trouble, WELL_AFTER},
+    containers::{self, Finding, HEALTHY_AFTER},
     events::last_warning,
     issue::{Issue, SLOW_AFTER, Source},
     parts::{COMPONENT, has_condition},
@@ -23,134 +23,134 @@ pub fn component(pod: &Pod) -> &str {
     pod.labels().get(COMPONENT).map_or("", String::as_str)
 }
 
-/// What is wrong with a pod, if anything is.
+/// Finds the issue of a pod, if it has one.
 pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option<Issue> {
-    let issue = |trouble: Trouble, is_failure| {
-        // Of a migration, how often its container was started doesn't matter as much as that it has failed.
-        let reason = if trouble.has_ended && is_migration(pod) { "MigrationFailing".to_owned() } else { trouble.reason };
+    let issue = |finding: Finding, is_failure| {
+        // For a migration one reason covers all failures: the Job retries it, so restarts don't matter.
+        let reason = if finding.has_ended && is_migration(pod) { "MigrationFailing".to_owned() } else { finding.reason };
         Issue {
             component: component(pod).into(),
             source: Source::Pod,
             reason,
             object: format!("Pod {}", pod.name_any()),
-            message: trouble.message,
+            message: finding.message,
             is_failure,
-            until: trouble.until,
+            until: finding.until,
         }
     };
-    if let Some(ends_at) = awaited_end(pod) {
-        return (ends_at + SLOW_AFTER <= now).then(|| issue(not_ended(ends_at), true));
+    if let Some(ends_at) = grace_period_end(pod) {
+        return (ends_at + SLOW_AFTER <= now).then(|| issue(stuck_terminating(ends_at), true));
     }
-    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
-    if let Some(trouble) = failure(pod, status, now) {
-        return Some(issue(trouble, true));
+    let status = pod.status.as_ref().filter(|_| is_relevant(pod, live))?;
+    if let Some(finding) = failure(pod, status, now) {
+        return Some(issue(finding, true));
     }
     slow_at(pod, live).filter(|at| *at <= now)?;
-    let (trouble, is_failure) = slowness(pod, status, events, now);
-    Some(issue(trouble, is_failure))
+    let (finding, is_failure) = explain_delay(pod, status, events, now);
+    Some(issue(finding, is_failure))
 }
 
-/// When a pod that waits, that runs and isn't ready, or that doesn't end, becomes slow. Its Events say why.
+/// When a pod that is pending, not ready or terminating becomes slow.
 pub fn slow_at(pod: &Pod, live: &Live) -> Option<Timestamp> {
-    if let Some(ends_at) = awaited_end(pod) {
+    if let Some(ends_at) = grace_period_end(pod) {
         return Some(ends_at + SLOW_AFTER);
     }
-    let status = pod.status.as_ref().filter(|_| counts(pod, live))?;
+    let status = pod.status.as_ref().filter(|_| is_relevant(pod, live))?;
     let since = match status.phase.as_deref() {
         None | Some("Pending") => status.start_time.as_ref().or(pod.metadata.creation_timestamp.as_ref())?.0,
-        // The pod of a migration has nothing to be ready for.
-        Some("Running") if !is_migration(pod) => transition(unready(status)?)?,
+        // Readiness doesn't matter for the pod of a migration.
+        Some("Running") if !is_migration(pod) => transition_time(containers_not_ready(status)?)?,
         Some(_) => return None,
     };
     Some(since + SLOW_AFTER)
 }
 
-fn unready(status: &PodStatus) -> Option<&PodCondition> {
+fn containers_not_ready(status: &PodStatus) -> Option<&PodCondition> {
     condition(status, "ContainersReady").filter(|ready| ready.status == "False")
 }
 
-/// The end of the grace period of a deleted pod whose controller creates no other one before it has ended.
-fn awaited_end(pod: &Pod) -> Option<Timestamp> {
-    let is_awaited = pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.controller == Some(true));
-    pod.metadata.deletion_timestamp.as_ref().filter(|_| is_awaited).map(|time| time.0)
+/// The end of the grace period of a deleted pod whose `StatefulSet` cannot replace it before it has ended.
+fn grace_period_end(pod: &Pod) -> Option<Timestamp> {
+    let blocks_replacement = pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.controller == Some(true));
+    pod.metadata.deletion_timestamp.as_ref().filter(|_| blocks_replacement).map(|time| time.0)
 }
 
-fn not_ended(ends_at: Timestamp) -> Trouble {
+fn stuck_terminating(ends_at: Timestamp) -> Finding {
     let message = format!(
-        "should have ended by {ends_at}, and its StatefulSet waits for that: its node may be unavailable; once the node is \
-         certainly shut down, run kubectl delete pod --force"
+        "is still terminating after its grace period, which ended at {ends_at}, and blocks its StatefulSet: its node may be \
+         unavailable; after you have made sure that the node is shut down, run kubectl delete pod --force"
     );
-    Trouble { reason: "Terminating".into(), message, has_ended: false, until: None }
+    Finding { reason: "Terminating".into(), message, has_ended: false, until: None }
 }
 
-/// Other deleted pods end as they should, and so do those of a migration that has succeeded or been replaced.
-fn counts(pod: &Pod, live: &Live) -> bool {
-    let is_over = || {
+/// Whether a pod can have an issue: not if it is terminating, or its migration has succeeded or was replaced.
+fn is_relevant(pod: &Pod, live: &Live) -> bool {
+    let is_finished = || {
         let job = pod.labels().get(JOB).and_then(|job| live.get(Kind::Job, job));
         job.is_none_or(|job| has_condition(job, "Complete"))
     };
-    pod.metadata.deletion_timestamp.is_none() && !(is_migration(pod) && is_over())
+    pod.metadata.deletion_timestamp.is_none() && !(is_migration(pod) && is_finished())
 }
 
 fn is_migration(pod: &Pod) -> bool {
     component(pod) == "migrate"
 }
 
-fn failure(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Trouble> {
+fn failure(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Finding> {
     match status.phase.as_deref() {
         Some("Succeeded") => return None,
         Some("Failed") => return failed(pod, status, now),
         _ => {}
     }
-    let ready_since = condition(status, "ContainersReady").filter(|ready| ready.status == "True").and_then(transition);
+    let ready_since = condition(status, "ContainersReady").filter(|ready| ready.status == "True").and_then(transition_time);
     let is_restarted = !is_migration(pod);
     let init = status.init_container_statuses.iter().flatten().map(|container| (container, false));
     let mut all = init.chain(status.container_statuses.iter().flatten().map(|container| (container, is_restarted)));
-    all.find_map(|(container, is_restarted)| containers::trouble(container, is_restarted, ready_since, now)).or_else(|| {
+    all.find_map(|(container, is_restarted)| containers::find_issue(container, is_restarted, ready_since, now)).or_else(|| {
         let unscheduled = condition(status, "PodScheduled").filter(|scheduled| scheduled.status == "False")?;
         let reason = unscheduled.reason.clone().unwrap_or_else(|| "Unschedulable".into());
         let message = unscheduled.message.clone().unwrap_or_else(|| "not scheduled".into());
-        Some(Trouble { reason, message, has_ended: false, until: None })
+        Some(Finding { reason, message, has_ended: false, until: None })
     })
 }
 
-/// A pod that has failed as a whole, such as an evicted one. A controller replaces it, and it remains for its log.
-fn failed(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Trouble> {
+/// The issue of a pod in phase `Failed`, such as an evicted one. Its controller replaces it, and the pod remains for its log.
+fn failed(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Finding> {
     let containers = status.container_statuses.iter().flatten();
     let ended = containers.clone().filter_map(|container| container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
-    let at = ended.map(|time| time.0).chain(status.conditions.iter().flatten().filter_map(transition)).max();
-    // A migration goes on failing until it succeeds.
-    let until = if is_migration(pod) { None } else { Some(at? + WELL_AFTER) };
+    let at = ended.map(|time| time.0).chain(status.conditions.iter().flatten().filter_map(transition_time)).max();
+    // A failed migration is an issue until it succeeds.
+    let until = if is_migration(pod) { None } else { Some(at? + HEALTHY_AFTER) };
     if until.is_some_and(|until| until <= now) {
         return None;
     }
     let reason = status.reason.clone().unwrap_or_else(|| "PodFailed".into());
-    let of_container =
-        containers.filter_map(|container| containers::trouble(container, false, None, now)).map(|found| found.message).next();
-    let message = status.message.clone().or(of_container).unwrap_or_else(|| "the pod has failed".into());
-    Some(Trouble { reason, message, has_ended: true, until })
+    let from_container =
+        containers.filter_map(|container| containers::find_issue(container, false, None, now)).map(|found| found.message).next();
+    let message = status.message.clone().or(from_container).unwrap_or_else(|| "the pod has failed".into());
+    Some(Finding { reason, message, has_ended: true, until })
 }
 
-/// Why a pod waits so long: its last warning, or else how far it is. One that waits without a warning hasn't failed.
-fn slowness(pod: &Pod, status: &PodStatus, events: &[Event], now: Timestamp) -> (Trouble, bool) {
-    let trouble = |reason: String, message: String| Trouble { reason, message, has_ended: false, until: None };
-    if let Some(unready) = unready(status).filter(|_| status.phase.as_deref() == Some("Running")) {
+/// Why a pod is slow, and whether that is a failure: its last warning or, without one, its state, which is not a failure.
+fn explain_delay(pod: &Pod, status: &PodStatus, events: &[Event], now: Timestamp) -> (Finding, bool) {
+    let finding = |reason: String, message: String| Finding { reason, message, has_ended: false, until: None };
+    if let Some(unready) = containers_not_ready(status).filter(|_| status.phase.as_deref() == Some("Running")) {
         let unready_containers = unready.message.as_deref().unwrap_or("containers are not ready");
         let message = match last_warning(events, pod.metadata.uid.as_deref(), Some("Unhealthy"), now) {
             Some((_, probe)) => format!("{unready_containers}: {probe}"),
             None => unready_containers.to_owned(),
         };
-        return (trouble(unready.reason.clone().unwrap_or_else(|| "ContainersNotReady".into()), message), true);
+        return (finding(unready.reason.clone().unwrap_or_else(|| "ContainersNotReady".into()), message), true);
     }
     if let Some((reason, note)) = last_warning(events, pod.metadata.uid.as_deref(), None, now) {
-        return (trouble(reason, note), true);
+        return (finding(reason, note), true);
     }
     let waiting = status.container_statuses.iter().flatten().find_map(|container| {
         let reason = container.state.as_ref()?.waiting.as_ref()?.reason.clone()?;
         let message = format!("{} ({}) has been waiting for more than a minute: {reason}", container.name, container.image);
-        Some(trouble(reason, message))
+        Some(finding(reason, message))
     });
-    let pending = || trouble("Pending".into(), "pending for more than a minute, and no Event says why".into());
+    let pending = || finding("Pending".into(), "pending for more than a minute, without a warning Event".into());
     (waiting.unwrap_or_else(pending), false)
 }
 
@@ -158,7 +158,7 @@ fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> 
     status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
-fn transition(condition: &PodCondition) -> Option<Timestamp> {
+fn transition_time(condition: &PodCondition) -> Option<Timestamp> {
     condition.last_transition_time.as_ref().map(|time| time.0)
 }
 
@@ -218,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_fails_from_its_first_failed_container_until_its_job_is_complete() {
+    fn a_failing_migration_is_reported_from_its_first_failure_until_its_job_completes() {
         let first = pod("migrate", &ended(1));
         assert_eq!(found(&first, &job(None), CREATED).unwrap().0, "MigrationFailing");
         assert_eq!(found(&first, &job(Some("Complete")), CREATED), None);
         assert_eq!(found(&first, &Live::default(), CREATED), None, "its Job was replaced");
         assert_eq!(found(&pod("migrate", &ended(0)), &job(None), CREATED), None, "it has succeeded");
-        // A pod that failed as a whole was followed by another one.
+        // The Job has replaced the evicted pod.
         let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."});
         let (reason, text, _) = found(&pod("migrate", &evicted), &job(None), "2026-11-30T11:00:00Z").unwrap();
         assert_eq!(reason, "MigrationFailing");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_evicted_pod_of_a_deployment_counts_for_two_minutes() {
+    fn an_evicted_pod_of_a_deployment_is_reported_for_two_minutes() {
         let condition = json!({"type": "DisruptionTarget", "status": "True", "lastTransitionTime": CREATED});
         let evicted =
             json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.", "conditions": [condition]});
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_waits_for_more_than_a_minute_says_why() {
+    fn the_cause_of_a_pending_pod_is_reported_after_a_minute() {
         let status = json!({"phase": "Pending", "containerStatuses": [{
             "name": "migrate", "image": "catalog:1", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ContainerCreating"}},
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_runs_without_being_ready_for_a_minute_says_why() {
+    fn the_cause_of_an_unready_pod_is_reported_after_a_minute() {
         let unready = json!({"type": "ContainersReady", "status": "False", "reason": "ContainersNotReady",
             "message": "containers with unready status: [api]", "lastTransitionTime": CREATED});
         let running = json!([{"name": "api", "image": "catalog:1", "imageID": "", "ready": false, "restartCount": 0,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_a_stateful_set_waits_for_and_that_does_not_end_is_reported() {
+    fn a_terminating_pod_that_blocks_its_stateful_set_is_reported() {
         let mut deleted = pod("postgres", &json!({"phase": "Running"}));
         deleted.metadata.deletion_timestamp = deleted.metadata.creation_timestamp.clone();
         let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "shop-postgres", "uid": "a", "controller": true});
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_deleted_is_not_reported() {
+    fn other_terminating_pods_are_not_reported() {
         let mut deleted = pod("api", &ended(137));
         assert!(found(&deleted, &Live::default(), CREATED).is_some());
         deleted.metadata.deletion_timestamp = deleted.metadata.creation_timestamp.clone();

@@ -1,4 +1,4 @@
-//! What is declared and known of the number of pods.
+//! The declared number of pods.
 
 use kube::ResourceExt;
 
@@ -8,13 +8,13 @@ use crate::{
     live::Live,
 };
 
-/// Whether the Catalog declares that a role may have no pods: a fixed number of 0, or a minimum of 0 that KEDA was given.
+/// Whether a role may have no pods: `replicas` is 0, or `minReplicas` is 0 and its `ScaledObject` was applied with it.
 #[must_use]
 pub fn may_be_zero(catalog: &Catalog, live: &Live, role: &str) -> bool {
     let spec = &catalog.spec;
     let worker = |worker: &Worker| {
-        let given = live.get(Kind::ScaledObject, &format!("{}-{role}", catalog.name_any()));
-        let has_minimum_of_zero = given.is_some_and(|scaler| scaler.data["spec"]["minReplicaCount"] == 0);
+        let scaled_object = live.get(Kind::ScaledObject, &format!("{}-{role}", catalog.name_any()));
+        let has_minimum_of_zero = scaled_object.is_some_and(|scaler| scaler.data["spec"]["minReplicaCount"] == 0);
         worker.replicas == Some(0) || (worker.autoscaling.as_ref().is_some_and(|by| by.min_replicas == 0) && has_minimum_of_zero)
     };
     match role {

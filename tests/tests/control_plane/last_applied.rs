@@ -63,7 +63,7 @@ async fn objects_come_back_while_a_spec_is_rejected_and_the_condition_stays() {
         let said = catalog.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == kind).unwrap();
         assert_eq!((said.reason.as_str(), said.observed_generation), ("SecretNotFound", catalog.metadata.generation), "{said:?}");
     }
-    assert!(operator.condition("Progressing").await.message.contains("restored as generation 1 declared them"));
+    assert!(operator.condition("Progressing").await.message.contains("restored to generation 1"));
     assert!(operator.condition("ApiAvailable").await.holds);
 }
 

@@ -153,7 +153,7 @@ async fn a_lost_volume_of_nats_is_replaced_and_reported() {
     operator.controllers().collect_garbage().await;
     operator.settle().await;
     let said = operator.condition("MessagingReady").await;
-    let lost = "views that waited to be counted and dead-lettered messages are lost";
+    let lost = "uncounted views and dead-lettered messages are lost";
     assert!(said.message.contains("its volume was replaced at 20") && said.message.contains(lost), "{said:?}");
     let events = operator.namespace().all::<Event>().await;
     let reported: Vec<_> = events.iter().filter(|event| event.reason.as_deref() == Some("MessagingVolumeReplaced")).collect();
