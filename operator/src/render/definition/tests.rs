@@ -71,29 +71,29 @@ fn there_is_exactly_one_database_and_one_messaging() {
     is_refused("/spec/database", json!({"external": external, "embedded": {}}), "spec.database", "exactly one");
     is_refused("/spec/database", json!({}), "spec.database", "exactly one");
     is_refused("/spec/messaging", json!({}), "spec.messaging", "exactly one");
-    is_refused("/spec/database", Value::Null, "spec", "say where the data lives");
-    is_refused("/spec/messaging", Value::Null, "spec", "say what carries the events");
+    is_refused("/spec/database", Value::Null, "spec", "spec.database is required");
+    is_refused("/spec/messaging", Value::Null, "spec", "spec.messaging is required");
 }
 
 #[test]
 fn there_is_a_mail_server_with_a_plain_host_name_and_a_sender() {
     is_refused("/spec/mail", Value::Null, "spec", "name the SMTP server");
-    is_refused("/spec/mail/server", Value::Null, "spec.mail", "name the SMTP server in mail.server");
-    is_refused("/spec/mail/from", Value::Null, "spec.mail", "say in mail.from");
+    is_refused("/spec/mail/server", Value::Null, "spec.mail", "mail.server is required");
+    is_refused("/spec/mail/from", Value::Null, "spec.mail", "mail.from is required");
     for server in ["smtp.example.com", "mail", "10.0.0.1", "2001:db8::1", "smtp.mail.svc.cluster.local."] {
         is_taken("/spec/mail/server", json!(server));
     }
     for server in ["", "smtp://mail", "mail:25", "ma il", "-mail", "a..b"] {
-        is_refused("/spec/mail/server", json!(server), "spec.mail.server", "give a host name");
+        is_refused("/spec/mail/server", json!(server), "spec.mail.server", "use a host name");
     }
     for from in ["shop@example.com", "The Shop <shop@example.com>", "Ünal's <a@b.example>"] {
         is_taken("/spec/mail/from", json!(from));
     }
     for from in ["", "shop", "Shop <shop>", "a@b@c", "a@b.example\nBcc: c@d.example"] {
-        is_refused("/spec/mail/from", json!(from), "spec.mail.from", "give an e-mail address");
+        is_refused("/spec/mail/from", json!(from), "spec.mail.from", "use an e-mail address");
     }
     let credentials = json!({"server": "a", "from": "a@b.example", "tls": "None", "credentialsSecretRef": {"name": "smtp"}});
-    is_refused("/spec/mail", credentials, "spec.mail", "isn't sent in the clear");
+    is_refused("/spec/mail", credentials, "spec.mail", "without encryption");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn pods_are_counted_or_scaled_but_not_both() {
         is_taken(&pointer, json!({"autoscaling": autoscaling}));
         is_refused(&pointer, json!({"replicas": 3, "autoscaling": autoscaling}), &path, "not both");
         let upside_down = json!({"autoscaling": {"minReplicas": 4, "maxReplicas": 3}});
-        is_refused(&pointer, upside_down, &format!("{path}.autoscaling"), "may not be more than maxReplicas");
+        is_refused(&pointer, upside_down, &format!("{path}.autoscaling"), "must not exceed maxReplicas");
         is_refused(&pointer, json!({"replicas": -1}), &format!("{path}.replicas"), "minimum");
     }
     let unmeasurable = json!({"autoscaling": autoscaling, "resources": {"requests": {"memory": "64Mi"}}});
@@ -131,9 +131,9 @@ fn nats_is_named_by_urls_and_its_secrets_are_in_secrets() {
         is_taken("/spec/messaging", url(good));
     }
     for bad in ["", "a:4222", "http://a", "nats://a:4222, nats://b"] {
-        is_refused("/spec/messaging", url(bad), "spec.messaging.external.url", "give nats://host:port");
+        is_refused("/spec/messaging", url(bad), "spec.messaging.external.url", "use nats://host:port");
     }
-    is_refused("/spec/messaging", url("nats://user:word@a:4222"), "spec.messaging.external.url", "isn't secret");
+    is_refused("/spec/messaging", url("nats://user:word@a:4222"), "spec.messaging.external.url", "must not contain credentials");
     is_taken("/spec/messaging", json!({"external": {"urlSecretRef": {"name": "nats", "key": "url"}}}));
     is_refused("/spec/messaging", json!({"external": {}}), "spec.messaging.external", "exactly one");
 }
@@ -142,7 +142,7 @@ fn nats_is_named_by_urls_and_its_secrets_are_in_secrets() {
 fn sizes_are_positive() {
     let path = "spec.database.embedded.storage";
     for bad in ["0", "-5Gi", "much", "5 Gi", ""] {
-        is_refused("/spec/database/embedded/storage", json!(bad), path, "give a size such as 5Gi");
+        is_refused("/spec/database/embedded/storage", json!(bad), path, "use a size such as 5Gi");
     }
     is_refused("/spec/messaging/embedded/storage", json!("1Gi"), "spec.messaging.embedded.storage", "at least 2Gi");
 }
@@ -168,7 +168,7 @@ fn the_currency_can_be_edited_until_the_shop_was_applied() {
 fn durations_are_spelled_as_go_and_catalog_read_them() {
     is_taken("/spec/auth", json!({"accessTokenTTL": "1h30m", "refreshTokenTTL": "9600h"}));
     for bad in ["30d", "15", "-1h", "", "1h 5m"] {
-        is_refused("/spec/auth", json!({"accessTokenTTL": bad}), "spec.auth.accessTokenTTL", "give a duration");
+        is_refused("/spec/auth", json!({"accessTokenTTL": bad}), "spec.auth.accessTokenTTL", "use a duration");
     }
     is_refused("/spec/auth", json!({"accessTokenTTL": "25h"}), "spec.auth.accessTokenTTL", "from 1m to 24h");
     is_refused("/spec/auth", json!({"signingKeyRotation": "30m"}), "spec.auth.signingKeyRotation", "from 1h to 87600h");
@@ -182,11 +182,11 @@ fn variables_of_the_operator_are_its_own() {
     is_taken("/spec/api", env("CART_TTL"));
     is_taken("/spec/fulfiller", env("FULFILMENT_DELAY"));
     for reserved in ["DATABASE_URL", "DATABASE_URL_FILE", "MAIL_TLS", "PGPASSWORD", "SUPERUSER_EMAIL"] {
-        is_refused("/spec/api", env(reserved), "spec.api.env[0].name", "the operator sets this variable itself");
+        is_refused("/spec/api", env(reserved), "spec.api.env[0].name", "the operator sets this variable");
     }
     is_refused("/spec/api", env("1X"), "spec.api.env[0].name", "letters, digits");
     is_refused("/spec/api", json!({"env": [{"name": "A"}]}), "spec.api.env[0]", "exactly one of value and valueFrom");
-    is_refused("/spec/api", json!({"annotations": {"catalog.rs/x": "y"}}), "spec.api.annotations", "the operator's own");
+    is_refused("/spec/api", json!({"annotations": {"catalog.rs/x": "y"}}), "spec.api.annotations", "reserved for the operator");
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn images_are_repository_and_tag() {
         is_taken("/spec/image", json!({"repository": good}));
     }
     for bad in ["catalog:1.0", "registry:5000/catalog:1", "Catalog", "", "a b"] {
-        is_refused("/spec/image", json!({"repository": bad}), "spec.image.repository", "give the repository alone");
+        is_refused("/spec/image", json!({"repository": bad}), "spec.image.repository", "use a repository without a tag");
     }
-    is_refused("/spec/image", json!({"tag": "a b"}), "spec.image.tag", "a tag is made of");
+    is_refused("/spec/image", json!({"tag": "a b"}), "spec.image.tag", "in a tag");
 }
 
 #[test]
