@@ -131,7 +131,7 @@ impl<'a> Apply<'a> {
         self.look_for(kind, &name).await?;
         if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(whose) = owner(live, self.name, self.uid) {
-                return Err(Error::taken(kind, &name, whose));
+                return Err(Error::name_taken(kind, &name, whose));
             }
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
@@ -189,7 +189,7 @@ impl<'a> Apply<'a> {
         self.look_for(Kind::Secret, &name).await?;
         if let Some(found) = self.live.get(Kind::Secret, &name) {
             return match owner(found, self.name, self.uid) {
-                Owner::Other(whose) => Err(Error::taken(Kind::Secret, &name, whose)),
+                Owner::Other(whose) => Err(Error::name_taken(Kind::Secret, &name, whose)),
                 Owner::This | Owner::Kept => Ok(()),
             };
         }

@@ -127,7 +127,7 @@ mod tests {
         assert!(missed.len() > 5, "{missed:?}");
         let read = referenced_secrets(&full.spec);
         for problem in missed {
-            assert!(read.iter().any(|name| problem.message.contains(&format!("no Secret {name} "))), "{problem:?} {read:?}");
+            assert!(read.iter().any(|name| problem.message.contains(&format!("Secret {name} not found"))), "{problem:?} {read:?}");
         }
     }
 }

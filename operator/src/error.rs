@@ -39,7 +39,7 @@ impl Error {
 
     /// An object that isn't ours.
     #[must_use]
-    pub fn taken(kind: Kind, name: &str, owner: String) -> Self {
+    pub fn name_taken(kind: Kind, name: &str, owner: String) -> Self {
         Self::NameTaken { kind: kind.resource().kind, name: name.into(), owner }
     }
 

@@ -76,7 +76,7 @@ impl Kind {
 
     /// It holds what cannot be made again, so no edit of a Catalog deletes it.
     #[must_use]
-    pub fn is_kept(self) -> bool {
+    pub fn is_retainable(self) -> bool {
         matches!(self, Self::PersistentVolumeClaim | Self::Secret)
     }
 }

@@ -22,7 +22,7 @@ pub const OPERATOR: &str = "catalog-operator";
 pub struct Live {
     objects: BTreeMap<(Kind, String), DynamicObject>,
     /// Those of the namespace that lack the labels: one of them may scale a Deployment of this Catalog.
-    foreign_autoscalers: Vec<DynamicObject>,
+    unlabelled_autoscalers: Vec<DynamicObject>,
     keda: bool,
     complete: bool,
     /// What was found out about the database.
@@ -53,7 +53,7 @@ impl Live {
                         if is_labelled(object.labels(), name) {
                             live.put(kind, object);
                         } else {
-                            live.foreign_autoscalers.push(object);
+                            live.unlabelled_autoscalers.push(object);
                         }
                     }
                 }
@@ -75,7 +75,7 @@ impl Live {
 
     /// Whether all was read, so that what isn't here isn't there.
     #[must_use]
-    pub fn complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.complete
     }
 
@@ -103,8 +103,8 @@ impl Live {
     }
 
     /// `HorizontalPodAutoscalers` of the namespace that lack the labels of the Catalog.
-    pub fn foreign_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
-        self.foreign_autoscalers.iter()
+    pub fn unlabelled_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.unlabelled_autoscalers.iter()
     }
 
     /// All objects.

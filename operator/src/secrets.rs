@@ -15,7 +15,7 @@ use kube::core::ObjectMeta;
 use rand::{Rng, RngExt};
 
 use crate::{
-    build::{Component, kept_metadata},
+    build::{Component, retainable_metadata},
     observed::Observed,
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
@@ -88,7 +88,7 @@ pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
 fn secret_specs(plan: &Plan) -> Vec<SecretSpec> {
     let secret_spec = |name: &str, component, content| {
         // Owner and annotations are applied afterwards: a field that was only applied goes when it is no longer declared.
-        let metadata = ObjectMeta { owner_references: None, annotations: None, ..kept_metadata(plan, name.to_owned(), component) };
+        let metadata = ObjectMeta { owner_references: None, annotations: None, ..retainable_metadata(plan, name.to_owned(), component) };
         SecretSpec { metadata, component, content }
     };
     let mut secret_specs = vec![secret_spec(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
@@ -164,7 +164,7 @@ mod tests {
         observed.generated.insert("shop-nats".into(), SecretFacts::default());
         let problem = validate(&catalog, &observed).unwrap_err().0.remove(0);
         assert_eq!((problem.path.as_str(), problem.reason), ("spec.messaging.embedded", Reason::SecretKeyMissing));
-        assert!(problem.message.ends_with("delete the Secret, and it is generated again"), "{problem}");
+        assert!(problem.message.ends_with("delete the Secret, and the operator generates a new one"), "{problem}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Apply<'_> {
     /// # Errors
     /// At the first object that cannot be written.
     pub async fn orphan(&mut self) -> Result<(), Error> {
-        let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_kept());
+        let held = self.no_longer_wanted().filter(|(kind, _)| kind.is_retainable());
         let freed = held.map(|(kind, object)| {
             let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
             let version = object.resource_version();
@@ -92,7 +92,8 @@ impl Apply<'_> {
 
     /// In the reverse of the order in which things are applied: scaling before what it scales.
     fn unwanted(&self) -> Vec<Unwanted> {
-        let unwanted = self.no_longer_wanted().filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none());
+        let unwanted =
+            self.no_longer_wanted().filter(|(kind, object)| !kind.is_retainable() && object.metadata.deletion_timestamp.is_none());
         let mut unwanted: Vec<_> = unwanted
             .map(|(kind, object)| {
                 let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };

@@ -45,7 +45,7 @@ pub struct Reported {
 /// If it cannot be written.
 pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<Reported, Error> {
     let now = context.now();
-    let issues = if live.complete() {
+    let issues = if live.is_complete() {
         // Also of a Catalog that is ready: a container that fails again and again is ready in between.
         let found = context.diagnose(namespace, &catalog.name_any(), live, now).await;
         found.inspect_err(|error| tracing::warn!(error = %Chain(error), "pods not listed; status has no pod issues")).ok()

@@ -91,7 +91,7 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
             Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
             Some(scaler) => {
                 issues.extend(failures(scaler).map(|condition| quoted("ScaledObject", &name, condition)));
-                let made = live.foreign_autoscalers().filter(|made| is_controlled_by(made, "ScaledObject", &name));
+                let made = live.unlabelled_autoscalers().filter(|made| is_controlled_by(made, "ScaledObject", &name));
                 issues.extend(made.flat_map(inactive));
             }
         }
@@ -164,7 +164,7 @@ fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
         })
     };
     let mut issues = Vec::new();
-    for scaler in live.of_kind(Kind::HorizontalPodAutoscaler).chain(live.foreign_autoscalers()).filter(|scaler| !is_own(scaler)) {
+    for scaler in live.of_kind(Kind::HorizontalPodAutoscaler).chain(live.unlabelled_autoscalers()).filter(|scaler| !is_own(scaler)) {
         let target = &scaler.data["spec"]["scaleTargetRef"];
         let Some(name) = names.iter().find(|name| target["kind"] == "Deployment" && target["name"] == name.as_str()) else { continue };
         let message = format!(
