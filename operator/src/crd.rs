@@ -52,7 +52,7 @@ pub type GuardedCatalog = DeserializeGuard<Catalog>;
     doc = "A shop backend: its API, its workers, its database, its messaging and its mail server.",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the shop runs as declared"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","description":"Reason of the Ready condition"}"#,
-    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status","description":"Whether a part of the shop does not work"}"#,
+    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status","description":"Whether the shop or its spec has a problem"}"#,
     printcolumn = r#"{"name":"API","type":"string","jsonPath":".status.replicas.api","description":"Ready and desired pods of the API"}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that the API runs"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since it was created"}"#,

@@ -52,7 +52,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
     let generated = live.of_kind(Kind::Secret).map(ResourceExt::name_any);
     let claims = live.of_kind(Kind::PersistentVolumeClaim);
     Observed {
-        keda: live.keda(),
+        keda: live.has_keda(),
         referenced: referenced.0.iter().filter_map(|(name, facts)| Some((name.clone(), facts.clone()?))).collect(),
         generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
         max_connections: max_connections(live),

@@ -81,7 +81,7 @@ impl Live {
 
     /// Whether the kinds of KEDA are installed.
     #[must_use]
-    pub fn keda(&self) -> bool {
+    pub fn has_keda(&self) -> bool {
         self.keda
     }
 

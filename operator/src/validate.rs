@@ -80,17 +80,17 @@ fn accepted((plan, problems): (Option<Plan>, Vec<Problem>)) -> Result<Plan, Prob
 fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>) {
     let spec = &catalog.spec;
     let shop = shop::check(catalog, &mut check);
-    let release = shop::release(&spec.image, &mut check);
-    let currency = shop::currency(&spec.currency, &mut check);
+    let release = shop::check_image(&spec.image, &mut check);
+    let currency = shop::check_currency(&spec.currency, &mut check);
     let database = database::check(catalog, &shop, &mut check);
     let installation = installation::check(catalog, database.as_ref(), &check);
     let messaging = messaging::check(&shop, &spec.messaging, &mut check);
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);
-    let api = roles::api(&spec.api, &mut check);
-    let notifier = roles::worker(WorkerRole::Notifier, &spec.notifier, database.as_ref(), &mut check);
-    let tracker = roles::worker(WorkerRole::Tracker, &spec.tracker, database.as_ref(), &mut check);
-    let fulfiller = roles::worker(WorkerRole::Fulfiller, &spec.fulfiller, database.as_ref(), &mut check);
+    let api = roles::check_api(&spec.api, &mut check);
+    let notifier = roles::check_worker(WorkerRole::Notifier, &spec.notifier, database.as_ref(), &mut check);
+    let tracker = roles::check_worker(WorkerRole::Tracker, &spec.tracker, database.as_ref(), &mut check);
+    let fulfiller = roles::check_worker(WorkerRole::Fulfiller, &spec.fulfiller, database.as_ref(), &mut check);
     let assemble = || {
         Some(Plan {
             public_url: format!("http://{}.{}.svc", shop.named("api"), shop.namespace),

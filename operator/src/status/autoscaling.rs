@@ -79,7 +79,7 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
         let name = format!("{}-{role}", catalog.name_any());
         let path = format!("spec.{role}.autoscaling");
         match live.get(Kind::ScaledObject, &name) {
-            _ if !live.keda() => {
+            _ if !live.has_keda() => {
                 let message = format!("{path} needs KEDA, which is not installed: Deployment {name} has a fixed number of pods");
                 issues.push(Issue { reason: "KedaNotInstalled".into(), message, since: None });
             }

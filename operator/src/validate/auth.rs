@@ -42,13 +42,13 @@ fn superuser(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Superuser
     if let Some(reference) = &catalog.spec.auth.superuser_secret_ref {
         let path = "spec.auth.superuserSecretRef";
         for (key, valid) in rules {
-            check.key((&format!("{path}.name"), path), &reference.name, key, valid);
+            check.require_key((&format!("{path}.name"), path), &reference.name, key, valid);
         }
         return Superuser::Referenced(reference.name.clone());
     }
     let name = shop.named("superuser");
     for (key, valid) in rules {
-        check.generated_key("spec.auth", &name, key, valid);
+        check.check_generated_key("spec.auth", &name, key, valid);
     }
     Superuser::Generated(name)
 }

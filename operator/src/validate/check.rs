@@ -54,7 +54,7 @@ impl<'a> Check<'a> {
     }
 
     /// Returns the Secret `name`, and reports a problem of the field `path` if it doesn't exist.
-    pub fn secret(&mut self, path: &str, name: &str) -> Option<&'a SecretFacts> {
+    pub fn require_secret(&mut self, path: &str, name: &str) -> Option<&'a SecretFacts> {
         let found = self.observed?.referenced.get(name);
         if found.is_none() {
             let message = format!("Secret {name} not found in this namespace: create it, or reference another Secret");
@@ -65,15 +65,15 @@ impl<'a> Check<'a> {
 
     /// Reports a problem if the Secret or the key doesn't exist, or if `valid` rejects the value. `paths` are the fields with the name
     /// of the Secret and with that of the key.
-    pub fn key(&mut self, paths: (&str, &str), name: &str, key: &str, valid: Rule) -> SecretKey {
-        if let Some(secret) = self.secret(paths.0, name) {
-            self.value(paths.1, name, secret, key, valid);
+    pub fn require_key(&mut self, paths: (&str, &str), name: &str, key: &str, valid: Rule) -> SecretKey {
+        if let Some(secret) = self.require_secret(paths.0, name) {
+            self.check_value(paths.1, name, secret, key, valid);
         }
         SecretKey { secret: name.to_owned(), key: key.to_owned() }
     }
 
     /// Returns a value of a referenced Secret, if it exists and is text.
-    pub fn text(&self, name: &str, key: &str) -> Option<&'a str> {
+    pub fn referenced_text(&self, name: &str, key: &str) -> Option<&'a str> {
         self.observed?.referenced.get(name)?.text(key)
     }
 
@@ -88,10 +88,10 @@ impl<'a> Check<'a> {
     }
 
     /// Reports a problem if a generated Secret exists, but lacks the key or has an invalid value in it.
-    pub fn generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
+    pub fn check_generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
         if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {
             let before = self.problems.len();
-            self.value(path, name, secret, key, valid);
+            self.check_value(path, name, secret, key, valid);
             for problem in &mut self.problems[before..] {
                 problem.message += "; delete the Secret, and the operator generates a new one";
             }
@@ -99,7 +99,7 @@ impl<'a> Check<'a> {
         SecretKey { secret: name.to_owned(), key: key.to_owned() }
     }
 
-    fn value(&mut self, path: &str, name: &str, secret: &SecretFacts, key: &str, valid: Rule) {
+    fn check_value(&mut self, path: &str, name: &str, secret: &SecretFacts, key: &str, valid: Rule) {
         if !secret.has(key) {
             let keys: Vec<&str> = secret.keys().collect();
             let has = if keys.is_empty() { "it is empty".to_owned() } else { format!("it has {}", keys.join(", ")) };
@@ -128,7 +128,7 @@ impl<'a> Check<'a> {
     }
 
     /// Parses a quantity that must not be negative.
-    pub fn quantity(&mut self, path: &str, quantity: &Quantity) -> Option<kube_quantity::ParsedQuantity> {
+    pub fn parse_quantity(&mut self, path: &str, quantity: &Quantity) -> Option<kube_quantity::ParsedQuantity> {
         let parsed = quantity.amount().ok().filter(|amount| *amount >= kube_quantity::ParsedQuantity::default());
         if parsed.is_none() {
             self.invalid(path, format!("{quantity} is not a quantity: use one such as 500m, 2 or 5Gi"));

@@ -48,7 +48,7 @@ fn external(external: &ExternalDatabase, check: &mut Check<'_>) -> ExternalDatab
     let path = "spec.database.external";
     let (secret, keys) = (&external.secret_ref.name, &external.keys);
     let mut key = |field: &str, key: &str, valid: Rule| {
-        check.key((&format!("{path}.secretRef.name"), &format!("{path}.keys.{field}")), secret, key, valid)
+        check.require_key((&format!("{path}.secretRef.name"), &format!("{path}.keys.{field}")), secret, key, valid)
     };
     let address = match &external.host {
         None => PostgresAddress::Uri(key("uri", &keys.uri, uri)),
@@ -62,9 +62,10 @@ fn external(external: &ExternalDatabase, check: &mut Check<'_>) -> ExternalDatab
     };
     let ca = external.ca_secret_ref.as_ref().map(|ca| {
         let path = format!("{path}.caSecretRef");
-        check.key((&format!("{path}.name"), &format!("{path}.key")), &ca.name, &ca.key, certificates)
+        check.require_key((&format!("{path}.name"), &format!("{path}.key")), &ca.name, &ca.key, certificates)
     });
-    let uri_host_is_short = matches!(address, PostgresAddress::Uri(_)) && check.text(secret, &keys.uri).is_some_and(has_short_host);
+    let uri_host_is_short =
+        matches!(address, PostgresAddress::Uri(_)) && check.referenced_text(secret, &keys.uri).is_some_and(has_short_host);
     ExternalDatabasePlan { address, ssl_mode: external.ssl_mode, ca, uri_host_is_short }
 }
 

@@ -20,8 +20,9 @@ pub fn check(mail: &Mail, check: &mut Check<'_>) -> Option<MailPlan> {
     }
     let credentials = mail.credentials_secret_ref.as_ref().map(|reference| {
         let path = format!("{path}.credentialsSecretRef");
-        let mut key =
-            |field: &str, key: &str| check.key((&format!("{path}.name"), &format!("{path}.{field}")), &reference.name, key, some_text);
+        let mut key = |field: &str, key: &str| {
+            check.require_key((&format!("{path}.name"), &format!("{path}.{field}")), &reference.name, key, some_text)
+        };
         (key("usernameKey", &reference.username_key), key("passwordKey", &reference.password_key))
     });
     Some(MailPlan {

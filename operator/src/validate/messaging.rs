@@ -28,7 +28,7 @@ fn embedded(shop: &Shop, embedded: &EmbeddedMessaging, check: &mut Check<'_>) ->
         stream_bytes: bytes / 10 * 9,
         image: embedded.image.clone(),
         resources: resources::check(&format!("{path}.resources"), embedded.resources.as_ref(), resources::NATS, check),
-        password: check.generated_key(path, &shop.named("nats"), "password", nats_password),
+        password: check.check_generated_key(path, &shop.named("nats"), "password", nats_password),
     })
 }
 
@@ -36,7 +36,7 @@ fn external(external: &ExternalMessaging, check: &mut Check<'_>) -> Option<Exter
     let path = "spec.messaging.external";
     let mut key = |field: &str, reference: &SecretKeyRef, valid: Rule| {
         let path = format!("{path}.{field}");
-        check.key((&format!("{path}.name"), &format!("{path}.key")), &reference.name, &reference.key, valid)
+        check.require_key((&format!("{path}.name"), &format!("{path}.key")), &reference.name, &reference.key, valid)
     };
     let credentials = external.credentials_secret_ref.as_ref().map(|reference| key("credentialsSecretRef", reference, credentials_file));
     let ca = external.ca_secret_ref.as_ref().map(|reference| key("caSecretRef", reference, certificates));

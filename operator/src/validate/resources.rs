@@ -27,7 +27,7 @@ pub fn check(path: &str, given: Option<&Resources>, defaults: Defaults, check: &
         };
     };
     for (name, request) in &given.requests {
-        let amount = check.quantity(&format!("{path}.requests.{name}"), request);
+        let amount = check.parse_quantity(&format!("{path}.requests.{name}"), request);
         let limit = given.limits.get(name).and_then(|limit| limit.amount().ok());
         if let (Some(amount), Some(limit)) = (amount, limit)
             && amount > limit
@@ -36,7 +36,7 @@ pub fn check(path: &str, given: Option<&Resources>, defaults: Defaults, check: &
         }
     }
     for (name, limit) in &given.limits {
-        check.quantity(&format!("{path}.limits.{name}"), limit);
+        check.parse_quantity(&format!("{path}.limits.{name}"), limit);
     }
     given.clone()
 }

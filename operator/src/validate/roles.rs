@@ -12,7 +12,7 @@ use crate::crd::{Api, Pod, Worker, WorkerAutoscaling};
 const CONNECTIONS: i32 = 10;
 
 /// Checks `spec.api`.
-pub fn api(api: &Api, check: &mut Check<'_>) -> Option<RolePlan<ApiScale>> {
+pub fn check_api(api: &Api, check: &mut Check<'_>) -> Option<RolePlan<ApiScale>> {
     let path = "spec.api";
     let scale = match (&api.replicas, &api.autoscaling) {
         (Some(_), Some(_)) => {
@@ -25,12 +25,12 @@ pub fn api(api: &Api, check: &mut Check<'_>) -> Option<RolePlan<ApiScale>> {
     let max_replicas = match scale {
         ApiScale::Fixed(replicas) | ApiScale::Cpu { max: replicas, .. } => replicas,
     };
-    Some(role(path, scale, max_replicas, &api.pod, check))
+    Some(check_role(path, scale, max_replicas, &api.pod, check))
 }
 
 /// Checks a worker. It doesn't scale to zero if nothing would scale it up again: without KEDA, or if it also has work in a database that
 /// KEDA cannot query.
-pub fn worker(
+pub fn check_worker(
     worker_role: WorkerRole,
     worker: &Worker,
     database: Option<&DatabasePlan>,
@@ -58,7 +58,7 @@ pub fn worker(
         (WorkerScale::Fixed(replicas), declared) => declared.as_ref().map_or(replicas, |by| by.max_replicas.max(replicas)),
         (WorkerScale::Lag { max, .. }, _) => max,
     };
-    Some(role(&path, scale, max_replicas, &worker.pod, check))
+    Some(check_role(&path, scale, max_replicas, &worker.pod, check))
 }
 
 /// Returns the minimum and the maximum number of pods. The minimum is at least 1 if the worker has rows that KEDA cannot count.
@@ -74,12 +74,12 @@ fn bounds(path: &str, by: &WorkerAutoscaling, uncounted: Option<(WaitingRows, &s
     }
 }
 
-fn role<Scale>(path: &str, scale: Scale, max_replicas: i32, pod: &Pod, check: &mut Check<'_>) -> RolePlan<Scale> {
+fn check_role<Scale>(path: &str, scale: Scale, max_replicas: i32, pod: &Pod, check: &mut Check<'_>) -> RolePlan<Scale> {
     for (index, variable) in pod.env.iter().enumerate() {
         if let Some(from) = &variable.value_from {
             let (name, key) = (&from.secret_key_ref.name, &from.secret_key_ref.key);
             let field = format!("{path}.env[{index}].valueFrom.secretKeyRef");
-            check.key((&format!("{field}.name"), &format!("{field}.key")), name, key, some_text);
+            check.require_key((&format!("{field}.name"), &format!("{field}.key")), name, key, some_text);
         }
     }
     let given = pod.env.iter().find(|variable| variable.name == "DATABASE_MAX_CONNECTIONS");

@@ -33,10 +33,10 @@ pub fn version(image: &Image) -> &str {
 }
 
 /// Checks `spec.image`.
-pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
+pub fn check_image(image: &Image, check: &mut Check<'_>) -> Option<Release> {
     let version = version(image).to_owned();
     for reference in &image.pull_secrets {
-        check.secret("spec.image.pullSecrets", &reference.name);
+        check.require_secret("spec.image.pullSecrets", &reference.name);
     }
     if image.repository.is_empty() || image.repository.contains(char::is_whitespace) {
         check.invalid("spec.image.repository", "use a repository such as registry.example.com/catalog");
@@ -51,7 +51,7 @@ pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
 }
 
 /// Checks the currency against the list that `catalog` uses.
-pub fn currency(code: &str, check: &mut Check<'_>) -> Option<String> {
+pub fn check_currency(code: &str, check: &mut Check<'_>) -> Option<String> {
     if iso_currency::Currency::from_code(code).is_none() {
         check.invalid("spec.currency", format!("{code} is not in ISO 4217: use a code such as EUR, USD or JPY"));
         return None;

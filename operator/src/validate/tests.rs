@@ -17,10 +17,10 @@ fn problems(catalog: &Catalog, observed: &Observed) -> Vec<(String, Reason)> {
 }
 
 #[track_caller]
-fn has_problem((catalog, observed): &(Catalog, Observed), path: &str, reason: Reason, says: &str) {
+fn has_problem((catalog, observed): &(Catalog, Observed), path: &str, reason: Reason, message: &str) {
     let problems = validate(catalog, observed).expect_err("a problem").0;
-    let found = problems.iter().any(|problem| problem.path == path && problem.reason == reason && problem.message.contains(says));
-    assert!(found, "{path}, {reason:?}, {says:?} should be among {problems:#?}");
+    let found = problems.iter().any(|problem| problem.path == path && problem.reason == reason && problem.message.contains(message));
+    assert!(found, "{path}, {reason:?}, {message:?} should be among {problems:#?}");
     for value in VALUES {
         assert!(!format!("{problems:?}").contains(value), "a problem must not contain a value of a Secret");
     }
@@ -73,7 +73,7 @@ fn each_missing_key_is_reported_at_the_field_that_references_it() {
 #[test]
 fn invalid_values_in_referenced_secrets_are_reported() {
     let superuser = |name, email, password| SecretFacts::from([("username", name), ("email", email), ("password", password)]);
-    for (name, facts, path, says) in [
+    for (name, facts, path, message) in [
         ("shop-db", SecretFacts::from([("uri", "mysql://db")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
         ("shop-db", SecretFacts::from([("uri", "db.example.com")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
         ("shop-db-ca", SecretFacts::from([("ca.crt", "x")]), "spec.database.external.caSecretRef.key", "a certificate"),
@@ -84,7 +84,7 @@ fn invalid_values_in_referenced_secrets_are_reported() {
     ] {
         let (catalog, mut observed) = full_input();
         observed.referenced.insert(name.into(), facts);
-        has_problem(&(catalog, observed), path, Reason::SecretValueInvalid, says);
+        has_problem(&(catalog, observed), path, Reason::SecretValueInvalid, message);
     }
 }
 
@@ -117,7 +117,7 @@ fn an_impossible_change_of_a_bound_volume_is_skipped_and_reported() {
     let (unchanged, skipped) = volume(&catalog, &observed);
     assert_eq!((unchanged.size, unchanged.storage_class), ("6Gi".into(), Some("slow".into())));
     let described = "PersistentVolumeClaim shop-postgres-data (storage class slow)";
-    assert_eq!(skipped, [format!("spec.database.embedded.storage: {described} has 6Gi and cannot shrink: give at least 6Gi")]);
+    assert_eq!(skipped, [format!("spec.database.embedded.storage: {described} has 6Gi and cannot shrink: set at least 6Gi")]);
 
     let embedded = |catalog: &mut Catalog, size: &str, class: Option<&str>| {
         let embedded = catalog.spec.database.embedded.as_mut().unwrap();
@@ -128,9 +128,9 @@ fn an_impossible_change_of_a_bound_volume_is_skipped_and_reported() {
     embedded(&mut catalog, "6Gi", Some("fast"));
     let (unchanged, skipped) = volume(&catalog, &observed);
     assert_eq!(unchanged.storage_class.as_deref(), Some("slow"));
-    assert!(skipped[0].starts_with("spec.database.embedded.storageClassName: ") && skipped[0].contains("give slow"), "{skipped:?}");
+    assert!(skipped[0].starts_with("spec.database.embedded.storageClassName: ") && skipped[0].contains("set slow"), "{skipped:?}");
 
-    // The expansion failed: a smaller size is applied, and the present capacity cancels the expansion.
+    // The expansion failed. A smaller size is applied; for the present capacity the request is not changed.
     let failed = ClaimFacts { storage: "60Gi".into(), resize_error: Some("out of capacity".into()), ..bound };
     observed.claims.insert("shop-postgres-data".into(), failed);
     embedded(&mut catalog, "60Gi", None);
@@ -157,10 +157,10 @@ fn an_unbound_claim_does_not_limit_the_spec() {
 
 #[test]
 fn values_that_need_a_parser_are_checked() {
-    let is_invalid = |edit: fn(&mut Catalog), path: &str, says: &str| {
+    let is_invalid = |edit: fn(&mut Catalog), path: &str, message: &str| {
         let (mut catalog, observed) = minimal_input();
         edit(&mut catalog);
-        has_problem(&(catalog, observed), path, Reason::InvalidValue, says);
+        has_problem(&(catalog, observed), path, Reason::InvalidValue, message);
     };
     is_invalid(|catalog| catalog.spec.currency = "XYZ".into(), "spec.currency", "ISO 4217");
     is_invalid(|catalog| catalog.spec.mail.from = "a..b@example.com".into(), "spec.mail.from", "e-mail address");

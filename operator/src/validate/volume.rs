@@ -20,7 +20,7 @@ pub fn check(
 ) -> Option<(Volume, u64)> {
     let claim = shop.named(&format!("{part}-data"));
     let (size_path, class_path) = (format!("{path}.storage"), format!("{path}.storageClassName"));
-    let amount = check.quantity(&size_path, size)?;
+    let amount = check.parse_quantity(&size_path, size)?;
     if amount.to_bytes_u64().is_none_or(|bytes| bytes == 0) {
         check.invalid(&size_path, "use a size such as 5Gi");
     }
@@ -29,20 +29,20 @@ pub fn check(
         let described = described(&claim, found);
         let capacity = found.capacity.as_ref().unwrap_or(&found.storage);
         if capacity.amount().is_ok_and(|capacity| capacity > amount) {
-            check.skip(size_path, format!("{described} has {capacity} and cannot shrink: give at least {capacity}"));
+            check.skip(size_path, format!("{described} has {capacity} and cannot shrink: set at least {capacity}"));
             size = found.storage.clone();
         } else if capacity.amount().is_ok_and(|capacity| capacity == amount) {
             // After a failed expansion the request can be lowered, but not to the present capacity
             // (Kubernetes documentation, "Recovering from Failure when Expanding Volumes").
             size = found.storage.clone();
         } else if let Some(error) = &found.resize_error {
-            let message = format!("{described} has {capacity} and does not grow to {size}: {error}; give {capacity} if that is enough");
+            let message = format!("{described} has {capacity} and does not grow to {size}: {error}; set {capacity} if that is enough");
             check.skip(size_path, message);
         }
         if let (Some(new), Some(class)) = (&storage_class, &found.storage_class_name)
             && new != class
         {
-            let message = format!("{described} is bound and cannot change to {new}: give {class}, or move the data to another Catalog");
+            let message = format!("{described} is bound and cannot change to {new}: set {class}, or move the data to another Catalog");
             check.skip(class_path, message);
             storage_class = None;
         }
