@@ -22,7 +22,7 @@ use crate::{
 
 pub use database_login::{LoginChange, changed as changed_login, retires_at};
 pub use in_use::login_in_use;
-pub use signing_keys::rotated;
+pub use signing_keys::rotate as rotate_signing_keys;
 
 /// Length of generated passwords: 190 bits.
 const PASSWORD_LENGTH: usize = 32;
@@ -60,7 +60,7 @@ impl SecretSpec {
 
     /// Generates the Secret.
     #[must_use]
-    pub fn make(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
+    pub fn generate(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
         let data = match &self.content {
             Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
             Content::Superuser { email } => [entry("username", "admin"), entry("email", email), entry("password", &password(rng))].into(),
@@ -133,7 +133,7 @@ mod tests {
 
     fn generate_all(plan: &Plan, seed: u64) -> Vec<Secret> {
         let mut rng = StdRng::seed_from_u64(seed);
-        missing(plan, &Observed::default()).iter().map(|secret_spec| secret_spec.make(Timestamp::UNIX_EPOCH, &mut rng)).collect()
+        missing(plan, &Observed::default()).iter().map(|secret_spec| secret_spec.generate(Timestamp::UNIX_EPOCH, &mut rng)).collect()
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn generate(now: Timestamp, rng: &mut impl Rng) -> (String, ByteString) {
 /// Returns the new data of the Secret with the signing keys, if it changes: a new key is due, or an old one is no longer needed. Other
 /// entries of the Secret are not changed.
 #[must_use]
-pub fn rotated(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> Option<Data> {
+pub fn rotate(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> Option<Data> {
     let mut changed = data.clone();
     let mut keys: Vec<(Timestamp, &String)> = data.keys().filter_map(|name| Some((created_at(name)?, name))).collect();
     keys.sort_unstable();
@@ -105,13 +105,13 @@ mod tests {
     fn a_key_is_replaced_at_the_rotation_age_and_kept_until_its_tokens_have_expired() {
         let plan = samples::minimal();
         let data = first();
-        assert_eq!(rotated(&plan, &data, at("2026-03-31T23:00:00Z"), &mut rng()), None, "2160 hours are 90 days");
-        let both = rotated(&plan, &data, at("2026-04-01T00:00:00Z"), &mut rng()).unwrap();
+        assert_eq!(rotate(&plan, &data, at("2026-03-31T23:00:00Z"), &mut rng()), None, "2160 hours are 90 days");
+        let both = rotate(&plan, &data, at("2026-04-01T00:00:00Z"), &mut rng()).unwrap();
         assert_eq!(both.len(), 2);
         assert!(data.iter().all(|(name, pem)| both[name] == *pem), "the old key is kept");
         // The lifetime of a refresh token, 30 days, and the margin of an hour.
-        assert_eq!(rotated(&plan, &both, at("2026-05-01T01:00:00Z"), &mut rng()), None);
-        let one = rotated(&plan, &both, at("2026-05-01T01:00:01Z"), &mut rng()).unwrap();
+        assert_eq!(rotate(&plan, &both, at("2026-05-01T01:00:00Z"), &mut rng()), None);
+        let one = rotate(&plan, &both, at("2026-05-01T01:00:01Z"), &mut rng()).unwrap();
         assert_eq!(one.len(), 1);
         assert!(names(&one)[0].starts_with("20260401T000000Z-"));
     }
@@ -121,18 +121,18 @@ mod tests {
         let mut plan = samples::minimal();
         plan.auth.rotate = Some(at("2026-01-10T00:00:00Z"));
         let data = first();
-        assert_eq!(rotated(&plan, &data, at("2026-01-09T00:00:00Z"), &mut rng()), None, "the requested instant is in the future");
+        assert_eq!(rotate(&plan, &data, at("2026-01-09T00:00:00Z"), &mut rng()), None, "the requested instant is in the future");
         let now = at("2026-01-10T00:00:01Z");
-        let both = rotated(&plan, &data, now, &mut rng()).unwrap();
+        let both = rotate(&plan, &data, now, &mut rng()).unwrap();
         assert_eq!(both.len(), 2);
-        assert_eq!(rotated(&plan, &both, now, &mut rng()), None, "the new key is younger than the requested instant");
+        assert_eq!(rotate(&plan, &both, now, &mut rng()), None, "the new key is younger than the requested instant");
     }
 
     #[test]
     fn other_entries_are_not_changed_and_a_missing_key_is_generated() {
         let plan = samples::minimal();
         let data: Data = [("README".to_owned(), ByteString(b"hands off".to_vec()))].into();
-        let filled = rotated(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
+        let filled = rotate(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
         assert_eq!(filled.len(), 2);
         assert_eq!(filled["README"], data["README"]);
     }
@@ -149,11 +149,11 @@ mod tests {
             for pause in hours {
                 now = now.checked_add(SignedDuration::from_hours(pause)).unwrap();
                 let newest = data.keys().next_back().cloned().unwrap();
-                if let Some(changed) = rotated(&plan, &data, now, &mut rng) {
+                if let Some(changed) = rotate(&plan, &data, now, &mut rng) {
                     proptest::prop_assert!(changed.contains_key(&newest));
                     data = changed;
                 }
-                proptest::prop_assert_eq!(rotated(&plan, &data, now, &mut rng), None);
+                proptest::prop_assert_eq!(rotate(&plan, &data, now, &mut rng), None);
             }
         }
     }
