@@ -91,7 +91,7 @@ pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
             {
                 // No real volume is that large. Reject typing errors, because a volume that has grown cannot shrink.
                 "rule": "!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",
-                "message": "use at most 1Pi"
+                "message": "use a size of at most 1Pi"
             }
         ]
     })
