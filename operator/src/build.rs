@@ -44,7 +44,7 @@ pub struct Objects {
     pub workloads: Workloads,
 }
 
-/// Objects that the migration needs, in the order in which it is applied.
+/// Objects that the migration needs, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prerequisites {
     /// Claims of data volumes. They are never pruned.
@@ -62,7 +62,7 @@ pub struct Prerequisites {
     pub stateful_sets: Vec<StatefulSet>,
 }
 
-/// Objects that need the migrated database, in the order in which it is applied.
+/// Objects that need the migrated database, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workloads {
     /// API and workers.
