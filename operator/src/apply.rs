@@ -130,7 +130,7 @@ impl<'a> Apply<'a> {
         self.read_unlisted(kind, &name).await?;
         if let Some(live) = self.live.get(kind, &name) {
             if let Owner::Other(other) = owner(live, self.name, self.uid) {
-                return Err(Error::taken(kind, &name, other));
+                return Err(Error::name_taken(kind, &name, other));
             }
             if contains(&serde_json::to_value(live)?, &declared) {
                 return Ok(());
@@ -187,7 +187,7 @@ impl<'a> Apply<'a> {
         self.read_unlisted(Kind::Secret, &name).await?;
         if let Some(found) = self.live.get(Kind::Secret, &name) {
             return match owner(found, self.name, self.uid) {
-                Owner::Other(other) => Err(Error::taken(Kind::Secret, &name, other)),
+                Owner::Other(other) => Err(Error::name_taken(Kind::Secret, &name, other)),
                 Owner::This | Owner::Kept => Ok(()),
             };
         }

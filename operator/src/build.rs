@@ -1,4 +1,4 @@
-//! A plan becomes objects. Pure: the same plan gives the same objects, byte for byte.
+//! Builds the Kubernetes objects of a plan. The builders are pure: the same plan results in the same objects, byte for byte.
 
 mod config_map;
 mod container;
@@ -31,59 +31,59 @@ use k8s_openapi::api::{
 use crate::validate::Plan;
 use keda::{ScaledObject, TriggerAuthentication};
 
-pub use metadata::{Component, kept_metadata, retained_annotations};
+pub use metadata::{Component, retainable_metadata, retained_annotations};
 
-/// What a Catalog becomes, in the order in which it is applied.
+/// The objects of a Catalog, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Objects {
-    /// What the migration needs.
+    /// Objects that the migration needs.
     pub prerequisites: Prerequisites,
-    /// The gate: workloads are applied when it has succeeded.
+    /// The migration Job. Workloads are applied after it has succeeded.
     pub migration: Job,
-    /// What needs the migrated database.
+    /// Objects that need the migrated database.
     pub workloads: Workloads,
 }
 
-/// What the migration needs, in the order in which it is applied.
+/// Objects that the migration needs, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prerequisites {
-    /// Claims of data volumes. Never pruned.
+    /// Claims of data volumes. They are never pruned.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// Metadata of generated Secrets that exist, with their uid where it is known, so that applying them
-    /// never makes an empty one. Their content isn't declared. Never pruned.
+    /// Metadata of the generated Secrets that exist, without their content. The uid keeps an apply from creating a Secret without
+    /// content. They are never pruned.
     pub secrets: Vec<Secret>,
-    /// The identity of every pod.
+    /// The service account of all pods.
     pub service_accounts: Vec<ServiceAccount>,
     /// Configuration files.
     pub config_maps: Vec<ConfigMap>,
-    /// Names in the cluster's DNS.
+    /// Services of the API and of the embedded servers.
     pub services: Vec<Service>,
     /// Embedded PostgreSQL and NATS.
     pub stateful_sets: Vec<StatefulSet>,
 }
 
-/// What needs the migrated database, in the order in which it is applied.
+/// Objects that need the migrated database, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workloads {
     /// API and workers.
     pub deployments: Vec<Deployment>,
-    /// How many pods may be evicted at once.
+    /// Limits of pods that are evicted at the same time.
     pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
-    /// Scaling by CPU load.
+    /// Autoscaler of the API, by CPU use.
     pub autoscalers: Vec<HorizontalPodAutoscaler>,
-    /// Credentials of KEDA's triggers.
+    /// Credentials of KEDA triggers.
     pub trigger_authentications: Vec<TriggerAuthentication>,
-    /// Scaling by waiting work.
+    /// Autoscalers of the workers, by pending work.
     pub scaled_objects: Vec<ScaledObject>,
 }
 
-/// What `plan` becomes.
+/// Builds the objects of a plan.
 #[must_use]
 pub fn build(plan: &Plan) -> Objects {
     Objects {
         prerequisites: Prerequisites {
             claims: persistent_volume_claim::claims(plan),
-            secrets: identity::kept_secrets(plan),
+            secrets: identity::existing_secrets(plan),
             service_accounts: vec![identity::service_account(plan)],
             config_maps: config_map::config_maps(plan),
             services: service::services(plan),

@@ -1,4 +1,4 @@
-//! The command line: one subcommand, one role.
+//! The command line of the operator.
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -14,46 +14,46 @@ use crate::{crd, render, run};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines are written [default: text on a terminal, else json]
+    /// Format of log lines [default: text on a terminal, else json]
     #[arg(long, env = "LOG_FORMAT", global = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged, such as `info` or `catalog_operator=debug`
+    /// Filter of log lines, such as `info` or `catalog_operator=debug`
     #[arg(long, env = "RUST_LOG", global = true, default_value = "info", value_name = "FILTER")]
     log: String,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the operator in the cluster that KUBECONFIG or the pod's account names
+    /// Run the operator in the cluster of KUBECONFIG or of the pod's service account
     Run(run::RunArgs),
-    /// Print the definition of the `Catalog` resource as YAML, for `kubectl apply -f -`
+    /// Print the CRD of `Catalog` as YAML, for `kubectl apply --server-side -f -`
     Crd,
-    /// Print the objects that a Catalog would become, without a cluster, or what is wrong with it
+    /// Print the objects of a Catalog, or the problems with it, without a cluster
     Render(RenderArgs),
 }
 
 #[derive(Args)]
 struct RenderArgs {
-    /// File with the Catalog as YAML, or - for the standard input
+    /// YAML file with the Catalog, or - for standard input
     file: PathBuf,
     /// Render for a cluster without KEDA
     #[arg(long)]
     without_keda: bool,
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs the subcommand.
 pub async fn run() -> ExitCode {
     let Cli { command, log_format, log } = Cli::parse();
     if let Err(error) = catalog_logging::start(log_format, &log) {
         eprintln!("{error:#}");
         return ExitCode::FAILURE;
     }
-    let done = match command {
+    let result = match command {
         Command::Run(args) => run::run(args).await,
         Command::Crd => crd::yaml().map_err(Into::into).and_then(|yaml| print(&yaml)),
         Command::Render(args) => render(&args),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
@@ -68,7 +68,7 @@ fn render(RenderArgs { file, without_keda }: &RenderArgs) -> anyhow::Result<()> 
     print(&render::render(&text, !without_keda)?)
 }
 
-/// A reader that has seen enough is no error.
+/// Prints a text. A closed pipe is not an error.
 fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,7 +1,7 @@
 //! The `Catalog` resource, version `v1alpha1`: its types, and the rules that the API server enforces.
 //!
-//! Rules are CEL, not patterns, wherever a person may meet them: a pattern says what it didn't match,
-//! a rule says what to do.
+//! Rules on values that users write are CEL, because their messages can say how to correct a value. The message for a `pattern`
+//! only quotes the regular expression.
 
 mod auth;
 mod database;
@@ -31,13 +31,13 @@ pub use references::{SecretKeyRef, SecretRef};
 pub use status::{CatalogStatus, Condition, DatabaseStatus, LastApplied, MessagingStatus, Replicas, Time};
 pub use workload::{Api, ApiAutoscaling, Worker, WorkerAutoscaling};
 
-/// The longest name of a Catalog: with it, every derived name is a valid one.
+/// Maximum length of a Catalog's name. All names that are derived from it are then valid DNS labels.
 pub const MAX_NAME: usize = 40;
 
-/// A Catalog as the API server returned it: one that cannot be deserialised doesn't stop the watch of the others.
+/// A Catalog from the API server, or the error if it could not be deserialised. Such a Catalog doesn't end the watch of the others.
 pub type GuardedCatalog = DeserializeGuard<Catalog>;
 
-/// What the shop shall be.
+/// The desired state of a shop.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "catalog.rs",
@@ -49,68 +49,68 @@ pub type GuardedCatalog = DeserializeGuard<Catalog>;
     namespaced,
     status = "CatalogStatus",
     derive = "PartialEq",
-    doc = "A shop backend: its API, its workers, and where their data lives.",
-    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the shop is as declared"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","description":"Why, or why not"}"#,
-    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status","description":"Whether something is wrong"}"#,
+    doc = "A shop backend: its API, its workers, its database, its messaging and its mail server.",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the shop runs as declared"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","description":"Reason of the Ready condition"}"#,
+    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status","description":"Whether the shop or its spec has a problem"}"#,
     printcolumn = r#"{"name":"API","type":"string","jsonPath":".status.replicas.api","description":"Ready and desired pods of the API"}"#,
-    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that serves"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Release that the API runs"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since it was created"}"#,
     printcolumn = r#"{"name":"Notifier","type":"string","jsonPath":".status.replicas.notifier","priority":1,"description":"Ready and desired pods of the notifier"}"#,
     printcolumn = r#"{"name":"Tracker","type":"string","jsonPath":".status.replicas.tracker","priority":1,"description":"Ready and desired pods of the tracker"}"#,
     printcolumn = r#"{"name":"Fulfiller","type":"string","jsonPath":".status.replicas.fulfiller","priority":1,"description":"Ready and desired pods of the fulfiller"}"#,
-    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"How the API is reached"}"#,
-    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1,"description":"What is not ready"}"#,
-    validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: take at most 40 characters, because names such as <name>-migrate-01234567 are made from it"),
+    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url","priority":1,"description":"URL of the API in the cluster"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1,"description":"Message of the Ready condition"}"#,
+    validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: use at most 40 characters, because names such as <name>-migrate-01234567 are derived from it"),
     validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'"),
-    validation = ("!has(self.status) || !has(self.status.lastApplied) || self.spec.currency == oldSelf.spec.currency", "spec.currency is fixed once the shop was applied, because prices are stored in it: make another Catalog for another currency")
+    validation = ("!has(self.status) || !has(self.status.lastApplied) || self.spec.currency == oldSelf.spec.currency", "spec.currency cannot be changed after the shop was applied, because prices are stored in it: create another Catalog for another currency")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("has(self.database)", "say where the data lives: database: {embedded: {}} for development, or database: {external: {secretRef: {name: ...}}}"),
-    validation = ("has(self.messaging)", "say what carries the events: messaging: {embedded: {}}, or messaging: {external: {url: ...}}"),
-    validation = ("has(self.mail)", "name the SMTP server that sends the notifier's mail: mail: {server: smtp.example.com, from: shop@example.com}"),
-    validation = ("!has(self.messaging) || !has(self.messaging.external) || has(self.messaging.external.monitoringEndpoint) || (!has(self.notifier.autoscaling) && !has(self.tracker.autoscaling) && !has(self.fulfiller.autoscaling))", "autoscaling of notifier, tracker and fulfiller reads the lag from NATS: give messaging.external.monitoringEndpoint, or replicas instead of autoscaling")
+    validation = ("has(self.database)", "spec.database is required: set database: {embedded: {}} for development, or database: {external: {secretRef: {name: ...}}}"),
+    validation = ("has(self.messaging)", "spec.messaging is required: set messaging: {embedded: {}}, or messaging: {external: {url: ...}}"),
+    validation = ("has(self.mail)", "spec.mail is required: name the SMTP server and the sender, such as mail: {server: smtp.example.com, from: shop@example.com}"),
+    validation = ("!has(self.messaging) || !has(self.messaging.external) || has(self.messaging.external.monitoringEndpoint) || (!has(self.notifier.autoscaling) && !has(self.tracker.autoscaling) && !has(self.fulfiller.autoscaling))", "autoscaling of notifier, tracker and fulfiller reads the lag from NATS: set messaging.external.monitoringEndpoint, or set replicas instead of autoscaling")
 )]
 pub struct CatalogSpec {
-    /// The image of every role.
+    /// The image of all roles.
     #[serde(default)]
     pub image: Image,
     /// The public API.
     #[serde(default)]
     pub api: Api,
-    /// The worker that turns changes into mail.
+    /// The worker that turns events into mail.
     #[serde(default)]
     pub notifier: Worker,
     /// The worker that counts views.
     #[serde(default)]
     pub tracker: Worker,
-    /// The worker that takes orders to their end.
+    /// The worker that confirms and fulfils orders.
     #[serde(default)]
     pub fulfiller: Worker,
-    /// Where the data lives: exactly one of `embedded` and `external`.
+    /// The PostgreSQL database: exactly one of `embedded` and `external`.
     #[serde(default)]
     #[schemars(transform = definition::without_default)]
     pub database: Database,
-    /// What carries the events: exactly one of `embedded` and `external`.
+    /// The NATS servers: exactly one of `embedded` and `external`.
     #[serde(default)]
     #[schemars(transform = definition::without_default)]
     pub messaging: Messaging,
-    /// The server that sends the notifier's mail.
+    /// The SMTP server that the notifier sends mail through.
     #[serde(default)]
     #[schemars(transform = definition::without_default)]
     pub mail: Mail,
-    /// The one currency of all prices, an ISO 4217 code such as EUR. It cannot be changed once the shop was applied.
+    /// The currency of all prices, an ISO 4217 code such as EUR. It cannot be changed after the shop was applied.
     #[serde(default = "default_currency")]
     #[schemars(length(max = 3))]
     #[x_kube(
-        validation = ("self.matches('^[A-Z]{3}$')", "give an ISO 4217 code such as EUR, USD or JPY")
+        validation = ("self.matches('^[A-Z]{3}$')", "use an ISO 4217 code such as EUR, USD or JPY")
     )]
     pub currency: String,
-    /// Sign-in.
+    /// Lifetimes of tokens, rotation of signing keys, and the superuser.
     #[serde(default)]
     pub auth: Auth,
-    /// While true, the operator changes nothing.
+    /// While true, the operator does not create, change or delete objects of this Catalog.
     #[serde(default)]
     pub paused: bool,
     /// What happens to data volumes and generated Secrets when the Catalog is deleted.
@@ -121,7 +121,7 @@ pub struct CatalogSpec {
 /// What happens to data volumes and generated Secrets when the Catalog is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// They stay; a Catalog of the same name takes them over.
+    /// They are kept. A new Catalog of the same name uses them again.
     #[default]
     Retain,
     /// They are deleted too.

@@ -1,4 +1,4 @@
-//! Reads everything that a plan depends on besides the Catalog itself.
+//! Reads the objects that a plan depends on besides the Catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +16,23 @@ use crate::{
     observed::{ClaimFacts, Observed, SecretFacts},
 };
 
-/// What the Secrets are like that a Catalog refers to, by name; `None` if one doesn't exist.
+/// The Secrets that a Catalog references, by name. `None` if one doesn't exist.
 #[derive(Debug, Clone, Default)]
 pub struct Referenced(BTreeMap<String, Option<SecretFacts>>);
 
 impl Referenced {
-    /// Reads them. One call per Secret.
+    /// Reads the Secrets that `catalog` references, with one call per Secret.
     ///
     /// # Errors
-    /// If the API server cannot be asked.
+    /// If a call fails.
     pub async fn read(client: &Client, namespace: &str, catalog: &Catalog) -> Result<Self, Error> {
         Self::default().with(client, namespace, catalog).await
     }
 
-    /// With those that `catalog` refers to as well. One call per Secret that wasn't read yet.
+    /// Adds the Secrets that `catalog` references, with one call per Secret that hasn't been read.
     ///
     /// # Errors
-    /// If the API server cannot be asked.
+    /// If a call fails.
     pub async fn with(&self, client: &Client, namespace: &str, catalog: &Catalog) -> Result<Self, Error> {
         let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let mut facts = self.0.clone();
@@ -46,13 +46,13 @@ impl Referenced {
     }
 }
 
-/// All that was read.
+/// Collects the observed state from the objects that were read.
 #[must_use]
 pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
     let generated = live.of_kind(Kind::Secret).map(ResourceExt::name_any);
     let claims = live.of_kind(Kind::PersistentVolumeClaim);
     Observed {
-        keda: live.keda(),
+        keda: live.has_keda(),
         referenced: referenced.0.iter().filter_map(|(name, facts)| Some((name.clone(), facts.clone()?))).collect(),
         generated: generated.filter_map(|name| Some((name.clone(), SecretFacts::of(&live.secret(&name)?)))).collect(),
         max_connections: max_connections(live),
@@ -61,7 +61,7 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
     }
 }
 
-/// What is known of a claim.
+/// Returns the observed state of a claim.
 #[must_use]
 pub fn claim_facts(claim: &DynamicObject) -> ClaimFacts {
     let (spec, status) = (&claim.data["spec"], &claim.data["status"]);
@@ -80,7 +80,7 @@ pub fn claim_facts(claim: &DynamicObject) -> ClaimFacts {
     }
 }
 
-/// What the operator's last apply gave to the server. An edit of somebody else doesn't count: it is reverted.
+/// Returns the `max_connections` that the operator last applied. An edit by another client is ignored, because it will be reverted.
 fn max_connections(live: &Live) -> Option<i32> {
     let set = live.of_kind(Kind::StatefulSet).find(|set| set.name_any().ends_with("-postgres"))?;
     let container = &set.data["spec"]["template"]["spec"]["containers"];
@@ -90,7 +90,7 @@ fn max_connections(live: &Live) -> Option<i32> {
     connections.parse().ok()
 }
 
-/// Names of the Secrets that a spec refers to.
+/// Returns the names of the Secrets that a spec references.
 #[must_use]
 pub fn referenced_secrets(spec: &CatalogSpec) -> BTreeSet<&str> {
     let CatalogSpec { image, api, notifier, tracker, fulfiller, database, messaging, mail, auth, .. } = spec;
@@ -120,14 +120,14 @@ mod tests {
     use crate::validate::{Reason, validate};
 
     #[test]
-    fn every_secret_that_a_plan_needs_is_read() {
+    fn every_secret_that_validation_needs_is_read() {
         let full: Catalog = serde_norway::from_str(include_str!("../samples/full.yaml")).unwrap();
         let problems = validate(&full, &Observed::default()).unwrap_err().0;
-        let missed: Vec<_> = problems.iter().filter(|problem| problem.reason == Reason::SecretNotFound).collect();
-        assert!(missed.len() > 5, "{missed:?}");
+        let not_found: Vec<_> = problems.iter().filter(|problem| problem.reason == Reason::SecretNotFound).collect();
+        assert!(not_found.len() > 5, "{not_found:?}");
         let read = referenced_secrets(&full.spec);
-        for problem in missed {
-            assert!(read.iter().any(|name| problem.message.contains(&format!("no Secret {name} "))), "{problem:?} {read:?}");
+        for problem in not_found {
+            assert!(read.iter().any(|name| problem.message.contains(&format!("Secret {name} not found"))), "{problem:?} {read:?}");
         }
     }
 }

@@ -1,49 +1,49 @@
-//! What may keep a reconcile from its end.
+//! Errors of a reconcile.
 
 use crate::kinds::Kind;
 
-/// Why a reconcile didn't come to its end. It is tried again, later each time.
+/// Reasons why a reconcile failed. It is retried with exponential backoff.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refused or didn't answer.
+    /// The API server rejected a call, or is unavailable.
     #[error("cannot {verb} {object}: {}", cause(.source))]
     Api {
-        /// What was tried, such as `apply`.
+        /// The verb of the call, such as `apply`.
         verb: &'static str,
-        /// On what.
+        /// Kind and name of the object, or the plural name of a kind.
         object: String,
-        /// Why not.
+        /// The error of the client.
         #[source]
         source: Box<kube::Error>,
     },
-    /// An object of that name is somebody else's.
+    /// An object with a needed name exists and does not belong to the Catalog.
     #[error("{kind} {name} exists and is {owner}: delete or rename it, or give the Catalog another name")]
     NameTaken {
-        /// Its kind.
+        /// Kind of the object.
         kind: String,
-        /// Its name.
+        /// Name of the object.
         name: String,
-        /// Whose it is.
+        /// What the object is, such as a description of its owner.
         owner: String,
     },
-    /// An object has no JSON form.
-    #[error("cannot write an object down: {0}")]
+    /// An object cannot be serialised.
+    #[error("cannot serialise an object: {0}")]
     Encode(#[from] serde_json::Error),
 }
 
 impl Error {
-    /// A refusal of the API server.
+    /// Wraps the error of a call.
     pub fn api(verb: &'static str, object: impl Into<String>, source: kube::Error) -> Self {
         Self::Api { verb, object: object.into(), source: Box::new(source) }
     }
 
-    /// An object that isn't ours.
+    /// Reports an object that does not belong to the Catalog.
     #[must_use]
-    pub fn taken(kind: Kind, name: &str, owner: String) -> Self {
+    pub fn name_taken(kind: Kind, name: &str, owner: String) -> Self {
         Self::NameTaken { kind: kind.resource().kind, name: name.into(), owner }
     }
 
-    /// Kind and name of the object that could not be read or written, for logs.
+    /// Returns kind and name of the object that could not be read or written, for logs.
     #[must_use]
     pub fn object(&self) -> Option<(&str, &str)> {
         match self {
@@ -53,25 +53,25 @@ impl Error {
         }
     }
 
-    /// Whether the API server understood the request and says no (403, 422).
+    /// Whether the API server rejected the request as forbidden or invalid (403, 422).
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if matches!(status.code, 403 | 422)))
     }
 
-    /// Whether another object may be written nevertheless: the API server has answered, or wasn't asked.
+    /// Whether other objects can still be written, because the API server is available.
     #[must_use]
     pub fn concerns_one_object(&self) -> bool {
         self.reason() != "Unavailable"
     }
 
-    /// Whether another client was faster (409).
+    /// Whether the object was changed by another client in the meantime (409).
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.reason() == "Conflict"
     }
 
-    /// The reason of conditions, and the label of metrics.
+    /// Returns the reason of conditions, which is also a label of metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Error {
     }
 }
 
-/// In the words of the API server, without the structure around them.
+/// Returns the message of the API server without the rest of its status.
 fn cause(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),

@@ -1,4 +1,4 @@
-//! What a migration reported of its database, and what is wrong with the database: pure.
+//! The database that a migration reported, and problems with it. These functions are pure.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube::api::DynamicObject;
@@ -13,71 +13,71 @@ use crate::{
 /// The exit code of `catalog migrate` when the database is another installation (api/src/roles/migrate.rs).
 const OTHER_INSTALLATION: i32 = 3;
 
-/// What was found out about the database in one reconcile.
+/// What one reconcile found out about the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseFindings {
-    /// What a finished migration reported, if that is news.
+    /// The new status of the database, if a migration has finished since the last reconcile.
     pub status: Option<DatabaseStatus>,
-    /// What is wrong with it.
+    /// The problem with the database, if there is one.
     pub problem: Option<DatabaseProblem>,
 }
 
-/// What is wrong with a database, for people.
+/// A problem with the database, with its message to users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseProblem {
-    /// The claim of its volume doesn't exist any more.
+    /// The claim of the volume was deleted.
     VolumeLost(String),
-    /// It is another installation than the expected one.
+    /// The database is not the expected installation.
     OtherInstallation(String),
 }
 
-/// What `catalog migrate` writes as its termination message (api/src/release/identity.rs).
+/// The termination message of `catalog migrate` (api/src/release/identity.rs).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     installation_id: String,
 }
 
-/// The installation id that a successful migration reported. An older release of the shop reports none.
+/// Returns the installation id that a successful migration reported. Older releases of the shop report none.
 #[must_use]
 pub fn reported(pods: &[Pod]) -> Option<String> {
-    let succeeded = terminated(pods).filter(|end| end.exit_code == 0);
-    let reports = succeeded.filter_map(|end| serde_json::from_str::<Report>(end.message.as_deref()?).ok());
+    let succeeded = terminated(pods).filter(|state| state.exit_code == 0);
+    let reports = succeeded.filter_map(|state| serde_json::from_str::<Report>(state.message.as_deref()?).ok());
     reports.map(|report| report.installation_id).next()
 }
 
-/// Why a migration left the database as it was, and how to go on, if it is another installation than it expects.
+/// Returns the problem if a migration rejected the database because it isn't the expected installation.
 #[must_use]
 pub fn rejected(pods: &[Pod], expected: &str) -> Option<DatabaseProblem> {
-    let end = terminated(pods).find(|end| end.exit_code == OTHER_INSTALLATION)?;
-    let message = end.message.clone().unwrap_or_else(|| format!("the database isn't installation {expected}"));
+    let state = terminated(pods).find(|state| state.exit_code == OTHER_INSTALLATION)?;
+    let message = state.message.clone().unwrap_or_else(|| format!("the database isn't installation {expected}"));
     Some(DatabaseProblem::OtherInstallation(format!(
-        "{message}. To leave installation {expected} behind, set the annotation {ABANDON}={expected} on the Catalog"
+        "{message}. To abandon installation {expected}, set the annotation {ABANDON}={expected} on the Catalog"
     )))
 }
 
-/// How containers ended last.
+/// Returns the last termination of each container.
 fn terminated(pods: &[Pod]) -> impl Iterator<Item = &ContainerStateTerminated> {
     let containers = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
     containers.filter_map(|container| {
-        let now = container.state.as_ref().and_then(|state| state.terminated.as_ref());
-        now.or_else(|| container.last_state.as_ref()?.terminated.as_ref())
+        let current = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        current.or_else(|| container.last_state.as_ref()?.terminated.as_ref())
     })
 }
 
-/// That the claim of the embedded database doesn't exist any more.
+/// Returns the problem if the claim of the embedded database was deleted.
 #[must_use]
 pub fn volume_lost(plan: &Plan) -> Option<DatabaseProblem> {
     let (lost, DatabasePlan::Embedded(database)) = (plan.installation.lost_claim.as_ref()?, &plan.database) else { return None };
-    let consent = plan.installation.expected.as_ref().unwrap_or(lost);
+    let id = plan.installation.expected.as_ref().unwrap_or(lost);
     Some(DatabaseProblem::VolumeLost(format!(
-        "PersistentVolumeClaim {} (uid {lost}) was deleted, and the data on its volume with it. Restore a claim of that name from \
-         a backup or snapshot; or, to start with an empty database, set the annotation {ABANDON}={consent} on the Catalog",
+        "PersistentVolumeClaim {} (uid {lost}) was deleted with the data on its volume. Restore a claim of that name from \
+         a backup or snapshot; or, to start with an empty database, set the annotation {ABANDON}={id} on the Catalog",
         database.volume.claim
     )))
 }
 
-/// The status after the migration `job`, which has reported `installation_id`. `None` if there is no news.
+/// Returns the status after the migration `job`, or `None` if the status already describes it.
 #[must_use]
 pub fn after_migration(
     before: Option<&DatabaseStatus>,
@@ -93,7 +93,7 @@ pub fn after_migration(
     })
 }
 
-/// The installation that a migration Job expects.
+/// Returns the installation that a migration Job expects.
 #[must_use]
 pub fn expected_installation(job: &DynamicObject) -> Option<String> {
     let containers = job.data["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_message_of_a_success_is_a_report() {
+    fn only_a_successful_migration_reports_an_installation() {
         let ended = |code: i32, message: &str| pod(&json!({"state": {"terminated": {"exitCode": code, "message": message}}}));
         let report = r#"{"installationId": "a", "newestMigration": 1}"#;
         assert_eq!(reported(&[ended(1, "no"), ended(0, report)]).as_deref(), Some("a"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_database_is_known_while_the_container_waits_for_its_restart() {
+    fn a_rejected_database_is_reported_while_the_container_waits_for_its_restart() {
         let ended = json!({"terminated": {"exitCode": 3, "message": "this database has no schema"}});
         let waits = pod(&json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}));
         let Some(DatabaseProblem::OtherInstallation(message)) = rejected(&[waits], "a") else { panic!("not rejected") };
@@ -137,18 +137,18 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_lost_only_if_the_status_knows_it_and_nobody_abandoned_it() {
+    fn a_claim_is_lost_if_the_status_contains_it_and_it_was_not_abandoned() {
         let (mut catalog, mut observed) = samples::minimal_input();
         assert_eq!(volume_lost(&validate(&catalog, &observed).unwrap()), None, "a new Catalog");
         let known = DatabaseStatus { installation_id: None, claim_uid: Some("u1".into()), migration: None };
         catalog.status = Some(crate::crd::CatalogStatus { database: Some(known), ..Default::default() });
         let plan = validate(&catalog, &observed).unwrap();
         let Some(DatabaseProblem::VolumeLost(message)) = volume_lost(&plan) else { panic!("not lost") };
-        // Without a known id, the uid of the claim is what can be abandoned.
+        // If the installation id is unknown, the annotation takes the uid of the claim.
         assert!(message.contains("shop-postgres-data") && message.contains("catalog.rs/abandon-installation=u1"), "{message}");
-        let mut consented = catalog.clone();
-        consented.metadata.annotations = Some([(ABANDON.to_owned(), "u1".to_owned())].into());
-        assert_eq!(volume_lost(&validate(&consented, &observed).unwrap()), None);
+        let mut abandoned = catalog.clone();
+        abandoned.metadata.annotations = Some([(ABANDON.to_owned(), "u1".to_owned())].into());
+        assert_eq!(volume_lost(&validate(&abandoned, &observed).unwrap()), None);
         let restored = ClaimFacts { uid: Some("u2".into()), storage: "5Gi".into(), ..ClaimFacts::default() };
         observed.claims.insert("shop-postgres-data".into(), restored);
         let plan = validate(&catalog, &observed).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_is_news_once_and_without_a_report_the_expected_id_stays() {
+    fn a_migration_changes_the_status_once_and_without_a_report_the_expected_id_is_kept() {
         let mut plan = samples::minimal();
         plan.installation.expected = Some("a".into());
         let after = after_migration(None, &plan, "shop-migrate-1", || None).unwrap();

@@ -1,38 +1,38 @@
-//! The kinds that a Catalog may own, in the order in which they are applied.
+//! The kinds of objects that a Catalog may own.
 
 use kube::core::{ApiResource, GroupVersionKind};
 
-/// A kind that a Catalog may own.
+/// A kind of objects that a Catalog may own. Variants are in the order in which objects are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A data volume's claim.
+    /// Claim of a data volume.
     PersistentVolumeClaim,
-    /// A generated Secret.
+    /// Generated Secret.
     Secret,
-    /// The pods' identity.
+    /// Service account of the pods.
     ServiceAccount,
-    /// Configuration files.
+    /// Configuration of the embedded NATS.
     ConfigMap,
-    /// A name in the cluster's DNS.
+    /// Service of the API or of an embedded server.
     Service,
-    /// Embedded PostgreSQL and NATS.
+    /// Embedded PostgreSQL or NATS.
     StatefulSet,
-    /// The migration.
+    /// Migration.
     Job,
-    /// The API and the workers.
+    /// API or worker.
     Deployment,
-    /// How many pods may be evicted at once.
+    /// Limit of pods that are evicted at the same time.
     PodDisruptionBudget,
-    /// Scaling by CPU load.
+    /// Autoscaler of the API, by CPU use.
     HorizontalPodAutoscaler,
-    /// Credentials of KEDA's triggers.
+    /// Credentials of KEDA triggers.
     TriggerAuthentication,
-    /// Scaling by waiting work.
+    /// Autoscaler of a worker, by pending work.
     ScaledObject,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are applied.
+    /// All kinds, in the order in which objects are applied.
     pub const ALL: [Self; 12] = [
         Self::PersistentVolumeClaim,
         Self::Secret,
@@ -48,7 +48,7 @@ impl Kind {
         Self::ScaledObject,
     ];
 
-    /// How the API server names it.
+    /// Returns group, version, kind and plural name.
     #[must_use]
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
@@ -68,15 +68,15 @@ impl Kind {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }
 
-    /// Its definition may be missing from the cluster.
+    /// Whether the kind is one of KEDA, which may not be installed.
     #[must_use]
     pub fn needs_keda(self) -> bool {
         matches!(self, Self::TriggerAuthentication | Self::ScaledObject)
     }
 
-    /// It holds what cannot be made again, so no edit of a Catalog deletes it.
+    /// Whether objects of the kind contain data that cannot be restored. They are never pruned, and the deletion policy applies to them.
     #[must_use]
-    pub fn is_kept(self) -> bool {
+    pub fn is_retainable(self) -> bool {
         matches!(self, Self::PersistentVolumeClaim | Self::Secret)
     }
 }
@@ -86,12 +86,12 @@ mod tests {
     use super::Kind;
 
     #[test]
-    fn kinds_are_ordered_as_they_are_applied() {
+    fn all_kinds_are_in_the_order_of_the_variants() {
         assert!(Kind::ALL.is_sorted());
     }
 
     #[test]
-    fn versions_are_written_as_objects_write_them() {
+    fn api_versions_contain_the_group_except_for_core_kinds() {
         assert_eq!(Kind::PersistentVolumeClaim.resource().api_version, "v1");
         assert_eq!(Kind::HorizontalPodAutoscaler.resource().api_version, "autoscaling/v2");
     }

@@ -1,4 +1,4 @@
-//! The objects of one Catalog as they are in the cluster.
+//! The current objects of one Catalog in the cluster.
 
 use std::collections::BTreeMap;
 
@@ -21,19 +21,19 @@ pub const OPERATOR: &str = "catalog-operator";
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     objects: BTreeMap<(Kind, String), DynamicObject>,
-    /// Those of the namespace that lack the labels: one of them may scale a Deployment of this Catalog.
-    foreign_autoscalers: Vec<DynamicObject>,
+    /// `HorizontalPodAutoscalers` of the namespace without the labels. One of them may scale a Deployment of this Catalog.
+    unlabelled_autoscalers: Vec<DynamicObject>,
     keda: bool,
-    complete: bool,
-    /// What was found out about the database.
+    is_complete: bool,
+    /// What this reconcile found out about the database.
     pub database: DatabaseFindings,
 }
 
 impl Live {
-    /// Reads all objects that carry the labels of the Catalog `name`, and all `HorizontalPodAutoscalers`. One call per kind.
+    /// Reads all objects with the labels of the Catalog `name`, and all `HorizontalPodAutoscalers`, with one call per kind.
     ///
     /// # Errors
-    /// If the API server cannot be asked.
+    /// If a call fails.
     pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Self, Error> {
         let mut live = Self { keda: true, ..Self::default() };
         let parameters = ListParams::default().labels(&selector(name));
@@ -43,100 +43,100 @@ impl Live {
             }
             let resource = kind.resource();
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-            let everything = ListParams::default();
-            match api.list(if kind == Kind::HorizontalPodAutoscaler { &everything } else { &parameters }).await {
+            let unfiltered = ListParams::default();
+            match api.list(if kind == Kind::HorizontalPodAutoscaler { &unfiltered } else { &parameters }).await {
                 Ok(list) => {
                     for mut object in list.items {
-                        // Lists leave out what kind their items are.
+                        // The items of a list don't contain their kind.
                         object.types =
                             Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
                         if is_labelled(object.labels(), name) {
                             live.put(kind, object);
                         } else {
-                            live.foreign_autoscalers.push(object);
+                            live.unlabelled_autoscalers.push(object);
                         }
                     }
                 }
-                // What isn't installed has no path, and the answer no reason.
+                // The path of a kind that isn't installed doesn't exist; the 404 has no reason.
                 Err(kube::Error::Api(status)) if kind.needs_keda() && status.code == 404 => live.keda = false,
                 Err(source) => return Err(Error::api("list", resource.plural, source)),
             }
         }
-        live.complete = true;
+        live.is_complete = true;
         Ok(live)
     }
 
-    /// As if these had been read.
+    /// Builds the state after these objects were read.
     #[cfg(test)]
     pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Self {
         let objects = objects.into_iter().map(|(kind, object)| ((kind, object.name_any()), object)).collect();
-        Self { objects, keda: true, complete: true, ..Self::default() }
+        Self { objects, keda: true, is_complete: true, ..Self::default() }
     }
 
-    /// Whether all was read, so that what isn't here isn't there.
+    /// Whether all kinds were read, so that an object that is missing here doesn't exist.
     #[must_use]
-    pub fn complete(&self) -> bool {
-        self.complete
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
-    /// Whether KEDA's kinds are installed.
+    /// Whether the kinds of KEDA are installed.
     #[must_use]
-    pub fn keda(&self) -> bool {
+    pub fn has_keda(&self) -> bool {
         self.keda
     }
 
-    /// The object, if it is there.
+    /// Returns an object, if it exists.
     #[must_use]
     pub fn get(&self, kind: Kind, name: &str) -> Option<&DynamicObject> {
         self.objects.get(&(kind, name.to_owned()))
     }
 
-    /// A Secret with its content, if it is there.
+    /// Returns a Secret with its content, if it exists.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.get(Kind::Secret, name)?.clone().try_parse().ok()
     }
 
-    /// All objects of a kind.
+    /// Returns all objects of a kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &DynamicObject> {
         self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|(_, object)| object)
     }
 
-    /// `HorizontalPodAutoscalers` of the namespace that lack the labels of the Catalog.
-    pub fn foreign_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
-        self.foreign_autoscalers.iter()
+    /// Returns the `HorizontalPodAutoscalers` of the namespace that don't have the labels of the Catalog.
+    pub fn unlabelled_autoscalers(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.unlabelled_autoscalers.iter()
     }
 
-    /// All objects.
+    /// Returns all objects.
     pub fn all(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
         self.objects.iter().map(|((kind, _), object)| (*kind, object))
     }
 
-    /// Notes an object as the API server just gave it.
+    /// Stores an object that the API server returned.
     pub fn put(&mut self, kind: Kind, object: DynamicObject) {
         self.objects.insert((kind, object.name_any()), object);
     }
 
-    /// Notes that an object is no more.
+    /// Removes an object that was deleted.
     pub fn remove(&mut self, kind: Kind, name: &str) {
         self.objects.remove(&(kind, name.to_owned()));
     }
 }
 
-/// Selects what the operator made for the Catalog `name`.
+/// Selects the objects that the operator created for the Catalog `name`.
 fn selector(name: &str) -> String {
     format!("{INSTANCE}={name},{MANAGED_BY}={OPERATOR}")
 }
 
-/// Selects the pods of the Catalog `name`. They get their labels from templates.
+/// Selects the pods of the Catalog `name`. Their labels come from pod templates.
 #[must_use]
 pub fn pod_selector(name: &str) -> String {
     format!("{INSTANCE}={name},app.kubernetes.io/name=catalog")
 }
 
-/// Whether these are the labels of what the operator made for the Catalog `name`.
+/// Whether these are the labels of an object that the operator created for the Catalog `name`.
 #[must_use]
 pub fn is_labelled(labels: &BTreeMap<String, String>, name: &str) -> bool {
-    let is = |label: &str, value: &str| labels.get(label).is_some_and(|given| given == value);
-    is(INSTANCE, name) && is(MANAGED_BY, OPERATOR)
+    let has = |label: &str, value: &str| labels.get(label).is_some_and(|actual| actual == value);
+    has(INSTANCE, name) && has(MANAGED_BY, OPERATOR)
 }

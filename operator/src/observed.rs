@@ -1,4 +1,4 @@
-//! What was read from the cluster: pure data, made by dereference and by tests.
+//! The observed state of one Catalog, as plain data.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,24 +8,24 @@ use sha2::{Digest, Sha256};
 
 use crate::crd::Quantity;
 
-/// What was read from the cluster about one Catalog.
+/// The observed state of one Catalog.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// KEDA's API is installed.
+    /// Whether KEDA is installed.
     pub keda: bool,
-    /// Secrets the spec refers to, by name. What isn't here doesn't exist.
+    /// Existing Secrets that the spec references, by name.
     pub referenced: BTreeMap<String, SecretFacts>,
-    /// Secrets the operator generated, by name. What isn't here doesn't exist.
+    /// Existing Secrets that the operator generated, by name.
     pub generated: BTreeMap<String, SecretFacts>,
-    /// Claims of data volumes, by name. What isn't here doesn't exist.
+    /// Existing claims of data volumes, by name.
     pub claims: BTreeMap<String, ClaimFacts>,
-    /// The installation that each migration Job expects, by its name.
+    /// The installation that each migration Job expects, by the name of the Job.
     pub migrations: BTreeMap<String, Option<String>>,
-    /// `max_connections` of the embedded PostgreSQL, as the operator declared it last.
+    /// The `max_connections` that the operator last declared for the embedded PostgreSQL.
     pub max_connections: Option<i32>,
 }
 
-/// What was read of a Secret. Values are there to be checked; printing shows none.
+/// The observed state of a Secret. `Debug` prints keys, but no values.
 #[derive(Clone, Default)]
 pub struct SecretFacts {
     uid: Option<String>,
@@ -33,37 +33,37 @@ pub struct SecretFacts {
 }
 
 impl SecretFacts {
-    /// The facts of a Secret that was read.
+    /// Takes the facts from a Secret.
     #[must_use]
     pub fn of(secret: &Secret) -> Self {
         let values = secret.data.iter().flatten().map(|(key, ByteString(value))| (key.clone(), value.clone().into()));
         Self { uid: secret.metadata.uid.clone(), values: values.collect() }
     }
 
-    /// Its uid, if it was read from a cluster.
+    /// Returns the uid, if the Secret was read from a cluster.
     #[must_use]
     pub fn uid(&self) -> Option<&str> {
         self.uid.as_deref()
     }
 
-    /// Its keys.
+    /// Returns the keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 
-    /// The value of a key, if it is there and text.
+    /// Returns the value of a key, if it exists and is UTF-8 text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         std::str::from_utf8(self.values.get(key)?.expose_secret()).ok()
     }
 
-    /// Whether the key is there.
+    /// Whether the key exists.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    /// SHA-256 of each value, by key.
+    /// Returns the SHA-256 of each value, by key.
     #[must_use]
     pub fn digests(&self) -> BTreeMap<String, [u8; 32]> {
         self.values.iter().map(|(key, value)| (key.clone(), Sha256::digest(value.expose_secret()).into())).collect()
@@ -89,22 +89,22 @@ impl fmt::Debug for SecretFacts {
     }
 }
 
-/// What was read of a claim.
+/// The observed state of a `PersistentVolumeClaim`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimFacts {
-    /// Its uid, if it was read from a cluster.
+    /// Uid, if the claim was read from a cluster.
     pub uid: Option<String>,
     /// `spec.resources.requests.storage`.
     pub storage: Quantity,
-    /// `status.capacity.storage`, once it is bound.
+    /// `status.capacity.storage`, if the claim is bound.
     pub capacity: Option<Quantity>,
-    /// A volume is bound to it, or was.
+    /// Whether a volume is or was bound to the claim.
     pub is_bound: bool,
-    /// Why it didn't grow, in the words of its conditions.
+    /// Why the last expansion failed, from the conditions of the claim.
     pub resize_error: Option<String>,
     /// `spec.storageClassName`.
     pub storage_class_name: Option<String>,
-    /// The operator has declared that class: it cannot be left out any more, as the field cannot be changed.
+    /// Whether the operator declared the storage class. It must then declare it in all later applies, because the field is immutable.
     pub class_is_declared: bool,
 }
 
@@ -113,13 +113,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printing_shows_keys_and_no_values() {
+    fn debug_output_contains_keys_but_no_values() {
         let printed = format!("{:?}", SecretFacts::from([("password", "hunter2")]));
         assert!(printed.contains("password") && !printed.contains("hunter2"), "{printed}");
     }
 
     #[test]
-    fn facts_differ_when_a_value_does() {
+    fn facts_with_different_values_are_not_equal() {
         assert_eq!(SecretFacts::from([("a", "1")]), SecretFacts::from([("a", "1")]));
         assert_ne!(SecretFacts::from([("a", "1")]), SecretFacts::from([("a", "2")]));
     }

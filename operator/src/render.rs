@@ -1,4 +1,4 @@
-//! `render FILE`: what a Catalog would become, without a cluster.
+//! The command `render FILE`: prints the objects of a Catalog without a cluster.
 
 mod definition;
 
@@ -12,35 +12,35 @@ use crate::{
     build::{Objects, Prerequisites, Workloads, build},
     crd::Catalog,
     secrets,
-    validate::{Plan, Problem, Problems, Reason, validate_unseen},
+    validate::{Plan, Problem, Problems, Reason, validate_offline},
 };
 
-/// Why nothing can be rendered.
+/// Reasons why a Catalog cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The text isn't YAML.
     #[error("not YAML: {0}")]
     Yaml(#[from] serde_norway::Error),
-    /// The text is YAML, and no Catalog.
-    #[error("this is not a Catalog: give apiVersion: {api_version} and kind: Catalog", api_version = Catalog::api_resource().api_version)]
+    /// The text is YAML, but not a Catalog.
+    #[error("not a Catalog: set apiVersion: {api_version} and kind: Catalog", api_version = Catalog::api_resource().api_version)]
     NotACatalog,
-    /// An object cannot be written down.
-    #[error("an object cannot be written down: {0}")]
+    /// An object cannot be serialised.
+    #[error("cannot serialise an object: {0}")]
     Json(#[from] serde_json::Error),
-    /// The Catalog would be refused.
+    /// The Catalog is invalid.
     #[error("{}", list(.0))]
-    Refused(Problems),
+    Invalid(Problems),
 }
 
 fn list(problems: &Problems) -> String {
     problems.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The YAML documents that the Catalog in `text` would become, in the order in which they are applied.
-/// Secrets that it refers to are taken to be there; those that the operator generates are named only.
+/// Renders the objects of the Catalog in `text` as YAML documents, in the order in which they are applied. Referenced Secrets are assumed
+/// to exist; of generated Secrets only the names are listed.
 ///
 /// # Errors
-/// If it isn't a Catalog, or would be refused.
+/// If the text isn't a Catalog, or if it is invalid.
 pub fn render(text: &str, keda: bool) -> Result<String, RenderError> {
     let value: Value = serde_norway::from_str(text)?;
     let resource = Catalog::api_resource();
@@ -50,10 +50,10 @@ pub fn render(text: &str, keda: bool) -> Result<String, RenderError> {
     let value = definition::defaulted(&value);
     let problems = definition::problems(&value);
     if !problems.is_empty() {
-        return Err(RenderError::Refused(Problems(problems)));
+        return Err(RenderError::Invalid(Problems(problems)));
     }
-    let catalog: Catalog = serde_json::from_value(value).map_err(|error| RenderError::Refused(unreadable(&error)))?;
-    let plan = validate_unseen(&catalog, keda).map_err(RenderError::Refused)?;
+    let catalog: Catalog = serde_json::from_value(value).map_err(|error| RenderError::Invalid(unreadable(&error)))?;
+    let plan = validate_offline(&catalog, keda).map_err(RenderError::Invalid)?;
     Ok(text_of(&plan, &documents(&build(&plan))?)?)
 }
 
@@ -73,12 +73,12 @@ fn text_of(plan: &Plan, documents: &[Value]) -> Result<String, serde_norway::Err
     Ok(text)
 }
 
-/// All objects, in the order in which they are applied.
+/// Returns all objects as JSON, in the order in which they are applied.
 ///
 /// # Errors
-/// If one cannot be written down.
+/// If an object cannot be serialised.
 pub fn documents(objects: &Objects) -> Result<Vec<Value>, serde_json::Error> {
-    // Every field by name: a new kind that nobody renders doesn't compile.
+    // All fields are listed, so that a new field causes a compile error here.
     let Objects { prerequisites, migration, workloads } = objects;
     let Prerequisites { claims, secrets, service_accounts, config_maps, services, stateful_sets } = prerequisites;
     let Workloads { deployments, pod_disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = workloads;
@@ -109,8 +109,8 @@ fn add<T: Serialize>(documents: &mut Vec<Value>, objects: &[T]) -> Result<(), se
 mod tests {
     use super::*;
 
-    /// The reviewed output. `make generate` writes it anew.
-    fn is_golden(name: &str, keda: bool) {
+    /// Compares the output with the golden file, which `make generate` writes.
+    fn matches_golden_file(name: &str, keda: bool) {
         let directory = env!("CARGO_MANIFEST_DIR");
         let rendered = render(&std::fs::read_to_string(format!("{directory}/samples/{name}.yaml")).unwrap(), keda).unwrap();
         let path = format!("{directory}/tests/golden/{name}.yaml");
@@ -122,30 +122,33 @@ mod tests {
     }
 
     #[test]
-    fn the_minimal_sample_is_golden() {
-        is_golden("minimal", true);
+    fn the_minimal_sample_matches_its_golden_file() {
+        matches_golden_file("minimal", true);
     }
 
     #[test]
-    fn the_full_sample_is_golden() {
-        is_golden("full", true);
+    fn the_full_sample_matches_its_golden_file() {
+        matches_golden_file("full", true);
     }
 
     #[test]
-    fn the_sample_of_make_run_is_golden() {
-        is_golden("catalog", true);
+    fn the_sample_of_make_run_matches_its_golden_file() {
+        matches_golden_file("catalog", true);
     }
 
     #[test]
-    fn without_keda_a_sleeping_worker_is_awake_and_the_text_says_so() {
+    fn without_keda_an_autoscaled_worker_has_fixed_replicas_and_the_output_says_so() {
         let text = include_str!("../samples/catalog.yaml");
         let rendered = render(text, false).unwrap();
-        assert!(rendered.contains("# spec.notifier.autoscaling: KEDA is not installed: 1 fixed until it is\n"), "{rendered}");
+        assert!(
+            rendered.contains("# spec.notifier.autoscaling: KEDA is not installed: replicas is fixed at 1 until it is\n"),
+            "{rendered}"
+        );
         assert!(!rendered.contains("keda.sh"));
     }
 
     #[test]
-    fn what_is_no_catalog_is_said_to_be_none() {
+    fn text_that_is_not_a_catalog_is_rejected() {
         assert!(matches!(render("a: [", true), Err(RenderError::Yaml(_))));
         assert!(matches!(render("apiVersion: v1\nkind: Secret", true), Err(RenderError::NotACatalog)));
     }

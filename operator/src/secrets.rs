@@ -1,7 +1,7 @@
-//! Generated Secrets: which are missing, and how they are made. Randomness and time come from outside.
+//! Generated Secrets: which are missing, and how they are generated. Callers pass the time and the random number generator.
 //!
-//! They are created and never overwritten: whoever deletes one gets a new one, and whoever edits one
-//! keeps the edit. Nothing in them is derived from something else in them, so that no edit is half one.
+//! A deleted Secret is generated again; an edited one keeps the edit. No value in a Secret is derived from another one, so that an edit
+//! of one value never contradicts the others.
 
 mod database_login;
 mod in_use;
@@ -15,19 +15,19 @@ use kube::core::ObjectMeta;
 use rand::{Rng, RngExt};
 
 use crate::{
-    build::{Component, kept_metadata},
+    build::{Component, retainable_metadata},
     observed::Observed,
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
 pub use database_login::{LoginChange, changed as changed_login, retires_at};
 pub use in_use::login_in_use;
-pub use signing_keys::rotated;
+pub use signing_keys::rotate as rotate_signing_keys;
 
 /// Length of generated passwords: 190 bits.
 const PASSWORD_LENGTH: usize = 32;
 
-/// How one generated Secret is made.
+/// Specification of a generated Secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SecretSpec {
     metadata: ObjectMeta,
@@ -35,14 +35,14 @@ pub struct SecretSpec {
     content: Content,
 }
 
-/// What is put into a generated Secret.
+/// The kind of content of a generated Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
-    /// A key that signs tokens.
+    /// A key that signs access tokens.
     SigningKeys,
-    /// The first account.
+    /// User name, e-mail address and password of the superuser.
     Superuser {
-        /// Its e-mail address.
+        /// E-mail address of the superuser.
         email: String,
     },
     /// A login role of the database and its password.
@@ -52,15 +52,15 @@ enum Content {
 }
 
 impl SecretSpec {
-    /// Name of the Secret.
+    /// Returns the name of the Secret.
     #[must_use]
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The Secret, to be created.
+    /// Generates the Secret.
     #[must_use]
-    pub fn make(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
+    pub fn generate(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
         let data = match &self.content {
             Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
             Content::Superuser { email } => [entry("username", "admin"), entry("email", email), entry("password", &password(rng))].into(),
@@ -71,7 +71,7 @@ impl SecretSpec {
     }
 }
 
-/// Recipes of the generated Secrets that don't exist.
+/// Returns the specifications of the generated Secrets that don't exist.
 #[must_use]
 pub fn missing(plan: &Plan, observed: &Observed) -> Vec<SecretSpec> {
     let mut secret_specs = secret_specs(plan);
@@ -79,7 +79,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Vec<SecretSpec> {
     secret_specs
 }
 
-/// Names of the generated Secrets, and the parts that they belong to.
+/// Returns the names of all generated Secrets and the parts that they belong to.
 #[must_use]
 pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
     secret_specs(plan).iter().map(|secret_spec| (secret_spec.name().to_owned(), secret_spec.component)).collect()
@@ -87,13 +87,13 @@ pub fn names(plan: &Plan) -> BTreeMap<String, Component> {
 
 fn secret_specs(plan: &Plan) -> Vec<SecretSpec> {
     let secret_spec = |name: &str, component, content| {
-        // Owner and annotations are applied afterwards: a field that was only applied goes when it is no longer declared.
-        let metadata = ObjectMeta { owner_references: None, annotations: None, ..kept_metadata(plan, name.to_owned(), component) };
+        // Owner and annotations are only set by apply. They can then be removed by an apply that doesn't declare them.
+        let metadata = ObjectMeta { owner_references: None, annotations: None, ..retainable_metadata(plan, name.to_owned(), component) };
         SecretSpec { metadata, component, content }
     };
     let mut secret_specs = vec![secret_spec(&plan.auth.signing_keys, Component::Shared, Content::SigningKeys)];
     if let Superuser::Generated(name) = &plan.auth.superuser {
-        // The superuser hears of changes, so the address has to be one of the shop's own.
+        // The superuser gets notifications, so the address must be one of the shop.
         secret_specs.push(secret_spec(name, Component::Shared, Content::Superuser { email: plan.mail.address.clone() }));
     }
     if let DatabasePlan::Embedded(database) = &plan.database {
@@ -109,12 +109,12 @@ fn entry(key: &str, value: &str) -> (String, ByteString) {
     (key.to_owned(), ByteString(value.as_bytes().to_vec()))
 }
 
-/// Letters and digits, a letter first: so it can stand in a URL and in the configuration of NATS.
+/// Generates letters and digits that start with a letter, which need no escaping in a URL and in the configuration of NATS.
 fn password(rng: &mut impl Rng) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let first = rng.random_range(0..52);
-    let rest = (1..PASSWORD_LENGTH).map(|_| rng.random_range(0..LETTERS.len())).collect::<Vec<_>>();
-    std::iter::once(first).chain(rest).map(|index| char::from(LETTERS[index])).collect()
+    let rest = (1..PASSWORD_LENGTH).map(|_| rng.random_range(0..ALPHABET.len())).collect::<Vec<_>>();
+    std::iter::once(first).chain(rest).map(|index| char::from(ALPHABET[index])).collect()
 }
 
 /// The data of a Secret.
@@ -131,13 +131,13 @@ mod tests {
         validate::{Reason, validate},
     };
 
-    fn made(plan: &Plan, seed: u64) -> Vec<Secret> {
+    fn generate_all(plan: &Plan, seed: u64) -> Vec<Secret> {
         let mut rng = StdRng::seed_from_u64(seed);
-        missing(plan, &Observed::default()).iter().map(|secret_spec| secret_spec.make(Timestamp::UNIX_EPOCH, &mut rng)).collect()
+        missing(plan, &Observed::default()).iter().map(|secret_spec| secret_spec.generate(Timestamp::UNIX_EPOCH, &mut rng)).collect()
     }
 
     #[test]
-    fn only_what_is_missing_is_made() {
+    fn only_missing_secrets_are_generated() {
         let plan = samples::minimal();
         let names =
             |observed: &Observed| missing(&plan, observed).iter().map(|secret_spec| secret_spec.name().to_owned()).collect::<Vec<_>>();
@@ -148,30 +148,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_random_and_passes_validation() {
+    fn generated_secrets_are_random_and_pass_validation() {
         let (catalog, mut observed) = samples::minimal_input();
         let plan = validate(&catalog, &observed).unwrap();
-        assert_ne!(made(&plan, 1), made(&plan, 2));
-        assert_eq!(made(&plan, 1), made(&plan, 1));
-        observed.generated = made(&plan, 1).iter().map(|secret| (secret.metadata.name.clone().unwrap(), SecretFacts::of(secret))).collect();
+        assert_ne!(generate_all(&plan, 1), generate_all(&plan, 2));
+        assert_eq!(generate_all(&plan, 1), generate_all(&plan, 1));
+        observed.generated =
+            generate_all(&plan, 1).iter().map(|secret| (secret.metadata.name.clone().unwrap(), SecretFacts::of(secret))).collect();
         let plan = validate(&catalog, &observed).unwrap();
         assert!(missing(&plan, &observed).is_empty());
     }
 
     #[test]
-    fn a_generated_secret_that_was_emptied_is_a_problem_that_says_how_to_heal_it() {
+    fn the_problem_of_an_emptied_secret_says_how_to_repair_it() {
         let (catalog, mut observed) = samples::minimal_input();
         observed.generated.insert("shop-nats".into(), SecretFacts::default());
         let problem = validate(&catalog, &observed).unwrap_err().0.remove(0);
         assert_eq!((problem.path.as_str(), problem.reason), ("spec.messaging.embedded", Reason::SecretKeyMissing));
-        assert!(problem.message.ends_with("delete the Secret, and it is generated again"), "{problem}");
+        assert!(problem.message.ends_with("delete the Secret, and the operator generates a new one"), "{problem}");
     }
 
     #[test]
-    fn they_are_made_without_an_owner_whatever_the_deletion_policy_says_now() {
+    fn secrets_are_generated_without_an_owner() {
         let mut plan = samples::minimal();
-        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
+        assert!(generate_all(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
         plan.retain = false;
-        assert!(made(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
+        assert!(generate_all(&plan, 1).iter().all(|secret| secret.metadata.owner_references.is_none()));
     }
 }

@@ -83,12 +83,13 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     ];
     for (kind, state) in all {
         // Without the live objects the condition is unknown, so the previous one is kept.
-        if live.complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
+        if live.is_complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
     let unready = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
     // A shop doesn't serve from the database of another installation.
     let serves = parts.serve() && live.database.problem.is_none();
-    let mail = issues.filter(|_| live.complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
+    let mail =
+        issues.filter(|_| live.is_complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
     let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| ConditionState { holds: true, ..broken }));
@@ -108,7 +109,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
         None => conditions.keep(mail::CONDITION),
     }
-    if live.complete() {
+    if live.is_complete() {
         conditions.set("AutoscalingReady", &autoscaling);
     } else {
         conditions.keep("AutoscalingReady");
@@ -126,7 +127,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         Some(state) => conditions.set("Degraded", &state),
         None => conditions.keep("Degraded"),
     }
-    let (replicas, version) = if live.complete() {
+    let (replicas, version) = if live.is_complete() {
         let replicas = Replicas {
             api: parts.api.count(),
             notifier: parts.notifier.count(),

@@ -1,7 +1,7 @@
-//! What was declared and what was read become a checked plan, or named problems.
+//! Validates a spec against the objects that were read, and returns a plan or problems with field paths.
 //!
-//! The API server has refused what the rules of the definition can see. Here is what they cannot: what
-//! is in Secrets and on volumes, and what needs a parser. Names of fields are those of the resource.
+//! The API server has already checked the rules of the CRD. Here are the checks that they cannot express: the content of Secrets,
+//! the state of volumes, and values that need a parser.
 
 mod auth;
 mod check;
@@ -40,33 +40,33 @@ pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD};
 pub use shop::version;
 pub use worker::{WaitingRows, WorkerRole};
 
-/// Checks what was declared against what was read.
+/// Checks a Catalog against the objects that were read.
 ///
-/// Generated Secrets that don't exist yet are no problem: [`crate::secrets::missing`] tells of them. When
-/// they have been made, what is observed has changed, so that a new plan is needed to build from.
+/// Generated Secrets that don't exist yet are not a problem: [`crate::secrets::missing`] returns them. After they were created, the
+/// plan must be made again from new observations.
 ///
 /// # Errors
-/// Every problem found.
+/// Returns all problems.
 pub fn validate(catalog: &Catalog, observed: &Observed) -> Result<Plan, Problems> {
     let mut check = Check::against(observed);
     if catalog.metadata.uid.is_none() {
-        check.report("metadata.uid", Reason::InvalidValue, "the Catalog has not been stored yet".into());
+        check.report("metadata.uid", Reason::InvalidValue, "must be set: read the Catalog from the API server".into());
     }
     accepted(plan(catalog, check))
 }
 
-/// The plan of a spec that was accepted before, even if something that it refers to is missing or invalid now.
+/// Returns the plan of a spec that was accepted before, even if an object that it references is missing or invalid now.
 #[must_use]
 pub fn plan_to_restore(catalog: &Catalog, observed: &Observed) -> Option<Plan> {
     plan(catalog, Check::against(observed)).0
 }
 
-/// Checks what was declared alone, as if every Secret were there and right, and KEDA if `keda`.
+/// Checks a Catalog without a cluster. All Secrets are assumed to exist and to be valid; `keda` says whether KEDA is installed.
 ///
 /// # Errors
-/// Every problem found.
-pub fn validate_unseen(catalog: &Catalog, keda: bool) -> Result<Plan, Problems> {
-    accepted(plan(catalog, Check::unseen(keda)))
+/// Returns all problems.
+pub fn validate_offline(catalog: &Catalog, keda: bool) -> Result<Plan, Problems> {
+    accepted(plan(catalog, Check::offline(keda)))
 }
 
 fn accepted((plan, problems): (Option<Plan>, Vec<Problem>)) -> Result<Plan, Problems> {
@@ -76,28 +76,28 @@ fn accepted((plan, problems): (Option<Plan>, Vec<Problem>)) -> Result<Plan, Prob
     }
 }
 
-/// The plan, if enough is known to make one, and every problem found.
+/// Returns all problems, and the plan unless a problem prevents it.
 fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>) {
     let spec = &catalog.spec;
     let shop = shop::check(catalog, &mut check);
-    let release = shop::release(&spec.image, &mut check);
-    let currency = shop::currency(&spec.currency, &mut check);
+    let release = shop::check_image(&spec.image, &mut check);
+    let currency = shop::check_currency(&spec.currency, &mut check);
     let database = database::check(catalog, &shop, &mut check);
     let installation = installation::check(catalog, database.as_ref(), &check);
     let messaging = messaging::check(&shop, &spec.messaging, &mut check);
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);
-    let api = roles::api(&spec.api, &mut check);
-    let notifier = roles::worker(WorkerRole::Notifier, &spec.notifier, database.as_ref(), &mut check);
-    let tracker = roles::worker(WorkerRole::Tracker, &spec.tracker, database.as_ref(), &mut check);
-    let fulfiller = roles::worker(WorkerRole::Fulfiller, &spec.fulfiller, database.as_ref(), &mut check);
-    let checked = || {
+    let api = roles::check_api(&spec.api, &mut check);
+    let notifier = roles::check_worker(WorkerRole::Notifier, &spec.notifier, database.as_ref(), &mut check);
+    let tracker = roles::check_worker(WorkerRole::Tracker, &spec.tracker, database.as_ref(), &mut check);
+    let fulfiller = roles::check_worker(WorkerRole::Fulfiller, &spec.fulfiller, database.as_ref(), &mut check);
+    let assemble = || {
         Some(Plan {
             public_url: format!("http://{}.{}.svc", shop.named("api"), shop.namespace),
             events_prefix: shop::events_prefix(&shop),
             retain: spec.deletion_policy == DeletionPolicy::Retain,
             digests: check.digests(),
-            kept_secrets: check.generated_uids(),
+            existing_secrets: check.generated_uids(),
             release: release?,
             currency: currency?,
             database: database?,
@@ -113,5 +113,5 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>)
             shop,
         })
     };
-    (checked(), check.problems)
+    (assemble(), check.problems)
 }

@@ -43,7 +43,7 @@ impl Apply<'_> {
     /// # Errors
     /// At the first object that cannot be written.
     pub async fn orphan(&mut self) -> Result<(), Error> {
-        let held = self.undeclared().filter(|(kind, _)| kind.is_kept());
+        let held = self.undeclared().filter(|(kind, _)| kind.is_retainable());
         let freed = held.map(|(kind, object)| {
             let others: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != self.uid).collect();
             let version = object.resource_version();
@@ -92,7 +92,7 @@ impl Apply<'_> {
 
     /// Owned objects to delete, in reverse order of application: autoscalers before their Deployments.
     fn deletions(&self) -> Vec<Deletion> {
-        let undeclared = self.undeclared().filter(|(kind, object)| !kind.is_kept() && object.metadata.deletion_timestamp.is_none());
+        let undeclared = self.undeclared().filter(|(kind, object)| !kind.is_retainable() && object.metadata.deletion_timestamp.is_none());
         let mut deletions: Vec<_> = undeclared
             .map(|(kind, object)| {
                 let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::validate::{MessagingPlan, Plan};
 
-/// The configuration of the embedded NATS, if there is one.
+/// Builds the configuration of the embedded NATS, if the plan has one.
 pub fn config_maps(plan: &Plan) -> Vec<ConfigMap> {
     let MessagingPlan::Embedded(messaging) = &plan.messaging else { return Vec::new() };
     vec![ConfigMap {

@@ -1,4 +1,4 @@
-//! What containers and pods have in common: security, scheduling, probes.
+//! Common settings of pods and containers: security, scheduling, probes.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{crd, validate::Plan};
 
-/// The user of the shop's own images, nobody's on any node.
+/// User id of the images of Catalog, which no user of a node has.
 pub const USER: i64 = 65532;
 
-/// The kubelet keeps the end of the log of a container that fails, and conditions quote it.
+/// With this policy the kubelet reports the last log lines of a failed container, which conditions quote.
 pub const TERMINATION_MESSAGE_POLICY: &str = "FallbackToLogsOnError";
 
-/// As Pod Security `restricted` asks, and the root file system is read-only besides.
+/// Returns the security context that the Pod Security Standard `restricted` requires, with a read-only root file system.
 pub fn security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
@@ -33,25 +33,25 @@ pub fn security() -> SecurityContext {
     }
 }
 
-/// As Pod Security `restricted` asks. Mounted files belong to the user's group.
+/// Returns the security context that the Pod Security Standard `restricted` requires. Mounted files belong to the group of the user.
 pub fn pod_security(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(user),
         run_as_group: Some(user),
         fs_group: Some(user),
-        // A large volume isn't walked through at every start.
+        // Otherwise the kubelet would change the group of every file of a large volume at every start.
         fs_group_change_policy: Some("OnRootMismatch".into()),
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }
 }
 
-/// A pod template of a part, with the hash of the Secrets that it uses.
+/// Builds the pod template of a part, with the hash of the Secrets that it uses.
 pub fn template(plan: &Plan, component: Component, mut annotations: BTreeMap<String, String>, spec: PodSpec) -> PodTemplateSpec {
     let spec = PodSpec {
         automount_service_account_token: Some(false),
-        // Names of Services must not become settings.
+        // Variables that Kubernetes derives from names of Services could collide with settings.
         enable_service_links: Some(false),
         service_account_name: Some(plan.shop.name.clone()),
         ..spec
@@ -63,17 +63,17 @@ pub fn template(plan: &Plan, component: Component, mut annotations: BTreeMap<Str
     }
 }
 
-/// The registry's credentials.
+/// Returns the Secrets with the credentials of the registry.
 pub fn pull_secrets(plan: &Plan) -> Option<Vec<LocalObjectReference>> {
     let secrets = &plan.release.pull_secrets;
     (!secrets.is_empty()).then(|| secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect())
 }
 
-/// Pods of a part like different nodes and zones, but rather start together than not at all.
-pub fn spread(plan: &Plan, component: Component) -> Vec<TopologySpreadConstraint> {
+/// Spreads the pods of a part over nodes and zones if that is possible.
+pub fn topology_spread(plan: &Plan, component: Component) -> Vec<TopologySpreadConstraint> {
     let over = |topology_key: &str| TopologySpreadConstraint {
         label_selector: Some(selector(plan, component)),
-        // Pods of the release before don't count.
+        // Pods of the previous template are not counted.
         match_label_keys: Some(vec!["pod-template-hash".into()]),
         max_skew: 1,
         topology_key: topology_key.into(),
@@ -83,21 +83,21 @@ pub fn spread(plan: &Plan, component: Component) -> Vec<TopologySpreadConstraint
     vec![over("kubernetes.io/hostname"), over("topology.kubernetes.io/zone")]
 }
 
-/// CPU and memory.
+/// Converts CPU and memory.
 pub fn resources(resources: &crd::Resources) -> ResourceRequirements {
-    let amounts = |given: &BTreeMap<String, crd::Quantity>| {
-        let amounts: BTreeMap<_, _> = given.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect();
-        (!amounts.is_empty()).then_some(amounts)
+    let quantities = |declared: &BTreeMap<String, crd::Quantity>| {
+        let converted: BTreeMap<_, _> = declared.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect();
+        (!converted.is_empty()).then_some(converted)
     };
-    ResourceRequirements { requests: amounts(&resources.requests), limits: amounts(&resources.limits), claims: None }
+    ResourceRequirements { requests: quantities(&resources.requests), limits: quantities(&resources.limits), claims: None }
 }
 
-/// A named port.
+/// Builds a named TCP port.
 pub fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort { name: Some(name.into()), container_port: number, protocol: Some("TCP".into()), ..ContainerPort::default() }
 }
 
-/// A probe by HTTP.
+/// Builds an HTTP probe. `period` is in seconds.
 pub fn http_probe(path: &str, port: &str, period: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction { path: Some(path.into()), port: IntOrString::String(port.into()), ..HTTPGetAction::default() }),
@@ -108,8 +108,8 @@ pub fn http_probe(path: &str, port: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// A directory that lives as long as its pod.
-pub fn scratch(name: &str, path: &str) -> (Volume, VolumeMount) {
+/// Builds an `emptyDir` volume and its mount.
+pub fn empty_dir(name: &str, path: &str) -> (Volume, VolumeMount) {
     let volume = Volume { name: name.into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
     (volume, VolumeMount { name: name.into(), mount_path: path.into(), ..VolumeMount::default() })
 }

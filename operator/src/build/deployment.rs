@@ -1,4 +1,4 @@
-//! Deployments of API and workers.
+//! Deployments of the API and the workers.
 
 use k8s_openapi::{
     api::{
@@ -19,13 +19,13 @@ use crate::{
     validate::{ApiScale, Plan, RolePlan, WorkerRole, WorkerScale},
 };
 
-/// How long the API goes on after it is told to stop, so that nobody sends it requests any more when it
-/// does: proxies learn of the end of a pod at the same time as the pod itself.
+/// Seconds that the API keeps accepting requests before it gets SIGTERM. Proxies learn of a terminating pod no earlier than the pod, and
+/// route requests to it until then.
 const DRAIN_SECONDS: i64 = 5;
-/// Between the end of the drain limit and the kill.
+/// Seconds between the end of `SHUTDOWN_TIMEOUT` and SIGKILL.
 const SPARE_SECONDS: i64 = 5;
 
-/// The Deployments.
+/// Builds the Deployments of the API and the workers.
 pub fn deployments(plan: &Plan) -> Vec<Deployment> {
     let workers = plan.workers().map(|(role, worker)| self::worker(plan, role, worker));
     std::iter::once(api(plan)).chain(workers).collect()
@@ -51,7 +51,7 @@ fn api(plan: &Plan) -> Deployment {
 fn worker(plan: &Plan, role: WorkerRole, worker: &RolePlan<WorkerScale>) -> Deployment {
     let replicas = match worker.scale {
         WorkerScale::Fixed(replicas) => Some(replicas),
-        // Whoever scales owns the field.
+        // The autoscaler owns the field.
         WorkerScale::Lag { .. } => None,
     };
     let ops: ContainerPort = container::port("ops", OPS_PORT);
@@ -60,7 +60,7 @@ fn worker(plan: &Plan, role: WorkerRole, worker: &RolePlan<WorkerScale>) -> Depl
     deployment(plan, Component::Worker(role), worker, replicas, own)
 }
 
-/// What differs from role to role.
+/// The parts of a Deployment that differ between roles.
 struct Role {
     container: Container,
     settings: Vec<EnvVar>,
@@ -73,7 +73,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
     settings.extend(environment::database(plan, &mut files));
     settings.extend(environment::events(plan, &mut files));
     settings.extend(environment::operations());
-    settings.extend(environment::further(&role.pod.env));
+    settings.extend(environment::additional(&role.pod.env));
     let container = Container {
         name: component.as_str().into(),
         image: Some(plan.release.image.clone()),
@@ -82,7 +82,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
         resources: Some(container::resources(&role.resources)),
         security_context: Some(container::security()),
         termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
-        // Up at once; what it waits for is said by the readiness probe.
+        // Roles start immediately. Unavailable dependencies only affect the readiness probe.
         startup_probe: Some(container::http_probe("/livez", "ops", 1, 60)),
         liveness_probe: Some(container::http_probe("/livez", "ops", 10, 3)),
         readiness_probe: Some(container::http_probe("/readyz", "ops", 3, 2)),
@@ -95,7 +95,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
         image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(container::USER)),
         termination_grace_period_seconds: Some(drain + SHUTDOWN_SECONDS + SPARE_SECONDS),
-        topology_spread_constraints: Some(container::spread(plan, component)),
+        topology_spread_constraints: Some(container::topology_spread(plan, component)),
         node_selector: (!role.pod.node_selector.is_empty()).then(|| role.pod.node_selector.clone()),
         tolerations: (!role.pod.tolerations.is_empty()).then(|| role.pod.tolerations.clone()),
         affinity: role.pod.affinity.clone(),
@@ -107,7 +107,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
             replicas,
             revision_history_limit: Some(3),
             selector: selector(plan, component),
-            // No pod goes before its successor is ready.
+            // A pod is only terminated when its replacement is ready.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
                 rolling_update: Some(RollingUpdateDeployment {
@@ -122,7 +122,7 @@ fn deployment<Scale>(plan: &Plan, component: Component, role: &RolePlan<Scale>, 
     }
 }
 
-/// As Kubernetes spells it.
+/// Returns the value of `imagePullPolicy`.
 pub fn pull_policy(policy: PullPolicy) -> &'static str {
     match policy {
         PullPolicy::Always => "Always",
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_replaces_the_pods_that_it_concerns_and_no_others() {
+    fn a_change_replaces_only_the_pods_that_use_it() {
         let replaced = |edit: fn(&mut Plan)| {
             let mut plan = samples::full();
             let before = deployments(&plan);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_as_the_spec_says() {
+    fn pods_have_the_settings_of_the_spec() {
         let deployment = &deployments(&samples::full())[0];
         let template = &deployment.spec.template;
         let pod = template.spec.as_ref().unwrap();

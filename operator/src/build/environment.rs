@@ -1,6 +1,6 @@
-//! Environment variables of the roles: the settings of `catalog <role> --help`.
+//! Environment variables of the roles. `catalog <role> --help` lists them.
 //!
-//! Secrets come by reference, never by value.
+//! Secret values are references, never literals.
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 
@@ -10,7 +10,7 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, NatsServers, Plan, PostgresAddress, SecretKey, WorkerRole},
 };
 
-/// Owner and name of the embedded database, user of the embedded NATS.
+/// Name and owner of the embedded database, and user of the embedded NATS.
 pub const ACCOUNT: &str = "catalog";
 /// Port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -19,20 +19,20 @@ pub const OPS_PORT: i32 = 9090;
 /// `SHUTDOWN_TIMEOUT`, in seconds.
 pub const SHUTDOWN_SECONDS: i64 = 30;
 
-/// A variable with a value that is no secret.
+/// Builds a variable with a literal value.
 pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
-/// A variable with a value from a Secret.
+/// Builds a variable with a value from a Secret.
 pub fn secret(name: &str, from: &SecretKey) -> EnvVar {
     let selector = SecretKeySelector { name: from.secret.clone(), key: from.key.clone(), optional: None };
     let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.into(), value: None, value_from: Some(source) }
 }
 
-/// The database. Beside `DATABASE_URL`, the variables of libpq (PostgreSQL manual, section 34.15) fill in
-/// what the URL leaves open: so a password needs no percent-encoding, which nothing here could do.
+/// Builds the variables of the database connection. Besides `DATABASE_URL` these are variables of libpq (PostgreSQL manual, section
+/// 34.15): a password in `PGPASSWORD` needs no percent-encoding, which Kubernetes could not do.
 pub fn database(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
     match &plan.database {
         DatabasePlan::Embedded(database) => {
@@ -56,12 +56,12 @@ pub fn database(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
     }
 }
 
-/// NATS.
+/// Builds the variables of the NATS connection, and mounts the files that they name.
 pub fn events(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
     let mut variables = match &plan.messaging {
         MessagingPlan::Embedded(messaging) => {
             let host = format!("{}.{}.svc", plan.shop.named("nats"), plan.shop.namespace);
-            // The kubelet puts the password in; it is made of letters and digits.
+            // The kubelet expands the variable. The password consists of letters and digits and needs no encoding.
             let url = format!("nats://{ACCOUNT}:$(NATS_PASSWORD)@{host}:4222");
             vec![secret("NATS_PASSWORD", &messaging.password), plain("NATS_URL", url)]
         }
@@ -80,7 +80,7 @@ pub fn events(plan: &Plan, files: &mut Files) -> Vec<EnvVar> {
     variables
 }
 
-/// The public API and sign-in.
+/// Builds the variables of the API besides those of database and NATS.
 pub fn api(plan: &Plan) -> Vec<EnvVar> {
     let duration = |duration| humantime::format_duration(duration).to_string();
     vec![
@@ -93,7 +93,7 @@ pub fn api(plan: &Plan) -> Vec<EnvVar> {
     ]
 }
 
-/// What a worker needs besides database and NATS.
+/// Builds the variables of a worker besides those of database and NATS.
 pub fn worker(plan: &Plan, role: WorkerRole) -> Vec<EnvVar> {
     match role {
         WorkerRole::Notifier => mail(plan),
@@ -102,7 +102,7 @@ pub fn worker(plan: &Plan, role: WorkerRole) -> Vec<EnvVar> {
     }
 }
 
-/// The mail server, and where links in mails lead.
+/// Builds the variables of the mail server, and the base URL of links in mails.
 fn mail(plan: &Plan) -> Vec<EnvVar> {
     let mail = &plan.mail;
     let mut variables = vec![
@@ -110,7 +110,7 @@ fn mail(plan: &Plan) -> Vec<EnvVar> {
         plain("MAIL_SERVER", &mail.server),
         plain("MAIL_PORT", mail.port.to_string()),
         plain("MAIL_TLS", mail.tls.as_str()),
-        plain("MAIL_FROM", literal(&mail.from)),
+        plain("MAIL_FROM", escape_expansions(&mail.from)),
     ];
     if let Some((username, password)) = &mail.credentials {
         variables.extend([secret("MAIL_USERNAME", username), secret("MAIL_PASSWORD", password)]);
@@ -118,36 +118,36 @@ fn mail(plan: &Plan) -> Vec<EnvVar> {
     variables
 }
 
-/// What `catalog migrate` needs besides database and NATS.
+/// Builds the variables of the migration besides those of database and NATS.
 pub fn migration(plan: &Plan) -> Vec<EnvVar> {
-    let of = |name, key: &str| secret(name, &SecretKey { secret: plan.auth.superuser.secret().to_owned(), key: key.to_owned() });
+    let superuser = |name, key: &str| secret(name, &SecretKey { secret: plan.auth.superuser.secret().to_owned(), key: key.to_owned() });
     vec![
         plain("CURRENCY", &plan.currency),
-        of("SUPERUSER_USERNAME", "username"),
-        of("SUPERUSER_EMAIL", "email"),
-        of("SUPERUSER_PASSWORD", "password"),
+        superuser("SUPERUSER_USERNAME", "username"),
+        superuser("SUPERUSER_EMAIL", "email"),
+        superuser("SUPERUSER_PASSWORD", "password"),
     ]
 }
 
-/// Probes, metrics and shutdown.
+/// Builds the variables of probes, metrics and shutdown.
 pub fn operations() -> Vec<EnvVar> {
     vec![plain("OPS_ADDRESS", format!("[::]:{OPS_PORT}")), plain("SHUTDOWN_TIMEOUT", format!("{SHUTDOWN_SECONDS}s"))]
 }
 
-/// Variables that the spec adds.
-pub fn further(given: &[crd::EnvVar]) -> Vec<EnvVar> {
+/// Builds the additional variables of the spec.
+pub fn additional(declared: &[crd::EnvVar]) -> Vec<EnvVar> {
     let variable = |variable: &crd::EnvVar| match &variable.value_from {
         Some(from) => {
             let crd::SecretKeyRef { name, key } = from.secret_key_ref.clone();
             secret(&variable.name, &SecretKey { secret: name, key })
         }
-        None => plain(&variable.name, literal(variable.value.as_deref().unwrap_or_default())),
+        None => plain(&variable.name, escape_expansions(variable.value.as_deref().unwrap_or_default())),
     };
-    given.iter().map(variable).collect()
+    declared.iter().map(variable).collect()
 }
 
-/// The kubelet replaces `$(NAME)`; two dollars are one.
-fn literal(text: &str) -> String {
+/// Escapes `$(NAME)`, which the kubelet would expand.
+fn escape_expansions(text: &str) -> String {
     text.replace("$(", "$$(")
 }
 
@@ -160,17 +160,17 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_servers_are_reached_by_their_services() {
+    fn pods_reach_the_embedded_servers_by_their_services() {
         let plan = samples::minimal();
         let variables = [database(&plan, &mut Files::default()), events(&plan, &mut Files::default())].concat();
         assert_eq!(value(&variables, "DATABASE_URL"), Some("postgres://shop-postgres.shops.svc:5432/catalog?sslmode=disable"));
         assert_eq!(value(&variables, "NATS_URL"), Some("nats://catalog:$(NATS_PASSWORD)@shop-nats.shops.svc:4222"));
         let position = |name| variables.iter().position(|variable| variable.name == name);
-        assert!(position("NATS_PASSWORD") < position("NATS_URL"), "only earlier variables are put in");
+        assert!(position("NATS_PASSWORD") < position("NATS_URL"), "the kubelet only expands variables that are defined earlier");
     }
 
     #[test]
-    fn a_database_without_a_uri_is_put_together_without_its_password() {
+    fn the_url_of_a_database_without_a_uri_has_no_password() {
         let mut plan = samples::full();
         let key = |key: &str| SecretKey { secret: "db".into(), key: key.into() };
         if let DatabasePlan::External(external) = &mut plan.database {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_notifier_knows_the_mail_server() {
+    fn only_the_notifier_gets_the_mail_server() {
         let plan = samples::full();
         let names = |role| worker(&plan, role).into_iter().map(|variable| variable.name).collect::<Vec<_>>();
         assert!(names(WorkerRole::Notifier).contains(&"MAIL_PASSWORD".to_owned()));
@@ -200,8 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_spec_adds_is_taken_literally() {
-        let given = [crd::EnvVar { name: "RUST_LOG".into(), value: Some("$(NATS_PASSWORD)".into()), value_from: None }];
-        assert_eq!(value(&further(&given), "RUST_LOG"), Some("$$(NATS_PASSWORD)"));
+    fn references_in_additional_variables_are_not_expanded() {
+        let declared = [crd::EnvVar { name: "RUST_LOG".into(), value: Some("$(NATS_PASSWORD)".into()), value_from: None }];
+        assert_eq!(value(&additional(&declared), "RUST_LOG"), Some("$$(NATS_PASSWORD)"));
     }
 }

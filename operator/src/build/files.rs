@@ -1,27 +1,27 @@
-//! Files that come from Secrets.
+//! Files that are mounted from Secrets.
 
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
 
 use crate::validate::SecretKey;
 
-/// Where everything is mounted.
+/// Parent directory of all mounted files.
 const DIRECTORY: &str = "/etc/catalog";
-/// Where the signing keys are mounted.
+/// Directory of the signing keys.
 pub const SIGNING_KEYS: &str = "/etc/catalog/signing-keys";
-/// Readable by the pod's group, which is nobody else's.
+/// Readable by the group of the pod.
 const MODE: i32 = 0o440;
 
-/// Files that a pod gets.
+/// Volumes of a pod and their mounts.
 #[derive(Default)]
 pub struct Files {
     /// Volumes.
     pub volumes: Vec<Volume>,
-    /// Where they are mounted.
+    /// Mounts of the volumes.
     pub mounts: Vec<VolumeMount>,
 }
 
 impl Files {
-    /// Mounts one key of a Secret as `file`, and gives its path.
+    /// Mounts one key of a Secret as `file`, and returns its path.
     pub fn mount(&mut self, volume: &str, key: &SecretKey, file: &str) -> String {
         let item = KeyToPath { key: key.key.clone(), path: file.into(), ..KeyToPath::default() };
         let directory = format!("{DIRECTORY}/{volume}");
@@ -29,12 +29,12 @@ impl Files {
         format!("{directory}/{file}")
     }
 
-    /// Mounts the signing keys: all of them, so that a rotation arrives by itself.
+    /// Mounts all signing keys, so that a rotation needs no restart.
     pub fn mount_signing_keys(&mut self, secret: &str) {
         self.add("signing-keys", secret, None, SIGNING_KEYS);
     }
 
-    /// Mounts the passwords of PostgreSQL's login roles: all of them, so that a rotation arrives by itself.
+    /// Mounts the passwords of all login roles, so that a rotation needs no restart.
     pub fn mount_login_roles(&mut self, secret: &str, directory: &str) {
         self.add("login-roles", secret, None, directory);
     }

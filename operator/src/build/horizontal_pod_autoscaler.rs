@@ -1,4 +1,4 @@
-//! Scaling of the API by CPU load.
+//! Scaling of the API by CPU use.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ResourceMetricSource,
@@ -7,7 +7,7 @@ use k8s_openapi::api::autoscaling::v2::{
 use super::metadata::{Component, metadata};
 use crate::validate::{ApiScale, Plan};
 
-/// The autoscaler of the API, if it has one.
+/// Builds the autoscaler of the API, if the plan has one.
 pub fn autoscalers(plan: &Plan) -> Vec<HorizontalPodAutoscaler> {
     let ApiScale::Cpu { min, max, target } = plan.api.scale else { return Vec::new() };
     let name = plan.shop.named("api");
@@ -33,7 +33,7 @@ mod tests {
     use super::{super::samples, *};
 
     #[test]
-    fn a_fixed_number_of_pods_has_no_autoscaler() {
+    fn an_api_with_fixed_replicas_has_no_autoscaler() {
         assert!(autoscalers(&samples::minimal()).is_empty());
         let autoscaler = autoscalers(&samples::full()).remove(0).spec;
         assert_eq!((autoscaler.min_replicas, autoscaler.max_replicas), (Some(2), 10));

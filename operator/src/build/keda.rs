@@ -1,4 +1,4 @@
-//! The two kinds of KEDA that are used, with the fields that are set.
+//! The two kinds of KEDA that the operator applies, with the fields that it sets.
 
 use std::collections::BTreeMap;
 
@@ -14,54 +14,54 @@ pub struct ScaledObject {
     pub api_version: ApiVersion,
     /// Metadata.
     pub metadata: ObjectMeta,
-    /// What is scaled by what.
+    /// The scaled Deployment and its triggers.
     pub spec: ScaledObjectSpec,
 }
 
-/// What is scaled by what.
+/// The scaled Deployment and its triggers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaledObjectSpec {
-    /// The Deployment.
+    /// The Deployment that is scaled.
     pub scale_target_ref: ScaleTargetRef,
-    /// Seconds between two looks at the triggers.
+    /// Seconds between two polls of the triggers.
     pub polling_interval: i32,
-    /// Seconds without work before the last pod goes.
+    /// Seconds without work before KEDA scales to zero.
     pub cooldown_period: i32,
-    /// Fewest pods.
+    /// Minimum number of pods.
     pub min_replica_count: i32,
-    /// Most pods.
+    /// Maximum number of pods.
     pub max_replica_count: i32,
-    /// How many pods run while a trigger cannot be read.
+    /// The number of pods while a trigger cannot be read.
     pub fallback: Fallback,
-    /// Further settings.
+    /// Settings of the `HorizontalPodAutoscaler`.
     pub advanced: Advanced,
-    /// What asks for pods.
+    /// What the Deployment is scaled by.
     pub triggers: Vec<Trigger>,
 }
 
-/// How many pods run while a trigger cannot be read.
+/// The number of pods while a trigger cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fallback {
-    /// Failed polls in a row before it takes effect.
+    /// Consecutive failed polls before the fallback takes effect.
     pub failure_threshold: i32,
     /// Number of pods.
     pub replicas: i32,
 }
 
-/// Further settings.
+/// Settings of the `HorizontalPodAutoscaler`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Advanced {
-    /// Settings of the autoscaler that KEDA makes.
+    /// Settings of the `HorizontalPodAutoscaler` that KEDA creates.
     pub horizontal_pod_autoscaler_config: HpaConfig,
 }
 
-/// Settings of the autoscaler that KEDA makes.
+/// Settings of the `HorizontalPodAutoscaler` that KEDA creates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HpaConfig {
-    /// How fast it scales.
+    /// How fast the autoscaler scales.
     pub behavior: Behavior,
 }
 
@@ -69,34 +69,34 @@ pub struct HpaConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
-    /// Towards fewer pods.
+    /// How fast the autoscaler scales down.
     pub scale_down: ScaleDown,
 }
 
-/// How fast an autoscaler scales towards fewer pods.
+/// How fast an autoscaler scales down.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleDown {
-    /// Seconds for which it must have been right.
+    /// Seconds over which the highest recommendation counts.
     pub stabilization_window_seconds: i32,
 }
 
 /// The Deployment that is scaled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScaleTargetRef {
-    /// Its name.
+    /// Name of the Deployment.
     pub name: String,
 }
 
-/// Something that asks for pods.
+/// A metric that a Deployment is scaled by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
-    /// Kind of trigger.
+    /// Type of the trigger.
     pub r#type: String,
-    /// Its settings.
+    /// Settings of the trigger.
     pub metadata: BTreeMap<String, String>,
-    /// Where its credentials are.
+    /// The `TriggerAuthentication` with the credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication_ref: Option<AuthenticationRef>,
 }
@@ -104,11 +104,11 @@ pub struct Trigger {
 /// The `TriggerAuthentication` of a trigger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthenticationRef {
-    /// Its name.
+    /// Name of the `TriggerAuthentication`.
     pub name: String,
 }
 
-/// Where credentials of triggers are.
+/// References to the credentials of a trigger.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub struct TriggerAuthentication {
@@ -116,11 +116,11 @@ pub struct TriggerAuthentication {
     pub api_version: ApiVersion,
     /// Metadata.
     pub metadata: ObjectMeta,
-    /// The credentials.
+    /// References to the credentials.
     pub spec: TriggerAuthenticationSpec,
 }
 
-/// The credentials of a trigger.
+/// Parameters of a trigger that contain credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerAuthenticationSpec {
@@ -131,7 +131,7 @@ pub struct TriggerAuthenticationSpec {
 /// A parameter that comes from a Secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretTargetRef {
-    /// Parameter of the trigger.
+    /// Name of the parameter.
     pub parameter: String,
     /// Name of the Secret.
     pub name: String,
@@ -142,7 +142,7 @@ pub struct SecretTargetRef {
 /// Version of KEDA's API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiVersion {
-    /// The only one there is.
+    /// Version `v1alpha1`.
     #[default]
     #[serde(rename = "keda.sh/v1alpha1")]
     V1Alpha1,

@@ -1,4 +1,4 @@
-//! Names, labels and owners.
+//! Names, labels and owner references.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, WorkerRole},
 };
 
-/// A part of the shop, as labels name it.
+/// A part of the shop, the value of the label `app.kubernetes.io/component`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
-    /// What all parts share.
+    /// Objects that all parts share.
     Shared,
     /// The public API.
     Api,
@@ -28,7 +28,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// As labels name it.
+    /// Returns the value of the label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,8 @@ impl Component {
         }
     }
 
-    /// What it runs in: another release of the shop is none of PostgreSQL.
+    /// Returns the version of the software of the part. Embedded servers have that of their image, so that a new release of the shop
+    /// doesn't change their labels.
     fn version(self, plan: &Plan) -> String {
         let of_image = |image: &str| image.split('@').next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default().to_owned();
         let version = match (self, &plan.database, &plan.messaging) {
@@ -53,19 +54,19 @@ impl Component {
     }
 }
 
-/// A tag may be longer than a label's value, and end otherwise.
+/// Turns a tag into a label value, which is shorter and must start and end with a letter or digit.
 fn label_value(text: &str) -> String {
     let plain: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(63).collect();
     plain.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-/// Labels that stay as they are as long as the Catalog lives: selectors cannot be changed.
+/// Returns the labels that selectors use. They never change, because selectors are immutable.
 fn identity(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     let labels = [("name", "catalog"), ("instance", plan.shop.name.as_str()), ("component", component.as_str())];
     labels.into_iter().map(|(label, value)| (format!("app.kubernetes.io/{label}"), value.to_owned())).collect()
 }
 
-/// All labels.
+/// Returns all labels of the objects of a part.
 pub fn labels(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     let mut labels = identity(plan, component);
     let version = component.version(plan);
@@ -75,7 +76,7 @@ pub fn labels(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     labels
 }
 
-/// Selects the pods of a part.
+/// Returns a selector of the pods of a part.
 pub fn selector(plan: &Plan, component: Component) -> LabelSelector {
     LabelSelector { match_labels: Some(identity(plan, component)), ..LabelSelector::default() }
 }
@@ -85,15 +86,15 @@ pub fn service_selector(plan: &Plan, component: Component) -> BTreeMap<String, S
     identity(plan, component)
 }
 
-/// Metadata of an object that goes with the Catalog.
+/// Builds the metadata of an object that is deleted with the Catalog.
 #[must_use]
 pub fn metadata(plan: &Plan, name: String, component: Component) -> ObjectMeta {
     ObjectMeta { owner_references: owner(plan).map(|owner| vec![owner]), ..unowned(plan, name, component) }
 }
 
-/// Metadata of an object that outlives the Catalog if its deletion policy says so.
+/// Builds the metadata of an object that is kept when the Catalog is deleted, if the deletion policy is `Retain`.
 #[must_use]
-pub fn kept_metadata(plan: &Plan, name: String, component: Component) -> ObjectMeta {
+pub fn retainable_metadata(plan: &Plan, name: String, component: Component) -> ObjectMeta {
     if plan.retain {
         ObjectMeta { annotations: Some(retained_annotations()), ..unowned(plan, name, component) }
     } else {
@@ -101,8 +102,8 @@ pub fn kept_metadata(plan: &Plan, name: String, component: Component) -> ObjectM
     }
 }
 
-/// Keeps Argo CD from deleting an object without an owner. Before version 3 it takes every such object whose label
-/// `app.kubernetes.io/instance` is the name of an Application for one of that Application's
+/// Returns annotations that keep Argo CD from deleting an object without an owner. Before version 3, Argo CD assumes that an object
+/// belongs to the Application that its label `app.kubernetes.io/instance` names
 /// (<https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/>).
 #[must_use]
 pub fn retained_annotations() -> BTreeMap<String, String> {
@@ -135,14 +136,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_become_valid_label_values() {
+    fn tags_are_turned_into_valid_label_values() {
         for (version, value) in [("1.2.0", "1.2.0"), ("_nightly-", "nightly"), (&"x".repeat(128), &"x".repeat(63))] {
             assert_eq!(label_value(version), *value);
         }
     }
 
     #[test]
-    fn another_release_of_the_shop_changes_nothing_of_postgresql() {
+    fn a_new_release_of_the_shop_does_not_change_the_labels_of_postgresql() {
         let mut plan = super::super::samples::minimal();
         let before = labels(&plan, Component::Postgres);
         plan.release.version = "9.9.9".into();

@@ -16,16 +16,16 @@ use super::{
 };
 use crate::validate::Plan;
 
-/// Where the kubelet reads what a container reports at its end: the default of `terminationMessagePath`.
+/// File that the kubelet reads the termination message from: the default of `terminationMessagePath`.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-/// Variable with the id that the database must have.
+/// Variable with the installation id that the database must have.
 pub const EXPECT_INSTALLATION: &str = "EXPECT_INSTALLATION";
 
-/// The Job. Its name is a hash of all that it does, Secrets and the volume of the database included: another migration is
-/// another Job, and the same one isn't done twice. It waits for its servers and tries until it succeeds.
+/// Builds the migration Job. Its name contains a hash of its spec, of the Secrets that it uses, and of the volume of the database: a
+/// different migration is a new Job, and the same one isn't repeated. It waits for its servers and is retried until it succeeds.
 ///
-/// The expected installation isn't part of the hash: it becomes known by the first migration, which would be repeated. A Job
-/// that exists keeps the one that it has.
+/// The expected installation isn't part of the hash, because it is only known after the first migration, which would then be repeated.
+/// An existing Job keeps its expected installation.
 #[must_use]
 pub fn job(plan: &Plan) -> Job {
     let mut files = Files::default();
@@ -49,12 +49,12 @@ pub fn job(plan: &Plan) -> Job {
     let spec = PodSpec {
         containers: vec![container],
         restart_policy: Some("OnFailure".into()),
-        // It doesn't listen to SIGTERM, and must not have the last word after the migration that replaces it.
+        // It ignores SIGTERM, and must not continue while the migration runs that replaces it.
         termination_grace_period_seconds: Some(1),
         volumes: (!files.volumes.is_empty()).then_some(files.volumes),
         image_pull_secrets: container::pull_secrets(plan),
         security_context: Some(container::pod_security(container::USER)),
-        // Where the API may run, the migration may.
+        // The migration runs on the nodes of the API.
         node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
         tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
         ..PodSpec::default()
@@ -65,7 +65,7 @@ pub fn job(plan: &Plan) -> Job {
         ..JobSpec::default()
     };
     let mut hash = Sha256::new();
-    // Serialising what was just built cannot fail; if it did, the name would only be less telling.
+    // Serialising an object that was just built cannot fail. If it did, the name would only depend on less.
     hash.update(serde_json::to_vec(&spec).unwrap_or_default());
     let installation = &plan.installation;
     for (name, value) in [("claim", &installation.claim_uid), ("abandoned", &installation.abandoned)] {
@@ -97,24 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn another_volume_or_consent_is_another_migration_and_the_id_that_it_reports_is_not() {
+    fn a_new_volume_or_an_abandoned_installation_needs_a_new_migration_and_a_reported_id_does_not() {
         let mut plan = samples::minimal();
         plan.installation.claim_uid = Some("u1".into());
         let before = name(&plan);
         plan.installation.expected = Some("a".into());
         assert_eq!((name(&plan), expected(&plan)), (before.clone(), Some("a".into())));
         plan.installation.migrations = [(before.clone(), None)].into();
-        assert_eq!((name(&plan), expected(&plan)), (before.clone(), None), "an existing Job stays as it is");
-        let mut consented = plan.clone();
-        consented.installation.abandoned = Some("a".into());
-        assert_ne!(name(&consented), before);
+        assert_eq!((name(&plan), expected(&plan)), (before.clone(), None), "an existing Job is not changed");
+        let mut abandoned_plan = plan.clone();
+        abandoned_plan.installation.abandoned = Some("a".into());
+        assert_ne!(name(&abandoned_plan), before);
         plan.installation.claim_uid = Some("u2".into());
         assert_ne!(name(&plan), before);
         assert_eq!(expected(&plan), Some("a".into()));
     }
 
     #[test]
-    fn another_image_or_password_is_another_migration_and_a_scale_is_not() {
+    fn a_new_image_or_password_needs_a_new_migration_and_a_new_scale_does_not() {
         let plan = samples::full();
         let before = name(&plan);
         assert!(before.starts_with("shop-migrate-") && before.len() == "shop-migrate-".len() + 8, "{before}");

@@ -1,5 +1,5 @@
-//! The embedded NATS, in an image that keeps the contract of the official one: the server is the entry
-//! point, and its configuration is named by an argument.
+//! The embedded NATS. Its image must be compatible with the official one: the entry point is the server, and an argument names the
+//! configuration file.
 
 use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Container, PodSpec, PodTemplateSpec, Volume, VolumeMount};
 use sha2::{Digest, Sha256};
@@ -15,15 +15,15 @@ use crate::validate::{EmbeddedMessagingPlan, Plan};
 
 /// Name of the configuration file.
 pub const FILE: &str = "nats.conf";
-/// Where it is mounted.
+/// Directory of the configuration file.
 const DIRECTORY: &str = "/etc/nats-config";
-/// Nobody's user: the image's files are readable for all.
+/// An arbitrary user id, because all users can read the files of the image.
 const USER: i64 = 1000;
 
-/// The configuration. `$NATS_PASSWORD` is the server's to fill in, from its environment.
+/// Builds the configuration file. The server expands `$NATS_PASSWORD` from its environment.
 ///
-/// `max_payload`: an event carries a product before and after a change, each up to 1 MiB. `sync_interval`:
-/// by default the server syncs every two minutes, and a power cut would take acknowledged events away.
+/// `max_payload`: an event contains a product before and after a change, each up to 1 MiB. `sync_interval`: by default the server syncs
+/// every two minutes, and a power failure would lose acknowledged events.
 pub fn configuration(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> String {
     format!(
         "server_name: \"{name}\"\n\
@@ -37,7 +37,7 @@ pub fn configuration(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> String {
     )
 }
 
-/// The pod.
+/// Builds the pod template.
 pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSpec {
     let mount =
         |name: &str, path: &str, read_only| VolumeMount { name: name.into(), mount_path: path.into(), read_only, ..VolumeMount::default() };
@@ -51,7 +51,7 @@ pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSp
         resources: Some(container::resources(&messaging.resources)),
         security_context: Some(container::security()),
         termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
-        // It looks through its store before it is healthy.
+        // The server recovers its store before it is healthy.
         startup_probe: Some(container::http_probe("/healthz", "monitor", 2, 300)),
         liveness_probe: Some(container::http_probe("/healthz?js-enabled-only=true", "monitor", 10, 6)),
         readiness_probe: Some(container::http_probe("/healthz?js-server-only=true", "monitor", 3, 2)),
@@ -70,7 +70,7 @@ pub fn template(plan: &Plan, messaging: &EmbeddedMessagingPlan) -> PodTemplateSp
         termination_grace_period_seconds: Some(30),
         ..PodSpec::default()
     };
-    // The server reads its configuration at its start only.
+    // The server reads its configuration only when it starts.
     let mut hash = Sha256::new();
     hash.update(configuration(plan, messaging));
     container::template(plan, Component::Nats, [("catalog.rs/config-hash".to_owned(), short(hash))].into(), spec)
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_names_no_password_and_leaves_room_on_the_volume() {
+    fn the_configuration_contains_no_password_and_leaves_free_space_on_the_volume() {
         let plan = samples::minimal();
         let text = configuration(&plan, embedded(&plan));
         assert!(text.contains("password: $NATS_PASSWORD"), "{text}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn another_configuration_replaces_the_pod() {
+    fn a_changed_configuration_replaces_the_pod() {
         let mut plan = samples::minimal();
         let before = template(&plan, embedded(&plan));
         if let MessagingPlan::Embedded(messaging) = &mut plan.messaging {

@@ -7,12 +7,12 @@ use super::{Prerequisites, Workloads};
 use crate::kinds::Kind;
 
 impl Prerequisites {
-    /// Its objects as they are declared, in order; without claims, which are applied in a way of their own.
+    /// Returns the declared objects in order, without the claims, which are applied separately (`apply/claims.rs`).
     ///
     /// # Errors
-    /// If an object has no JSON form.
+    /// If an object cannot be serialised.
     pub fn in_order(&self) -> Result<Vec<(Kind, Value)>> {
-        // Every field by name: a new kind that is left out doesn't compile.
+        // All fields are listed, so that a new field causes a compile error here.
         let Self { claims: _, secrets, service_accounts, config_maps, services, stateful_sets } = self;
         let mut objects = Vec::new();
         add(&mut objects, Kind::Secret, secrets)?;
@@ -25,10 +25,10 @@ impl Prerequisites {
 }
 
 impl Workloads {
-    /// Its objects as they are declared, in order.
+    /// Returns the declared objects in order.
     ///
     /// # Errors
-    /// If an object has no JSON form.
+    /// If an object cannot be serialised.
     pub fn in_order(&self) -> Result<Vec<(Kind, Value)>> {
         let Self { deployments, pod_disruption_budgets, autoscalers, trigger_authentications, scaled_objects } = self;
         let mut objects = Vec::new();

@@ -1,7 +1,7 @@
 //! Claims of data volumes.
 //!
-//! They are objects of their own and no templates of a StatefulSet, which cannot be changed: so a volume
-//! grows by applying its claim.
+//! They are separate objects and not `volumeClaimTemplates` of a StatefulSet, which are immutable: a volume grows when its claim is
+//! applied.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -10,13 +10,13 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::metadata::{Component, kept_metadata};
+use super::metadata::{Component, retainable_metadata};
 use crate::validate::{self, DatabasePlan, MessagingPlan, Plan};
 
-/// The claims of the embedded parts.
+/// Builds the claims of the embedded servers.
 pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
     let postgres = match &plan.database {
-        // An empty volume in the place of a lost one would be an empty shop.
+        // A new, empty volume would make an empty shop of one whose volume was lost.
         DatabasePlan::Embedded(database) if plan.installation.lost_claim.is_none() => Some((&database.volume, Component::Postgres)),
         DatabasePlan::Embedded(_) | DatabasePlan::External(_) => None,
     };
@@ -30,7 +30,7 @@ pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
 fn claim(plan: &Plan, volume: &validate::Volume, component: Component) -> PersistentVolumeClaim {
     let requests = [("storage".to_owned(), Quantity(volume.size.0.clone()))];
     PersistentVolumeClaim {
-        metadata: kept_metadata(plan, volume.claim.clone(), component),
+        metadata: retainable_metadata(plan, volume.claim.clone(), component),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
             resources: Some(VolumeResourceRequirements { requests: Some(requests.into()), limits: None }),
@@ -41,7 +41,7 @@ fn claim(plan: &Plan, volume: &validate::Volume, component: Component) -> Persis
     }
 }
 
-/// The volume of a claim, in a pod.
+/// Builds the pod volume of a claim.
 pub fn data_volume(volume: &validate::Volume) -> Volume {
     let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim.clone(), read_only: None };
     Volume { name: "data".into(), persistent_volume_claim: Some(claim), ..Volume::default() }
@@ -52,7 +52,7 @@ mod tests {
     use super::{super::samples, *};
 
     #[test]
-    fn volumes_are_owned_only_if_they_go_with_the_catalog() {
+    fn claims_have_an_owner_only_without_retain() {
         let mut plan = samples::minimal();
         assert!(claims(&plan).iter().all(|claim| claim.metadata.owner_references.is_none()));
         plan.retain = false;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_volume_of_the_database_is_not_created_again() {
+    fn a_lost_claim_of_the_database_is_not_recreated() {
         let mut plan = samples::minimal();
         plan.installation.lost_claim = Some("u1".into());
         let names: Vec<_> = claims(&plan).into_iter().filter_map(|claim| claim.metadata.name).collect();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn external_parts_have_no_volumes() {
+    fn external_servers_have_no_claims() {
         assert_eq!(claims(&samples::minimal()).len(), 2);
         assert_eq!(claims(&samples::full()).len(), 0);
     }

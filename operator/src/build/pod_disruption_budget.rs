@@ -1,4 +1,4 @@
-//! How many pods may be evicted at once.
+//! Limits of pods that are evicted at the same time.
 
 use k8s_openapi::{
     api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
@@ -8,8 +8,8 @@ use k8s_openapi::{
 use super::metadata::{Component, metadata, selector};
 use crate::validate::Plan;
 
-/// One pod of each role at a time. The embedded parts have none: of a single pod, none could go, and a
-/// node could never be drained.
+/// Builds a budget of one pod for each role. The embedded servers have none: each is a single pod, and a budget would block the drain of
+/// its node.
 pub fn pod_disruption_budgets(plan: &Plan) -> Vec<PodDisruptionBudget> {
     let workers = plan.workers().map(|(role, _)| Component::Worker(role));
     std::iter::once(Component::Api).chain(workers).map(|component| pod_disruption_budget(plan, component)).collect()
@@ -21,7 +21,7 @@ fn pod_disruption_budget(plan: &Plan, component: Component) -> PodDisruptionBudg
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(selector(plan, component)),
-            // Pods that don't work protect nothing.
+            // A pod that isn't ready can be evicted without loss.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
             ..PodDisruptionBudgetSpec::default()
         }),

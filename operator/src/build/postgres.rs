@@ -1,8 +1,8 @@
-//! The embedded PostgreSQL, in an image that keeps the contract of the official one: owner and database come from the
-//! environment, the data lies below `/var/lib/postgresql`.
+//! The embedded PostgreSQL. Its image must be compatible with the official one: variables name owner and database, and the data is below
+//! `/var/lib/postgresql`.
 //!
-//! A second container gives it the login roles of the Secret. The Secret is mounted, so that another password doesn't
-//! restart the server.
+//! A second container creates the login roles of the Secret and sets their passwords. The Secret is mounted, so that a new password
+//! doesn't restart the server.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -20,21 +20,21 @@ use super::{
 };
 use crate::validate::{EmbeddedDatabasePlan, Plan};
 
-/// The user `postgres` of the official image (not of its Alpine variant, which has another).
+/// User id of `postgres` in the official image. Its Alpine variant has another one.
 const USER: i64 = 999;
-/// Gives PostgreSQL the login roles of the Secret.
+/// Script that creates the login roles of the Secret and sets their passwords.
 const SET_LOGIN_ROLES: &str = include_str!("set-login-roles.sh");
-/// Where that Secret is mounted.
+/// Directory of the passwords of the login roles.
 const LOGIN_ROLES: &str = "/etc/catalog/login-roles";
-/// `max_connections` grows in steps, because every change of it is a restart.
+/// `max_connections` is a multiple of this, because every change of it restarts the server.
 const CONNECTIONS_STEP: i32 = 100;
 
-/// The pod.
+/// Builds the pod template.
 pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec {
-    let (tmp, tmp_mount) = container::scratch("tmp", "/tmp");
-    let (run, run_mount) = container::scratch("run", "/var/run/postgresql");
+    let (tmp, tmp_mount) = container::empty_dir("tmp", "/tmp");
+    let (run, run_mount) = container::empty_dir("run", "/var/run/postgresql");
     let data_mount = VolumeMount { name: "data".into(), mount_path: "/var/lib/postgresql".into(), ..VolumeMount::default() };
-    // Parallel queries share memory here, and a container has only 64 MiB by itself.
+    // Parallel queries use shared memory, and the default of a container is only 64 MiB.
     let shared = EmptyDirVolumeSource {
         medium: Some("Memory".into()),
         size_limit: Some(Quantity("256Mi".into())),
@@ -50,17 +50,17 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         env: Some(vec![
             environment::plain("POSTGRES_USER", ACCOUNT),
             environment::plain("POSTGRES_DB", ACCOUNT),
-            // The image asks for one to create the data directory. It is removed when the login roles are set.
+            // The image requires a password to initialise the data directory. The login-roles container removes it.
             environment::plain("POSTGRES_PASSWORD_FILE", "/proc/sys/kernel/random/uuid"),
-            // Below the mount in every release: images before 18 declare another volume at their default place, which goes
-            // with the container. And data of another release stops the server, where another directory would be empty.
+            // The same directory in all releases. Images before 18 declare a volume at their default directory, which is deleted with
+            // the container. Data of another major release makes the server exit, where a new directory would be empty.
             environment::plain("PGDATA", "/var/lib/postgresql/pgdata"),
         ]),
         ports: Some(vec![container::port("postgres", 5432)]),
         resources: Some(container::resources(&database.resources)),
         security_context: Some(container::security()),
         termination_message_policy: Some(container::TERMINATION_MESSAGE_POLICY.into()),
-        // Half an hour: after a crash it goes through its log before it takes connections.
+        // Half an hour: after a crash the server replays its write-ahead log before it accepts connections.
         startup_probe: Some(is_ready(2, 900)),
         liveness_probe: Some(is_ready(10, 12)),
         readiness_probe: Some(is_ready(3, 2)),
@@ -102,7 +102,7 @@ fn login_roles_resources() -> ResourceRequirements {
     }
 }
 
-/// By TCP: the server that only prepares the data directory doesn't listen there.
+/// Builds a probe by TCP. The temporary server that initialises the data directory doesn't listen on TCP.
 fn is_ready(period: i32, failures: i32) -> Probe {
     Probe {
         exec: Some(exec(&["pg_isready", "--quiet", "--host", "127.0.0.1", "--username", ACCOUNT, "--dbname", ACCOUNT])),
@@ -117,21 +117,21 @@ fn exec(command: &[&str]) -> ExecAction {
     ExecAction { command: Some(command.iter().map(|&word| word.to_owned()).collect()) }
 }
 
-/// Connections for every pod that is declared, two of them being replaced each, and some for people. A server that runs with
-/// more keeps them: a restart costs more than the memory of unused connections.
+/// Returns `max_connections`: enough for all declared pods, two more pods per role during a rollout, and 20 connections for people. A
+/// server that was started with more keeps them, because a restart is more expensive than the memory of unused connections.
 fn connections(plan: &Plan, database: &EmbeddedDatabasePlan) -> i32 {
-    let of = |most: i32, each: i32| most.saturating_add(2).saturating_mul(each);
-    let workers = plan.workers().map(|(_, worker)| of(worker.most, worker.connections));
-    let needed = workers.into_iter().fold(of(plan.api.most, plan.api.connections), i32::saturating_add).saturating_add(20);
+    let for_role = |pods: i32, connections: i32| pods.saturating_add(2).saturating_mul(connections);
+    let workers = plan.workers().map(|(_, worker)| for_role(worker.max_replicas, worker.connections));
+    let needed = workers.into_iter().fold(for_role(plan.api.max_replicas, plan.api.connections), i32::saturating_add).saturating_add(20);
     let needed = ((needed - 1) / CONNECTIONS_STEP + 1).saturating_mul(CONNECTIONS_STEP);
-    // PostgreSQL allows 262143.
+    // The limit of PostgreSQL is 262143.
     needed.max(database.running_connections.unwrap_or(0)).clamp(CONNECTIONS_STEP, 10_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::samples, *};
-    use crate::validate::{DatabasePlan, validate_unseen};
+    use crate::validate::{DatabasePlan, validate_offline};
 
     fn connections(plan: &Plan) -> i32 {
         let DatabasePlan::Embedded(database) = &plan.database else { unreachable!("the sample has an embedded database") };
@@ -139,24 +139,24 @@ mod tests {
     }
 
     #[test]
-    fn every_pod_there_may_be_finds_a_connection() {
+    fn there_are_connections_for_the_maximum_number_of_pods() {
         let mut plan = samples::minimal();
         assert_eq!(connections(&plan), 200);
-        plan.api.most = 10;
-        plan.tracker.most = 8;
+        plan.api.max_replicas = 10;
+        plan.tracker.max_replicas = 8;
         assert_eq!(connections(&plan), 300);
-        plan.fulfiller.most = 2;
+        plan.fulfiller.max_replicas = 2;
         assert_eq!(connections(&plan), 400);
         plan.api.connections = i32::MAX;
         assert_eq!(connections(&plan), 10_000);
     }
 
     #[test]
-    fn connections_are_those_of_what_is_declared_with_and_without_keda() {
+    fn connections_do_not_depend_on_keda() {
         let (mut catalog, _) = samples::minimal_input();
         let by = |min_replicas| Some(crate::crd::WorkerAutoscaling { min_replicas, max_replicas: 20, lag_threshold: None });
         (catalog.spec.tracker.autoscaling, catalog.spec.notifier.autoscaling) = (by(0), by(2));
-        let [with, without] = [true, false].map(|keda| connections(&validate_unseen(&catalog, keda).unwrap()));
+        let [with, without] = [true, false].map(|keda| connections(&validate_offline(&catalog, keda).unwrap()));
         assert_eq!(with, without);
     }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn another_password_or_login_role_leaves_the_pod_as_it_is() {
+    fn a_new_password_or_login_role_does_not_replace_the_pod() {
         let mut plan = samples::minimal();
         let DatabasePlan::Embedded(database) = &plan.database else { unreachable!("the sample has an embedded database") };
         let before = template(&plan, database);

@@ -1,4 +1,4 @@
-//! Rules that every object keeps, whatever the Catalog.
+//! Tests of rules that the objects of any Catalog follow.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn both() -> [Plan; 2] {
 }
 
 #[test]
-fn every_object_is_labelled_and_in_the_namespace_of_the_catalog() {
+fn every_object_has_the_labels_and_the_namespace_of_the_catalog() {
     for object in both().iter().flat_map(objects) {
         let labels = &object["metadata"]["labels"];
         for (label, value) in [("name", "catalog"), ("instance", "shop"), ("managed-by", "catalog-operator"), ("part-of", "catalog")] {
@@ -38,28 +38,28 @@ fn every_object_is_labelled_and_in_the_namespace_of_the_catalog() {
 }
 
 #[test]
-fn every_object_goes_with_the_catalog_but_what_is_kept() {
+fn every_object_is_owned_by_the_catalog_except_retained_ones() {
     for plan in both() {
         for object in objects(&plan) {
-            let kept = plan.retain && matches!(object["kind"].as_str(), Some("PersistentVolumeClaim" | "Secret"));
+            let retained = plan.retain && matches!(object["kind"].as_str(), Some("PersistentVolumeClaim" | "Secret"));
             let owners = object["metadata"]["ownerReferences"].as_array().map_or(0, Vec::len);
-            assert_eq!(owners, usize::from(!kept), "{}", kind_and_name(&object));
-            assert!(kept || object["metadata"]["ownerReferences"][0]["controller"] == true);
+            assert_eq!(owners, usize::from(!retained), "{}", kind_and_name(&object));
+            assert!(retained || object["metadata"]["ownerReferences"][0]["controller"] == true);
         }
     }
 }
 
 #[test]
-fn argo_cd_prunes_and_deletes_nothing_that_is_retained() {
+fn retained_objects_are_excluded_from_pruning_by_argo_cd() {
     for retain in [true, false] {
         for mut plan in both() {
             plan.retain = retain;
             for object in objects(&plan) {
-                let kept = retain && matches!(object["kind"].as_str(), Some("PersistentVolumeClaim" | "Secret"));
+                let retained = retain && matches!(object["kind"].as_str(), Some("PersistentVolumeClaim" | "Secret"));
                 let annotations = &object["metadata"]["annotations"];
                 let options = annotations["argocd.argoproj.io/sync-options"].as_str();
-                assert_eq!(options, kept.then_some("Delete=false,Prune=false"), "{}", kind_and_name(&object));
-                assert_eq!(annotations["argocd.argoproj.io/compare-options"].as_str(), kept.then_some("IgnoreExtraneous"));
+                assert_eq!(options, retained.then_some("Delete=false,Prune=false"), "{}", kind_and_name(&object));
+                assert_eq!(annotations["argocd.argoproj.io/compare-options"].as_str(), retained.then_some("IgnoreExtraneous"));
             }
         }
     }
@@ -78,7 +78,7 @@ fn every_selector_selects_the_pods_of_its_own_template() {
 }
 
 #[test]
-fn every_pod_is_restricted_and_starts_without_a_token() {
+fn every_pod_is_restricted_and_has_no_token() {
     for object in both().iter().flat_map(objects) {
         let pod = &object["spec"]["template"]["spec"];
         if pod.is_null() {
@@ -96,14 +96,15 @@ fn every_pod_is_restricted_and_starts_without_a_token() {
             assert_eq!(security["capabilities"]["drop"][0], "ALL", "{name}");
             assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError", "{name}: conditions quote it");
             assert!(container["resources"]["requests"]["memory"].is_string(), "{name}");
-            let variables: Vec<&str> = container["env"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-            assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len(), "{name}: each variable once");
+            let variables: Vec<&str> =
+                container["env"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
+            assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len(), "{name}: duplicate variables");
         }
     }
 }
 
 #[test]
-fn no_value_of_a_secret_is_seen_anywhere() {
+fn no_object_contains_a_value_of_a_secret() {
     let text = serde_json::to_string(&objects(&samples::full())).unwrap();
     for value in samples::VALUES.iter().flat_map(|value| value.split_whitespace()).filter(|word| word.to_lowercase().contains("s3cret")) {
         assert!(!text.contains(value), "{value}");
@@ -112,7 +113,7 @@ fn no_value_of_a_secret_is_seen_anywhere() {
 }
 
 #[test]
-fn names_are_unique_within_their_kind() {
+fn names_are_unique_per_kind() {
     for plan in both() {
         let objects = objects(&plan);
         let names: BTreeSet<String> = objects.iter().map(kind_and_name).collect();
@@ -120,7 +121,7 @@ fn names_are_unique_within_their_kind() {
     }
 }
 
-/// Any Catalog that the API server would take, as far as scales and names go.
+/// Generates Catalogs with any valid name, namespace and scale.
 fn catalogs() -> impl Strategy<Value = (Catalog, Observed)> {
     let scale = (0_i32..3, 3_i32..20);
     (any::<bool>(), "[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "[a-z]([-a-z0-9]{0,61}[a-z0-9])?", scale, any::<bool>(), any::<bool>()).prop_map(
@@ -146,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_same_catalog_gives_the_same_bytes((catalog, observed) in catalogs()) {
+    fn the_same_catalog_results_in_the_same_bytes((catalog, observed) in catalogs()) {
         let bytes = || serde_json::to_vec(&objects(&validate(&catalog, &observed).unwrap())).unwrap();
         prop_assert_eq!(bytes(), bytes());
     }
@@ -156,8 +157,8 @@ proptest! {
         let plan = validate(&catalog, &observed).unwrap();
         for object in objects(&plan) {
             let name = object["metadata"]["name"].as_str().unwrap();
-            // What controllers append: `-0123456789` for the revision of a StatefulSet, `-abcde` for a pod of a Job,
-            // and the autoscaler of a ScaledObject is `keda-hpa-<name>`.
+            // Controllers append `-0123456789` for the revision of a StatefulSet and `-abcde` for a pod of a Job. KEDA names the
+            // autoscaler of a ScaledObject `keda-hpa-<name>`.
             let longest = match object["kind"].as_str().unwrap() {
                 "StatefulSet" => format!("{name}-0123456789"),
                 "Job" => format!("{name}-abcde"),
@@ -174,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn replicas_have_one_owner((catalog, observed) in catalogs()) {
+    fn replicas_are_declared_by_the_deployment_or_by_an_autoscaler((catalog, observed) in catalogs()) {
         let objects = objects(&validate(&catalog, &observed).unwrap());
         let targets: BTreeSet<&str> = objects.iter().filter_map(|object| object["spec"]["scaleTargetRef"]["name"].as_str()).collect();
         for deployment in objects.iter().filter(|object| object["kind"] == "Deployment") {
@@ -185,7 +186,7 @@ proptest! {
 }
 
 #[test]
-fn catalogs_of_the_same_name_in_two_namespaces_share_no_stream() {
+fn catalogs_of_the_same_name_in_two_namespaces_use_different_streams() {
     let prefix = |namespace: &str| {
         let (mut catalog, observed) = samples::minimal_input();
         catalog.metadata.namespace = Some(namespace.into());

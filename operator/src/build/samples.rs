@@ -1,4 +1,4 @@
-//! Plans for tests, made from the samples by the real validation.
+//! Plans for tests, validated from the sample Catalogs.
 
 use crate::{
     crd::Catalog,
@@ -6,7 +6,7 @@ use crate::{
     validate::{Plan, validate},
 };
 
-/// Values that stand in Secrets of the samples: none may be seen anywhere else.
+/// Values of the Secrets of the samples, which no output may contain.
 pub const VALUES: [&str; 8] = [
     "postgres://shop:S3cretUri@db.example.com/shop",
     "-----BEGIN CERTIFICATE-----\nS3cretCa",
@@ -24,12 +24,12 @@ fn catalog(text: &str) -> Catalog {
     catalog
 }
 
-/// The least that can be said, and nothing there yet.
+/// Returns a Catalog with only the required fields, in an empty namespace.
 pub fn minimal_input() -> (Catalog, Observed) {
     (catalog(include_str!("../../samples/minimal.yaml")), Observed::default())
 }
 
-/// Everything that can be said, with the Secrets that it names.
+/// Returns a Catalog with all fields, and the Secrets that it references.
 pub fn full_input() -> (Catalog, Observed) {
     let [uri, certificate, credentials, name, password, filter, email, key] = VALUES;
     let referenced = [
@@ -47,7 +47,7 @@ pub fn full_input() -> (Catalog, Observed) {
     (catalog(include_str!("../../samples/full.yaml")), observed)
 }
 
-/// External servers that are named by Services of the shop's namespace, and workers that scale to zero.
+/// Returns a Catalog with external servers in its own namespace, and with workers that scale to zero.
 pub fn short_host_input() -> (Catalog, Observed) {
     let credentials = SecretFacts::from([("username", "shop"), ("password", "S3cretPassword")]);
     let referenced = [("catalog.acid-shop.credentials.postgresql.acid.zalan.do".to_owned(), credentials)].into();
@@ -68,13 +68,13 @@ spec:
   mail: {server: smtp, from: shop@example.com}
 ";
 
-/// The plan of [`minimal_input`].
+/// Returns the plan of [`minimal_input`].
 pub fn minimal() -> Plan {
     let (catalog, observed) = minimal_input();
     validate(&catalog, &observed).unwrap()
 }
 
-/// The plan of [`full_input`].
+/// Returns the plan of [`full_input`].
 pub fn full() -> Plan {
     let (catalog, observed) = full_input();
     validate(&catalog, &observed).unwrap()

@@ -1,4 +1,4 @@
-//! Scaling of the workers by waiting work.
+//! Scaling of the workers by pending work.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, PostgresAddress, SecretKey, WaitingRows, WorkerRole, WorkerScale},
 };
 
-/// Seconds between two looks at what waits: a sleeping worker wakes as soon.
+/// Seconds between two polls of a trigger, and so the delay with which a worker scales up from zero.
 const POLLING_SECONDS: i32 = 5;
-/// Seconds without work before a worker sleeps, or before there are fewer.
+/// Seconds without work before a worker scales down.
 const COOLDOWN_SECONDS: i32 = 60;
 /// Failed polls of a trigger before the fallback takes effect: 15 seconds.
 const FAILURE_THRESHOLD: i32 = 3;
 
-/// What KEDA scales.
+/// Builds the objects by which KEDA scales the workers.
 pub fn scaled_objects(plan: &Plan) -> Vec<ScaledObject> {
     plan.workers().into_iter().filter_map(|(role, worker)| scaled_object(plan, role, worker.scale)).collect()
 }
 
-/// Credentials of the triggers on waiting rows, one for each worker that has such a trigger.
+/// Builds the credentials of the triggers that query the database, one for each worker that has such a trigger.
 pub fn trigger_authentications(plan: &Plan) -> Vec<TriggerAuthentication> {
     plan.workers().into_iter().filter_map(|(role, worker)| trigger_authentication(plan, role, worker.scale)).collect()
 }
@@ -105,13 +105,13 @@ fn waiting_rows(plan: &Plan, role: WorkerRole, threshold: i32) -> Option<Trigger
     })
 }
 
-/// How KEDA reaches the database.
+/// Address and credentials of the database for KEDA.
 struct Database<'a> {
     address: BTreeMap<String, String>,
     parameters: Vec<(&'static str, &'a SecretKey)>,
 }
 
-/// How KEDA reaches the database, if it can.
+/// Returns address and credentials of the database for KEDA, if KEDA can query it.
 fn database(plan: &Plan) -> Option<Database<'_>> {
     if plan.database.keda_obstacle().is_some() {
         return None;
@@ -137,13 +137,13 @@ fn database(plan: &Plan) -> Option<Database<'_>> {
     })
 }
 
-/// A host name as it is resolved from KEDA's namespace. A name of one label is a Service of the shop's namespace; any other
-/// name and any address mean the same everywhere.
+/// Returns a host name that KEDA's namespace can resolve. A name without a dot is a Service of the shop's namespace; other names and
+/// addresses are returned unchanged.
 fn qualified(plan: &Plan, host: &str) -> String {
     if host.contains(['.', ':']) { host.to_owned() } else { format!("{host}.{}.svc", plan.shop.namespace) }
 }
 
-/// [`qualified`] for `host:port` and `[address]:port`.
+/// Does the same as [`qualified`] for `host:port` and `[address]:port`.
 fn qualified_endpoint(plan: &Plan, endpoint: &str) -> String {
     let Some((host, port)) = endpoint.rsplit_once(':') else { return qualified(plan, endpoint) };
     format!("{}:{port}", qualified(plan, host))
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_wakes_for_messages_and_for_what_waits_for_it_in_the_database() {
+    fn a_worker_is_scaled_by_its_lag_and_by_its_rows_in_the_database() {
         let plan = autoscaled();
         let objects = scaled_objects(&plan);
         for (name, min, consumes, threshold, counts) in [
@@ -177,7 +177,7 @@ mod tests {
             let full_name = format!("shop-{name}");
             let spec = &objects.iter().find(|object| object.metadata.name.as_ref() == Some(&full_name)).unwrap().spec;
             assert_eq!((spec.min_replica_count, spec.scale_target_ref.name.as_str()), (min, full_name.as_str()));
-            assert_eq!(spec.fallback.replicas, min.max(1), "a worker runs while its triggers cannot be read");
+            assert_eq!(spec.fallback.replicas, min.max(1), "the fallback is at least one pod");
             let lag = &spec.triggers[0].metadata;
             assert_eq!(lag["natsServerMonitoringEndpoint"], "shop-nats.shops.svc:8222");
             assert!(lag["stream"].ends_with(consumes) && lag["stream"].starts_with("shops_shop_"), "{lag:?}");
@@ -190,13 +190,13 @@ mod tests {
                 assert_eq!(query.authentication_ref.as_ref().unwrap().name, full_name);
             }
         }
-        let authentications: Vec<_> = trigger_authentications(&plan).into_iter().filter_map(|one| one.metadata.name).collect();
-        assert_eq!(authentications, ["shop-notifier", "shop-fulfiller"], "only where a trigger names one");
+        let authentications: Vec<_> = trigger_authentications(&plan).into_iter().filter_map(|object| object.metadata.name).collect();
+        assert_eq!(authentications, ["shop-notifier", "shop-fulfiller"], "only for triggers that reference one");
     }
 
     #[test]
-    fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep() {
-        // Its spec asks for none.
+    fn a_worker_with_rows_that_keda_cannot_count_does_not_scale_to_zero() {
+        // Its notifier and its fulfiller have minReplicas: 0.
         let plan = samples::full();
         for object in scaled_objects(&plan) {
             assert_eq!((object.spec.min_replica_count, object.spec.triggers.len()), (1, 1), "{:?}", object.metadata.name);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_without_a_namespace_get_the_shops_for_keda() {
+    fn host_names_without_a_dot_get_the_namespace_of_the_shop() {
         let plan = samples::minimal();
         for (host, resolved) in [
             ("acid-shop", "acid-shop.shops.svc"),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn triggers_on_external_servers_name_hosts_that_kedas_namespace_resolves() {
+    fn triggers_of_external_servers_have_host_names_that_keda_can_resolve() {
         let (catalog, observed) = samples::short_host_input();
         let plan = crate::validate::validate(&catalog, &observed).unwrap();
         let triggers: Vec<_> = scaled_objects(&plan).into_iter().flat_map(|object| object.spec.triggers).collect();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn fixed_workers_are_nothing_of_kedas() {
+    fn workers_with_fixed_replicas_have_no_objects_of_keda() {
         assert!(scaled_objects(&samples::minimal()).is_empty());
         assert!(trigger_authentications(&samples::minimal()).is_empty());
     }

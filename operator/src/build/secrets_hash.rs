@@ -1,4 +1,4 @@
-//! A hash over what a pod takes from Secrets, so that a changed Secret replaces the pods.
+//! A hash of the Secret values that a pod uses. As an annotation of the pod template it replaces the pods when a value changes.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::validate::Plan;
 
-/// The hash. It is computed from the finished pod, so that no use of a Secret can be forgotten. What is
-/// mounted as a whole (the signing keys) is left out: the program watches it.
+/// Computes the hash. The finished pod is searched for references, so that none is forgotten. Secrets that are mounted with all keys
+/// (such as the signing keys) are left out, because the program watches them.
 pub fn of(plan: &Plan, pod: &PodSpec) -> String {
     let mut hash = Sha256::new();
     for (secret, key) in uses(pod) {
@@ -21,12 +21,12 @@ pub fn of(plan: &Plan, pod: &PodSpec) -> String {
     short(hash)
 }
 
-/// The first 80 bits: enough to tell one from another, and too few to test guesses of the content against.
+/// Returns the first 80 bits in hexadecimal digits, which are enough to detect changes.
 pub fn short(hash: Sha256) -> String {
     hash.finalize()[..10].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Name and key of every value that comes from a Secret.
+/// Returns name and key of each Secret value that the pod references.
 fn uses(pod: &PodSpec) -> BTreeSet<(String, String)> {
     let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
     let variables = containers.flat_map(|container| container.env.iter().flatten());
@@ -50,7 +50,7 @@ mod tests {
         template.metadata.as_ref().unwrap().annotations.as_ref().unwrap()["catalog.rs/secrets-hash"].clone()
     }
 
-    /// Hashes of api, notifier, tracker, fulfiller, migration.
+    /// Returns the hashes of api, notifier, tracker, fulfiller and migration.
     fn hashes(plan: &crate::validate::Plan) -> Vec<String> {
         let objects = build(plan);
         let workloads = objects.workloads.deployments.iter().map(|deployment| &deployment.spec.template);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_secret_replaces_the_pods_that_use_it_and_no_others() {
+    fn a_changed_secret_replaces_only_the_pods_that_use_it() {
         let plan = samples::full();
         let before = hashes(&plan);
         for (secret, key, changed) in [

@@ -1,4 +1,4 @@
-//! Services.
+//! Services of the API and of the embedded servers.
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -8,7 +8,7 @@ use k8s_openapi::{
 use super::metadata::{Component, metadata, service_selector};
 use crate::validate::{DatabasePlan, MessagingPlan, Plan};
 
-/// The Services of the API and of the embedded parts.
+/// Builds the Services.
 pub fn services(plan: &Plan) -> Vec<Service> {
     let mut services = vec![service(plan, Component::Api, &[("http", 80)])];
     if let DatabasePlan::Embedded(_) = plan.database {
@@ -20,7 +20,7 @@ pub fn services(plan: &Plan) -> Vec<Service> {
     services
 }
 
-/// Each port leads to the container's port of the same name.
+/// Builds a Service. Its ports target the container ports of the same names.
 fn service(plan: &Plan, component: Component, ports: &[(&str, i32)]) -> Service {
     let port = |&(name, number): &(&str, i32)| ServicePort {
         name: Some(name.into()),
@@ -46,7 +46,7 @@ mod tests {
     use super::{super::samples, *};
 
     #[test]
-    fn only_what_runs_in_the_cluster_has_a_service() {
+    fn external_servers_have_no_services() {
         let names = |plan: &Plan| services(plan).into_iter().map(|service| service.metadata.name.unwrap()).collect::<Vec<_>>();
         assert_eq!(names(&samples::minimal()), ["shop-api", "shop-postgres", "shop-nats"]);
         assert_eq!(names(&samples::full()), ["shop-api"]);

@@ -1,8 +1,8 @@
-# Gives PostgreSQL the login roles of the Secret that is mounted in $LOGIN_ROLES: one file per role, with its password. A role
-# without a file gets no password, so that nobody can log in with it over the network. The file "password" is of the role
-# $POSTGRES_USER, which owns everything: releases before the login roles used it.
+# Sets the passwords of the login roles in PostgreSQL, and creates the roles first. $LOGIN_ROLES is a mounted Secret with one file per
+# role. A role without a file gets no password and cannot log in over the network. The file "password" is that of $POSTGRES_USER, the
+# owner of the database, which releases before the login roles used.
 #
-# Over the local socket no password is asked for; passwords are neither in arguments nor in the log.
+# psql connects over the local socket, which needs no password. Passwords are neither in arguments nor in the log.
 trap 'exit 0' TERM INT
 
 set_login_roles() {
@@ -17,7 +17,7 @@ SET log_min_duration_statement = -1;
 SELECT format('CREATE ROLE %I LOGIN IN ROLE %I', login, :'owner')
 FROM unnest(ARRAY['catalog_a', 'catalog_b']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
--- Sessions act as the owner: objects belong to it, whichever of the roles has logged in.
+-- Sessions act as the owner, so that it owns all objects, whichever login role was used.
 SELECT format('ALTER ROLE %I SET role = %L', login, :'owner') FROM unnest(ARRAY['catalog_a', 'catalog_b']) AS login \gexec
 SELECT format('ALTER ROLE %I PASSWORD %L', login, nullif(password, ''))
 FROM (VALUES ('catalog_a', :'catalog_a'), ('catalog_b', :'catalog_b'), (:'owner', :'of_owner')) AS logins (login, password) \gexec
@@ -27,16 +27,16 @@ SQL
 applied=
 pause=1
 while true; do
-  # The kubelet replaces all files at once, up to two minutes after the Secret has changed.
+  # The kubelet replaces all files atomically, up to two minutes after the Secret was changed.
   wanted=$(cd "$LOGIN_ROLES" && tail -n +1 -- *)
   if [ "$wanted" != "$applied" ] && pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; then
     if set_login_roles; then
       applied=$wanted pause=1
       echo "login roles set"
     else
-      # An exit would take a PostgreSQL that serves with the passwords before out of its Service.
+      # If this container exited, the pod would not be ready, although PostgreSQL still serves with the old passwords.
       [ "$pause" -ge 30 ] || pause=$((pause * 2))
-      echo "the login roles cannot be set; trying again in $pause s" >&2
+      echo "login roles not set; retrying in $pause s" >&2
     fi
   fi
   sleep "$pause" &

@@ -1,4 +1,4 @@
-//! StatefulSets of the embedded parts: one pod each, never two at once on the same volume.
+//! StatefulSets of the embedded servers. Each has one pod, so that no two pods use a volume at the same time.
 
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::validate::{DatabasePlan, MessagingPlan, Plan};
 
-/// The StatefulSets.
+/// Builds the StatefulSets of the embedded servers.
 pub fn stateful_sets(plan: &Plan) -> Vec<StatefulSet> {
     let mut sets = Vec::new();
     if let DatabasePlan::Embedded(database) = &plan.database {
@@ -29,7 +29,7 @@ fn stateful_set(plan: &Plan, component: Component, template: PodTemplateSpec) ->
         metadata: metadata(plan, name.clone(), component),
         spec: StatefulSetSpec {
             replicas: Some(1),
-            // Otherwise a pod that never becomes ready would be waited for, and a corrected spec would not replace it.
+            // With `OrderedReady`, a pod that never becomes ready would not be replaced after the spec was corrected.
             pod_management_policy: Some("Parallel".into()),
             revision_history_limit: Some(3),
             selector: selector(plan, component),

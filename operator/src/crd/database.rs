@@ -1,41 +1,41 @@
-//! Where the data lives.
+//! The `database` field of the spec.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Quantity, Resources, SecretKeyRef, SecretRef, quantity::volume_size};
 
-/// Where the data lives: exactly one of the two.
+/// The PostgreSQL database: exactly one of `embedded` and `external`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "has(self.embedded) != has(self.external)",
-    "message": "give exactly one of database.embedded (one PostgreSQL pod, for development) and database.external (a PostgreSQL that somebody else runs)"
+    "message": "set exactly one of database.embedded (one PostgreSQL pod, for development) and database.external (an existing PostgreSQL)"
 }]))]
 pub struct Database {
-    /// One PostgreSQL pod, for development: no replica, no backup.
+    /// One PostgreSQL pod for development, without replicas and backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedDatabase>,
-    /// A PostgreSQL that somebody else runs.
+    /// An existing PostgreSQL, which the operator doesn't manage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalDatabase>,
 }
 
-/// One PostgreSQL pod, for development: no replica, no backup.
+/// One PostgreSQL pod for development, without replicas and backups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmbeddedDatabase {
-    /// Size of the data volume, such as `5Gi`. Once the claim is bound it can grow, where the storage class allows it, but not shrink.
+    /// Size of the data volume, such as `5Gi`. A bound claim cannot shrink; it can grow if its storage class allows expansion.
     #[schemars(schema_with = "volume_size")]
     pub storage: Quantity,
-    /// Storage class of the data volume. Absent: the cluster's default. It cannot be changed once the claim is bound.
+    /// Storage class of the data volume. Defaults to that of the cluster. It cannot be changed once the claim is bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// An image that keeps the contract of the official `postgres` image, PostgreSQL 15 or later.
+    /// The official `postgres` image or a compatible one, PostgreSQL 15 or later.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// CPU and memory. Absent: a request of 100m and 256Mi and a memory limit of 1Gi.
+    /// CPU and memory. Defaults to requests of 100m and 256Mi and a memory limit of 1Gi.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
@@ -46,48 +46,48 @@ impl Default for EmbeddedDatabase {
     }
 }
 
-/// A PostgreSQL that somebody else runs: either its Secret holds a URI, as those of `CloudNativePG` and
-/// Crunchy do, or `host` is given and the Secret holds user name and password, as those of Zalando do.
+/// An existing PostgreSQL. Its Secret contains a URI, as those of the `CloudNativePG` and Crunchy operators do; or `host` is set and
+/// the Secret contains user name and password, as those of the Zalando operator do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {
         "rule": "has(self.host) || (!has(self.port) && !has(self.database))",
-        "message": "port and database go with host: give host too, or leave all three to the URI in the Secret"
+        "message": "port and database require host: set host too, or put all three into the URI in the Secret"
     },
     {
         "rule": "!has(self.caSecretRef) || (has(self.sslMode) && self.sslMode in ['VerifyCa', 'VerifyFull'])",
-        "message": "a CA is only used to verify: set sslMode to VerifyFull or VerifyCa"
+        "message": "caSecretRef is only used to verify certificates: set sslMode to VerifyFull or VerifyCa"
     }
 ]))]
 pub struct ExternalDatabase {
-    /// The Secret that says how to reach it.
+    /// The Secret with the URI, or with user name and password.
     pub secret_ref: SecretRef,
-    /// Where in the Secret to look.
+    /// Keys of the values in the Secret.
     #[serde(default)]
     pub keys: DatabaseKeys,
-    /// Host name or address; a name without a dot is a Service of this namespace. Absent: the URI in the Secret says it.
+    /// Host name or address. A name without a dot is a Service of this namespace. If unset, the URI in the Secret is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), extend("x-kubernetes-validations" = [{
         "rule": "isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*[.]?$')",
-        "message": "give a host name or an IP address such as db.example.com, without a scheme or a port"
+        "message": "use a host name or an IP address such as db.example.com, without a scheme or a port"
     }]))]
     pub host: Option<String>,
-    /// Port, with `host`. Absent: 5432.
+    /// Port, used with `host`. Defaults to 5432.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
-    /// Name of the database, with `host`. Absent: `catalog`.
+    /// Name of the database, used with `host`. Defaults to `catalog`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), extend("x-kubernetes-validations" = [{
         "rule": "self.matches('^[A-Za-z0-9_][A-Za-z0-9_-]*$')",
-        "message": "the name of the database is made of letters, digits, '_' and '-'"
+        "message": "use only letters, digits, '_' and '-' in the name of the database"
     }]))]
     pub database: Option<String>,
-    /// Encryption of the connection. Absent: as the URI says, otherwise `Prefer`.
+    /// Encryption of the connection. Defaults to `sslmode` in the URI, or else to `Prefer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_mode: Option<SslMode>,
-    /// CA certificates (PEM) that the server's certificate must come from. Absent: the usual public ones.
+    /// CA certificates (PEM) to verify the server's certificate with. Defaults to the public CAs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
 }
@@ -116,20 +116,20 @@ impl Default for DatabaseKeys {
 /// Encryption of a PostgreSQL connection, as `sslmode` of libpq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SslMode {
-    /// Never.
+    /// No encryption.
     Disable,
-    /// If the server offers it.
+    /// Encryption if the server supports it.
     Prefer,
-    /// Always; the certificate isn't checked.
+    /// Encryption without verification of the certificate.
     Require,
-    /// Always; the certificate must come from a trusted CA.
+    /// Encryption; the certificate must be issued by a trusted CA.
     VerifyCa,
-    /// Always; the certificate must come from a trusted CA and name the host.
+    /// Encryption; the certificate must be issued by a trusted CA and name the host.
     VerifyFull,
 }
 
 impl SslMode {
-    /// As libpq spells it.
+    /// The value of libpq's `sslmode`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

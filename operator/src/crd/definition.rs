@@ -1,4 +1,4 @@
-//! The custom resource definition, as the API server gets it.
+//! The `CustomResourceDefinition` of `Catalog`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -8,7 +8,7 @@ use schemars::Schema;
 
 use super::Catalog;
 
-/// The custom resource definition.
+/// Returns the `CustomResourceDefinition`.
 #[must_use]
 pub fn definition() -> CustomResourceDefinition {
     let mut definition = Catalog::crd();
@@ -20,22 +20,21 @@ pub fn definition() -> CustomResourceDefinition {
     definition
 }
 
-/// The custom resource definition, as `crds/catalog.yaml` has it.
+/// Returns the `CustomResourceDefinition` as YAML, the content of `crds/catalog.yaml`.
 ///
 /// # Errors
-/// If it cannot be written as YAML.
+/// If it cannot be serialised.
 pub fn yaml() -> Result<String, serde_norway::Error> {
     serde_norway::to_string(&definition())
 }
 
-/// For a field that a rule asks for, in better words than `Required value`: it may be absent, and no default
-/// is put in its place.
+/// Removes the default from the schema of a field that a CEL rule requires. With `required` instead of a rule, the API server would
+/// only report `Required value`.
 pub(super) fn without_default(schema: &mut Schema) {
     schema.remove("default");
 }
 
-/// Without `nullable` the API server drops a field that is null, so that rules which ask `has(...)`
-/// see it as absent, as people mean it.
+/// Removes `nullable` everywhere. The API server then drops fields that are null, and `has(...)` in rules is false for them.
 fn drop_nulls(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_definition_is_what_the_code_says() {
+    fn the_committed_definition_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/catalog.yaml");
         assert!(
             std::fs::read_to_string(path).unwrap() == yaml().unwrap(),
@@ -64,7 +63,7 @@ mod tests {
         );
     }
 
-    /// Every schema of a field, with its path.
+    /// Adds the path and the schema of every field to `found`.
     fn fields(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
@@ -89,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn every_field_says_what_it_is() {
-        let silent: Vec<String> =
+    fn every_field_has_a_description() {
+        let undescribed: Vec<String> =
             all_fields().into_iter().filter(|(_, schema)| schema["description"].is_null()).map(|(path, _)| path).collect();
-        assert!(silent.is_empty(), "{silent:?}");
+        assert!(undescribed.is_empty(), "{undescribed:?}");
     }
 
     #[test]
-    fn numbers_are_signed_and_whole() {
+    fn numbers_are_signed_integers() {
         for (path, schema) in all_fields() {
             assert!(schema["type"] != "number", "{path}");
             assert!(matches!(schema["format"].as_str(), None | Some("int32" | "int64" | "date-time")), "{path}: {}", schema["format"]);
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_say_what_to_do() {
+    fn every_rule_has_a_message() {
         for (path, schema) in all_fields() {
             for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
                 assert!(rule["message"].as_str().is_some_and(|message| message.len() > 15), "{path}: {rule}");

@@ -1,28 +1,28 @@
-//! The image of every role.
+//! The `image` field of the spec.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
 
-/// The image of every role.
+/// The image of all roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
     /// Repository, without a tag, such as `registry.example.com/catalog`.
     #[schemars(length(max = 255), extend("x-kubernetes-validations" = [{
         "rule": "self.matches('^[a-z0-9]+([._:/-]+[a-zA-Z0-9]+)*$') && !self.matches(':[^/]*$')",
-        "message": "give the repository alone, such as registry.example.com/catalog: the tag goes into image.tag"
+        "message": "use a repository without a tag, such as registry.example.com/catalog, and set the tag in image.tag"
     }]))]
     pub repository: String,
-    /// Tag. Absent: the operator's own release.
+    /// Tag. Defaults to the release of the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), extend("x-kubernetes-validations" = [{
         "rule": "self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')",
-        "message": "a tag is made of letters, digits, '_', '.' and '-', such as 1.2.0"
+        "message": "use only letters, digits, '_', '.' and '-' in a tag, such as 1.2.0"
     }]))]
     pub tag: Option<String>,
-    /// When nodes fetch the image, as in Kubernetes.
+    /// When nodes pull the image, as `imagePullPolicy` of a container.
     pub pull_policy: PullPolicy,
     /// Secrets with the credentials of the registry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -36,14 +36,14 @@ impl Default for Image {
     }
 }
 
-/// When nodes fetch an image.
+/// When nodes pull an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
     /// Before every start.
     Always,
-    /// If it isn't there.
+    /// If the node doesn't have it.
     #[default]
     IfNotPresent,
-    /// Never: it has to be there.
+    /// Never. The node must have it already.
     Never,
 }

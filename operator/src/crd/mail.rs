@@ -1,23 +1,23 @@
-//! The outgoing mail server.
+//! The `mail` field of the spec.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The outgoing mail server.
+/// The SMTP server that the notifier sends mail through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {
         "rule": "has(self.server)",
-        "message": "name the SMTP server in mail.server, such as smtp.example.com"
+        "message": "mail.server is required: name the SMTP server, such as smtp.example.com"
     },
     {
         "rule": "has(self.from)",
-        "message": "say in mail.from who sends the mail, such as Catalog <catalog@example.com>"
+        "message": "mail.from is required: set the sender, such as Catalog <catalog@example.com>"
     },
     {
         "rule": "self.tls != 'None' || !has(self.credentialsSecretRef)",
-        "message": "a password isn't sent in the clear: set mail.tls to StartTls or Tls, or leave out mail.credentialsSecretRef"
+        "message": "a password must not be sent without encryption: set mail.tls to StartTls or Tls, or remove mail.credentialsSecretRef"
     }
 ]))]
 pub struct Mail {
@@ -25,7 +25,7 @@ pub struct Mail {
     #[serde(default)]
     #[schemars(transform = super::definition::without_default, length(max = 253), extend("x-kubernetes-validations" = [{
         "rule": "isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*[.]?$')",
-        "message": "give a host name such as smtp.example.com, without a scheme or a port: the port goes into mail.port"
+        "message": "use a host name such as smtp.example.com, without a scheme or a port, and set the port in mail.port"
     }]))]
     pub server: String,
     /// Port of the SMTP server.
@@ -39,10 +39,10 @@ pub struct Mail {
     #[serde(default)]
     #[schemars(transform = super::definition::without_default, length(max = 320), extend("x-kubernetes-validations" = [{
         "rule": r"self.matches('^([^<>@\\r\\n]*<[^<>@\\s]+@[^<>@\\s]+>|[^<>@\\s]+@[^<>@\\s]+)$')",
-        "message": "give an e-mail address such as catalog@example.com or Catalog <catalog@example.com>"
+        "message": "use an e-mail address such as catalog@example.com or Catalog <catalog@example.com>"
     }]))]
     pub from: String,
-    /// User name and password. Absent: the server asks for none.
+    /// User name and password. If unset, the notifier doesn't authenticate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<MailCredentials>,
 }
@@ -70,7 +70,7 @@ pub struct MailCredentials {
     pub password_key: String,
 }
 
-/// RFC 6409.
+/// The submission port of RFC 6409.
 fn submission() -> i32 {
     587
 }
@@ -86,17 +86,17 @@ fn password() -> String {
 /// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MailTls {
-    /// Not at all.
+    /// No encryption.
     None,
-    /// Upgraded by STARTTLS, which is required.
+    /// Encryption after STARTTLS, which the server must support.
     #[default]
     StartTls,
-    /// From the first byte.
+    /// Encryption from the start of the connection.
     Tls,
 }
 
 impl MailTls {
-    /// As `MAIL_TLS` spells it.
+    /// The value of `MAIL_TLS`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What the pods of a role are like.
+//! Settings of the pods of a role.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use super::{Quantity, SecretKeyRef};
 
-/// What the pods of a role are like.
+/// Settings of the pods of a role.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
-    /// CPU and memory. Absent: a request of 100m and 64Mi and a memory limit of 256Mi.
+    /// CPU and memory. Defaults to requests of 100m and 64Mi and a memory limit of 256Mi.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Labels that a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that don't keep the pods away.
+    /// Taints that the pods tolerate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
-    /// Where the pods like to run.
+    /// Affinity of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// Further annotations of the pods.
+    /// Additional annotations of the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32, "x-kubernetes-validations" = [{
         "rule": "self.all(key, !key.startsWith('catalog.rs/'))",
-        "message": "annotations of catalog.rs are the operator's own: use another prefix"
+        "message": "the prefix catalog.rs/ is reserved for the operator: use another prefix"
     }]))]
     pub annotations: BTreeMap<String, String>,
-    /// Further environment variables, such as `ACCESS_LOG_SAMPLE` or `RUST_LOG`.
+    /// Additional environment variables, such as `ACCESS_LOG_SAMPLE` or `RUST_LOG`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
@@ -43,11 +43,11 @@ pub struct Pod {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Resources {
-    /// What a pod is sure to get, such as `{cpu: 100m, memory: 64Mi}`.
+    /// What is reserved for a pod, such as `{cpu: 100m, memory: 64Mi}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub requests: BTreeMap<String, Quantity>,
-    /// What a pod cannot exceed, such as `{memory: 256Mi}`.
+    /// What a pod must not exceed, such as `{memory: 256Mi}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub limits: BTreeMap<String, Quantity>,
@@ -58,22 +58,22 @@ pub struct Resources {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "has(self.value) != has(self.valueFrom)",
-    "message": "give exactly one of value and valueFrom"
+    "message": "set exactly one of value and valueFrom"
 }]))]
 pub struct EnvVar {
-    /// Name, such as `RUST_LOG`.
+    /// Name of the variable, such as `RUST_LOG`.
     #[schemars(length(max = 253), extend("x-kubernetes-validations" = [
         {
             "rule": "self.matches('^[A-Za-z_][A-Za-z0-9_]*$')",
-            "message": "the name of a variable is made of letters, digits and '_' and doesn't start with a digit"
+            "message": "use only letters, digits and '_' in the name of a variable, and start with a letter or '_'"
         },
         {
             "rule": reserved_rule(),
-            "message": "the operator sets this variable itself: use the field of the Catalog that it comes from (HTTP_ADDRESS and OPS_ADDRESS have none: they are all IPv4 and IPv6 addresses)"
+            "message": "the operator sets this variable: use the field of the Catalog instead (HTTP_ADDRESS and OPS_ADDRESS have none: the processes listen on all IPv4 and IPv6 addresses)"
         }
     ]))]
     pub name: String,
-    /// Value. `$(NAME)` isn't expanded.
+    /// Value of the variable. `$(NAME)` isn't expanded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub value: Option<String>,
@@ -90,7 +90,7 @@ pub struct EnvVarSource {
     pub secret_key_ref: SecretKeyRef,
 }
 
-/// How the names of variables start that the operator sets itself.
+/// Prefixes of the variables that the operator sets.
 const RESERVED: [&str; 14] = [
     "AUTH_ACCESS_TOKEN_TTL",
     "AUTH_REFRESH_TOKEN_TTL",

@@ -1,4 +1,4 @@
-//! Amounts of CPU, memory and storage.
+//! Quantities of CPU, memory and storage.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,19 +6,18 @@ use kube_quantity::{ParseQuantityError, ParsedQuantity};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// How Kubernetes writes quantities (`resource.Quantity`; the pattern is the one of controller-gen, but for the sign:
-/// nothing here can be less than nothing).
+/// The pattern of controller-gen for `resource.Quantity`, without the minus sign: no quantity of a Catalog is negative.
 const PATTERN: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 
-/// An amount of CPU, memory or storage, such as `500m`, `2` or `5Gi`.
+/// A quantity of CPU, memory or storage, such as `500m`, `2` or `5Gi`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Quantity(pub String);
 
 impl Quantity {
-    /// What it amounts to: `1Gi` and `1024Mi` are the same.
+    /// Parses the quantity. `1Gi` and `1024Mi` are equal.
     ///
     /// # Errors
-    /// If it isn't a quantity.
+    /// If the text isn't a quantity.
     pub fn amount(&self) -> Result<ParsedQuantity, ParseQuantityError> {
         self.0.as_str().try_into()
     }
@@ -36,7 +35,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// `cpu: 2` is as good as `cpu: "2"`.
+/// Accepts integers as well as strings: `cpu: 2` is the same as `cpu: "2"`.
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -79,7 +78,7 @@ impl JsonSchema for Quantity {
     }
 }
 
-/// The schema of a volume's size. Whether the volume can have it depends on the claim: see `validate/volume.rs`.
+/// Returns the schema of a volume's size. Rules that depend on the existing claim are in `validate/volume.rs`.
 pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
@@ -87,12 +86,12 @@ pub(super) fn volume_size(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [
             {
                 "rule": "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
-                "message": "give a size such as 5Gi"
+                "message": "use a size such as 5Gi"
             },
             {
-                // Far above any volume, since a volume that has grown by mistake cannot shrink.
+                // No real volume is that large. Reject typing errors, because a volume that has grown cannot shrink.
                 "rule": "!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",
-                "message": "give at most 1Pi"
+                "message": "use a size of at most 1Pi"
             }
         ]
     })
@@ -103,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_texts_are_quantities() {
+    fn numbers_and_strings_are_read_as_quantities() {
         let read: Vec<Quantity> = serde_norway::from_str("[2, 500m, 5Gi, '1.5']").unwrap();
         assert_eq!(read, ["2", "500m", "5Gi", "1.5"].map(Quantity::from));
     }
 
     #[test]
-    fn spellings_of_one_amount_are_equal() {
+    fn quantities_are_compared_by_amount() {
         let amount = |text: &str| Quantity::from(text).amount().unwrap();
         assert_eq!(amount("1Gi"), amount("1024Mi"));
         assert_eq!(amount("1"), amount("1000m"));

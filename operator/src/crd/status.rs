@@ -1,15 +1,15 @@
-//! What the operator reports.
+//! The status of a Catalog.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// What the operator reports.
+/// The observed state of a shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogStatus {
-    /// Generation of the spec that this status is about.
+    /// Generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions, one of each type.
@@ -19,19 +19,19 @@ pub struct CatalogStatus {
     /// Ready and desired pods of each role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
-    /// Release that serves; during a rollout the one before.
+    /// Release that the API runs. During a rollout this is the previous release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Which database the shop works on, as the last migration reported it.
+    /// The database that the shop uses, as the last migration reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseStatus>,
-    /// Which volume the embedded NATS works on.
+    /// The volume that the embedded NATS uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messaging: Option<MessagingStatus>,
-    /// How the API is reached.
+    /// URL of the API in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The last spec that was applied in full. Objects are restored by it while a newer spec is rejected or its migration
+    /// The last spec that was applied in full. The operator restores objects from it while a newer spec is rejected or its migration
     /// hasn't succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied: Option<LastApplied>,
@@ -41,36 +41,36 @@ pub struct CatalogStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastApplied {
-    /// Its generation.
+    /// Generation of this spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The spec as JSON, with the image tag that was applied.
     pub spec: String,
 }
 
-/// Which database the shop works on, as the last migration reported it.
+/// The database that the shop uses, as the last migration reported it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseStatus {
-    /// Installation id in the database. Further migrations expect it.
+    /// Installation id in the database. Later migrations require it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<String>,
     /// Uid of the embedded database's `PersistentVolumeClaim`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_uid: Option<String>,
-    /// The migration Job that reported it.
+    /// Name of the migration Job that reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
 }
 
-/// Which volume the embedded NATS works on.
+/// The volume that the embedded NATS uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessagingStatus {
     /// Uid of its bound `PersistentVolumeClaim`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_uid: Option<String>,
-    /// When another volume took the place of the one before.
+    /// When a new volume replaced the previous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_replaced_at: Option<Time>,
 }
@@ -79,13 +79,13 @@ pub struct MessagingStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replicas {
-    /// Of the API.
+    /// Pods of the API.
     pub api: String,
-    /// Of the notifier.
+    /// Pods of the notifier.
     pub notifier: String,
-    /// Of the tracker.
+    /// Pods of the tracker.
     pub tracker: String,
-    /// Of the fulfiller. Absent in what an operator wrote that knew none.
+    /// Pods of the fulfiller. A status that an older operator wrote doesn't have it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fulfiller: String,
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_of_an_operator_that_knew_no_fulfiller_is_understood() {
+    fn a_status_without_the_fulfiller_is_read() {
         let status = json!({"observedGeneration": 3, "replicas": {"api": "2/2", "notifier": "1/1", "tracker": "1/1"}});
         let status: CatalogStatus = serde_json::from_value(status).unwrap();
         assert_eq!(status.replicas.unwrap().fulfiller, "");

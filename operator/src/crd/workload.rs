@@ -1,4 +1,4 @@
-//! The API and the workers, and how many pods they have.
+//! The API and the workers, and the numbers of their pods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,42 +11,42 @@ use super::Pod;
 #[schemars(extend("x-kubernetes-validations" = [
     {
         "rule": "!has(self.replicas) || !has(self.autoscaling)",
-        "message": "give replicas for a fixed number of pods, or autoscaling, not both"
+        "message": "set either replicas, for a fixed number of pods, or autoscaling, but not both"
     },
     {
         "rule": "!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
-        "message": "autoscaling measures CPU use against the request: give resources.requests.cpu"
+        "message": "autoscaling compares CPU use with the request: set resources.requests.cpu"
     }
 ]))]
 pub struct Api {
-    /// Number of pods. Absent, without `autoscaling`: 2.
+    /// Number of pods. Defaults to 2 without `autoscaling`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// Let CPU load decide the number of pods.
+    /// Scale by CPU use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<ApiAutoscaling>,
-    /// What its pods are like.
+    /// Settings of the pods.
     #[serde(flatten)]
     pub pod: Pod,
 }
 
-/// Let CPU load decide the number of pods.
+/// Scale by CPU use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.minReplicas <= self.maxReplicas",
-    "message": "minReplicas may not be more than maxReplicas: lower the one or raise the other"
+    "message": "minReplicas must not exceed maxReplicas: lower minReplicas or raise maxReplicas"
 }]))]
 pub struct ApiAutoscaling {
-    /// Fewest pods.
+    /// Minimum number of pods.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: i32,
-    /// Most pods.
+    /// Maximum number of pods.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Average CPU use to aim for, in percent of the request.
+    /// Target average CPU use, in percent of the request.
     #[serde(rename = "targetCPUUtilizationPercentage", default = "seventy")]
     #[schemars(range(min = 1, max = 1000))]
     pub target_cpu_utilization_percentage: i32,
@@ -65,38 +65,38 @@ fn seventy() -> i32 {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.replicas) || !has(self.autoscaling)",
-    "message": "give replicas for a fixed number of pods, or autoscaling, not both"
+    "message": "set either replicas, for a fixed number of pods, or autoscaling, but not both"
 }]))]
 pub struct Worker {
-    /// Number of pods. Absent, without `autoscaling`: 1.
+    /// Number of pods. Defaults to 1 without `autoscaling`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// Let waiting work decide the number of pods. Without KEDA in the cluster there are `minReplicas` pods, at least one.
+    /// Scale by pending work, with KEDA. If KEDA is not installed, the number of pods is `minReplicas`, but at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<WorkerAutoscaling>,
-    /// What its pods are like.
+    /// Settings of the pods.
     #[serde(flatten)]
     pub pod: Pod,
 }
 
-/// Let waiting work decide the number of pods.
+/// Scale by pending work, with KEDA.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.minReplicas <= self.maxReplicas",
-    "message": "minReplicas may not be more than maxReplicas: lower the one or raise the other"
+    "message": "minReplicas must not exceed maxReplicas: lower minReplicas or raise maxReplicas"
 }]))]
 pub struct WorkerAutoscaling {
-    /// Fewest pods; with 0 the worker sleeps while nothing waits.
+    /// Minimum number of pods. With 0, the worker has no pods while there is no work.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: i32,
-    /// Most pods.
+    /// Maximum number of pods.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Waiting messages per pod, and as many waiting mails per notifier or due orders per fulfiller. Absent: 50 for notifier
-    /// and fulfiller, 1000 for the tracker.
+    /// Target number per pod of unacknowledged messages, of pending deliveries (notifier), and of due orders (fulfiller). Defaults to 50
+    /// for notifier and fulfiller and to 1000 for the tracker.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub lag_threshold: Option<i32>,

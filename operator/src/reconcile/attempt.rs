@@ -86,12 +86,12 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     let login_changed = change_login(plan, apply, context).await?;
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
     for secret_spec in &missing {
-        let made = secret_spec.make(context.now(), &mut rand::rng());
+        let made = secret_spec.generate(context.now(), &mut rand::rng());
         apply.create(&made).await?;
     }
     let name = format!("{}-signing-keys", apply.name);
     let data = apply.live.secret(&name).map(|secret| secret.data.unwrap_or_default());
-    let rotated = data.and_then(|data| secrets::rotated(plan, &data, context.now(), &mut rand::rng()));
+    let rotated = data.and_then(|data| secrets::rotate_signing_keys(plan, &data, context.now(), &mut rand::rng()));
     if let Some(data) = &rotated {
         apply.replace(&name, serde_json::to_value(data)?, Change::rotated(&name)).await?;
     }

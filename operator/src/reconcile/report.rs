@@ -45,7 +45,7 @@ pub struct Reported {
 /// If the status cannot be written.
 pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live: &Live, outcome: &Outcome) -> Result<Reported, Error> {
     let now = context.now();
-    let issues = if live.complete() {
+    let issues = if live.is_complete() {
         // Also while the Catalog is ready: a container in a crash loop is ready between its failures.
         let found = context.diagnose(namespace, &catalog.name_any(), live, now).await;
         found.inspect_err(|error| tracing::warn!(error = %Chain(error), "pods not listed; status has no pod issues")).ok()

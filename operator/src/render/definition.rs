@@ -1,4 +1,4 @@
-//! What the API server would say of a Catalog: its schema and its rules, without a server.
+//! Validates a Catalog as the API server does: against the schema and the CEL rules of the CRD.
 
 use std::sync::LazyLock;
 
@@ -10,14 +10,14 @@ use crate::{
     validate::{Problem, Reason},
 };
 
-/// The schema of a Catalog.
+/// The OpenAPI schema of a Catalog.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let version = definition().spec.versions.into_iter().next();
     let schema = version.and_then(|version| version.schema?.open_api_v3_schema);
     serde_json::to_value(schema).unwrap_or_default()
 });
 
-/// The Catalog with the defaults that the API server would put in, and without nulls, which it drops.
+/// Adds defaults and drops nulls, as the API server does.
 pub fn defaulted(catalog: &Value) -> Value {
     let mut catalog = catalog.clone();
     drop_nulls(&mut catalog);
@@ -35,17 +35,17 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Everything that the API server would refuse.
+/// Returns all problems because of which the API server would reject the Catalog.
 pub fn problems(catalog: &Value) -> Vec<Problem> {
     let problems = against_schema(catalog);
-    // Rules rely on the schema: on a Catalog that breaks it they may only fail to be evaluated.
+    // Rules assume that the schema holds. Otherwise their evaluation may fail.
     if problems.is_empty() { against_rules(catalog) } else { problems }
 }
 
 fn against_schema(catalog: &Value) -> Vec<Problem> {
     let mut schema = SCHEMA.clone();
-    closed(&mut schema);
-    // The metadata of all objects is checked elsewhere.
+    forbid_unknown_fields(&mut schema);
+    // The API server checks the common fields of all kinds separately.
     let Some(properties) = schema["properties"].as_object_mut() else { return Vec::new() };
     for field in ["apiVersion", "kind", "metadata"] {
         properties.insert(field.into(), json!({}));
@@ -55,8 +55,8 @@ fn against_schema(catalog: &Value) -> Vec<Problem> {
     validator.iter_errors(catalog).map(problem).collect()
 }
 
-/// Unknown fields are mistakes: the API server warns of them and drops them.
-fn closed(schema: &mut Value) {
+/// Makes unknown fields problems. The API server only warns about them and drops them.
+fn forbid_unknown_fields(schema: &mut Value) {
     let Value::Object(fields) = schema else { return };
     if fields.contains_key("properties") && !fields.contains_key("x-kubernetes-preserve-unknown-fields") {
         fields.insert("additionalProperties".into(), Value::Bool(false));
@@ -64,8 +64,10 @@ fn closed(schema: &mut Value) {
     let schemas = |fields: &mut Map<String, Value>| {
         for (keyword, value) in fields.iter_mut() {
             match keyword.as_str() {
-                "properties" => value.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()).for_each(closed),
-                "items" | "additionalProperties" => closed(value),
+                "properties" => {
+                    value.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()).for_each(forbid_unknown_fields)
+                }
+                "items" | "additionalProperties" => forbid_unknown_fields(value),
                 _ => {}
             }
         }
@@ -85,7 +87,7 @@ fn invalid(path: &str, message: String) -> Problem {
     Problem { path: path.to_owned(), reason: Reason::InvalidValue, message }
 }
 
-/// A JSON pointer in the form of field paths.
+/// Converts a JSON pointer to a field path.
 fn path(pointer: &str) -> String {
     pointer.split('/').skip(1).fold(String::new(), |path, part| match part.parse::<usize>() {
         Ok(index) => format!("{path}[{index}]"),

@@ -1,4 +1,4 @@
-//! Keys that sign tokens: made, followed by successors, and dropped when nothing they signed can be valid.
+//! Keys that sign access tokens: they are generated, rotated, and removed when all tokens that they signed have expired.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use rand::{Rng, RngExt};
 use super::Data;
 use crate::validate::Plan;
 
-/// How names start: the creation time, UTC, as `catalog` reads it (api/src/identity/keys/ring.rs).
+/// Format of the creation time (UTC) with which names start. `catalog` parses it (api/src/identity/keys/ring.rs).
 const NAME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
-/// Beyond the longest life of a token: until a successor signs, and for clocks that differ.
-const SPARE: Duration = Duration::from_hours(1);
+/// How long a key is kept beyond the longest lifetime of a token: until the next key signs, and for clock skew.
+const RETENTION_MARGIN: Duration = Duration::from_hours(1);
 
-/// A new key, by its name.
+/// Generates a key, and returns its name and its PEM text.
 pub fn generate(now: Timestamp, rng: &mut impl Rng) -> (String, ByteString) {
     let name = format!("{}-{:06x}.pem", now.to_zoned(TimeZone::UTC).strftime(NAME_FORMAT), rng.random_range(0..0x0100_0000_u32));
     loop {
         let mut scalar = [0; 32];
         rng.fill_bytes(&mut scalar);
-        // Not every number is a key (SEC 1, section 3.2.1), though nearly every one is.
+        // Nearly every number is a valid key, but not all are (SEC 1, section 3.2.1).
         let pem = SecretKey::from_slice(&scalar).ok().and_then(|key| key.to_pkcs8_pem(LineEnding::LF).ok());
         if let Some(pem) = pem {
             return (name, ByteString(pem.as_bytes().to_vec()));
@@ -32,17 +32,17 @@ pub fn generate(now: Timestamp, rng: &mut impl Rng) -> (String, ByteString) {
     }
 }
 
-/// The data of the Secret with the signing keys as it shall become, if it shall change: the newest key is
-/// due for a successor, or an old one isn't needed any more. Other keys in it are left alone.
+/// Returns the new data of the Secret with the signing keys, if it changes: a new key is due, or an old one is no longer needed. Other
+/// entries of the Secret are not changed.
 #[must_use]
-pub fn rotated(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> Option<Data> {
+pub fn rotate(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> Option<Data> {
     let mut changed = data.clone();
     let mut keys: Vec<(Timestamp, &String)> = data.keys().filter_map(|name| Some((created_at(name)?, name))).collect();
     keys.sort_unstable();
 
-    let keep = signed(plan.auth.access_token_life.max(plan.auth.refresh_token_life) + SPARE);
-    for ((_, old), (successor, _)) in keys.iter().zip(keys.iter().skip(1)) {
-        if now.duration_since(*successor) > keep {
+    let keep = signed(plan.auth.access_token_life.max(plan.auth.refresh_token_life) + RETENTION_MARGIN);
+    for ((_, old), (replaced_at, _)) in keys.iter().zip(keys.iter().skip(1)) {
+        if now.duration_since(*replaced_at) > keep {
             changed.remove(*old);
         }
     }
@@ -54,8 +54,8 @@ pub fn rotated(plan: &Plan, data: &Data, now: Timestamp, rng: &mut impl Rng) -> 
 
 fn is_due(plan: &Plan, newest: Option<Timestamp>, now: Timestamp) -> bool {
     let Some(newest) = newest else { return true };
-    let asked_for = plan.auth.rotate.is_some_and(|instant| newest < instant && instant <= now);
-    asked_for || now.duration_since(newest) >= signed(plan.auth.rotation)
+    let is_requested = plan.auth.rotate.is_some_and(|instant| newest < instant && instant <= now);
+    is_requested || now.duration_since(newest) >= signed(plan.auth.rotation)
 }
 
 fn created_at(name: &str) -> Option<Timestamp> {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_named_by_its_time_and_is_one_for_es256() {
+    fn the_name_of_a_key_has_its_creation_time_and_the_key_is_one_for_es256() {
         let (name, pem) = generate(at("2026-11-21T10:00:00Z"), &mut rng());
         assert!(name.starts_with("20261121T100000Z-") && name.len() == "20261121T100000Z-aaaaaa.pem".len(), "{name}");
         assert_eq!(created_at(&name), Some(at("2026-11-21T10:00:00Z")));
@@ -102,37 +102,37 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gets_a_successor_after_its_time_and_stays_until_its_tokens_are_over() {
+    fn a_key_is_replaced_at_the_rotation_age_and_kept_until_its_tokens_have_expired() {
         let plan = samples::minimal();
         let data = first();
-        assert_eq!(rotated(&plan, &data, at("2026-03-31T23:00:00Z"), &mut rng()), None, "2160 hours are 90 days");
-        let both = rotated(&plan, &data, at("2026-04-01T00:00:00Z"), &mut rng()).unwrap();
+        assert_eq!(rotate(&plan, &data, at("2026-03-31T23:00:00Z"), &mut rng()), None, "2160 hours are 90 days");
+        let both = rotate(&plan, &data, at("2026-04-01T00:00:00Z"), &mut rng()).unwrap();
         assert_eq!(both.len(), 2);
-        assert!(data.iter().all(|(name, pem)| both[name] == *pem), "the old key stays");
-        // 30 days of a refresh token, and an hour.
-        assert_eq!(rotated(&plan, &both, at("2026-05-01T01:00:00Z"), &mut rng()), None);
-        let one = rotated(&plan, &both, at("2026-05-01T01:00:01Z"), &mut rng()).unwrap();
+        assert!(data.iter().all(|(name, pem)| both[name] == *pem), "the old key is kept");
+        // The lifetime of a refresh token, 30 days, and the margin of an hour.
+        assert_eq!(rotate(&plan, &both, at("2026-05-01T01:00:00Z"), &mut rng()), None);
+        let one = rotate(&plan, &both, at("2026-05-01T01:00:01Z"), &mut rng()).unwrap();
         assert_eq!(one.len(), 1);
         assert!(names(&one)[0].starts_with("20260401T000000Z-"));
     }
 
     #[test]
-    fn a_rotation_can_be_asked_for_once() {
+    fn a_requested_rotation_is_done_once() {
         let mut plan = samples::minimal();
         plan.auth.rotate = Some(at("2026-01-10T00:00:00Z"));
         let data = first();
-        assert_eq!(rotated(&plan, &data, at("2026-01-09T00:00:00Z"), &mut rng()), None, "not before its time");
+        assert_eq!(rotate(&plan, &data, at("2026-01-09T00:00:00Z"), &mut rng()), None, "the requested instant is in the future");
         let now = at("2026-01-10T00:00:01Z");
-        let both = rotated(&plan, &data, now, &mut rng()).unwrap();
+        let both = rotate(&plan, &data, now, &mut rng()).unwrap();
         assert_eq!(both.len(), 2);
-        assert_eq!(rotated(&plan, &both, now, &mut rng()), None, "asked for once, done once");
+        assert_eq!(rotate(&plan, &both, now, &mut rng()), None, "the new key is younger than the requested instant");
     }
 
     #[test]
-    fn keys_that_somebody_else_put_there_are_left_alone_and_an_empty_secret_is_filled() {
+    fn other_entries_are_not_changed_and_a_missing_key_is_generated() {
         let plan = samples::minimal();
         let data: Data = [("README".to_owned(), ByteString(b"hands off".to_vec()))].into();
-        let filled = rotated(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
+        let filled = rotate(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
         assert_eq!(filled.len(), 2);
         assert_eq!(filled["README"], data["README"]);
     }
@@ -141,7 +141,7 @@ mod tests {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
         #[test]
-        fn however_time_passes_the_newest_key_stays_and_nothing_changes_twice(hours in proptest::collection::vec(1_i64..4000, 1..12)) {
+        fn the_newest_key_is_never_removed_and_a_second_rotation_changes_nothing(hours in proptest::collection::vec(1_i64..4000, 1..12)) {
             let plan = samples::minimal();
             let mut data = first();
             let mut now = at("2026-01-01T00:00:00Z");
@@ -149,11 +149,11 @@ mod tests {
             for pause in hours {
                 now = now.checked_add(SignedDuration::from_hours(pause)).unwrap();
                 let newest = data.keys().next_back().cloned().unwrap();
-                if let Some(changed) = rotated(&plan, &data, now, &mut rng) {
+                if let Some(changed) = rotate(&plan, &data, now, &mut rng) {
                     proptest::prop_assert!(changed.contains_key(&newest));
                     data = changed;
                 }
-                proptest::prop_assert_eq!(rotated(&plan, &data, now, &mut rng), None);
+                proptest::prop_assert_eq!(rotate(&plan, &data, now, &mut rng), None);
             }
         }
     }

@@ -79,7 +79,7 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
         let name = format!("{}-{role}", catalog.name_any());
         let path = format!("spec.{role}.autoscaling");
         match live.get(Kind::ScaledObject, &name) {
-            _ if !live.keda() => {
+            _ if !live.has_keda() => {
                 let message = format!("{path} needs KEDA, which is not installed: Deployment {name} has a fixed number of pods");
                 issues.push(Issue { reason: "KedaNotInstalled".into(), message, since: None });
             }
@@ -91,7 +91,7 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
             Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
             Some(scaler) => {
                 issues.extend(failures(scaler).map(|condition| quote("ScaledObject", &name, condition)));
-                let owned = live.foreign_autoscalers().filter(|owned| is_controlled_by(owned, "ScaledObject", &name));
+                let owned = live.unlabelled_autoscalers().filter(|owned| is_controlled_by(owned, "ScaledObject", &name));
                 issues.extend(owned.flat_map(inactive));
             }
         }
@@ -164,7 +164,7 @@ fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
         })
     };
     let mut issues = Vec::new();
-    for scaler in live.of_kind(Kind::HorizontalPodAutoscaler).chain(live.foreign_autoscalers()).filter(|scaler| !is_own(scaler)) {
+    for scaler in live.of_kind(Kind::HorizontalPodAutoscaler).chain(live.unlabelled_autoscalers()).filter(|scaler| !is_own(scaler)) {
         let target = &scaler.data["spec"]["scaleTargetRef"];
         let Some(name) = names.iter().find(|name| target["kind"] == "Deployment" && target["name"] == name.as_str()) else { continue };
         let message = format!(

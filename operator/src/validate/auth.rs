@@ -1,4 +1,4 @@
-//! Sign-in.
+//! Checks `spec.auth`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::crd::Catalog;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Sign-in.
+/// Checks `spec.auth`.
 pub fn check(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Option<AuthPlan> {
     let auth = &catalog.spec.auth;
     let access = duration("accessTokenTTL", &auth.access_token_ttl, MINUTE, 24 * HOUR, check);
@@ -32,7 +32,7 @@ fn duration(field: &str, text: &str, min: Duration, max: Duration, check: &mut C
     let parsed = humantime::parse_duration(text).ok().filter(|duration| (min..=max).contains(duration));
     if parsed.is_none() {
         let hours = max.as_secs() / HOUR.as_secs();
-        check.invalid(&format!("spec.auth.{field}"), format!("give a duration such as 15m or 720h, at most {hours}h"));
+        check.invalid(&format!("spec.auth.{field}"), format!("use a duration such as 15m or 720h, at most {hours}h"));
     }
     parsed
 }
@@ -42,18 +42,18 @@ fn superuser(catalog: &Catalog, shop: &Shop, check: &mut Check<'_>) -> Superuser
     if let Some(reference) = &catalog.spec.auth.superuser_secret_ref {
         let path = "spec.auth.superuserSecretRef";
         for (key, valid) in rules {
-            check.key((&format!("{path}.name"), path), &reference.name, key, valid);
+            check.require_key((&format!("{path}.name"), path), &reference.name, key, valid);
         }
         return Superuser::Referenced(reference.name.clone());
     }
     let name = shop.named("superuser");
     for (key, valid) in rules {
-        check.generated_key("spec.auth", &name, key, valid);
+        check.check_generated_key("spec.auth", &name, key, valid);
     }
     Superuser::Generated(name)
 }
 
-// The rules of accounts, as `catalog migrate` checks them: api/src/identity/rules.rs.
+// The rules that `catalog migrate` checks for accounts, see api/src/identity/rules.rs.
 
 fn username(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
@@ -73,6 +73,6 @@ fn password(text: &str) -> Result<(), String> {
     if (8..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(())
     } else {
-        Err("8 to 256 characters without line breaks or other control characters (mind a newline at the end)".into())
+        Err("8 to 256 characters without line breaks or other control characters (check for a newline at the end)".into())
     }
 }

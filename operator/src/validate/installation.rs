@@ -1,4 +1,4 @@
-//! Which installation the database must be, and whether its volume is lost.
+//! Determines which installation the database must be, and whether its volume was lost.
 
 use super::{
     check::Check,
@@ -6,11 +6,11 @@ use super::{
 };
 use crate::crd::Catalog;
 
-/// Annotation that lets a Catalog leave an installation behind: its value is the id of that installation, or the uid of the
-/// lost claim. It takes effect once, as the id in the status is another one afterwards.
+/// Annotation that lets a Catalog abandon an installation. Its value is the id of that installation, or the uid of the lost claim. It
+/// takes effect once, because the status contains another id afterwards.
 pub const ABANDON: &str = "catalog.rs/abandon-installation";
 
-/// The installation, from the status of the Catalog and from what was read.
+/// Determines the expected installation from the status of the Catalog and the objects that were read.
 pub fn check(catalog: &Catalog, database: Option<&DatabasePlan>, check: &Check<'_>) -> InstallationPlan {
     let known = catalog.status.as_ref().and_then(|status| status.database.clone()).unwrap_or_default();
     let abandoned = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ABANDON)).cloned();

@@ -1,4 +1,4 @@
-//! The mail server.
+//! Checks `spec.mail`.
 
 use lettre::message::Mailbox;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::crd::Mail;
 
-/// The mail server. The sender is read as `catalog` reads it: what it refuses would never start.
+/// Checks `spec.mail`. The sender is parsed as in `catalog`, whose notifier doesn't start with an invalid one.
 pub fn check(mail: &Mail, check: &mut Check<'_>) -> Option<MailPlan> {
     let path = "spec.mail";
     if mail.server.is_empty() {
@@ -16,12 +16,13 @@ pub fn check(mail: &Mail, check: &mut Check<'_>) -> Option<MailPlan> {
     }
     let from: Option<Mailbox> = mail.from.parse().ok();
     if from.is_none() {
-        check.invalid(&format!("{path}.from"), "give an e-mail address such as catalog@example.com or Catalog <catalog@example.com>");
+        check.invalid(&format!("{path}.from"), "use an e-mail address such as catalog@example.com or Catalog <catalog@example.com>");
     }
     let credentials = mail.credentials_secret_ref.as_ref().map(|reference| {
         let path = format!("{path}.credentialsSecretRef");
-        let mut key =
-            |field: &str, key: &str| check.key((&format!("{path}.name"), &format!("{path}.{field}")), &reference.name, key, some_text);
+        let mut key = |field: &str, key: &str| {
+            check.require_key((&format!("{path}.name"), &format!("{path}.{field}")), &reference.name, key, some_text)
+        };
         (key("usernameKey", &reference.username_key), key("passwordKey", &reference.password_key))
     });
     Some(MailPlan {

@@ -1,4 +1,4 @@
-//! What carries the events.
+//! Checks `spec.messaging`.
 
 use super::{
     check::{Check, Rule, certificates},
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::crd::{EmbeddedMessaging, ExternalMessaging, Messaging, SecretKeyRef};
 
-/// The messaging.
+/// Checks `spec.messaging`.
 pub fn check(shop: &Shop, messaging: &Messaging, check: &mut Check<'_>) -> Option<MessagingPlan> {
     match (&messaging.embedded, &messaging.external) {
         (Some(embedded), None) => self::embedded(shop, embedded, check).map(MessagingPlan::Embedded),
         (None, Some(external)) => self::external(external, check).map(MessagingPlan::External),
         _ => {
-            check.invalid("spec.messaging", "give exactly one of embedded and external");
+            check.invalid("spec.messaging", "set exactly one of embedded and external");
             None
         }
     }
@@ -24,11 +24,11 @@ fn embedded(shop: &Shop, embedded: &EmbeddedMessaging, check: &mut Check<'_>) ->
     let (volume, bytes) = volume::check(shop, "nats", path, &embedded.storage, embedded.storage_class_name.as_ref(), check)?;
     Some(EmbeddedMessagingPlan {
         volume,
-        // A file system needs some of the volume for itself.
+        // The file system takes up some of the volume.
         stream_bytes: bytes / 10 * 9,
         image: embedded.image.clone(),
         resources: resources::check(&format!("{path}.resources"), embedded.resources.as_ref(), resources::NATS, check),
-        password: check.generated_key(path, &shop.named("nats"), "password", nats_password),
+        password: check.check_generated_key(path, &shop.named("nats"), "password", nats_password),
     })
 }
 
@@ -36,7 +36,7 @@ fn external(external: &ExternalMessaging, check: &mut Check<'_>) -> Option<Exter
     let path = "spec.messaging.external";
     let mut key = |field: &str, reference: &SecretKeyRef, valid: Rule| {
         let path = format!("{path}.{field}");
-        check.key((&format!("{path}.name"), &format!("{path}.key")), &reference.name, &reference.key, valid)
+        check.require_key((&format!("{path}.name"), &format!("{path}.key")), &reference.name, &reference.key, valid)
     };
     let credentials = external.credentials_secret_ref.as_ref().map(|reference| key("credentialsSecretRef", reference, credentials_file));
     let ca = external.ca_secret_ref.as_ref().map(|reference| key("caSecretRef", reference, certificates));
@@ -44,14 +44,14 @@ fn external(external: &ExternalMessaging, check: &mut Check<'_>) -> Option<Exter
         (Some(url), None) => NatsServers::Plain(url.clone()),
         (None, Some(reference)) => NatsServers::Secret(key("urlSecretRef", reference, servers)),
         _ => {
-            check.invalid(path, "give exactly one of url and urlSecretRef");
+            check.invalid(path, "set exactly one of url and urlSecretRef");
             return None;
         }
     };
     if let NatsServers::Plain(url) = &servers
-        && let Err(wanted) = self::servers(url)
+        && let Err(expected) = self::servers(url)
     {
-        check.invalid(&format!("{path}.url"), format!("give {wanted}"));
+        check.invalid(&format!("{path}.url"), format!("use {expected}"));
     }
     Some(ExternalMessagingPlan {
         servers,
@@ -62,17 +62,17 @@ fn external(external: &ExternalMessaging, check: &mut Check<'_>) -> Option<Exter
     })
 }
 
-/// What `catalog` takes as `NATS_URL`.
+/// Accepts what `catalog` accepts as `NATS_URL`.
 fn servers(text: &str) -> Result<(), String> {
     let is_server = |server: &str| {
         let server = server.trim();
         let parsed = if server.contains("://") { url::Url::parse(server) } else { url::Url::parse(&format!("nats://{server}")) };
         parsed.is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
     };
-    if text.split(',').all(is_server) { Ok(()) } else { Err("nats://host:port or tls://host:port, several separated by commas".into()) }
+    if text.split(',').all(is_server) { Ok(()) } else { Err("nats://host:port or tls://host:port, separated by commas".into()) }
 }
 
-/// The form of `nsc generate creds`.
+/// Accepts the format of `nsc generate creds`.
 fn credentials_file(text: &str) -> Result<(), String> {
     if text.contains("-----BEGIN NATS USER JWT-----") && text.contains("SEED-----") {
         Ok(())
@@ -81,9 +81,9 @@ fn credentials_file(text: &str) -> Result<(), String> {
     }
 }
 
-/// The password stands in a URL and, by its variable, in a configuration file: there a word that starts
-/// with a letter is text, and nothing in it has a meaning.
+/// The password is part of a URL, and NATS reads it from a variable like a value of its configuration file. Letters and digits that
+/// start with a letter need no escaping in either.
 fn nats_password(text: &str) -> Result<(), String> {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric());
-    if plain && text.len() >= 8 { Ok(()) } else { Err("8 or more letters and digits that start with a letter".into()) }
+    if plain && text.len() >= 8 { Ok(()) } else { Err("8 or more letters and digits, starting with a letter".into()) }
 }

@@ -1,4 +1,4 @@
-//! The plan: checked, with every default resolved. Nothing is left to decide when it is built.
+//! The plan: a validated spec with all defaults resolved. The builders make no further decisions.
 
 mod database;
 
@@ -12,28 +12,28 @@ pub use self::database::{DatabasePlan, EmbeddedDatabasePlan, ExternalDatabasePla
 pub use super::scale::{ApiScale, RolePlan, WorkerScale};
 use super::worker::WorkerRole;
 
-/// A checked plan, with every default resolved.
+/// A validated spec with all defaults resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Whose it is.
+    /// The Catalog that owns the objects.
     pub shop: Shop,
-    /// The image of every role.
+    /// The image of all roles.
     pub release: Release,
-    /// ISO 4217.
+    /// Currency code of ISO 4217.
     pub currency: String,
-    /// How the API is reached, without a trailing slash.
+    /// URL of the API, without a trailing slash.
     pub public_url: String,
-    /// What streams, subjects and consumers start with.
+    /// Prefix of the names of streams, subjects and consumers.
     pub events_prefix: String,
-    /// Where the data lives.
+    /// The PostgreSQL database.
     pub database: DatabasePlan,
-    /// Which installation the database must be.
+    /// The installation that the database must be.
     pub installation: InstallationPlan,
-    /// What carries the events.
+    /// The NATS servers.
     pub messaging: MessagingPlan,
-    /// The mail server.
+    /// The SMTP server.
     pub mail: MailPlan,
-    /// Sign-in.
+    /// Tokens, signing keys and the superuser.
     pub auth: AuthPlan,
     /// The API.
     pub api: RolePlan<ApiScale>,
@@ -43,51 +43,51 @@ pub struct Plan {
     pub tracker: RolePlan<WorkerScale>,
     /// The fulfiller.
     pub fulfiller: RolePlan<WorkerScale>,
-    /// Data volumes and generated Secrets outlive the Catalog.
+    /// Whether data volumes and generated Secrets are kept when the Catalog is deleted.
     pub retain: bool,
-    /// SHA-256 of every value of every known Secret, by name and key.
+    /// SHA-256 of each value of each Secret that was read, by name and key.
     pub digests: BTreeMap<String, BTreeMap<String, [u8; 32]>>,
-    /// Generated Secrets that exist, by name, with their uids.
-    pub kept_secrets: BTreeMap<String, Option<String>>,
-    /// What was asked for and cannot be had in this cluster.
+    /// Uids of the generated Secrets that exist, by name.
+    pub existing_secrets: BTreeMap<String, Option<String>>,
+    /// Parts of the spec that are not applied, because this cluster cannot provide them.
     pub skipped: Vec<Skipped>,
 }
 
 impl Plan {
-    /// The workers, in the order in which they are built.
+    /// Returns the workers in the order in which they are built.
     #[must_use]
     pub fn workers(&self) -> [(WorkerRole, &RolePlan<WorkerScale>); 3] {
         [(WorkerRole::Notifier, &self.notifier), (WorkerRole::Tracker, &self.tracker), (WorkerRole::Fulfiller, &self.fulfiller)]
     }
 }
 
-/// Whose the objects are.
+/// The Catalog that owns the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shop {
     /// Name of the Catalog.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the Catalog.
     pub namespace: String,
-    /// Its uid; absent when it is only rendered.
+    /// Uid of the Catalog. `None` if it was not read from a cluster.
     pub uid: Option<String>,
 }
 
 impl Shop {
-    /// The name of a part.
+    /// Returns the name of the objects of a part.
     #[must_use]
     pub fn named(&self, part: &str) -> String {
         format!("{}-{part}", self.name)
     }
 }
 
-/// The image of every role.
+/// The image of all roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Repository and tag.
     pub image: String,
     /// Tag.
     pub version: String,
-    /// When nodes fetch it.
+    /// When nodes pull it.
     pub pull_policy: PullPolicy,
     /// Secrets with the credentials of the registry.
     pub pull_secrets: Vec<String>,
@@ -98,7 +98,7 @@ pub struct Release {
 pub struct SecretKey {
     /// Name of the Secret.
     pub secret: String,
-    /// Key in it.
+    /// Key in the Secret.
     pub key: String,
 }
 
@@ -107,29 +107,29 @@ pub struct SecretKey {
 pub struct Volume {
     /// Name of the claim.
     pub claim: String,
-    /// Its size.
+    /// Requested size.
     pub size: Quantity,
-    /// Its storage class, if not the cluster's default.
+    /// Storage class, if not the default of the cluster.
     pub storage_class: Option<String>,
 }
 
-/// What carries the events.
+/// The NATS servers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MessagingPlan {
     /// One NATS pod.
     Embedded(EmbeddedMessagingPlan),
-    /// A NATS that somebody else runs.
+    /// Existing NATS servers.
     External(ExternalMessagingPlan),
 }
 
 /// One NATS pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddedMessagingPlan {
-    /// Its data.
+    /// Data volume.
     pub volume: Volume,
-    /// Most bytes that streams may take of it.
+    /// Maximum size of all streams, in bytes.
     pub stream_bytes: u64,
-    /// Its image.
+    /// Container image.
     pub image: String,
     /// CPU and memory.
     pub resources: Resources,
@@ -137,22 +137,22 @@ pub struct EmbeddedMessagingPlan {
     pub password: SecretKey,
 }
 
-/// A NATS that somebody else runs.
+/// Existing NATS servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalMessagingPlan {
-    /// Its servers.
+    /// Server URLs.
     pub servers: NatsServers,
     /// Credentials file.
     pub credentials: Option<SecretKey>,
     /// CA certificates to trust.
     pub ca: Option<SecretKey>,
-    /// `host:port` of its monitoring.
+    /// `host:port` of the HTTP monitoring endpoint.
     pub monitoring_endpoint: Option<String>,
     /// Account of the streams.
     pub account: String,
 }
 
-/// Where NATS servers are.
+/// Server URLs, or the Secret that contains them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NatsServers {
     /// URLs without credentials.
@@ -161,33 +161,33 @@ pub enum NatsServers {
     Secret(SecretKey),
 }
 
-/// The mail server.
+/// The SMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailPlan {
     /// Host name.
     pub server: String,
     /// Port.
     pub port: i32,
-    /// Encryption.
+    /// Encryption of the connection.
     pub tls: MailTls,
-    /// Sender, as it stands in mails.
+    /// Sender, with or without a display name.
     pub from: String,
-    /// The sender's bare address.
+    /// Address of the sender, without a display name.
     pub address: String,
     /// User name and password.
     pub credentials: Option<(SecretKey, SecretKey)>,
 }
 
-/// Sign-in.
+/// Tokens, signing keys and the superuser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthPlan {
-    /// Life of an access token.
+    /// Lifetime of an access token.
     pub access_token_life: Duration,
-    /// Life of a refresh token.
+    /// Lifetime of a refresh token.
     pub refresh_token_life: Duration,
-    /// Age at which a signing key gets a successor.
+    /// Age at which a new signing key replaces the current one.
     pub rotation: Duration,
-    /// A signing key that is older than this gets a successor, whatever its age.
+    /// A signing key that was created before this instant is replaced, even if it is younger than `rotation`.
     pub rotate: Option<Timestamp>,
     /// The Secret with the signing keys.
     pub signing_keys: String,
@@ -195,17 +195,17 @@ pub struct AuthPlan {
     pub superuser: Superuser,
 }
 
-/// Where the superuser comes from: a Secret with `username`, `email` and `password`.
+/// The Secret with `username`, `email` and `password` of the superuser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Superuser {
-    /// One that the operator makes.
+    /// The operator generates it.
     Generated(String),
-    /// One that somebody else made.
+    /// The spec references it.
     Referenced(String),
 }
 
 impl Superuser {
-    /// Name of the Secret.
+    /// Returns the name of the Secret.
     #[must_use]
     pub fn secret(&self) -> &str {
         match self {
@@ -214,11 +214,11 @@ impl Superuser {
     }
 }
 
-/// Something that was asked for and cannot be had in this cluster.
+/// A part of the spec that is not applied, because this cluster cannot provide it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The field that asks for it.
+    /// Path of the field.
     pub path: String,
-    /// Why, and what is done instead.
+    /// Why it is not applied, and what is applied instead.
     pub message: String,
 }

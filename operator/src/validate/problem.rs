@@ -1,33 +1,33 @@
-//! What keeps a Catalog from becoming a plan.
+//! Problems that validation finds.
 
 use std::fmt;
 
-/// Something that keeps a Catalog from becoming a plan.
+/// A reason why a spec cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The field, such as `spec.mail.credentialsSecretRef.name`.
     pub path: String,
-    /// What kind of problem.
+    /// The kind of problem.
     pub reason: Reason,
-    /// What is wrong and what to do. Never a secret value.
+    /// What is wrong and how to correct it. It contains no value of a Secret.
     pub message: String,
 }
 
-/// The kinds of problems: reasons of conditions and events.
+/// The kinds of problems, which are also reasons of conditions and Events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// A Secret doesn't exist.
+    /// A referenced Secret doesn't exist.
     SecretNotFound,
     /// A Secret lacks a key.
     SecretKeyMissing,
-    /// A value in a Secret cannot be used.
+    /// A value in a Secret is invalid.
     SecretValueInvalid,
-    /// A value cannot be used.
+    /// A value in the spec is invalid.
     InvalidValue,
 }
 
 impl Reason {
-    /// As it stands in conditions.
+    /// Returns the reason as conditions contain it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every problem of a Catalog; at least one.
+/// All problems of a Catalog, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 

@@ -1,9 +1,9 @@
-//! CPU and memory.
+//! Checks CPU and memory, and resolves their defaults.
 
 use super::check::Check;
 use crate::crd::Resources;
 
-/// What pods get when the spec says nothing.
+/// Requests and limits of pods for which the spec sets none.
 #[derive(Clone, Copy)]
 pub struct Defaults {
     cpu: &'static str,
@@ -11,14 +11,14 @@ pub struct Defaults {
     memory_limit: &'static str,
 }
 
-/// Of API and workers.
+/// Defaults of API and workers.
 pub const ROLE: Defaults = Defaults { cpu: "100m", memory: "64Mi", memory_limit: "256Mi" };
-/// Of the embedded PostgreSQL.
+/// Defaults of the embedded PostgreSQL.
 pub const POSTGRES: Defaults = Defaults { cpu: "100m", memory: "256Mi", memory_limit: "1Gi" };
-/// Of the embedded NATS.
+/// Defaults of the embedded NATS.
 pub const NATS: Defaults = Defaults { cpu: "50m", memory: "64Mi", memory_limit: "512Mi" };
 
-/// The resources, or the defaults. CPU has no default limit: it would only slow down.
+/// Checks the resources of a pod, and returns them or the defaults. There is no default limit of CPU, because it would only throttle.
 pub fn check(path: &str, given: Option<&Resources>, defaults: Defaults, check: &mut Check<'_>) -> Resources {
     let Some(given) = given else {
         return Resources {
@@ -27,16 +27,16 @@ pub fn check(path: &str, given: Option<&Resources>, defaults: Defaults, check: &
         };
     };
     for (name, request) in &given.requests {
-        let amount = check.quantity(&format!("{path}.requests.{name}"), request);
+        let amount = check.parse_quantity(&format!("{path}.requests.{name}"), request);
         let limit = given.limits.get(name).and_then(|limit| limit.amount().ok());
         if let (Some(amount), Some(limit)) = (amount, limit)
             && amount > limit
         {
-            check.invalid(&format!("{path}.requests.{name}"), "a request may not be more than its limit: lower the one or raise the other");
+            check.invalid(&format!("{path}.requests.{name}"), "the request must not exceed the limit: lower it or raise the limit");
         }
     }
     for (name, limit) in &given.limits {
-        check.quantity(&format!("{path}.limits.{name}"), limit);
+        check.parse_quantity(&format!("{path}.limits.{name}"), limit);
     }
     given.clone()
 }

@@ -1,50 +1,50 @@
-//! The roles that run as Deployments, and who says how many pods they have.
+//! The roles that run as Deployments, and how their numbers of pods are determined.
 
 use crate::crd::{Pod, Resources};
 
 /// A role that runs as a Deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolePlan<Scale> {
-    /// How many pods.
+    /// How the number of pods is determined.
     pub scale: Scale,
-    /// Most pods that the Catalog declares, whatever the cluster has to scale by.
-    pub most: i32,
+    /// Maximum number of pods that the spec declares, whether KEDA is installed or not.
+    pub max_replicas: i32,
     /// CPU and memory.
     pub resources: Resources,
-    /// The rest of what its pods are like.
+    /// Other settings of the pods.
     pub pod: Pod,
-    /// Connections to the database, per pod.
+    /// Maximum number of connections to the database, per pod.
     pub connections: i32,
 }
 
-/// How many pods the API has, and who says so.
+/// How the number of pods of the API is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiScale {
-    /// The plan.
+    /// Fixed by the spec.
     Fixed(i32),
-    /// CPU load.
+    /// Scaled by CPU use.
     Cpu {
-        /// Fewest.
+        /// Minimum number of pods.
         min: i32,
-        /// Most.
+        /// Maximum number of pods.
         max: i32,
-        /// Average use to aim for, in percent of the request.
+        /// Target average CPU use, in percent of the request.
         target: i32,
     },
 }
 
-/// How many pods a worker has, and who says so.
+/// How the number of pods of a worker is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerScale {
-    /// The plan.
+    /// Fixed by the spec.
     Fixed(i32),
-    /// Waiting work.
+    /// Scaled by KEDA by pending work.
     Lag {
-        /// Fewest.
+        /// Minimum number of pods.
         min: i32,
-        /// Most.
+        /// Maximum number of pods.
         max: i32,
-        /// Waiting messages per pod.
+        /// Target number of messages or rows per pod.
         threshold: i32,
     },
 }

@@ -1,4 +1,4 @@
-//! Whose it is, in which release, and in which currency.
+//! Checks name, image and currency of a Catalog.
 
 use sha2::{Digest, Sha256};
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::crd::{Catalog, Image, MAX_NAME};
 
-/// `EVENTS_PREFIX` has at most as many characters.
+/// Maximum length of `EVENTS_PREFIX`.
 const MAX_PREFIX: usize = 64;
 
-/// The Catalog's name and namespace.
+/// Checks the name of the Catalog.
 pub fn check(catalog: &Catalog, check: &mut Check<'_>) -> Shop {
     let metadata = &catalog.metadata;
     let name = metadata.name.clone().unwrap_or_default();
@@ -20,26 +20,26 @@ pub fn check(catalog: &Catalog, check: &mut Check<'_>) -> Shop {
     if !is_label || name.len() > MAX_NAME {
         check.invalid(
             "metadata.name",
-            format!("start with a letter and use only lower-case letters, digits and '-', at most {MAX_NAME} in all"),
+            format!("start with a letter and use only lower-case letters, digits and '-', at most {MAX_NAME} characters"),
         );
     }
     Shop { name, namespace: metadata.namespace.clone().unwrap_or_else(|| "default".into()), uid: metadata.uid.clone() }
 }
 
-/// The tag of the image; without one, the operator's own release.
+/// Returns the tag of the image, which defaults to the release of the operator.
 #[must_use]
 pub fn version(image: &Image) -> &str {
     image.tag.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"))
 }
 
-/// The image.
-pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
+/// Checks `spec.image`.
+pub fn check_image(image: &Image, check: &mut Check<'_>) -> Option<Release> {
     let version = version(image).to_owned();
     for reference in &image.pull_secrets {
-        check.secret("spec.image.pullSecrets", &reference.name);
+        check.require_secret("spec.image.pullSecrets", &reference.name);
     }
     if image.repository.is_empty() || image.repository.contains(char::is_whitespace) {
-        check.invalid("spec.image.repository", "give a repository such as registry.example.com/catalog");
+        check.invalid("spec.image.repository", "use a repository such as registry.example.com/catalog");
         return None;
     }
     Some(Release {
@@ -50,16 +50,16 @@ pub fn release(image: &Image, check: &mut Check<'_>) -> Option<Release> {
     })
 }
 
-/// The currency, by the same list as `catalog`'s.
-pub fn currency(code: &str, check: &mut Check<'_>) -> Option<String> {
+/// Checks the currency against the list that `catalog` uses.
+pub fn check_currency(code: &str, check: &mut Check<'_>) -> Option<String> {
     if iso_currency::Currency::from_code(code).is_none() {
-        check.invalid("spec.currency", format!("{code} is not in ISO 4217: give a code such as EUR, USD or JPY"));
+        check.invalid("spec.currency", format!("{code} is not in ISO 4217: use a code such as EUR, USD or JPY"));
         return None;
     }
     Some(code.to_owned())
 }
 
-/// Unique for namespace and name, and the same for a Catalog that comes back: its streams may still be there.
+/// Returns a prefix that is unique per namespace and name. A Catalog that is created again gets the same one, and so finds its streams.
 pub fn events_prefix(shop: &Shop) -> String {
     let digest = Sha256::digest(format!("{}/{}", shop.namespace, shop.name));
     let hash = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));

@@ -1,4 +1,4 @@
-//! Problems are named by field, reason, and what to do.
+//! Tests of whole Catalogs.
 
 use proptest::prelude::*;
 
@@ -17,24 +17,24 @@ fn problems(catalog: &Catalog, observed: &Observed) -> Vec<(String, Reason)> {
 }
 
 #[track_caller]
-fn has_problem((catalog, observed): &(Catalog, Observed), path: &str, reason: Reason, says: &str) {
+fn has_problem((catalog, observed): &(Catalog, Observed), path: &str, reason: Reason, message: &str) {
     let problems = validate(catalog, observed).expect_err("a problem").0;
-    let found = problems.iter().any(|problem| problem.path == path && problem.reason == reason && problem.message.contains(says));
-    assert!(found, "{path}, {reason:?}, {says:?} should be among {problems:#?}");
+    let found = problems.iter().any(|problem| problem.path == path && problem.reason == reason && problem.message.contains(message));
+    assert!(found, "{path}, {reason:?}, {message:?} should be among {problems:#?}");
     for value in VALUES {
-        assert!(!format!("{problems:?}").contains(value), "a problem may not tell a secret");
+        assert!(!format!("{problems:?}").contains(value), "a problem must not contain a value of a Secret");
     }
 }
 
 #[test]
-fn the_samples_become_plans() {
+fn the_samples_are_valid() {
     for (catalog, observed) in [minimal_input(), full_input()] {
         assert_eq!(problems(&catalog, &observed), []);
     }
 }
 
 #[test]
-fn every_secret_that_is_missing_is_a_problem_of_the_field_that_names_it() {
+fn each_missing_secret_is_reported_at_the_field_that_references_it() {
     let fields = [
         ("registry", "spec.image.pullSecrets"),
         ("log-settings", "spec.api.env[1].valueFrom.secretKeyRef.name"),
@@ -47,15 +47,15 @@ fn every_secret_that_is_missing_is_a_problem_of_the_field_that_names_it() {
     for (name, path) in fields {
         let (catalog, mut observed) = full_input();
         observed.referenced.remove(name);
-        has_problem(&(catalog, observed), path, Reason::SecretNotFound, &format!("there is no Secret {name}"));
+        has_problem(&(catalog, observed), path, Reason::SecretNotFound, &format!("Secret {name} not found"));
     }
     let (catalog, observed) = full_input();
     let all = problems(&catalog, &Observed { referenced: [].into(), ..observed });
-    assert_eq!(all.len(), fields.len() + 1, "all at once, each once; nats is named by two fields: {all:?}");
+    assert_eq!(all.len(), fields.len() + 1, "all are reported together; two fields reference nats: {all:?}");
 }
 
 #[test]
-fn every_key_that_is_missing_is_a_problem_of_the_field_that_names_it() {
+fn each_missing_key_is_reported_at_the_field_that_references_it() {
     for (name, path) in [
         ("log-settings", "spec.api.env[1].valueFrom.secretKeyRef.key"),
         ("shop-db", "spec.database.external.keys.uri"),
@@ -71,25 +71,25 @@ fn every_key_that_is_missing_is_a_problem_of_the_field_that_names_it() {
 }
 
 #[test]
-fn values_that_would_keep_the_shop_from_starting_are_refused_before() {
+fn invalid_values_in_referenced_secrets_are_reported() {
     let superuser = |name, email, password| SecretFacts::from([("username", name), ("email", email), ("password", password)]);
-    for (name, facts, path, says) in [
+    for (name, facts, path, message) in [
         ("shop-db", SecretFacts::from([("uri", "mysql://db")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
         ("shop-db", SecretFacts::from([("uri", "db.example.com")]), "spec.database.external.keys.uri", "a PostgreSQL URI"),
         ("shop-db-ca", SecretFacts::from([("ca.crt", "x")]), "spec.database.external.caSecretRef.key", "a certificate"),
         ("admin", superuser("a b", "a@b.example", "long enough"), "spec.auth.superuserSecretRef", "1 to 64 letters"),
         ("admin", superuser("admin", "a", "long enough"), "spec.auth.superuserSecretRef", "an address"),
-        ("admin", superuser("admin", "a@b.example", "with newline\n"), "spec.auth.superuserSecretRef", "mind a newline"),
+        ("admin", superuser("admin", "a@b.example", "with newline\n"), "spec.auth.superuserSecretRef", "check for a newline"),
         ("admin", superuser("admin", "a@b.example", "short"), "spec.auth.superuserSecretRef", "8 to 256 characters"),
     ] {
         let (catalog, mut observed) = full_input();
         observed.referenced.insert(name.into(), facts);
-        has_problem(&(catalog, observed), path, Reason::SecretValueInvalid, says);
+        has_problem(&(catalog, observed), path, Reason::SecretValueInvalid, message);
     }
 }
 
 #[test]
-fn a_password_of_nats_that_would_break_its_url_is_refused() {
+fn a_nats_password_that_needs_escaping_in_a_url_is_invalid() {
     for password in ["p@ss/word", "12345678", "short"] {
         let (catalog, mut observed) = minimal_input();
         observed.generated.insert("shop-nats".into(), SecretFacts::from([("password", password)]));
@@ -98,7 +98,7 @@ fn a_password_of_nats_that_would_break_its_url_is_refused() {
 }
 
 #[test]
-fn what_a_bound_volume_cannot_have_is_skipped_and_the_rest_is_applied() {
+fn an_impossible_change_of_a_bound_volume_is_skipped_and_reported() {
     let (mut catalog, mut observed) = minimal_input();
     let bound = ClaimFacts {
         storage: "6Gi".into(),
@@ -114,10 +114,10 @@ fn what_a_bound_volume_cannot_have_is_skipped_and_the_rest_is_applied() {
         let DatabasePlan::Embedded(database) = plan.database else { panic!("it is embedded") };
         (database.volume, plan.skipped.into_iter().map(|skipped| format!("{}: {}", skipped.path, skipped.message)).collect::<Vec<_>>())
     };
-    let (kept, skipped) = volume(&catalog, &observed);
-    assert_eq!((kept.size, kept.storage_class), ("6Gi".into(), Some("slow".into())));
+    let (unchanged, skipped) = volume(&catalog, &observed);
+    assert_eq!((unchanged.size, unchanged.storage_class), ("6Gi".into(), Some("slow".into())));
     let described = "PersistentVolumeClaim shop-postgres-data (storage class slow)";
-    assert_eq!(skipped, [format!("spec.database.embedded.storage: {described} has 6Gi and cannot shrink: give at least 6Gi")]);
+    assert_eq!(skipped, [format!("spec.database.embedded.storage: {described} has 6Gi and cannot shrink: set at least 6Gi")]);
 
     let embedded = |catalog: &mut Catalog, size: &str, class: Option<&str>| {
         let embedded = catalog.spec.database.embedded.as_mut().unwrap();
@@ -126,25 +126,25 @@ fn what_a_bound_volume_cannot_have_is_skipped_and_the_rest_is_applied() {
     embedded(&mut catalog, "6144Mi", None);
     assert_eq!(volume(&catalog, &observed).1, Vec::<String>::new(), "the same size, and the class that the cluster chose");
     embedded(&mut catalog, "6Gi", Some("fast"));
-    let (kept, skipped) = volume(&catalog, &observed);
-    assert_eq!(kept.storage_class.as_deref(), Some("slow"));
-    assert!(skipped[0].starts_with("spec.database.embedded.storageClassName: ") && skipped[0].contains("give slow"), "{skipped:?}");
+    let (unchanged, skipped) = volume(&catalog, &observed);
+    assert_eq!(unchanged.storage_class.as_deref(), Some("slow"));
+    assert!(skipped[0].starts_with("spec.database.embedded.storageClassName: ") && skipped[0].contains("set slow"), "{skipped:?}");
 
-    // It did not grow: a smaller size is taken, and the one that it has asks for nothing.
+    // The expansion failed. A smaller size is applied; for the present capacity the request is not changed.
     let failed = ClaimFacts { storage: "60Gi".into(), resize_error: Some("out of capacity".into()), ..bound };
     observed.claims.insert("shop-postgres-data".into(), failed);
     embedded(&mut catalog, "60Gi", None);
-    let (kept, skipped) = volume(&catalog, &observed);
-    assert_eq!(kept.size, "60Gi".into());
+    let (unchanged, skipped) = volume(&catalog, &observed);
+    assert_eq!(unchanged.size, "60Gi".into());
     assert!(skipped[0].contains(&format!("{described} has 6Gi and does not grow to 60Gi: out of capacity")), "{skipped:?}");
     embedded(&mut catalog, "8Gi", None);
     assert_eq!(volume(&catalog, &observed).0.size, "8Gi".into());
     embedded(&mut catalog, "6Gi", None);
-    assert_eq!(volume(&catalog, &observed), (kept, Vec::new()));
+    assert_eq!(volume(&catalog, &observed), (unchanged, Vec::new()));
 }
 
 #[test]
-fn a_claim_without_a_volume_limits_nothing() {
+fn an_unbound_claim_does_not_limit_the_spec() {
     let (catalog, mut observed) = minimal_input();
     let unbound =
         ClaimFacts { storage: "60Gi".into(), storage_class_name: Some("typo".into()), class_is_declared: true, ..ClaimFacts::default() };
@@ -156,28 +156,28 @@ fn a_claim_without_a_volume_limits_nothing() {
 }
 
 #[test]
-fn what_needs_a_parser_is_checked_here() {
-    let refused = |edit: fn(&mut Catalog), path: &str, says: &str| {
+fn values_that_need_a_parser_are_checked() {
+    let is_invalid = |edit: fn(&mut Catalog), path: &str, message: &str| {
         let (mut catalog, observed) = minimal_input();
         edit(&mut catalog);
-        has_problem(&(catalog, observed), path, Reason::InvalidValue, says);
+        has_problem(&(catalog, observed), path, Reason::InvalidValue, message);
     };
-    refused(|catalog| catalog.spec.currency = "XYZ".into(), "spec.currency", "ISO 4217");
-    refused(|catalog| catalog.spec.mail.from = "a..b@example.com".into(), "spec.mail.from", "e-mail address");
-    refused(|catalog| catalog.spec.auth.access_token_ttl = "2 fortnights".into(), "spec.auth.accessTokenTTL", "at most 24h");
+    is_invalid(|catalog| catalog.spec.currency = "XYZ".into(), "spec.currency", "ISO 4217");
+    is_invalid(|catalog| catalog.spec.mail.from = "a..b@example.com".into(), "spec.mail.from", "e-mail address");
+    is_invalid(|catalog| catalog.spec.auth.access_token_ttl = "2 fortnights".into(), "spec.auth.accessTokenTTL", "at most 24h");
     let resources = |requests: &str, limits: &str| crate::crd::Resources {
         requests: [("memory".into(), Quantity::from(requests))].into(),
         limits: [("memory".into(), Quantity::from(limits))].into(),
     };
     let (mut catalog, observed) = minimal_input();
     catalog.spec.tracker.pod.resources = Some(resources("2Gi", "1Gi"));
-    has_problem(&(catalog.clone(), observed.clone()), "spec.tracker.resources.requests.memory", Reason::InvalidValue, "than its limit");
+    has_problem(&(catalog.clone(), observed.clone()), "spec.tracker.resources.requests.memory", Reason::InvalidValue, "exceed the limit");
     catalog.spec.tracker.pod.resources = Some(resources("-1", "lots"));
-    has_problem(&(catalog, observed), "spec.tracker.resources.limits.memory", Reason::InvalidValue, "is not an amount");
+    has_problem(&(catalog, observed), "spec.tracker.resources.limits.memory", Reason::InvalidValue, "is not a quantity");
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_together() {
     let (mut catalog, mut observed) = full_input();
     catalog.spec.currency = "XYZ".into();
     catalog.spec.mail.from = String::new();
@@ -186,7 +186,7 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
-fn without_keda_a_worker_is_awake_and_the_plan_says_why() {
+fn without_keda_an_autoscaled_worker_has_fixed_replicas_and_the_plan_reports_it() {
     let (catalog, mut observed) = full_input();
     observed.keda = false;
     let plan = validate(&catalog, &observed).unwrap();
@@ -198,20 +198,20 @@ fn without_keda_a_worker_is_awake_and_the_plan_says_why() {
 }
 
 #[test]
-fn a_worker_that_keda_could_not_wake_for_rows_does_not_sleep_and_the_plan_says_why() {
+fn a_worker_with_rows_that_keda_cannot_count_does_not_scale_to_zero_and_the_plan_reports_it() {
     let scales = |plan: &Plan| plan.workers().map(|(_, worker)| worker.scale);
     let lag = |min: i32, threshold: i32| WorkerScale::Lag { min, max: 3, threshold };
     let (mut catalog, observed) = full_input();
-    let sleeping = WorkerAutoscaling { min_replicas: 0, max_replicas: 3, lag_threshold: None };
+    let scaled_to_zero = WorkerAutoscaling { min_replicas: 0, max_replicas: 3, lag_threshold: None };
     for worker in [&mut catalog.spec.notifier, &mut catalog.spec.tracker, &mut catalog.spec.fulfiller] {
-        worker.autoscaling = Some(sleeping.clone());
+        worker.autoscaling = Some(scaled_to_zero.clone());
     }
     let plan = validate(&catalog, &observed).unwrap();
-    assert_eq!(scales(&plan), [lag(1, 50), lag(0, 1000), lag(1, 50)], "nothing waits for the tracker but messages");
-    let said: Vec<_> = plan.skipped.iter().map(|skipped| (skipped.path.as_str(), skipped.message.as_str())).collect();
-    let why = "in a database with a CA: 1 instead of 0";
+    assert_eq!(scales(&plan), [lag(1, 50), lag(0, 1000), lag(1, 50)], "the tracker only processes messages");
+    let reported: Vec<_> = plan.skipped.iter().map(|skipped| (skipped.path.as_str(), skipped.message.as_str())).collect();
+    let why = "in a database with a CA: minReplicas is 1 instead of 0";
     assert_eq!(
-        said,
+        reported,
         [
             ("spec.notifier.autoscaling.minReplicas", format!("KEDA cannot count waiting mail {why}").as_str()),
             ("spec.fulfiller.autoscaling.minReplicas", format!("KEDA cannot count due orders {why}").as_str()),
@@ -240,7 +240,7 @@ fn a_worker_does_not_scale_to_zero_when_keda_cannot_resolve_the_host_in_the_uri(
 }
 
 #[test]
-fn a_database_of_zalando_needs_no_uri() {
+fn a_secret_of_the_zalando_operator_needs_no_uri() {
     let (mut catalog, mut observed) = full_input();
     let external = catalog.spec.database.external.as_mut().unwrap();
     external.host = Some("acid-shop".into());
@@ -255,7 +255,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_worker_without_keda_has_as_many_pods_as_it_may_sleep_to_but_one_at_least(min_replicas in 0_i32..1000) {
+    fn without_keda_a_worker_has_its_minimum_of_replicas_but_at_least_one(min_replicas in 0_i32..1000) {
         let (mut catalog, mut observed) = minimal_input();
         catalog.spec.tracker.autoscaling = Some(WorkerAutoscaling { min_replicas, max_replicas: 1000, lag_threshold: None });
         prop_assert_eq!(validate(&catalog, &observed).unwrap().tracker.scale, WorkerScale::Fixed(min_replicas.max(1)));
@@ -265,7 +265,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_slipped_past_the_definition_becomes_a_plan_or_problems_that_name_a_field(
+    fn any_spec_results_in_a_plan_or_in_problems_with_field_paths(
         full in any::<bool>(),
         text in "\\PC{0,80}",
         number in any::<i32>(),

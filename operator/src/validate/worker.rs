@@ -1,27 +1,27 @@
-//! The workers, and what each of them waits for.
+//! The workers and their work: messages and rows.
 
-/// A role that works on what waits, as opposed to the API, which is asked.
+/// A role that consumes from NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerRole {
-    /// Turns changes into mail.
+    /// Turns events into mail.
     Notifier,
     /// Counts views.
     Tracker,
-    /// Takes orders to their end.
+    /// Confirms and fulfils orders.
     Fulfiller,
 }
 
-/// Rows that wait for a worker without any message of them: those of a later time, or of a second try.
+/// Rows that a worker has to process without receiving a message for them, because they become due later or are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingRows {
-    /// What they are, for people.
+    /// Name of the rows in messages to users.
     pub what: &'static str,
-    /// Query that counts them, in the tables of `catalog` (api/migrations).
+    /// Query that counts the rows, in the tables of `catalog` (api/migrations).
     pub count: &'static str,
 }
 
 impl WorkerRole {
-    /// Its name: that of its field in the spec, of its subcommand of `catalog`, and of its durable consumer.
+    /// Returns the name of the role, which is also that of the field in the spec, of the subcommand and of the durable consumer.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl WorkerRole {
         }
     }
 
-    /// The stream that it consumes, without the prefix.
+    /// Returns the name of the stream that the role consumes, without the prefix.
     #[must_use]
     pub fn stream(self) -> &'static str {
         match self {
@@ -40,17 +40,17 @@ impl WorkerRole {
         }
     }
 
-    /// Waiting messages per pod, unless the spec says otherwise.
+    /// Returns the default of `lagThreshold`.
     #[must_use]
-    pub fn lag(self) -> i32 {
+    pub fn default_lag_threshold(self) -> i32 {
         match self {
-            Self::Notifier => NOTIFIER_LAG,
-            Self::Tracker => TRACKER_LAG,
-            Self::Fulfiller => FULFILLER_LAG,
+            Self::Notifier => NOTIFIER_LAG_THRESHOLD,
+            Self::Tracker => TRACKER_LAG_THRESHOLD,
+            Self::Fulfiller => FULFILLER_LAG_THRESHOLD,
         }
     }
 
-    /// What waits for it in the database, if anything does. No message would wake it for that.
+    /// Returns the rows that the role has to process without a message, if it has such rows.
     #[must_use]
     pub fn waiting_rows(self) -> Option<WaitingRows> {
         match self {
@@ -60,7 +60,7 @@ impl WorkerRole {
             Self::Tracker => None,
             Self::Fulfiller => Some(WaitingRows {
                 what: "due orders",
-                // Those that are to be fulfilled, and those whose event never came (catalog's `orders/fulfil/due.rs`).
+                // Orders to be fulfilled, and new orders whose event has not been processed (api/src/orders/fulfil/due.rs).
                 count: "SELECT count(*) FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= now() \
                         OR status = 'pending' AND created_at <= now() - interval '1 minute'",
             }),
@@ -68,9 +68,9 @@ impl WorkerRole {
     }
 }
 
-/// Each is at least one mail.
-const NOTIFIER_LAG: i32 = 50;
-/// Each carries many views.
-const TRACKER_LAG: i32 = 1000;
-/// Each is a transaction over an order and the stock of its products.
-const FULFILLER_LAG: i32 = 50;
+/// Each message results in at least one mail.
+const NOTIFIER_LAG_THRESHOLD: i32 = 50;
+/// Each message contains many views.
+const TRACKER_LAG_THRESHOLD: i32 = 1000;
+/// Each message results in a transaction over an order and the stock of its products.
+const FULFILLER_LAG_THRESHOLD: i32 = 50;

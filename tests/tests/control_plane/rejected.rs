@@ -44,9 +44,9 @@ async fn two_databases_at_once_or_none() {
     each_is_refused(
         "databases",
         &[
-            ("/database/external", external, "give exactly one of database.embedded"),
-            ("/database", json!({}), "give exactly one of database.embedded"),
-            ("/database", Value::Null, "say where the data lives"),
+            ("/database/external", external, "set exactly one of database.embedded"),
+            ("/database", json!({}), "set exactly one of database.embedded"),
+            ("/database", Value::Null, "spec.database is required"),
             ("/database", json!({"external": {}}), "spec.database.external.secretRef: Required value"),
         ],
     )
@@ -61,10 +61,10 @@ async fn two_messagings_at_once_or_none() {
             (
                 "/messaging/external",
                 json!({"url": "nats://nats.example.com:4222", "monitoringEndpoint": "nats.example.com:8222"}),
-                "give exactly one of messaging.embedded",
+                "set exactly one of messaging.embedded",
             ),
-            ("/messaging", json!({}), "give exactly one of messaging.embedded"),
-            ("/messaging", Value::Null, "say what carries the events"),
+            ("/messaging", json!({}), "set exactly one of messaging.embedded"),
+            ("/messaging", Value::Null, "spec.messaging is required"),
             ("/messaging", json!({"external": {"url": "http://nats.example.com"}}), "spec.messaging.external.url"),
         ],
     )
@@ -77,13 +77,13 @@ async fn no_mail_server_or_one_that_cannot_be() {
         "mail",
         &[
             ("/mail", Value::Null, "name the SMTP server"),
-            ("/mail/server", Value::Null, "name the SMTP server in mail.server"),
+            ("/mail/server", Value::Null, "mail.server is required"),
             ("/mail/server", json!(""), "spec.mail.server"),
             ("/mail/server", json!("not a host"), "spec.mail.server"),
             ("/mail/server", json!("https://smtp.example.com"), "spec.mail.server"),
             ("/mail/server", json!("smtp.example.com:587"), "spec.mail.server"),
             ("/mail/from", json!("nobody"), "spec.mail.from"),
-            ("/mail/from", Value::Null, "say in mail.from who sends the mail"),
+            ("/mail/from", Value::Null, "mail.from is required"),
             ("/mail/port", json!(0), "spec.mail.port"),
             ("/mail/port", json!(65_536), "spec.mail.port"),
             ("/mail/tls", json!("starttls"), "supported values: \"None\", \"StartTls\", \"Tls\""),
@@ -165,7 +165,7 @@ async fn names_that_leave_no_room_for_the_names_of_parts() {
     let namespace = Namespace::new(ApiServer::shared(), "names").await;
     let mut wrong = Vec::new();
     for (name, expected) in [
-        (&*"a".repeat(41), "take at most 40 characters"),
+        (&*"a".repeat(41), "use at most 40 characters"),
         ("shop.example.com", "use only lower-case letters, digits and '-'"),
         ("1shop", "start with a letter"),
     ] {

@@ -95,7 +95,7 @@ async fn a_bound_volume_keeps_size_and_class_and_other_edits_are_applied() {
     operator.apply(&smaller).await.unwrap();
     operator.settle().await;
     let named = "PersistentVolumeClaim shop-postgres-data (storage class standard)";
-    is_incomplete(&mut operator, &[named, "cannot shrink: give at least 5Gi", "cannot change to fast: give standard"]).await;
+    is_incomplete(&mut operator, &[named, "cannot shrink: set at least 5Gi", "cannot change to fast: set standard"]).await;
     database_says(&operator, "spec.database.embedded.storage: PersistentVolumeClaim shop-postgres-data").await;
     assert_eq!(operator.namespace().api::<Deployment>().get("shop-api").await.unwrap().spec.replicas, Some(3));
     assert_eq!((size(&operator).await.as_str(), claim(&operator).await.uid()), ("5Gi", uid));

@@ -43,7 +43,7 @@ impl Rendered {
         let mut observed = Observed { keda: true, referenced: facts(given), ..Observed::default() };
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
         let secret_specs = secrets::missing(&plan, &observed);
-        let generated: Vec<_> = secret_specs.iter().map(|secret_spec| secret_spec.make(Timestamp::now(), &mut rand::rng())).collect();
+        let generated: Vec<_> = secret_specs.iter().map(|secret_spec| secret_spec.generate(Timestamp::now(), &mut rand::rng())).collect();
         observed.generated = facts(&generated);
         let plan = validate(&catalog, &observed).unwrap_or_else(|problems| panic!("{problems}"));
         let secrets = given.iter().chain(&generated).map(|secret| (name(secret), values(secret))).collect();

@@ -1,4 +1,4 @@
-//! The database of a plan, and which installation it must be.
+//! The database of a plan, and the installation that it must be.
 
 use std::collections::BTreeMap;
 
@@ -7,58 +7,58 @@ use jiff::Timestamp;
 use super::{SecretKey, Volume};
 use crate::crd::{Resources, SslMode};
 
-/// Where the data lives.
+/// The PostgreSQL database.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DatabasePlan {
     /// One PostgreSQL pod.
     Embedded(EmbeddedDatabasePlan),
-    /// A PostgreSQL that somebody else runs.
+    /// An existing PostgreSQL.
     External(ExternalDatabasePlan),
 }
 
 /// One PostgreSQL pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddedDatabasePlan {
-    /// Its data.
+    /// Data volume.
     pub volume: Volume,
-    /// Its image.
+    /// Container image.
     pub image: String,
     /// CPU and memory.
     pub resources: Resources,
-    /// The login role of pods.
+    /// The login role that pods use.
     pub login: String,
-    /// Its generated password.
+    /// The generated password of the login role.
     pub password: SecretKey,
-    /// A password that is older than this is replaced.
+    /// A password that was generated before this instant is replaced.
     pub rotate: Option<Timestamp>,
-    /// `max_connections` of the server that runs, if one does.
+    /// The `max_connections` that the operator last declared, if the server exists.
     pub running_connections: Option<i32>,
 }
 
-/// A PostgreSQL that somebody else runs.
+/// An existing PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalDatabasePlan {
-    /// How to reach it.
+    /// Address and credentials.
     pub address: PostgresAddress,
-    /// Encryption, if not as the URI says.
+    /// Encryption of the connection. `None`: as in the URI.
     pub ssl_mode: Option<SslMode>,
     /// CA certificates to trust.
     pub ca: Option<SecretKey>,
-    /// Whether the URI in the Secret names a host of one label, which only pods of the shop's namespace can resolve.
+    /// Whether the host in the URI has no dot, so that it can only be resolved in the namespace of the shop.
     pub uri_host_is_short: bool,
 }
 
 impl DatabasePlan {
-    /// Why KEDA cannot count rows in it, as the end of a sentence that begins with "KEDA cannot count rows in a database".
+    /// Returns why KEDA cannot query the database, if it cannot. The text completes "KEDA cannot count rows in a database …".
     ///
-    /// KEDA has no file for a CA of its own, takes no `sslmode` beside a URI, and resolves host names from its own namespace.
+    /// The PostgreSQL scaler of KEDA cannot load a CA, accepts no `sslmode` beside a URI, and resolves host names in KEDA's namespace.
     #[must_use]
     pub fn keda_obstacle(&self) -> Option<&'static str> {
         let Self::External(ExternalDatabasePlan { address, ssl_mode, ca, uri_host_is_short }) = self else { return None };
-        let mode_is_lost = matches!(address, PostgresAddress::Uri(_)) && ssl_mode.is_some_and(|mode| mode != SslMode::Prefer);
+        let ssl_mode_is_ignored = matches!(address, PostgresAddress::Uri(_)) && ssl_mode.is_some_and(|mode| mode != SslMode::Prefer);
         if ca.is_some() {
             Some("with a CA")
-        } else if mode_is_lost {
+        } else if ssl_mode_is_ignored {
             Some("with an sslMode beside its URI")
         } else if *uri_host_is_short {
             Some("whose URI names a host without a namespace (use HOST.NAMESPACE.svc)")
@@ -68,12 +68,12 @@ impl DatabasePlan {
     }
 }
 
-/// How to reach a PostgreSQL.
+/// Address and credentials of a PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostgresAddress {
-    /// All is in a URI.
+    /// A URI in a Secret contains everything.
     Uri(SecretKey),
-    /// User name and password are in a Secret, the rest is known.
+    /// User name and password are in a Secret, the rest is in the spec.
     Parts {
         /// Host name or address.
         host: String,
@@ -88,19 +88,19 @@ pub enum PostgresAddress {
     },
 }
 
-/// Which installation the database must be, as far as is known.
+/// The installation that the database must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstallationPlan {
-    /// The installation id that the database must have. Absent: the Catalog takes any.
+    /// The installation id that the database must have. `None` accepts any.
     pub expected: Option<String>,
-    /// Uid of the embedded database's claim: another volume needs a migration of its own.
+    /// Uid of the embedded database's claim. A new volume needs a new migration.
     pub claim_uid: Option<String>,
-    /// Uid of a claim that doesn't exist any more and must not be created again.
+    /// Uid of a claim that was deleted and must not be re-created.
     pub lost_claim: Option<String>,
     /// Value of the annotation [`crate::validate::ABANDON`].
     pub abandoned: Option<String>,
     /// Whether that value is the installation or the claim in the status.
     pub is_abandoned: bool,
-    /// The installation that each existing migration Job expects, by its name: Jobs cannot be changed.
+    /// The installation that each existing migration Job expects, by the name of the Job. Jobs are immutable.
     pub migrations: BTreeMap<String, Option<String>>,
 }

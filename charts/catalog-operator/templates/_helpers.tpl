@@ -15,7 +15,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.serviceAccount.name | default .Release.Name }}
 {{- end }}
 
-{{- /* Names of what belongs to no namespace must differ between releases. */ -}}
+{{- /* Name of cluster-scoped objects, which must be unique per release. */ -}}
 {{- define "catalog-operator.role" -}}
 {{ printf "%s-%s" .Release.Namespace .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
