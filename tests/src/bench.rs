@@ -1,8 +1,8 @@
-//! Measuring beside what this machine can do at best, in one interleaved run.
+//! Benchmarks that compare Catalog with an upper limit on the same machine, in interleaved rounds.
 //!
-//! Cached reads are held against a bare axum server that returns the same bytes; uncached ones, and
-//! orders, against `pgbench` with our own prepared statements. Everybody runs in a process of its own and
-//! shares the same cores, so the ratios mean something where the numbers don't.
+//! The limit of cached reads is a bare axum server that returns the same bytes; that of uncached reads and of orders is
+//! `pgbench` with the same prepared statements. All programs run as separate processes on the same cores, so the ratios are
+//! comparable between machines and the absolute numbers are not.
 
 pub mod bare;
 pub mod lists;

@@ -1,24 +1,23 @@
-//! A control plane for the operator: a real etcd and a real kube-apiserver, and nothing else.
+//! A control plane for tests of the operator: a real etcd and kube-apiserver, without controllers, scheduler or nodes.
 //!
-//! Nothing else means that nobody starts pods, binds claims or collects garbage. What the tests
-//! need of that is controllers by [`FakeControllers`], and only when a test says so. Every run has a namespace
-//! of its own, which is never deleted: the API server ends with the suite.
+//! [`FakeControllers`] writes the statuses that those would write, when a test calls it. Each test has its own namespace,
+//! which is never deleted because the API server is discarded with the suite.
 
 pub mod api_server;
 pub mod audit;
 pub mod certificates;
 pub mod change;
 pub mod changes;
+pub mod data_objects;
 pub mod declared;
 pub mod definitions;
 pub mod fake_controllers;
-pub mod kept;
 pub mod namespace;
 pub mod operator;
 pub mod programs;
+pub mod running_operator;
 pub mod snapshot;
 pub mod specs;
-pub mod watched;
 pub mod wire;
 
 pub use api_server::ApiServer;
@@ -26,5 +25,5 @@ pub use change::Change;
 pub use fake_controllers::FakeControllers;
 pub use namespace::Namespace;
 pub use operator::Operator;
-pub use watched::Watched;
+pub use running_operator::RunningOperator;
 pub use wire::{Call, Fault, Wire};

@@ -1,4 +1,4 @@
-//! The upper limit of cached reads: axum with one route and one handler that returns what it is given.
+//! The upper limit of cached reads: an axum server with one route that returns a fixed response.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,21 +14,21 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// A response as it is to be returned. `date` and `content-length` are the server's own.
+/// The fixed response. The server adds `date` and `content-length`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Canned {
-    /// HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// Names and values.
+    /// Names and values of headers.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: String,
 }
 
-/// Serves it under the path of a product, and prints its address.
+/// Serves the response under the path of products, and prints the address.
 ///
 /// # Errors
-/// If it cannot be served.
+/// If the server cannot listen.
 pub async fn serve(canned: Canned) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     println!("{}", listener.local_addr()?);

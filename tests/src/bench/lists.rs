@@ -1,5 +1,5 @@
-//! The clients of the starvation run: a closed loop of lists on each of some keep-alive connections, as fast as they are
-//! answered, whatever the answer and its `Retry-After`.
+//! The list clients of the starvation benchmark: a closed loop of requests on each keep-alive connection, which ignores the
+//! status and `Retry-After` of responses.
 
 use std::{
     collections::BTreeMap,
@@ -14,33 +14,33 @@ use tokio::net::TcpStream;
 
 use super::load::response;
 
-/// What to ask for.
+/// The load to generate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// The API.
+    /// Address of the API.
     pub address: SocketAddr,
-    /// Keep-alive connections.
+    /// Number of keep-alive connections.
     pub connections: usize,
-    /// For how long.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Paths with queries; connections take them in turn.
+    /// Paths with queries, assigned to connections in turn.
     pub paths: Vec<String>,
 }
 
-/// What came back.
+/// The responses.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Responses by status. 0: the connection was closed instead.
+    /// Number of responses by status. 0 counts connections that were closed without a response.
     pub by_status: BTreeMap<u16, u64>,
     /// Longest time of a response, in milliseconds.
     pub slowest: u64,
 }
 
-/// A run in a process of its own.
+/// A running child process that generates the load.
 pub struct Running(Child);
 
 impl Running {
-    /// Starts it.
+    /// Starts the child process.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -50,20 +50,20 @@ impl Running {
         Ok(Self(child.spawn()?))
     }
 
-    /// Waits for its end.
+    /// Waits for the child process and returns its outcome.
     ///
     /// # Errors
     /// If it failed.
     pub fn finish(self) -> anyhow::Result<Outcome> {
         let output = self.0.wait_with_output()?;
         if !output.status.success() {
-            bail!("the clients of lists failed");
+            bail!("the list clients failed");
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 }
 
-/// Carries a plan out.
+/// Generates the load of a plan.
 ///
 /// # Errors
 /// If the API cannot be reached.

@@ -1,4 +1,4 @@
-//! The load generator: a closed loop of requests on each of some keep-alive connections, on one thread.
+//! The load generator: a closed loop of requests on each keep-alive connection, on one thread.
 
 use std::{
     net::SocketAddr,
@@ -14,63 +14,63 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What to ask for.
+/// The load to generate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Whom.
+    /// Address of the server.
     pub address: SocketAddr,
-    /// Keep-alive connections.
+    /// Number of keep-alive connections.
     pub connections: usize,
-    /// Seconds before the measuring begins.
+    /// Seconds before the measurement.
     pub warm_up: f64,
-    /// Seconds of measuring.
+    /// Seconds of the measurement.
     pub measure: f64,
-    /// First product number.
+    /// Number of the first product.
     pub first: u64,
-    /// How many products are asked for at random.
+    /// Number of products, from which each request takes a random one.
     pub products: u64,
-    /// Access tokens of those who order one of each product instead of reading it; one for each connection.
+    /// Access tokens, one per connection. With a token, a connection orders products instead of reading them.
     #[serde(default)]
     pub buyers: Vec<String>,
 }
 
-/// What came back.
+/// The result of a measurement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Requests answered as they should be while measuring.
+    /// Successful requests of the measurement.
     pub requests: u64,
-    /// Requests answered as they should be at all.
+    /// Successful requests of warm-up and measurement.
     pub all_requests: u64,
-    /// Seconds measured.
+    /// Seconds of the measurement.
     pub seconds: f64,
     /// Median latency in microseconds.
     pub p50: u64,
-    /// 99th percentile in microseconds.
+    /// 99th percentile of the latency in microseconds.
     pub p99: u64,
 }
 
 impl Outcome {
-    /// Requests per second.
+    /// Returns the requests per second.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.seconds
     }
 }
 
-/// Latencies are counted by the microsecond up to here.
-const SLOWEST: usize = 1_000_000;
+/// Longest latency in microseconds that is counted exactly.
+const MAX_LATENCY: usize = 1_000_000;
 
-struct Seen {
+struct Counts {
     latencies: Vec<u32>,
     requests: u64,
     all_requests: u64,
 }
 
-/// Carries a plan out in a process of its own, as everybody does who shares these cores.
+/// Generates the load of a plan in a child process.
 ///
 /// # Errors
-/// If that fails.
-pub fn in_a_process_of_its_own(plan: &Plan) -> anyhow::Result<Outcome> {
+/// If the child process fails.
+pub fn generate_in_child(plan: &Plan) -> anyhow::Result<Outcome> {
     let mut child = Command::new(std::env::current_exe()?);
     let output = child.args(["load", &serde_json::to_string(plan)?]).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
@@ -79,29 +79,29 @@ pub fn in_a_process_of_its_own(plan: &Plan) -> anyhow::Result<Outcome> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Carries a plan out.
+/// Generates the load of a plan.
 ///
 /// # Errors
-/// If a connection breaks, or any answer is another than it should be.
+/// If a connection fails, or a response has an unexpected status.
 pub async fn generate(plan: Plan) -> anyhow::Result<Outcome> {
     let from = Instant::now() + Duration::from_secs_f64(plan.warm_up);
     let until = from + Duration::from_secs_f64(plan.measure);
     let workers = (0..plan.connections).map(|number| connection(&plan, number as u64, from, until));
     let all = futures::future::try_join_all(workers).await?;
-    let mut latencies = vec![0_u64; SLOWEST];
+    let mut latencies = vec![0_u64; MAX_LATENCY];
     for seen in &all {
         latencies.iter_mut().zip(&seen.latencies).for_each(|(sum, count)| *sum += u64::from(*count));
     }
     let requests: u64 = all.iter().map(|seen| seen.requests).sum();
     let percentile = |share: u64| {
         let mut left = requests * share / 100;
-        latencies.iter().position(|count| left.checked_sub(*count).map(|rest| left = rest).is_none()).unwrap_or(SLOWEST) as u64
+        latencies.iter().position(|count| left.checked_sub(*count).map(|rest| left = rest).is_none()).unwrap_or(MAX_LATENCY) as u64
     };
     let all_requests = all.iter().map(|seen| seen.all_requests).sum();
     Ok(Outcome { requests, all_requests, seconds: plan.measure, p50: percentile(50), p99: percentile(99) })
 }
 
-async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> anyhow::Result<Seen> {
+async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> anyhow::Result<Counts> {
     let mut stream = TcpStream::connect(plan.address).await?;
     stream.set_nodelay(true)?;
     let mut random = SmallRng::seed_from_u64(number + 1);
@@ -109,12 +109,12 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
     let mut request = super::shelf::request(plan.first, plan.address);
     let expected: &[u8] = if buyer.is_some() { b"HTTP/1.1 201 " } else { b"HTTP/1.1 200 " };
     let mut buffer = vec![0; 64 * 1024];
-    let mut seen = Seen { latencies: vec![0; SLOWEST], requests: 0, all_requests: 0 };
+    let mut seen = Counts { latencies: vec![0; MAX_LATENCY], requests: 0, all_requests: 0 };
     loop {
         let product = plan.first + random.random_range(0..plan.products);
         match buyer {
             Some(token) => request = super::shelf::order(product, plan.address, token, rand::random()),
-            None => super::shelf::ask_for(&mut request, product),
+            None => super::shelf::set_product(&mut request, product),
         }
         let started = Instant::now();
         if started >= until {
@@ -123,21 +123,21 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
         stream.write_all(&request).await?;
         let length = response(&mut stream, &mut buffer).await?;
         if !buffer.starts_with(expected) {
-            bail!("answered {}", String::from_utf8_lossy(&buffer[..length]));
+            bail!("unexpected response: {}", String::from_utf8_lossy(&buffer[..length]));
         }
         seen.all_requests += 1;
         if started >= from {
             seen.requests += 1;
-            let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(SLOWEST);
-            seen.latencies[micros.min(SLOWEST - 1)] += 1;
+            let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(MAX_LATENCY);
+            seen.latencies[micros.min(MAX_LATENCY - 1)] += 1;
         }
     }
 }
 
-/// Reads one whole response to the start of the buffer, and gives its length.
+/// Reads one response into the buffer and returns its length.
 ///
 /// # Errors
-/// If the connection ends before it, or it is longer than the buffer.
+/// If the connection ends before the response is complete, or the response is longer than the buffer.
 pub(super) async fn response(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<usize> {
     let mut filled = 0;
     let mut whole = usize::MAX;
@@ -153,7 +153,7 @@ pub(super) async fn response(stream: &mut TcpStream, buffer: &mut [u8]) -> anyho
             whole = end + 4 + content_length(&buffer[..end]).context("no content-length")?;
         }
     }
-    if filled == whole { Ok(filled) } else { bail!("more than was asked for") }
+    if filled == whole { Ok(filled) } else { bail!("the response is longer than its content-length") }
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {

@@ -1,6 +1,6 @@
-//! The operator's cost: the release binary against a real API server, whose audit log says what it asked for.
+//! Measures API requests, latency and memory of the operator's release binary on a real API server with an audit log.
 //!
-//! Only the control plane runs: statuses of workloads are controllers, so a migration takes no time here.
+//! Fake controllers write the statuses of workloads, so migrations take no time.
 
 mod process;
 mod traffic;
@@ -24,32 +24,32 @@ use crate::{
     wait::{holds, within},
 };
 
-/// Catalogs in the end, the namespaces that they are spread over, and how many of these are filled at a time: more would
-/// only keep the API server busy with looking whether they are ready.
+/// The number of Catalogs, the number of their namespaces, and how many namespaces are filled concurrently. More would load the
+/// API server with the readiness checks of this benchmark.
 const CATALOGS: (u32, u32, usize) = (1_000, 25, 4);
-/// Shops whose making is timed.
+/// Catalogs whose creation is timed.
 const TIMED: u32 = 5;
-/// How long rest is looked at.
-const LOOK: Duration = Duration::from_mins(1);
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(20);
-/// MiB with one Catalog, and with all of them.
-const AIMS: (f64, f64) = (30.0, 64.0);
+/// How long writes are counted while nothing changes.
+const IDLE_WINDOW: Duration = Duration::from_mins(1);
+/// The time within which the Catalogs of a namespace must be ready.
+const TIMEOUT: Duration = Duration::from_mins(20);
+/// Targets for memory in MiB: with one Catalog, and with all.
+const TARGETS: (f64, f64) = (30.0, 64.0);
 
 struct Bench {
     operator: Operator,
     traffic: Traffic,
     client: Client,
-    // After the operator: fields are dropped in order.
+    // Dropped in order: after the operator.
     _server: ApiServer,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its results.
 ///
 /// # Errors
-/// If the operator ends, or doesn't come to rest.
+/// If the operator ends, does not become idle, or writes while idle.
 pub async fn run() -> anyhow::Result<()> {
-    let server = ApiServer::audited().await;
+    let server = ApiServer::start_audited().await;
     let client = server.client().await;
     definitions::install_keda(&client).await;
     let operator = Operator::start(&server)?;
@@ -58,79 +58,80 @@ pub async fn run() -> anyhow::Result<()> {
 
     let mut times = Vec::new();
     for number in 0..TIMED {
-        times.push(bench.makes_a_shop().await?);
+        times.push(bench.time_creation().await?);
         if number == 0 {
-            bench.memory("1 Catalog", AIMS.0)?;
+            bench.memory("1 Catalog", TARGETS.0)?;
         }
     }
     let times: Vec<_> = times.iter().map(Duration::as_secs_f64).collect();
-    println!("from apply to the last created object: {:.2} s, the median of {times:.2?} (aim: below 1 s)", median(&times));
-    bench.a_reconcile_at_rest().await?;
+    println!("from apply to the last created object: {:.2} s, the median of {times:.2?} (target: below 1 s)", median(&times));
+    bench.count_idle_calls().await?;
 
     let started = Instant::now();
-    bench.makes_many_shops().await?;
+    bench.create_many_catalogs().await?;
     let all = CATALOGS.0 + TIMED + 1;
     println!("{} more Catalogs were ready after {:.0} s", CATALOGS.0, started.elapsed().as_secs_f64());
-    bench.memory(&format!("{} Catalogs", grouped(f64::from(all))), AIMS.1)?;
-    bench.traffic.begin();
-    tokio::time::sleep(LOOK).await;
-    let writes = bench.traffic.seen().iter().filter(|request| request.is_write()).count();
-    println!("writes at rest in {LOOK:?}, with {} Catalogs: {writes} (aim: 0)", grouped(f64::from(all)));
+    bench.memory(&format!("{} Catalogs", grouped(f64::from(all))), TARGETS.1)?;
+    bench.traffic.reset();
+    tokio::time::sleep(IDLE_WINDOW).await;
+    let writes = bench.traffic.requests().iter().filter(|request| request.is_write()).count();
+    println!("writes in {IDLE_WINDOW:?} without changes, with {} Catalogs: {writes} (target: 0)", grouped(f64::from(all)));
     bench.operator.still_runs()?;
-    ensure!(writes == 0, "the operator writes at rest");
+    ensure!(writes == 0, "the operator writes although nothing has changed");
     Ok(())
 }
 
 impl Bench {
-    /// From the person's apply to the operator's last create, by the API server's clock.
-    async fn makes_a_shop(&mut self) -> anyhow::Result<Duration> {
-        self.traffic.begin();
-        let namespace = Namespace::with(self.client.clone(), "bench").await;
+    /// Returns the time from the user's apply to the operator's last create, by the API server's clock.
+    async fn time_creation(&mut self) -> anyhow::Result<Duration> {
+        self.traffic.reset();
+        let namespace = Namespace::with_client(self.client.clone(), "bench").await;
         namespace.apply(&shop("shop")).await?;
-        all_ready(&namespace).await;
-        self.traffic.rest().await?;
-        let applied = self.traffic.seen().iter().find(|request| !request.by_operator).context("a Catalog was applied")?.at;
-        let made = self.traffic.seen().iter().filter(|request| request.by_operator && request.code == 201 && request.resource != "events");
-        let last = made.map(|request| request.at).max().context("objects were made")?;
+        wait_until_all_ready(&namespace).await;
+        self.traffic.wait_until_idle().await?;
+        let applied = self.traffic.requests().iter().find(|request| !request.by_operator).context("a Catalog was applied")?.at;
+        let created =
+            self.traffic.requests().iter().filter(|request| request.by_operator && request.code == 201 && request.resource != "events");
+        let last = created.map(|request| request.at).max().context("objects were created")?;
         Ok(last.duration_since(applied).try_into()?)
     }
 
-    /// What one reconcile asks for that has nothing to do: a person's annotation makes it look.
-    async fn a_reconcile_at_rest(&mut self) -> anyhow::Result<()> {
-        let namespace = Namespace::with(self.client.clone(), "bench").await;
+    /// Counts the calls of a reconcile that changes nothing, triggered by an annotation.
+    async fn count_idle_calls(&mut self) -> anyhow::Result<()> {
+        let namespace = Namespace::with_client(self.client.clone(), "bench").await;
         namespace.apply(&shop("shop")).await?;
-        all_ready(&namespace).await;
-        self.traffic.rest().await?;
-        self.traffic.begin();
-        let note = json!({"metadata": {"annotations": {"example.com/note": "look"}}});
+        wait_until_all_ready(&namespace).await;
+        self.traffic.wait_until_idle().await?;
+        self.traffic.reset();
+        let note = json!({"metadata": {"annotations": {"example.com/note": "reconcile"}}});
         namespace.api::<Catalog>().patch("shop", &PatchParams::default(), &Patch::Merge(note)).await?;
-        self.traffic.rest().await?;
+        self.traffic.wait_until_idle().await?;
         let mut calls = BTreeMap::<_, u32>::new();
-        for request in self.traffic.seen().iter().filter(|request| request.is_of_a_reconcile() && request.namespace == namespace.name()) {
+        for request in self.traffic.requests().iter().filter(|request| request.is_by_reconcile() && request.namespace == namespace.name()) {
             *calls.entry(request.verb.as_str()).or_default() += 1;
         }
         let sum = calls.values().sum::<u32>();
-        println!("API calls of a reconcile that has nothing to do: {sum} ({calls:?})");
+        println!("API calls of a reconcile without changes: {sum} ({calls:?})");
         Ok(())
     }
 
-    async fn makes_many_shops(&mut self) -> anyhow::Result<()> {
-        let (catalogs, namespaces, at_a_time) = CATALOGS;
+    async fn create_many_catalogs(&mut self) -> anyhow::Result<()> {
+        let (catalogs, namespaces, concurrency) = CATALOGS;
         let spread = stream::iter(0..namespaces).map(async |_| {
-            let namespace = Namespace::with(self.client.clone(), "many").await;
+            let namespace = Namespace::with_client(self.client.clone(), "many").await;
             for number in 0..catalogs / namespaces {
                 namespace.apply(&shop(&format!("shop-{number}"))).await?;
             }
-            all_ready(&namespace).await;
+            wait_until_all_ready(&namespace).await;
             anyhow::Ok(())
         });
-        spread.buffer_unordered(at_a_time).try_collect::<()>().await?;
-        self.traffic.rest_from_writes().await
+        spread.buffer_unordered(concurrency).try_collect::<()>().await?;
+        self.traffic.wait_until_no_writes().await
     }
 
-    fn memory(&self, what: &str, aim: f64) -> anyhow::Result<()> {
-        let (now, most) = self.operator.memory()?;
-        println!("idle memory with {what}: {now:.1} MiB (aim: {aim} MiB; {most:.1} MiB at most so far)");
+    fn memory(&self, what: &str, target: f64) -> anyhow::Result<()> {
+        let (now, peak) = self.operator.memory()?;
+        println!("idle memory with {what}: {now:.1} MiB (target: {target} MiB; peak {peak:.1} MiB)");
         Ok(())
     }
 }
@@ -139,14 +140,14 @@ fn shop(name: &str) -> Value {
     json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": name}, "spec": specs::scaled()})
 }
 
-/// Plays a cluster where everything goes well until all Catalogs of the namespace are ready.
-async fn all_ready(namespace: &Namespace) {
+/// Runs the fake controllers until all Catalogs of the namespace are ready.
+async fn wait_until_all_ready(namespace: &Namespace) {
     let controllers = FakeControllers::new(namespace);
-    within(PATIENCE, "all shops are ready", async || {
-        controllers.everything_goes_well().await;
+    within(TIMEOUT, "all Catalogs are ready", async || {
+        controllers.complete_all().await;
         let list = namespace.api::<Catalog>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let unready = list.items.iter().filter(|catalog| !is_ready(catalog)).count();
-        holds(unready == 0, || format!("{unready} of {} aren't", list.items.len()))
+        holds(unready == 0, || format!("{unready} of {} are not ready", list.items.len()))
     })
     .await;
 }

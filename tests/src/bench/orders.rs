@@ -1,4 +1,4 @@
-//! Orders beside `pgbench` running the same statements, and a sweep of a million carts beside orders.
+//! The benchmark of orders: the API beside `pgbench` with the same statements, and the expiry of a million carts during orders.
 
 mod carts;
 mod statements;
@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use super::{
     load::{self, Outcome, Plan},
     pgbench,
-    run::{POSTGRES, as_f64, finished},
+    run::{POSTGRES, as_f64, run_to_completion},
     shelf,
     table::{grouped, row},
 };
@@ -26,20 +26,20 @@ use crate::{
     shared, tokens,
 };
 
-/// Products that orders are spread over.
+/// Products that are ordered.
 const PRODUCTS: u64 = 1000;
-/// Units of each: more than can be sold meanwhile.
+/// Units in stock of each product: more than the benchmark can sell.
 const UNITS: i64 = 1_000_000_000;
-/// Keep-alive connections, each of another customer.
+/// Number of keep-alive connections, each with its own customer.
 const CONNECTIONS: usize = 16;
-/// Rounds.
+/// Number of rounds.
 const ROUNDS: usize = 5;
-/// Seconds of each measurement, after a second to warm up.
+/// Seconds of each measurement, after one second of warm-up.
 const SECONDS: u64 = 5;
 /// Carts that expire at once.
 const CARTS: i64 = 1_000_000;
-/// What is aimed for on one product and spread.
-const AIMS: (f64, f64) = (0.5, 0.7);
+/// Target ratios of orders of one product and of many products.
+const TARGETS: (f64, f64) = (0.5, 0.7);
 
 const DATABASE: &str = "bench";
 
@@ -50,26 +50,26 @@ struct Bench {
     pool: PgPool,
     buyers: Vec<String>,
     scratch: Scratch,
-    // After the process: fields are dropped in order.
+    // Dropped in order: after the process.
     _nats: Nats,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its results.
 ///
 /// # Errors
-/// If anything fails, or a unit is lost.
+/// If a measurement fails, or a unit is lost.
 pub async fn run() -> anyhow::Result<()> {
     println!("\nsetting up: PostgreSQL, NATS, {} products in stock, {CONNECTIONS} customers", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
     let (mut hot, mut spread) = (Pair::default(), Pair::default());
-    // PostgreSQL makes its log files while they are first written: everybody is slower then, and each differently.
+    // The first runs are slower because PostgreSQL creates WAL segments.
     bench.pgbench(PRODUCTS).await?;
     bench.orders(PRODUCTS)?;
     for round in 1..=ROUNDS {
         for (pair, products) in [(&mut hot, 1), (&mut spread, PRODUCTS)] {
-            bench.tidy().await?;
+            bench.vacuum_and_checkpoint().await?;
             pair.limit.push(bench.pgbench(products).await?);
-            bench.tidy().await?;
+            bench.vacuum_and_checkpoint().await?;
             pair.ours.push(bench.orders(products)?);
         }
         let last = |pair: &Pair| (grouped(pair.limit[round - 1]), grouped(pair.ours[round - 1].rate()));
@@ -78,9 +78,9 @@ pub async fn run() -> anyhow::Result<()> {
             "round {round}: one product: pgbench {hot_limit}, orders {hot}; spread: pgbench {spread_limit}, orders {spread} per second"
         );
     }
-    hot.print("one product", AIMS.0);
-    spread.print("1,000 products", AIMS.1);
-    bench.sweep(&spread).await
+    hot.print("one product", TARGETS.0);
+    spread.print("1,000 products", TARGETS.1);
+    bench.expire_carts(&spread).await
 }
 
 impl Bench {
@@ -90,15 +90,14 @@ impl Bench {
         let scratch = Scratch::new(None);
         let key = tokens::new_key(scratch.path(), Utc::now() - TimeDelta::days(1), "bench");
         let mut settings = shared::settings(&postgres.url(DATABASE), &nats.url(), "bench");
-        // As by default: these are for tests.
+        // Use the defaults instead of the settings for tests.
         for setting in ["ACCESS_LOG_SAMPLE", "DATABASE_MAX_CONNECTIONS"] {
             settings.remove(setting);
         }
         settings.insert("AUTH_SIGNING_KEYS_DIR".into(), scratch.path().display().to_string());
-        // Every order is logged, to a pipe that this process reads: as an operator would keep them, but not for free.
         settings.insert("RUST_LOG".into(), "warn".into());
         settings.extend(shared::superuser());
-        finished(&["migrate"], &settings).await?;
+        run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
         shelf::stock(&pool, PRODUCTS).await?;
         sqlx::query("INSERT INTO products.stock (product_id, on_hand) SELECT id, $1 FROM products.products")
@@ -115,20 +114,18 @@ impl Bench {
         Ok(Self { postgres, serve, address, pool, buyers, scratch, _nats: nats })
     }
 
-    /// Nobody is to pay for what another has left behind: ten thousand orders make work for autovacuum and for the next
-    /// checkpoint.
-    async fn tidy(&self) -> anyhow::Result<()> {
+    /// Vacuums and writes a checkpoint, so that a measurement does not pay for the writes of the one before.
+    async fn vacuum_and_checkpoint(&self) -> anyhow::Result<()> {
         sqlx::raw_sql("VACUUM ANALYZE").execute(&self.pool).await?;
         sqlx::raw_sql("CHECKPOINT").execute(&self.pool).await?;
         Ok(())
     }
 
     async fn pgbench(&self, products: u64) -> anyhow::Result<f64> {
-        // A sample of what an order writes; the first one is made here.
         let sample = statements::Sample::of(&self.pool, self.address, &self.buyers[0]).await?;
         let script = statements::script(&sample, products)?;
         let rate = pgbench::run(&self.postgres, DATABASE, &script, CONNECTIONS, SECONDS, self.scratch.path())?;
-        // Or the relay of the API would publish what pgbench has left behind.
+        // Otherwise the relay of the API would publish the events that pgbench wrote.
         sqlx::raw_sql("TRUNCATE events.outbox").execute(&self.pool).await?;
         Ok(rate)
     }
@@ -144,29 +141,29 @@ impl Bench {
             products,
             buyers: self.buyers.clone(),
         };
-        load::in_a_process_of_its_own(&plan)
+        load::generate_in_child(&plan)
     }
 
-    /// A million carts expire at once, while orders go on.
-    async fn sweep(&self, quiet: &Pair) -> anyhow::Result<()> {
+    /// Measures orders while a million carts expire at once.
+    async fn expire_carts(&self, quiet: &Pair) -> anyhow::Result<()> {
         let before = peak_memory(self.serve.pid());
         println!("\n{} carts expire at once, each with one unit of 1,000 products", grouped(as_f64(CARTS.unsigned_abs())));
-        let started = carts::expire(&self.pool, CARTS).await?;
+        let started = carts::create_expired(&self.pool, CARTS).await?;
         let beside = self.orders(PRODUCTS)?;
-        let took = carts::swept(&self.pool, started).await?;
-        let (on_hand_less_sold, reserved) = carts::accounts(&self.pool).await?;
+        let took = carts::wait_until_deleted(&self.pool, started).await?;
+        let (on_hand_less_sold, reserved) = carts::audit_stock(&self.pool).await?;
         ensure!(reserved == 0, "{reserved} units are still reserved");
         let after = peak_memory(self.serve.pid());
         let quietly = quiet.ours.iter().map(Outcome::rate).collect::<Vec<_>>();
-        println!("swept after {:.1} s, {} carts per second beside orders", took, grouped(as_f64(CARTS.unsigned_abs()) / took));
+        println!("deleted after {:.1} s, {} carts per second during orders", took, grouped(as_f64(CARTS.unsigned_abs()) / took));
         println!(
-            "orders meanwhile: {} per second (quiet: {}), p50 {} µs, p99 {} µs",
+            "orders during the expiry: {} per second (without: {}), p50 {} µs, p99 {} µs",
             grouped(beside.rate()),
             grouped(super::table::median(&quietly)),
             grouped(as_f64(beside.p50)),
             grouped(as_f64(beside.p99))
         );
-        println!("memory of the API at most: {before:.1} MiB before, {after:.1} MiB after");
+        println!("peak memory of the API: {before:.1} MiB before, {after:.1} MiB after");
         ensure!(on_hand_less_sold == 0, "{on_hand_less_sold} units are lost or sold twice");
         Ok(())
     }
@@ -179,7 +176,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn print(&self, what: &str, aim: f64) {
+    fn print(&self, what: &str, target: f64) {
         let heads = (1..=ROUNDS).map(|round| format!("{:>10}", format!("round {round}"))).collect::<String>();
         let ours: Vec<f64> = self.ours.iter().map(Outcome::rate).collect();
         let ratio: Vec<f64> = ours.iter().zip(&self.limit).map(|(ours, limit)| ours / limit).collect();
@@ -187,7 +184,7 @@ impl Pair {
         println!("\n{:<26}{heads}{:>10}", format!("orders of {what}"), "median");
         println!("{}", row("pgbench, same statements", &self.limit, grouped));
         println!("{}", row("catalog", &ours, grouped));
-        println!("{}   aim {aim}", row("ratio", &ratio, |number| format!("{number:.2}")));
+        println!("{}   target {target}", row("ratio", &ratio, |number| format!("{number:.2}")));
         println!("{}", row("latency p50, µs", &of(|outcome| outcome.p50), grouped));
         println!("{}", row("latency p99, µs", &of(|outcome| outcome.p99), grouped));
     }

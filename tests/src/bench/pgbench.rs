@@ -1,4 +1,4 @@
-//! The upper limit of uncached reads: `pgbench` with our own prepared statement.
+//! The upper limit of uncached reads: `pgbench` with the prepared statement of the API.
 
 use std::{path::Path, process::Command};
 
@@ -7,13 +7,13 @@ use anyhow::{Context, bail};
 use super::shelf::id_in_sql;
 use crate::{postgres::Postgres, programs};
 
-/// The statement of a single read, for one id.
+/// The statement that reads one product by id.
 const STATEMENT: &str =
     "SELECT id, sku, name, brand, description, categories, price, url, released_on, attributes, version, created_at, updated_at,
  COALESCE((SELECT on_hand > reserved FROM products.stock s WHERE s.product_id = p.id), true) AS in_stock
  FROM products.products p WHERE p.id = ";
 
-/// Single reads per second.
+/// Measures reads of one product per second.
 ///
 /// # Errors
 /// If pgbench fails.
@@ -26,13 +26,13 @@ pub fn measure(
     scratch: &Path,
 ) -> anyhow::Result<f64> {
     let id = id_in_sql(":number");
-    // One line: a statement of a script ends with its line unless it is continued.
+    // In a pgbench script, a statement must be on one line.
     let statement = STATEMENT.replace('\n', "");
     let script = format!("\\set number random(1, {products})\n{statement}{id} AND deleted_at IS NULL;\n");
     run(postgres, database, &script, connections, seconds, scratch)
 }
 
-/// Transactions per second of a script.
+/// Runs a script and returns its transactions per second.
 ///
 /// # Errors
 /// If pgbench fails.

@@ -1,5 +1,4 @@
-//! The run: rounds of bare, cached, pgbench, uncached, so that a machine that gets slower or faster
-//! does so for everybody.
+//! The benchmark of reads: rounds of bare, cached, pgbench and uncached, so that changes in the speed of the machine affect all.
 
 use std::{
     io::{BufRead, BufReader},
@@ -27,24 +26,24 @@ use crate::{
     wait::{eventually, holds},
 };
 
-/// Products in the catalogue: ten times what the cache holds.
+/// Products in the catalogue: ten times the size of the cache.
 const PRODUCTS: u64 = 200_000;
-/// Products that cached reads are spread over.
+/// Products that cached reads request.
 const HOT: u64 = 100;
-/// Keep-alive connections.
+/// Number of keep-alive connections.
 const CONNECTIONS: usize = 16;
-/// Rounds.
+/// Number of rounds.
 const ROUNDS: usize = 5;
-/// Seconds of each measurement, after a second to warm up.
+/// Seconds of each measurement, after one second of warm-up.
 const SECONDS: u64 = 5;
-/// What is aimed for on cached and uncached reads.
-const AIMS: (f64, f64) = (0.8, 0.3);
+/// Target ratios of cached and uncached reads.
+const TARGETS: (f64, f64) = (0.8, 0.3);
 
-/// As an operator would run it: durable, with room for the data.
+/// Settings of a production database: durable, with memory for the data.
 pub(super) const POSTGRES: [&str; 4] =
     ["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=512MB", "max_wal_size=4GB"];
 
-/// Everything that is measured.
+/// The servers under test.
 struct Bench {
     postgres: Postgres,
     serve: Process,
@@ -53,14 +52,14 @@ struct Bench {
     address: SocketAddr,
     pool: PgPool,
     scratch: Scratch,
-    // After the processes: fields are dropped in order.
+    // Dropped in order: after the processes.
     _nats: Nats,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its results.
 ///
 /// # Errors
-/// If anything fails, or a view is lost.
+/// If a measurement fails, or a view is lost.
 pub async fn run() -> anyhow::Result<()> {
     println!("setting up: PostgreSQL, NATS, {} products", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
@@ -68,11 +67,11 @@ pub async fn run() -> anyhow::Result<()> {
         "{ROUNDS} rounds of {SECONDS} s each, {CONNECTIONS} connections, everything on {} cores",
         std::thread::available_parallelism()?
     );
-    // The one that showed the bare server what to say.
+    // One view: the response of the bare server was read from the API.
     let mut results = Results { views: 1, ..Results::default() };
-    bench.counts(1).await;
+    bench.wait_until_counted(1).await;
     for round in 1..=ROUNDS {
-        let (bare, bare_cpu) = measured(bench.bare.address, bench.bare.child.id(), 1, HOT)?;
+        let (bare, bare_cpu) = measure(bench.bare.address, bench.bare.child.id(), 1, HOT)?;
         let (cached, cached_cpu) = bench.catalog(1, HOT).await?;
         let pgbench = pgbench::measure(&bench.postgres, DATABASE, PRODUCTS, CONNECTIONS, SECONDS, bench.scratch.path())?;
         let (uncached, uncached_cpu) = bench.catalog(1, PRODUCTS).await?;
@@ -105,13 +104,13 @@ impl Bench {
         let scratch = Scratch::new(None);
         tokens::new_key(scratch.path(), Utc::now() - TimeDelta::days(1), "bench");
         let mut settings = shared::settings(&postgres.url(DATABASE), &nats.url(), "bench");
-        // As by default: these are for tests.
+        // Use the defaults instead of the settings for tests.
         for setting in ["ACCESS_LOG_SAMPLE", "DATABASE_MAX_CONNECTIONS", "AUTH_ACCESS_TOKEN_TTL"] {
             settings.remove(setting);
         }
         settings.insert("AUTH_SIGNING_KEYS_DIR".into(), scratch.path().display().to_string());
         settings.extend(shared::superuser());
-        finished(&["migrate"], &settings).await?;
+        run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
         shelf::stock(&pool, PRODUCTS).await?;
         let mut serve = Process::start(&[Role::Serve.command()], &settings);
@@ -126,12 +125,12 @@ impl Bench {
     /// Measures the API, and waits until the views of the measurement are counted.
     async fn catalog(&self, first: u64, products: u64) -> anyhow::Result<(Outcome, f64)> {
         let before = self.counted().await?;
-        let (outcome, cpu) = measured(self.address, self.serve.pid(), first, products)?;
-        self.counts(before + outcome.all_requests).await;
+        let (outcome, cpu) = measure(self.address, self.serve.pid(), first, products)?;
+        self.wait_until_counted(before + outcome.all_requests).await;
         Ok((outcome, cpu))
     }
 
-    async fn counts(&self, views: u64) {
+    async fn wait_until_counted(&self, views: u64) {
         eventually("the views are counted", async || {
             let counted = self.counted().await.map_err(|error| error.to_string())?;
             holds(counted >= views, || format!("{counted} of {views}"))
@@ -145,7 +144,7 @@ impl Bench {
     }
 }
 
-/// The bare server, a child that ends with us.
+/// The bare server, a child process that ends with this one.
 struct Bare {
     child: Child,
     address: SocketAddr,
@@ -171,29 +170,28 @@ impl Drop for Bare {
     }
 }
 
-/// What the API answers for a product, without what every server adds by itself. It is the first view.
+/// Returns the API's response for a product, without the headers that every server adds. The request counts as a view.
 async fn canned(address: SocketAddr) -> anyhow::Result<Canned> {
     let request = String::from_utf8(shelf::request(1, address))?;
     let path = request.split(' ').nth(1).context("a path")?;
-    let answer = reqwest::get(format!("http://{address}{path}")).await?;
-    let headers = answer.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "date" | "content-length"));
+    let response = reqwest::get(format!("http://{address}{path}")).await?;
+    let headers = response.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "date" | "content-length"));
     let headers = headers.map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned()))).collect::<anyhow::Result<_>>()?;
-    Ok(Canned { status: answer.status().as_u16(), headers, body: answer.text().await? })
+    Ok(Canned { status: response.status().as_u16(), headers, body: response.text().await? })
 }
 
-/// Runs the load generator against an address, and gives what came back and the seconds of processor
-/// time that the server used for a thousand requests.
-fn measured(address: SocketAddr, server: u32, first: u64, products: u64) -> anyhow::Result<(Outcome, f64)> {
+/// Runs the load generator against an address. Returns its outcome, and the CPU seconds of the server per thousand requests.
+fn measure(address: SocketAddr, server: u32, first: u64, products: u64) -> anyhow::Result<(Outcome, f64)> {
     #[allow(clippy::cast_precision_loss, reason = "a few seconds")]
     let plan = Plan { address, connections: CONNECTIONS, warm_up: 1.0, measure: SECONDS as f64, first, products, buyers: Vec::new() };
     let before = cpu_seconds(server);
-    let outcome = super::load::in_a_process_of_its_own(&plan)?;
+    let outcome = super::load::generate_in_child(&plan)?;
     let spent = cpu_seconds(server) - before;
     let cpu = spent * 1000.0 / as_f64(outcome.all_requests);
     Ok((outcome, cpu))
 }
 
-pub(super) async fn finished(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
+pub(super) async fn run_to_completion(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
     let mut process = Process::start(args, settings);
     let status = process.ended().await;
     ensure!(status.success(), "{}", process.story());
@@ -237,8 +235,8 @@ impl Results {
         let ratio = |ours: &[f64], theirs: &[f64]| ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>();
         let two_digits = |number: f64| format!("{number:.2}");
         println!("\nratio");
-        println!("{}   aim {}", row("cached / bare", &ratio(&self.cached.rates, &self.bare.rates), two_digits), AIMS.0);
-        println!("{}   aim {}", row("uncached / pgbench", &ratio(&self.uncached.rates, &self.pgbench), two_digits), AIMS.1);
+        println!("{}   target {}", row("cached / bare", &ratio(&self.cached.rates, &self.bare.rates), two_digits), TARGETS.0);
+        println!("{}   target {}", row("uncached / pgbench", &ratio(&self.uncached.rates, &self.pgbench), two_digits), TARGETS.1);
         println!("\nserver's CPU seconds per 1,000 requests");
         for (name, series) in [("bare axum", &self.bare), ("catalog, cached", &self.cached), ("catalog, uncached", &self.uncached)] {
             println!("{}", row(name, &series.cpu, |seconds| format!("{seconds:.4}")));

@@ -1,30 +1,30 @@
-//! The products that are read: numbered, with ids that follow from the number.
+//! Numbered sample products whose ids are derived from their numbers.
 
 use std::net::SocketAddr;
 
 use sqlx::PgPool;
 
-/// What every id begins with; the rest is the number in hexadecimal.
+/// The start of every id; the rest is the number in hexadecimal.
 const ID_PREFIX: &str = "01900000-0000-7000-8000-";
 const DIGITS: usize = 12;
 
-/// The id of a product in SQL, where `number` is an expression.
+/// Returns an SQL expression for the id of the product with the number `number`, itself an expression.
 pub fn id_in_sql(number: &str) -> String {
     format!("('{ID_PREFIX}' || lpad(to_hex(({number})::int), {DIGITS}, '0'))::uuid")
 }
 
-/// A request for a product, whose number can be changed in place by [`ask_for`].
+/// Returns a GET request of a product. [`set_product`] changes its number in place.
 pub fn request(number: u64, host: SocketAddr) -> Vec<u8> {
     let request = format!("GET /v1/products/{ID_PREFIX}{number:012x} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\nuser-agent: bench\r\n\r\n");
     request.into_bytes()
 }
 
-/// The id of a product.
+/// Returns the id of a product.
 pub fn id(number: u64) -> String {
     format!("{ID_PREFIX}{number:012x}")
 }
 
-/// An order of one unit of a product, under an idempotency key.
+/// Returns a POST request that orders one unit of a product with an idempotency key.
 pub fn order(number: u64, host: SocketAddr, token: &str, key: u128) -> Vec<u8> {
     let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, id(number));
     let head = format!(
@@ -35,8 +35,8 @@ pub fn order(number: u64, host: SocketAddr, token: &str, key: u128) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// Makes the request one for another product.
-pub fn ask_for(request: &mut [u8], mut number: u64) {
+/// Changes the product in a request from [`request`].
+pub fn set_product(request: &mut [u8], mut number: u64) {
     let start = "GET /v1/products/".len() + ID_PREFIX.len();
     for digit in request[start..start + DIGITS].iter_mut().rev() {
         *digit = b"0123456789abcdef"[usize::try_from(number & 15).unwrap_or_default()];
@@ -44,10 +44,10 @@ pub fn ask_for(request: &mut [u8], mut number: u64) {
     }
 }
 
-/// Puts `count` products, numbered from 1, into the catalogue, and lets the database come to rest after that.
+/// Inserts `count` products, numbered from 1, and then vacuums the database and writes a checkpoint.
 ///
 /// # Errors
-/// If the database refuses.
+/// If a statement fails.
 pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
     put(pool, 1, count).await?;
     sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await?;
@@ -55,14 +55,14 @@ pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Puts products with the numbers from `first` to `last` into the catalogue.
+/// Inserts products with the numbers from `first` to `last`.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the statement fails.
 pub async fn put(pool: &PgPool, first: u64, last: u64) -> Result<(), sqlx::Error> {
     let statement = format!(
-        "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
-             search_name, search_name_of)
+        "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes,
+             created_at, updated_at, search_name, search_name_of)
          SELECT {}, 'B-' || n, 'Bar table no. ' || n, 'Nordviken',
              'Bar table, black-brown, 140x80 cm. You sit comfortably thanks to the footrest. Solid wood is a durable natural material.',
              ARRAY['Bar furniture', 'Tables & desks'], (n % 5000)::numeric / 10, 'https://shop.example/p/bar-table-' || n, '2024-02-29',
@@ -80,10 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_changed_in_place_is_one_made_afresh() {
+    fn a_request_with_a_changed_product_equals_a_new_request() {
         let host = SocketAddr::from(([127, 0, 0, 1], 80));
         let mut changed = request(1, host);
-        ask_for(&mut changed, 0xfe_dcba);
+        set_product(&mut changed, 0xfe_dcba);
         assert_eq!(changed, request(0xfe_dcba, host));
     }
 }

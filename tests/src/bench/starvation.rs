@@ -1,4 +1,4 @@
-//! Orders beside clients that ask for the two most expensive lists as fast as they can.
+//! The starvation benchmark: orders while other clients request the two most expensive lists as fast as they can.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::{
     lists,
     load::{self, Plan},
-    run::{POSTGRES, as_f64, finished},
+    run::{POSTGRES, as_f64, run_to_completion},
     shelf,
     table::{grouped, median, row},
 };
@@ -23,27 +23,27 @@ use crate::{
     shared, tokens,
 };
 
-/// Products.
+/// Number of products.
 const PRODUCTS: u64 = 200_000;
-/// Those of them that are sold out: too few to be met soon in any order, and enough for a page.
+/// Products that are sold out: so few that a scan in any order rarely finds them, and enough for a page.
 const SOLD_OUT: u64 = 100;
-/// Units of the others: more than can be sold meanwhile.
+/// Units in stock of each other product: more than the benchmark can sell.
 const UNITS: i64 = 1_000_000_000;
-/// Clients of lists: as many as may wait for a connection, and more than that, who are rejected at once and ask again at once.
+/// Numbers of list clients: as many as may wait for a connection, and more, of which some are rejected and retry at once.
 const CLIENTS: [usize; 2] = [60, 200];
-/// What they ask for, in turn.
+/// The lists that they request.
 const LISTS: [&str; 2] = ["/v1/products?in_stock=false&sort=-views", "/v1/products?contains=tab&sort=-price"];
-/// Keep-alive connections that order.
+/// Number of keep-alive connections that place orders.
 const BUYERS: usize = 4;
-/// Rounds.
+/// Number of rounds.
 const ROUNDS: usize = 3;
-/// Seconds of each measurement of orders, after a second to warm up.
+/// Seconds of each measurement of orders, after one second of warm-up.
 const SECONDS: f64 = 6.0;
-/// Largest ratio of the medians, and largest median in milliseconds.
-const AIMS: (f64, f64) = (5.0, 250.0);
+/// Largest ratio of the median latencies, and largest median latency in milliseconds.
+const TARGETS: (f64, f64) = (5.0, 250.0);
 
-/// Milliseconds: a list waits for a second, and its statement takes two at most.
-const LONGEST: f64 = 4_000.0;
+/// Longest time of a list in milliseconds: up to 1 s of waiting for a connection, 2 s for the statement, and a margin.
+const MAX_LIST_TIME: f64 = 4_000.0;
 
 const DATABASE: &str = "bench";
 
@@ -51,29 +51,32 @@ struct Bench {
     _serve: Process,
     address: SocketAddr,
     buyers: Vec<String>,
-    // After the process: fields are dropped in order.
+    // Dropped in order: after the process.
     _nats: Nats,
     _postgres: Postgres,
     _scratch: Scratch,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its results.
 ///
 /// # Errors
-/// If anything fails, or an order waits longer than it may.
+/// If a measurement fails, or a target is missed.
 pub async fn run() -> anyhow::Result<()> {
     println!("\nsetting up: PostgreSQL, NATS, {} products, {SOLD_OUT} of them sold out", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
-    // The first ones make plans and log files.
+    // Warm-up: the first orders fill plan caches and create WAL segments.
     bench.orders(SECONDS)?;
-    let enough = bench.beside(CLIENTS[0])?;
-    let too_many = bench.beside(CLIENTS[1])?;
+    let enough = bench.orders_with_lists(CLIENTS[0])?;
+    let too_many = bench.orders_with_lists(CLIENTS[1])?;
     let (ratio, loaded) = (median(&enough.ratio()), median(&enough.loaded_p50));
-    ensure!(ratio <= AIMS.0 && loaded <= AIMS.1, "orders wait for lists: {ratio:.1} times their quiet median, {loaded:.1} ms");
-    ensure!(too_many.rejected() > 0.0, "no list was rejected: are they queued without end?");
+    ensure!(
+        ratio <= TARGETS.0 && loaded <= TARGETS.1,
+        "lists delay orders: the median latency is {ratio:.1} times that without lists, {loaded:.1} ms"
+    );
+    ensure!(too_many.rejected() > 0.0, "no list was rejected: the queue of lists seems to be unbounded");
     for results in [enough, too_many] {
         let slowest = median(&results.slowest_list);
-        ensure!(slowest <= LONGEST, "a list was answered after {slowest} ms");
+        ensure!(slowest <= MAX_LIST_TIME, "the slowest list took {slowest} ms");
     }
     Ok(())
 }
@@ -85,13 +88,13 @@ impl Bench {
         let scratch = Scratch::new(None);
         let key = tokens::new_key(scratch.path(), Utc::now() - TimeDelta::days(1), "bench");
         let mut settings = shared::settings(&postgres.url(DATABASE), &nats.url(), "bench");
-        // As by default: these are for tests.
+        // Use the defaults instead of the settings for tests.
         for setting in ["ACCESS_LOG_SAMPLE", "DATABASE_MAX_CONNECTIONS"] {
             settings.remove(setting);
         }
         settings.insert("AUTH_SIGNING_KEYS_DIR".into(), scratch.path().display().to_string());
         settings.extend(shared::superuser());
-        finished(&["migrate"], &settings).await?;
+        run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
         shelf::put(&pool, 1, PRODUCTS).await?;
         sqlx::query(
@@ -113,8 +116,8 @@ impl Bench {
         Ok(Self { _serve: serve, address, buyers, _nats: nats, _postgres: postgres, _scratch: scratch })
     }
 
-    /// Orders alone, and beside so many clients of lists, in turn.
-    fn beside(&self, clients: usize) -> anyhow::Result<Results> {
+    /// Measures orders without and with this many list clients, in turn.
+    fn orders_with_lists(&self, clients: usize) -> anyhow::Result<Results> {
         let mut results = Results::default();
         for _ in 0..ROUNDS {
             let quiet = self.orders(SECONDS)?;
@@ -129,7 +132,7 @@ impl Bench {
     }
 
     fn orders(&self, seconds: f64) -> anyhow::Result<load::Outcome> {
-        load::in_a_process_of_its_own(&Plan {
+        load::generate_in_child(&Plan {
             address: self.address,
             connections: BUYERS,
             warm_up: 1.0,
@@ -141,7 +144,7 @@ impl Bench {
     }
 }
 
-/// One value of each round; times in milliseconds.
+/// One value per round; times in milliseconds.
 #[derive(Default)]
 struct Results {
     quiet_p50: Vec<f64>,
@@ -149,7 +152,7 @@ struct Results {
     loaded_p50: Vec<f64>,
     loaded_p99: Vec<f64>,
     slowest_list: Vec<f64>,
-    /// Per second: 200, 429, 503, others.
+    /// Responses per second with status 200, 429, 503 and others.
     lists: [Vec<f64>; 4],
 }
 
@@ -172,7 +175,7 @@ impl Results {
         self.loaded_p50.iter().zip(&self.quiet_p50).map(|(loaded, quiet)| loaded / quiet).collect()
     }
 
-    /// Lists per second that were rejected.
+    /// Returns the rejected lists per second.
     fn rejected(&self) -> f64 {
         median(&self.lists[1]) + median(&self.lists[2])
     }
@@ -181,15 +184,15 @@ impl Results {
         let heads = (1..=ROUNDS).map(|round| format!("{:>10}", format!("round {round}"))).collect::<String>();
         let millis = |number: f64| format!("{number:.2}");
         println!("\n{:<26}{heads}{:>10}", format!("orders, {BUYERS} customers"), "median");
-        println!("{}", row("quiet p50, ms", &self.quiet_p50, millis));
-        println!("{}", row("quiet p99, ms", &self.quiet_p99, millis));
-        println!("{}   aim {}", row("beside lists p50, ms", &self.loaded_p50, millis), AIMS.1);
-        println!("{}", row("beside lists p99, ms", &self.loaded_p99, millis));
-        println!("{}   aim {}", row("ratio of the medians", &self.ratio(), millis), AIMS.0);
+        println!("{}", row("without lists p50, ms", &self.quiet_p50, millis));
+        println!("{}", row("without lists p99, ms", &self.quiet_p99, millis));
+        println!("{}   target {}", row("with lists p50, ms", &self.loaded_p50, millis), TARGETS.1);
+        println!("{}", row("with lists p99, ms", &self.loaded_p99, millis));
+        println!("{}   target {}", row("ratio of the medians", &self.ratio(), millis), TARGETS.0);
         println!("\n{clients} clients, lists per second");
         for (status, rates) in ["200", "429", "503", "others"].iter().zip(&self.lists) {
             println!("{}", row(status, rates, grouped));
         }
-        println!("{}", row("slowest answer, ms", &self.slowest_list, grouped));
+        println!("{}", row("slowest response, ms", &self.slowest_list, grouped));
     }
 }

@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Formats numbers and rows of the results.
 
-/// The middle of some numbers.
+/// Returns the median.
 ///
 /// # Panics
-/// Without any.
+/// If `numbers` is empty.
 pub fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -11,7 +11,7 @@ pub fn median(numbers: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
 }
 
-/// A whole number with thousands separated: `61,234`.
+/// Rounds to an integer and separates thousands: `61,234`.
 #[allow(clippy::cast_possible_truncation, reason = "rates are small")]
 pub fn grouped(number: f64) -> String {
     let digits = (number.round() as i64).to_string();
@@ -25,7 +25,7 @@ pub fn grouped(number: f64) -> String {
     text
 }
 
-/// One line of the table: a name, a number per round, their median.
+/// Formats one row: a name, a number per round, and their median.
 pub fn row(name: &str, rounds: &[f64], shown: impl Fn(f64) -> String) -> String {
     let cells = rounds.iter().map(|number| format!("{:>10}", shown(*number))).collect::<String>();
     format!("{name:<26}{cells}{:>10}", shown(median(rounds)))
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_halved() {
+    fn numbers_are_grouped_and_medians_computed() {
         assert_eq!(grouped(1_234_567.4), "1,234,567");
         assert_eq!(grouped(999.0), "999");
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);

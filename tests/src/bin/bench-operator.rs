@@ -1,4 +1,4 @@
-//! `make bench-operator`: what the operator costs, with one Catalog and with a thousand.
+//! `make bench-operator`: API requests, latency and memory of the operator with one Catalog and with a thousand.
 
 use catalog_tests::bench::operator;
 

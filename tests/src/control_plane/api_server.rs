@@ -1,4 +1,4 @@
-//! etcd and kube-apiserver.
+//! Starts etcd and kube-apiserver.
 
 use std::{
     ffi::OsString,
@@ -28,12 +28,12 @@ use crate::{
     wait,
 };
 
-/// A cold kube-apiserver on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// A cold kube-apiserver starts slowly on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A kube-apiserver with an etcd of its own. It ends with its value, or with this process.
+/// A kube-apiserver with its own etcd. Both are killed when this value is dropped or this process ends.
 pub struct ApiServer {
-    // Before the directories: fields are dropped in order.
+    // Dropped in order: the processes before their directories.
     api: Server,
     etcd: Server,
     scratch: Scratch,
@@ -42,14 +42,14 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// The one that all tests of this process share, with the definitions of Catalogs and of KEDA.
+    /// Returns the server that all tests of this process share, with the CRDs of Catalog and KEDA.
     ///
     /// # Panics
-    /// If it could not be started, with the reason, in every test.
+    /// If it could not be started.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Option<ApiServer>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
-            // A thread and a runtime of its own: the runtime of the first test ends with that test.
+            // In a separate runtime, because the runtime of the first test ends with that test.
             let starting = thread::Builder::new().name("shared API server".into()).spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 runtime.block_on(async {
@@ -63,7 +63,7 @@ impl ApiServer {
         shared.as_ref().expect("the shared API server could not be started; see the first panic of this run")
     }
 
-    /// One for a test that changes what all namespaces share. It has the definition of Catalogs.
+    /// Starts a server for a test that changes cluster-scoped objects. It has the CRD of Catalog.
     ///
     /// # Panics
     /// If it doesn't start.
@@ -71,26 +71,26 @@ impl ApiServer {
         Self::launch(false).await
     }
 
-    /// One that writes down who asked for what; see [`super::audit`].
+    /// Starts a server that writes an audit log; see [`super::audit`].
     ///
     /// # Panics
     /// If it doesn't start.
-    pub async fn audited() -> Self {
+    pub async fn start_audited() -> Self {
         Self::launch(true).await
     }
 
     async fn launch(audited: bool) -> Self {
-        // Somebody else may take a port between our look and the server's.
+        // Another process may bind a port after it was found free.
         for _ in 0..5 {
             if let Some(started) = Self::try_start(audited).await {
                 let client = started.client().await;
                 definitions::install_catalog(&client).await;
                 definitions::install_storage_class(&client).await;
-                definitions::install_rights(&client).await;
+                definitions::install_rbac(&client).await;
                 return started;
             }
         }
-        panic!("kube-apiserver did not start five times; the last outputs are above");
+        panic!("kube-apiserver did not start in five attempts; their output is above");
     }
 
     async fn try_start(audited: bool) -> Option<Self> {
@@ -106,7 +106,7 @@ impl ApiServer {
         if audited {
             arguments.extend(audit::arguments(scratch.path()));
         }
-        // It lives for minutes only: better to spend memory than half of its processor time on garbage.
+        // It runs for minutes only. With the default GOGC it spends half of its CPU time on garbage collection.
         let mut command = vec!["GOGC=300".into(), programs().kube_apiserver.clone().into()];
         command.extend(arguments);
         let api = Server::start(Path::new("env"), &command, &keeping(scratch.path())).expect("kube-apiserver can be started");
@@ -120,7 +120,7 @@ impl ApiServer {
 
     async fn came_up(&self) -> bool {
         let client = self.client().await;
-        wait::within(PATIENCE, "kube-apiserver is ready or gives up", async || {
+        wait::within(START_TIMEOUT, "kube-apiserver is ready or has exited", async || {
             if self.api.has_ended() {
                 return Ok(false);
             }
@@ -130,7 +130,7 @@ impl ApiServer {
         .await
     }
 
-    /// How the administrator reaches it.
+    /// Returns the client configuration of the administrator.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
@@ -138,7 +138,7 @@ impl ApiServer {
         config(&self.kubeconfig).await
     }
 
-    /// How an operator reaches it, with the rights that the chart gives it and no others.
+    /// Returns the client configuration of an operator, with the permissions that the chart grants.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
@@ -146,7 +146,7 @@ impl ApiServer {
         config(&fs::read_to_string(self.kubeconfig()).expect("it was written")).await
     }
 
-    /// A client of the administrator's, of the runtime that asks for it.
+    /// Creates a client of the administrator on the current runtime.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
@@ -154,7 +154,7 @@ impl ApiServer {
         Client::try_from(self.config().await).expect("a client of our own kubeconfig")
     }
 
-    /// An operator's client, with a wire that counts, remembers and breaks.
+    /// Creates an operator's client whose calls pass through `wire`.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
@@ -162,22 +162,22 @@ impl ApiServer {
         wire.client(self.operator_config().await)
     }
 
-    /// A file with the kubeconfig of an operator.
+    /// Returns the path of an operator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.scratch.path().join("kubeconfig")
     }
 
-    /// The process ids of kube-apiserver and etcd.
+    /// Returns the process ids of kube-apiserver and etcd.
     pub fn pids(&self) -> [u32; 2] {
         [self.api.pid(), self.etcd.pid()]
     }
 
-    /// Who asked for what, from now on, if the server is an audited one.
+    /// Reads the audit log from now on. Only for servers from [`Self::start_audited`].
     pub fn audit(&self) -> Audit {
         Audit::of(self.scratch.path())
     }
 
-    /// What kube-apiserver printed.
+    /// Returns what kube-apiserver printed.
     pub fn output(&self) -> String {
         fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
     }
@@ -196,7 +196,7 @@ fn etcd_arguments(port: u16, peer_port: u16) -> Vec<OsString> {
     let (clients, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
     [
         "--data-dir=data".to_owned(),
-        // What is written here need not survive the machine.
+        // The data need not survive a crash of the machine.
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
         format!("--listen-client-urls={clients}"),
@@ -215,7 +215,7 @@ fn api_server_arguments(port: u16, etcd_port: u16, certificates: &Certificates) 
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
         "--bind-address=127.0.0.1".to_owned(),
         "--advertise-address=127.0.0.1".to_owned(),
-        // Loopback addresses are refused in the endpoints it would otherwise write for itself.
+        // Otherwise it writes Endpoints of itself, in which loopback addresses are invalid.
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--secure-port={port}"),
         format!("--tls-cert-file={}", file(&certificates.server)),

@@ -1,4 +1,4 @@
-//! Who asked the API server for what, as its own audit log says.
+//! Reads the audit log of the API server.
 
 use std::{
     ffi::OsString,
@@ -12,33 +12,33 @@ use serde_json::{Value, json};
 
 use super::certificates::OPERATOR;
 
-/// A request that was answered.
+/// A request that the API server has answered.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// When it was answered.
     pub at: Timestamp,
-    /// Whether an operator asked.
+    /// Whether an operator sent it.
     pub by_operator: bool,
-    /// As in RBAC: `get`, `list`, `create`, `patch` and so on.
+    /// The verb as in RBAC: `get`, `list`, `create`, `patch` and so on.
     pub verb: String,
-    /// With its query.
+    /// The path and query.
     pub uri: String,
-    /// The namespace, if it was in one.
+    /// The namespace; empty for cluster-scoped requests.
     pub namespace: String,
-    /// The kind in the plural, or nothing for discovery and the like.
+    /// The plural name of the resource; empty for requests such as discovery.
     pub resource: String,
-    /// The status code.
+    /// The HTTP status code of the response.
     pub code: u64,
 }
 
 impl Request {
-    /// Whether it changes something that isn't a Lease.
+    /// Whether it is a write of anything but a Lease.
     pub fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch") && self.resource != "leases"
     }
 
-    /// Whether it belongs to a reconcile.
-    pub fn is_of_a_reconcile(&self) -> bool {
+    /// Whether a reconcile sent it, as opposed to watches, leader election and Events.
+    pub fn is_by_reconcile(&self) -> bool {
         self.by_operator
             && self.verb != "watch"
             && !matches!(self.resource.as_str(), "leases" | "events")
@@ -46,33 +46,33 @@ impl Request {
     }
 }
 
-/// Reads the log from where it was.
+/// A position in an audit log.
 pub struct Audit {
     log: PathBuf,
     read: u64,
 }
 
 impl Audit {
-    /// Of the server that keeps its files there, from now on.
+    /// Starts at the current end of the audit log in `directory`.
     pub fn of(directory: &Path) -> Self {
         let log = directory.join("audit.log");
         let read = fs::metadata(&log).map(|file| file.len()).unwrap_or_default();
         Self { log, read }
     }
 
-    /// What was answered since it was last asked.
+    /// Returns the requests since the last call.
     ///
     /// # Panics
     /// If the log cannot be read.
-    pub fn more(&mut self) -> Vec<Request> {
+    pub fn read_new(&mut self) -> Vec<Request> {
         let mut log = File::open(&self.log).expect("the API server keeps an audit log");
-        log.seek(SeekFrom::Start(self.read)).expect("a file has places");
+        log.seek(SeekFrom::Start(self.read)).expect("a file can be sought");
         let mut lines = BufReader::new(log);
         let (mut line, mut requests) = (String::new(), Vec::new());
         loop {
             line.clear();
             let length = lines.read_line(&mut line).expect("the log can be read");
-            // A line that is still being written is for the next time.
+            // The last line may be incomplete; the next call reads it.
             if !line.ends_with('\n') {
                 return requests;
             }
@@ -95,7 +95,7 @@ fn request(entry: &Value) -> Option<Request> {
     })
 }
 
-/// What makes kube-apiserver keep the log of what operators ask for, and of Catalogs.
+/// Returns the arguments with which kube-apiserver logs the requests of operators and the writes of Catalogs.
 pub fn arguments(directory: &Path) -> [OsString; 2] {
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],

@@ -1,4 +1,4 @@
-//! The certificates of one control plane.
+//! Certificates and kubeconfigs of a control plane.
 
 use std::{
     fs,
@@ -9,20 +9,20 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::json;
 
-/// The name of operators that run as programs, to tell their calls from others.
+/// The user name of operators. RBAC and the audit log refer to it.
 pub const OPERATOR: &str = "operator";
 
-/// Files for kube-apiserver, and what its clients need.
+/// The certificate files of kube-apiserver, and the certificates of its clients.
 pub struct Certificates {
-    /// The authority of all of them, PEM.
+    /// The certificate of the authority, PEM.
     pub authority: PathBuf,
     /// The server's certificate for 127.0.0.1.
     pub server: PathBuf,
-    /// Its key.
+    /// The server's key.
     pub server_key: PathBuf,
-    /// The key that signs tokens of service accounts.
+    /// The key that signs service account tokens.
     pub token_key: PathBuf,
-    /// Its public half.
+    /// The public key of `token_key`.
     pub token_public_key: PathBuf,
     authority_pem: String,
     admin: (String, String),
@@ -30,7 +30,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them in a directory.
+    /// Creates the certificates and writes the server's files to `directory`.
     ///
     /// # Panics
     /// If the directory cannot be written.
@@ -64,12 +64,12 @@ impl Certificates {
         }
     }
 
-    /// A kubeconfig for the administrator of the server on this port.
+    /// Returns the administrator's kubeconfig for a server on `port`.
     pub fn admin(&self, port: u16) -> String {
         self.kubeconfig(port, &self.admin)
     }
 
-    /// A kubeconfig for an operator.
+    /// Returns an operator's kubeconfig for a server on `port`.
     pub fn operator(&self, port: u16) -> String {
         self.kubeconfig(port, &self.operator)
     }
@@ -97,7 +97,7 @@ fn key() -> KeyPair {
     KeyPair::generate().expect("a key can be made")
 }
 
-/// Somebody; `system:masters` may do everything.
+/// Creates a client certificate and its key. Members of the group `system:masters` have all permissions.
 fn client(name: &str, group: Option<&str>, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.distinguished_name.push(DnType::CommonName, name);
@@ -108,7 +108,7 @@ fn client(name: &str, group: Option<&str>, authority: &CertifiedIssuer<'_, KeyPa
     signed(&params, authority)
 }
 
-/// A certificate and its key, PEM.
+/// Creates a key and a certificate for it; returns both as PEM, the certificate first.
 fn signed(params: &CertificateParams, authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
     let key = key();
     let certificate = params.signed_by(&key, authority).expect("a certificate can be signed");

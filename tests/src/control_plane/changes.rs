@@ -1,4 +1,4 @@
-//! The changes that every shop lives through.
+//! The changes that fault injection runs.
 
 use catalog_operator::crd::Catalog;
 use k8s_openapi::{
@@ -14,17 +14,17 @@ use super::{
     specs::{full, with},
 };
 
-/// All of them.
+/// Returns all changes.
 pub fn all() -> [fn() -> Change; 6] {
     [install, update, scale, new_image, rotation, deletion]
 }
 
-/// A first Catalog.
+/// Creates a Catalog.
 pub fn install() -> Change {
-    Change { name: "install", before: None, done: Box::new(|operator| Box::pin(apply(operator, full()))) }
+    Change { name: "install", before: None, action: Box::new(|operator| Box::pin(apply(operator, full()))) }
 }
 
-/// Nearly everything is edited at once: another mail server, a bigger volume, an autoscaler more and one less.
+/// Edits most of the spec at once: another mail server, a larger volume, one autoscaler added and one removed.
 pub fn update() -> Change {
     let edits = [
         ("/mail/server", json!("mail.example.org")),
@@ -35,30 +35,30 @@ pub fn update() -> Change {
         ("/auth/accessTokenTTL", json!("30m")),
     ];
     let after = edits.into_iter().fold(full(), |spec, (pointer, value)| with(spec, pointer, value));
-    Change { name: "update", before: Some(full()), done: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
+    Change { name: "update", before: Some(full()), action: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
 }
 
-/// More pods of one role, and other bounds for another.
+/// Changes the replicas of one role and the autoscaling bounds of another.
 pub fn scale() -> Change {
     let before = with(full(), "/api", json!({"replicas": 2}));
     let after = with(with(before.clone(), "/api/replicas", json!(5)), "/tracker/autoscaling/maxReplicas", json!(9));
-    Change { name: "scale", before: Some(before), done: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
+    Change { name: "scale", before: Some(before), action: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
 }
 
-/// Another release: a migration, and then new pods.
+/// Changes the image tag, which runs a migration and replaces the pods.
 pub fn new_image() -> Change {
     let after = with(full(), "/image/tag", json!("9.9.9"));
-    Change { name: "image", before: Some(full()), done: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
+    Change { name: "image", before: Some(full()), action: Box::new(move |operator| Box::pin(apply(operator, after.clone()))) }
 }
 
-/// All secrets are new: the signing key, the password of the mail server, and that of the database.
+/// Rotates the signing key, the password of the mail server and the password of the database.
 pub fn rotation() -> Change {
-    Change { name: "rotation", before: Some(full()), done: Box::new(|operator| Box::pin(rotate(operator))) }
+    Change { name: "rotation", before: Some(full()), action: Box::new(|operator| Box::pin(rotate(operator))) }
 }
 
-/// A Catalog is deleted while the operator still looks at it. What may be left is its data.
+/// Deletes a Catalog while a reconcile of it is still pending. Only its data may remain.
 pub fn deletion() -> Change {
-    Change { name: "deletion", before: Some(full()), done: Box::new(|operator| Box::pin(delete(operator))) }
+    Change { name: "deletion", before: Some(full()), action: Box::new(|operator| Box::pin(delete(operator))) }
 }
 
 async fn apply(operator: &mut Operator, spec: Value) {
@@ -66,7 +66,7 @@ async fn apply(operator: &mut Operator, spec: Value) {
 }
 
 async fn rotate(operator: &mut Operator) {
-    operator.pass(SignedDuration::from_hours(2));
+    operator.advance_clock(SignedDuration::from_hours(2));
     let since = Timestamp::now() + SignedDuration::from_hours(1);
     let annotation = json!({"metadata": {"annotations": {"catalog.rs/rotate-signing-key": since.to_string()}}});
     let catalogs = operator.namespace().api::<Catalog>();
@@ -80,9 +80,9 @@ async fn delete(operator: &mut Operator) {
     let before = operator.catalog().await.expect("it was applied");
     let catalogs = operator.namespace().api::<Catalog>();
     catalogs.delete(NAME, &DeleteParams::default()).await.expect("a Catalog can be deleted");
-    // Half of what belonged to it is gone when the operator, which hasn't heard of that yet, looks once more.
+    // The operator reconciles a cached Catalog after part of its objects were collected.
     operator.controllers().collect_garbage_of("Deployment").await;
-    // Whatever it makes now belongs to nobody.
+    // The owner of the objects that it creates no longer exists.
     operator.reconcile_as(before).await;
     operator.controllers().collect_garbage().await;
 }

@@ -1,16 +1,16 @@
-//! The fields that the operator declares, as the API server keeps account of them.
+//! The fields that the operator declares, according to `managedFields`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-/// The operator's name as a field manager.
+/// The field manager of the operator.
 pub const MANAGER: &str = "catalog-operator";
 
-/// Pointers (RFC 6901) to every field of the object that the operator has applied: the leaves of its
-/// `managedFields` entry, the format of which is in structured-merge-diff (`fieldpath/serialize.go`).
+/// Returns pointers (RFC 6901) to every field of the object that the operator has applied: the leaves of its
+/// `managedFields` entry, whose format is in structured-merge-diff (`fieldpath/serialize.go`).
 ///
-/// The object has to be as it was read: a change of it invalidates positions in lists.
+/// Pass the object unchanged: an edit can shift positions in lists.
 ///
 /// # Panics
 /// If the object has no JSON form.
@@ -56,7 +56,7 @@ fn has(item: &Value, keys: &Value) -> bool {
     keys.as_object().is_some_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
-/// The field of `after` that is the one at the pointer in `before`, wherever the items of lists are now.
+/// Returns the field of `after` that corresponds to `pointer` in `before`, even if list items have moved.
 pub fn same_field<'a>(before: &Value, after: &'a Value, pointer: &str) -> Option<&'a Value> {
     let (mut before, mut after) = (before, after);
     for step in pointer.split('/').skip(1) {
@@ -70,16 +70,16 @@ pub fn same_field<'a>(before: &Value, after: &'a Value, pointer: &str) -> Option
     Some(after)
 }
 
-/// Whether two items of a list are versions of the same: by what tells items of such lists apart.
+/// Whether two list items have the same merge key, or are equal if they have none.
 fn is_same(one: &Value, other: &Value) -> bool {
     let key = ["mountPath", "containerPort", "port", "topologyKey", "uid", "name"].into_iter().find(|key| one.get(key).is_some());
     key.map_or(one == other, |key| one.get(key) == other.get(key))
 }
 
-/// Another value of the same type, if there is one.
+/// Returns a different value of the same type, if the type is scalar.
 pub fn another(value: &Value) -> Option<Value> {
     match value {
-        // An edit that the API server takes.
+        // The API server rejects other protocols.
         Value::String(text) if text == "TCP" => Some(json!("UDP")),
         Value::String(text) if text.parse::<i64>().is_ok() => Some(json!(format!("{text}1"))),
         Value::String(text) => Some(json!(format!("{text}x"))),
@@ -89,7 +89,7 @@ pub fn another(value: &Value) -> Option<Value> {
     }
 }
 
-/// Takes the field at the pointer out of an object or list. Whether it was there.
+/// Removes the field at `pointer` from an object or list. Returns whether it existed.
 pub fn remove(whole: &mut Value, pointer: &str) -> bool {
     let Some((parent, last)) = pointer.rsplit_once('/') else { return false };
     let last = last.replace("~1", "/").replace("~0", "~");

@@ -1,7 +1,6 @@
-//! What kube-controller-manager, the scheduler and kubelets do in a cluster, controllers by the tests.
+//! Fakes of kube-controller-manager, the scheduler and kubelets, none of which run in this suite.
 //!
-//! Only the API server runs here. [`FakeControllers`] writes the status that those would write once
-//! everything went well, and nothing else: it starts no pods, and it does nothing unless told to.
+//! [`FakeControllers`] writes the statuses that those would write, when a test calls it. It starts no pods.
 
 mod failing;
 mod garbage;
@@ -33,27 +32,26 @@ pub use notifier::Notifier;
 
 const MANAGER: &str = "fake-controllers";
 
-/// The controllers of one namespace.
+/// The fake controllers of one namespace.
 pub struct FakeControllers {
     namespace: Namespace,
 }
 
 impl FakeControllers {
-    /// Of this namespace. They do nothing yet.
+    /// Creates the controllers of a namespace. They write nothing yet.
     pub fn new(namespace: &Namespace) -> Self {
         Self { namespace: namespace.clone() }
     }
 
-    /// Everything goes well: claims are bound, Jobs succeed, workloads roll out. Says how many
-    /// objects that changed.
-    pub async fn everything_goes_well(&self) -> usize {
+    /// Binds claims, completes Jobs and rolls out workloads. Returns how many objects changed.
+    pub async fn complete_all(&self) -> usize {
         self.bind_claims().await
             + self.roll_out_stateful_sets().await
             + self.finish_jobs(JobEnd::Complete).await
             + self.roll_out_deployments().await
     }
 
-    /// Claims get volumes of the size they ask for.
+    /// Binds claims to volumes of the requested size.
     pub async fn bind_claims(&self) -> usize {
         let mut changed = 0;
         for claim in self.namespace.all::<PersistentVolumeClaim>().await {
@@ -67,7 +65,7 @@ impl FakeControllers {
         changed
     }
 
-    /// Stateful sets have all the pods of their newest revision, ready.
+    /// Reports all pods of all `StatefulSet`s as updated and ready.
     pub async fn roll_out_stateful_sets(&self) -> usize {
         let mut changed = 0;
         for set in self.namespace.all::<StatefulSet>().await {
@@ -78,20 +76,20 @@ impl FakeControllers {
                 "currentReplicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
                 "currentRevision": revision, "updateRevision": revision,
             });
-            let is_so = set.status.as_ref().is_some_and(|live| {
+            let is_current = set.status.as_ref().is_some_and(|live| {
                 live.observed_generation == set.metadata.generation && live.ready_replicas.unwrap_or_default() == replicas
             });
-            changed += self.set(&set, is_so, status).await;
+            changed += self.set(&set, is_current, status).await;
         }
         changed
     }
 
-    /// Deployments have all the pods of their newest revision, available.
+    /// Reports all pods of all Deployments as updated and available.
     pub async fn roll_out_deployments(&self) -> usize {
         let mut changed = 0;
         for deployment in self.namespace.all::<Deployment>().await {
             let replicas = deployment.spec.replicas.unwrap_or(1);
-            let is_so = deployment.status.as_ref().is_some_and(|live| {
+            let is_current = deployment.status.as_ref().is_some_and(|live| {
                 live.observed_generation == deployment.metadata.generation && live.available_replicas.unwrap_or_default() == replicas
             });
             let status = json!({
@@ -102,21 +100,21 @@ impl FakeControllers {
                     condition("Progressing", "True", "NewReplicaSetAvailable"),
                 ],
             });
-            changed += self.set(&deployment, is_so, status).await;
+            changed += self.set(&deployment, is_current, status).await;
         }
         changed
     }
 
-    /// An autoscaler sets the number of pods.
+    /// Sets the replicas of a Deployment as an autoscaler does.
     pub async fn scale(&self, deployment: &str, replicas: i32) {
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
         self.namespace.api::<Deployment>().patch_scale(deployment, &params, &scale).await.expect("a Deployment can be scaled");
     }
 
-    /// Deployments have none of the pods they want.
-    pub async fn lose_all_pods_of(&self, deployment: &str) {
-        let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment is there");
+    /// Reports all pods of a Deployment as unavailable.
+    pub async fn mark_pods_unavailable(&self, deployment: &str) {
+        let live = self.namespace.api::<Deployment>().get(deployment).await.expect("the Deployment exists");
         let status = json!({
             "observedGeneration": live.metadata.generation, "replicas": live.spec.replicas,
             "readyReplicas": null, "availableReplicas": null, "unavailableReplicas": 1,
@@ -125,17 +123,17 @@ impl FakeControllers {
         self.set(&live, false, status).await;
     }
 
-    /// The pod of a stateful set isn't ready any more.
-    pub async fn lose_the_pod_of(&self, stateful_set: &str) {
-        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet is there");
+    /// Reports the pod of a `StatefulSet` as not ready.
+    pub async fn mark_pod_not_ready(&self, stateful_set: &str) {
+        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet exists");
         let status =
             json!({"observedGeneration": live.metadata.generation, "replicas": 1, "readyReplicas": null, "availableReplicas": null});
         self.set(&live, false, status).await;
     }
 
-    /// The pod of a stateful set has ended, and there is no other one.
-    pub async fn end_the_pod_of(&self, stateful_set: &str) {
-        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet is there");
+    /// Reports a `StatefulSet` as having no pod.
+    pub async fn mark_pod_missing(&self, stateful_set: &str) {
+        let live = self.namespace.api::<StatefulSet>().get(stateful_set).await.expect("the StatefulSet exists");
         let status = json!({
             "observedGeneration": live.metadata.generation, "replicas": 0, "readyReplicas": null, "availableReplicas": 0,
             "currentReplicas": 0, "updatedReplicas": 0,
@@ -143,15 +141,15 @@ impl FakeControllers {
         self.set(&live, false, status).await;
     }
 
-    /// All pods end, as when what kept them from running has been corrected.
-    pub async fn end_pods(&self) {
+    /// Deletes all pods.
+    pub async fn delete_pods(&self) {
         let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         for pod in self.namespace.all::<Pod>().await {
             self.namespace.api::<Pod>().delete(&pod.name_any(), &params).await.expect("a pod can be deleted");
         }
     }
 
-    /// All Jobs that have not ended come to this end.
+    /// Finishes all unfinished Jobs with this result.
     pub async fn finish_jobs(&self, end: JobEnd) -> usize {
         let mut changed = 0;
         for job in self.namespace.all::<Job>().await {
@@ -176,18 +174,18 @@ impl FakeControllers {
         changed
     }
 
-    async fn set<K>(&self, object: &K, is_so: bool, status: Value) -> usize
+    async fn set<K>(&self, object: &K, is_current: bool, status: Value) -> usize
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
-        if is_so {
+        if is_current {
             return 0;
         }
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let patched = self.namespace.api::<K>().patch_status(&object.name_any(), &params, &Patch::Merge(json!({"status": status}))).await;
         match patched {
             Ok(_) => 1,
-            // Gone meanwhile, which is none of our business.
+            // It was deleted in the meantime.
             Err(kube::Error::Api(error)) if error.code == 404 => 1,
             Err(error) => panic!("the status of {} {} cannot be set: {error}", K::kind(&()), object.name_any()),
         }
@@ -197,12 +195,15 @@ impl FakeControllers {
 /// How a Job ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEnd {
-    /// Well.
+    /// With success.
     Complete,
-    /// With an error, for good.
+    /// With failure, after all retries.
     Failed,
 }
 
 fn condition(name: &str, status: &str, reason: &str) -> Value {
-    json!({"type": name, "status": status, "reason": reason, "message": "controllers", "lastUpdateTime": null, "lastTransitionTime": null})
+    json!({
+        "type": name, "status": status, "reason": reason, "message": "reported by a fake controller",
+        "lastUpdateTime": null, "lastTransitionTime": null,
+    })
 }

@@ -1,4 +1,4 @@
-//! A namespace of one run.
+//! Namespaces of tests.
 
 use std::{
     fmt::Debug,
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::ApiServer;
 
-/// The field manager of the people who write Catalogs.
-pub const PERSON: &str = "person";
+/// The field manager of users who write Catalogs.
+pub const USER: &str = "user";
 
-/// A namespace that nobody else uses, and the administrator's view of it.
+/// The namespace of one test, with the client of the administrator.
 #[derive(Clone)]
 pub struct Namespace {
     client: Client,
@@ -26,37 +26,37 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new one on a server; `stem` says in its name what it is for.
+    /// Creates a namespace whose name starts with `stem`.
     ///
     /// # Panics
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub async fn new(server: &ApiServer, stem: &str) -> Self {
-        Self::with(server.client().await, stem).await
+        Self::with_client(server.client().await, stem).await
     }
 
-    /// The same with a client that is there already.
+    /// Creates a namespace with an existing client.
     ///
     /// # Panics
-    /// If it cannot be made.
-    pub async fn with(client: Client, stem: &str) -> Self {
+    /// If it cannot be created.
+    pub async fn with_client(client: Client, stem: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("{stem}-{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
         let object: Object = serde_json::from_value(json!({"metadata": {"name": name}})).expect("a namespace");
-        Api::all(client.clone()).create(&PostParams::default(), &object).await.expect("a namespace can be made");
+        Api::all(client.clone()).create(&PostParams::default(), &object).await.expect("a namespace can be created");
         Self { client, name }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The administrator's client.
+    /// Returns the administrator's client.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The objects of a kind in it.
+    /// Returns the API of a kind in this namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -64,12 +64,12 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// The objects of a kind without a type.
+    /// Returns the API of a kind that has no Rust type.
     pub fn dynamic(&self, resource: &ApiResource) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.name, resource)
     }
 
-    /// All objects of a kind.
+    /// Lists the objects of a kind.
     ///
     /// # Panics
     /// If they cannot be listed.
@@ -80,16 +80,16 @@ impl Namespace {
         self.api::<K>().list(&ListParams::default()).await.expect("objects can be listed").items
     }
 
-    /// Applies an object as a person would with `kubectl apply --server-side`.
+    /// Applies an object as a user does with `kubectl apply --server-side --force-conflicts`.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// If the API server rejects it.
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject, kube::Error> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
         let (group, version) = version.rsplit_once('/').unwrap_or(("", &version));
         let resource = super::definitions::resource(group, version, &kind);
         let name = text(&object["metadata"]["name"]);
-        self.dynamic(&resource).patch(&name, &PatchParams::apply(PERSON).force(), &Patch::Apply(object)).await
+        self.dynamic(&resource).patch(&name, &PatchParams::apply(USER).force(), &Patch::Apply(object)).await
     }
 }

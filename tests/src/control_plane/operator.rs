@@ -1,4 +1,4 @@
-//! One operator and one Catalog, reconciled step by step.
+//! An operator whose reconciles the test calls one by one, for one Catalog.
 
 use std::{
     collections::BTreeMap,
@@ -22,192 +22,190 @@ use super::{ApiServer, FakeControllers, Namespace, Wire};
 /// The name of the Catalog in every namespace of the suite.
 pub const NAME: &str = "shop";
 
-/// Reconciles that a change may take, crashes and errors included, before it must have settled.
-const ROUNDS: usize = 12;
+/// The number of reconciles, with those that crash or fail, after which the operator must be idle.
+const MAX_RECONCILES: usize = 12;
 
 /// How one reconcile ended.
 #[derive(Debug)]
-pub enum Ended {
-    /// It came to its end.
-    Well,
-    /// There is no Catalog to reconcile.
+pub enum ReconcileOutcome {
+    /// It succeeded.
+    Succeeded,
+    /// The Catalog does not exist.
     NoCatalog,
-    /// With an error; it would be tried again.
+    /// It returned an error; the controller would requeue it.
     Failed(Error),
-    /// In the middle of a call. What it knew is gone.
+    /// The operator crashed in a call and lost its state in memory.
     Crashed,
 }
 
-/// What a condition says.
+/// A condition of the Catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether it is `True`.
-    pub holds: bool,
-    /// Its reason.
+    /// Whether its status is `True`.
+    pub is_true: bool,
+    /// The reason.
     pub reason: String,
-    /// Its message.
+    /// The message.
     pub message: String,
 }
 
-/// An operator whose reconciles are called by the test, in a namespace of its own.
+/// An operator in its own namespace that reconciles when the test calls it.
 pub struct Operator {
     namespace: Namespace,
     wire: Wire,
     client: Client,
     controllers: FakeControllers,
-    ahead: Arc<AtomicI64>,
+    clock_offset: Arc<AtomicI64>,
     context: Arc<Context>,
 }
 
 impl Operator {
-    /// In a new namespace of the shared API server.
+    /// Creates an operator in a new namespace of the shared API server.
     pub async fn new(stem: &str) -> Self {
         let server = ApiServer::shared();
         Self::on(server, Namespace::new(server, stem).await).await
     }
 
-    /// In a namespace of that server, with the Secrets that specs of the suite refer to.
+    /// Creates an operator in a namespace of `server`, with the Secrets to which the specs of the suite refer.
     pub async fn on(server: &ApiServer, namespace: Namespace) -> Self {
         let wire = Wire::default();
         let client = server.client_through(&wire).await;
-        let ahead = Arc::default();
-        let context = context(&client, &ahead);
-        let operator = Self { controllers: FakeControllers::new(&namespace), namespace, wire, client, ahead, context };
-        // What specs of the suite refer to.
+        let clock_offset = Arc::default();
+        let context = context(&client, &clock_offset);
+        let operator = Self { controllers: FakeControllers::new(&namespace), namespace, wire, client, clock_offset, context };
         operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
         operator.write_secret("registry", &[(".dockerconfigjson", "{}")]).await;
         operator.write_secret("database", &[("uri", "postgres://shop:secret@db.example.com/shop")]).await;
         operator
     }
 
-    /// Where it works.
+    /// Returns its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Its calls.
+    /// Returns the layer that records its API calls and injects faults.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// What the cluster does, since only the API server runs.
+    /// Returns the fake controllers of its namespace.
     pub fn controllers(&self) -> &FakeControllers {
         &self.controllers
     }
 
-    /// The time of its clock.
+    /// Returns the time of its clock.
     pub fn now(&self) -> Timestamp {
-        clock(&self.ahead)
+        clock(&self.clock_offset)
     }
 
-    /// From now on its clock is ahead by so much more.
-    pub fn pass(&self, time: SignedDuration) {
-        self.ahead.fetch_add(time.as_secs(), Ordering::Relaxed);
+    /// Advances its clock.
+    pub fn advance_clock(&self, time: SignedDuration) {
+        self.clock_offset.fetch_add(time.as_secs(), Ordering::Relaxed);
     }
 
-    /// A person applies this spec.
+    /// Applies a Catalog with this spec as a user does.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// If the API server rejects it.
     pub async fn apply(&self, spec: &Value) -> Result<(), kube::Error> {
         self.namespace.apply(&catalog(spec)).await.map(|_| ())
     }
 
-    /// Writes a Secret as a person would.
+    /// Writes a Secret as a user does.
     ///
     /// # Panics
-    /// If it is refused.
+    /// If the API server rejects it.
     pub async fn write_secret(&self, name: &str, data: &[(&str, &str)]) {
         let data: BTreeMap<_, _> = data.iter().copied().collect();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         self.namespace.apply(&secret).await.expect("a Secret can be written");
     }
 
-    /// The Catalog as it is.
+    /// Reads the Catalog from the API server.
     pub async fn catalog(&self) -> Option<Catalog> {
         self.namespace.api().get_opt(NAME).await.expect("the Catalog can be read")
     }
 
-    /// One reconcile of the Catalog as it is.
-    pub async fn reconcile(&mut self) -> Ended {
+    /// Reconciles the current Catalog once.
+    pub async fn reconcile(&mut self) -> ReconcileOutcome {
         match self.catalog().await {
             Some(catalog) => self.reconcile_as(catalog).await,
-            None => Ended::NoCatalog,
+            None => ReconcileOutcome::NoCatalog,
         }
     }
 
-    /// One reconcile of the Catalog as the operator's cache may still have it.
-    pub async fn reconcile_as(&mut self, catalog: Catalog) -> Ended {
+    /// Reconciles this version of the Catalog once, such as an outdated one in the operator's cache.
+    pub async fn reconcile_as(&mut self, catalog: Catalog) -> ReconcileOutcome {
         let ended = tokio::select! {
             result = reconcile(Arc::new(catalog), self.context.clone()) => match result {
-                Ok(_) => Ended::Well,
-                Err(error) => Ended::Failed(error),
+                Ok(_) => ReconcileOutcome::Succeeded,
+                Err(error) => ReconcileOutcome::Failed(error),
             },
-            () = self.wire.crashed() => Ended::Crashed,
+            () = self.wire.crashed() => ReconcileOutcome::Crashed,
         };
-        if matches!(ended, Ended::Crashed) {
-            // A new process knows nothing.
-            self.context = context(&self.client, &self.ahead);
+        if matches!(ended, ReconcileOutcome::Crashed) {
+            // A new process starts without state.
+            self.context = context(&self.client, &self.clock_offset);
         }
         ended
     }
 
-    /// Reconciles, in a cluster where everything goes well, until there is nothing left to do and the shop is
-    /// ready, unless there is none.
+    /// Reconciles, with controllers that succeed, until the operator is idle. Then a Catalog that exists must be ready.
     ///
     /// # Panics
-    /// If it doesn't come to rest, or is not ready then; says why.
-    pub async fn settle(&mut self) {
-        self.come_to_rest().await;
+    /// If the operator does not become idle, or the Catalog is not ready.
+    pub async fn reconcile_until_ready(&mut self) {
+        self.reconcile_until_idle().await;
         if self.catalog().await.is_none() {
             return;
         }
         let ready = self.condition("Ready").await;
-        assert!(ready.holds, "the shop is at rest, but not ready: {}: {}", ready.reason, ready.message);
+        assert!(ready.is_true, "the operator is idle, but the Catalog is not ready: {}: {}", ready.reason, ready.message);
     }
 
-    /// A condition of the Catalog.
+    /// Returns the condition of type `kind`.
     ///
     /// # Panics
-    /// If there is none of that type.
+    /// If the Catalog has none.
     pub async fn condition(&self, kind: &str) -> Condition {
-        let status = self.catalog().await.expect("there is a Catalog").status.unwrap_or_default();
+        let status = self.catalog().await.expect("the Catalog exists").status.unwrap_or_default();
         let found = status.conditions.into_iter().find(|condition| condition.type_ == kind);
-        let found = found.unwrap_or_else(|| panic!("there is no condition {kind}"));
-        Condition { holds: found.status == "True", reason: found.reason, message: found.message }
+        let found = found.unwrap_or_else(|| panic!("the Catalog has no condition {kind}"));
+        Condition { is_true: found.status == "True", reason: found.reason, message: found.message }
     }
 
-    /// Reconciles, in a cluster where everything goes well, until there is nothing left to do.
+    /// Reconciles, with controllers that succeed, until neither the operator nor they write anything.
     ///
     /// # Panics
-    /// If it doesn't come to rest; says what was still written.
-    pub async fn come_to_rest(&mut self) {
+    /// If that does not happen within `MAX_RECONCILES` reconciles; names the last writes.
+    pub async fn reconcile_until_idle(&mut self) {
         let mut last = String::new();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_RECONCILES {
             let before = self.wire.writes().len();
             let ended = self.reconcile().await;
             let writes = self.wire.writes().split_off(before);
-            let controllers = self.controllers.everything_goes_well().await;
-            if matches!(ended, Ended::Well | Ended::NoCatalog) && writes.is_empty() && controllers == 0 {
+            let changed = self.controllers.complete_all().await;
+            if matches!(ended, ReconcileOutcome::Succeeded | ReconcileOutcome::NoCatalog) && writes.is_empty() && changed == 0 {
                 return;
             }
             let writes = writes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            last = format!("{ended:?}; {controllers} statuses were controllers; written: {writes}");
+            last = format!("{ended:?}; the controllers changed {changed} statuses; the operator wrote: {writes}");
         }
-        panic!("not settled after {ROUNDS} reconciles; the last one: {last}");
+        panic!("the operator is not idle after {MAX_RECONCILES} reconciles; the last one: {last}");
     }
 }
 
-/// The Catalog with this spec.
+/// Returns a Catalog with this spec.
 pub fn catalog(spec: &Value) -> Value {
     json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": NAME}, "spec": spec})
 }
 
-fn clock(ahead: &AtomicI64) -> Timestamp {
-    Timestamp::now() + SignedDuration::from_secs(ahead.load(Ordering::Relaxed))
+fn clock(clock_offset: &AtomicI64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(clock_offset.load(Ordering::Relaxed))
 }
 
-fn context(client: &Client, ahead: &Arc<AtomicI64>) -> Arc<Context> {
-    let ahead = ahead.clone();
-    Arc::new(Context::new(client.clone()).with_clock(move || clock(&ahead)))
+fn context(client: &Client, clock_offset: &Arc<AtomicI64>) -> Arc<Context> {
+    let clock_offset = clock_offset.clone();
+    Arc::new(Context::new(client.clone()).with_clock(move || clock(&clock_offset)))
 }

@@ -1,4 +1,4 @@
-//! Where etcd and kube-apiserver are.
+//! Finds or builds etcd and kube-apiserver.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The two programs of the control plane.
+/// Paths of the control plane's binaries.
 #[derive(Debug, Clone)]
 pub struct Programs {
     /// The `etcd` binary.
@@ -15,10 +15,10 @@ pub struct Programs {
     pub kube_apiserver: PathBuf,
 }
 
-/// From `KUBEBUILDER_ASSETS`, otherwise built from their Go modules, which takes minutes only once.
+/// Returns the binaries in `KUBEBUILDER_ASSETS`, or builds them from their Go modules, which takes minutes the first time.
 ///
 /// # Panics
-/// If they cannot be built; says what the build said.
+/// If they cannot be built; shows the output of the build.
 pub fn programs() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -30,7 +30,7 @@ pub fn programs() -> &'static Programs {
     })
 }
 
-/// Where the cluster's scripts are.
+/// Returns the directory of the cluster's scripts.
 pub fn cluster() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
 }
@@ -40,7 +40,7 @@ fn find(name: &str) -> PathBuf {
     given.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(script(". ./cache; echo \"$CACHE/bin\"")).join(name))
 }
 
-/// What a line of shell prints in the directory of the cluster's scripts.
+/// Runs a shell command in the directory of the cluster's scripts and returns its output.
 ///
 /// # Panics
 /// If it fails.

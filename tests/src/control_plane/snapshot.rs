@@ -1,4 +1,4 @@
-//! All objects of a namespace, without what differs between runs that came to the same.
+//! Snapshots of all objects in a namespace, without values that differ between equivalent runs.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +14,32 @@ use tokio::sync::OnceCell;
 
 use super::{Namespace, operator::NAME, wire};
 
-/// Kinds that say what happened, or that are made by the API server itself.
-const ASIDE: [&str; 5] = ["Event", "Lease", "Namespace", "Endpoints", "EndpointSlice"];
+/// Kinds that record what happened, or that the API server creates itself.
+const IGNORED_KINDS: [&str; 5] = ["Event", "Lease", "Namespace", "Endpoints", "EndpointSlice"];
 
-/// Objects by kind and name, ready to be compared.
+/// Normalised objects by kind and name.
 pub type Snapshot = BTreeMap<String, Value>;
 
-/// The kinds that a namespace can hold. They don't change while the shared API server runs.
+/// Returns the namespaced kinds. They don't change while the shared API server runs.
 pub async fn kinds(client: &Client) -> &'static [ApiResource] {
     static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
     KINDS.get_or_init(|| discover(client)).await
 }
 
 async fn discover(client: &Client) -> Vec<ApiResource> {
-    let discovery = Discovery::new(client.clone()).run().await.expect("the API server says what it has");
+    let discovery = Discovery::new(client.clone()).run().await.expect("discovery succeeds");
     let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
     resources
         .filter(|(resource, capabilities)| {
             capabilities.scope == Scope::Namespaced
                 && capabilities.supports_operation(verbs::LIST)
-                && !ASIDE.contains(&resource.kind.as_str())
+                && !IGNORED_KINDS.contains(&resource.kind.as_str())
         })
         .map(|(resource, _)| resource)
         .collect()
 }
 
-/// Every object of the namespace as it is.
+/// Lists every object of the namespace.
 ///
 /// # Panics
 /// If a kind cannot be listed.
@@ -55,7 +55,7 @@ pub async fn objects(namespace: &Namespace) -> Vec<DynamicObject> {
     join_all(lists).await.into_iter().flatten().collect()
 }
 
-/// What the API server calls the kind of an object from [`objects`].
+/// Returns the resource of an object from [`objects`].
 ///
 /// # Panics
 /// If it was not listed with its kind.
@@ -64,7 +64,7 @@ pub fn resource(object: &DynamicObject) -> ApiResource {
     ApiResource::from_gvk(&types.try_into().expect("a kind of the API server"))
 }
 
-/// Every object of the namespace, normalised.
+/// Lists and normalises every object of the namespace.
 ///
 /// # Panics
 /// If a kind cannot be listed.
@@ -77,14 +77,14 @@ pub async fn take(namespace: &Namespace) -> Snapshot {
     });
     let mut snapshot = Snapshot::new();
     for (name, value) in normalised {
-        // Two migrations with other hashes are two objects.
+        // The names of two migrations differ only in the hash that was removed.
         let also = snapshot.keys().filter(|key| key.split('+').next() == Some(&name)).count();
         snapshot.insert(if also == 0 { name } else { format!("{name}+{also}") }, value);
     }
     snapshot
 }
 
-/// Says in which objects and fields two snapshots differ, or nothing if they don't.
+/// Lists the objects and fields in which two snapshots differ.
 pub fn differences(expected: &Snapshot, actual: &Snapshot) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in expected {
@@ -93,7 +93,7 @@ pub fn differences(expected: &Snapshot, actual: &Snapshot) -> Vec<String> {
             None => found.push(format!("{name} is missing")),
         }
     }
-    found.extend(actual.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name} should not be there")));
+    found.extend(actual.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name} should not exist")));
     found
 }
 
@@ -134,7 +134,7 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
                 remove(&mut object["spec"], key);
             }
         }
-        // Larger after a larger spec: a running server isn't restarted for fewer connections.
+        // The operator never lowers max_connections of a running server, so the value depends on earlier specs.
         "StatefulSet" => {
             remove(&mut object["metadata"]["annotations"], "catalog.rs/applied-hash");
             let arguments = object.pointer_mut("/spec/template/spec/containers/0/args").and_then(Value::as_array_mut);
@@ -144,7 +144,7 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
         }
         "Catalog" => {
             observed(&mut object["status"], &generation);
-            // Uid of a claim and hash in the name of a Job.
+            // They contain the uid of a claim and the hash in the name of a Job.
             remove(&mut object["status"], "database");
             remove(&mut object["status"], "messaging");
             if let Some(last_applied) = object["status"].get_mut("lastApplied") {
@@ -153,8 +153,9 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
             for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 observed(condition, &generation);
                 remove(condition, "lastTransitionTime");
-                // The claim of NATS was deleted at some time, and nothing else reminds of it.
-                if let Some((message, _)) = condition["message"].as_str().and_then(|said| said.split_once("; its volume was replaced at "))
+                // This part of the message remains after the claim of NATS was replaced.
+                if let Some((message, _)) =
+                    condition["message"].as_str().and_then(|message| message.split_once("; its volume was replaced at "))
                 {
                     condition["message"] = json!(message);
                 }
@@ -162,15 +163,15 @@ fn normalised(kind: &str, mut object: Value, namespace: &str) -> Value {
         }
         _ => {}
     }
-    // What the controllers controllers say isn't the operator's.
+    // The fake controllers write the other statuses.
     if kind != "Catalog" {
         remove(&mut object, "status");
     }
-    settle(&mut object, namespace);
+    normalise_texts(&mut object, namespace);
     object
 }
 
-/// How many edits it took doesn't count, but that the last one was seen.
+/// Replaces an `observedGeneration` that is current, since the number of edits differs between runs.
 fn observed(status: &mut Value, generation: &Value) {
     if status.get("observedGeneration") == Some(generation) {
         status["observedGeneration"] = json!("the last");
@@ -183,7 +184,7 @@ fn remove(object: &mut Value, key: &str) {
     }
 }
 
-/// Contents that were generated differ; which keys there are does not, but for the names of signing keys.
+/// Replaces the data of a Secret by its keys, since generated values and the names of signing keys differ.
 fn hide_contents(secret: &mut Value) {
     let keys = secret["data"].as_object().into_iter().flatten().map(|(key, _)| {
         let is_signing_key = std::path::Path::new(key).extension().is_some_and(|extension| extension == "pem");
@@ -194,35 +195,35 @@ fn hide_contents(secret: &mut Value) {
     secret["data"] = json!(keys);
 }
 
-/// Takes out of all texts what differs: the namespace, hashes over generated contents, uids, instants.
-fn settle(value: &mut Value, namespace: &str) {
+/// Replaces the namespace, hashes of generated contents, uids and times in all texts.
+fn normalise_texts(value: &mut Value, namespace: &str) {
     match value {
-        Value::String(text) => *text = settled(text, namespace),
-        Value::Array(items) => items.iter_mut().for_each(|item| settle(item, namespace)),
+        Value::String(text) => *text = normalised_text(text, namespace),
+        Value::Array(items) => items.iter_mut().for_each(|item| normalise_texts(item, namespace)),
         Value::Object(fields) => {
             for (key, field) in fields.iter_mut() {
                 let differs = key.ends_with("-hash") || key.ends_with("controller-uid") || key.starts_with("catalog.rs/rotate-");
-                if differs { *field = json!("ANY") } else { settle(field, namespace) }
+                if differs { *field = json!("ANY") } else { normalise_texts(field, namespace) }
             }
         }
         _ => {}
     }
 }
 
-fn settled(text: &str, namespace: &str) -> String {
+fn normalised_text(text: &str, namespace: &str) -> String {
     let text = text.replace(namespace, "NAMESPACE");
-    // Names of migrations, and the prefix of streams.
+    // The names of migrations and the prefix of streams contain hashes.
     let text = without_hash_after(&text, "-migrate-");
     without_hash_after(&text, &format!("NAMESPACE_{NAME}_"))
 }
 
 fn without_hash_after(text: &str, stem: &str) -> String {
     let mut parts = text.split(stem);
-    let mut settled = parts.next().unwrap_or_default().to_owned();
+    let mut result = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        settled.push_str(stem);
-        settled.push_str("HASH");
-        settled.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+        result.push_str(stem);
+        result.push_str("HASH");
+        result.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
     }
-    settled
+    result
 }

@@ -1,9 +1,9 @@
-//! Specs of shops.
+//! Specs of Catalogs.
 
 use proptest::prelude::{BoxedStrategy, Just, Strategy, prop_oneof};
 use serde_json::{Value, json};
 
-/// The least that a spec has to say: everything is embedded, and there is a mail server.
+/// Returns the smallest valid spec: embedded servers and a mail server.
 pub fn minimal() -> Value {
     json!({
         "database": {"embedded": {}},
@@ -12,27 +12,27 @@ pub fn minimal() -> Value {
     })
 }
 
-/// The same with something else at a pointer (RFC 6901) such as `/api/replicas`; `null` removes it.
+/// Sets the value at a pointer (RFC 6901) such as `/api/replicas`; `null` removes it.
 ///
 /// # Panics
-/// If something on the way isn't an object.
+/// If a parent isn't an object.
 pub fn with(mut spec: Value, pointer: &str, value: Value) -> Value {
     let mut parts: Vec<_> = pointer.split('/').skip(1).collect();
     let last = parts.pop().expect("a pointer names a field");
-    let mut place = &mut spec;
+    let mut parent = &mut spec;
     for part in parts {
-        place = place.as_object_mut().expect("an object").entry(part).or_insert_with(|| json!({}));
+        parent = parent.as_object_mut().expect("an object").entry(part).or_insert_with(|| json!({}));
     }
-    let place = place.as_object_mut().expect("an object");
+    let parent = parent.as_object_mut().expect("an object");
     if value.is_null() {
-        place.remove(last)
+        parent.remove(last)
     } else {
-        place.insert(last.to_owned(), value)
+        parent.insert(last.to_owned(), value)
     };
     spec
 }
 
-/// A spec that has nearly everything: embedded servers, credentials for mail, and every kind of scaling.
+/// Returns a spec with most fields: embedded servers, mail credentials, and fixed and autoscaled roles.
 pub fn full() -> Value {
     json!({
         "image": {"repository": "registry.example.com/catalog", "tag": "1.2.3", "pullSecrets": [{"name": "registry"}]},
@@ -55,14 +55,14 @@ pub fn full() -> Value {
     })
 }
 
-/// Embedded servers and every kind of scaling, and no Secret that somebody would have to write first.
+/// Returns [`full`] with an autoscaled API and without references to Secrets of the user.
 pub fn scaled() -> Value {
     let mut spec = with(with(full(), "/mail/credentialsSecretRef", Value::Null), "/image/pullSecrets", Value::Null);
     spec["api"] = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 10, "targetCPUUtilizationPercentage": 70}});
     spec
 }
 
-/// Any spec that is valid after any other: sizes stay, since they may only grow.
+/// Generates specs that are valid after each other: volume sizes are constant because volumes cannot shrink.
 pub fn any_spec() -> impl Strategy<Value = Value> {
     let role = |scaling: BoxedStrategy<Value>| (scaling, any_pod()).prop_map(|(scaling, pod)| merged(scaling, pod));
     let count = || (0..4_i32).prop_map(|replicas| json!({"replicas": replicas}));
@@ -104,7 +104,10 @@ pub fn any_spec() -> impl Strategy<Value = Value> {
 fn any_pod() -> impl Strategy<Value = Value> {
     let parts = [
         json!({"resources": {"requests": {"cpu": "0.25", "memory": "0.5Gi"}}}),
-        json!({"env": [{"name": "RUST_LOG", "value": "debug"}, {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "mail", "key": "password"}}}]}),
+        json!({"env": [
+            {"name": "RUST_LOG", "value": "debug"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "mail", "key": "password"}}},
+        ]}),
         json!({"annotations": {"example.com/team": "shelves"}}),
         json!({"nodeSelector": {"example.com/pool": "web"}}),
         json!({"tolerations": [{"key": "example.com/spot", "operator": "Exists"}]}),

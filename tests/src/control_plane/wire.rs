@@ -1,10 +1,10 @@
-//! The wire between an operator and the API server: it numbers the calls, and breaks at one of them.
+//! A layer around the operator's Kubernetes client that records its API calls, injects faults and disturbs watches.
 
+mod breakable_watch;
 mod call;
 mod disturbed;
 mod journal;
 mod service;
-mod watching;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,45 +15,45 @@ use tower::Layer;
 
 pub use call::{Call, Verb, without_hash};
 pub use disturbed::Disturbance;
-pub use journal::Made;
+pub use journal::RecordedCall;
 
 use self::{journal::Journal, service::Wired};
 
-/// What happens to one call.
+/// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// It fails before anything is sent.
-    Refused,
-    /// It is answered with 409, and nothing is done: another client was faster.
+    /// The call fails before it is sent.
+    NotSent,
+    /// The call is not sent and returns 409, as after a write of another client.
     Conflict,
-    /// It is sent and done, but the answer is lost.
-    Lost,
-    /// It is sent and done, and then the operator is no more: the call never returns.
+    /// The API server executes the call, but the client gets an error instead of the response.
+    ResponseLost,
+    /// The API server executes the call and the operator crashes: the call never returns.
     Crash,
-    /// A read, answered with what was true when the same was asked first.
+    /// A read returns the response to the first read of the same path.
     Stale,
 }
 
 impl Fault {
-    /// What can happen to any call.
-    pub const OUTAGES: [Self; 3] = [Self::Refused, Self::Lost, Self::Crash];
+    /// The faults that any call can have.
+    pub const OUTAGES: [Self; 3] = [Self::NotSent, Self::ResponseLost, Self::Crash];
 
-    /// Whether it could make a difference there that no other fault makes. A read changes nothing: one whose answer is
-    /// lost is one that was refused, and a crash at one is a crash after the write before it, since nothing of the
-    /// operator survives either. And only a read of what has changed can be stale.
-    pub fn matters_at(self, made: &Made) -> bool {
+    /// Whether this fault at this call has an effect that no other injected fault has.
+    ///
+    /// A lost response of a read equals a read that was not sent. A crash in a read equals a crash after the previous
+    /// write. A stale read differs from a current one only if the object has changed.
+    pub fn matters_at(self, made: &RecordedCall) -> bool {
         match self {
-            Self::Refused => true,
-            Self::Conflict | Self::Lost | Self::Crash => made.is_write,
-            Self::Stale => made.is_news,
+            Self::NotSent => true,
+            Self::Conflict | Self::ResponseLost | Self::Crash => made.is_write,
+            Self::Stale => made.has_changed,
         }
     }
 }
 
-/// A wire. Clones are the same wire. As a [`Layer`] it goes around a client.
+/// The [`Layer`] around a client. Clones share their state.
 ///
-/// Watches, Leases and Events pass without a number: they are not part of a reconcile, or say only
-/// what happened.
+/// Watches and calls for Leases and Events are not recorded: they do not decide the result of a reconcile.
 #[derive(Clone, Default)]
 pub struct Wire(Arc<State>);
 
@@ -61,9 +61,9 @@ pub struct Wire(Arc<State>);
 struct State {
     journal: Mutex<Journal>,
     crashed: Notify,
-    deaf: watch::Sender<bool>,
+    watches_broken: watch::Sender<bool>,
     disturbance: watch::Sender<Disturbance>,
-    /// Plural of the kind whose next watch has expired.
+    /// The plural name of the resource whose next watch expires.
     expired: Mutex<Option<String>>,
 }
 
@@ -72,7 +72,7 @@ impl Wire {
         self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client of the runtime that asks for it, with this wire around it.
+    /// Creates a client on the current runtime with this layer.
     ///
     /// # Panics
     /// If the configuration is wrong.
@@ -80,32 +80,32 @@ impl Wire {
         ClientBuilder::try_from(config).expect("a valid configuration").with_layer(self).build()
     }
 
-    /// Starts counting anew. What was read before is remembered for stale answers.
-    pub fn begin(&self) {
-        self.journal().begin();
+    /// Clears the recorded calls and planned faults. First responses are kept for stale reads.
+    pub fn reset(&self) {
+        self.journal().reset();
     }
 
-    /// Plans a fault at a call that is counted from the last [`Self::begin`].
+    /// Plans a fault at a call whose occurrence counts from the last [`Self::reset`].
     pub fn plan(&self, call: Call, fault: Fault) {
         self.journal().plan(call, fault);
     }
 
-    /// From now on every read is answered as it was first, until `false`.
+    /// Makes every read return its first response, until called with `false`.
     pub fn make_all_reads_stale(&self, stale: bool) {
         self.journal().all_stale = stale;
     }
 
-    /// Watches break off and cannot be begun again, until `false`: what happens meanwhile isn't heard of.
-    pub fn make_deaf(&self, deaf: bool) {
-        self.0.deaf.send_replace(deaf);
+    /// Ends all watches with an error and fails new ones, until called with `false`.
+    pub fn break_watches(&self, broken: bool) {
+        self.0.watches_broken.send_replace(broken);
     }
 
-    /// From now on this happens to the events of watches.
+    /// Disturbs the events of all watches from now on.
     pub fn disturb(&self, disturbance: Disturbance) {
         self.0.disturbance.send_replace(disturbance);
     }
 
-    /// The next watch of this kind that begins is told that it has to list again.
+    /// Makes the next new watch of this resource fail with 410, so that the client lists again.
     pub fn expire(&self, plural: &str) {
         *self.0.expired.lock().unwrap_or_else(PoisonError::into_inner) = Some(plural.into());
     }
@@ -115,27 +115,27 @@ impl Wire {
         expired.take_if(|plural| uri.path().ends_with(&format!("/{plural}"))).is_some()
     }
 
-    /// Whether the watch that was to expire has begun.
+    /// Whether the watch of [`Self::expire`] was started and has failed.
     pub fn has_expired(&self) -> bool {
         self.0.expired.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// The calls since the last [`Self::begin`], in order.
-    pub fn calls(&self) -> Vec<Made> {
+    /// Returns the calls since the last [`Self::reset`], in order.
+    pub fn calls(&self) -> Vec<RecordedCall> {
         self.journal().made().to_vec()
     }
 
-    /// The calls that change something.
+    /// Returns the calls that are writes.
     pub fn writes(&self) -> Vec<Call> {
         self.journal().made().iter().filter(|made| made.is_write).map(|made| made.call.clone()).collect()
     }
 
-    /// How often a planned fault, or a stale answer, has happened.
+    /// Returns how many planned faults and stale reads have occurred.
     pub fn injected(&self) -> usize {
         self.journal().injected
     }
 
-    /// Returns when a call has crashed the operator, at once if it was before.
+    /// Waits until a call crashes the operator. Returns at once if one has.
     pub async fn crashed(&self) {
         self.0.crashed.notified().await;
     }

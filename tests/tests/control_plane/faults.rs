@@ -1,13 +1,13 @@
-//! Converges: whatever fails at whatever call, the shop ends as it would have without.
+//! After a fault at any API call, the objects converge to those of a run without faults.
 
 use catalog_tests::control_plane::{Change, Fault, changes};
 
 async fn survives_every_outage(change: fn() -> Change) {
-    change().comes_to_the_same_with(&Fault::OUTAGES).await;
+    change().assert_converges_with_each_fault(&Fault::OUTAGES).await;
 }
 
 async fn survives_every_stale_read(change: fn() -> Change) {
-    change().comes_to_the_same_with(&[Fault::Stale]).await;
+    change().assert_converges_with_each_fault(&[Fault::Stale]).await;
 }
 
 #[tokio::test]
@@ -48,15 +48,15 @@ async fn every_change_survives_every_stale_read() {
 }
 
 #[tokio::test]
-async fn every_change_survives_a_reconcile_that_reads_nothing_but_the_past() {
+async fn every_change_survives_a_reconcile_with_only_stale_reads() {
     for change in changes::all() {
-        change().comes_to_the_same_after_a_reconcile_that_reads_the_past().await;
+        change().assert_converges_after_stale_reads().await;
     }
 }
 
 #[tokio::test]
-async fn every_change_survives_a_reconcile_of_the_catalog_as_it_was() {
+async fn every_change_survives_a_reconcile_of_an_outdated_catalog() {
     for change in changes::all() {
-        change().comes_to_the_same_after_a_reconcile_of_the_past().await;
+        change().assert_converges_after_an_outdated_reconcile().await;
     }
 }

@@ -1,9 +1,9 @@
-//! The database's identity: a lost volume or another installation is reported, and never becomes an empty shop by itself.
+//! The operator reports a lost volume or another installation of the database, and never replaces it by an empty one on its own.
 
 use catalog_operator::crd::{Catalog, DatabaseStatus};
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
-    operator::{Ended, NAME},
+    operator::{NAME, ReconcileOutcome},
     specs::{full, with},
     wire::Verb,
 };
@@ -23,28 +23,28 @@ const FIRST: &str = "11111111-1111-4111-8111-111111111111";
 const SECOND: &str = "22222222-2222-4222-8222-222222222222";
 
 /// A shop whose migration reported [`FIRST`].
-async fn settled(stem: &str) -> Operator {
+async fn ready_operator(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(&full()).await.unwrap();
     operator.reconcile().await;
-    report(&operator, FIRST).await;
-    operator.settle().await;
+    finish_migration(&operator, FIRST).await;
+    operator.reconcile_until_ready().await;
     operator
 }
 
-/// The migration that hasn't ended.
+/// Returns the migration Job that hasn't finished.
 async fn unfinished_migration(operator: &Operator) -> Job {
     let jobs = operator.namespace().all::<Job>().await.into_iter();
     let mut unfinished = jobs.filter(|job| job.status.as_ref().is_none_or(|status| status.completion_time.is_none()));
-    unfinished.next().expect("a migration is on its way")
+    unfinished.next().expect("a migration is unfinished")
 }
 
-async fn report(operator: &Operator, id: &str) {
+async fn finish_migration(operator: &Operator, id: &str) {
     let message = json!({"installationId": id, "newestMigration": 20_261_130_001_201_i64}).to_string();
     operator.controllers().end_migration_container(&unfinished_migration(operator).await, 0, &message).await;
 }
 
-async fn expected(operator: &Operator) -> Option<String> {
+async fn expected_installation(operator: &Operator) -> Option<String> {
     let pod = unfinished_migration(operator).await.spec.unwrap().template.spec.unwrap();
     let settings = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
     settings.filter(|setting| setting.name == "EXPECT_INSTALLATION").find_map(|setting| setting.value)
@@ -61,7 +61,7 @@ async fn database(operator: &Operator) -> DatabaseStatus {
 async fn lose_the_volume(operator: &mut Operator) {
     operator.namespace().api::<PersistentVolumeClaim>().delete(CLAIM, &DeleteParams::default()).await.unwrap();
     operator.controllers().collect_garbage().await;
-    operator.come_to_rest().await;
+    operator.reconcile_until_idle().await;
 }
 
 async fn abandon(operator: &Operator, value: &str) {
@@ -69,17 +69,17 @@ async fn abandon(operator: &Operator, value: &str) {
     operator.namespace().api::<Catalog>().patch(NAME, &PatchParams::default(), &Patch::Merge(&annotated)).await.unwrap();
 }
 
-async fn reports(operator: &Operator, kind: &str, reason: &str, parts: &[&str]) {
+async fn assert_reported(operator: &Operator, kind: &str, reason: &str, parts: &[&str]) {
     let [part, ready, degraded] = [operator.condition(kind).await, operator.condition("Ready").await, operator.condition("Degraded").await];
     for (condition, holds) in [(&part, false), (&ready, false), (&degraded, true)] {
-        assert!(condition.holds == holds && condition.reason == reason, "{condition:?}");
+        assert!(condition.is_true == holds && condition.reason == reason, "{condition:?}");
         assert!(parts.iter().all(|part| condition.message.contains(part)), "{condition:?}");
     }
 }
 
 #[tokio::test]
-async fn a_new_catalog_takes_the_installation_that_its_only_migration_reports() {
-    let operator = settled("installation").await;
+async fn a_new_catalog_records_the_installation_that_its_migration_reports() {
+    let operator = ready_operator("installation").await;
     let jobs = operator.namespace().all::<Job>().await;
     let names: Vec<_> = jobs.iter().map(ResourceExt::name_any).collect();
     let status = database(&operator).await;
@@ -89,70 +89,70 @@ async fn a_new_catalog_takes_the_installation_that_its_only_migration_reports() 
 }
 
 #[tokio::test]
-async fn the_installation_is_not_forgotten_by_a_reconcile_that_read_an_older_catalog_and_failed() {
+async fn a_failed_reconcile_of_an_outdated_catalog_keeps_the_installation_id() {
     let mut operator = Operator::new("older-status").await;
     operator.apply(&full()).await.unwrap();
     operator.reconcile().await;
     let older = operator.catalog().await.unwrap();
-    report(&operator, FIRST).await;
-    operator.settle().await;
-    operator.wire().begin();
-    operator.wire().plan(Call { verb: Verb::GET, path: "services".into(), occurrence: 1 }, Fault::Refused);
-    assert!(matches!(operator.reconcile_as(older).await, Ended::Failed(_)));
+    finish_migration(&operator, FIRST).await;
+    operator.reconcile_until_ready().await;
+    operator.wire().reset();
+    operator.wire().plan(Call { verb: Verb::GET, path: "services".into(), occurrence: 1 }, Fault::NotSent);
+    assert!(matches!(operator.reconcile_as(older).await, ReconcileOutcome::Failed(_)));
     assert_eq!(database(&operator).await.installation_id.as_deref(), Some(FIRST));
 }
 
 #[tokio::test]
-async fn a_lost_volume_is_reported_and_not_created_again_while_the_rest_is_healed() {
-    let mut operator = settled("lost").await;
+async fn a_lost_volume_is_reported_and_not_recreated_while_other_objects_are() {
+    let mut operator = ready_operator("lost").await;
     let before = database(&operator).await;
     lose_the_volume(&mut operator).await;
-    let consent = format!("{ABANDON}={FIRST}");
+    let annotation = format!("{ABANDON}={FIRST}");
     let uid = before.claim_uid.clone().unwrap();
-    reports(&operator, "DatabaseReady", "VolumeLost", &[CLAIM, &uid, &consent, "Restore"]).await;
+    assert_reported(&operator, "DatabaseReady", "VolumeLost", &[CLAIM, &uid, &annotation, "Restore"]).await;
     let services = operator.namespace().api::<Service>();
     services.delete("shop-api", &DeleteParams::default()).await.unwrap();
     abandon(&operator, SECOND).await;
-    operator.come_to_rest().await;
+    operator.reconcile_until_idle().await;
     services.get("shop-api").await.unwrap();
-    assert_eq!(claim_uid(&operator).await, None, "another id is no consent");
+    assert_eq!(claim_uid(&operator).await, None, "another id does not abandon this installation");
     assert_eq!(database(&operator).await.installation_id, before.installation_id);
     assert_eq!(operator.condition("DatabaseReady").await.reason, "VolumeLost");
 }
 
-/// Leaves the first installation with consent. What the status says of the second one.
+/// Abandons the first installation, and returns the status of the database after the second one was created.
 async fn change_installation(operator: &mut Operator) -> DatabaseStatus {
     abandon(operator, FIRST).await;
     operator.reconcile().await;
-    assert_eq!(expected(operator).await, None);
-    report(operator, SECOND).await;
-    operator.settle().await;
+    assert_eq!(expected_installation(operator).await, None);
+    finish_migration(operator, SECOND).await;
+    operator.reconcile_until_ready().await;
     database(operator).await
 }
 
 #[tokio::test]
-async fn consent_starts_with_an_empty_volume_and_is_used_up_by_it() {
-    let mut operator = settled("consent").await;
+async fn abandoning_an_installation_creates_an_empty_volume_only_once() {
+    let mut operator = ready_operator("abandoned").await;
     lose_the_volume(&mut operator).await;
     let status = change_installation(&mut operator).await;
     assert_eq!(status.installation_id.as_deref(), Some(SECOND));
     assert_eq!(status.claim_uid, claim_uid(&operator).await);
-    // The annotation is still set, and names an installation that was left already.
+    // The annotation is still set, and names the first installation.
     lose_the_volume(&mut operator).await;
-    reports(&operator, "DatabaseReady", "VolumeLost", &[SECOND]).await;
+    assert_reported(&operator, "DatabaseReady", "VolumeLost", &[SECOND]).await;
     assert_eq!(claim_uid(&operator).await, None);
 }
 
 #[tokio::test]
-async fn a_restored_claim_is_taken_if_it_has_the_expected_installation() {
-    let mut operator = settled("restored").await;
+async fn a_restored_claim_is_used_if_it_has_the_expected_installation() {
+    let mut operator = ready_operator("restored").await;
     lose_the_volume(&mut operator).await;
-    // As a person makes it from a snapshot: without labels.
+    // As a user restores it from a snapshot: without labels.
     let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "5Gi"}}});
     let restored = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec});
     operator.namespace().apply(&restored).await.unwrap();
     operator.reconcile().await;
-    assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
+    assert_eq!(expected_installation(&operator).await.as_deref(), Some(FIRST));
 
     let message = format!("this database has no schema, but installation {FIRST} is expected");
     operator.controllers().end_migration_container(&unfinished_migration(&operator).await, 3, &message).await;
@@ -160,21 +160,21 @@ async fn a_restored_claim_is_taken_if_it_has_the_expected_installation() {
     operator.controllers().bind_claims().await;
     operator.controllers().roll_out_stateful_sets().await;
     operator.reconcile().await;
-    reports(&operator, "Migrated", "OtherInstallation", &[&message, &format!("{ABANDON}={FIRST}")]).await;
+    assert_reported(&operator, "Migrated", "OtherInstallation", &[&message, &format!("{ABANDON}={FIRST}")]).await;
 
-    report(&operator, FIRST).await;
-    operator.settle().await;
+    finish_migration(&operator, FIRST).await;
+    operator.reconcile_until_ready().await;
     let status = database(&operator).await;
     assert_eq!(status.installation_id.as_deref(), Some(FIRST));
     assert_eq!(status.claim_uid, claim_uid(&operator).await);
 }
 
 #[tokio::test]
-async fn a_switch_to_another_database_expects_the_same_installation_until_it_is_abandoned() {
-    let mut operator = settled("switched").await;
+async fn another_database_must_have_the_same_installation_until_it_is_abandoned() {
+    let mut operator = ready_operator("switched").await;
     operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
     operator.reconcile().await;
-    assert_eq!(expected(&operator).await.as_deref(), Some(FIRST));
+    assert_eq!(expected_installation(&operator).await.as_deref(), Some(FIRST));
     let status = change_installation(&mut operator).await;
     assert_eq!((status.installation_id.as_deref(), status.claim_uid), (Some(SECOND), None));
     assert!(claim_uid(&operator).await.is_some(), "the volume of the embedded database is kept");

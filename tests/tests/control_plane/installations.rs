@@ -1,4 +1,4 @@
-//! One installation of the operator leads in a cluster.
+//! Only one installation of the operator leads in a cluster.
 
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
@@ -9,7 +9,8 @@ use catalog_tests::{
 };
 use k8s_openapi::api::{coordination::v1::Lease, events::v1::Event};
 
-/// An operator as its chart starts it: the pod's name and namespace are its name in the election and the place of its Lease.
+/// An operator process with the environment of its chart: the pod's name is the identity in the election, and the pod's namespace
+/// is that of the Lease.
 struct Installed {
     process: Process,
     ops: u16,
@@ -28,20 +29,20 @@ impl Installed {
         Self { process: Process::of(&programs::catalog_operator(), &["run"], &environment, pod), ops }
     }
 
-    /// Whether the probe of its pod succeeds.
+    /// Whether the readiness probe succeeds.
     async fn is_ready(&self) -> bool {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await;
+        response.is_ok_and(|response| response.status().is_success())
     }
 
-    async fn ready(&self) {
+    async fn wait_until_ready(&self) {
         eventually("the operator is ready", async || holds(self.is_ready().await, || self.process.log().lines())).await;
     }
 
-    /// Waits for its end, during which it must not get ready. Its exit code.
-    async fn refused(&mut self) -> Option<i32> {
-        eventually("the operator ends", async || {
-            assert!(!self.is_ready().await, "a pod that is refused must not be ready");
+    /// Waits until it exits without having become ready, and returns the exit code.
+    async fn wait_for_exit(&mut self) -> Option<i32> {
+        eventually("the operator exits", async || {
+            assert!(!self.is_ready().await, "an installation that does not lead must not be ready");
             holds(!self.process.is_running(), || self.process.log().lines())
         })
         .await;
@@ -59,17 +60,17 @@ async fn holder(namespace: &Namespace) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_second_installation_is_refused_while_the_first_runs_and_leads_after_it() {
+async fn a_second_installation_exits_while_the_first_runs_and_leads_after_it() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     let first = Installed::start(&server, &blue, "first");
-    first.ready().await;
+    first.wait_until_ready().await;
     assert_eq!(holder(&blue).await.as_deref(), Some("first"));
     let standby = Installed::start(&server, &blue, "standby");
-    standby.ready().await;
+    standby.wait_until_ready().await;
 
     let mut second = Installed::start(&server, &green, "second");
-    assert_eq!(second.refused().await, Some(1));
+    assert_eq!(second.wait_for_exit().await, Some(1));
     let why = format!(
         "another installation of the operator leads in namespace {} (Lease catalog-operator, holder first): \
          one installation serves all namespaces of a cluster; uninstall one of the two",
@@ -83,20 +84,20 @@ async fn a_second_installation_is_refused_while_the_first_runs_and_leads_after_i
     first.stop().await;
     standby.stop().await;
     let second = Installed::start(&server, &green, "second");
-    second.ready().await;
+    second.wait_until_ready().await;
     assert_eq!(holder(&green).await.as_deref(), Some("second"));
 }
 
 #[tokio::test]
-async fn of_two_installations_that_start_at_once_one_leads() {
+async fn only_one_of_two_installations_that_start_together_leads() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     for _ in 0..2 {
-        let stays = Installed::start(&server, &blue, "blue");
-        let mut yields = Installed::start(&server, &green, "green");
-        let (code, ()) = tokio::join!(yields.refused(), stays.ready());
-        assert_eq!(code, Some(1), "{}", yields.process.story());
+        let leader = Installed::start(&server, &blue, "blue");
+        let mut other = Installed::start(&server, &green, "green");
+        let (code, ()) = tokio::join!(other.wait_for_exit(), leader.wait_until_ready());
+        assert_eq!(code, Some(1), "{}", other.process.story());
         assert_eq!((holder(&blue).await.as_deref(), holder(&green).await), (Some("blue"), None));
-        stays.stop().await;
+        leader.stop().await;
     }
 }

@@ -1,4 +1,4 @@
-//! One operator at a time writes.
+//! Leader election and the fence: only the leader writes.
 
 use catalog_operator::leader::{AnotherInstallation, Candidate, Leadership, fence};
 use catalog_tests::{
@@ -38,12 +38,15 @@ async fn fenced(server: &ApiServer, leadership: &Leadership) -> Client {
 }
 
 #[tokio::test]
-async fn one_leads_and_another_follows_when_it_leaves() {
+async fn a_standby_leads_after_the_leader_stops() {
     let namespace = Namespace::new(ApiServer::shared(), "leaders").await;
     let first = candidate(&namespace, "first");
     first.leadership.won().await;
     let second = candidate(&namespace, "second");
-    eventually("the second one has looked", async || holds(holder(&namespace).await.as_deref() == Some("first"), || "nobody")).await;
+    eventually("the first candidate holds the Lease", async || {
+        holds(holder(&namespace).await.as_deref() == Some("first"), || "another holder or none")
+    })
+    .await;
     assert!(first.leadership.holds() && !second.leadership.holds());
 
     first.stop.send(()).unwrap();
@@ -55,13 +58,13 @@ async fn one_leads_and_another_follows_when_it_leaves() {
 }
 
 #[tokio::test]
-async fn losing_the_lease_is_an_event_of_the_lease() {
+async fn losing_the_lease_publishes_an_event() {
     let namespace = Namespace::new(ApiServer::shared(), "lost-lease").await;
     let first = candidate(&namespace, "first");
     first.leadership.won().await;
-    let thief = json!({"spec": {"holderIdentity": "thief"}});
-    namespace.api::<Lease>().patch("catalog-operator", &PatchParams::default(), &Patch::Merge(thief)).await.unwrap();
-    eventually("both changes of the leader are Events", async || {
+    let stolen = json!({"spec": {"holderIdentity": "thief"}});
+    namespace.api::<Lease>().patch("catalog-operator", &PatchParams::default(), &Patch::Merge(stolen)).await.unwrap();
+    eventually("both changes of the leader are published", async || {
         let events = namespace.all::<Event>().await.into_iter().filter(|event| event.reason.as_deref() == Some("LeaderElection"));
         let notes: Vec<_> = events.filter_map(|event| event.note).collect();
         let has = |text: &str| notes.iter().any(|note| note == text);
@@ -73,33 +76,33 @@ async fn losing_the_lease_is_an_event_of_the_lease() {
 }
 
 #[tokio::test]
-async fn who_dies_without_a_word_is_followed_when_the_lease_is_over() {
+async fn a_standby_leads_after_the_lease_of_a_dead_leader_expires() {
     let namespace = Namespace::new(ApiServer::shared(), "dead-leader").await;
     let first = candidate(&namespace, "first");
     first.leadership.won().await;
     first.task.abort();
     let second = candidate(&namespace, "second");
-    eventually("the second one takes over", async || holds(second.leadership.holds(), || "it doesn't")).await;
-    // What the first one believed was over before.
+    eventually("the second candidate leads", async || holds(second.leadership.holds(), || "it does not lead")).await;
+    // The renew deadline of the first one ended earlier.
     assert!(!first.leadership.holds());
 }
 
 #[tokio::test]
-async fn who_doesnt_lead_may_look_and_not_write() {
+async fn a_standby_can_read_but_not_write() {
     let server = ApiServer::shared();
     let namespace = Namespace::new(server, "fenced").await;
     let leadership = Leadership::default();
     let fenced: kube::Api<ConfigMap> = kube::Api::namespaced(fenced(server, &leadership).await, namespace.name());
     fenced.list(&ListParams::default()).await.unwrap();
-    let mut one = ConfigMap::default();
-    one.metadata.name = Some("one".into());
-    let refused = fenced.create(&PostParams::default(), &one).await.unwrap_err();
-    assert!(refused.to_string().contains("no longer leads"), "{refused}");
+    let mut config_map = ConfigMap::default();
+    config_map.metadata.name = Some("one".into());
+    let error = fenced.create(&PostParams::default(), &config_map).await.unwrap_err();
+    assert!(error.to_string().contains("no longer leads"), "{error}");
     assert!(namespace.api::<ConfigMap>().get_opt("one").await.unwrap().is_none());
 
     let candidate = Candidate::new(namespace.client().clone(), namespace.name(), "it".into(), leadership.clone());
     let task = tokio::spawn(candidate.run(std::future::pending()));
     leadership.won().await;
-    fenced.create(&PostParams::default(), &one).await.unwrap();
+    fenced.create(&PostParams::default(), &config_map).await.unwrap();
     task.abort();
 }

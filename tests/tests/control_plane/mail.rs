@@ -1,11 +1,11 @@
-//! What notifiers report of the mail server is in the status of the Catalog.
+//! The condition `MailReady` reports the mail server as the notifiers see it.
 
 use std::time::Duration;
 
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        FakeControllers, Namespace, Watched,
+        FakeControllers, Namespace, RunningOperator,
         fake_controllers::Notifier,
         operator::{NAME, catalog},
         specs::minimal,
@@ -14,7 +14,7 @@ use catalog_tests::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// Until the status says what the notifier reports, or that it has ended.
+/// The time within which the status must follow the notifier.
 const LIMIT: Duration = Duration::from_secs(15);
 
 async fn condition(namespace: &Namespace, kind: &str) -> Option<Condition> {
@@ -22,48 +22,49 @@ async fn condition(namespace: &Namespace, kind: &str) -> Option<Condition> {
     status.conditions.into_iter().find(|condition| condition.type_ == kind)
 }
 
-async fn becomes(namespace: &Namespace, kind: &str, status: &str, reason: &str, message: &str) {
+async fn wait_for(namespace: &Namespace, kind: &str, status: &str, reason: &str, message: &str) {
     within(LIMIT, &format!("{kind} is {status} ({reason})"), async || {
-        let said = condition(namespace, kind).await;
-        let is_so = |said: &Condition| said.status == status && said.reason == reason && said.message.contains(message);
-        holds(said.as_ref().is_some_and(is_so), || format!("{said:?}"))
+        let condition = condition(namespace, kind).await;
+        let matches =
+            |condition: &Condition| condition.status == status && condition.reason == reason && condition.message.contains(message);
+        holds(condition.as_ref().is_some_and(matches), || format!("{condition:?}"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_status_follows_what_the_notifier_reports_of_the_mail_server() {
-    let watched = Watched::shared();
-    let namespace = watched.namespace("mail").await;
+async fn mail_ready_follows_the_report_of_the_notifier() {
+    let operator = RunningOperator::shared();
+    let namespace = operator.namespace("mail").await;
     let controllers = FakeControllers::new(&namespace);
     namespace.apply(&catalog(&minimal())).await.unwrap();
     within(Duration::from_secs(30), "the shop is ready", async || {
-        controllers.everything_goes_well().await;
+        controllers.complete_all().await;
         let ready = condition(&namespace, "Ready").await;
         holds(ready.as_ref().is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
     })
     .await;
-    becomes(&namespace, "MailReady", "Unknown", "NotRunning", "no pod of Deployment shop-notifier runs").await;
+    wait_for(&namespace, "MailReady", "Unknown", "NotRunning", "no pod of Deployment shop-notifier runs").await;
 
     let notifier = Notifier::start().await;
     controllers.run_notifier("shop-notifier", &notifier).await;
-    // No watch is on pods: the Deployment changes with them.
-    controllers.lose_all_pods_of("shop-notifier").await;
-    controllers.everything_goes_well().await;
-    becomes(&namespace, "MailReady", "True", "NoFailure", "no notifier reports a failure of mail server").await;
-    becomes(&namespace, "Degraded", "False", "Healthy", "").await;
+    // The operator does not watch pods, but the status of the Deployment.
+    controllers.mark_pods_unavailable("shop-notifier").await;
+    controllers.complete_all().await;
+    wait_for(&namespace, "MailReady", "True", "NoFailure", "no notifier reports a failure of mail server").await;
+    wait_for(&namespace, "Degraded", "False", "Healthy", "").await;
 
-    notifier.says("[-] mail server: permanent error (535): 5.7.8 authentication failed");
+    notifier.set_mail_report("[-] mail server: permanent error (535): 5.7.8 authentication failed");
     let cause = "permanent error (535): 5.7.8 authentication failed. Mail waits and is sent later; check spec.mail";
-    becomes(&namespace, "MailReady", "False", "MailServerUnavailable", cause).await;
-    becomes(&namespace, "Degraded", "True", "MailServerUnavailable", cause).await;
-    becomes(&namespace, "Ready", "True", "Ready", "the shop serves; see Degraded").await;
+    wait_for(&namespace, "MailReady", "False", "MailServerUnavailable", cause).await;
+    wait_for(&namespace, "Degraded", "True", "MailServerUnavailable", cause).await;
+    wait_for(&namespace, "Ready", "True", "Ready", "the shop serves; see Degraded").await;
 
-    notifier.says("[+] mail server: ok");
-    becomes(&namespace, "MailReady", "True", "NoFailure", "").await;
-    becomes(&namespace, "Degraded", "False", "Healthy", "").await;
-    becomes(&namespace, "Ready", "True", "Ready", "everything works").await;
+    notifier.set_mail_report("[+] mail server: ok");
+    wait_for(&namespace, "MailReady", "True", "NoFailure", "").await;
+    wait_for(&namespace, "Degraded", "False", "Healthy", "").await;
+    wait_for(&namespace, "Ready", "True", "Ready", "everything works").await;
 
     drop(notifier);
-    becomes(&namespace, "MailReady", "Unknown", "NotReported", "allow it to reach their port 9090").await;
+    wait_for(&namespace, "MailReady", "Unknown", "NotReported", "allow it to reach their port 9090").await;
 }

@@ -1,26 +1,26 @@
-//! The control-plane suite: what the operator promises, shown against a real API server.
+//! The control-plane suite: tests of the operator on a real API server.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod autoscaling;
+mod degraded;
+mod drift;
 mod faults;
-mod heal;
-mod honest;
+mod idle;
 mod installation;
 mod installations;
 mod keda;
 mod last_applied;
 mod leader;
 mod mail;
-mod paths;
 mod pods;
-mod recover;
+mod recovery;
 mod rejected;
 mod reports;
-mod rest;
+mod retention;
+mod reverted;
 mod rotation;
-mod safe;
 mod scale;
 mod volumes;
-mod wakes;
+mod watch_faults;
 mod watches;
 mod wire;

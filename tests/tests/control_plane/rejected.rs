@@ -1,4 +1,4 @@
-//! What the API server refuses at once, in words that say what to do.
+//! The API server rejects invalid specs with messages that say how to fix them.
 
 use catalog_tests::control_plane::{
     ApiServer, Namespace,
@@ -7,8 +7,8 @@ use catalog_tests::control_plane::{
 };
 use serde_json::{Value, json};
 
-/// What a person who applies it reads, or nothing if it is accepted.
-async fn refusal(namespace: &Namespace, object: &Value) -> Option<String> {
+/// Applies an object. Returns the message if the API server rejects it.
+async fn rejection(namespace: &Namespace, object: &Value) -> Option<String> {
     match namespace.apply(object).await {
         Ok(_) => None,
         Err(kube::Error::Api(status)) => Some(status.message),
@@ -16,22 +16,22 @@ async fn refusal(namespace: &Namespace, object: &Value) -> Option<String> {
     }
 }
 
-/// Applies each edit of the minimal spec to a shop of its own, and compares what is said against it.
-async fn each_is_refused(stem: &str, edits: &[(&str, Value, &str)]) {
+/// Applies the minimal spec with each of these edits, and asserts that it is rejected with a message that contains the text.
+async fn assert_each_is_rejected(stem: &str, edits: &[(&str, Value, &str)]) {
     let namespace = Namespace::new(ApiServer::shared(), stem).await;
-    assert_eq!(refusal(&namespace, &catalog(&minimal())).await, None, "the minimal spec is accepted");
-    // Not the name of the shop that is there: what is refused at creation must not depend on what was before.
-    compare(&namespace, "another", &minimal(), edits).await;
+    assert_eq!(rejection(&namespace, &catalog(&minimal())).await, None, "the minimal spec is accepted");
+    // Another name than that of the existing Catalog, so that each object is validated as a new one.
+    assert_edits_are_rejected(&namespace, "another", &minimal(), edits).await;
 }
 
-async fn compare(namespace: &Namespace, name: &str, before: &Value, edits: &[(&str, Value, &str)]) {
+async fn assert_edits_are_rejected(namespace: &Namespace, name: &str, before: &Value, edits: &[(&str, Value, &str)]) {
     let mut wrong = Vec::new();
     for (pointer, value, expected) in edits {
         let mut object = catalog(&with(before.clone(), pointer, value.clone()));
         object["metadata"]["name"] = json!(name);
-        match refusal(namespace, &object).await {
+        match rejection(namespace, &object).await {
             Some(message) if message.contains(expected) => println!("{pointer} = {value}: {message}"),
-            Some(message) => wrong.push(format!("{pointer} = {value}\n  says    {message}\n  not     {expected}")),
+            Some(message) => wrong.push(format!("{pointer} = {value}\n  actual    {message}\n  expected  {expected}")),
             None => wrong.push(format!("{pointer} = {value} is accepted")),
         }
     }
@@ -39,9 +39,9 @@ async fn compare(namespace: &Namespace, name: &str, before: &Value, edits: &[(&s
 }
 
 #[tokio::test]
-async fn two_databases_at_once_or_none() {
+async fn a_spec_without_exactly_one_database_is_rejected() {
     let external = json!({"secretRef": {"name": "db"}});
-    each_is_refused(
+    assert_each_is_rejected(
         "databases",
         &[
             ("/database/external", external, "set exactly one of database.embedded"),
@@ -54,8 +54,8 @@ async fn two_databases_at_once_or_none() {
 }
 
 #[tokio::test]
-async fn two_messagings_at_once_or_none() {
-    each_is_refused(
+async fn a_spec_without_exactly_one_messaging_is_rejected() {
+    assert_each_is_rejected(
         "messagings",
         &[
             (
@@ -72,8 +72,8 @@ async fn two_messagings_at_once_or_none() {
 }
 
 #[tokio::test]
-async fn no_mail_server_or_one_that_cannot_be() {
-    each_is_refused(
+async fn invalid_mail_settings_are_rejected() {
+    assert_each_is_rejected(
         "mail",
         &[
             ("/mail", Value::Null, "name the SMTP server"),
@@ -93,10 +93,10 @@ async fn no_mail_server_or_one_that_cannot_be() {
 }
 
 #[tokio::test]
-async fn pods_that_are_counted_twice_or_not_at_all() {
+async fn invalid_replicas_and_autoscaling_bounds_are_rejected() {
     let api = |min: i32, max: i32| json!({"minReplicas": min, "maxReplicas": max, "targetCPUUtilizationPercentage": 70});
     let worker = |min: i32, max: i32| json!({"minReplicas": min, "maxReplicas": max, "lagThreshold": 50});
-    each_is_refused(
+    assert_each_is_rejected(
         "counts",
         &[
             ("/api", json!({"replicas": 2, "autoscaling": api(1, 2)}), "not both"),
@@ -115,7 +115,7 @@ async fn pods_that_are_counted_twice_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn sizes_that_are_none() {
+async fn invalid_quantities_are_rejected() {
     let mut edits = Vec::new();
     for (pointer, path) in [
         ("/database/embedded/storage", "spec.database.embedded.storage"),
@@ -128,12 +128,12 @@ async fn sizes_that_are_none() {
     edits.push(("/api/resources", json!({"requests": {"cpu": "-1"}}), "spec.api.resources.requests.cpu"));
     edits.push(("/api/resources", json!({"limits": {"memory": -1}}), "spec.api.resources.limits.memory"));
     edits.push(("/api/resources", json!({"requests": {"cpu": "much"}}), "spec.api.resources"));
-    each_is_refused("sizes", &edits).await;
+    assert_each_is_rejected("sizes", &edits).await;
 }
 
 #[tokio::test]
-async fn durations_currencies_and_images_that_are_none() {
-    each_is_refused(
+async fn invalid_durations_currencies_and_images_are_rejected() {
+    assert_each_is_rejected(
         "values",
         &[
             ("/currency", json!("euro"), "spec.currency"),
@@ -152,8 +152,8 @@ async fn durations_currencies_and_images_that_are_none() {
 }
 
 #[tokio::test]
-async fn fields_that_dont_exist() {
-    each_is_refused(
+async fn unknown_fields_are_rejected() {
+    assert_each_is_rejected(
         "unknown",
         &[("/api/replcas", json!(2), "field not declared in schema"), ("/monitoring", json!({}), "field not declared in schema")],
     )
@@ -161,7 +161,7 @@ async fn fields_that_dont_exist() {
 }
 
 #[tokio::test]
-async fn names_that_leave_no_room_for_the_names_of_parts() {
+async fn names_that_cannot_start_the_names_of_objects_are_rejected() {
     let namespace = Namespace::new(ApiServer::shared(), "names").await;
     let mut wrong = Vec::new();
     for (name, expected) in [
@@ -171,7 +171,7 @@ async fn names_that_leave_no_room_for_the_names_of_parts() {
     ] {
         let mut object = catalog(&minimal());
         object["metadata"]["name"] = json!(name);
-        match refusal(&namespace, &object).await {
+        match rejection(&namespace, &object).await {
             Some(message) if message.contains(expected) => println!("{name}: {message}"),
             other => wrong.push(format!("{name}: {other:?}")),
         }
@@ -179,15 +179,15 @@ async fn names_that_leave_no_room_for_the_names_of_parts() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut object = catalog(&minimal());
     object["metadata"]["name"] = json!("a".repeat(40));
-    assert_eq!(refusal(&namespace, &object).await, None);
+    assert_eq!(rejection(&namespace, &object).await, None);
 }
 
-/// A claim without a volume can be replaced, which a rule cannot see: `volumes.rs` has what a bound claim keeps.
+/// A rule of the CRD cannot know whether a claim is bound; `volumes.rs` tests what a bound claim keeps.
 #[tokio::test]
-async fn a_volume_may_have_another_size_and_be_written_in_another_way() {
+async fn the_schema_accepts_every_change_of_a_volume_size() {
     let namespace = Namespace::new(ApiServer::shared(), "grow").await;
     for size in ["5Gi", "5120Mi", "6Gi", "4Gi"] {
         let spec = with(minimal(), "/database/embedded/storage", json!(size));
-        assert_eq!(refusal(&namespace, &catalog(&spec)).await, None, "{size} of {NAME}");
+        assert_eq!(rejection(&namespace, &catalog(&spec)).await, None, "{size} of {NAME}");
     }
 }

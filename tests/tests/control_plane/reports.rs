@@ -1,4 +1,4 @@
-//! Reports: what the operator does is in Events and log lines, and a crash loop doesn't flood them.
+//! The operator reports what it does in Events and log lines.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,13 @@ use k8s_openapi::{
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-/// Lists every field of the log lines.
+/// The documentation of all log fields.
 const LOGGING: &str = include_str!("../../../docs/logging.md");
 
-/// Notes and counts of all Events about the Catalog, by reason.
+/// Returns notes and counts of all Events about the Catalog, by reason.
 async fn events(namespace: &Namespace) -> BTreeMap<String, Vec<(String, i32)>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
-    // The API server publishes Events of Services.
+    // The API server publishes Events about Services.
     let of_operator = |event: &Event| event.reporting_controller.as_deref() == Some("catalog-operator");
     for event in namespace.all::<Event>().await.into_iter().filter(of_operator) {
         assert_eq!(event.regarding.and_then(|object| object.kind).as_deref(), Some("Catalog"));
@@ -44,63 +44,63 @@ async fn assert_event(operator: &Operator, reason: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn what_happens_to_a_shop_is_an_event() {
+async fn the_operator_publishes_an_event_for_each_kind_of_change() {
     let mut operator = Operator::new("events").await;
     let spec = with(minimal(), "/mail/credentialsSecretRef", json!({"name": "mail"}));
     let spec = with(spec, "/database/embedded", json!({"storage": "1Gi"}));
     operator.apply(&spec).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "MigrationStarted", "Job shop-migrate-").await;
     assert_event(&operator, "MigrationSucceeded", "").await;
     assert_event(&operator, "Ready", "everything works").await;
 
-    operator.controllers().lose_all_pods_of("shop-api").await;
+    operator.controllers().mark_pods_unavailable("shop-api").await;
     operator.reconcile().await;
     assert_event(&operator, "NotReady", "ApiAvailable").await;
     assert_event(&operator, "NotReady", "notifier 1/1").await;
 
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "Recovered", "It was not ready for").await;
 
-    operator.controllers().lose_all_pods_of("shop-notifier").await;
+    operator.controllers().mark_pods_unavailable("shop-notifier").await;
     operator.reconcile().await;
     assert_event(&operator, "NotReady", "NotifierAvailable").await;
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 
     operator.write_secret("mail", &[("username", "shop"), ("password", "another")]).await;
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "SecretsRotated", "Deployment shop-notifier").await;
 
     let spec = with(spec, "/database/embedded/storage", json!("2Gi"));
     operator.apply(&spec).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "VolumeGrown", "PersistentVolumeClaim shop-postgres-data requests 2Gi; it requested 1Gi before").await;
 
     let autoscaling = json!({"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70});
     operator.apply(&with(spec.clone(), "/api", json!({"autoscaling": autoscaling}))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator.apply(&spec).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "Pruned", "HorizontalPodAutoscaler shop-api was deleted").await;
 
     operator.apply(&with(spec, "/image/tag", json!("9.9.9"))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_event(&operator, "Upgraded", "All pods run 9.9.9; they ran ").await;
 
-    operator.pass(SignedDuration::from_hours(24 * 91));
+    operator.advance_clock(SignedDuration::from_hours(24 * 91));
     operator.reconcile().await;
     assert_event(&operator, "SigningKeyRotated", "Secret shop-signing-keys").await;
 }
 
 #[tokio::test]
-async fn a_shop_that_fails_again_and_again_is_no_flood_of_events() {
+async fn repeated_failures_publish_few_events() {
     let mut operator = Operator::new("flood").await;
     operator.apply(&minimal()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     for _ in 0..30 {
-        operator.controllers().lose_all_pods_of("shop-api").await;
+        operator.controllers().mark_pods_unavailable("shop-api").await;
         operator.reconcile().await;
-        operator.controllers().everything_goes_well().await;
+        operator.controllers().complete_all().await;
         operator.reconcile().await;
     }
     let events = events(operator.namespace()).await;
@@ -112,14 +112,14 @@ async fn a_shop_that_fails_again_and_again_is_no_flood_of_events() {
     assert!(events.contains_key("NotReady"), "{events:?}");
 }
 
-/// Lines with this message about this object.
+/// Returns the log lines with this message about this object.
 fn lines(log: &[Value], message: &str, kind: &str, name: &str) -> Vec<Value> {
     let is = |line: &&Value| line["message"] == message && line["object_kind"] == kind && line["object_name"] == name;
     log.iter().filter(is).cloned().collect()
 }
 
 #[tokio::test]
-async fn what_is_written_is_one_log_line_each_with_the_fields_of_the_documentation() {
+async fn each_write_is_logged_once_with_documented_fields() {
     let server = ApiServer::start().await;
     let namespace = Namespace::new(&server, "logged").await;
     let environment = [("KUBECONFIG".to_owned(), server.kubeconfig().display().to_string()), ("LOG_FORMAT".to_owned(), "json".to_owned())];
@@ -129,7 +129,7 @@ async fn what_is_written_is_one_log_line_each_with_the_fields_of_the_documentati
     let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     namespace.apply(&catalog(&with(minimal(), "/api", autoscaling))).await.unwrap();
     let is_ready = async || {
-        controllers.everything_goes_well().await;
+        controllers.complete_all().await;
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         holds(status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"), || format!("{:?}", operator.log().lines()))
     };

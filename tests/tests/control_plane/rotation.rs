@@ -1,11 +1,10 @@
-//! The password of the embedded database is rotated without a restart of PostgreSQL and without a moment in which no valid one
-//! is in the Secret.
+//! Rotation of the embedded database's password: PostgreSQL is not restarted, and the Secret always contains a valid password.
 
 use std::collections::BTreeMap;
 
 use catalog_tests::control_plane::{
     Operator,
-    operator::{Ended, NAME},
+    operator::{NAME, ReconcileOutcome},
     specs::{full, with},
 };
 use k8s_openapi::{
@@ -25,15 +24,15 @@ use serde_json::{Value, json};
 
 const ANNOTATION: &str = "catalog.rs/rotate-database-password";
 
-async fn settled(stem: &str) -> Operator {
+async fn ready_operator(stem: &str) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator
 }
 
-/// Requests a rotation so long after now. The clock of the operator has to be later than that.
-async fn request(operator: &Operator, after: SignedDuration) {
+/// Requests a rotation at `after` from now. The operator's clock must be later than that.
+async fn request_rotation(operator: &Operator, after: SignedDuration) {
     annotate(operator, &(Timestamp::now() + after).to_string()).await;
 }
 
@@ -51,7 +50,7 @@ fn keys(data: &BTreeMap<String, ByteString>) -> Vec<&str> {
     data.keys().map(String::as_str).collect()
 }
 
-/// The login role of each Deployment, and the key of the Secret with its password.
+/// Returns the login role of each Deployment, and the key of the Secret with its password.
 async fn logins(operator: &Operator) -> Vec<(String, String)> {
     let deployments = operator.namespace().all::<Deployment>().await.into_iter();
     let login = |deployment: Deployment| {
@@ -70,29 +69,33 @@ async fn postgres(operator: &Operator) -> StatefulSet {
 
 async fn reconcile(operator: &mut Operator) {
     let ended = operator.reconcile().await;
-    assert!(matches!(ended, Ended::Well), "{ended:?}");
+    assert!(matches!(ended, ReconcileOutcome::Succeeded), "{ended:?}");
 }
 
-fn both(login: &str) -> Vec<(String, String)> {
+fn logins_of(login: &str) -> Vec<(String, String)> {
     vec![(login.to_owned(), login.to_owned()); 4]
 }
 
 #[tokio::test]
-async fn a_rotation_replaces_the_pods_of_the_shop_and_leaves_postgresql_running() {
-    let mut operator = settled("rotated").await;
+async fn a_rotation_replaces_the_pods_of_the_shop_without_restarting_postgresql() {
+    let mut operator = ready_operator("rotated").await;
     let (server, before) = (postgres(&operator).await, passwords(&operator).await);
-    assert_eq!((keys(&before), logins(&operator).await), (vec!["catalog_a", "changed-at", "username"], both("catalog_a")));
-    operator.pass(SignedDuration::from_hours(2));
-    request(&operator, SignedDuration::from_hours(1)).await;
+    assert_eq!((keys(&before), logins(&operator).await), (vec!["catalog_a", "changed-at", "username"], logins_of("catalog_a")));
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(1)).await;
     reconcile(&mut operator).await;
-    // PostgreSQL gets the new password while the migration waits for it.
+    // The migration waits until PostgreSQL accepts the new password.
     let rotated = passwords(&operator).await;
     assert_eq!(keys(&rotated), ["catalog_a", "catalog_b", "changed-at", "username"]);
     assert_eq!((&rotated["catalog_a"], &rotated["username"].0), (&before["catalog_a"], &b"catalog_b".to_vec()));
-    assert_eq!(logins(&operator).await, both("catalog_a"), "pods are replaced after the migration has logged in");
-    assert!(operator.condition("Ready").await.holds, "the shop serves");
-    operator.settle().await;
-    assert_eq!((passwords(&operator).await, logins(&operator).await), (rotated.clone(), both("catalog_b")), "requested once, done once");
+    assert_eq!(logins(&operator).await, logins_of("catalog_a"), "pods are replaced after the migration has logged in");
+    assert!(operator.condition("Ready").await.is_true, "the shop is available");
+    operator.reconcile_until_ready().await;
+    assert_eq!(
+        (passwords(&operator).await, logins(&operator).await),
+        (rotated.clone(), logins_of("catalog_b")),
+        "one request causes one rotation"
+    );
     let scalers: Vec<DynamicObject> = catalog_tests::control_plane::snapshot::objects(operator.namespace())
         .await
         .into_iter()
@@ -101,12 +104,12 @@ async fn a_rotation_replaces_the_pods_of_the_shop_and_leaves_postgresql_running(
     assert!(scalers.iter().any(|object| object.data.to_string().contains("catalog_b")), "{scalers:?}");
     assert!(scalers.iter().all(|object| !object.data["spec"].to_string().contains("catalog_a")), "{scalers:?}");
 
-    operator.pass(SignedDuration::from_mins(5));
+    operator.advance_clock(SignedDuration::from_mins(5));
     let generations = |deployments: Vec<Deployment>| deployments.iter().map(|it| it.metadata.generation).collect::<Vec<_>>();
     let pods = generations(operator.namespace().all().await);
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(keys(&passwords(&operator).await), ["catalog_b", "changed-at", "username"]);
-    assert_eq!(generations(operator.namespace().all().await), pods, "the end of the password before replaces no pod");
+    assert_eq!(generations(operator.namespace().all().await), pods, "retiring the previous password replaces no pod");
 
     let after = postgres(&operator).await;
     assert_eq!((after.metadata.generation, after.spec.template), (server.metadata.generation, server.spec.template));
@@ -118,71 +121,70 @@ async fn a_rotation_replaces_the_pods_of_the_shop_and_leaves_postgresql_running(
 }
 
 #[tokio::test]
-async fn the_next_rotation_waits_until_no_pod_uses_the_password_before() {
-    let mut operator = settled("rotated-twice").await;
-    operator.pass(SignedDuration::from_hours(2));
-    request(&operator, SignedDuration::from_hours(1)).await;
+async fn the_next_rotation_waits_until_no_pod_uses_the_previous_password() {
+    let mut operator = ready_operator("rotated-twice").await;
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(1)).await;
     reconcile(&mut operator).await;
-    operator.controllers().everything_goes_well().await;
+    operator.controllers().complete_all().await;
     reconcile(&mut operator).await;
     let rotated = passwords(&operator).await;
-    assert_eq!(logins(&operator).await, both("catalog_b"));
-    // Deployments are declared, and pods of before still serve.
-    operator.pass(SignedDuration::from_hours(2));
-    request(&operator, SignedDuration::from_hours(3)).await;
+    assert_eq!(logins(&operator).await, logins_of("catalog_b"));
+    // The Deployments are updated, but their old pods still run.
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(3)).await;
     for _ in 0..3 {
         reconcile(&mut operator).await;
         assert_eq!(passwords(&operator).await, rotated);
     }
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     let again = passwords(&operator).await;
     assert_eq!(again["username"].0, b"catalog_a");
     assert_eq!(again["catalog_b"], rotated["catalog_b"]);
     assert_ne!(again["catalog_a"], rotated["catalog_a"]);
-    assert_eq!(logins(&operator).await, both("catalog_a"));
+    assert_eq!(logins(&operator).await, logins_of("catalog_a"));
 }
 
 #[tokio::test]
-async fn the_secret_of_a_release_before_is_completed_and_its_password_stays_until_no_pod_uses_it() {
-    let mut operator = settled("of-before").await;
+async fn the_password_of_an_older_release_is_kept_until_no_pod_uses_it() {
+    let mut operator = ready_operator("older-release").await;
     let secrets = operator.namespace().api::<Secret>();
     let old = json!([{"op": "replace", "path": "/data", "value": {"password": "b2xk"}}]);
     secrets.patch("shop-postgres", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(old).unwrap())).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "changed-at", "password", "username"]);
-    operator.pass(SignedDuration::from_mins(6));
-    operator.settle().await;
+    operator.advance_clock(SignedDuration::from_mins(6));
+    operator.reconcile_until_ready().await;
     assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "changed-at", "username"]);
 }
 
 #[tokio::test]
-async fn an_unreadable_request_is_a_warning_and_so_is_one_for_an_external_database() {
-    let mut operator = settled("unreadable").await;
+async fn a_rotation_request_that_is_invalid_or_for_an_external_database_is_reported_as_a_warning() {
+    let mut operator = ready_operator("unreadable").await;
     annotate(&operator, "soon").await;
-    operator.settle().await;
-    let said = operator.condition("Complete").await;
-    assert!(!said.holds && said.message.contains(ANNOTATION) && said.message.contains("\"soon\""), "{said:?}");
+    operator.reconcile_until_ready().await;
+    let condition = operator.condition("Complete").await;
+    assert!(!condition.is_true && condition.message.contains(ANNOTATION) && condition.message.contains("\"soon\""), "{condition:?}");
     operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
     annotate(&operator, &Timestamp::now().to_string()).await;
-    operator.settle().await;
-    let said = operator.condition("Complete").await;
-    assert!(!said.holds && said.message.contains(ANNOTATION) && said.message.contains("external"), "{said:?}");
+    operator.reconcile_until_ready().await;
+    let condition = operator.condition("Complete").await;
+    assert!(!condition.is_true && condition.message.contains(ANNOTATION) && condition.message.contains("external"), "{condition:?}");
 }
 
-/// What pods use comes from the Secret of the user.
 #[tokio::test]
-async fn a_changed_secret_of_an_external_database_replaces_pods_only_when_a_migration_has_logged_in_with_it() {
+async fn a_changed_secret_of_an_external_database_replaces_pods_only_after_a_migration_has_used_it() {
     let mut operator = Operator::new("external").await;
     operator.apply(&with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     let api = operator.namespace().api::<Deployment>();
     let before = api.get("shop-api").await.unwrap();
     let strategy = before.spec.strategy.clone().unwrap().rolling_update.unwrap();
-    assert_eq!(serde_json::to_value(strategy.max_unavailable).unwrap(), Value::from(0), "old pods serve until new ones do");
+    assert_eq!(serde_json::to_value(strategy.max_unavailable).unwrap(), Value::from(0), "old pods run until new ones are available");
     operator.write_secret("database", &[("uri", "postgres://shop:another@db.example.com/shop")]).await;
     reconcile(&mut operator).await;
-    assert!(operator.condition("Ready").await.holds, "pods with the old password serve");
+    assert!(operator.condition("Ready").await.is_true, "pods with the old password are available");
     assert_eq!(api.get("shop-api").await.unwrap().metadata.generation, before.metadata.generation);
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert!(api.get("shop-api").await.unwrap().metadata.generation > before.metadata.generation);
 }

@@ -1,4 +1,4 @@
-//! The number of pods: what is declared holds, whoever scales.
+//! Declared replicas and autoscaling bounds hold when another client scales a Deployment.
 
 use catalog_tests::control_plane::{
     Operator,
@@ -19,14 +19,14 @@ fn by_cpu(min: i32) -> Value {
     with(minimal(), "/api", json!({"autoscaling": {"minReplicas": min, "maxReplicas": 9, "targetCPUUtilizationPercentage": 70}}))
 }
 
-/// `kubectl scale`.
+/// Scales a Deployment as `kubectl scale` does.
 async fn scale(operator: &Operator, name: &str, replicas: i32) {
-    let asked = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
+    let params = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
     let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    operator.namespace().api::<Deployment>().patch_scale(name, &asked, &scale).await.unwrap();
+    operator.namespace().api::<Deployment>().patch_scale(name, &params, &scale).await.unwrap();
 }
 
-/// Managers that `managedFields` names for `spec.replicas`.
+/// Returns the field managers of `spec.replicas`.
 async fn managers_of_replicas(operator: &Operator, name: &str) -> Vec<String> {
     let deployment = operator.namespace().api::<Deployment>().get(name).await.unwrap();
     let entries = deployment.metadata.managed_fields.unwrap_or_default().into_iter();
@@ -35,10 +35,10 @@ async fn managers_of_replicas(operator: &Operator, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_autoscaled_api_that_was_scaled_to_zero_is_back_at_its_minimum_after_one_reconcile() {
+async fn one_reconcile_raises_an_autoscaled_api_from_zero_to_its_minimum() {
     let mut operator = Operator::new("to-zero").await;
     operator.apply(&by_cpu(3)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     scale(&operator, "shop-api", 0).await;
     operator.reconcile().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(3));
@@ -47,52 +47,55 @@ async fn an_autoscaled_api_that_was_scaled_to_zero_is_back_at_its_minimum_after_
     let notes: Vec<_> =
         events.into_iter().filter(|event| event.reason.as_deref() == Some("FieldsOverridden")).map(|event| event.note).collect();
     assert!(notes.iter().flatten().any(|note| note.contains("Deployment shop-api") && note.contains("scale subresource")), "{notes:?}");
-    operator.controllers().lose_all_pods_of("shop-api").await;
+    operator.controllers().mark_pods_unavailable("shop-api").await;
     operator.reconcile().await;
-    let said = operator.condition("Degraded").await;
-    assert!(said.holds && said.reason == "ScaledBelowMinimum" && said.message.contains("Deployment shop-api: a client of"), "{said:?}");
-    operator.settle().await;
-    assert!(!operator.condition("Degraded").await.holds);
+    let condition = operator.condition("Degraded").await;
+    assert!(
+        condition.is_true && condition.reason == "ScaledBelowMinimum" && condition.message.contains("Deployment shop-api: a client of"),
+        "{condition:?}"
+    );
+    operator.reconcile_until_ready().await;
+    assert!(!operator.condition("Degraded").await.is_true);
 }
 
 #[tokio::test]
-async fn an_autoscaled_api_is_back_at_its_minimum_while_a_migration_waits() {
+async fn an_autoscaled_api_is_raised_to_its_minimum_while_a_migration_is_pending() {
     let mut operator = Operator::new("zero-migrating").await;
     operator.apply(&by_cpu(3)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator.apply(&with(by_cpu(3), "/image/tag", json!("9.9.9"))).await.unwrap();
     operator.reconcile().await;
     scale(&operator, "shop-api", 0).await;
     operator.reconcile().await;
-    assert!(!operator.condition("Migrated").await.holds);
+    assert!(!operator.condition("Migrated").await.is_true);
     assert_eq!(replicas(&operator, "shop-api").await, Some(3));
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 }
 
 #[tokio::test]
-async fn an_autoscaler_still_scales_what_the_operator_raised() {
+async fn an_autoscaler_can_scale_a_deployment_that_the_operator_raised() {
     let mut operator = Operator::new("raised").await;
     operator.apply(&by_cpu(2)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     scale(&operator, "shop-api", 1).await;
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(2));
     assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["catalog-operator-handover"]);
     operator.controllers().scale("shop-api", 6).await;
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(6));
-    assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["fake-controllers"], "the operator gave the field back");
+    assert_eq!(managers_of_replicas(&operator, "shop-api").await, ["fake-controllers"], "the operator no longer manages the field");
     operator.apply(&with(by_cpu(2), "/image/tag", json!("9.9.9"))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(6), "a rollout keeps the autoscaler's number");
 }
 
 #[tokio::test]
-async fn a_new_api_starts_with_its_minimum() {
+async fn a_new_autoscaled_api_starts_with_its_minimum() {
     let mut operator = Operator::new("new-minimum").await;
     operator.apply(&by_cpu(4)).await.unwrap();
     operator.reconcile().await;
-    operator.controllers().everything_goes_well().await;
+    operator.controllers().complete_all().await;
     operator.reconcile().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(4));
     let created = operator.namespace().api::<HorizontalPodAutoscaler>().get("shop-api").await.unwrap();
@@ -100,40 +103,40 @@ async fn a_new_api_starts_with_its_minimum() {
 }
 
 #[tokio::test]
-async fn an_api_without_pods_gets_its_minimum_before_its_autoscaler_which_would_leave_it_alone() {
+async fn enabling_autoscaling_raises_an_api_from_zero_to_its_minimum() {
     let mut operator = Operator::new("from-zero").await;
     operator.apply(&with(minimal(), "/api", json!({"replicas": 0}))).await.unwrap();
-    operator.settle().await;
-    let said = operator.condition("ApiAvailable").await;
-    assert!(said.holds && said.reason == "ScaledToZero", "{said:?}");
+    operator.reconcile_until_ready().await;
+    let condition = operator.condition("ApiAvailable").await;
+    assert!(condition.is_true && condition.reason == "ScaledToZero", "{condition:?}");
     operator.apply(&by_cpu(2)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(replicas(&operator, "shop-api").await, Some(2));
 }
 
 #[tokio::test]
-async fn a_scale_to_zero_that_is_not_declared_is_not_reported_as_available() {
-    let mut operator = Operator::new("zero-said").await;
+async fn an_undeclared_scale_to_zero_is_not_reported_as_available() {
+    let mut operator = Operator::new("undeclared-zero").await;
     operator.apply(&by_cpu(2)).await.unwrap();
-    operator.settle().await;
-    // A paused Catalog isn't healed, and its status is still true.
+    operator.reconcile_until_ready().await;
+    // The operator does not restore a paused Catalog, but updates its status.
     operator.apply(&with(by_cpu(2), "/paused", json!(true))).await.unwrap();
     scale(&operator, "shop-api", 0).await;
     operator.reconcile().await;
-    let said = operator.condition("ApiAvailable").await;
-    assert!(!said.holds && said.reason == "NoReplicas" && said.message.contains("Deployment shop-api"), "{said:?}");
-    assert!(!operator.condition("Ready").await.holds);
+    let condition = operator.condition("ApiAvailable").await;
+    assert!(!condition.is_true && condition.reason == "NoReplicas" && condition.message.contains("Deployment shop-api"), "{condition:?}");
+    assert!(!operator.condition("Ready").await.is_true);
 }
 
 #[tokio::test]
-async fn a_worker_whose_minimum_is_zero_may_have_no_pods_and_one_whose_minimum_is_more_may_not() {
+async fn only_workers_with_a_minimum_of_zero_can_be_scaled_to_zero() {
     let mut operator = Operator::new("worker-zero").await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     for worker in ["shop-notifier", "shop-tracker"] {
         operator.controllers().scale(worker, 0).await;
     }
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(replicas(&operator, "shop-notifier").await, Some(0));
     assert_eq!(operator.condition("NotifierAvailable").await.reason, "ScaledToZero");
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(1));

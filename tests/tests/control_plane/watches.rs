@@ -1,9 +1,9 @@
-//! Whatever changes is seen at once, and whatever wasn't seen is found.
+//! The operator reconciles on each change, and catches up after watches were interrupted.
 
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        ApiServer, FakeControllers, Namespace, Watched, definitions,
+        ApiServer, FakeControllers, Namespace, RunningOperator, definitions,
         operator::{NAME, catalog},
         specs::{full, minimal, with},
     },
@@ -23,18 +23,18 @@ async fn is_ready(namespace: &Namespace, name: &str) -> Result<(), String> {
     holds(ready.is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
 }
 
-/// Applies the Catalog, with the Secrets it refers to, in a cluster where everything goes well.
-async fn becomes_ready(namespace: &Namespace, spec: &Value) {
+/// Applies a Catalog and the Secrets to which it refers, and waits until it is ready.
+async fn apply_until_ready(namespace: &Namespace, spec: &Value) {
     write_secret(namespace, "mail", "secret").await;
     write_secret(namespace, "registry", "secret").await;
     namespace.apply(&catalog(spec)).await.unwrap();
-    goes_well(namespace).await;
+    wait_until_ready(namespace).await;
 }
 
-async fn goes_well(namespace: &Namespace) {
+async fn wait_until_ready(namespace: &Namespace) {
     let controllers = FakeControllers::new(namespace);
     eventually("the shop is ready", async || {
-        controllers.everything_goes_well().await;
+        controllers.complete_all().await;
         is_ready(namespace, NAME).await
     })
     .await;
@@ -51,19 +51,19 @@ async fn secrets_hash(namespace: &Namespace) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_catalog_that_is_applied_becomes_a_shop() {
-    let namespace = Watched::shared().namespace("applied").await;
-    becomes_ready(&namespace, &full()).await;
+async fn an_applied_catalog_becomes_ready() {
+    let namespace = RunningOperator::shared().namespace("applied").await;
+    apply_until_ready(&namespace, &full()).await;
 }
 
 #[tokio::test]
-async fn a_catalog_that_is_not_ready_is_counted() {
-    // Of its own, as others' Catalogs are not ready either for a while.
-    let watched = Watched::start().await;
-    let namespace = watched.namespace("counted").await;
+async fn the_metrics_count_catalogs_that_are_not_ready() {
+    // Not the shared operator, which counts the Catalogs of other tests.
+    let operator = RunningOperator::start().await;
+    let namespace = operator.namespace("counted").await;
     namespace.apply(&catalog(&with(full(), "/mail/credentialsSecretRef/name", json!("nowhere")))).await.unwrap();
-    eventually("it is counted", async || {
-        let text = watched.metrics();
+    eventually("the metric counts one Catalog", async || {
+        let text = operator.metrics();
         let counted = text.lines().find(|line| line.starts_with(r#"catalog_operator_catalogs{condition="Ready",status="False"}"#));
         holds(counted.is_some_and(|line| line.ends_with(" 1")), || text.clone())
     })
@@ -71,13 +71,13 @@ async fn a_catalog_that_is_not_ready_is_counted() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_seen_and_comes_back() {
-    let namespace = Watched::shared().namespace("seen").await;
-    becomes_ready(&namespace, &minimal()).await;
+async fn a_deleted_deployment_is_recreated() {
+    let namespace = RunningOperator::shared().namespace("seen").await;
+    apply_until_ready(&namespace, &minimal()).await;
     let deployments = namespace.api::<Deployment>();
     let before = deployments.get("shop-api").await.unwrap().uid();
     deployments.delete("shop-api", &DeleteParams::background()).await.unwrap();
-    eventually("the Deployment is back", async || match deployments.get_opt("shop-api").await.unwrap() {
+    eventually("the Deployment is recreated", async || match deployments.get_opt("shop-api").await.unwrap() {
         Some(now) if now.uid() != before => Ok(()),
         other => Err(other.and_then(|one| one.uid())),
     })
@@ -85,72 +85,75 @@ async fn what_is_deleted_is_seen_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_secret_that_somebody_changes_rolls_the_pods_that_use_it() {
-    let namespace = Watched::shared().namespace("changed-secret").await;
-    becomes_ready(&namespace, &full()).await;
+async fn a_changed_secret_replaces_the_pods_that_use_it() {
+    let namespace = RunningOperator::shared().namespace("changed-secret").await;
+    apply_until_ready(&namespace, &full()).await;
     let before = secrets_hash(&namespace).await;
     assert!(before.is_some());
     write_secret(&namespace, "mail", "another").await;
-    eventually("the pods of the notifier are new", async || holds(secrets_hash(&namespace).await != before, || "the same hash")).await;
+    eventually("the pod template of the notifier has another hash", async || {
+        holds(secrets_hash(&namespace).await != before, || "the same hash")
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_secret_that_comes_later_is_seen() {
-    let namespace = Watched::shared().namespace("late-secret").await;
+async fn a_catalog_becomes_ready_when_its_missing_secret_is_created() {
+    let namespace = RunningOperator::shared().namespace("late-secret").await;
     namespace.apply(&catalog(&with(minimal(), "/mail/credentialsSecretRef", json!({"name": "late"})))).await.unwrap();
-    eventually("the Secret is missed", async || {
+    eventually("the missing Secret is reported", async || {
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         holds(status.conditions.iter().any(|condition| condition.reason == "SecretNotFound"), || format!("{status:?}"))
     })
     .await;
     write_secret(&namespace, "late", "secret").await;
-    goes_well(&namespace).await;
+    wait_until_ready(&namespace).await;
 }
 
 #[tokio::test]
-async fn a_catalog_that_cannot_be_understood_stops_nobody_else() {
+async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     let server = ApiServer::start().await;
     let client = server.client().await;
-    // A definition of another release, which says less of what is allowed.
+    // The CRD of another release may have a more permissive schema.
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
     let mut definition = definitions.get("catalogs.catalog.rs").await.unwrap();
     let anything = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     definition.spec.versions[0].schema = Some(serde_json::from_value(anything).unwrap());
     definitions.replace("catalogs.catalog.rs", &PostParams::default(), &definition).await.unwrap();
-    let namespace = Namespace::new(&server, "misunderstood").await;
+    let namespace = Namespace::new(&server, "unparseable").await;
     let resource = definitions::resource_of::<Catalog>();
-    let strange =
-        json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": "strange"}, "spec": {"currency": ["EUR"]}});
-    eventually("the definition allows it", async || {
-        namespace.dynamic(&resource).create(&PostParams::default(), &serde_json::from_value(strange.clone()).unwrap()).await
+    let invalid =
+        json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": "invalid"}, "spec": {"currency": ["EUR"]}});
+    eventually("the CRD accepts the Catalog", async || {
+        namespace.dynamic(&resource).create(&PostParams::default(), &serde_json::from_value(invalid.clone()).unwrap()).await
     })
     .await;
-    let _watched = Watched::on(server).await;
-    becomes_ready(&namespace, &full()).await;
-    let strange = namespace.dynamic(&resource).get("strange").await.unwrap();
-    assert_eq!(strange.data["status"], Value::Null, "nothing is known of it, so nothing is said");
+    let _operator = RunningOperator::on(server).await;
+    apply_until_ready(&namespace, &full()).await;
+    let invalid = namespace.dynamic(&resource).get("invalid").await.unwrap();
+    assert_eq!(invalid.data["status"], Value::Null, "the operator writes no status of a Catalog that it cannot parse");
 }
 
 #[tokio::test]
-async fn what_happened_while_no_watch_worked_is_found_afterwards() {
-    let watched = Watched::start().await;
-    let namespace = watched.namespace("deaf").await;
-    becomes_ready(&namespace, &full()).await;
-    watched.wire().make_deaf(true);
+async fn changes_during_a_watch_outage_are_reconciled_after_it() {
+    let operator = RunningOperator::start().await;
+    let namespace = operator.namespace("watch-outage").await;
+    apply_until_ready(&namespace, &full()).await;
+    operator.wire().break_watches(true);
     let deployments = namespace.api::<Deployment>();
     deployments.delete("shop-tracker", &DeleteParams::background()).await.unwrap();
     let container = deployments.get("shop-api").await.unwrap().spec.template.spec.unwrap().containers.remove(0).name;
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": container, "image": "example.com/another"}]}}}});
     deployments.patch("shop-api", &PatchParams::default(), &Patch::Strategic(image)).await.unwrap();
     namespace.apply(&catalog(&with(full(), "/notifier", json!({"replicas": 3})))).await.unwrap();
-    watched.wire().make_deaf(false);
-    eventually("everything is found", async || {
+    operator.wire().break_watches(false);
+    eventually("all changes are reconciled", async || {
         let list = deployments.list(&ListParams::default()).await.unwrap().items;
         let find = |name: &str| list.iter().find(|one| one.name_any() == name);
         let image = find("shop-api").and_then(|api| api.spec.template.spec.as_ref()?.containers[0].image.clone());
         let replicas = find("shop-notifier").and_then(|notifier| notifier.spec.replicas);
-        let whole = find("shop-tracker").is_some() && image.as_deref() != Some("example.com/another") && replicas == Some(3);
-        holds(whole, || format!("{image:?} {replicas:?}"))
+        let is_reconciled = find("shop-tracker").is_some() && image.as_deref() != Some("example.com/another") && replicas == Some(3);
+        holds(is_reconciled, || format!("{image:?} {replicas:?}"))
     })
     .await;
 }

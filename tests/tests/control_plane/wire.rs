@@ -1,4 +1,4 @@
-//! The suite's own tools do what the other tests rely on.
+//! Tests of the layer with which other tests record calls and inject faults.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +21,7 @@ fn call(verb: Verb, path: &str, occurrence: usize) -> Call {
     Call { verb, path: path.into(), occurrence }
 }
 
-/// A namespace, its wire, and config maps through the wire.
+/// Returns a namespace, a new layer, and the API of `ConfigMap`s through that layer.
 async fn wired(stem: &str) -> (Namespace, Wire, Api<ConfigMap>) {
     let server = ApiServer::shared();
     let namespace = Namespace::new(server, stem).await;
@@ -49,56 +49,56 @@ async fn calls_are_named_by_verb_path_and_occurrence() {
 }
 
 #[tokio::test]
-async fn a_refused_call_does_nothing() {
-    let (namespace, wire, api) = wired("refused").await;
-    wire.plan(call(Verb::POST, "configmaps", 1), Fault::Refused);
+async fn a_call_that_is_not_sent_changes_nothing() {
+    let (namespace, wire, api) = wired("not-sent").await;
+    wire.plan(call(Verb::POST, "configmaps", 1), Fault::NotSent);
     api.create(&PostParams::default(), &config_map("a")).await.unwrap_err();
     assert!(namespace.all::<ConfigMap>().await.is_empty());
     assert_eq!(wire.injected(), 1);
-    api.create(&PostParams::default(), &config_map("a")).await.expect("a fault happens once");
+    api.create(&PostParams::default(), &config_map("a")).await.expect("a fault occurs once");
 }
 
 #[tokio::test]
-async fn a_lost_call_is_done_all_the_same() {
+async fn a_call_whose_response_is_lost_takes_effect() {
     let (namespace, wire, api) = wired("lost").await;
-    wire.plan(call(Verb::POST, "configmaps", 1), Fault::Lost);
+    wire.plan(call(Verb::POST, "configmaps", 1), Fault::ResponseLost);
     api.create(&PostParams::default(), &config_map("a")).await.unwrap_err();
     assert_eq!(namespace.all::<ConfigMap>().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_crash_is_a_call_that_never_returns() {
+async fn a_call_that_crashes_the_operator_takes_effect_and_never_returns() {
     let (namespace, wire, api) = wired("crash").await;
     wire.plan(call(Verb::DELETE, "configmaps/a", 1), Fault::Crash);
     api.create(&PostParams::default(), &config_map("a")).await.unwrap();
-    let asked = DeleteParams::default();
+    let params = DeleteParams::default();
     tokio::select! {
-        result = api.delete("a", &asked) => panic!("it returned {result:?}"),
+        result = api.delete("a", &params) => panic!("it returned {result:?}"),
         () = wire.crashed() => {}
     }
     assert!(namespace.all::<ConfigMap>().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_stale_read_says_what_was_true_at_first() {
+async fn a_stale_read_returns_the_first_response() {
     let (_, wire, api) = wired("stale").await;
     assert!(api.get_opt("a").await.unwrap().is_none());
     api.create(&PostParams::default(), &config_map("a")).await.unwrap();
     wire.plan(call(Verb::GET, "configmaps/a", 2), Fault::Stale);
     assert!(api.get_opt("a").await.unwrap().is_none());
     assert!(api.get_opt("a").await.unwrap().is_some());
-    let news: Vec<_> = wire.calls().iter().map(|made| made.is_news).collect();
-    assert_eq!(news, [false, false, false, true], "only what has changed can be stale");
+    let changed: Vec<_> = wire.calls().iter().map(|made| made.has_changed).collect();
+    assert_eq!(changed, [false, false, false, true], "the stale response equals the first one");
     wire.make_all_reads_stale(true);
     assert!(api.get_opt("a").await.unwrap().is_none());
     assert_eq!(wire.injected(), 2);
 }
 
 #[tokio::test]
-async fn watches_pass_without_a_number() {
+async fn watches_are_not_recorded() {
     let (_, wire, api) = wired("watch").await;
     api.create(&PostParams::default(), &config_map("a")).await.unwrap();
-    wire.begin();
+    wire.reset();
     let mut events = std::pin::pin!(api.watch(&WatchParams::default(), "0").await.unwrap());
     let first = tokio::time::timeout(Duration::from_secs(30), futures::StreamExt::next(&mut events)).await.unwrap();
     assert!(first.unwrap().is_ok());

@@ -1,4 +1,4 @@
-//! The embedded PostgreSQL has the login roles and passwords of its Secret, and follows when that changes.
+//! The embedded PostgreSQL has the login roles and passwords of its Secret, and applies changes of the Secret.
 
 use catalog_tests::{
     Api, Process, buying,
@@ -14,11 +14,11 @@ use crate::{
     pods::Rendered,
     reader::Readers,
     rendered,
-    servers::{Server, connected, reached_by_loopback_alone},
+    servers::{Server, connected, has_only_loopback},
     start,
 };
 
-/// With every character that shells, psql and SQL treat specially.
+/// Contains the characters that shells, psql and SQL treat specially.
 const PASSWORD: &str = "it's \"new\" \\ :'password' $(x) `y`";
 
 async fn owner_of(conn: &mut PgConnection, table: &str) -> String {
@@ -38,19 +38,19 @@ fn embedded() -> Option<(&'static str, Rendered)> {
     Container::possible().then_some((shop, rendered))
 }
 
-/// Whether the server rejects this password. It asks for none if the machine has no other address than the loopback one.
+/// Whether the server rejects this password. True on machines with only a loopback address, from which no password is required.
 async fn is_rejected(server: &Server, url: &str, user: &str, password: &str) -> bool {
-    reached_by_loopback_alone() || connected(server, url, user, password).await.is_err()
+    has_only_loopback() || connected(server, url, user, password).await.is_err()
 }
 
 #[tokio::test]
-async fn two_login_roles_act_as_the_owner_and_get_their_passwords_from_the_secret_without_a_restart() {
+async fn both_login_roles_act_as_the_owner_and_their_passwords_follow_the_secret_without_a_restart() {
     let Some((shop, rendered)) = embedded() else { return };
     let mut postgres = Server::postgres(&rendered, shop).await;
     let settings = rendered.pod(&format!("{shop}-api")).environment();
     let (url, user, password) = (&settings["DATABASE_URL"], &settings["PGUSER"], &settings["PGPASSWORD"]);
     assert_eq!(user, "catalog_a");
-    // The roles may have been set in the server that only creates the data directory.
+    // The roles may have been set in the temporary server that initialises the data directory.
     let mut first = eventually("the server starts", async || connected(&postgres, url, user, password).await).await;
     let started = started_at(&mut first).await;
     execute(&mut first, "CREATE TABLE of_a (id int)").await;
@@ -69,15 +69,15 @@ async fn two_login_roles_act_as_the_owner_and_get_their_passwords_from_the_secre
 
     postgres.write_login_role(&rendered, shop, "catalog_a", None);
     postgres.login_roles_set(3).await;
-    assert!(is_rejected(&postgres, url, user, password).await, "the password before is no longer valid");
+    assert!(is_rejected(&postgres, url, user, password).await, "the previous password is no longer valid");
     execute(&mut first, "SELECT FROM of_b").await;
     assert_eq!(started_at(&mut second).await, started, "PostgreSQL was restarted");
 }
 
 #[tokio::test]
-async fn a_volume_of_a_release_before_the_login_roles_keeps_its_data_and_its_password_until_it_is_retired() {
+async fn a_volume_from_before_login_roles_keeps_its_data_and_its_password_until_it_is_retired() {
     let Some((shop, rendered)) = embedded() else { return };
-    let mut postgres = Server::postgres_of_before(&rendered, shop, PASSWORD);
+    let mut postgres = Server::postgres_without_login_roles(&rendered, shop, PASSWORD);
     let settings = rendered.pod(&format!("{shop}-api")).environment();
     let (url, user, password) = (&settings["DATABASE_URL"], &settings["PGUSER"], &settings["PGPASSWORD"]);
     let mut before = eventually("the server starts", async || connected(&postgres, url, "catalog", PASSWORD).await).await;
@@ -92,18 +92,18 @@ async fn a_volume_of_a_release_before_the_login_roles_keeps_its_data_and_its_pas
 
     postgres.write_login_role(&rendered, shop, "password", None);
     postgres.login_roles_set(2).await;
-    assert!(is_rejected(&postgres, url, "catalog", PASSWORD).await, "the password of before is no longer valid");
+    assert!(is_rejected(&postgres, url, "catalog", PASSWORD).await, "the password of the older release is no longer valid");
     execute(&mut before, "SELECT sku FROM products").await;
 }
 
-/// The API of a shop, and what clients do with it.
+/// A running API and a client of it.
 struct Shop {
     process: Process,
     anyone: Api,
 }
 
 impl Shop {
-    /// The migration and then a pod of the API, as they are rendered.
+    /// Runs the rendered migration, and then starts the rendered pod of the API.
     async fn roll_out(shop: &str, rendered: &Rendered, addresses: &Environment, scratch: &Scratch) -> Self {
         let mut migrate = start(&rendered.pod(&format!("{shop}-migrate")), addresses, scratch);
         assert!(migrate.ended().await.success(), "{}", migrate.story());
@@ -113,12 +113,12 @@ impl Shop {
         Self { process, anyone }
     }
 
-    async fn signed_in(&self, username: &str, password: &str) -> Api {
+    async fn sign_in(&self, username: &str, password: &str) -> Api {
         let session = self.anyone.post("/v1/auth/login", &json!({"username": username, "password": password})).await.expect(200).json();
         self.anyone.with_token(session["access_token"].as_str().unwrap())
     }
 
-    /// More requests at once than there are connections: the pool opens all that it may.
+    /// Sends more requests at once than the pool may have connections, so that it opens all of them.
     async fn burst(&self, path: &str) {
         let reads = (0..40).map(|_| {
             let (anyone, path) = (Api::anonymous(&self.anyone.base(), None), path.to_owned());
@@ -136,13 +136,13 @@ impl Shop {
 }
 
 async fn assert_all_served(readers: Readers) {
-    eventually("reads are answered", async || wait::holds(readers.served() > 50, || readers.served())).await;
+    eventually("more than 50 reads succeed", async || wait::holds(readers.served() > 50, || readers.served())).await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_the_password_is_rotated_and_the_one_before_is_retired() {
+async fn no_request_fails_during_a_password_rotation() {
     let Some((shop, rendered)) = embedded() else { return };
     let (mut postgres, nats) = (Server::postgres(&rendered, shop).await, Server::nats(&rendered, shop));
     let settings = rendered.pod(&format!("{shop}-api")).environment();
@@ -153,12 +153,12 @@ async fn no_request_fails_while_the_password_is_rotated_and_the_one_before_is_re
     let scratch = Scratch::new(None);
     let before = Shop::roll_out(shop, &rendered, &addresses, &scratch).await;
     let superuser = rendered.pod(&format!("{shop}-migrate")).environment();
-    let admin = before.signed_in(&superuser["SUPERUSER_USERNAME"], &superuser["SUPERUSER_PASSWORD"]).await;
+    let admin = before.sign_in(&superuser["SUPERUSER_USERNAME"], &superuser["SUPERUSER_PASSWORD"]).await;
     let product = buying::stocked(&admin, "sold", 1_000).await;
     let (username, password) = ("carol", "a passphrase of carol");
     let account = json!({"username": username, "email": "carol@example.com", "password": password});
     before.anyone.post("/v1/customers", &account).await.expect(201);
-    let customer = before.signed_in(username, password).await;
+    let customer = before.sign_in(username, password).await;
     let by_sku = "/v1/products/by-sku/sold".to_owned();
     let paths = [by_sku.clone(), product.at("stock")];
     let readers = Readers::start(&before.anyone, 2, &paths);
@@ -168,7 +168,7 @@ async fn no_request_fails_while_the_password_is_rotated_and_the_one_before_is_re
     assert_eq!(api["PGUSER"], "catalog_b");
     postgres.write_login_role(&rendered, shop, "catalog_b", Some(&api["PGPASSWORD"]));
     postgres.login_roles_set(2).await;
-    // Connections that pods of before the rotation open now.
+    // The pods from before the rotation open new connections.
     before.burst(&by_sku).await;
     buying::order(&customer, &[(&product, 1)]).await.expect(201);
     let after = Shop::roll_out(shop, &rotated, &addresses, &scratch).await;

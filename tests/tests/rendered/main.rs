@@ -1,4 +1,4 @@
-//! Operator and binary fit each other: the roles get ready with exactly what their pods give them.
+//! The roles of `catalog` become ready with exactly the environment and volumes of the pods that the operator renders.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod login_roles;
@@ -28,7 +28,7 @@ kind: Catalog
 metadata: {name: embedded, namespace: shops, uid: 7c1f}
 spec:
   database: {embedded: {storage: 1Gi}}
-  messaging: {embedded: {storage: 2Gi}} # the least there may be
+  messaging: {embedded: {storage: 2Gi}} # the minimum
   mail: {server: inbox, port: 1025, tls: None, from: Shop <shop@example.com>}
   notifier: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
   tracker: {autoscaling: {minReplicas: 1, maxReplicas: 8, lagThreshold: 1000}}
@@ -51,7 +51,7 @@ spec:
   fulfiller: {autoscaling: {minReplicas: 0, maxReplicas: 5}}
 ";
 
-/// With everything that only servers of other people ask for.
+/// With certificate authorities and credentials for external servers.
 const GUARDED: &str = "
 apiVersion: catalog.rs/v1alpha1
 kind: Catalog
@@ -68,7 +68,7 @@ spec:
   mail: {server: mail.example.com, from: shop@example.com, credentialsSecretRef: {name: mail}}
 ";
 
-/// As `nsc` writes it, for a user that nobody knows.
+/// A credentials file as `nsc` writes it, of a user that no server knows.
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----
 eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.e30.c2lnbmF0dXJl
 ------END NATS USER JWT------
@@ -100,15 +100,14 @@ fn rendered() -> [(&'static str, Rendered); 3] {
     shops.map(|(shop, catalog)| (shop, Rendered::of(catalog, &given)))
 }
 
-/// Variables that are known without being settings of ours: of libpq, which PostgreSQL's client reads
-/// as well, and of the logs.
-const KNOWN_ELSEWHERE: [&str; 5] = ["PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "RUST_LOG"];
+/// Variables that are not settings of `catalog`: the PostgreSQL client and the log filter read them.
+const OTHER_VARIABLES: [&str; 5] = ["PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "RUST_LOG"];
 
-/// The name that each role's object begins with.
+/// Each role, and the suffix of its object's name.
 const ROLES: [(&str, &str); 5] =
     [("migrate", "-migrate"), ("serve", "-api"), ("notifier", "-notifier"), ("tracker", "-tracker"), ("fulfiller", "-fulfiller")];
 
-/// `catalog ROLE --help`, which names every setting, also those that come from the environment alone.
+/// Returns the output of `catalog ROLE --help`, which names every setting.
 fn help(role: &str) -> String {
     let output = std::process::Command::new(programs::catalog()).args([role, "--help"]).env_clear().output().unwrap();
     String::from_utf8(output.stdout).unwrap()
@@ -119,7 +118,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_setting_of_a_pod_is_one_that_its_role_knows() {
+fn each_role_knows_all_settings_of_its_pod() {
     for (shop, rendered) in rendered() {
         for (role, part) in ROLES {
             let pod = rendered.pod(&format!("{shop}{part}"));
@@ -132,7 +131,7 @@ fn every_setting_of_a_pod_is_one_that_its_role_knows() {
                 variables.into_iter().any(|it| it.value.as_ref().is_some_and(|value| value.contains(&format!("$({name})"))))
             };
             for name in pod.environment().keys() {
-                let known = KNOWN_ELSEWHERE.contains(&name.as_str()) || part_of_another(name) || words(&help).any(|word| word == name);
+                let known = OTHER_VARIABLES.contains(&name.as_str()) || part_of_another(name) || words(&help).any(|word| word == name);
                 assert!(known, "{shop}{part} sets {name}, which `catalog {role} --help` doesn't name");
             }
         }
@@ -140,10 +139,10 @@ fn every_setting_of_a_pod_is_one_that_its_role_knows() {
 }
 
 #[test]
-fn addresses_lead_to_the_services_of_the_embedded_servers() {
+fn addresses_match_the_services_of_the_embedded_servers() {
     let [(shop, rendered), ..] = rendered();
     let services: Vec<_> = rendered.objects.prerequisites.services.iter().collect();
-    let leads_somewhere = |host: &str, port: u16| {
+    let is_served = |host: &str, port: u16| {
         let name = host.split('.').next().unwrap();
         services.iter().any(|service| {
             let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
@@ -153,13 +152,13 @@ fn addresses_lead_to_the_services_of_the_embedded_servers() {
     for (_, part) in ROLES {
         let environment = rendered.pod(&format!("{shop}{part}")).environment();
         let database: PgConnectOptions = environment["DATABASE_URL"].parse().unwrap();
-        assert!(leads_somewhere(database.get_host(), database.get_port()), "{}", environment["DATABASE_URL"]);
+        assert!(is_served(database.get_host(), database.get_port()), "{}", environment["DATABASE_URL"]);
         let nats: reqwest::Url = environment["NATS_URL"].parse().unwrap();
-        assert!(leads_somewhere(nats.host_str().unwrap(), nats.port().unwrap_or(4222)), "{nats}");
+        assert!(is_served(nats.host_str().unwrap(), nats.port().unwrap_or(4222)), "{nats}");
     }
 }
 
-/// A role with what its pod gives it: only addresses differ, and where volumes are.
+/// Starts a role with the environment of its pod. Only addresses and the paths of volumes differ.
 fn start(pod: &Pod, addresses: &Environment, scratch: &Scratch) -> Process {
     let mut environment = pod.environment();
     for (directory, path) in pod.volumes(scratch) {
@@ -170,7 +169,7 @@ fn start(pod: &Pod, addresses: &Environment, scratch: &Scratch) -> Process {
         }
     }
     for (name, value) in addresses {
-        // What the pod doesn't set, the role shall not get from us, other than where it listens.
+        // Settings that the pod lacks are not added, except listen addresses.
         if environment.contains_key(name) || name.ends_with("_ADDRESS") {
             environment.insert(name.clone(), value.clone());
         }
@@ -180,7 +179,7 @@ fn start(pod: &Pod, addresses: &Environment, scratch: &Scratch) -> Process {
     Process::start(&args, &environment)
 }
 
-/// What the kubelet will ask, as far as it asks over HTTP: path, and number of the port.
+/// Returns the path and port of each HTTP probe.
 fn probes(pod: &Pod) -> Vec<(String, i32)> {
     let container = pod.container();
     let numbered = |port: &IntOrString| match port {
@@ -190,25 +189,25 @@ fn probes(pod: &Pod) -> Vec<(String, i32)> {
             ports
                 .into_iter()
                 .find(|port| port.name.as_ref() == Some(name))
-                .unwrap_or_else(|| panic!("no port is called {name}"))
+                .unwrap_or_else(|| panic!("the container has no port {name}"))
                 .container_port
         }
     };
     let probes = [&container.startup_probe, &container.liveness_probe, &container.readiness_probe].into_iter().flatten();
-    let asked = probes.filter_map(|probe| probe.http_get.as_ref());
-    asked.map(|HTTPGetAction { path, port, .. }| (path.clone().unwrap_or_default(), numbered(port))).collect()
+    let requests = probes.filter_map(|probe| probe.http_get.as_ref());
+    requests.map(|HTTPGetAction { path, port, .. }| (path.clone().unwrap_or_default(), numbered(port))).collect()
 }
 
-async fn answers_its_probes(pod: &Pod<'_>, process: &mut Process) {
+async fn assert_probes_succeed(pod: &Pod<'_>, process: &mut Process) {
     process.ready().await;
     let ops = process.address("OPS_ADDRESS").await;
     let probes = probes(pod);
     assert_eq!(probes.len(), 3, "a role has a startup, a liveness and a readiness probe: {probes:?}");
-    // Where it will listen on a cluster: as the pod says, or by default.
+    // The address on a cluster: that of the pod or the default.
     let address = pod.environment().get("OPS_ADDRESS").cloned().unwrap_or_else(|| "[::]:9090".to_owned());
-    assert!(help("serve").contains("[default: [::]:9090]"), "the role's default has moved");
+    assert!(help("serve").contains("[default: [::]:9090]"), "the default of OPS_ADDRESS has changed");
     for (path, port) in probes {
-        assert!(address.ends_with(&format!(":{port}")), "{path} is asked on port {port}, and the role answers at {address}");
+        assert!(address.ends_with(&format!(":{port}")), "the probe {path} uses port {port}, but the role listens on {address}");
         let status = reqwest::get(format!("http://{ops}{path}")).await.unwrap().status();
         assert!(status.is_success(), "{path}: {status}");
     }
@@ -222,14 +221,14 @@ async fn open_inbox() -> (Process, Inbox, Environment) {
     (process, Inbox::new(format!("http://{http}")), mail.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-/// Servers of the suite itself, with a database for this shop.
-async fn suite(shop: &str) -> Environment {
+/// Creates a database for this shop on the shared servers of the suite, and returns their addresses.
+async fn shared_servers(shop: &str) -> Environment {
     let servers = tokio::task::spawn_blocking(Shared::get).await.unwrap();
     servers.postgres.create_database(shop, "template0").await;
     [("DATABASE_URL".to_owned(), servers.postgres.url(shop)), ("NATS_URL".to_owned(), servers.nats.url())].into()
 }
 
-async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, servers: Environment) {
+async fn assert_roles_work_together(shop: &str, rendered: &Rendered, servers: Environment) {
     let scratch = Scratch::new(None);
     let (_mail_server, inbox, mut addresses) = open_inbox().await;
     let local = [("HTTP_ADDRESS", "127.0.0.1:0"), ("OPS_ADDRESS", "127.0.0.1:0")];
@@ -243,11 +242,11 @@ async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, serv
     for part in ["-api", "-notifier", "-tracker", "-fulfiller"] {
         let pod = rendered.pod(&format!("{shop}{part}"));
         let mut process = start(&pod, &addresses, &scratch);
-        answers_its_probes(&pod, &mut process).await;
+        assert_probes_succeed(&pod, &mut process).await;
         running.push(process);
     }
 
-    // One of them with another prefix, currency or key would be ready, too.
+    // Roles with different prefixes, currencies or keys would also be ready.
     let base = format!("http://{}", running[0].address("HTTP_ADDRESS").await);
     let anyone = Api::anonymous(&base, None);
     let settings = migration.environment();
@@ -266,27 +265,27 @@ async fn roles_get_ready_and_work_together(shop: &str, rendered: &Rendered, serv
         if views["total"] == 1 { Ok(()) } else { Err(views) }
     })
     .await;
-    scaling::triggers_see_what_waits(rendered, &servers).await;
+    scaling::assert_triggers_work(rendered, &servers).await;
 }
 
 #[tokio::test]
-async fn an_embedded_shop_works_with_what_its_pods_give_it() {
+async fn an_embedded_shop_works_with_the_settings_of_its_pods() {
     let [(shop, rendered), ..] = rendered();
     if !Container::possible() {
-        return roles_get_ready_and_work_together(shop, &rendered, suite(shop).await).await;
+        return assert_roles_work_together(shop, &rendered, shared_servers(shop).await).await;
     }
-    // Even its servers are as rendered: images, users, arguments, volumes, passwords.
+    // The servers also run as rendered: images, users, arguments, volumes, passwords.
     let (postgres, nats) = (Server::postgres(&rendered, shop).await, Server::nats(&rendered, shop));
     let settings = rendered.pod(&format!("{shop}-api")).environment();
     let reached = [("DATABASE_URL", &postgres), ("NATS_URL", &nats)];
     let servers = reached.map(|(name, server)| (name.to_owned(), server.reached_by(&settings[name])));
     let mut servers = Environment::from(servers);
-    servers.insert("NATS_MONITOR".to_owned(), nats.monitor().expect("NATS is watched"));
-    roles_get_ready_and_work_together(shop, &rendered, servers).await;
+    servers.insert("NATS_MONITOR".to_owned(), nats.monitor().expect("NATS has a monitoring port"));
+    assert_roles_work_together(shop, &rendered, servers).await;
 }
 
 #[tokio::test]
-async fn a_shop_on_external_servers_works_with_what_its_pods_give_it() {
+async fn a_shop_on_external_servers_works_with_the_settings_of_its_pods() {
     let [_, (shop, rendered), _] = rendered();
-    roles_get_ready_and_work_together(shop, &rendered, suite(shop).await).await;
+    assert_roles_work_together(shop, &rendered, shared_servers(shop).await).await;
 }

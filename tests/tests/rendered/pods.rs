@@ -1,5 +1,4 @@
-//! What a Catalog becomes, and its pods as a kubelet would start them: every variable and every
-//! file resolved from the Secrets and `ConfigMaps` that go with them.
+//! Renders a Catalog, and resolves the variables and volumes of its pods from Secrets and `ConfigMaps` as a kubelet does.
 
 use std::{
     collections::BTreeMap,
@@ -21,21 +20,21 @@ use k8s_openapi::{
     jiff::{SignedDuration, Timestamp},
 };
 
-/// A rendered Catalog with the Secrets its pods need.
+/// The objects of a Catalog, with the Secrets that its pods use.
 pub struct Rendered {
     catalog: Catalog,
     given: Vec<Secret>,
-    /// The objects.
+    /// The objects that the operator builds.
     pub objects: Objects,
-    /// The Secrets, given and generated, by name.
+    /// The data of the Secrets of the user and of the generated ones, by name.
     pub secrets: BTreeMap<String, BTreeMap<String, ByteString>>,
 }
 
 impl Rendered {
-    /// What this Catalog becomes in a namespace with these Secrets, where KEDA is installed.
+    /// Renders a Catalog in a namespace with these Secrets and with KEDA installed.
     ///
     /// # Panics
-    /// If it has problems.
+    /// If the Catalog is invalid.
     pub fn of(catalog: &str, given: &[Secret]) -> Self {
         let catalog: Catalog = serde_norway::from_str(catalog).expect("a Catalog");
         let name = |secret: &Secret| secret.metadata.name.clone().expect("a Secret has a name");
@@ -50,10 +49,10 @@ impl Rendered {
         Self { objects: build(&plan), secrets, catalog, given: given.to_vec() }
     }
 
-    /// The same after a rotation of the database password.
+    /// Renders the Catalog again after a rotation of the database password.
     ///
     /// # Panics
-    /// If there is nothing to rotate.
+    /// If the database is external.
     pub fn with_rotated_password(&self) -> Self {
         let facts = |secrets: &BTreeMap<String, BTreeMap<String, ByteString>>| {
             let secret = |data: &BTreeMap<String, ByteString>| Secret { data: Some(data.clone()), ..Secret::default() };
@@ -77,7 +76,7 @@ impl Rendered {
         Self { objects: build(&plan), secrets, catalog, given: self.given.clone() }
     }
 
-    /// The pod of a Deployment, `StatefulSet` or Job whose name starts with `name`.
+    /// Returns the pod of the Deployment, `StatefulSet` or Job whose name starts with `name`.
     ///
     /// # Panics
     /// If there is none.
@@ -90,26 +89,26 @@ impl Rendered {
         let job = (&objects.migration.metadata, objects.migration.spec.as_ref().map(|spec| &spec.template));
         let mut all = deployments.chain(servers).chain([job]);
         let found = all.find(|(metadata, _)| metadata.name.as_ref().is_some_and(|found| found.starts_with(name)));
-        let (metadata, template) = found.unwrap_or_else(|| panic!("nothing is called {name}…"));
+        let (metadata, template) = found.unwrap_or_else(|| panic!("no workload has a name that starts with {name}"));
         let namespace = metadata.namespace.clone().expect("a namespaced object");
         let template = template.expect("a template");
         Pod { rendered: self, name: metadata.name.clone().unwrap_or_default(), namespace, template, container: 0 }
     }
 
-    /// A value of a Secret.
+    /// Returns a value of a Secret.
     ///
     /// # Panics
-    /// If it isn't there.
+    /// If the Secret or the key doesn't exist.
     pub fn secret(&self, name: &str, key: &str) -> String {
-        let secret = self.secrets.get(name).unwrap_or_else(|| panic!("no Secret is called {name}"));
-        let value = secret.get(key).unwrap_or_else(|| panic!("the Secret {name} has no {key}"));
+        let secret = self.secrets.get(name).unwrap_or_else(|| panic!("Secret {name} does not exist"));
+        let value = secret.get(key).unwrap_or_else(|| panic!("Secret {name} has no key {key}"));
         String::from_utf8(value.0.clone()).expect("text")
     }
 
     fn config_map(&self, name: &str) -> &ConfigMap {
         let config_maps = &self.objects.prerequisites.config_maps;
         let found = config_maps.iter().find(|it| it.metadata.name.as_deref() == Some(name));
-        found.unwrap_or_else(|| panic!("no ConfigMap is called {name}"))
+        found.unwrap_or_else(|| panic!("ConfigMap {name} does not exist"))
     }
 }
 
@@ -118,7 +117,7 @@ fn values(secret: &Secret) -> BTreeMap<String, ByteString> {
     secret.data.clone().into_iter().flatten().chain(text).collect()
 }
 
-/// A pod to be started.
+/// A rendered pod and one of its containers.
 pub struct Pod<'a> {
     rendered: &'a Rendered,
     name: String,
@@ -128,10 +127,10 @@ pub struct Pod<'a> {
 }
 
 impl Pod<'_> {
-    /// The same pod, to start its container of this name.
+    /// Selects the container of this name.
     ///
     /// # Panics
-    /// If it has none.
+    /// If the pod has no such container.
     pub fn with_container(self, name: &str) -> Self {
         let container = self.spec().containers.iter().position(|container| container.name == name);
         Self { container: container.unwrap_or_else(|| panic!("{} has no container {name}", self.name)), ..self }
@@ -141,7 +140,7 @@ impl Pod<'_> {
         self.template.spec.as_ref().expect("a pod has a spec")
     }
 
-    /// Its first container, or that of [`Pod::with_container`].
+    /// Returns the selected container, by default the first one.
     ///
     /// # Panics
     /// If there are init containers, which this suite doesn't start.
@@ -150,29 +149,29 @@ impl Pod<'_> {
         &self.spec().containers[self.container]
     }
 
-    /// The user and group it runs as.
+    /// Returns the user and group of the pod.
     ///
     /// # Panics
-    /// If it doesn't say.
+    /// If its security context doesn't set them.
     pub fn user(&self) -> (u32, u32) {
         let context = self.spec().security_context.as_ref().expect("a security context");
-        let number = |id: Option<i64>| u32::try_from(id.expect("a user and a group")).expect("a number of a user or group");
+        let number = |id: Option<i64>| u32::try_from(id.expect("a user and a group")).expect("a user or group id");
         (number(context.run_as_user), number(context.run_as_group))
     }
 
-    /// The container's `command` and `args`.
+    /// Returns the container's `command` and `args`.
     pub fn words(&self) -> (Vec<String>, Vec<String>) {
         let environment = self.environment();
         let all = |words: &Option<Vec<String>>| words.iter().flatten().map(|word| expanded(word, &environment)).collect();
         (all(&self.container().command), all(&self.container().args))
     }
 
-    /// The container's variables, with their values.
+    /// Returns the container's variables with their resolved values.
     ///
     /// # Panics
-    /// If one comes from something that isn't there.
+    /// If a variable refers to an object that doesn't exist.
     pub fn environment(&self) -> Environment {
-        assert!(self.container().env_from.is_none(), "{}: nobody has taught us envFrom", self.name);
+        assert!(self.container().env_from.is_none(), "{}: this suite doesn't support envFrom", self.name);
         let mut environment = Environment::new();
         for variable in self.container().env.iter().flatten() {
             let value = match &variable.value_from {
@@ -188,22 +187,22 @@ impl Pod<'_> {
 
     fn resolved(&self, source: &EnvVarSource, name: &str) -> Option<String> {
         if let Some(key) = &source.secret_key_ref {
-            let is_there = self.rendered.secrets.get(&key.name).is_some_and(|secret| secret.contains_key(&key.key));
-            return if key.optional == Some(true) && !is_there { None } else { Some(self.rendered.secret(&key.name, &key.key)) };
+            let exists = self.rendered.secrets.get(&key.name).is_some_and(|secret| secret.contains_key(&key.key));
+            return if key.optional == Some(true) && !exists { None } else { Some(self.rendered.secret(&key.name, &key.key)) };
         }
         let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
         Some(match field {
             Some("metadata.name") => format!("{}-0", self.name),
             Some("metadata.namespace") => self.namespace.clone(),
             Some("status.podIP") => "127.0.0.1".to_owned(),
-            _ => panic!("{}: nobody has taught us where {name} comes from", self.name),
+            _ => panic!("{}: this suite doesn't support the source of {name}", self.name),
         })
     }
 
-    /// Its volumes as directories in `scratch`, with the paths they are to be found at.
+    /// Creates the container's volumes as directories in `scratch`. Returns them with their mount paths.
     ///
     /// # Panics
-    /// If one comes from something that isn't there.
+    /// If a volume refers to an object that doesn't exist.
     pub fn volumes(&self, scratch: &Scratch) -> Vec<(PathBuf, String)> {
         self.container().volume_mounts.iter().flatten().map(|mount| (self.mounted(mount, scratch), mount.mount_path.clone())).collect()
     }
@@ -225,7 +224,7 @@ impl Pod<'_> {
     fn fill(&self, volume: &Volume, directory: &Path) {
         if let Some(source) = &volume.secret {
             let name = source.secret_name.as_deref().unwrap_or_default();
-            let secret = self.rendered.secrets.get(name).unwrap_or_else(|| panic!("no Secret is called {name}"));
+            let secret = self.rendered.secrets.get(name).unwrap_or_else(|| panic!("Secret {name} does not exist"));
             write(secret.iter().map(|(key, value)| (key.as_str(), value.0.as_slice())), source.items.as_deref(), directory);
         } else if let Some(source) = &volume.config_map {
             let texts = self.rendered.config_map(&source.name).data.iter().flatten();
@@ -233,14 +232,14 @@ impl Pod<'_> {
         } else if let Some(claim) = &volume.persistent_volume_claim {
             let claims = &self.rendered.objects.prerequisites.claims;
             let claimed = claims.iter().any(|it| it.metadata.name.as_ref() == Some(&claim.claim_name));
-            assert!(claimed, "{} mounts the claim {}, which nobody makes", self.name, claim.claim_name);
+            assert!(claimed, "{} mounts the claim {}, which isn't rendered", self.name, claim.claim_name);
         } else {
-            assert!(volume.empty_dir.is_some(), "{}: nobody has taught us what {} is", self.name, volume.name);
+            assert!(volume.empty_dir.is_some(), "{}: this suite doesn't support the type of volume {}", self.name, volume.name);
         }
     }
 }
 
-/// Writes the files of a volume: all, or those that are chosen under the names they are given.
+/// Writes the files of a volume: the chosen ones under their chosen paths, or all under their keys.
 fn write<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>, chosen: Option<&[KeyToPath]>, directory: &Path) {
     let files: BTreeMap<_, _> = files.collect();
     let names: Vec<(&str, &str)> = match chosen {
@@ -248,12 +247,12 @@ fn write<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>, chosen: Option<&[
         None => files.keys().map(|&key| (key, key)).collect(),
     };
     for (key, path) in names {
-        let content = files.get(key).unwrap_or_else(|| panic!("there is no key {key} to be mounted"));
+        let content = files.get(key).unwrap_or_else(|| panic!("the mounted key {key} does not exist"));
         fs::write(directory.join(path), content).expect("the scratch directory can be written");
     }
 }
 
-/// `$(NAME)` is the variable of that name if it is known, `$$` a dollar
+/// Replaces `$(NAME)` by the value of a defined variable, and `$$` by a dollar sign
 /// (<https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>).
 fn expanded(text: &str, environment: &Environment) -> String {
     let mut expanded = String::new();
@@ -276,7 +275,7 @@ fn expanded(text: &str, environment: &Environment) -> String {
 }
 
 #[test]
-fn variables_are_expanded_as_in_pods() {
+fn variables_are_expanded_as_by_the_kubelet() {
     let environment = Environment::from([("NAME".to_owned(), "shop".to_owned())]);
     assert_eq!(expanded("$(NAME)-$(NONE) $$(NAME) $NAME 5$", &environment), "shop-$(NONE) $(NAME) $NAME 5$");
 }

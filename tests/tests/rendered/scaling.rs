@@ -1,4 +1,4 @@
-//! What KEDA is told to look at is there to be seen, in a shop whose roles run.
+//! The queries of the rendered KEDA triggers work in a running shop.
 
 use std::collections::BTreeMap;
 
@@ -8,49 +8,49 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::pods::Rendered;
 
-/// Asks what every trigger would ask, of the servers at these addresses.
+/// Runs the query of every trigger on the servers at these addresses.
 ///
 /// # Panics
-/// If an answer isn't one that KEDA could use.
-pub async fn triggers_see_what_waits(rendered: &Rendered, servers: &Environment) {
+/// If KEDA could not use a response.
+pub async fn assert_triggers_work(rendered: &Rendered, servers: &Environment) {
     let objects = &rendered.objects.workloads.scaled_objects;
     assert_eq!(objects.len(), 3, "notifier, tracker and fulfiller");
     for object in objects {
         for trigger in &object.spec.triggers {
             match trigger.r#type.as_str() {
-                "nats-jetstream" => lag(trigger, servers).await,
+                "nats-jetstream" => assert_lag_is_readable(trigger, servers).await,
                 "postgresql" => {
-                    let mut connection = waiting(rendered, trigger, servers).await;
+                    let mut connection = assert_query_is_zero(rendered, trigger, servers).await;
                     if trigger.metadata["query"].contains(" orders.orders ") {
-                        only_due_orders_count(&mut connection, &trigger.metadata["query"]).await;
+                        assert_only_due_orders_count(&mut connection, &trigger.metadata["query"]).await;
                     }
                 }
-                other => panic!("nobody has taught us what {other} asks"),
+                other => panic!("this suite doesn't support triggers of type {other}"),
             }
         }
     }
 }
 
 /// <https://keda.sh/docs/latest/scalers/nats-jetstream/>
-async fn lag(trigger: &Trigger, servers: &Environment) {
+async fn assert_lag_is_readable(trigger: &Trigger, servers: &Environment) {
     let [stream, consumer] = ["stream", "consumer"].map(|name| trigger.metadata[name].as_str());
     let url: reqwest::Url = servers["NATS_URL"].parse().unwrap();
     let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
     let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(url.as_str()).await.unwrap();
     let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
     stream.consumer_info(consumer).await.unwrap();
-    // The monitoring endpoint shows them only under the right account.
+    // The monitoring endpoint lists consumers by account.
     let Some(monitor) = servers.get("NATS_MONITOR") else { return };
-    let asked = format!("http://{monitor}/jsz?acc={}&consumers=true&config=true", trigger.metadata["account"]);
-    let seen: serde_json::Value = reqwest::get(asked).await.unwrap().json().await.unwrap();
+    let url = format!("http://{monitor}/jsz?acc={}&consumers=true&config=true", trigger.metadata["account"]);
+    let seen: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     let seen = seen["account_details"].as_array().into_iter().flatten().flat_map(|it| it["stream_detail"].as_array().into_iter().flatten());
     let mut seen = seen.filter(|it| it["name"] == trigger.metadata["stream"]);
     let consumers = seen.next().and_then(|it| it["consumer_detail"].as_array()).into_iter().flatten();
-    assert!(consumers.into_iter().any(|it| it["name"] == consumer), "KEDA would not see {:?}", trigger.metadata);
+    assert!(consumers.into_iter().any(|it| it["name"] == consumer), "the monitoring endpoint does not list {:?}", trigger.metadata);
 }
 
 /// <https://keda.sh/docs/latest/scalers/postgresql/>
-async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) -> PgConnection {
+async fn assert_query_is_zero(rendered: &Rendered, trigger: &Trigger, servers: &Environment) -> PgConnection {
     let mut parameters: BTreeMap<String, String> = trigger.metadata.clone();
     if let Some(reference) = &trigger.authentication_ref {
         let mut all = rendered.objects.workloads.trigger_authentications.iter();
@@ -65,7 +65,7 @@ async fn waiting(rendered: &Rendered, trigger: &Trigger, servers: &Environment) 
         options = options.username(&parameters["userName"]).password(&parameters["password"]).database(&parameters["dbName"]);
     }
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
-    assert_eq!(count(&mut connection, &parameters["query"]).await, 0, "every mail was sent, and nobody has ordered anything");
+    assert_eq!(count(&mut connection, &parameters["query"]).await, 0, "no mail is pending and no order is due");
     parameters["targetQueryValue"].parse::<u32>().unwrap();
     connection
 }
@@ -74,9 +74,9 @@ async fn count(connection: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(connection).await.unwrap()
 }
 
-/// Of orders that the fulfiller itself never sees, because they aren't committed.
-async fn only_due_orders_count(connection: &mut PgConnection, query: &str) {
-    let mut unseen = connection.begin().await.unwrap();
+/// Asserts that the query counts due orders only. The orders are not committed, so that the fulfiller ignores them.
+async fn assert_only_due_orders_count(connection: &mut PgConnection, query: &str) {
+    let mut transaction = connection.begin().await.unwrap();
     for (status, due_in) in
         [("pending", None), ("confirmed", Some("1 hour")), ("confirmed", Some("-1 hour")), ("fulfilled", Some("-1 hour"))]
     {
@@ -86,10 +86,10 @@ async fn only_due_orders_count(connection: &mut PgConnection, query: &str) {
         )
         .bind(status)
         .bind(due_in)
-        .execute(&mut *unseen)
+        .execute(&mut *transaction)
         .await
         .unwrap();
     }
-    assert_eq!(count(&mut unseen, query).await, 1, "only what is due");
-    unseen.rollback().await.unwrap();
+    assert_eq!(count(&mut transaction, query).await, 1, "only one order is due");
+    transaction.rollback().await.unwrap();
 }

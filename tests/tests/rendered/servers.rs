@@ -1,4 +1,4 @@
-//! The embedded servers, in containers of our images, as their pods say.
+//! Runs the embedded servers in containers of their images, as their pods declare.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::pods::{Pod, Rendered};
 
-/// A server that runs as its pod says, but on a port of its own.
+/// A server that runs as its pod declares, except for its port.
 pub struct Server {
     image: Image,
     port: u16,
@@ -30,20 +30,20 @@ pub struct Server {
     process: Process,
     // PostgreSQL's second container.
     login_roles: Option<Process>,
-    // After the process that uses it: fields are dropped in order.
+    // Dropped in order: after the processes that use it.
     scratch: Scratch,
 }
 
 impl Server {
-    /// PostgreSQL, with the login roles of its Secret.
+    /// Starts PostgreSQL and sets the login roles of its Secret.
     pub async fn postgres(rendered: &Rendered, shop: &str) -> Self {
         let mut server = Self::start(&rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None, Environment::new());
         server.start_login_roles(rendered, shop).await;
         server
     }
 
-    /// PostgreSQL as releases before the login roles started it: its superuser logs in over the network.
-    pub fn postgres_of_before(rendered: &Rendered, shop: &str, password: &str) -> Self {
+    /// Starts PostgreSQL as releases without login roles did: clients log in as its superuser.
+    pub fn postgres_without_login_roles(rendered: &Rendered, shop: &str, password: &str) -> Self {
         let settings = [("POSTGRES_PASSWORD", password), ("POSTGRES_PASSWORD_FILE", "")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self::start(&rendered.pod(&format!("{shop}-postgres")), "postgres", free_port(), None, settings.into())
@@ -58,13 +58,13 @@ impl Server {
         self.login_roles_set(1).await;
     }
 
-    /// Waits until the login roles were set so many times.
+    /// Waits until the login roles were set this many times.
     pub async fn login_roles_set(&mut self, times: usize) {
         let process = self.login_roles.as_mut().expect("the container was started");
         eventually("the login roles are set", async || {
             assert!(self.process.is_running() && process.is_running(), "{}{}", self.process.story(), process.story());
             let story = process.story();
-            // The story begins with the script.
+            // The output begins with the text of the script.
             let set = story.lines().filter(|line| line.trim() == "login roles set").count();
             wait::holds(set >= times, || story)
         })
@@ -79,11 +79,11 @@ impl Server {
         let file = directory.join(key);
         match value {
             Some(value) => fs::write(file, value).expect("the scratch directory can be written"),
-            None => fs::remove_file(file).expect("the key is there"),
+            None => fs::remove_file(file).expect("the key exists"),
         }
     }
 
-    /// nats-server.
+    /// Starts nats-server.
     pub fn nats(rendered: &Rendered, shop: &str) -> Self {
         Self::start(&rendered.pod(&format!("{shop}-nats")), "nats", free_port(), Some(free_port()), Environment::new())
     }
@@ -103,13 +103,13 @@ impl Server {
         Self { image, port, monitor, overrides, process, login_roles: None, scratch }
     }
 
-    /// Where NATS shows what it does.
+    /// Returns the address of the monitoring endpoint of NATS.
     pub fn monitor(&self) -> Option<String> {
         self.monitor.map(|port| format!("127.0.0.1:{port}"))
     }
 
-    /// `url` with our address instead of that in the cluster. Not the loopback one, if there is another:
-    /// PostgreSQL lets everybody in who comes from there.
+    /// Replaces the address in `url` by that of this server. It is not the loopback address if the machine has another one,
+    /// because PostgreSQL requires no password from loopback clients.
     pub fn reached_by(&self, url: &str) -> String {
         let (scheme, rest) = url.split_once("://").expect("a URL");
         let (account, rest) = rest.rsplit_once('@').map_or(("", rest), |(account, rest)| (account, rest));
@@ -119,14 +119,14 @@ impl Server {
     }
 }
 
-/// Whether PostgreSQL asks nobody for a password, because this machine has no other address.
-pub fn reached_by_loopback_alone() -> bool {
+/// Whether PostgreSQL requires no password because this machine has only a loopback address.
+pub fn has_only_loopback() -> bool {
     own_address() == Ipv4Addr::LOCALHOST
 }
 
-/// The address of this machine that others would see, if there are others.
+/// Returns the address of this machine on its default route, or the loopback address if it has none.
 fn own_address() -> Ipv4Addr {
-    // Nothing is sent: connecting only chooses the way. TEST-NET-1 (RFC 5737) is nobody's.
+    // Connecting a UDP socket sends nothing and only selects a route. 192.0.2.1 is in TEST-NET-1 (RFC 5737).
     let chosen = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect(("192.0.2.1", 9)).map(|()| socket));
     match chosen.and_then(|socket| socket.local_addr()).map(|address| address.ip()) {
         Ok(std::net::IpAddr::V4(address)) => address,
@@ -134,7 +134,7 @@ fn own_address() -> Ipv4Addr {
     }
 }
 
-/// The full name of an image, as containerd keeps it.
+/// Returns the fully qualified name of an image.
 fn canonical(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { format!("docker.io/library/{name}") }
 }
@@ -152,15 +152,15 @@ fn container_of<'i>(pod: &Pod, image: &'i Image, scratch: &Scratch, overrides: &
     container
 }
 
-/// What `fsGroup` does. Files of the server are its own already.
+/// Gives a new directory to the user and group, in place of `fsGroup`.
 fn own(directory: &Path, (uid, gid): (u32, u32)) {
     let is_new = fs::metadata(directory).is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) != uid);
     if geteuid().is_root() && is_new {
-        chown(directory, Some(uid), Some(gid)).expect("root can give a directory away");
+        chown(directory, Some(uid), Some(gid)).expect("root can change the owner");
     }
 }
 
-/// Connects to PostgreSQL as a role would.
+/// Connects to PostgreSQL as the roles do.
 pub async fn connected(server: &Server, url: &str, user: &str, password: &str) -> Result<PgConnection, sqlx::Error> {
     let options: PgConnectOptions = server.reached_by(url).parse().expect("a URL");
     PgConnection::connect_with(&options.username(user).password(password)).await

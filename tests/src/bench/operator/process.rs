@@ -1,4 +1,4 @@
-//! The operator as a program.
+//! The operator as a process.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use crate::{
     wait::{eventually, holds},
 };
 
-/// A running `catalog-operator run`. It ends with its value.
+/// A running `catalog-operator run`, killed on drop.
 pub struct Operator {
     child: Child,
     ops: u16,
@@ -23,7 +23,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it on a server.
+    /// Starts the operator for an API server.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -36,7 +36,7 @@ impl Operator {
         Ok(Self { child, ops, scratch })
     }
 
-    /// Waits until it leads.
+    /// Waits until it is ready, which means that it leads.
     pub async fn ready(&self) {
         eventually("the operator is ready", async || {
             let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await.map_err(|error| error.to_string())?;
@@ -45,10 +45,10 @@ impl Operator {
         .await;
     }
 
-    /// Resident MiB now, and at most so far (proc(5), `VmRSS` and `VmHWM`).
+    /// Returns the current and the peak resident memory in MiB (proc(5), `VmRSS` and `VmHWM`).
     ///
     /// # Errors
-    /// If it doesn't run.
+    /// If the process has ended.
     pub fn memory(&self) -> anyhow::Result<(f64, f64)> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let mebibytes = |name: &str| {
@@ -58,8 +58,10 @@ impl Operator {
         Ok((mebibytes("VmRSS")?, mebibytes("VmHWM")?))
     }
 
+    /// Checks that the process still runs.
+    ///
     /// # Errors
-    /// If it has ended; says what it said.
+    /// If it has ended, with its log.
     pub fn still_runs(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.try_wait()?.is_none(), "the operator has ended:\n{}", self.log());
         Ok(())

@@ -1,4 +1,4 @@
-//! What the operator asks for, until it asks for nothing more.
+//! The requests of the operator, from the audit log.
 
 use std::time::Duration;
 
@@ -7,61 +7,61 @@ use tokio::time::{Instant, sleep};
 
 use crate::control_plane::audit::{Audit, Request};
 
-/// Nothing asked for so long is rest: longer than the looks at what isn't ready.
-const REST: Duration = Duration::from_secs(8);
-/// How long it may take to come to rest.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// The operator is idle after this time without requests. It is longer than the poll interval of Catalogs that are not ready.
+const IDLE_AFTER: Duration = Duration::from_secs(8);
+/// The time within which the operator must become idle.
+const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Requests since the last [`Self::begin`].
+/// Requests since the last [`Self::reset`].
 pub struct Traffic {
     audit: Audit,
-    seen: Vec<Request>,
+    requests: Vec<Request>,
 }
 
 impl Traffic {
-    /// As that log says.
+    /// Starts to read this audit log.
     pub fn of(audit: Audit) -> Self {
-        Self { audit, seen: Vec::new() }
+        Self { audit, requests: Vec::new() }
     }
 
-    /// Forgets what was seen.
-    pub fn begin(&mut self) {
-        self.audit.more();
-        self.seen.clear();
+    /// Discards all requests up to now.
+    pub fn reset(&mut self) {
+        self.audit.read_new();
+        self.requests.clear();
     }
 
-    /// What was asked for, up to now.
-    pub fn seen(&mut self) -> &[Request] {
-        self.seen.extend(self.audit.more());
-        &self.seen
+    /// Returns the requests since the last [`Self::reset`].
+    pub fn requests(&mut self) -> &[Request] {
+        self.requests.extend(self.audit.read_new());
+        &self.requests
     }
 
-    /// Waits until no reconcile has asked for anything for a while.
+    /// Waits until no reconcile has sent a request for some seconds.
     ///
     /// # Errors
-    /// If that doesn't come.
-    pub async fn rest(&mut self) -> anyhow::Result<()> {
-        self.rest_from(Request::is_of_a_reconcile).await
+    /// If that does not happen within 10 minutes.
+    pub async fn wait_until_idle(&mut self) -> anyhow::Result<()> {
+        self.wait_without(Request::is_by_reconcile).await
     }
 
-    /// Waits until nothing was written for a while. A thousand Catalogs are never without one that is looked at again.
+    /// Waits until the operator has written nothing for some seconds. With a thousand Catalogs, some reconcile always reads.
     ///
     /// # Errors
-    /// If that doesn't come.
-    pub async fn rest_from_writes(&mut self) -> anyhow::Result<()> {
-        self.rest_from(|request| request.by_operator && request.is_write()).await
+    /// If that does not happen within 10 minutes.
+    pub async fn wait_until_no_writes(&mut self) -> anyhow::Result<()> {
+        self.wait_without(|request| request.by_operator && request.is_write()).await
     }
 
-    async fn rest_from(&mut self, is_work: impl Fn(&Request) -> bool) -> anyhow::Result<()> {
+    async fn wait_without(&mut self, is_work: impl Fn(&Request) -> bool) -> anyhow::Result<()> {
         let (started, mut last) = (Instant::now(), Instant::now());
-        while last.elapsed() < REST {
-            ensure!(started.elapsed() < PATIENCE, "the operator doesn't come to rest");
+        while last.elapsed() < IDLE_AFTER {
+            ensure!(started.elapsed() < TIMEOUT, "the operator does not become idle");
             sleep(Duration::from_millis(200)).await;
-            let more = self.audit.more();
+            let more = self.audit.read_new();
             if more.iter().any(&is_work) {
                 last = Instant::now();
             }
-            self.seen.extend(more);
+            self.requests.extend(more);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Carts by the million.
+//! Creates a large number of expired carts and waits for their deletion.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use sqlx::PgPool;
 
 use crate::wait::{holds, within};
 
-/// Longer than any sweep.
+/// The time within which the API must delete all carts.
 const LIMIT: Duration = Duration::from_mins(20);
 
-/// Writes carts with one unit each that are all past their time, in one transaction, and gives when that was.
+/// Creates expired carts with one unit each in one transaction, and returns the time of its commit.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn expire(pool: &PgPool, count: i64) -> anyhow::Result<Instant> {
+/// If a statement fails.
+pub async fn create_expired(pool: &PgPool, count: i64) -> anyhow::Result<Instant> {
     let mut tx = pool.begin().await?;
     sqlx::query(
         "INSERT INTO orders.carts (id, customer_id, created_at, expires_at)
@@ -40,26 +40,27 @@ pub async fn expire(pool: &PgPool, count: i64) -> anyhow::Result<Instant> {
     Ok(Instant::now())
 }
 
-/// Waits until they are all gone, and gives the seconds since then.
+/// Waits until all carts are deleted, and returns the seconds since `started`.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn swept(pool: &PgPool, started: Instant) -> anyhow::Result<f64> {
-    within(LIMIT, "all carts are swept", async || {
+/// If a statement fails.
+pub async fn wait_until_deleted(pool: &PgPool, started: Instant) -> anyhow::Result<f64> {
+    within(LIMIT, "all carts are deleted", async || {
         let left: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM orders.carts)").fetch_one(pool).await.map_err(|e| e.to_string())?;
-        holds(!left, || "some are left".to_owned())
+        holds(!left, || "some carts remain".to_owned())
     })
     .await;
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Units that are neither there nor in an order, and units that are still reserved.
+/// Audits the stock: returns the units that are neither on hand nor sold, and the units that are still reserved.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn accounts(pool: &PgPool) -> anyhow::Result<(i64, i64)> {
+/// If the statement fails.
+pub async fn audit_stock(pool: &PgPool) -> anyhow::Result<(i64, i64)> {
     Ok(sqlx::query_as(
-        "SELECT (SELECT count(*) * $1 - sum(on_hand) FROM products.stock)::bigint + (SELECT coalesce(sum(delta), 0) FROM products.stock_movements)::bigint,
+        "SELECT (SELECT count(*) * $1 - sum(on_hand) FROM products.stock)::bigint
+                + (SELECT coalesce(sum(delta), 0) FROM products.stock_movements)::bigint,
                 (SELECT sum(reserved) FROM products.stock)::bigint",
     )
     .bind(super::UNITS)

@@ -1,4 +1,4 @@
-//! The statements of an order, taken from the query data of the code itself, with the values of a real one.
+//! The SQL statements of an order, from the query data in `.sqlx`, with the values of a real order.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use crate::bench::shelf::{self, id_in_sql};
 
-/// What a real order wrote.
+/// The values that a real order wrote.
 pub struct Sample {
     customer_id: String,
     session_id: String,
@@ -22,10 +22,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Orders one product and looks at what that wrote.
+    /// Places an order of one product and reads the rows that it wrote.
     ///
     /// # Errors
-    /// If that is refused.
+    /// If the order is rejected, or a row cannot be read.
     pub async fn of(pool: &PgPool, address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let (_, claims) = crate::tokens::read(token);
         let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, shelf::id(1));
@@ -60,12 +60,12 @@ impl Sample {
     }
 }
 
-/// A script that does what an order of one of the first `products` does, statement by statement.
+/// Returns a pgbench script with the statements of an order of one of the first `products`.
 ///
 /// # Errors
-/// If the query data isn't there.
+/// If the query data is missing.
 pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
-    // A colon would be the beginning of a variable.
+    // In a pgbench script, a colon starts a variable.
     let quoted = |text: &str| format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''").replace(':', r"\x3a"));
     let uuid = |id: &str| format!("'{id}'::uuid");
     let order = "('01900000-0000-7000-9000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
@@ -132,7 +132,7 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
     Ok(format!("\\set order random(1, 281474976710655)\n\\set product random(1, {products})\n{};\n", statements.join(";\n")))
 }
 
-/// The one statement of the code that has `part` in it, with values in place of its parameters.
+/// Finds the only statement that contains `part`, and replaces its parameters by values.
 fn filled(part: &str, values: &[&str]) -> anyhow::Result<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
     let mut found = Vec::new();
@@ -140,8 +140,8 @@ fn filled(part: &str, values: &[&str]) -> anyhow::Result<String> {
         let data: Value = serde_json::from_slice(&fs::read(entry?.path())?)?;
         found.extend(data["query"].as_str().filter(|query| query.contains(part)).map(str::to_owned));
     }
-    ensure!(found.len() == 1, "{} statements have {part:?} in them", found.len());
-    // From the last on, so that $1 isn't taken for the beginning of $10.
+    ensure!(found.len() == 1, "{} statements contain {part:?}, not one", found.len());
+    // In reverse order, so that replacing $1 does not change $10.
     let statement =
         values.iter().enumerate().rev().fold(found.remove(0), |text, (index, value)| text.replace(&format!("${}", index + 1), value));
     Ok(statement.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -7,7 +7,7 @@ use super::FakeControllers;
 use crate::control_plane::definitions;
 
 impl FakeControllers {
-    /// KEDA has reconciled the `ScaledObject`s of all workers of the Catalog `shop`.
+    /// Reports the `ScaledObject`s of all workers of the Catalog `shop` as ready.
     ///
     /// # Panics
     /// If one of them doesn't exist.

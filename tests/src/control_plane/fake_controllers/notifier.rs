@@ -1,4 +1,4 @@
-//! A notifier that reports what a test says of the mail server.
+//! A fake notifier whose readiness report the test sets.
 
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::FakeControllers;
 
-/// Answers as the pod of a notifier does. It ends with its value.
+/// Serves `/readyz` as the pod of a notifier does, until it is dropped.
 pub struct Notifier {
     address: SocketAddr,
     report: Arc<Mutex<String>>,
@@ -20,7 +20,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Listens on this machine. The mail server is available.
+    /// Starts to listen on the loopback address, and reports that the mail server is available.
     ///
     /// # Panics
     /// If it cannot listen.
@@ -28,20 +28,20 @@ impl Notifier {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let report = Arc::<Mutex<String>>::default();
-        let said = report.clone();
-        let report_of = move || std::future::ready(said.lock().expect("no test panics with it").clone());
-        let router = Router::new().route("/readyz", get(report_of));
+        let current = report.clone();
+        let readyz = move || std::future::ready(current.lock().expect("no test panics with it").clone());
+        let router = Router::new().route("/readyz", get(readyz));
         let task = tokio::spawn(async { drop(axum::serve(listener, router).await) });
         let notifier = Self { address, report, task };
-        notifier.says("[+] mail server: ok");
+        notifier.set_mail_report("[+] mail server: ok");
         notifier
     }
 
-    /// From now on its report has this line.
+    /// Sets the line of the report about the mail server.
     ///
     /// # Panics
     /// Never.
-    pub fn says(&self, line: &str) {
+    pub fn set_mail_report(&self, line: &str) {
         *self.report.lock().expect("no test panics with it") = format!("ready\n[+] postgresql: ok\n[+] nats: ok\n{line}\n");
     }
 }
@@ -53,10 +53,10 @@ impl Drop for Notifier {
 }
 
 impl FakeControllers {
-    /// A pod of the notifier runs, and is this one. Its name.
+    /// Creates a running pod of the Deployment whose ops port is that of `notifier`. Returns the pod's name.
     ///
     /// # Panics
-    /// If there is no such Deployment.
+    /// If the Deployment doesn't exist.
     pub async fn run_notifier(&self, deployment: &str, notifier: &Notifier) -> String {
         let name = self.create_pod_with::<Deployment>(deployment, |spec| {
             spec["containers"][0]["ports"] = json!([{"name": "ops", "containerPort": notifier.address.port(), "protocol": "TCP"}]);
@@ -64,7 +64,8 @@ impl FakeControllers {
         let name = name.await;
         let ip = notifier.address.ip();
         let container = json!({"ready": true, "restartCount": 0, "state": {"running": {}}});
-        self.set_pod(&name, json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "containerStatuses": [container]})).await;
+        self.set_pod_status(&name, json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "containerStatuses": [container]}))
+            .await;
         name
     }
 }

@@ -1,4 +1,4 @@
-//! A watch whose events are delayed, dropped and reordered.
+//! A response body of a watch that delays, drops and reorders events.
 
 use std::{
     pin::Pin,
@@ -14,27 +14,27 @@ use tokio::{
 };
 use tower::BoxError;
 
-/// What happens to the events of watches.
+/// How the events of watches are disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Disturbance {
-    /// Nothing.
+    /// Not at all.
     #[default]
     None,
-    /// Four of ten are dropped, three are delayed by up to three seconds and so reordered. Those of Catalogs are only delayed: what is
-    /// known of a Catalog that no event names is nothing.
+    /// Of ten events, four are dropped and three are delayed by up to three seconds and thereby reordered. Events of Catalogs
+    /// are only delayed, because the operator cannot know of a Catalog without an event.
     Shuffle,
-    /// All are dropped but those of Catalogs.
+    /// All events are dropped except those of Catalogs.
     Drop,
 }
 
 enum Fate {
-    Arrives,
-    Late(Duration),
-    Lost,
+    Delivered,
+    Delayed(Duration),
+    Dropped,
 }
 
-/// Events that arrive as the disturbance of the moment has it.
-pub struct Disturbed {
+/// The events of a watch under the current disturbance.
+pub struct DisturbedWatch {
     events: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
     disturbance: watch::Receiver<Disturbance>,
     partial: BytesMut,
@@ -44,7 +44,7 @@ pub struct Disturbed {
     has_ended: bool,
 }
 
-impl Disturbed {
+impl DisturbedWatch {
     pub fn new(events: impl Body<Data = Bytes, Error = BoxError> + Send + 'static, disturbance: watch::Receiver<Disturbance>) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now()));
         Self { events: Box::pin(events), disturbance, partial: BytesMut::new(), held: Vec::new(), alarm, seen: 0, has_ended: false }
@@ -52,15 +52,15 @@ impl Disturbed {
 
     fn fate(&mut self, event: &[u8]) -> Fate {
         self.seen += 1;
-        // The same in every run, and without a pattern that favours every other event.
-        let lot = (event.len() as u64 * 31).wrapping_add(self.seen.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 7;
-        // Further behind, owner references name Catalogs as well.
+        // Deterministic, and not periodic in the number of the event.
+        let hash = (event.len() as u64 * 31).wrapping_add(self.seen.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 7;
+        // Only the start of the event: owner references also name Catalogs.
         let head = String::from_utf8_lossy(event.get(..100).unwrap_or(event));
         let is_catalog = head.contains(r#""kind":"Catalog""#);
-        match (*self.disturbance.borrow(), lot % 10) {
-            (Disturbance::Drop, _) | (Disturbance::Shuffle, 0..=3) if !is_catalog => Fate::Lost,
-            (Disturbance::Shuffle, 0..=6) => Fate::Late(Duration::from_millis(lot % 3000)),
-            _ => Fate::Arrives,
+        match (*self.disturbance.borrow(), hash % 10) {
+            (Disturbance::Drop, _) | (Disturbance::Shuffle, 0..=3) if !is_catalog => Fate::Dropped,
+            (Disturbance::Shuffle, 0..=6) => Fate::Delayed(Duration::from_millis(hash % 3000)),
+            _ => Fate::Delivered,
         }
     }
 
@@ -69,21 +69,21 @@ impl Disturbed {
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
             let event = self.partial.split_to(end + 1).freeze();
             match self.fate(&event) {
-                Fate::Arrives => self.held.push((Instant::now(), event)),
-                Fate::Late(by) => self.held.push((Instant::now() + by, event)),
-                Fate::Lost => {}
+                Fate::Delivered => self.held.push((Instant::now(), event)),
+                Fate::Delayed(by) => self.held.push((Instant::now() + by, event)),
+                Fate::Dropped => {}
             }
         }
     }
 
-    /// The event that is due first, if it is due.
+    /// Removes and returns the earliest held event, if it is due.
     fn due(&mut self) -> Option<Bytes> {
         let (first, (due, _)) = self.held.iter().enumerate().min_by_key(|(_, (due, _))| *due)?;
         (*due <= Instant::now()).then(|| self.held.remove(first).1)
     }
 }
 
-impl Body for Disturbed {
+impl Body for DisturbedWatch {
     type Data = Bytes;
     type Error = BoxError;
 

@@ -1,4 +1,4 @@
-//! What a wire knows.
+//! The record of calls, planned faults and first responses.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -11,18 +11,18 @@ use super::{
     call::{self, Call, Verb},
 };
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Debug, Clone)]
-pub struct Made {
-    /// Its name.
+pub struct RecordedCall {
+    /// The call.
     pub call: Call,
-    /// Whether it changes something.
+    /// Whether it is a write.
     pub is_write: bool,
-    /// Whether it read something else than when the same was asked first.
-    pub is_news: bool,
+    /// Whether it is a read whose response differs from the first response.
+    pub has_changed: bool,
 }
 
-/// An answer that can be given again.
+/// A response that can be repeated.
 #[derive(Clone)]
 pub struct Answer {
     pub status: StatusCode,
@@ -33,7 +33,7 @@ pub struct Answer {
 #[derive(Default)]
 pub struct Journal {
     occurrences: HashMap<(Verb, String), usize>,
-    made: Vec<Made>,
+    made: Vec<RecordedCall>,
     plan: HashMap<Call, Fault>,
     answers: HashMap<String, Answer>,
     pub all_stale: bool,
@@ -41,7 +41,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub fn begin(&mut self) {
+    pub fn reset(&mut self) {
         self.occurrences.clear();
         self.made.clear();
         self.plan.clear();
@@ -52,41 +52,41 @@ impl Journal {
         self.plan.insert(call, fault);
     }
 
-    pub fn made(&self) -> &[Made] {
+    pub fn made(&self) -> &[RecordedCall] {
         &self.made
     }
 
-    /// Gives a call its number, and says which that is and what shall happen to it.
-    pub fn number(&mut self, verb: &Verb, uri: &Uri) -> (usize, Option<Fault>) {
+    /// Records a call. Returns its index and the fault to inject.
+    pub fn record(&mut self, verb: &Verb, uri: &Uri) -> (usize, Option<Fault>) {
         let path = call::path(uri);
         let occurrence = self.occurrences.entry((verb.clone(), path.clone())).or_default();
         *occurrence += 1;
         let call = Call { verb: verb.clone(), path, occurrence: *occurrence };
         let fault = self.plan.remove(&call);
-        self.made.push(Made { call, is_write: call::is_write(verb, uri), is_news: false });
+        self.made.push(RecordedCall { call, is_write: call::is_write(verb, uri), has_changed: false });
         let fault = fault.or((self.all_stale && verb == Verb::GET).then_some(Fault::Stale));
-        // A read that was never made before has no stale answer.
-        let happens = fault.is_some_and(|fault| fault != Fault::Stale || self.answers.contains_key(&key(uri)));
-        self.injected += usize::from(happens);
-        (self.made.len() - 1, fault.filter(|_| happens))
+        // The first read of a path has no stale response.
+        let occurs = fault.is_some_and(|fault| fault != Fault::Stale || self.answers.contains_key(&key(uri)));
+        self.injected += usize::from(occurs);
+        (self.made.len() - 1, fault.filter(|_| occurs))
     }
 
-    /// Keeps the first answer to a question, and compares later ones with it.
-    pub fn remember(&mut self, number: usize, uri: &Uri, answer: Answer) {
+    /// Stores the first response to a read, and compares later ones with it.
+    pub fn remember(&mut self, index: usize, uri: &Uri, answer: Answer) {
         match self.answers.entry(key(uri)) {
-            Entry::Vacant(place) => {
-                place.insert(answer);
+            Entry::Vacant(entry) => {
+                entry.insert(answer);
             }
             Entry::Occupied(first) => {
-                let is_news = (first.get().status, said(&first.get().body)) != (answer.status, said(&answer.body));
-                if let Some(made) = self.made.get_mut(number) {
-                    made.is_news = is_news;
+                let has_changed = (first.get().status, content(&first.get().body)) != (answer.status, content(&answer.body));
+                if let Some(made) = self.made.get_mut(index) {
+                    made.has_changed = has_changed;
                 }
             }
         }
     }
 
-    /// The first answer to a question.
+    /// Returns the first response to a read.
     pub fn first(&self, uri: &Uri) -> Option<Answer> {
         self.answers.get(&key(uri)).cloned()
     }
@@ -96,8 +96,8 @@ fn key(uri: &Uri) -> String {
     uri.path_and_query().map(ToString::to_string).unwrap_or_default()
 }
 
-/// What an answer says: of a list the items, since every list has a version of its own.
-fn said(body: &Bytes) -> Value {
+/// Returns the content to compare: of a list only the items, because each list has its own resource version.
+fn content(body: &Bytes) -> Value {
     match serde_json::from_slice(body).unwrap_or_default() {
         Value::Object(mut fields) if fields.contains_key("items") => fields.remove("items").unwrap_or_default(),
         whole => whole,

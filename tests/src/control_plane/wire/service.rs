@@ -1,4 +1,4 @@
-//! The service around the client's own.
+//! The Tower service of the layer.
 
 use std::{
     io,
@@ -14,15 +14,15 @@ use tower::{BoxError, Service};
 
 use super::{
     Fault, Wire,
+    breakable_watch::BreakableWatch,
     call::{self, Verb},
-    disturbed::Disturbed,
+    disturbed::DisturbedWatch,
     journal::Answer,
-    watching::Watching,
 };
 
 type Answered = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
 
-/// What a watch hears whose `resourceVersion` is too old.
+/// The event of a watch whose `resourceVersion` is too old.
 const EXPIRED: &[u8] = concat!(
     r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
     r#""message":"too old resource version","reason":"Expired","code":410}}"#,
@@ -30,14 +30,14 @@ const EXPIRED: &[u8] = concat!(
 )
 .as_bytes();
 
-/// What a client hears whose `resourceVersion` is too old for a write.
+/// The response to a write with an outdated `resourceVersion`.
 const CONFLICT: &[u8] = concat!(
     r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Conflict","code":409,"#,
     r#""message":"the object has been modified; please apply your changes to the latest version and try again"}"#
 )
 .as_bytes();
 
-/// A client's service with a [`Wire`] around it.
+/// A client's service inside a [`Wire`].
 pub struct Wired<S> {
     inner: S,
     wire: Wire,
@@ -65,11 +65,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let uri = request.uri().clone();
-        if call::is_aside(&uri) {
+        if call::is_unrecorded(&uri) {
             let is_watch = call::is_watch(&uri);
-            let deaf = self.wire.0.deaf.subscribe();
-            if is_watch && *deaf.borrow() {
-                return Box::pin(async { Err(broken("deaf")) });
+            let watches_broken = self.wire.0.watches_broken.subscribe();
+            if is_watch && *watches_broken.borrow() {
+                return Box::pin(async { Err(broken("watches are broken")) });
             }
             if is_watch && self.wire.expires(&uri) {
                 return Box::pin(async { Ok(Response::new(whole(Bytes::from_static(EXPIRED)))) });
@@ -79,31 +79,31 @@ where
             return Box::pin(async move {
                 let response = sent.await?;
                 Ok(if is_watch {
-                    response.map(|body| Watching::new(Disturbed::new(body, disturbance), deaf).boxed_unsync())
+                    response.map(|body| BreakableWatch::new(DisturbedWatch::new(body, disturbance), watches_broken).boxed_unsync())
                 } else {
                     response.map(BodyExt::boxed_unsync)
                 })
             });
         }
         let is_read = *request.method() == Verb::GET;
-        let ((number, fault), first) = {
+        let ((index, fault), first) = {
             let mut journal = self.wire.journal();
-            (journal.number(request.method(), &uri), journal.first(&uri))
+            (journal.record(request.method(), &uri), journal.first(&uri))
         };
         match (fault, first) {
-            (Some(Fault::Refused), _) => return Box::pin(async { Err(broken("refused by the wire")) }),
+            (Some(Fault::NotSent), _) => return Box::pin(async { Err(broken("the call was not sent")) }),
             (Some(Fault::Conflict), _) => return Box::pin(async { Ok(conflict()) }),
-            (Some(Fault::Stale), Some(first)) => return Box::pin(async { Ok(again(first)) }),
+            (Some(Fault::Stale), Some(first)) => return Box::pin(async { Ok(repeated(first)) }),
             _ => {}
         }
         let sent = self.inner.call(request);
         let wire = self.wire.clone();
         Box::pin(async move {
             let (parts, body) = sent.await?.into_parts();
-            // To the end: only then the server has certainly done it.
+            // The server has certainly executed the call once its response is complete.
             let body = body.collect().await?.to_bytes();
             match fault {
-                Some(Fault::Lost) => return Err(broken("the answer was lost by the wire")),
+                Some(Fault::ResponseLost) => return Err(broken("the response was lost")),
                 Some(Fault::Crash) => {
                     wire.0.crashed.notify_one();
                     return std::future::pending().await;
@@ -112,7 +112,7 @@ where
             }
             if is_read {
                 let answer = Answer { status: parts.status, headers: parts.headers.clone(), body: body.clone() };
-                wire.journal().remember(number, &uri, answer);
+                wire.journal().remember(index, &uri, answer);
             }
             Ok(Response::from_parts(parts, whole(body)))
         })
@@ -125,7 +125,7 @@ fn conflict() -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     response
 }
 
-fn again(answer: Answer) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+fn repeated(answer: Answer) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     let mut response = Response::new(whole(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;

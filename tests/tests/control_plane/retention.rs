@@ -1,11 +1,11 @@
-//! Safe: data volumes and generated Secrets outlive what people do, as far as `deletionPolicy` says.
+//! `deletionPolicy` decides whether data volumes and generated Secrets are deleted with a Catalog. Edits never delete them.
 
 use std::collections::BTreeMap;
 
 use catalog_operator::crd::Catalog;
 use catalog_tests::control_plane::{
     Operator,
-    kept::kept,
+    data_objects::data_objects,
     operator::NAME,
     snapshot,
     specs::{full, with},
@@ -17,10 +17,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-async fn settled(stem: &str, spec: &Value) -> Operator {
+async fn ready_operator(stem: &str, spec: &Value) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(spec).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator
 }
 
@@ -29,17 +29,17 @@ async fn delete_the_catalog(operator: &Operator) {
     operator.controllers().collect_garbage().await;
 }
 
-/// What is there, without what the suite wrote itself, as `Kind name`.
-async fn left(operator: &Operator) -> Vec<String> {
+/// Lists the remaining objects of the operator as `Kind name`.
+async fn remaining(operator: &Operator) -> Vec<String> {
     let objects = snapshot::objects(operator.namespace()).await.into_iter();
     let operators = objects.filter(|object| object.labels().contains_key("app.kubernetes.io/managed-by"));
-    let mut left: Vec<_> = operators.map(|object| format!("{} {}", object.types.as_ref().unwrap().kind, object.name_any())).collect();
-    left.sort();
-    left
+    let mut remaining: Vec<_> = operators.map(|object| format!("{} {}", object.types.as_ref().unwrap().kind, object.name_any())).collect();
+    remaining.sort();
+    remaining
 }
 
-/// Whether Argo CD would prune an object, or delete it with the Application: it takes objects without an owner for its own by their
-/// label or by an annotation that names them, and leaves those alone that say so.
+/// Whether Argo CD would prune an object or delete it with the Application. It does so with objects without an owner that have its
+/// tracking label or annotation, unless their sync options forbid it.
 fn is_deleted_by_argo_cd(object: &DynamicObject) -> bool {
     let annotations = object.annotations();
     let is_tracked =
@@ -50,8 +50,8 @@ fn is_deleted_by_argo_cd(object: &DynamicObject) -> bool {
 }
 
 #[tokio::test]
-async fn everything_but_data_belongs_to_the_catalog() {
-    let operator = settled("owned", &full()).await;
+async fn the_catalog_owns_all_objects_except_data() {
+    let operator = ready_operator("owned", &full()).await;
     let uid = operator.catalog().await.unwrap().uid().unwrap();
     for object in snapshot::objects(operator.namespace()).await {
         let is_the_operators = object.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "catalog-operator");
@@ -70,21 +70,21 @@ async fn everything_but_data_belongs_to_the_catalog() {
     }
 }
 
-/// How many objects say to Argo CD that they stay.
+/// Counts the objects whose sync options forbid Argo CD to delete them.
 async fn protected_from_argo_cd(operator: &Operator) -> usize {
     let objects = snapshot::objects(operator.namespace()).await;
     objects.iter().filter(|object| object.annotations().contains_key("argocd.argoproj.io/sync-options")).count()
 }
 
 #[tokio::test]
-async fn what_argo_cd_notes_on_the_catalog_is_noted_on_nothing_else() {
-    let mut operator = settled("tracked", &full()).await;
+async fn the_tracking_metadata_of_argo_cd_is_not_copied_to_other_objects() {
+    let mut operator = ready_operator("tracked", &full()).await;
     let tracked = json!({"metadata": {
         "labels": {"app.kubernetes.io/instance": "application"},
         "annotations": {"argocd.argoproj.io/tracking-id": format!("application:catalog.rs/Catalog:{}/{NAME}", operator.namespace().name())},
     }});
     operator.namespace().api::<Catalog>().patch(NAME, &PatchParams::default(), &Patch::Merge(tracked)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     for object in snapshot::objects(operator.namespace()).await {
         if object.labels().contains_key("app.kubernetes.io/managed-by") {
             assert_eq!(object.labels()["app.kubernetes.io/instance"], NAME, "{}", object.name_any());
@@ -94,100 +94,100 @@ async fn what_argo_cd_notes_on_the_catalog_is_noted_on_nothing_else() {
 }
 
 #[tokio::test]
-async fn data_that_is_retained_is_taken_over_by_the_next_catalog_of_that_name() {
-    let mut operator = settled("retained", &full()).await;
-    let before = kept(operator.namespace()).await;
+async fn the_next_catalog_of_the_same_name_uses_retained_data() {
+    let mut operator = ready_operator("retained", &full()).await;
+    let before = data_objects(operator.namespace()).await;
     assert_eq!(before.len(), 6, "{:?}", before.keys());
     delete_the_catalog(&operator).await;
-    assert_eq!(left(&operator).await, before.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(remaining(&operator).await, before.keys().cloned().collect::<Vec<_>>());
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
-    assert_eq!(kept(operator.namespace()).await, before);
+    operator.reconcile_until_ready().await;
+    assert_eq!(data_objects(operator.namespace()).await, before);
 }
 
 #[tokio::test]
-async fn data_that_may_go_goes_with_the_catalog() {
-    let operator = settled("deleted-all", &with(full(), "/deletionPolicy", json!("Delete"))).await;
-    assert!(!kept(operator.namespace()).await.is_empty());
+async fn the_policy_delete_deletes_data_with_the_catalog() {
+    let operator = ready_operator("deleted-all", &with(full(), "/deletionPolicy", json!("Delete"))).await;
+    assert!(!data_objects(operator.namespace()).await.is_empty());
     delete_the_catalog(&operator).await;
-    assert_eq!(left(&operator).await, Vec::<String>::new());
+    assert_eq!(remaining(&operator).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_policy_counts_as_it_is_when_the_catalog_is_deleted() {
-    let mut operator = settled("policy", &with(full(), "/deletionPolicy", json!("Delete"))).await;
-    let before = kept(operator.namespace()).await;
+async fn the_policy_at_the_time_of_the_deletion_applies() {
+    let mut operator = ready_operator("policy", &with(full(), "/deletionPolicy", json!("Delete"))).await;
+    let before = data_objects(operator.namespace()).await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(protected_from_argo_cd(&operator).await, before.len());
     delete_the_catalog(&operator).await;
-    assert_eq!(kept(operator.namespace()).await, before);
+    assert_eq!(data_objects(operator.namespace()).await, before);
 }
 
 #[tokio::test]
-async fn a_policy_counts_for_what_is_no_longer_used_as_well() {
-    let mut operator = settled("let-go", &with(full(), "/deletionPolicy", json!("Delete"))).await;
-    let before = kept(operator.namespace()).await;
+async fn the_policy_applies_to_unused_data_as_well() {
+    let mut operator = ready_operator("orphaned", &with(full(), "/deletionPolicy", json!("Delete"))).await;
+    let before = data_objects(operator.namespace()).await;
     let external = with(full(), "/database", json!({"external": {"secretRef": {"name": "database"}}}));
     assert_eq!(protected_from_argo_cd(&operator).await, 0, "owned objects need no protection");
     operator.apply(&external).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(protected_from_argo_cd(&operator).await, before.len());
     delete_the_catalog(&operator).await;
-    assert_eq!(kept(operator.namespace()).await, before);
+    assert_eq!(data_objects(operator.namespace()).await, before);
 }
 
 #[tokio::test]
-async fn data_that_is_used_again_and_owned_again_loses_its_protection_from_argo_cd() {
+async fn data_that_is_owned_again_loses_its_protection_from_argo_cd() {
     let embedded = with(full(), "/deletionPolicy", json!("Delete"));
     let external = json!({"external": {"url": "nats://nats.example.com:4222", "monitoringEndpoint": "nats.example.com:8222"}});
-    let mut operator = settled("reused", &embedded).await;
+    let mut operator = ready_operator("reused", &embedded).await;
     operator.apply(&with(full(), "/messaging", external)).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert!(protected_from_argo_cd(&operator).await > 0);
     operator.apply(&embedded).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert_eq!(protected_from_argo_cd(&operator).await, 0);
 }
 
 #[tokio::test]
-async fn a_kept_volume_of_a_class_of_its_own_is_used_without_naming_it_again() {
+async fn a_retained_volume_is_used_without_declaring_its_storage_class_again() {
     let classed = with(full(), "/database/embedded/storageClassName", json!("standard"));
-    let mut operator = settled("classed", &classed).await;
-    let before = kept(operator.namespace()).await;
+    let mut operator = ready_operator("classed", &classed).await;
+    let before = data_objects(operator.namespace()).await;
     delete_the_catalog(&operator).await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
-    assert_eq!(kept(operator.namespace()).await, before);
+    operator.reconcile_until_ready().await;
+    assert_eq!(data_objects(operator.namespace()).await, before);
 }
 
 #[tokio::test]
-async fn signing_keys_that_were_emptied_get_a_new_one() {
-    let mut operator = settled("no-keys", &full()).await;
+async fn an_emptied_secret_of_signing_keys_gets_a_new_key() {
+    let mut operator = ready_operator("no-keys", &full()).await;
     let secrets = operator.namespace().api::<Secret>();
-    let nothing = json!({"data": null});
-    secrets.patch("shop-signing-keys", &PatchParams::default(), &Patch::Merge(&nothing)).await.unwrap();
-    operator.settle().await;
+    let emptied = json!({"data": null});
+    secrets.patch("shop-signing-keys", &PatchParams::default(), &Patch::Merge(&emptied)).await.unwrap();
+    operator.reconcile_until_ready().await;
     assert_eq!(secrets.get("shop-signing-keys").await.unwrap().data.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_grown_volume_stays_the_same_volume() {
-    let mut operator = settled("grown", &full()).await;
-    let before = kept(operator.namespace()).await;
+async fn growing_a_volume_keeps_its_claim() {
+    let mut operator = ready_operator("grown", &full()).await;
+    let before = data_objects(operator.namespace()).await;
     operator.apply(&with(full(), "/database/embedded/storage", json!("9Gi"))).await.unwrap();
-    operator.settle().await;
-    assert_eq!(kept(operator.namespace()).await, before);
+    operator.reconcile_until_ready().await;
+    assert_eq!(data_objects(operator.namespace()).await, before);
     let claim = operator.namespace().api::<PersistentVolumeClaim>().get("shop-postgres-data").await.unwrap();
     assert_eq!(claim.spec.unwrap().resources.unwrap().requests.unwrap()["storage"].0, "9Gi");
 }
 
 #[tokio::test]
-async fn what_a_person_put_into_a_generated_secret_is_not_overwritten() {
-    let mut operator = settled("edited-secret", &full()).await;
-    operator.write_secret("shop-superuser", &[("password", "a person's own")]).await;
-    operator.settle().await;
+async fn edits_of_generated_secrets_are_kept() {
+    let mut operator = ready_operator("edited-secret", &full()).await;
+    operator.write_secret("shop-superuser", &[("password", "chosen by a user")]).await;
+    operator.reconcile_until_ready().await;
     let secret = operator.namespace().api::<Secret>().get("shop-superuser").await.unwrap();
     let data: BTreeMap<_, _> = secret.data.unwrap().into_iter().map(|(key, value)| (key, String::from_utf8(value.0).unwrap())).collect();
-    assert_eq!(data["password"], "a person's own");
+    assert_eq!(data["password"], "chosen by a user");
 }

@@ -1,4 +1,4 @@
-//! An operator that is not called, but sees for itself.
+//! An operator that runs its controller and reconciles on watch events.
 
 use std::{sync::OnceLock, thread};
 
@@ -9,28 +9,28 @@ use super::{ApiServer, Namespace, Wire};
 /// Catalogs that are reconciled at the same time.
 const CONCURRENCY: u16 = 4;
 
-/// An API server on which an operator runs. On the shared one it would meddle with every test.
-pub struct Watched {
+/// A running operator with its own API server. On the shared one it would reconcile the Catalogs of all tests.
+pub struct RunningOperator {
     server: ApiServer,
     wire: Wire,
     metrics: Metrics,
 }
 
-impl Watched {
-    /// The one that the tests of watches share.
+impl RunningOperator {
+    /// Returns the operator that tests of watches share.
     ///
     /// # Panics
-    /// If it could not be started, with the reason, in every test.
+    /// If it could not be started.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Option<Watched>> = OnceLock::new();
+        static SHARED: OnceLock<Option<RunningOperator>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
-            let starting = thread::Builder::new().name("watched API server".into()).spawn(|| runtime().block_on(Self::start()));
+            let starting = thread::Builder::new().name("shared operator".into()).spawn(|| runtime().block_on(Self::start()));
             starting.expect("a thread can be started").join().ok()
         });
-        shared.as_ref().expect("the watched API server could not be started; see the first panic of this run")
+        shared.as_ref().expect("the shared operator could not be started; see the first panic of this run")
     }
 
-    /// One for a test that changes what all namespaces share.
+    /// Starts an operator for a test that changes cluster-scoped objects or disturbs watches.
     ///
     /// # Panics
     /// If it doesn't start.
@@ -38,7 +38,7 @@ impl Watched {
         Self::on(ApiServer::start().await).await
     }
 
-    /// An operator that is started on a server which has been prepared for it.
+    /// Starts an operator on this server.
     ///
     /// # Panics
     /// If it doesn't start.
@@ -47,7 +47,7 @@ impl Watched {
         let config = server.operator_config().await;
         let metrics = Metrics::new().expect("metrics");
         let (its_wire, its_metrics) = (wire.clone(), metrics.clone());
-        // A runtime of its own: that of a test ends with the test.
+        // In a separate runtime, because the runtime of a test ends with the test.
         let running = thread::Builder::new().name("operator".into()).spawn(move || {
             runtime().block_on(async {
                 let client = its_wire.client(with_timeouts(config));
@@ -58,25 +58,25 @@ impl Watched {
         Self { server, wire, metrics }
     }
 
-    /// The server.
+    /// Returns the API server.
     pub fn server(&self) -> &ApiServer {
         &self.server
     }
 
-    /// The operator's calls.
+    /// Returns the layer that records its API calls and disturbs its watches.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// What it tells Prometheus.
+    /// Returns its metrics in the text format of Prometheus.
     ///
     /// # Panics
-    /// If that is no text.
+    /// If they are not UTF-8.
     pub fn metrics(&self) -> String {
         String::from_utf8(self.metrics.text().expect("metrics can be written")).expect("metrics are text")
     }
 
-    /// A new namespace.
+    /// Creates a namespace whose name starts with `stem`.
     pub async fn namespace(&self, stem: &str) -> Namespace {
         Namespace::new(&self.server, stem).await
     }

@@ -1,4 +1,4 @@
-//! Quiet: a shop that is as declared costs no write.
+//! Reconciles of unchanged Catalogs write nothing.
 
 use std::collections::BTreeMap;
 
@@ -9,45 +9,45 @@ use catalog_tests::control_plane::{
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
-async fn settled(stem: &str, spec: &Value) -> Operator {
+async fn ready_operator(stem: &str, spec: &Value) -> Operator {
     let mut operator = Operator::new(stem).await;
     operator.apply(spec).await.unwrap();
-    operator.settle().await;
-    operator.wire().begin();
+    operator.reconcile_until_ready().await;
+    operator.wire().reset();
     operator
 }
 
 #[tokio::test]
-async fn a_settled_shop_is_not_written_to() {
+async fn a_reconcile_of_an_unchanged_shop_writes_nothing() {
     for spec in [minimal(), full()] {
-        let mut operator = settled("quiet", &spec).await;
+        let mut operator = ready_operator("unchanged", &spec).await;
         operator.reconcile().await;
         assert_eq!(operator.wire().writes(), []);
         let mut verbs = BTreeMap::<_, usize>::new();
         for made in operator.wire().calls() {
             *verbs.entry(made.call.verb.to_string()).or_default() += 1;
         }
-        println!("calls of a reconcile at rest: {verbs:?}");
+        println!("calls of a reconcile without changes: {verbs:?}");
     }
 }
 
 #[tokio::test]
-async fn time_alone_changes_nothing_until_a_key_is_due() {
-    let mut operator = settled("time", &minimal()).await;
-    operator.pass(SignedDuration::from_hours(24 * 80));
+async fn a_reconcile_writes_nothing_until_a_signing_key_rotation_is_due() {
+    let mut operator = ready_operator("time", &minimal()).await;
+    operator.advance_clock(SignedDuration::from_hours(24 * 80));
     operator.reconcile().await;
     assert_eq!(operator.wire().writes(), []);
-    operator.pass(SignedDuration::from_hours(24 * 11));
+    operator.advance_clock(SignedDuration::from_hours(24 * 11));
     operator.reconcile().await;
     let writes: Vec<_> = operator.wire().writes().iter().map(ToString::to_string).collect();
     assert_eq!(writes, ["PUT secrets/shop-signing-keys"]);
 }
 
 #[tokio::test]
-async fn a_paused_shop_is_not_written_to_but_for_its_status() {
-    let mut operator = settled("paused", &full()).await;
+async fn a_reconcile_of_a_paused_catalog_writes_only_its_status() {
+    let mut operator = ready_operator("paused", &full()).await;
     let spec = with(with(full(), "/image/tag", json!("9.9.9")), "/paused", json!(true));
     operator.apply(&spec).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     assert!(operator.wire().writes().iter().all(|call| call.path == "catalogs/shop/status"), "{:?}", operator.wire().writes());
 }

@@ -1,14 +1,14 @@
-//! Honest: within ten seconds of every fault the Catalog is degraded with the cause, and not ready if clients notice the fault. It
-//! recovers when the fault has ended.
+//! Within ten seconds of each fault the Catalog is degraded with the cause, and not ready if requests of clients fail. The
+//! conditions recover when the fault ends.
 //!
-//! A new fault is a variant of [`Fault`] and an arm in each of its methods.
+//! To add a fault, add a variant to [`Fault`] and an arm to each of its methods.
 
 use std::time::Duration;
 
 use catalog_operator::crd::{Catalog, CatalogStatus};
 use catalog_tests::{
     control_plane::{
-        FakeControllers, Namespace, Watched,
+        FakeControllers, Namespace, RunningOperator,
         fake_controllers::{JobEnd, Notifier},
         operator::{NAME, catalog},
         specs::{minimal, with},
@@ -28,10 +28,10 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// How long the status may say that a shop with a fault works.
-const LIMIT: Duration = Duration::from_secs(10);
-/// How long the status may report a fault that has ended.
-const HEALED: Duration = Duration::from_secs(30);
+/// The time within which the status must report a fault.
+const DETECTION_LIMIT: Duration = Duration::from_secs(10);
+/// The time within which the status must report that a fault has ended.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -70,8 +70,8 @@ const QUOTA: &str = r#"pods "x" is forbidden: exceeded quota: team, requested: p
 const CLAIM: &str = "shop-postgres-data";
 
 impl Fault {
-    /// Whether requests fail. While a new migration fails, the release before it serves; mail is sent in the background.
-    fn is_noticed_by_clients(self) -> bool {
+    /// Whether requests of clients fail. After a failed migration the previous release serves; mail is sent in the background.
+    fn affects_clients(self) -> bool {
         !matches!(self, Self::MigrationFailed | Self::MailServerUnavailable)
     }
 
@@ -81,7 +81,7 @@ impl Fault {
         if matches!(self, Self::ApiScaledToZero) { with(spec, "/api", json!({"autoscaling": autoscaling})) } else { spec }
     }
 
-    /// What reason and message of `Degraded` have to contain.
+    /// Returns a part of `reason: message` of the condition `Degraded`.
     fn cause(self) -> &'static str {
         match self {
             Self::ApiPodsNotReady => "0 of 2 pods are available",
@@ -102,60 +102,60 @@ impl Fault {
 
     async fn begin(self, namespace: &Namespace, controllers: &FakeControllers) {
         match self {
-            Self::ApiPodsNotReady => controllers.lose_all_pods_of("shop-api").await,
+            Self::ApiPodsNotReady => controllers.mark_pods_unavailable("shop-api").await,
             Self::ApiImageNotPulled => {
-                controllers.pod_that_cannot_start("shop-api", "ImagePullBackOff", "pull access denied for catalog").await;
-                controllers.lose_all_pods_of("shop-api").await;
+                controllers.create_waiting_pod("shop-api", "ImagePullBackOff", "pull access denied for catalog").await;
+                controllers.mark_pods_unavailable("shop-api").await;
             }
             Self::NotifierCrashLoop => {
-                controllers.pod_that_cannot_start("shop-notifier", "CrashLoopBackOff", "back-off 40s restarting failed container").await;
-                controllers.lose_all_pods_of("shop-notifier").await;
+                controllers.create_waiting_pod("shop-notifier", "CrashLoopBackOff", "back-off 40s restarting failed container").await;
+                controllers.mark_pods_unavailable("shop-notifier").await;
             }
             Self::MigrationFailed => {
                 namespace.apply(&catalog(&with(self.spec(), "/image/tag", json!("9.9.9")))).await.unwrap();
-                within(LIMIT, "the new migration exists", async || {
+                within(DETECTION_LIMIT, "the new migration exists", async || {
                     let failed = controllers.finish_jobs(JobEnd::Failed).await;
-                    holds(failed == 1, || "it doesn't")
+                    holds(failed == 1, || "no Job was unfinished")
                 })
                 .await;
             }
-            Self::DatabasePodNotReady => controllers.lose_the_pod_of("shop-postgres").await,
-            Self::MessagingPodNotReady => controllers.lose_the_pod_of("shop-nats").await,
+            Self::DatabasePodNotReady => controllers.mark_pod_not_ready("shop-postgres").await,
+            Self::MessagingPodNotReady => controllers.mark_pod_not_ready("shop-nats").await,
             Self::SecretDeleted => {
                 namespace.api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
             }
             Self::MailServerUnavailable => {
                 let notifier = Notifier::start().await;
-                notifier.says("[-] mail server: 421 too busy");
+                notifier.set_mail_report("[-] mail server: 421 too busy");
                 controllers.run_notifier("shop-notifier", &notifier).await;
-                controllers.lose_all_pods_of("shop-notifier").await;
-                controllers.everything_goes_well().await;
-                // It answers until the test ends.
+                controllers.mark_pods_unavailable("shop-notifier").await;
+                controllers.complete_all().await;
+                // It must serve until the test ends.
                 std::mem::forget(notifier);
             }
             Self::ApiPodsExceedQuota => {
-                controllers.lose_all_pods_of("shop-api").await;
+                controllers.mark_pods_unavailable("shop-api").await;
                 controllers.set_deployment_condition("shop-api", "ReplicaFailure", "True", "FailedCreate", QUOTA).await;
             }
             Self::DatabasePodExceedsQuota => {
-                controllers.warn::<StatefulSet>("shop-postgres", "FailedCreate", QUOTA).await;
-                controllers.end_the_pod_of("shop-postgres").await;
+                controllers.publish_warning::<StatefulSet>("shop-postgres", "FailedCreate", QUOTA).await;
+                controllers.mark_pod_missing("shop-postgres").await;
             }
             Self::DatabaseClaimDeleted => {
                 let claims = namespace.api::<PersistentVolumeClaim>();
                 claims.delete(CLAIM, &DeleteParams::default()).await.unwrap();
-                controllers.end_the_pod_of("shop-postgres").await;
-                // Without its pod nothing protects it.
+                controllers.mark_pod_missing("shop-postgres").await;
+                // Kubernetes removes the finalizer once no pod uses the claim.
                 let unprotected = Patch::Merge(json!({"metadata": {"finalizers": null}}));
                 claims.patch(CLAIM, &PatchParams::default(), &unprotected).await.unwrap();
             }
             Self::DatabaseVolumeLost => {
                 let lost = Patch::Merge(json!({"status": {"phase": "Lost"}}));
                 namespace.api::<PersistentVolumeClaim>().patch_status(CLAIM, &PatchParams::default(), &lost).await.unwrap();
-                controllers.lose_the_pod_of("shop-postgres").await;
+                controllers.mark_pod_not_ready("shop-postgres").await;
             }
             Self::ApiScaledToZero => {
-                controllers.lose_all_pods_of("shop-api").await;
+                controllers.mark_pods_unavailable("shop-api").await;
                 controllers.scale("shop-api", 0).await;
             }
         }
@@ -163,14 +163,14 @@ impl Fault {
 
     async fn end(self, namespace: &Namespace, controllers: &FakeControllers) {
         match self {
-            Self::ApiImageNotPulled | Self::NotifierCrashLoop | Self::MailServerUnavailable => controllers.end_pods().await,
+            Self::ApiImageNotPulled | Self::NotifierCrashLoop | Self::MailServerUnavailable => controllers.delete_pods().await,
             Self::MigrationFailed => {
                 for job in namespace.all::<Job>().await {
                     namespace.api::<Job>().delete(&job.name_any(), &DeleteParams::background()).await.unwrap();
                 }
             }
             Self::SecretDeleted => write_secret(namespace).await,
-            // As a person restores it from a snapshot.
+            // As a user restores it from a snapshot.
             Self::DatabaseClaimDeleted => {
                 let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}});
                 let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec});
@@ -200,47 +200,47 @@ fn is(status: &CatalogStatus, kind: &str, value: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == value)
 }
 
-async fn goes_well(namespace: &Namespace, controllers: &FakeControllers) {
-    within(HEALED, "the shop is ready and nothing is wrong", async || {
-        controllers.everything_goes_well().await;
+async fn wait_until_ready(namespace: &Namespace, controllers: &FakeControllers) {
+    within(RECOVERY_LIMIT, "the Catalog is ready and not degraded", async || {
+        controllers.complete_all().await;
         let status = status(namespace).await;
         holds(is(&status, "Ready", "True") && is(&status, "Degraded", "False"), || format!("{:?}", status.conditions))
     })
     .await;
 }
 
-/// Seconds until the status knew of the fault, and of its end.
-async fn measure(watched: &Watched, fault: Fault) -> (Fault, f64, f64) {
-    let namespace = watched.namespace("honest").await;
+/// Returns the seconds until the status reported the fault, and until it reported the end.
+async fn measure(operator: &RunningOperator, fault: Fault) -> (Fault, f64, f64) {
+    let namespace = operator.namespace("faulty").await;
     let controllers = FakeControllers::new(&namespace);
     write_secret(&namespace).await;
     namespace.apply(&catalog(&fault.spec())).await.unwrap();
-    goes_well(&namespace, &controllers).await;
+    wait_until_ready(&namespace, &controllers).await;
 
     fault.begin(&namespace, &controllers).await;
     let began = Instant::now();
-    within(LIMIT, &format!("the status knows of {fault:?}"), async || {
+    within(DETECTION_LIMIT, &format!("the status reports {fault:?}"), async || {
         let status = status(&namespace).await;
         let is_ready = !is(&status, "Ready", "False");
         let degraded = status.conditions.iter().find(|condition| condition.type_ == "Degraded" && condition.status == "True");
-        let names_it = degraded.is_some_and(|found| format!("{}: {}", found.reason, found.message).contains(fault.cause()));
-        holds(names_it && !(is_ready && fault.is_noticed_by_clients()), || format!("{:?}", status.conditions))
+        let has_cause = degraded.is_some_and(|found| format!("{}: {}", found.reason, found.message).contains(fault.cause()));
+        holds(has_cause && !(is_ready && fault.affects_clients()), || format!("{:?}", status.conditions))
     })
     .await;
-    let knew = began.elapsed().as_secs_f64();
+    let detected = began.elapsed().as_secs_f64();
 
     let ended = Instant::now();
     fault.end(&namespace, &controllers).await;
-    goes_well(&namespace, &controllers).await;
-    (fault, knew, ended.elapsed().as_secs_f64())
+    wait_until_ready(&namespace, &controllers).await;
+    (fault, detected, ended.elapsed().as_secs_f64())
 }
 
 #[tokio::test]
-async fn the_status_knows_of_every_fault_and_of_its_end() {
-    let watched = Watched::start().await;
-    let measured = join_all(FAULTS.map(|fault| measure(&watched, fault))).await;
-    println!("{:<24} {:>12} {:>9}", "fault", "status knew", "healed");
-    for (fault, knew, healed) in measured {
-        println!("{:<24} {knew:>10.1} s {healed:>7.1} s", format!("{fault:?}"));
+async fn the_status_reports_each_fault_and_its_end_in_time() {
+    let operator = RunningOperator::start().await;
+    let measured = join_all(FAULTS.map(|fault| measure(&operator, fault))).await;
+    println!("{:<24} {:>12} {:>9}", "fault", "detected", "recovered");
+    for (fault, detected, recovered) in measured {
+        println!("{:<24} {detected:>10.1} s {recovered:>7.1} s", format!("{fault:?}"));
     }
 }

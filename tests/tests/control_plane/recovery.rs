@@ -1,9 +1,9 @@
-//! Recovers: what cannot be done is said, and a good spec then works without help.
+//! The operator reports why it cannot apply a spec, and recovers when the cause is corrected.
 
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
     fake_controllers::JobEnd,
-    operator::Ended,
+    operator::ReconcileOutcome,
     snapshot::{self, differences},
     specs::{full, minimal, with},
     wire::Verb,
@@ -15,36 +15,40 @@ use k8s_openapi::{
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
-/// A shop with a bad spec at first, and the full one afterwards, ends as if it had always had that.
-async fn recovers_from(stem: &str, bad: &Value, expected: &[(&str, bool, &str, &str)]) {
-    let mut straight = Operator::new(stem).await;
-    straight.apply(&full()).await.unwrap();
-    straight.settle().await;
-    let reference = snapshot::take(straight.namespace()).await;
+/// Applies a bad spec, asserts the conditions, and then applies the full spec. The objects must equal those of a shop that only had
+/// the full spec. Runs for a new shop and for one that was ready before.
+async fn assert_recovery_from(stem: &str, bad: &Value, expected: &[(&str, bool, &str, &str)]) {
+    let mut unaffected = Operator::new(stem).await;
+    unaffected.apply(&full()).await.unwrap();
+    unaffected.reconcile_until_ready().await;
+    let reference = snapshot::take(unaffected.namespace()).await;
 
-    let before_first = Operator::new(stem).await;
-    let mut after_good = Operator::new(stem).await;
-    after_good.apply(&full()).await.unwrap();
-    after_good.settle().await;
-    for mut operator in [before_first, after_good] {
+    let new = Operator::new(stem).await;
+    let mut ready = Operator::new(stem).await;
+    ready.apply(&full()).await.unwrap();
+    ready.reconcile_until_ready().await;
+    for mut operator in [new, ready] {
         operator.apply(bad).await.unwrap();
-        operator.come_to_rest().await;
+        operator.reconcile_until_idle().await;
         for (kind, holds, reason, part) in expected {
-            let said = operator.condition(kind).await;
-            assert!(said.holds == *holds && said.reason == *reason && said.message.contains(part), "{kind}: {said:?}");
-            println!("{kind} is {}: {}: {}", said.holds, said.reason, said.message);
+            let condition = operator.condition(kind).await;
+            assert!(
+                condition.is_true == *holds && condition.reason == *reason && condition.message.contains(part),
+                "{kind}: {condition:?}"
+            );
+            println!("{kind} is {}: {}: {}", condition.is_true, condition.reason, condition.message);
         }
         operator.apply(&full()).await.unwrap();
-        operator.settle().await;
+        operator.reconcile_until_ready().await;
         assert_eq!(differences(&reference, &snapshot::take(operator.namespace()).await), Vec::<String>::new());
     }
 }
 
 #[tokio::test]
-async fn a_secret_that_doesnt_exist_is_named() {
+async fn a_missing_secret_is_reported() {
     let bad = with(full(), "/mail/credentialsSecretRef/name", json!("nowhere"));
     let path = "spec.mail.credentialsSecretRef";
-    recovers_from(
+    assert_recovery_from(
         "no-secret",
         &bad,
         &[("Ready", false, "SecretNotFound", path), ("Degraded", true, "SecretNotFound", "nowhere"), ("Progressing", false, "Refused", "")],
@@ -53,9 +57,9 @@ async fn a_secret_that_doesnt_exist_is_named() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_secret_lacks_is_named() {
+async fn a_missing_key_of_a_secret_is_reported() {
     let bad = with(full(), "/mail/credentialsSecretRef/passwordKey", json!("nowhere"));
-    recovers_from(
+    assert_recovery_from(
         "no-key",
         &bad,
         &[("Ready", false, "SecretKeyMissing", "spec.mail.credentialsSecretRef"), ("Degraded", true, "SecretKeyMissing", "nowhere")],
@@ -64,60 +68,63 @@ async fn a_key_that_a_secret_lacks_is_named() {
 }
 
 #[tokio::test]
-async fn a_secret_that_comes_later_is_enough() {
+async fn the_shop_becomes_ready_after_a_missing_secret_is_created() {
     let mut operator = Operator::new("later").await;
     operator.apply(&with(full(), "/mail/credentialsSecretRef/name", json!("late"))).await.unwrap();
-    operator.come_to_rest().await;
+    operator.reconcile_until_idle().await;
     assert_eq!(operator.condition("Ready").await.reason, "SecretNotFound");
     operator.write_secret("late", &[("username", "shop"), ("password", "secret")]).await;
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 }
 
 #[tokio::test]
-async fn a_migration_that_failed_holds_the_workloads_back_until_another_release() {
+async fn a_failed_migration_blocks_the_workloads_until_another_release() {
     let mut operator = Operator::new("migration").await;
     operator.apply(&full()).await.unwrap();
     for _ in 0..3 {
-        assert!(matches!(operator.reconcile().await, Ended::Well));
+        assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
         operator.controllers().roll_out_stateful_sets().await;
         operator.controllers().finish_jobs(JobEnd::Failed).await;
     }
-    let said = operator.condition("Migrated").await;
-    assert!(!said.holds && said.reason == "MigrationFailed", "{said:?}");
-    assert!(!operator.wire().writes().iter().any(|call| call.path.starts_with("deployments")), "the workloads wait");
+    let condition = operator.condition("Migrated").await;
+    assert!(!condition.is_true && condition.reason == "MigrationFailed", "{condition:?}");
+    assert!(!operator.wire().writes().iter().any(|call| call.path.starts_with("deployments")), "no workload is applied");
     operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 }
 
 #[tokio::test]
-async fn pods_that_cannot_start_are_named() {
+async fn pods_that_cannot_start_are_reported() {
     let mut operator = Operator::new("image-pull").await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
-    operator.controllers().lose_all_pods_of("shop-api").await;
-    operator.controllers().pod_that_cannot_start("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
-    assert!(matches!(operator.reconcile().await, Ended::Well));
-    let said = operator.condition("ApiAvailable").await;
-    assert!(!said.holds && said.reason.contains("ImagePull") && said.message.contains("Back-off pulling image"), "{said:?}");
-    assert!(!operator.condition("Ready").await.holds);
+    operator.reconcile_until_ready().await;
+    operator.controllers().mark_pods_unavailable("shop-api").await;
+    operator.controllers().create_waiting_pod("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
+    assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
+    let condition = operator.condition("ApiAvailable").await;
+    assert!(
+        !condition.is_true && condition.reason.contains("ImagePull") && condition.message.contains("Back-off pulling image"),
+        "{condition:?}"
+    );
+    assert!(!operator.condition("Ready").await.is_true);
 }
 
 #[tokio::test]
-async fn pods_that_cannot_start_beside_those_that_work_are_named() {
+async fn a_rollout_whose_new_pods_cannot_start_is_reported_while_old_pods_run() {
     let mut operator = Operator::new("stuck-rollout").await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator.apply(&with(full(), "/notifier/nodeSelector", json!({"disk": "none"}))).await.unwrap();
-    assert!(matches!(operator.reconcile().await, Ended::Well));
-    operator.controllers().pod_that_cannot_start("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
-    assert!(matches!(operator.reconcile().await, Ended::Well));
-    assert!(operator.condition("Ready").await.holds, "the old pod works");
-    let said = operator.condition("Degraded").await;
-    assert!(said.holds && said.message.contains("Back-off pulling image"), "{said:?}");
+    assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
+    operator.controllers().create_waiting_pod("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
+    assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
+    assert!(operator.condition("Ready").await.is_true, "the old pod is available");
+    let condition = operator.condition("Degraded").await;
+    assert!(condition.is_true && condition.message.contains("Back-off pulling image"), "{condition:?}");
 }
 
 #[tokio::test]
-async fn a_migration_that_waits_is_gone_before_the_next_one() {
+async fn a_pending_migration_is_deleted_before_the_next_one_is_created() {
     let mut operator = Operator::new("superseded").await;
     operator.apply(&full()).await.unwrap();
     operator.reconcile().await;
@@ -132,14 +139,14 @@ async fn a_migration_that_waits_is_gone_before_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_read_is_not_said_to_be_gone() {
+async fn a_failed_read_keeps_the_reported_status() {
     let mut operator = Operator::new("unread").await;
     operator.apply(&full()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     let before = operator.catalog().await.unwrap().status.unwrap();
-    operator.wire().begin();
-    operator.wire().plan(Call { verb: Verb::GET, path: "deployments".into(), occurrence: 1 }, Fault::Refused);
-    assert!(matches!(operator.reconcile().await, Ended::Failed(_)));
+    operator.wire().reset();
+    operator.wire().plan(Call { verb: Verb::GET, path: "deployments".into(), occurrence: 1 }, Fault::NotSent);
+    assert!(matches!(operator.reconcile().await, ReconcileOutcome::Failed(_)));
     assert_eq!(operator.wire().injected(), 1);
     let after = operator.catalog().await.unwrap().status.unwrap();
     assert_eq!((after.replicas, after.version), (before.replicas, before.version));
@@ -148,33 +155,33 @@ async fn what_could_not_be_read_is_not_said_to_be_gone() {
         assert_eq!(of(&after.conditions), of(&before.conditions));
         assert!(of(&after.conditions).is_some());
     }
-    assert!(!operator.condition("Ready").await.holds);
+    assert!(!operator.condition("Ready").await.is_true);
 }
 
-/// A shop that had an autoscaler of its API, and what `more` adds, becomes one without. The API server rejects the first attempt to delete
-/// that autoscaler, because another client has written it.
+/// Removes the autoscaler of the API, and what `more` adds, from a ready shop. The first deletion of that autoscaler fails with a
+/// conflict, as after a write of another client.
 async fn remove_autoscalers_with_a_conflict(operator: &mut Operator, more: impl FnOnce(Value) -> Value) {
     let api = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     operator.apply(&more(with(minimal(), "/api", api))).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
     operator.apply(&minimal()).await.unwrap();
-    operator.wire().begin();
+    operator.wire().reset();
     operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
-    assert!(matches!(operator.reconcile().await, Ended::Well));
+    assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
     assert_eq!(operator.wire().injected(), 1);
 }
 
 #[tokio::test]
-async fn an_object_that_another_client_wrote_meanwhile_is_no_failure() {
+async fn a_conflict_with_another_client_does_not_degrade_the_catalog() {
     let mut operator = Operator::new("conflict").await;
     remove_autoscalers_with_a_conflict(&mut operator, |spec| spec).await;
-    let said = operator.condition("Degraded").await;
-    assert!(!said.holds, "{said:?}");
-    operator.settle().await;
+    let condition = operator.condition("Degraded").await;
+    assert!(!condition.is_true, "{condition:?}");
+    operator.reconcile_until_ready().await;
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_not_restored_while_another_deletion_fails() {
+async fn pruned_objects_are_not_restored_while_another_deletion_fails() {
     let mut operator = Operator::new("deletion").await;
     let tracker = json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "lagThreshold": 50}});
     // The autoscaler of the API is deleted last.
@@ -182,11 +189,11 @@ async fn what_was_deleted_is_not_restored_while_another_deletion_fails() {
     let writes = operator.wire().writes();
     assert!(writes.iter().any(|call| call.verb == Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
     assert!(!writes.iter().any(|call| call.verb != Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_left_alone_and_named() {
+async fn a_foreign_object_with_a_needed_name_is_reported_and_not_changed() {
     let mut operator = Operator::new("taken").await;
     let foreign = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop-api"},
@@ -196,13 +203,13 @@ async fn a_name_that_is_taken_is_left_alone_and_named() {
     operator.apply(&full()).await.unwrap();
     for _ in 0..4 {
         operator.reconcile().await;
-        operator.controllers().everything_goes_well().await;
+        operator.controllers().complete_all().await;
     }
-    let said = operator.condition("Ready").await;
-    assert!(!said.holds && said.reason == "NameTaken", "{said:?}");
-    assert!(said.message.contains("Service shop-api"), "{said:?}");
+    let condition = operator.condition("Ready").await;
+    assert!(!condition.is_true && condition.reason == "NameTaken", "{condition:?}");
+    assert!(condition.message.contains("Service shop-api"), "{condition:?}");
     let services = operator.namespace().api::<Service>();
     assert_eq!(services.get("shop-api").await.unwrap().spec.unwrap().selector.unwrap()["app"], "another");
     services.delete("shop-api", &DeleteParams::default()).await.unwrap();
-    operator.settle().await;
+    operator.reconcile_until_ready().await;
 }

@@ -1,11 +1,11 @@
-//! Wakes up: whatever happens to watches, a Catalog that is on its way moves again within 30 s.
+//! Catalogs make progress within 30 s despite lost, delayed and reordered watch events.
 
 use std::time::Duration;
 
 use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
-        FakeControllers, Namespace, Watched,
+        FakeControllers, Namespace, RunningOperator,
         fake_controllers::JobEnd,
         operator::{NAME, catalog},
         specs::{minimal, with},
@@ -23,7 +23,7 @@ use kube::{ResourceExt, api::DeleteParams};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-/// How long a Catalog may stand still.
+/// The time within which each step must be made.
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn condition(namespace: &Namespace, kind: &str) -> Option<bool> {
@@ -31,18 +31,18 @@ async fn condition(namespace: &Namespace, kind: &str) -> Option<bool> {
     Some(status.conditions.iter().find(|condition| condition.type_ == kind)?.status == "True")
 }
 
-/// A step of a Catalog, and how long it took.
-async fn step(took: &mut Vec<(&'static str, Duration)>, what: &'static str, probe: impl AsyncFnMut() -> Result<(), String>) {
+/// Waits for a step of a Catalog, and records how long it took.
+async fn wait_for_step(took: &mut Vec<(&'static str, Duration)>, what: &'static str, probe: impl AsyncFnMut() -> Result<(), String>) {
     let started = Instant::now();
     within(LIMIT, what, probe).await;
     took.push((what, started.elapsed()));
 }
 
-/// Applies a Catalog, plays the cluster, and returns how long each step took after what it waited for.
-async fn becomes_ready(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
+/// Applies a Catalog, runs the fake controllers until it is ready, and returns how long each step of the operator took.
+async fn measure_steps(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
     let (mut took, controllers) = (Vec::new(), FakeControllers::new(namespace));
     namespace.apply(&catalog(&minimal())).await.unwrap();
-    step(&mut took, "created → objects", async || {
+    wait_for_step(&mut took, "created → objects", async || {
         let sets = namespace.all::<StatefulSet>().await.len();
         let jobs = namespace.all::<Job>().await.len();
         holds(sets == 2 && jobs == 1, || format!("{sets} StatefulSets, {jobs} Jobs"))
@@ -50,28 +50,28 @@ async fn becomes_ready(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
     .await;
     controllers.bind_claims().await;
     controllers.roll_out_stateful_sets().await;
-    step(&mut took, "pods ready → status", async || {
+    wait_for_step(&mut took, "pods ready → status", async || {
         holds(condition(namespace, "DatabaseReady").await == Some(true), || "DatabaseReady isn't True".into())
     })
     .await;
     controllers.finish_jobs(JobEnd::Complete).await;
-    step(&mut took, "migration succeeded → workloads", async || {
+    wait_for_step(&mut took, "migration succeeded → workloads", async || {
         let deployments = namespace.all::<Deployment>().await.len();
         holds(deployments == 4, || format!("{deployments} Deployments"))
     })
     .await;
     controllers.roll_out_deployments().await;
-    step(&mut took, "pods available → Ready", async || {
+    wait_for_step(&mut took, "pods available → Ready", async || {
         holds(condition(namespace, "Ready").await == Some(true), || "Ready isn't True".into())
     })
     .await;
     took
 }
 
-async fn survives(watched: &Watched, disturbance: Disturbance) {
-    watched.wire().disturb(disturbance);
-    let names = join_all((0..4).map(|_| watched.namespace("disturbed"))).await;
-    let catalogs = join_all(names.iter().map(becomes_ready)).await;
+async fn assert_ready_despite(operator: &RunningOperator, disturbance: Disturbance) {
+    operator.wire().disturb(disturbance);
+    let names = join_all((0..4).map(|_| operator.namespace("disturbed"))).await;
+    let catalogs = join_all(names.iter().map(measure_steps)).await;
     for (what, _) in &catalogs[0] {
         let longest = catalogs.iter().flatten().filter(|(step, _)| step == what).map(|(_, took)| *took).max().unwrap_or_default();
         println!("{disturbance:?}: {what}: {:.1} s at most", longest.as_secs_f64());
@@ -79,86 +79,86 @@ async fn survives(watched: &Watched, disturbance: Disturbance) {
 }
 
 #[tokio::test]
-async fn delayed_dropped_and_reordered_events_stop_no_catalog() {
-    let watched = Watched::start().await;
-    survives(&watched, Disturbance::None).await;
-    survives(&watched, Disturbance::Shuffle).await;
+async fn catalogs_become_ready_despite_delayed_dropped_and_reordered_events() {
+    let operator = RunningOperator::start().await;
+    assert_ready_despite(&operator, Disturbance::None).await;
+    assert_ready_despite(&operator, Disturbance::Shuffle).await;
 }
 
 #[tokio::test]
-async fn a_catalog_of_whose_objects_no_event_arrives_becomes_ready() {
-    survives(&Watched::start().await, Disturbance::Drop).await;
+async fn catalogs_become_ready_without_events_of_their_objects() {
+    assert_ready_despite(&RunningOperator::start().await, Disturbance::Drop).await;
 }
 
 #[tokio::test]
-async fn watches_that_break_off_again_and_again_stop_no_catalog() {
-    let watched = Watched::start().await;
+async fn catalogs_become_ready_despite_repeatedly_interrupted_watches() {
+    let operator = RunningOperator::start().await;
     let breaking = async {
         loop {
-            watched.wire().make_deaf(true);
+            operator.wire().break_watches(true);
             sleep(Duration::from_millis(700)).await;
-            watched.wire().make_deaf(false);
+            operator.wire().break_watches(false);
             sleep(Duration::from_secs(4)).await;
         }
     };
     tokio::select! {
         never = breaking => never,
-        () = survives(&watched, Disturbance::Shuffle) => {}
+        () = assert_ready_despite(&operator, Disturbance::Shuffle) => {}
     }
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_installed_delays_no_event() {
-    // Its server has no KEDA.
-    let watched = Watched::start().await;
+async fn a_kind_that_is_not_installed_does_not_delay_other_events() {
+    // The CRDs of KEDA are not installed on this server.
+    let operator = RunningOperator::start().await;
     within(LIMIT, "three lists of a kind that isn't installed fail", async || {
-        let calls = watched.wire().calls();
+        let calls = operator.wire().calls();
         let failed = calls.iter().filter(|made| made.call.path.ends_with("/scaledobjects")).count();
         holds(failed >= 3, || failed)
     })
     .await;
-    let namespace = watched.namespace("no-keda").await;
+    let namespace = operator.namespace("no-keda").await;
     let started = Instant::now();
     namespace.apply(&catalog(&minimal())).await.unwrap();
-    within(Duration::from_secs(8), "the Catalog is seen", async || {
+    within(Duration::from_secs(8), "the Catalog is reconciled", async || {
         holds(condition(&namespace, "Ready").await.is_some(), || "it has no status")
     })
     .await;
-    println!("without KEDA: a Catalog is seen {:.2} s after it was created", started.elapsed().as_secs_f64());
+    println!("without KEDA: a Catalog is reconciled {:.2} s after its creation", started.elapsed().as_secs_f64());
 }
 
 #[tokio::test]
-async fn what_an_expired_watch_has_missed_is_found_when_it_lists_again() {
-    let watched = Watched::start().await;
-    let namespace = watched.namespace("expired").await;
+async fn changes_that_an_expired_watch_missed_are_found_by_the_next_list() {
+    let operator = RunningOperator::start().await;
+    let namespace = operator.namespace("expired").await;
     let autoscaling = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
     namespace.apply(&catalog(&with(minimal(), "/api", autoscaling))).await.unwrap();
     let controllers = FakeControllers::new(&namespace);
     within(LIMIT, "the shop is ready", async || {
-        controllers.everything_goes_well().await;
+        controllers.complete_all().await;
         holds(condition(&namespace, "Ready").await == Some(true), || "Ready isn't True")
     })
     .await;
     let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
     let before = autoscalers.get("shop-api").await.unwrap().uid();
-    watched.wire().make_deaf(true);
-    watched.wire().expire("horizontalpodautoscalers");
+    operator.wire().break_watches(true);
+    operator.wire().expire("horizontalpodautoscalers");
     autoscalers.delete("shop-api", &DeleteParams::default()).await.unwrap();
-    watched.wire().make_deaf(false);
-    within(LIMIT, "the only HorizontalPodAutoscaler is back", async || {
+    operator.wire().break_watches(false);
+    within(LIMIT, "the HorizontalPodAutoscaler is recreated", async || {
         let now = autoscalers.get_opt("shop-api").await.unwrap();
-        holds(watched.wire().has_expired() && now.is_some_and(|now| now.uid() != before), || "it isn't")
+        holds(operator.wire().has_expired() && now.is_some_and(|now| now.uid() != before), || "it is missing")
     })
     .await;
 
-    watched.wire().make_deaf(true);
-    watched.wire().expire("catalogs");
-    let created = watched.namespace("created-meanwhile").await;
+    operator.wire().break_watches(true);
+    operator.wire().expire("catalogs");
+    let created = operator.namespace("created-unwatched").await;
     created.apply(&catalog(&minimal())).await.unwrap();
-    watched.wire().make_deaf(false);
-    within(LIMIT, "a Catalog that was created meanwhile is seen", async || {
-        let is_seen = watched.wire().has_expired() && condition(&created, "Ready").await.is_some();
-        holds(is_seen, || "it has no status")
+    operator.wire().break_watches(false);
+    within(LIMIT, "a Catalog that was created during the outage is reconciled", async || {
+        let is_reconciled = operator.wire().has_expired() && condition(&created, "Ready").await.is_some();
+        holds(is_reconciled, || "it has no status")
     })
     .await;
 }
