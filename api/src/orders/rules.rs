@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::NewLine;
+use super::OrderLineInput;
 use crate::characters;
 
 /// Maximum number of products in a cart or order.
@@ -22,7 +22,7 @@ pub fn quantity(quantity: &i64, (): &()) -> garde::Result {
     if (1..=MAX_UNITS).contains(quantity) { Ok(()) } else { invalid(format!("quantity must be a whole number from 1 to {MAX_UNITS}")) }
 }
 
-pub fn item_count(lines: &[NewLine]) -> garde::Result {
+pub fn item_count(lines: &[OrderLineInput]) -> garde::Result {
     if (1..=MAX_LINES).contains(&lines.len()) {
         Ok(())
     } else {
@@ -31,7 +31,7 @@ pub fn item_count(lines: &[NewLine]) -> garde::Result {
 }
 
 /// Index of the first line that repeats the product of an earlier line.
-pub fn find_duplicate(lines: &[NewLine]) -> Option<usize> {
+pub fn find_duplicate(lines: &[OrderLineInput]) -> Option<usize> {
     let mut seen = HashSet::new();
     lines.iter().position(|line| !seen.insert(line.product_id))
 }
