@@ -10,7 +10,7 @@ TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
 include tests/cluster/cluster.mk
-.PHONY: help run test lint lint-fast audit unit service modules documents control-plane e2e fuzz coverage bench bench-operator images generate clean
+.PHONY: help run test lint lint-fast audit unit service modules documents control-plane e2e fuzz clients coverage bench bench-operator images generate clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ e2e: ## The operator and a shop on a real cluster of this machine (Linux, root):
 fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
 	$(BUILD) --release --bin catalog --bin catalogctl
 	tests/fuzz/run $(TARGET)/release/catalogctl
+
+clients: ## Generate TypeScript and Python clients of the OpenAPI document, check their types and use them (1 minute, not in `make test`: needs Node.js 18 with npm, Python 3.11, PyPI)
+	$(BUILD) --bin catalog --bin catalogctl
+	tests/clients/run $(TARGET)/debug/catalogctl
 
 coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver

@@ -20,4 +20,4 @@ pub use account::{AdminAccount, AdminPatch, CustomerAccount, CustomerPatch, NewA
 pub use admins::{active_admins_except, create, deactivate, find_by_username, list, set_password};
 pub use customers::active_customer;
 pub use error::{Error, Unique};
-pub use service::{Identity, SignIn, TokenPair};
+pub use service::{Credentials, Identity, TokenPair};

@@ -29,6 +29,6 @@ pub use error::Error;
 pub use exists::exists;
 pub use installed::any_exist;
 pub use names::read_names;
-pub use product::{Money, Product, ProductInput, Sum};
+pub use product::{Money, Product, ProductInput, TotalAmount};
 pub use rules::is_sku;
 pub use sellable::{SellableProduct, read_sellable};

@@ -33,7 +33,7 @@ def ndjson(_context, value):
 
 # Who asks.
 
-ENDS_SESSIONS = ("logout", "patch_profile", "delete_profile")
+ENDS_SESSIONS = ("end_session", "patch_profile", "delete_profile")
 """Operations that would end the session of all further requests: they get another one, and a new one when it has ended."""
 
 spare_token = None

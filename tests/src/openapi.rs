@@ -26,6 +26,22 @@ impl OpenApi {
         &self.document
     }
 
+    /// The response that an operation documents for a status, also if it is one that operations share.
+    ///
+    /// # Panics
+    /// If it refers to no response.
+    pub fn response<'a>(&'a self, operation: &'a Value, status: &str) -> &'a Value {
+        let response = &operation["responses"][status];
+        response["$ref"].as_str().map_or(response, |reference| {
+            self.document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} is not in the document"))
+        })
+    }
+
+    /// How a value differs from a schema of the document.
+    pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
+        self.schemas.faults(schema, value)
+    }
+
     /// The path template that a request path falls under; literal segments go before parameters.
     pub fn template(&self, path: &str) -> Option<&str> {
         let path = path.split('?').next().unwrap_or_default();
@@ -66,7 +82,7 @@ impl OpenApi {
             return;
         }
         let status = reply.status.to_string();
-        let documented = &operation["responses"][&status];
+        let documented = self.response(operation, &status);
         assert!(
             !documented.is_null(),
             "{method} {template} answers {status}, which is not documented (there are {:?}): {}",

@@ -1,5 +1,7 @@
 //! Keyset pages: limits, opaque cursors and the `Link` header.
 
+use std::borrow::Cow;
+
 use axum::{
     http::{HeaderValue, Uri, header},
     response::{IntoResponse, Response},
@@ -9,7 +11,10 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned},
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type, schema::SchemaType},
+};
 
 use super::{
     body,
@@ -24,12 +29,36 @@ pub const MAX_LIMIT: u16 = 200;
 const MAX_CURSOR: usize = 2048;
 
 /// One page of a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
     /// Pass it as `cursor` to get the next page; null on the last one.
     pub next_cursor: Option<String>,
+}
+
+/// utoipa's own schema would repeat that of the items.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The items."));
+        let next_cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Pass it as `cursor` to get the next page; null on the last one."));
+        let page = ObjectBuilder::new().description(Some("One page of a list."));
+        page.property("items", items).required("items").property("next_cursor", next_cursor).into()
+    }
+}
+
+/// `ProductPage` is a page of `ListedProduct`, `OrderPage` one of `Order`.
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name().trim_start_matches("Listed")).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 impl<T: Serialize> Page<T> {

@@ -17,7 +17,7 @@ pub use self::field_error::FieldError;
 use crate::database::{Busy, ReadError};
 
 /// Where problem types are described. The last path segment is the stable part.
-const TYPE_BASE: &str = "https://catalog.rs/problems/";
+pub const TYPE_BASE: &str = "https://catalog.rs/problems/";
 
 /// Errors of a body that are listed at most; the others are counted.
 const MAX_ERRORS: usize = 100;

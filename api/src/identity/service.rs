@@ -50,7 +50,7 @@ struct Inner {
 /// Username and password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SignIn {
+pub struct Credentials {
     /// Case-insensitive.
     #[garde(custom(rules::known_username))]
     #[schema(example = "alice", min_length = 1, max_length = 64, pattern = "text")]
@@ -144,7 +144,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
-    pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<TokenPair, Error> {
+    pub async fn sign_in(&self, request: Credentials, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         request.validate()?;
         // Usernames are ASCII. PostgreSQL's lower() and ours differ beyond it: a look-alike would find the
         // account and have an allowance of its own.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Status;
-use crate::products::{Money, Sum};
+use crate::products::{Money, TotalAmount};
 
 /// An order. Names and prices are those of the time it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,7 +20,7 @@ pub struct Order {
     /// Ordered products.
     pub items: Vec<OrderLine>,
     /// Sum of all lines.
-    #[schema(value_type = Sum)]
+    #[schema(value_type = TotalAmount)]
     pub total: Money,
     /// Time it was placed.
     pub created_at: DateTime<Utc>,
@@ -45,12 +45,13 @@ pub struct OrderLine {
     #[schema(minimum = 1)]
     pub quantity: i64,
     /// Price of all units.
-    #[schema(value_type = Sum)]
+    #[schema(value_type = TotalAmount)]
     pub line_total: Money,
 }
 
 /// A status that the order had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderStatusChange)]
 pub struct HistoryEntry {
     /// Status.
     pub status: Status,
@@ -67,6 +68,7 @@ pub struct HistoryEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = OrderActor)]
 pub enum Party {
     /// The customer who placed it.
     Customer,

@@ -16,11 +16,11 @@ use crate::http::{
 /// A new order: give either `items` or `cart_id`. The shop sets the prices and the total.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewOrder {
+pub struct OrderInput {
     /// Products to order, each at most once.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 100)]
-    pub items: Option<Vec<NewLine>>,
+    pub items: Option<Vec<OrderLineInput>>,
     /// Cart to order, with all its items.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "ids::optional")]
     pub cart_id: Option<Uuid>,
@@ -29,7 +29,7 @@ pub struct NewOrder {
 /// One product to order.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewLine {
+pub struct OrderLineInput {
     /// Product id.
     #[serde(deserialize_with = "ids::field")]
     #[garde(skip)]
@@ -46,10 +46,10 @@ pub enum OrderSource {
     /// All items of a cart.
     Cart(Uuid),
     /// Items of the request.
-    Items(Vec<NewLine>),
+    Items(Vec<OrderLineInput>),
 }
 
-impl NewOrder {
+impl OrderInput {
     /// Validates the request.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl NewOrder {
 /// Quantity of a product in a cart.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Units {
+pub struct CartItemInput {
     /// New quantity; replaces the current one.
     #[serde(deserialize_with = "whole::number")]
     #[garde(custom(rules::quantity))]
@@ -108,7 +108,7 @@ mod tests {
     use crate::http::validate::field_errors;
 
     fn invalid_pointers(body: &Value) -> Vec<String> {
-        let order: NewOrder = serde_json::from_value(body.clone()).unwrap();
+        let order: OrderInput = serde_json::from_value(body.clone()).unwrap();
         let errors = order.into_source().err().map(field_errors).unwrap_or_default();
         errors.into_iter().filter_map(|error| error.pointer).collect()
     }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_item_is_an_object() {
-        assert!(serde_json::from_value::<NewOrder>(json!({"items": [[Uuid::nil(), 1]]})).is_err());
+        assert!(serde_json::from_value::<OrderInput>(json!({"items": [[Uuid::nil(), 1]]})).is_err());
     }
 
     #[test]
@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn fields_that_the_shop_sets_are_rejected() {
         for field in ["total", "status", "price", "currency", "customer_id"] {
-            assert!(serde_json::from_value::<NewOrder>(json!({"items": [line(1, 1)], (field): "1"})).is_err(), "{field}");
+            assert!(serde_json::from_value::<OrderInput>(json!({"items": [line(1, 1)], (field): "1"})).is_err(), "{field}");
             let mut line = line(1, 1);
             line[field] = json!("1");
-            assert!(serde_json::from_value::<NewOrder>(json!({"items": [line]})).is_err(), "{field}");
+            assert!(serde_json::from_value::<OrderInput>(json!({"items": [line]})).is_err(), "{field}");
         }
     }
 }

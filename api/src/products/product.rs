@@ -55,7 +55,7 @@ impl Money {
 // At most 100 lines of 1,000,000 units at a price of nine digits.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "schema of Money as a sum")]
-pub struct Sum {
+pub struct TotalAmount {
     /// At least 0, below 100,000,000,000,000,000, with the decimals of the currency.
     #[schema(example = "1990.00", pattern = r"^[0-9]{1,17}(\.[0-9]{1,4})?$")]
     amount: String,

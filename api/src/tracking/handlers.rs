@@ -17,7 +17,7 @@ use crate::{
     http::{
         clock,
         path::Id,
-        problem::{Document as ProblemDocument, FieldError, Problem},
+        problem::{FieldError, Problem},
     },
     identity::principal::Admin,
     products,
@@ -42,16 +42,10 @@ impl From<reports::Error> for Problem {
 /// Read the view count of a product
 ///
 /// Each successful read by an anonymous client is one view. It is counted within seconds.
-#[utoipa::path(get, path = "/v1/products/{id}/views", tag = "reports", operation_id = "read_product_views",
+#[utoipa::path(get, path = "/v1/products/{id}/views", tag = "reports",
     params(("id" = Uuid, Path, description = "Product id")),
-    responses(
-        (status = 200, body = Total),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn read_views(State(reports): State<Arc<Reports>>, _: Admin, Id(id): Id) -> Result<axum::Json<Total>, Problem> {
+    responses((status = 200, body = Total)), security(("bearer" = ["admin"])))]
+pub async fn read_product_views(State(reports): State<Arc<Reports>>, _: Admin, Id(id): Id) -> Result<axum::Json<Total>, Problem> {
     let pool = &reports.database.primary;
     if !products::exists(pool, id).await? {
         return Err(Problem::not_found("The product does not exist. It may have been deleted."));

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// View count of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ProductViews)]
 pub struct Total {
     /// Number of views.
     #[schema(example = 1204, minimum = 0)]

@@ -2,27 +2,59 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{RefOr, Schema, extensions::Extensions},
+    openapi::{Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type, schema::SchemaType},
 };
 
-/// For the document only: `T` with exactly one of its optional fields, which is not null.
+/// For the document only: a choice of objects, each of which has one of the optional fields of `T`, and the others null or
+/// absent.
 pub struct Either<T>(PhantomData<T>);
 
 impl<T: ToSchema> PartialSchema for Either<T> {
     fn schema() -> RefOr<Schema> {
-        let mut schema = T::schema();
-        if let RefOr::T(Schema::Object(object)) = &mut schema {
-            let optional = object.properties.keys().filter(|name| !object.required.contains(name));
-            let alternatives: Vec<_> =
-                optional.map(|name| json!({"required": [name], "properties": {name: {"not": {"type": "null"}}}})).collect();
-            // utoipa's objects have no `oneOf`, and its extensions may have any name.
-            object.extensions = Some(Extensions::from_iter([("oneOf", alternatives)]));
-        }
-        schema
+        let RefOr::T(Schema::Object(object)) = T::schema() else { return T::schema() };
+        let optional: Vec<_> = object.properties.keys().filter(|name| !object.required.contains(name)).cloned().collect();
+        let choices = optional.iter().map(|chosen| alternative::<T>(&object, &optional, chosen));
+        let choice = choices.fold(OneOfBuilder::new().description(object.description.clone()), OneOfBuilder::item);
+        RefOr::T(choice.build().into())
     }
+}
+
+fn alternative<T: ToSchema>(object: &Object, optional: &[String], chosen: &str) -> Object {
+    let mut alternative = object.clone();
+    alternative.description = None;
+    // Generators of clients name their types by it.
+    alternative.title = Some(format!("{}With{}", T::name(), pascal_case(chosen)));
+    alternative.required.push(chosen.to_owned());
+    for name in optional {
+        let Some(property) = alternative.properties.get_mut(name) else { continue };
+        if name == chosen {
+            remove_null(property);
+        } else {
+            *property = ObjectBuilder::new().schema_type(Type::Null).into();
+        }
+    }
+    alternative
+}
+
+fn remove_null(property: &mut RefOr<Schema>) {
+    let schema_type = match property {
+        RefOr::T(Schema::Object(object)) => &mut object.schema_type,
+        RefOr::T(Schema::Array(array)) => &mut array.schema_type,
+        _ => return,
+    };
+    if let SchemaType::Array(types) = schema_type {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = types.as_slice() {
+            *schema_type = only.clone().into();
+        }
+    }
+}
+
+fn pascal_case(name: &str) -> String {
+    let words = name.split('_').filter_map(|word| word.split_at_checked(1));
+    words.map(|(first, rest)| first.to_uppercase() + rest).collect()
 }
 
 impl<T: ToSchema> ToSchema for Either<T> {
@@ -37,7 +69,7 @@ impl<T: ToSchema> ToSchema for Either<T> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -45,16 +77,18 @@ mod tests {
     #[allow(dead_code, reason = "only its schema matters")]
     struct Choice {
         one: Option<i64>,
-        other: Option<i64>,
+        other_field: Option<Vec<i64>>,
         always: i64,
     }
 
     #[test]
-    fn every_optional_field_is_an_alternative() {
+    fn every_optional_field_is_an_alternative_in_which_the_others_are_null() {
         let schema: Value = serde_json::to_value(Either::<Choice>::schema()).unwrap();
-        let ways: Vec<_> = schema["oneOf"].as_array().unwrap().iter().map(|way| &way["required"][0]).collect();
-        assert_eq!(ways, ["one", "other"]);
-        assert_eq!(schema["required"], json!(["always"]));
+        let [one, other] = schema["oneOf"].as_array().unwrap().as_slice() else { panic!("{schema}") };
+        assert_eq!((&one["title"], &one["required"]), (&json!("ChoiceWithOne"), &json!(["always", "one"])));
+        assert_eq!((&other["title"], &other["required"]), (&json!("ChoiceWithOtherField"), &json!(["always", "other_field"])));
+        assert_eq!((&one["properties"]["one"]["type"], &one["properties"]["other_field"]["type"]), (&json!("integer"), &json!("null")));
+        assert_eq!(other["properties"]["other_field"]["type"], "array");
         assert_eq!(Either::<Choice>::name(), "Choice");
     }
 }

@@ -30,9 +30,13 @@ pub(super) fn resolve_in_parameters(operation: &mut Operation) {
     }
 }
 
-/// Replaces the name of a pattern with the pattern, also in properties.
+/// Replaces the name of a pattern with the pattern, also in properties and alternatives.
 pub(super) fn resolve(schema: &mut RefOr<Schema>) {
-    let RefOr::T(Schema::Object(object)) = schema else { return };
+    let object = match schema {
+        RefOr::T(Schema::Object(object)) => object,
+        RefOr::T(Schema::OneOf(choice)) => return choice.items.iter_mut().for_each(resolve),
+        _ => return,
+    };
     object.properties.values_mut().for_each(resolve);
     let named = match object.pattern.as_deref() {
         Some("line") => LINE.as_str(),

@@ -41,6 +41,7 @@ pub struct AdminAccount {
 /// A new admin.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AdminInput)]
 pub struct NewAdmin {
     /// Unique among admins and customers, case-insensitive.
     #[garde(custom(rules::username))]

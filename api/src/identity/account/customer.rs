@@ -39,6 +39,7 @@ pub struct CustomerAccount {
 /// A new customer.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CustomerInput)]
 pub struct NewCustomer {
     /// Unique among admins and customers, case-insensitive.
     #[garde(custom(rules::username))]

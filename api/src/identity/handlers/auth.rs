@@ -12,13 +12,9 @@ use utoipa::ToSchema;
 use super::client::Client;
 use crate::{
     config::Secret,
-    http::{
-        body::Json,
-        clock,
-        problem::{Document as ProblemDocument, Problem},
-    },
+    http::{body::Json, clock, problem::Problem},
     identity::{
-        Identity, SignIn, TokenPair,
+        Credentials, Identity, TokenPair,
         principal::{bearer_token, token_rejected},
     },
 };
@@ -36,22 +32,16 @@ pub struct RefreshToken {
 /// Sign in
 ///
 /// A wrong username and a wrong password get the same response.
-#[utoipa::path(post, path = "/v1/auth/login", tag = "auth", operation_id = "login",
-    request_body = SignIn,
+#[utoipa::path(post, path = "/v1/auth/login", tag = "auth",
+    request_body = Credentials,
     responses(
         (status = 200, body = TokenPair, headers(
             ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the password is wrong"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client, or too many failures for this account",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The username or the password is wrong"),
+        (status = 429, description = "Too many requests of this client, or too many failures for this account"),
     ))]
-pub async fn login(State(identity): State<Identity>, client: Client, body: Result<Json<SignIn>, Problem>) -> Response {
+pub async fn create_session(State(identity): State<Identity>, client: Client, body: Result<Json<Credentials>, Problem>) -> Response {
     client.respond(
         async {
             let Json(request) = body?;
@@ -64,22 +54,16 @@ pub async fn login(State(identity): State<Identity>, client: Client, body: Resul
 /// Get new tokens for a refresh token
 ///
 /// Each refresh token can be used once. Using one again revokes its session, because another client may have it.
-#[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", operation_id = "refresh",
+#[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth",
     request_body = RefreshToken,
     responses(
         (status = 200, body = TokenPair, headers(
             ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The refresh token is unknown, expired, used or revoked; type says which"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The refresh token is unknown, expired, used or revoked; type says which"),
+        (status = 429, description = "Too many requests of this client"),
     ))]
-pub async fn refresh(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
+pub async fn refresh_session(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
     client.respond(
         async {
             let Json(request) = body?;
@@ -92,18 +76,13 @@ pub async fn refresh(State(identity): State<Identity>, client: Client, body: Res
 /// Sign out
 ///
 /// Ends the session of the access token, or of the refresh token in the body; either is enough. Signing out again changes nothing.
-#[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", operation_id = "logout",
+#[utoipa::path(post, path = "/v1/auth/logout", tag = "auth",
     request_body = Option<RefreshToken>,
     responses(
         (status = 204, description = "The session has ended"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Neither token is valid"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "Neither token is valid"),
     ), security((), ("bearer" = [])))]
-pub async fn logout(
+pub async fn end_session(
     State(identity): State<Identity>,
     headers: HeaderMap,
     body: Option<Json<Option<RefreshToken>>>,

@@ -16,7 +16,7 @@ use crate::{
         clock,
         page::{self, Limit, Page},
         path::Id,
-        problem::{Document as ProblemDocument, FieldError, Problem},
+        problem::{FieldError, Problem},
         public_url::PublicUrl,
         query::Query,
     },
@@ -49,23 +49,17 @@ struct Position {
 /// Register as a customer
 ///
 /// Then sign in: POST /v1/auth/login.
-#[utoipa::path(post, path = "/v1/customers", tag = "customers", operation_id = "register",
+#[utoipa::path(post, path = "/v1/customers", tag = "customers",
     request_body = NewCustomer,
     responses(
         (status = 201, body = CustomerAccount, headers(
             ("Location" = String),
             ("RateLimit" = String, description = "The client's remaining allowance"),
             ("RateLimit-Policy" = String, description = "The client's allowance"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the address is taken"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many requests of this client",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The username or the address is taken"),
+        (status = 429, description = "Too many requests of this client"),
     ))]
-pub async fn register(
+pub async fn register_customer(
     State(identity): State<Identity>,
     State(public_url): State<PublicUrl>,
     client: Client,
@@ -82,19 +76,21 @@ pub async fn register(
     )
 }
 
+/// A page, with its name in the document.
+type CustomerPage = Page<CustomerAccount>;
+
 /// List customers
 ///
 /// Oldest first, deactivated ones included.
-#[utoipa::path(get, path = "/v1/customers", tag = "customers", operation_id = "list_customers",
+#[utoipa::path(get, path = "/v1/customers", tag = "customers",
     params(ListParams),
-    responses(
-        (status = 200, body = Page<CustomerAccount>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(params): Query<ListParams>) -> Result<Response, Problem> {
+    responses((status = 200, body = CustomerPage)), security(("bearer" = ["admin"])))]
+pub async fn list_customers(
+    State(identity): State<Identity>,
+    _: Admin,
+    uri: Uri,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
     let email = params.email.as_deref();
     if let Some(error) = email.and_then(|email| rules::email(email, &()).err()) {
         return Err(Problem::bad_parameters(vec![FieldError::parameter("email", error.message())]));
@@ -106,16 +102,10 @@ pub async fn list(State(identity): State<Identity>, _: Admin, uri: Uri, Query(pa
 }
 
 /// Read a customer
-#[utoipa::path(get, path = "/v1/customers/{id}", tag = "customers", operation_id = "read_customer",
+#[utoipa::path(get, path = "/v1/customers/{id}", tag = "customers",
     params(("id" = Uuid, Path, description = "Customer id")),
-    responses(
-        (status = 200, body = CustomerAccount),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
+    responses((status = 200, body = CustomerAccount)), security(("bearer" = ["admin"])))]
+pub async fn read_customer(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
     Ok(axum::Json(identity.account(id).await?))
 }
 
@@ -123,30 +113,18 @@ pub async fn read(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Res
 ///
 /// The customer can no longer sign in, and all sessions end. The account is kept and can be restored. Orders that are not
 /// fulfilled fail, confirmed ones when they are due, and release their stock; restoring the account does not restore them.
-#[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers", operation_id = "deactivate_customer",
+#[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers",
     params(("id" = Uuid, Path, description = "Customer id")),
-    responses(
-        (status = 204, description = "Deactivated"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn deactivate(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<StatusCode, Problem> {
+    responses((status = 204, description = "Deactivated")), security(("bearer" = ["admin"])))]
+pub async fn deactivate_customer(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<StatusCode, Problem> {
     identity.deactivate::<CustomerAccount>(id, clock::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Restore a deactivated customer
-#[utoipa::path(post, path = "/v1/customers/{id}/restore", tag = "customers", operation_id = "restore_customer",
+#[utoipa::path(post, path = "/v1/customers/{id}/restore", tag = "customers",
     params(("id" = Uuid, Path, description = "Customer id")),
-    responses(
-        (status = 200, body = CustomerAccount),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn restore(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
+    responses((status = 200, body = CustomerAccount)), security(("bearer" = ["admin"])))]
+pub async fn restore_customer(State(identity): State<Identity>, _: Admin, Id(id): Id) -> Result<axum::Json<CustomerAccount>, Problem> {
     Ok(axum::Json(identity.restore(id, clock::now()).await?))
 }

@@ -10,8 +10,8 @@ const CACHEABLE: &str = "public, max-age=60";
 /// List the public keys
 ///
 /// Access tokens are JWTs, signed with ES256 by one of these. A new key is listed five minutes before it signs.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth", operation_id = "list_public_keys",
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth",
     responses((status = 200, body = Jwks, headers(("Cache-Control" = String)))))]
-pub async fn jwks(State(identity): State<Identity>) -> impl IntoResponse {
+pub async fn list_public_keys(State(identity): State<Identity>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, CACHEABLE)], axum::Json(identity.public_keys()))
 }

@@ -3,44 +3,27 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    http::{
-        body::MergePatch,
-        clock,
-        problem::{Document as ProblemDocument, Problem},
-        session::session_ended,
-    },
+    http::{body::MergePatch, clock, problem::Problem, session::session_ended},
     identity::{CustomerAccount, CustomerPatch, Error, Identity, principal::Customer},
 };
 
 /// Read your own account
-#[utoipa::path(get, path = "/v1/customers/me", tag = "customers", operation_id = "read_profile",
-    responses(
-        (status = 200, body = CustomerAccount),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn read(State(identity): State<Identity>, customer: Customer) -> Result<axum::Json<CustomerAccount>, Problem> {
+#[utoipa::path(get, path = "/v1/customers/me", tag = "customers",
+    responses((status = 200, body = CustomerAccount)), security(("bearer" = ["customer"])))]
+pub async fn read_profile(State(identity): State<Identity>, customer: Customer) -> Result<axum::Json<CustomerAccount>, Problem> {
     identity.account(customer.id).await.map(axum::Json).map_err(of_own_account)
 }
 
 /// Change your own account
 ///
 /// A JSON merge patch (RFC 7396): absent fields stay. A new password ends all sessions, this one included: sign in again.
-#[utoipa::path(patch, path = "/v1/customers/me", tag = "customers", operation_id = "patch_profile",
-    request_body(content((CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json"))),
+#[utoipa::path(patch, path = "/v1/customers/me", tag = "customers",
+    request_body(content = CustomerPatch, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, body = CustomerAccount),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The username or the address is taken"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn patch(
+        (status = 409, description = "The username or the address is taken"),
+    ), security(("bearer" = ["customer"])))]
+pub async fn patch_profile(
     State(identity): State<Identity>,
     customer: Customer,
     patch: MergePatch,
@@ -53,14 +36,9 @@ pub async fn patch(
 ///
 /// The account is deleted permanently and all sessions end; username and address can be used again. Orders are kept without
 /// personal data; those that are not fulfilled fail and release their stock. Carts release theirs when they expire.
-#[utoipa::path(delete, path = "/v1/customers/me", tag = "customers", operation_id = "delete_profile",
-    responses(
-        (status = 204, description = "Deleted"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn delete(State(identity): State<Identity>, customer: Customer) -> Result<StatusCode, Problem> {
+#[utoipa::path(delete, path = "/v1/customers/me", tag = "customers",
+    responses((status = 204, description = "Deleted")), security(("bearer" = ["customer"])))]
+pub async fn delete_profile(State(identity): State<Identity>, customer: Customer) -> Result<StatusCode, Problem> {
     identity.delete_customer(customer.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::products::{Money, Sum};
+use crate::products::{Money, TotalAmount};
 
 /// A cart. Its items are reserved for the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -15,7 +15,7 @@ pub struct Cart {
     /// Items, in the order in which they were added.
     pub items: Vec<CartItem>,
     /// Sum of all items.
-    #[schema(value_type = Sum)]
+    #[schema(value_type = TotalAmount)]
     pub total: Money,
     /// Time at which the cart expires and releases its reservations. Every change of the cart extends it.
     pub expires_at: DateTime<Utc>,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     events::{Origin, Outbox},
-    orders::{Error, LineLocation, Orders, Shortage, Units, rules},
+    orders::{CartItemInput, Error, LineLocation, Orders, Shortage, rules},
     products::{
         self, SellableProduct,
         stock::{self, DeltaOutcome, StockDelta},
@@ -31,7 +31,7 @@ impl Orders {
         tx: &mut PgConnection,
         origin: &Origin,
         (id, product_id): (Uuid, Uuid),
-        units: &Units,
+        units: &CartItemInput,
         now: DateTime<Utc>,
     ) -> Result<(Cart, Vec<(Uuid, i64)>), Error> {
         units.validate().map_err(Error::Invalid)?;

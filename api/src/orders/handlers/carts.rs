@@ -18,37 +18,30 @@ use crate::{
         clock,
         context::RequestContext,
         path::{Id, ItemOf},
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         public_url::PublicUrl,
     },
     identity::principal::Customer,
-    orders::{Orders, Units, carts::Cart},
+    orders::{CartItemInput, Orders, carts::Cart},
 };
 
 /// A new cart. It has no fields.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewCart {}
+pub struct CartInput {}
 
 /// Create a cart
-#[utoipa::path(post, path = "/v1/carts", tag = "carts", operation_id = "create_cart",
-    request_body = Option<NewCart>,
+#[utoipa::path(post, path = "/v1/carts", tag = "carts",
+    request_body = Option<CartInput>,
     responses(
         (status = 201, body = Cart, headers(("Location" = String))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has the maximum number of carts"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 409, description = "The customer has the maximum number of carts"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn create_cart(
     State(orders): State<Arc<Orders>>,
     State(public_url): State<PublicUrl>,
     customer: Customer,
-    _: Option<Json<Option<NewCart>>>,
+    _: Option<Json<Option<CartInput>>>,
 ) -> Result<Response, Problem> {
     let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let cart = orders.create_cart(&mut tx, customer.id, clock::now()).await?;
@@ -60,15 +53,12 @@ pub async fn create_cart(
 /// Read a cart
 ///
 /// Reading does not extend its expiry.
-#[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts", operation_id = "read_cart",
+#[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts",
     params(("id" = Uuid, Path, description = "Cart id")),
     responses(
         (status = 200, body = Cart),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 404, description = "The customer has no such cart, or it has expired"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn read_cart(State(orders): State<Arc<Orders>>, customer: Customer, Id(id): Id) -> Result<axum::Json<Cart>, Problem> {
     let mut conn = orders.catalogue.database.primary.acquire().await?;
     Ok(axum::Json(orders.read_cart(&mut conn, id, customer.id, clock::now()).await?))
@@ -77,15 +67,12 @@ pub async fn read_cart(State(orders): State<Arc<Orders>>, customer: Customer, Id
 /// Delete a cart
 ///
 /// Releases its reservations.
-#[utoipa::path(delete, path = "/v1/carts/{id}", tag = "carts", operation_id = "delete_cart",
+#[utoipa::path(delete, path = "/v1/carts/{id}", tag = "carts",
     params(("id" = Uuid, Path, description = "Cart id")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 404, description = "The customer has no such cart, or it has expired"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn delete_cart(
     State(orders): State<Arc<Orders>>,
     customer: Customer,
@@ -103,27 +90,20 @@ pub async fn delete_cart(
 ///
 /// Sets the quantity of the product at its current price and reserves it for the customer. Every change of a cart extends
 /// its expiry.
-#[utoipa::path(put, path = "/v1/carts/{id}/items/{product_id}", tag = "carts", operation_id = "put_cart_item",
+#[utoipa::path(put, path = "/v1/carts/{id}/items/{product_id}", tag = "carts",
     params(("id" = Uuid, Path, description = "Cart id"), ("product_id" = Uuid, Path, description = "Product id")),
-    request_body = Units,
+    request_body = CartItemInput,
     responses(
         (status = 200, body = Cart),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, it has expired, or the product does not exist"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The product has too little stock, or the cart is full"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 404, description = "The customer has no such cart, it has expired, or the product does not exist"),
+        (status = 409, description = "The product has too little stock, or the cart is full"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn put_cart_item(
     State(orders): State<Arc<Orders>>,
     customer: Customer,
     context: RequestContext,
     item: ItemOf,
-    Json(units): Json<Units>,
+    Json(units): Json<CartItemInput>,
 ) -> Result<axum::Json<Cart>, Problem> {
     let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
     let (cart, stale) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
@@ -135,15 +115,12 @@ pub async fn put_cart_item(
 /// Remove a product from a cart
 ///
 /// Succeeds also if the product is not in the cart.
-#[utoipa::path(delete, path = "/v1/carts/{id}/items/{product_id}", tag = "carts", operation_id = "delete_cart_item",
+#[utoipa::path(delete, path = "/v1/carts/{id}/items/{product_id}", tag = "carts",
     params(("id" = Uuid, Path, description = "Cart id"), ("product_id" = Uuid, Path, description = "Product id")),
     responses(
         (status = 204, description = "The product is not in the cart"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 404, description = "The customer has no such cart, or it has expired"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn delete_cart_item(
     State(orders): State<Arc<Orders>>,
     customer: Customer,

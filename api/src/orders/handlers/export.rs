@@ -12,7 +12,7 @@ use crate::{
     http::{
         download::Download,
         ids,
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         query::{self, Query},
     },
     identity::principal::Admin,
@@ -46,15 +46,9 @@ pub struct ExportParams {
 /// Export orders
 ///
 /// As CSV, one row per order line, newest order first. The number of orders is not limited.
-#[utoipa::path(get, path = "/v1/orders/export", tag = "orders", operation_id = "export_orders",
+#[utoipa::path(get, path = "/v1/orders/export", tag = "orders",
     params(ExportParams),
-    responses(
-        (status = 200, content((String = "text/csv"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+    responses((status = 200, content((String = "text/csv", example = "order_id,created_at,status,customer_id,product_id,sku,name,price,quantity,line_total,currency\n019aa3f0-5060-7e71-8c83-9e0f1a2b3c4d,2026-11-02T08:30:00.000000Z,confirmed,019aa3f0-2d3c-7b4e-9f50-6b7c8d9e0f1a,019aa3f0-1c2b-7a3d-8e4f-5a6b7c8d9e0f,BT-100,Bar table,265.00,2,530.00,EUR\n")))), security(("bearer" = ["admin"])))]
 pub async fn export_orders(State(orders): State<Arc<Orders>>, _: Admin, Query(params): Query<ExportParams>) -> Result<Response, Problem> {
     let ExportParams { status, customer_id, from, to } = params;
     let filter = Filter { customer_id, status, from, to };

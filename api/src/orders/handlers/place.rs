@@ -17,40 +17,33 @@ use crate::{
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
         openapi::either::Either,
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         public_url::PublicUrl,
     },
     identity::principal::Customer,
-    orders::{Error, NewOrder, Order, OrderSource, Orders, metrics},
+    orders::{Error, Order, OrderInput, OrderSource, Orders, metrics},
 };
 
 /// Attempts per request, if products change while the order waits for their stock.
 const MAX_ATTEMPTS: usize = 3;
 
 /// Documents the body as one of two schemas: with `items` or with `cart_id`.
-type EitherOrder = Either<NewOrder>;
+type EitherOrder = Either<OrderInput>;
 
 /// Place an order
 ///
 /// From a cart or from items, at the catalogue's prices: all items or none. A request repeated with the same
 /// `Idempotency-Key` returns the first response again, with `Idempotent-Replayed: true`. Also retry after a 503, which
 /// can mean that one of the products was being changed.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
+#[utoipa::path(post, path = "/v1/orders", tag = "orders",
     request_body = EitherOrder,
     params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Use a new key for every order. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Order, headers(("Location" = String))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON, or Idempotency-Key is missing"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json", description = "Not a customer"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The customer has no such cart, or it has expired"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Some products have too little stock (errors lists them with the available units), the catalogue has changed since the cart was filled, the cart is empty, or the first request with this key is still in progress",
-            headers(("Retry-After" = u64, description = "Seconds, while the first request is in progress"))),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 400, description = "The body is not JSON, or Idempotency-Key is missing"),
+        (status = 404, description = "The customer has no such cart, or it has expired"),
+        (status = 409, description = "Some products have too little stock (errors lists them with the available units), the catalogue has changed since the cart was filled, the cart is empty, or the first request with this key is still in progress"),
+    ), security(("bearer" = ["customer"])))]
 pub async fn place_order(
     State(orders): State<Arc<Orders>>,
     State(public_url): State<PublicUrl>,
@@ -60,7 +53,7 @@ pub async fn place_order(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let key = IdempotencyKey::required(&headers, customer.id, "POST /v1/orders", &body)?;
-    let order: NewOrder = parse(&body, |order: &NewOrder| order.clone().into_source().map(drop))?;
+    let order: OrderInput = parse(&body, |order: &OrderInput| order.clone().into_source().map(drop))?;
     let source = order.into_source().map_err(Error::Invalid)?;
     let origin = customer.origin(&context);
     for _ in 0..MAX_ATTEMPTS {

@@ -13,7 +13,7 @@ use crate::{
         clock,
         context::RequestContext,
         path::Id,
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
     },
     identity::principal::{Admin, Principal},
     orders::{Error, Order, Orders, Party, Status, Transition, rules},
@@ -23,7 +23,7 @@ use crate::{
 /// Cancellation of an order.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Cancellation {
+pub struct OrderCancellation {
     /// Reason, for the history.
     #[serde(default, deserialize_with = "text::normalized")]
     #[garde(inner(custom(rules::reason)))]
@@ -49,26 +49,20 @@ pub struct OrderPatch {
 /// Cancel an order
 ///
 /// Possible while it is `pending` or `confirmed`. Its stock is returned once; cancelling again changes nothing.
-#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
     params(("id" = Uuid, Path, description = "Order id")),
-    request_body = Option<Cancellation>,
+    request_body = Option<OrderCancellation>,
     responses(
         (status = 200, body = Order),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The order does not exist or belongs to another customer"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The order is fulfilled or has failed"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "The order does not exist or belongs to another customer"),
+        (status = 409, description = "The order is fulfilled or has failed"),
     ), security(("bearer" = [])))]
 pub async fn cancel_order(
     State(orders): State<Arc<Orders>>,
     principal: Principal,
     context: RequestContext,
     Id(id): Id,
-    body: Option<Json<Option<Cancellation>>>,
+    body: Option<Json<Option<OrderCancellation>>>,
 ) -> Result<axum::Json<Order>, Problem> {
     let cancellation = body.and_then(|Json(body)| body).unwrap_or_default();
     cancellation.validate().map_err(Error::Invalid)?;
@@ -84,21 +78,13 @@ pub async fn cancel_order(
 ///
 /// For admins. The status only moves forward; an order that already has it stays as it is. Only an admin fulfils an order
 /// that an admin has confirmed.
-#[utoipa::path(patch, path = "/v1/orders/{id}", tag = "orders", operation_id = "patch_order",
+#[utoipa::path(patch, path = "/v1/orders/{id}", tag = "orders",
     params(("id" = Uuid, Path, description = "Order id")),
-    request_body(content((OrderPatch = "application/merge-patch+json"), (OrderPatch = "application/json"))),
+    request_body(content = OrderPatch, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, body = Order),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The order cannot change from its status to this one"),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 409, description = "The order cannot change from its status to this one"),
+    ), security(("bearer" = ["admin"])))]
 pub async fn patch_order(
     State(orders): State<Arc<Orders>>,
     admin: Admin,

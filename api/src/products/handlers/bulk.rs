@@ -20,7 +20,7 @@ use crate::{
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
-        problem::{Document as ProblemDocument, FieldError, Problem},
+        problem::{FieldError, Problem},
         query::{self, Query},
         session::{Session, session_ended},
     },
@@ -65,7 +65,7 @@ pub struct BulkParams {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "schema of the document that the streaming reader accepts")]
-pub struct BulkItems {
+pub struct ImportRows {
     /// Rows.
     items: Vec<RowDocument>,
 }
@@ -94,30 +94,23 @@ pub struct BulkItems {
 ///
 /// The other admins get one mail about the whole import. Importing the same rows again changes nothing, so an interrupted
 /// import is completed by sending it again. With `atomic=true`, `Idempotency-Key` is accepted as well.
-#[utoipa::path(post, path = "/v1/products/bulk", tag = "products", operation_id = "import_products",
+#[utoipa::path(post, path = "/v1/products/bulk", tag = "products",
     params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. With atomic=true only: makes retries safe for 24 hours")),
     request_body(content(
-        (BulkItems = "application/json"),
-        (RowDocument = "application/x-ndjson"),
-        (RowDocument = "application/ndjson"),
-        (RowDocument = "application/jsonl"),
-        (String = "text/csv", example = "sku,name,price,categories,attributes.color\n90420332,Bar table,265.00,Bar furniture|Outdoor,black\n"),
-    ), description = "Rows as JSON, newline-delimited JSON (with any of its three media types; the schema is that of one line) or CSV"),
+        (ImportRows = "application/json"),
+        (RowDocument = "application/x-ndjson", example = "{\"sku\": \"BT-100\", \"name\": \"Bar table\", \"price\": {\"amount\": \"265.00\"}}\n{\"sku\": \"BS-200\", \"name\": \"Bar stool\", \"price\": {\"amount\": \"89.00\"}}\n"),
+        (String = "text/csv", example = "sku,name,price,categories,attributes.color\nBT-100,Bar table,265.00,Bar furniture|Outdoor,black\n"),
+    ), description = "Rows as JSON, newline-delimited JSON (the schema is that of one line; application/ndjson and application/jsonl are accepted as well) or CSV"),
     responses(
         (status = 200, body = ImportResult),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The body ended early, has invalid quotes or is in another encoding; nothing was imported"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "Not signed in, or the session ended during the upload; nothing was imported"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 408, body = ProblemDocument, content_type = "application/problem+json", description = "The upload was too slow or took too long; nothing was imported"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The first request with this key is still in progress",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "A row is longer than 1 MiB"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Unknown columns or top-level fields, or an invalid row with atomic=true; nothing was imported"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "The admin has the maximum number of concurrent imports; nothing was read",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 400, description = "The body ended early, has invalid quotes or is in another encoding; nothing was imported"),
+        (status = 401, description = "Not signed in, or the session ended during the upload; nothing was imported"),
+        (status = 408, description = "The upload was too slow or took too long; nothing was imported"),
+        (status = 409, description = "The first request with this key is still in progress"),
+        (status = 413, description = "A row is longer than 1 MiB"),
+        (status = 422, description = "Unknown columns or top-level fields, or an invalid row with atomic=true; nothing was imported"),
+        (status = 429, description = "The admin has the maximum number of concurrent imports; nothing was read"),
+    ), security(("bearer" = ["admin"])))]
 pub async fn import_products(
     State(catalogue): State<Arc<Catalogue>>,
     State(uploads): State<Arc<Uploads>>,

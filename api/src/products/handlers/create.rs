@@ -16,7 +16,7 @@ use crate::{
         clock,
         context::RequestContext,
         idempotency::{IdempotencyKey, StorableResponse},
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         public_url::PublicUrl,
     },
     identity::principal::Admin,
@@ -26,21 +26,13 @@ use crate::{
 /// Create a product
 ///
 /// A request repeated with the same `Idempotency-Key` returns the first response again and creates nothing.
-#[utoipa::path(post, path = "/v1/products", tag = "products", operation_id = "create_product",
+#[utoipa::path(post, path = "/v1/products", tag = "products",
     request_body = ProductInput,
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Product, headers(("Location" = String), ("ETag" = String))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The sku is taken, or the first request with this key is still in progress",
-            headers(("Retry-After" = u64, description = "Seconds, while the first request is in progress"))),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 409, description = "The sku is taken, or the first request with this key is still in progress"),
+    ), security(("bearer" = ["admin"])))]
 pub async fn create_product(
     State(catalogue): State<Arc<Catalogue>>,
     State(public_url): State<PublicUrl>,

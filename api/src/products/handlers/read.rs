@@ -14,7 +14,7 @@ use crate::{
     http::{
         etag::is_not_modified,
         path::{Id, Sku},
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         read_limit::ReadAllowance,
     },
     identity::principal::OptionalPrincipal,
@@ -25,16 +25,11 @@ use crate::{
 /// Read a product
 ///
 /// An anonymous read counts as one view, also if it is answered with 304.
-#[utoipa::path(get, path = "/v1/products/{id}", tag = "products", operation_id = "read_product",
+#[utoipa::path(get, path = "/v1/products/{id}", tag = "products",
     params(("id" = Uuid, Path, description = "Product id"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the client's copy")),
     responses(
         (status = 200, body = Product, headers(("ETag" = String, description = "Identifies the version and the availability"))),
         (status = 304, description = "The client's copy is current"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read_product(
     State(catalogue): State<Arc<Catalogue>>,
@@ -51,16 +46,11 @@ pub async fn read_product(
 /// Read a product by its sku
 ///
 /// Counts as a view like a read by id.
-#[utoipa::path(get, path = "/v1/products/by-sku/{sku}", tag = "products", operation_id = "read_product_by_sku",
+#[utoipa::path(get, path = "/v1/products/by-sku/{sku}", tag = "products",
     params(("sku" = String, Path, description = "Stock keeping unit"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Entity tag of the client's copy")),
     responses(
         (status = 200, body = Product, headers(("ETag" = String, description = "Identifies the version and the availability"))),
         (status = 304, description = "The client's copy is current"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
     ), security((), ("bearer" = [])))]
 pub async fn read_product_by_sku(
     State(catalogue): State<Arc<Catalogue>>,

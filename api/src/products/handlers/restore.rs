@@ -6,27 +6,19 @@ use axum::{extract::State, response::Response};
 
 use super::with_etag;
 use crate::{
-    http::{
-        clock,
-        context::RequestContext,
-        path::Id,
-        problem::{Document as ProblemDocument, Problem},
-    },
+    http::{clock, context::RequestContext, path::Id, problem::Problem},
     identity::principal::Admin,
     products::{Catalogue, Product},
 };
 
 /// Restore a deleted product
-#[utoipa::path(post, path = "/v1/products/{id}/restore", tag = "products", operation_id = "restore_product",
+#[utoipa::path(post, path = "/v1/products/{id}/restore", tag = "products",
     params(("id" = Uuid, Path, description = "Product id")),
     responses(
         (status = 200, body = Product, headers(("ETag" = String)), description = "Restored, or never deleted"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The product does not exist or was purged"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Another product has its sku by now"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+        (status = 404, description = "The product does not exist or was purged"),
+        (status = 409, description = "Another product has its sku by now"),
+    ), security(("bearer" = ["admin"])))]
 pub async fn restore_product(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,

@@ -20,7 +20,7 @@ use crate::{
         openapi::either::Either,
         page::{self, Page, PageParams},
         path::Id,
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         query::Query,
         read_limit::ReadAllowance,
     },
@@ -36,17 +36,10 @@ use crate::{
 type EitherAdjustment = Either<StockAdjustment>;
 
 /// Read a product's stock
-#[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products", operation_id = "read_product_stock",
+#[utoipa::path(get, path = "/v1/products/{id}/stock", tag = "products",
     params(("id" = Uuid, Path, description = "Product id")),
-    responses(
-        (status = 200, body = Stock),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json", description = "The token is invalid"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "This client makes too many anonymous reads",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security((), ("bearer" = [])))]
-pub async fn read_stock(
+    responses((status = 200, body = Stock)), security((), ("bearer" = [])))]
+pub async fn read_product_stock(
     State(catalogue): State<Arc<Catalogue>>,
     allowance: ReadAllowance,
     _: OptionalPrincipal,
@@ -61,23 +54,14 @@ pub async fn read_stock(
 ///
 /// By `delta` to add or remove units, or to a counted `quantity`. Reserved units stay reserved. The reason is recorded in
 /// the ledger. A request repeated with the same `Idempotency-Key` changes nothing.
-#[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products", operation_id = "adjust_product_stock",
+#[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products",
     params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
     request_body = EitherAdjustment,
     responses(
         (status = 200, body = StockLevel),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The delta exceeds the units that can be sold, the stock is not tracked, or the first request with this key is still in progress",
-            headers(("Retry-After" = u64, description = "Seconds, while the first request is in progress"))),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn adjust_stock(
+        (status = 409, description = "The delta exceeds the units that can be sold, the stock is not tracked, or the first request with this key is still in progress"),
+    ), security(("bearer" = ["admin"])))]
+pub async fn adjust_product_stock(
     State(catalogue): State<Arc<Catalogue>>,
     admin: Admin,
     context: RequestContext,
@@ -112,20 +96,16 @@ struct Position {
     movement: i64,
 }
 
+/// A page, with its name in the document.
+type StockMovementPage = Page<StockMovement>;
+
 /// List the movements of a product's stock
 ///
 /// Newest first. Their deltas sum up to the units on hand.
-#[utoipa::path(get, path = "/v1/products/{id}/stock-movements", tag = "products", operation_id = "list_product_stock_movements",
+#[utoipa::path(get, path = "/v1/products/{id}/stock-movements", tag = "products",
     params(("id" = Uuid, Path, description = "Product id"), PageParams),
-    responses(
-        (status = 200, body = Page<StockMovement>, headers(("Link" = String, description = "rel=\"next\", unless this is the last page"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
-pub async fn list_stock_movements(
+    responses((status = 200, body = StockMovementPage)), security(("bearer" = ["admin"])))]
+pub async fn list_product_stock_movements(
     State(catalogue): State<Arc<Catalogue>>,
     _: Admin,
     Id(id): Id,

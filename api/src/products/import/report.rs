@@ -59,7 +59,7 @@ impl RejectedRow {
 
 /// An error of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = BulkError)]
+#[schema(as = ImportError)]
 pub struct RowError {
     /// Number of the row, from 1.
     #[schema(minimum = 1, example = 17)]
@@ -77,7 +77,7 @@ pub struct RowError {
 
 /// A warning about a row that was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = BulkWarning)]
+#[schema(as = ImportWarning)]
 pub struct RowWarning {
     /// Number of the row, from 1.
     #[schema(minimum = 1, example = 18)]
@@ -92,7 +92,6 @@ pub struct RowWarning {
 
 /// Result of an import.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = BulkResult)]
 pub struct ImportResult {
     /// Products created.
     pub created: u64,

@@ -77,7 +77,7 @@ impl<T: Serialize> Serialize for FieldUpdate<T> {
 /// keep their value; null removes it. Attributes are changed one by one.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = BulkItem)]
+#[schema(as = ImportRow)]
 pub struct RowDocument {
     /// Stock keeping unit. Identifies the product.
     #[schema(value_type = String, required, nullable = false, example = "90420332", min_length = 1, max_length = 64, pattern = "sku")]
@@ -122,7 +122,7 @@ pub struct RowDocument {
 /// Price in a bulk import.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = BulkPrice)]
+#[schema(as = ImportPrice)]
 pub struct RowPrice {
     /// At least 0, below 1,000,000,000, with at most the decimals of the currency.
     #[schema(example = "19.90", max_length = 24, pattern = "amount")]

@@ -12,6 +12,7 @@ use crate::products::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = StockMovementKind)]
 pub enum MovementKind {
     /// Stock from before movements were recorded.
     Opening,

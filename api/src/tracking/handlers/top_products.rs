@@ -16,7 +16,7 @@ use crate::{
         clock,
         format::{Format, csv_headers, varies},
         page::Limit,
-        problem::{Document as ProblemDocument, Problem},
+        problem::Problem,
         query::Query,
     },
     identity::principal::Admin,
@@ -63,15 +63,9 @@ pub struct TopProducts {
 }
 
 /// Report the most viewed products
-#[utoipa::path(get, path = "/v1/reports/top-products", tag = "reports", operation_id = "report_top_products",
+#[utoipa::path(get, path = "/v1/reports/top-products", tag = "reports",
     params(TopProductsParams),
-    responses(
-        (status = 200, content((TopProducts = "application/json"), (String = "text/csv")), headers(("Vary" = String, description = "accept: caches keep JSON and CSV apart"))),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json"),
-    ), security(("bearer" = [])))]
+    responses((status = 200, content((TopProducts = "application/json"), (String = "text/csv", example = "product_id,sku,name,views\n019aa3f0-1c2b-7a3d-8e4f-5a6b7c8d9e0f,BT-100,Bar table,1204\n")), headers(("Vary" = String, description = "accept: caches keep JSON and CSV apart")))), security(("bearer" = ["admin"])))]
 pub async fn report_top_products(
     State(reports): State<Arc<Reports>>,
     _: Admin,
