@@ -24,7 +24,7 @@ pub use change::OrderChange;
 pub use error::{CartDifference, Error, LineLocation, Shortage};
 pub use order::{HistoryEntry, Order, OrderLine, Party};
 pub use read::{Filter, find_order, list_orders, read_chunk};
-pub use request::{CartItemInput, OrderInput, OrderLineInput, OrderSource};
+pub use request::{CartItemInput, OrderInput, OrderSource};
 pub use service::Orders;
 pub use status::Status;
 pub use transition::{Transition, TransitionOutcome, TransitionService};

@@ -95,7 +95,7 @@ pub struct CartItemInput {
 }
 
 /// Index of the first line that repeats the product of an earlier line.
-fn find_duplicate(lines: &[NewLine]) -> Option<usize> {
+fn find_duplicate(lines: &[OrderLineInput]) -> Option<usize> {
     let mut seen = HashSet::new();
     lines.iter().position(|line| !seen.insert(line.product_id))
 }

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn every_example_belongs_to_a_schema_or_an_error_of_the_document() {
         let examples: Examples = serde_json::from_str(include_str!("examples.json")).unwrap();
-        let document = serde_json::to_value(crate::http::router::openapi()).unwrap();
+        let document = serde_json::to_value(crate::router::openapi()).unwrap();
         for name in examples.bodies.keys() {
             assert!(document["components"]["schemas"][name].is_object(), "{name}");
         }

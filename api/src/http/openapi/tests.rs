@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 const PROBLEM: &str = "application/problem+json";
 
 fn document() -> Value {
-    serde_json::to_value(crate::http::router::openapi()).unwrap()
+    serde_json::to_value(crate::router::openapi()).unwrap()
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
