@@ -60,14 +60,14 @@ control-plane: ## What the operator promises, on a real etcd and kube-apiserver 
 
 e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root: it starts a cluster, and asks its container runtime what runs." >&2; exit 1; }
-	@tests/cluster/local/is-free
+	@tests/cluster/local/require-no-cluster
 	@tests/cluster/run check local
 	@$(MAKE) --no-print-directory images
 	$(TEST) --features catalog-tests/e2e --test e2e --no-run
 	@status=0; \
 		{ tests/cluster/run local && \
 			$(TEST) --features catalog-tests/e2e --test e2e -- --nocapture; } || \
-			{ status=$$?; tests/cluster/tell-what-happened; }; \
+			{ status=$$?; tests/cluster/print-diagnostics; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
 fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
