@@ -2,7 +2,7 @@
 # Three images: `docker build -t catalog .`, `docker build -t catalog-operator --target operator .` and, for its inbox,
 # `docker build -t catalogctl --target tools .` (before Docker 23 with `DOCKER_BUILDKIT=1`).
 # The same that `make images` makes without Docker (docs/images.md): nothing but the program, its C library and CA
-# certificates; runs as user 65532. tests/images/own.py says the same in its own way.
+# certificates; runs as user 65532. tests/images/project.py has the same configuration.
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain is the pinned one: rust-toolchain.toml would add components for people.
