@@ -91,7 +91,7 @@ def add_locale(layer: Layer) -> None:
 
 
 def add_users(layer: Layer, name: str, uid: int, home: str) -> None:
-    """Adds the users root and nobody, and the user of the image."""
+    """Adds the users `root` and `nobody`, and the user of the image."""
     users = {"root": (0, "/root"), "nobody": (65534, "/nonexistent"), name: (uid, home)}
     layer.text(
         "/etc/passwd", "".join(f"{user}:x:{id}:{id}:{user}:{dir}:/sbin/nologin\n" for user, (id, dir) in users.items())
