@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
-# Three images: `docker build -t catalog .`, `docker build -t catalog-operator --target operator .` and, for its inbox,
+# Three images: `docker build -t catalog .`, `docker build -t catalog-operator --target operator .` and
 # `docker build -t catalogctl --target tools .` (before Docker 23 with `DOCKER_BUILDKIT=1`).
-# The same that `make images` makes without Docker (docs/images.md): nothing but the program, its C library and CA
-# certificates; runs as user 65532. tests/images/own.py says the same in its own way.
+# They are the same as those of `make images` (docs/images.md): the program, its C library and CA certificates, for the
+# user 65532. Keep their configuration in sync with tests/images/project.py.
 
 FROM rust:1.95.0-bookworm AS build
-# The image's own toolchain is the pinned one: rust-toolchain.toml would add components for people.
+# Overrides rust-toolchain.toml, which would also install components for development.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /src
 COPY . .
@@ -43,7 +43,7 @@ COPY --from=build /out/catalog/ /
 LABEL org.opencontainers.image.title=catalog \
       org.opencontainers.image.description="A product catalogue you can run and trust: the API and its workers"
 EXPOSE 8080 9090
-# Every long-running role answers here; OPS_ADDRESS moves it for both.
+# Works for every long-running role. OPS_ADDRESS sets the port of the server and of this check.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/local/bin/catalog", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/catalog"]
 CMD ["serve"]

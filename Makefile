@@ -1,10 +1,10 @@
-# What people do with this repository. `make help` lists it.
+# `make help` lists the targets.
 CLUSTER ?= embedded
 SERVICE_TESTS = $(filter-out control_plane e2e,$(basename $(notdir $(wildcard tests/tests/*))))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 export CARGO_TERM_COLOR ?= auto
-# Every cargo command selects the whole workspace and then names targets. Cargo resolves the features of dependencies for the
-# selected packages: with another selection it would compile most of them again.
+# Cargo resolves the features of dependencies for the selected packages, so every command selects the whole workspace.
+# With different selections, cargo would compile most dependencies again.
 BUILD = cargo build --locked --workspace
 TEST = cargo test --locked --workspace
 
@@ -24,28 +24,28 @@ else
 	@$(MAKE) --no-print-directory run-on-cluster
 endif
 
-test: lint unit service documents control-plane ## Lint, unit, service and control-plane tests on real servers, and the commands of the documents
+test: lint unit service documents control-plane ## lint, unit, service, documents and control-plane
 
-lint: lint-fast ## lint-fast, clippy with warnings denied, cargo deny (STRICT=yes: unchecked advisories are an error)
+lint: lint-fast ## lint-fast, clippy without warnings, cargo deny (STRICT=yes: fail if advisories cannot be checked)
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
 	tests/lint/dependencies
 
-lint-fast: ## The checks that compile nothing: format, shellcheck, links, commands and words of the documents
+lint-fast: ## Checks that compile nothing: format, shellcheck, and links, commands and words of documents
 	cargo fmt --all --check
 	tests/lint/shell
 	tests/lint/documents
 
-audit: ## cargo deny on all dependencies; an advisory database that cannot be fetched is an error
+audit: ## cargo deny on all dependencies; fails if the advisory database cannot be fetched
 	STRICT=yes tests/lint/dependencies
 
-unit: ## Tests of one program or module alone
+unit: ## Unit tests
 	$(TEST) --bins --lib
 
-service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts itself
+service: ## Tests of the whole shop on PostgreSQL, NATS and SMTP servers that the suite starts
 	$(BUILD) --bin catalog --bin catalogctl --bin catalog-operator
 	$(TEST) $(addprefix --test ,$(SERVICE_TESTS)) -- --test-threads 4
 
-modules: ## Print which modules of each program use which, as flowcharts for docs/architecture.md
+modules: ## Print the module dependencies of each program, as flowcharts for docs/architecture.md
 	@$(BUILD) --quiet --bin modules
 	@$(TARGET)/debug/modules
 
@@ -53,24 +53,24 @@ documents: ## Run the commands of README.md and docs/getting-started.md against 
 	$(BUILD) --bin catalog --bin catalogctl
 	tests/documents/run $(TARGET)/debug/catalogctl
 
-control-plane: ## What the operator promises, on a real etcd and kube-apiserver (built once, 5 minutes; KUBEBUILDER_ASSETS spares that)
+control-plane: ## Tests of the operator on a real etcd and kube-apiserver (built once in 5 minutes, or taken from KUBEBUILDER_ASSETS)
 	tests/cluster/build etcd kube-apiserver
 	$(BUILD) --bin catalog-operator
 	$(TEST) --test control_plane -- --test-threads 4 --show-output
 
-e2e: ## The operator and a shop on a real cluster of this machine (Linux, root): installed, used, killed, scaled, deleted
-	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root: it starts a cluster, and asks its container runtime what runs." >&2; exit 1; }
-	@tests/cluster/local/is-free
+e2e: ## Tests of the operator and a shop on a real cluster on this machine (Linux, root)
+	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root to start a cluster." >&2; exit 1; }
+	@tests/cluster/local/require-no-cluster
 	@tests/cluster/run check local
 	@$(MAKE) --no-print-directory images
 	$(TEST) --features catalog-tests/e2e --test e2e --no-run
 	@status=0; \
 		{ tests/cluster/run local && \
 			$(TEST) --features catalog-tests/e2e --test e2e -- --nocapture; } || \
-			{ status=$$?; tests/cluster/tell-what-happened; }; \
+			{ status=$$?; tests/cluster/print-diagnostics; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
-fuzz: ## Schemathesis against every operation of the OpenAPI document, as anyone, customer and admin (4 minutes, not in `make test`: needs Python 3.11 and PyPI)
+fuzz: ## Schemathesis on every operation of the API, as anonymous client, customer and admin (4 minutes; needs Python 3.11 and PyPI)
 	$(BUILD) --release --bin catalog --bin catalogctl
 	tests/fuzz/run $(TARGET)/release/catalogctl
 
@@ -78,11 +78,11 @@ clients: ## Generate TypeScript and Python clients of the OpenAPI document, chec
 	$(BUILD) --bin catalog --bin catalogctl
 	tests/clients/run $(TARGET)/debug/catalogctl
 
-coverage: ## Line coverage of `make test` (adds rustup's llvm-tools if they are missing)
+coverage: ## Line coverage of `make test` (installs rustup's llvm-tools if they are missing)
 	tests/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
-bench: ## Ratios to the limits of this machine: cached and uncached reads, orders, a sweep of a million carts, and orders beside expensive lists
+bench: ## Benchmarks of reads, orders, cart expiry, and orders during expensive lists, as ratios to the limits of this machine
 	$(BUILD) --release --bin catalog --bin catalogctl --bin bench
 	$(TARGET)/release/bench reads
 	$(TARGET)/release/bench orders
@@ -92,12 +92,12 @@ images: ## Container images without Docker: target/images/*.tar, for `ctr images
 	$(BUILD) --release --bin catalog --bin catalogctl --bin catalog-operator
 	tests/images/make --programs $(TARGET)/release --out target/images
 
-bench-operator: ## What the operator costs with one Catalog and with a thousand: memory, writes at rest, calls, time
+bench-operator: ## Benchmark of the operator with one Catalog and with a thousand: memory, writes at rest, API calls, time
 	tests/cluster/build etcd kube-apiserver
 	$(BUILD) --release --bin catalog --bin catalog-operator --bin bench-operator
 	$(TARGET)/release/bench-operator
 
-generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/, docs/configuration.md
+generate: ## Update the generated files: .sqlx, api/openapi.json, crds/, operator/tests/golden/, docs/configuration.md
 	tests/generate-queries.sh
 	$(BUILD) --quiet --bin catalog --bin catalogctl --bin catalog-operator
 	$(TARGET)/debug/catalog openapi > api/openapi.json.new && mv api/openapi.json.new api/openapi.json
@@ -105,5 +105,5 @@ generate: ## Renew the generated files: .sqlx, api/openapi.json, crds/, operator
 	tests/generate-configuration.sh $(TARGET)/debug > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
 	RENEW_GOLDEN=1 $(TEST) --quiet --lib golden
 
-clean: ## Remove what was built (the shop's data stays: `make run` says where it is)
+clean: ## Remove build output (keeps the shop's data; `make run` prints its directory)
 	cargo clean

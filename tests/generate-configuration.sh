@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# generate-configuration.sh DIRECTORY: prints docs/configuration.md, made of what the programs in DIRECTORY print for --help.
+# generate-configuration.sh DIRECTORY: prints docs/configuration.md from the --help texts of the programs in DIRECTORY.
 # `make generate` calls it, and a test compares its output with the committed file.
 set -euo pipefail
 programs=$(realpath "${1:?"which directory? For example target/debug"}")
 
-help_of() { # PROGRAM [SUBCOMMAND]: with no settings in the environment, and wrapped as for a pipe
+print_help() { # PROGRAM [SUBCOMMAND]: without settings in the environment, and wrapped as for a pipe
     printf '\n```console\n$ %s --help\n' "$*"
     env -i "$programs/$1" "${@:2}" --help </dev/null 2>/dev/null | sed 's/[[:space:]]*$//'
     printf '```\n'
@@ -25,13 +25,13 @@ MARKDOWN
 
 for role in serve notifier tracker fulfiller migrate admin healthcheck openapi; do
     printf '\n## catalog %s\n' "$role"
-    help_of catalog "$role"
+    print_help catalog "$role"
 done
 for tool in dev import inbox; do
     printf '\n## catalogctl %s\n' "$tool"
-    help_of catalogctl "$tool"
+    print_help catalogctl "$tool"
 done
 for command in run crd render; do
     printf '\n## catalog-operator %s\n' "$command"
-    help_of catalog-operator "$command"
+    print_help catalog-operator "$command"
 done

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Renews .sqlx: what PostgreSQL says of every query, so that the code compiles without a database.
-# Starts a throw-away PostgreSQL, applies api/migrations to it and compiles against it.
+# Regenerates .sqlx, the descriptions of all queries, with which the code compiles without a database.
+# Starts a temporary PostgreSQL, applies api/migrations and compiles against it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=${POSTGRES_BIN:-$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)}
 [ -x "$bin/initdb" ] || bin=$(dirname "$(command -v initdb || true)")
 [ -x "$bin/initdb" ] && [ -x "$bin/psql" ] || {
-    echo "needs PostgreSQL 15 or newer with psql: install it, or name its directory of programs in POSTGRES_BIN" >&2
+    echo "generate-queries: PostgreSQL 15 or newer with psql is needed. Install it, or set POSTGRES_BIN to the directory of its programs." >&2
     exit 1
 }
 
 work=$(mktemp -d)
 as=()
-if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses root
+if [ "$(id -u)" = 0 ]; then # PostgreSQL doesn't run as root
     as=(setpriv --reuid nobody --regid nogroup --clear-groups)
     chown nobody:nogroup "$work"
 fi
@@ -26,7 +26,7 @@ for migration in api/migrations/*.sql; do
 done
 
 rm -rf .sqlx && mkdir .sqlx
-touch api/src/lib.rs # the compiler doesn't know that the database is another one
+touch api/src/lib.rs # forces a compilation: cargo doesn't track the database
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" DATABASE_URL="postgres://postgres@localhost/postgres?host=$work" \
     cargo check --quiet --workspace --lib --bins --tests
 touch api/src/lib.rs

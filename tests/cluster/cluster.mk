@@ -1,4 +1,4 @@
-# The shop on Kubernetes: CLUSTER is local, kind or existing (tests/cluster/run says what each needs).
+# The shop on Kubernetes. CLUSTER is local, kind or existing; tests/cluster/README.md lists what each needs.
 .PHONY: run-on-cluster cluster-down
 
 run-on-cluster:
@@ -8,5 +8,5 @@ ifeq ($(CLUSTER),local)
 endif
 	@tests/cluster/run $(CLUSTER)
 
-cluster-down: ## End the cluster that `make run CLUSTER=local` (or kind) brought up, and remove all of it
+cluster-down: ## Stop and remove the cluster that `make run CLUSTER=local` (or kind) started
 	@tests/cluster/run down $(if $(filter embedded,$(CLUSTER)),local,$(CLUSTER))

@@ -1,8 +1,8 @@
-"""An image as an archive that both `ctr images import` and `docker load` take.
+"""Writes image archives for `ctr images import` and `docker load`.
 
-It is an OCI image layout (https://github.com/opencontainers/image-spec/blob/main/image-layout.md) with the
-`manifest.json` of Docker beside it, as `docker save` writes it since version 25. Layers are not compressed: what they
-are is then a matter of their content alone and not of the version of a compressor.
+An archive is an OCI image layout (https://github.com/opencontainers/image-spec/blob/main/image-layout.md) with Docker's
+`manifest.json`, as `docker save` has written it since version 25. Layers are not compressed, so that digests depend on
+their content and not on the version of a compressor.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
-# What Go, and so the whole world of containers, calls the machine.
+# The names of architectures in Go, which OCI uses.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass
 class Image:
-    """What goes into an archive. `config` is the part `config` of an OCI image configuration."""
+    """The content of an archive. `config` is the field `config` of an OCI image configuration."""
 
     names: list[str]
     config: dict[str, Any]
@@ -40,14 +40,14 @@ class Image:
 
 @dataclass
 class Written:
-    """What came of it: the digest of the manifest, and the bytes of all layers."""
+    """The digest of a written manifest, and the size of all layers in bytes."""
 
     digest: str
     size: int
 
 
 def write(image: Image, path: Path) -> Written:
-    """Writes the archive; it appears under its name when it is complete."""
+    """Writes the archive to a temporary file and renames it to `path` when it is complete."""
     # https://reproducible-builds.org/specs/source-date-epoch/
     when = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     blobs: dict[str, bytes] = {}
@@ -103,7 +103,7 @@ def write(image: Image, path: Path) -> Written:
 
 
 def _named(name: str) -> dict[str, str]:
-    # containerd takes the whole name from the first, other tools the tag from the second.
+    # containerd reads the full name from the first, other tools the tag from the second.
     return {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
 
 

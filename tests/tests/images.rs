@@ -141,7 +141,7 @@ fn an_own_image_that_outgrows_its_limit_is_refused() {
     let output = image::make(out.path(), &["--limit", "1", "catalog"]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("catalog has ") && said.contains(" MB, and may have 1"), "{said}");
+    assert!(said.contains("catalog is ") && said.contains(" MB, over the limit of 1 MB"), "{said}");
     assert!(!out.path().join("catalog.tar").exists());
 }
 

@@ -1,22 +1,22 @@
 #!/bin/sh
-# Starts PostgreSQL, and makes the database first where there is none: the contract of the official image's entrypoint,
+# Starts PostgreSQL, after creating the database if there is none. Compatible with the official image's entrypoint:
 # https://github.com/docker-library/docs/blob/master/postgres/README.md
 #
-#   POSTGRES_PASSWORD          of the superuser; needed unless POSTGRES_HOST_AUTH_METHOD is trust
+#   POSTGRES_PASSWORD          password of the superuser; required unless POSTGRES_HOST_AUTH_METHOD is trust
 #   POSTGRES_USER              name of the superuser [postgres]
-#   POSTGRES_DB                database to make [POSTGRES_USER]
+#   POSTGRES_DB                name of the database [POSTGRES_USER]
 #   POSTGRES_INITDB_ARGS       more arguments for initdb
 #   POSTGRES_INITDB_WALDIR     directory of the write-ahead log
-#   POSTGRES_HOST_AUTH_METHOD  for connections over the network [scram-sha-256]
-#   PGDATA                     where the data is
-# The first four also as NAME_FILE, a file that holds the value.
+#   POSTGRES_HOST_AUTH_METHOD  authentication method of network connections [scram-sha-256]
+#   PGDATA                     directory of the data
+# The first four can also be set as NAME_FILE, which names a file with the value.
 set -eu
 
-say() { printf '%s\n' "$0: $*" >&2; }
-die() { say "$*"; exit 1; }
+log() { printf '%s\n' "$0: $*" >&2; }
+die() { log "$*"; exit 1; }
 
 # Sets the variable $1 from the file that $1_FILE names, or to $2 if there is neither.
-setting() {
+read_setting() {
     eval "value=\${$1:-} file=\${$1_FILE:-}"
     if [ -n "$value" ] && [ -n "$file" ]; then die "$1 and $1_FILE are both set: give one of them"; fi
     if [ -n "$file" ]; then value=$(cat "$file"); fi
@@ -24,22 +24,22 @@ setting() {
     eval "export $1=\$value; unset $1_FILE"
 }
 
-settings() {
-    setting POSTGRES_PASSWORD
-    setting POSTGRES_USER postgres
-    setting POSTGRES_DB "$POSTGRES_USER"
-    setting POSTGRES_INITDB_ARGS
+read_settings() {
+    read_setting POSTGRES_PASSWORD
+    read_setting POSTGRES_USER postgres
+    read_setting POSTGRES_DB "$POSTGRES_USER"
+    read_setting POSTGRES_INITDB_ARGS
     : "${POSTGRES_HOST_AUTH_METHOD:=}"
     if [ -z "$POSTGRES_PASSWORD" ] && [ "$POSTGRES_HOST_AUTH_METHOD" != trust ]; then
-        die "there is no database yet, and no password for its superuser: set POSTGRES_PASSWORD (or POSTGRES_HOST_AUTH_METHOD=trust, which lets everybody in)"
+        die "a new database needs a password for its superuser: set POSTGRES_PASSWORD (or POSTGRES_HOST_AUTH_METHOD=trust, which accepts every connection)"
     fi
-    if [ "$POSTGRES_HOST_AUTH_METHOD" = trust ]; then say "POSTGRES_HOST_AUTH_METHOD is trust: whoever reaches the port is superuser"; fi
+    if [ "$POSTGRES_HOST_AUTH_METHOD" = trust ]; then log "POSTGRES_HOST_AUTH_METHOD is trust: any client can connect as superuser"; fi
 }
 
-# The directories there have to be; as root they are given to the user postgres.
-directories() {
+# Creates the directories; as root, gives them to the user postgres.
+create_directories() {
     mkdir -p "$PGDATA" /var/run/postgresql
-    # Not ours to change where a volume's group rules; PostgreSQL checks for itself what matters.
+    # May fail on a volume that belongs to another user. PostgreSQL checks the permissions that it needs.
     chmod 00700 "$PGDATA" || :
     chmod 03775 /var/run/postgresql 2>/dev/null || :
     if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then mkdir -p "$POSTGRES_INITDB_WALDIR"; fi
@@ -49,32 +49,32 @@ directories() {
     fi
 }
 
-# Data at another of the official images' places would be ignored silently, and the shop be empty.
-data_elsewhere() {
+# Fails if another directory of the official images holds data. It would be ignored, and the shop would be empty.
+check_other_data() {
     for version in /var/lib/postgresql/*/docker/PG_VERSION /var/lib/postgresql/data/PG_VERSION; do
         if [ -s "$version" ]; then
-            die "${version%/*} holds data of PostgreSQL $(cat "$version"), and $PGDATA (PostgreSQL $PG_MAJOR) is empty: move it there, upgrade it (pg_upgrade) or move it away"
+            die "${version%/*} holds data of PostgreSQL $(cat "$version"), and $PGDATA (PostgreSQL $PG_MAJOR) is empty: move the data there, upgrade it (pg_upgrade), or move it to a directory outside of /var/lib/postgresql"
         fi
     done
 }
 
-# initdb into the directory $1.
-make_data() {
+# Runs initdb for the directory $1.
+run_initdb() {
     set -- --pgdata="$1" --username="$POSTGRES_USER"
-    # As in Debian's packages, and so in the official image.
+    # As in Debian's packages and the official image.
     set -- "$@" --set listen_addresses='*' --set unix_socket_directories=/var/run/postgresql
     if [ -n "$POSTGRES_PASSWORD" ]; then set -- "$@" --pwfile=/dev/stdin; fi
     if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then set -- "$@" --waldir="$POSTGRES_INITDB_WALDIR"; fi
-    # The arguments may be quoted inside, as for a shell.
+    # The arguments may contain shell quotes.
     eval "set -- \"\$@\" $POSTGRES_INITDB_ARGS"
     set -- initdb "$@"
-    # Whoever we are gets a name: see someone.c.
-    if ! id -un >/dev/null 2>&1; then set -- env LD_PRELOAD="/usr/lib/postgresql/$PG_MAJOR/lib/someone.so" "$@"; fi
+    # initdb needs a user name: see passwd_entry.c.
+    if ! id -un >/dev/null 2>&1; then set -- env LD_PRELOAD="/usr/lib/postgresql/$PG_MAJOR/lib/passwd_entry.so" "$@"; fi
     printf '%s\n' "$POSTGRES_PASSWORD" | "$@"
 }
 
-# Whom the network lets in; the local socket trusts, by initdb's default.
-let_in() {
+# Sets the authentication method of network connections. By initdb's default, the local socket has trust.
+configure_authentication() {
     method=$POSTGRES_HOST_AUTH_METHOD
     : "${method:=$(postgres -C password_encryption -D "$1")}"
     printf '\n# Written by docker-entrypoint.sh\nhost all all all %s\n' "$method" >>"$1/pg_hba.conf"
@@ -82,8 +82,8 @@ let_in() {
 
 sql() { psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --no-password --no-psqlrc "$@"; }
 
-# A server for ourselves alone, which nobody reaches over the network.
-start_private() {
+# Starts a server without network connections.
+start_without_network() {
     data=$1
     shift
     options=
@@ -93,18 +93,18 @@ start_private() {
     NOTIFY_SOCKET='' pg_ctl --pgdata="$data" --options="$options" --wait start
 }
 
-make_database() {
+create_database() {
     if [ "$POSTGRES_DB" = postgres ]; then return; fi
     printf '%s' 'CREATE DATABASE :"db"' | sql --dbname postgres --set db="$POSTGRES_DB"
 }
 
 run_script() {
     if [ -x "$1" ]; then "$1"; return; fi
-    # shellcheck disable=SC1090 # it can be any
+    # shellcheck disable=SC1090 # any script of the user
     . "$1"
 }
 
-# Scripts that people put there run once, in order.
+# Runs the user's scripts in order.
 run_scripts() {
     for script in /docker-entrypoint-initdb.d/*; do
         case $script in
@@ -112,36 +112,37 @@ run_scripts() {
             *.sql) sql --dbname "$POSTGRES_DB" --file "$script" ;;
             *.sql.gz) gzip -dc "$script" | sql --dbname "$POSTGRES_DB" ;;
             '/docker-entrypoint-initdb.d/*') ;;
-            *) say "ignoring $script" ;;
+            *) log "ignoring $script" ;;
         esac
     done
 }
 
-# Makes the database in PGDATA. Unless that is a mount itself it is made aside and moved into its place when complete:
-# who is killed on the way begins again, and never starts with half of it.
+# Creates the database in PGDATA. Unless that is a mount point, it is created in another directory and renamed when
+# complete: after a crash the next start repeats it, and never uses a partial one.
 initialise() {
-    settings
-    data_elsewhere
-    made=$PGDATA
+    read_settings
+    check_other_data
+    new_pgdata=$PGDATA
     if [ -z "${POSTGRES_INITDB_WALDIR:-}" ] && rmdir "$PGDATA" 2>/dev/null; then
-        made=$PGDATA.unfinished
-        rm -rf "$made"
-        mkdir -m 0700 "$made"
+        new_pgdata=$PGDATA.unfinished
+        rm -rf "$new_pgdata"
+        mkdir -m 0700 "$new_pgdata"
     fi
-    make_data "$made"
-    let_in "$made"
+    run_initdb "$new_pgdata"
+    configure_authentication "$new_pgdata"
     export PGPASSWORD="${PGPASSWORD:-$POSTGRES_PASSWORD}"
     shift # `postgres`
-    start_private "$made" "$@"
-    make_database
+    start_without_network "$new_pgdata" "$@"
+    create_database
     run_scripts
-    pg_ctl --pgdata="$made" --mode=fast --wait stop
+    pg_ctl --pgdata="$new_pgdata" --mode=fast --wait stop
     unset PGPASSWORD
-    if [ "$made" != "$PGDATA" ]; then mv "$made" "$PGDATA"; fi
-    say "PostgreSQL init process complete; ready for start up."
+    if [ "$new_pgdata" != "$PGDATA" ]; then mv "$new_pgdata" "$PGDATA"; fi
+    log "PostgreSQL init process complete; ready for start up."
 }
 
-asks_only() {
+# Succeeds if postgres would only print information.
+prints_information() {
     for argument in "$@"; do
         case $argument in '-?' | --help | --describe-config | -V | --version) return 0 ;; esac
     done
@@ -150,11 +151,11 @@ asks_only() {
 
 case ${1:-} in -*) set -- postgres "$@" ;; esac
 
-if [ "${1:-}" = postgres ] && ! asks_only "$@"; then
-    directories
+if [ "${1:-}" = postgres ] && ! prints_information "$@"; then
+    create_directories
     if [ "$(id -u)" = 0 ]; then exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"; fi
     if [ -s "$PGDATA/PG_VERSION" ]; then
-        say "PostgreSQL Database directory appears to contain a database; Skipping initialization"
+        log "PostgreSQL Database directory appears to contain a database; Skipping initialization"
     else
         initialise "$@"
     fi

@@ -1,4 +1,4 @@
-//! The end of a Catalog, and its return.
+//! Deletion and recreation of a Catalog.
 
 use std::collections::BTreeSet;
 
@@ -16,24 +16,24 @@ use kube::{
 };
 
 use crate::{
-    shop::{NAME, PATIENCE, Shop},
+    shop::{NAME, Shop, TIMEOUT},
     usage,
 };
 
-/// What is needed to declare it again, and to know that it is the same.
+/// The deleted Catalog, and the data that a recreated one must have.
 pub struct Kept {
     catalog: DynamicObject,
     paths: Vec<String>,
     views: u64,
 }
 
-/// Deletes the Catalog, and sees everything go but data volumes and generated Secrets.
+/// Deletes the Catalog, and waits until everything except data volumes and generated Secrets is deleted.
 pub async fn delete(shop: &Shop) -> Kept {
     let paths = usage::paths(shop).await;
     let views = usage::total(shop, &paths).await;
     let catalog = shop.catalogs().get(NAME).await.unwrap();
     shop.catalogs().delete(NAME, &DeleteParams::default()).await.unwrap();
-    wait::within(PATIENCE, "everything else goes", async || {
+    wait::within(TIMEOUT, "all other objects are deleted", async || {
         let mut left = shop.names::<Pod>().await;
         left.extend(shop.names::<Deployment>().await);
         left.extend(shop.names::<StatefulSet>().await);
@@ -55,12 +55,12 @@ pub async fn delete(shop: &Shop) -> Kept {
     Kept { catalog, paths, views }
 }
 
-/// Declares it again, and finds products and views.
-pub async fn find_again(shop: &Shop, kept: Kept) {
+/// Creates the Catalog again, and checks products and views.
+pub async fn recreate(shop: &Shop, kept: Kept) {
     let mut catalog = DynamicObject { data: serde_json::json!({"spec": kept.catalog.data["spec"]}), ..kept.catalog };
     catalog.metadata = kube::core::ObjectMeta { name: catalog.metadata.name, namespace: catalog.metadata.namespace, ..Default::default() };
     shop.catalogs().create(&PostParams::default(), &catalog).await.unwrap();
-    let shop = Shop::find().await;
+    let shop = Shop::connect().await;
     for path in &kept.paths {
         shop.admin.get(path).await.expect(200);
     }

@@ -1,5 +1,5 @@
-//! Faults that a status has to admit: within ten seconds of what clients notice `Ready` isn't `True`, and `Degraded` names the cause
-//! of every fault until it has ended.
+//! Faults in the status: `Ready` isn't `True` for more than ten seconds while requests fail, and `Degraded` names the cause of every
+//! fault until it has ended.
 
 use std::{
     sync::{
@@ -24,52 +24,54 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::shop::{NAME, PATIENCE, Shop};
+use crate::shop::{NAME, Shop, TIMEOUT};
 
-/// How long the status may say that a shop works whose requests fail.
-const LIMIT: Duration = Duration::from_secs(10);
-/// How long a fault that no client notices may remain unreported: a container has to be started first.
+/// How long `Ready` may be `True` while requests fail.
+const STALE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a fault may be unreported. A crash loop is only visible after a container has started.
 const REPORTED_WITHIN: Duration = Duration::from_secs(30);
-/// How often the shop and its status are looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// Interval at which requests are sent and the status is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a fault was like.
+/// Times of one fault.
 struct Measured {
     fault: &'static str,
-    knew: Duration,
-    healed: Duration,
+    /// From the fault to its report in `Degraded`.
+    reported: Duration,
+    /// From the end of the fault to a ready shop.
+    recovered: Duration,
     /// The longest time in which requests failed.
     failed: Duration,
     /// The longest time in which requests failed while `Ready` was `True`.
-    dishonest: Duration,
+    stale: Duration,
 }
 
-/// Injects each fault, and prints what was measured.
+/// Injects each fault, and prints the times.
 pub async fn are_reported(shop: &Shop) {
     let measured = [crash_loop(shop).await, quota(shop).await, scale_to_zero(shop).await];
-    eprintln!("         {:<18} {:>12} {:>9} {:>16} {:>16}", "fault", "status knew", "healed", "requests failed", "and Ready: True");
-    for Measured { fault, knew, healed, failed, dishonest } in measured {
-        let [knew, healed, failed, dishonest] = [knew, healed, failed, dishonest].map(|time| time.as_secs_f64());
-        eprintln!("         {fault:<18} {knew:>10.1} s {healed:>7.1} s {failed:>14.1} s {dishonest:>14.1} s");
+    eprintln!("         {:<18} {:>12} {:>11} {:>16} {:>16}", "fault", "reported", "recovered", "requests failed", "and Ready: True");
+    for Measured { fault, reported, recovered, failed, stale } in measured {
+        let [reported, recovered, failed, stale] = [reported, recovered, failed, stale].map(|time| time.as_secs_f64());
+        eprintln!("         {fault:<18} {reported:>10.1} s {recovered:>9.1} s {failed:>14.1} s {stale:>14.1} s");
     }
 }
 
-/// A setting with which the API ends at once. Its pods before serve on.
+/// Sets an invalid setting, with which new pods of the API exit. The previous pods keep serving.
 async fn crash_loop(shop: &Shop) -> Measured {
     let env = async |env: Value| shop.patch(json!({"spec": {"api": {"env": env}}})).await;
     let begin = env(json!([{"name": "ACCESS_LOG_SAMPLE", "value": "everything"}]));
     let measured = Box::pin(measure(shop, "crash loop", "ACCESS_LOG_SAMPLE", begin, env(Value::Null))).await;
-    assert_eq!(measured.failed, Duration::ZERO, "the pods of the spec before serve");
+    assert_eq!(measured.failed, Duration::ZERO, "the previous pods serve");
     measured
 }
 
-/// All pods of the API are deleted, and a quota lets no other ones be created.
+/// Deletes all pods of the API under a quota that prevents the creation of new ones.
 async fn quota(shop: &Shop) -> Measured {
     let quotas = shop.kube::<ResourceQuota>();
     let begin = async {
         let quota = json!({"metadata": {"name": "no-pods"}, "spec": {"hard": {"pods": "0"}}});
         quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
-        wait::within(PATIENCE, "the quota is counted", async || {
+        wait::within(TIMEOUT, "the quota is active", async || {
             let status = quotas.get("no-pods").await.unwrap().status;
             holds(status.as_ref().is_some_and(|status| status.used.is_some()), || status.clone())
         })
@@ -82,12 +84,12 @@ async fn quota(shop: &Shop) -> Measured {
     Box::pin(measure(shop, "quota", "exceeded quota: no-pods", begin, end)).await
 }
 
-/// `kubectl scale --replicas=0` of the Deployment that an autoscaler scales.
+/// Scales an autoscaled Deployment to zero, as `kubectl scale --replicas=0` does.
 async fn scale_to_zero(shop: &Shop) -> Measured {
     let begin = async {
-        let asked = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
+        let params = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
         let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
-        shop.kube::<Deployment>().patch_scale("shop-api", &asked, &scale).await.unwrap();
+        shop.kube::<Deployment>().patch_scale("shop-api", &params, &scale).await.unwrap();
     };
     Box::pin(measure(shop, "scale to zero", "fewer replicas than the minimum of its autoscaler", begin, async {})).await
 }
@@ -107,23 +109,23 @@ async fn measure(
         holds(degraded["status"] == "True" && degraded["message"].as_str().is_some_and(|message| message.contains(cause)), || degraded)
     })
     .await;
-    let knew = began.elapsed();
+    let reported = began.elapsed();
     end.await;
     let ended = Instant::now();
-    wait::within(PATIENCE, &format!("the shop works after the {fault}"), async || {
+    wait::within(TIMEOUT, &format!("the shop works after the {fault}"), async || {
         let [ready, degraded] = [condition(shop, "Ready").await, condition(shop, "Degraded").await];
         let is_reported = degraded["message"].as_str().is_some_and(|message| message.contains(cause));
         holds(ready["status"] == "True" && !is_reported && is_open(&shop.anyone).await, || (ready, degraded))
     })
     .await;
-    let healed = ended.elapsed();
-    shop.is_ready().await;
-    let (failed, dishonest) = client.stop().await;
-    assert!(dishonest <= LIMIT, "{fault}: requests failed for {dishonest:?} while the Catalog was ready");
-    Measured { fault, knew, healed, failed, dishonest }
+    let recovered = ended.elapsed();
+    shop.becomes_ready().await;
+    let (failed, stale) = client.stop().await;
+    assert!(stale <= STALE_LIMIT, "{fault}: requests failed for {stale:?} while the Catalog was ready");
+    Measured { fault, reported, recovered, failed, stale }
 }
 
-/// A condition, of whichever generation: the status says it now.
+/// The current value of a condition, whatever its observed generation is.
 async fn condition(shop: &Shop, kind: &str) -> Value {
     let catalog = shop.catalogs().get(NAME).await.unwrap();
     let mut conditions = catalog.data["status"]["conditions"].as_array().cloned().unwrap_or_default().into_iter();
@@ -131,43 +133,43 @@ async fn condition(shop: &Shop, kind: &str) -> Value {
 }
 
 async fn is_open(anyone: &Api) -> bool {
-    let asked = tokio::time::timeout(Duration::from_secs(2), anyone.get("/v1/products?limit=1").attempt());
-    asked.await.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status == 200))
+    let request = tokio::time::timeout(Duration::from_secs(2), anyone.get("/v1/products?limit=1").attempt());
+    request.await.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status == 200))
 }
 
-/// A client that reads again and again, and compares that with what the status says.
+/// A client that sends requests continuously and compares their success with `Ready`.
 struct Client {
     stop: Arc<AtomicBool>,
-    looks: JoinHandle<(Duration, Duration)>,
+    task: JoinHandle<(Duration, Duration)>,
 }
 
 impl Client {
     fn start(shop: &Shop) -> Self {
         let (stop, catalogs, anyone) = (Arc::<AtomicBool>::default(), shop.catalogs(), Api::anonymous(&shop.anyone.base(), None));
-        let asked = stop.clone();
-        let looks = tokio::spawn(async move {
-            let (mut failed, mut dishonest) = (Span::default(), Span::default());
-            while !asked.load(Ordering::Relaxed) {
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let (mut failed, mut stale) = (Span::default(), Span::default());
+            while !stopped.load(Ordering::Relaxed) {
                 let fails = !is_open(&anyone).await;
                 let conditions = catalogs.get(NAME).await.unwrap().data["status"]["conditions"].take();
                 let mut conditions = conditions.as_array().into_iter().flatten();
                 let is_ready = conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
                 failed.extend(fails);
-                dishonest.extend(fails && is_ready);
-                tokio::time::sleep(LOOK).await;
+                stale.extend(fails && is_ready);
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
-            (failed.longest, dishonest.longest)
+            (failed.longest, stale.longest)
         });
-        Self { stop, looks }
+        Self { stop, task }
     }
 
     async fn stop(self) -> (Duration, Duration) {
         self.stop.store(true, Ordering::Relaxed);
-        self.looks.await.unwrap()
+        self.task.await.unwrap()
     }
 }
 
-/// How long something has been so without a break, at most.
+/// The longest uninterrupted time in which a state held.
 #[derive(Default)]
 struct Span {
     since: Option<Instant>,
@@ -175,9 +177,9 @@ struct Span {
 }
 
 impl Span {
-    fn extend(&mut self, is_so: bool) {
+    fn extend(&mut self, holds: bool) {
         let now = Instant::now();
-        self.since = is_so.then(|| self.since.unwrap_or(now));
+        self.since = holds.then(|| self.since.unwrap_or(now));
         self.longest = self.longest.max(self.since.map_or(Duration::ZERO, |since| now - since));
     }
 }

@@ -1,4 +1,4 @@
-//! Pods that are killed.
+//! Kills of pods.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use kube::{ResourceExt, api::DeleteParams};
 use serde_json::json;
 
 use crate::{
-    shop::{EDITOR, PATIENCE, Shop},
+    shop::{EDITOR, Shop, TIMEOUT},
     usage,
 };
 
-/// Kills all pods of each part in turn, at once and without a farewell. Changes made right before and after are mailed.
+/// Kills all pods of each part in turn, without a grace period. Changes right before and after a kill are mailed.
 pub async fn each_pod(shop: &Shop) {
     let path = &usage::paths(shop).await[1];
     for component in ["notifier", "tracker", "fulfiller", "nats", "api", "postgres"] {
@@ -24,17 +24,17 @@ pub async fn each_pod(shop: &Shop) {
             shop.kube::<Pod>().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
         }
         let killed: HashSet<_> = killed.iter().filter_map(ResourceExt::uid).collect();
-        wait::within(PATIENCE, &format!("{component} comes back"), async || {
+        wait::within(TIMEOUT, &format!("{component} has a new ready pod"), async || {
             let pods = shop.pods(component).await;
             let new = pods.iter().any(|pod| !killed.contains(&pod.uid().unwrap()) && is_ready(pod));
             wait::holds(new, || pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
         })
         .await;
-        shop.is_ready().await;
+        shop.becomes_ready().await;
         let after = format!("[after the kill of {component}]");
         rename(shop, path, &after).await;
         for mail in [&before, &after] {
-            wait::within(PATIENCE, &format!("the mail about {mail} arrives"), async || {
+            wait::within(TIMEOUT, &format!("the mail about {mail} arrives"), async || {
                 let mails = shop.inbox.mails_for(EDITOR.1).await;
                 wait::holds(mails.iter().any(|arrived| arrived.mentions(mail)), || mails.len())
             })
@@ -43,9 +43,9 @@ pub async fn each_pod(shop: &Shop) {
     }
 }
 
-/// Changes a product. With every pod of the API killed, the node may need another second to know the new ones.
+/// Changes a product. Retries, because kube-proxy may need another second for the endpoints of new pods.
 async fn rename(shop: &Shop, path: &str, name: &str) {
-    wait::within(PATIENCE, "a change is taken", async || {
+    wait::within(TIMEOUT, "a change succeeds", async || {
         let reply = shop.admin.patch(path, &json!({"name": name})).attempt().await.map_err(|error| error.to_string())?;
         wait::holds(reply.status == 200, || reply.text())
     })

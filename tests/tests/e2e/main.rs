@@ -1,8 +1,7 @@
-//! A shop on a real cluster: real pods, Services, autoscalers. `make e2e` brings the cluster up, applies the sample Catalog and
-//! runs this; nothing here is controllers.
+//! Tests a shop on a real cluster with pods, Services and autoscalers. `make e2e` starts the cluster, applies the sample Catalog
+//! and runs this.
 //!
-//! It is one story, told in order, because a shop takes a minute to come up: installed, used, upgraded, killed, bought
-//! from, scaled, rotated, deleted, found again, and emptied.
+//! It is one test with many steps, because a shop takes a minute to start.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod deletion;
@@ -22,43 +21,44 @@ use std::time::Instant;
 use shop::Shop;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_is_used_upgraded_killed_scaled_rotated_deleted_and_found_again() {
-    let shop = Shop::find().await;
-    let told = Told::default();
-    told.step("products are imported through the Service, and the other admin gets one mail", usage::import(&shop)).await;
-    told.step("reads by several clients are counted exactly", usage::views(&shop)).await;
-    told.step("a change is mailed with old and new", usage::change(&shop)).await;
-    let rotation = told.step("a new signing key is published, and old tokens stay valid", rotation::publish_a_key(&shop)).await;
-    told.step("an image change fails no request", rollout::image(&shop)).await;
-    told.step("a wrong image is named, and hurts nobody", rollout::wrong_image(&shop)).await;
-    told.step("a crash loop, a quota and a scale to zero are reported while they last", faults::are_reported(&shop)).await;
-    told.step("killed pods come back, and lose nothing", kills::each_pod(&shop)).await;
-    let order = told.step("a sleeping fulfiller is woken by an order", orders::confirm(&shop)).await;
-    told.step("a backlog of views brings trackers, and its end takes them away", scaling::tracker(&shop)).await;
-    told.step("CPU load brings API pods, and its end takes them away", scaling::api(&shop)).await;
-    told.step("a sleeping fulfiller is woken by an order that is due", orders::fulfil(&shop, order)).await;
-    told.step("the database password is rotated and no request fails", rotation::database_password(&shop)).await;
-    told.step("a deleted database password is made true again", rotation::deleted_database_password(&shop)).await;
-    told.step("the new key signs when it has been published for five minutes", rotation::new_key_signs(&shop, rotation)).await;
-    let kept = told.step("a deleted Catalog leaves what its policy keeps", deletion::delete(&shop)).await;
-    told.step("a Catalog of the same name finds the data", deletion::find_again(&shop, kept)).await;
-    told.step("a lost volume is reported, and consent opens an empty shop", volume::lose_and_abandon(&shop)).await;
+async fn a_shop_survives_upgrades_faults_scaling_rotations_and_its_deletion() {
+    let shop = Shop::connect().await;
+    let steps = Steps::default();
+    steps.run("products are imported through the Service, and the other admin gets one mail", usage::import(&shop)).await;
+    steps.run("reads by several clients are counted exactly", usage::views(&shop)).await;
+    steps.run("a change is mailed with the old and the new value", usage::change(&shop)).await;
+    let rotation = steps.run("a new signing key is published, and old tokens stay valid", rotation::publish_a_key(&shop)).await;
+    steps.run("a rollout of another image fails no request", rollout::image(&shop)).await;
+    steps.run("an unknown image is reported, and no request fails", rollout::unknown_image(&shop)).await;
+    steps.run("a crash loop, a quota and a scale to zero are reported while they last", faults::are_reported(&shop)).await;
+    steps.run("killed pods are replaced, and no mail is lost", kills::each_pod(&shop)).await;
+    let order = steps.run("an order scales the fulfiller up from zero", orders::confirm(&shop)).await;
+    steps.run("a backlog of views scales the tracker up, and its end scales it down", scaling::tracker(&shop)).await;
+    steps.run("CPU load scales the API up, and its end scales it down", scaling::api(&shop)).await;
+    steps.run("a due order scales the fulfiller up from zero", orders::fulfil(&shop, order)).await;
+    steps.run("a rotation of the database password fails no request", rotation::database_password(&shop)).await;
+    steps.run("a deleted Secret of the database is recreated", rotation::deleted_database_password(&shop)).await;
+    steps.run("the new key signs five minutes after its publication", rotation::new_key_signs(&shop, rotation)).await;
+    let kept = steps.run("the deletion of a Catalog keeps volumes and generated Secrets", deletion::delete(&shop)).await;
+    steps.run("a new Catalog of the same name has the same data", deletion::recreate(&shop, kept)).await;
+    steps.run("a lost volume is reported, and the annotation starts an empty shop", volume::lose_and_abandon(&shop)).await;
 }
 
-struct Told(Instant);
+/// Prints each step with its duration.
+struct Steps(Instant);
 
-impl Default for Told {
+impl Default for Steps {
     fn default() -> Self {
         Self(Instant::now())
     }
 }
 
-impl Told {
-    async fn step<T>(&self, what: &str, does: impl Future<Output = T>) -> T {
+impl Steps {
+    async fn run<T>(&self, name: &str, step: impl Future<Output = T>) -> T {
         let started = Instant::now();
-        eprintln!("{:>5.0} s  {what} …", self.0.elapsed().as_secs_f64());
-        let done = does.await;
+        eprintln!("{:>5.0} s  {name} …", self.0.elapsed().as_secs_f64());
+        let result = step.await;
         eprintln!("         … took {:.0} s", started.elapsed().as_secs_f64());
-        done
+        result
     }
 }

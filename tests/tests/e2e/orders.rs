@@ -1,27 +1,27 @@
-//! An order, by a fulfiller that sleeps whenever it can.
+//! An order, with a fulfiller that scales to zero.
 
 use catalog_tests::{Api, buying, wait};
 use serde_json::{Value, json};
 
 use crate::{
     scaling::AUTOSCALERS,
-    shop::{PATIENCE, Shop},
+    shop::{Shop, TIMEOUT},
     usage,
 };
 
-/// Who buys, and gets mail about it.
+/// Username, email address and password of the customer.
 const CUSTOMER: (&str, &str, &str) = ("carol", "carol@example.com", "a passphrase of carol");
 
-/// An order that is confirmed, and has time until it is fulfilled.
+/// A confirmed order that is not due.
 pub struct Confirmed {
     id: String,
 }
 
-/// Lets the fulfiller sleep, and sees it woken by the message of an order.
+/// Scales the fulfiller to zero, and checks that the event of an order scales it up.
 pub async fn confirm(shop: &Shop) -> Confirmed {
     shop.patch(json!({"spec": {"fulfiller": {"autoscaling": {"minReplicas": 0}}}})).await;
-    shop.is_ready().await;
-    sleeps(shop).await;
+    shop.becomes_ready().await;
+    fulfiller_is_at_zero(shop).await;
     let product = &usage::paths(shop).await[2];
     let before = units(shop, product).await;
     let (username, email, password) = CUSTOMER;
@@ -30,21 +30,21 @@ pub async fn confirm(shop: &Shop) -> Confirmed {
     let placed = buying::place(&customer(shop).await, &items).await.expect(201).json();
     assert_eq!(placed["status"], "pending");
     let order = Confirmed { id: placed["id"].as_str().unwrap().to_owned() };
-    // Or it would be an order that waits too long, for which the clock wakes the fulfiller after a minute.
-    order.put_off(shop, "created_at").await;
-    order.comes_to(shop, "confirmed").await;
-    order.put_off(shop, "fulfil_at").await;
+    // Otherwise the trigger for orders that are pending for a minute could scale the fulfiller up.
+    order.postpone(shop, "created_at").await;
+    order.reaches(shop, "confirmed").await;
+    order.postpone(shop, "fulfil_at").await;
     assert_eq!(units(shop, product).await, before - 2);
     order
 }
 
-/// Sees it sleep again, and woken by the clock, without any message.
+/// Waits until the fulfiller is at zero again, and checks that a due order scales it up, without an event.
 pub async fn fulfil(shop: &Shop, confirmed: Confirmed) {
-    sleeps(shop).await;
+    fulfiller_is_at_zero(shop).await;
     let due = "UPDATE orders.orders SET fulfil_at = now() WHERE id = $1::uuid AND status = 'confirmed'";
     let due = sqlx::query(due).bind(&confirmed.id).execute(&mut shop.database().await).await.unwrap();
     assert_eq!(due.rows_affected(), 1);
-    let order = confirmed.comes_to(shop, "fulfilled").await;
+    let order = confirmed.reaches(shop, "fulfilled").await;
     let steps: Vec<_> = order["history"].as_array().unwrap().iter().map(|entry| entry["status"].as_str().unwrap()).collect();
     assert_eq!(steps, ["pending", "confirmed", "fulfilled"]);
     for step in ["placed", "confirmed", "fulfilled"] {
@@ -53,15 +53,15 @@ pub async fn fulfil(shop: &Shop, confirmed: Confirmed) {
 }
 
 impl Confirmed {
-    /// Moves a time of it away, that nothing may happen by the clock.
-    async fn put_off(&self, shop: &Shop, column: &str) {
-        let put_off = format!("UPDATE orders.orders SET {column} = now() + interval '1 day' WHERE id = $1::uuid");
-        sqlx::query(sqlx::AssertSqlSafe(put_off)).bind(&self.id).execute(&mut shop.database().await).await.unwrap();
+    /// Sets a time of the order to tomorrow.
+    async fn postpone(&self, shop: &Shop, column: &str) {
+        let postpone = format!("UPDATE orders.orders SET {column} = now() + interval '1 day' WHERE id = $1::uuid");
+        sqlx::query(sqlx::AssertSqlSafe(postpone)).bind(&self.id).execute(&mut shop.database().await).await.unwrap();
     }
 
-    async fn comes_to(&self, shop: &Shop, status: &str) -> Value {
+    async fn reaches(&self, shop: &Shop, status: &str) -> Value {
         let customer = customer(shop).await;
-        wait::within(PATIENCE, &format!("the order is {status}"), async || {
+        wait::within(TIMEOUT, &format!("the order is {status}"), async || {
             let order = customer.get(&format!("/v1/orders/{}", self.id)).await.expect(200).json();
             if order["status"] == status { Ok(order) } else { Err(order) }
         })
@@ -73,15 +73,15 @@ async fn units(shop: &Shop, product: &str) -> i64 {
     shop.anyone.get(&format!("{product}/stock")).await.expect(200).json()["quantity"].as_i64().unwrap()
 }
 
-async fn sleeps(shop: &Shop) {
-    wait::within(AUTOSCALERS, "the fulfiller sleeps", async || {
+async fn fulfiller_is_at_zero(shop: &Shop) {
+    wait::within(AUTOSCALERS, "the fulfiller is scaled to zero", async || {
         let replicas = shop.replicas("shop-fulfiller").await;
         wait::holds(replicas == (0, 0), || replicas)
     })
     .await;
 }
 
-/// The customer, signed in.
+/// Signs the customer in.
 async fn customer(shop: &Shop) -> Api {
     let (username, _, password) = CUSTOMER;
     let credentials = json!({"username": username, "password": password});

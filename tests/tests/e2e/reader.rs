@@ -1,4 +1,4 @@
-//! Somebody who keeps reading, whatever happens, and remembers what went wrong.
+//! Clients that read continuously and count failures.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use catalog_tests::Api;
 use tokio::task::JoinHandle;
 
-/// Readers with connections that they keep.
+/// Concurrent readers with keep-alive connections.
 pub struct Readers {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicU64>,
@@ -16,7 +16,7 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// `clients` of them, who read these paths in turn.
+    /// Starts `clients` readers, which read these paths in turn.
     pub fn start(anyone: &Api, clients: usize, paths: &[String]) -> Self {
         let (stop, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let readers = (0..clients).map(|client| {
@@ -41,12 +41,12 @@ impl Readers {
         Self { readers: readers.collect(), stop, served }
     }
 
-    /// Reads that were answered so far.
+    /// The number of successful reads so far.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Ends them: reads that were answered, and what went wrong.
+    /// Stops the readers. Returns the number of successful reads, and the failures.
     pub async fn stop(self) -> (u64, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
         let mut failures = Vec::new();

@@ -1,4 +1,4 @@
-//! Other images.
+//! Rollouts of other images.
 
 use std::process::Command;
 
@@ -17,10 +17,10 @@ pub async fn image(shop: &Shop) {
     let image = before.data["spec"]["image"]["repository"].as_str().unwrap_or("catalog").to_owned();
     let old = before.data["status"]["version"].as_str().unwrap().to_owned();
     let new = format!("{old}-next");
-    tag(&format!("{image}:{old}"), &format!("{image}:{new}"));
+    add_tag(&format!("{image}:{old}"), &format!("{image}:{new}"));
     let readers = Readers::start(&shop.anyone, 4, &paths);
     shop.patch(json!({"spec": {"image": {"tag": new}}})).await;
-    shop.is_ready().await;
+    shop.becomes_ready().await;
     let (served, failures) = readers.stop().await;
     eprintln!("         {served} reads during the rollout");
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
@@ -28,22 +28,22 @@ pub async fn image(shop: &Shop) {
     assert_eq!(after.data["status"]["version"], json!(new));
 }
 
-/// Declares an image that doesn't exist, reads on, and declares the right one again.
-pub async fn wrong_image(shop: &Shop) {
+/// Sets an image that doesn't exist, checks that reads succeed, and restores the image.
+pub async fn unknown_image(shop: &Shop) {
     let paths = usage::paths(shop).await;
-    let right = shop.catalogs().get(NAME).await.unwrap().data["spec"]["image"]["tag"].clone();
+    let tag = shop.catalogs().get(NAME).await.unwrap().data["spec"]["image"]["tag"].clone();
     let readers = Readers::start(&shop.anyone, 2, &paths);
     shop.patch(json!({"spec": {"image": {"tag": "does-not-exist"}}})).await;
-    let degraded = shop.comes_to("Degraded", "True").await;
+    let degraded = shop.condition_becomes("Degraded", "True").await;
     assert!(degraded["message"].as_str().unwrap().contains("does-not-exist"), "{degraded}");
-    shop.patch(json!({"spec": {"image": {"tag": right}}})).await;
-    shop.is_ready().await;
+    shop.patch(json!({"spec": {"image": {"tag": tag}}})).await;
+    shop.becomes_ready().await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
 }
 
-/// Gives an image of the node another name.
-fn tag(image: &str, name: &str) {
+/// Adds a tag to an image of the node.
+fn add_tag(image: &str, name: &str) {
     let full = |short: &str| if short.contains('/') { short.to_owned() } else { format!("docker.io/library/{short}") };
     let cache = std::env::var("CATALOG_CLUSTER_CACHE").unwrap_or_else(|_| "/var/cache/catalog/cluster".into());
     let tagged = Command::new(format!("{cache}/bin/ctr"))

@@ -1,4 +1,4 @@
-//! Secrets that are replaced.
+//! Rotation of Secrets.
 
 use std::{
     collections::HashSet,
@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 
 use crate::{
     reader::Readers,
-    shop::{PATIENCE, Shop},
+    shop::{Shop, TIMEOUT},
     usage,
 };
 
-/// A key that is published and doesn't sign yet.
+/// A published key that does not sign yet.
 pub struct Published {
     kid: String,
     since: Instant,
 }
 
-/// Asks for a new signing key, and sees it published, while tokens of the old one stay valid.
+/// Rotates the signing key, and checks that the new one is published and that tokens of the old one stay valid.
 pub async fn publish_a_key(shop: &Shop) -> Published {
     let before = kids(shop).await;
     let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     shop.patch(json!({"metadata": {"annotations": {"catalog.rs/rotate-signing-key": now}}})).await;
-    let kid = wait::within(PATIENCE, "a new key is published", async || {
+    let kid = wait::within(TIMEOUT, "a new key is published", async || {
         let kids = kids(shop).await;
         let new = kids.iter().find(|kid| !before.contains(kid)).cloned();
         new.filter(|_| before.iter().all(|old| kids.contains(old))).ok_or(kids)
@@ -38,10 +38,10 @@ pub async fn publish_a_key(shop: &Shop) -> Published {
     Published { kid, since: Instant::now() }
 }
 
-/// Sees new tokens signed with it, five minutes later, and old ones still valid.
+/// Waits until the new key signs tokens, five minutes after its publication.
 pub async fn new_key_signs(shop: &Shop, published: Published) {
-    // Every API process may have seen it later than the first one.
-    let limit = Duration::from_mins(7).saturating_sub(published.since.elapsed()) + PATIENCE;
+    // The other API processes may have read the key later than the first one.
+    let limit = Duration::from_mins(7).saturating_sub(published.since.elapsed()) + TIMEOUT;
     wait::within(limit, "the new key signs", async || {
         let kid = decode_header(shop.signed_in().await.token()).unwrap().kid.unwrap();
         wait::holds(kid == published.kid, || kid)
@@ -54,7 +54,7 @@ async fn kids(shop: &Shop) -> Vec<String> {
     keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Rotates the password of the database while clients read what no cache holds and a customer orders: nothing fails.
+/// Rotates the password of the database while clients send uncached reads and a customer orders. No request fails.
 pub async fn database_password(shop: &Shop) {
     let product = buying::stocked(&shop.admin, "sold-during-the-rotation", 10_000).await;
     let customer = customer(shop).await;
@@ -70,7 +70,7 @@ pub async fn database_password(shop: &Shop) {
     let mut orders = 0;
     let mut replaced = false;
     while !replaced {
-        assert!(started.elapsed() < PATIENCE, "the API still has pods of before the rotation");
+        assert!(started.elapsed() < TIMEOUT, "the API still has pods from before the rotation");
         match buying::order(&customer, &[(&product, 1)]).attempt().await {
             Ok(reply) if reply.status == 201 => orders += 1,
             Ok(reply) => failures.push(format!("{}: {}", reply.status, reply.text())),
@@ -80,7 +80,7 @@ pub async fn database_password(shop: &Shop) {
         let pods = uids(shop, "api").await;
         replaced = !pods.is_empty() && pods.is_disjoint(&api);
     }
-    shop.is_ready().await;
+    shop.becomes_ready().await;
     let (served, failed_reads) = readers.stop().await;
     eprintln!("         {served} reads and {orders} orders in {:.0} s", started.elapsed().as_secs_f64());
     assert_eq!((failures, failed_reads), (Vec::<String>::new(), Vec::<String>::new()), "of {served} reads and {orders} orders");
@@ -109,35 +109,35 @@ async fn uids(shop: &Shop, component: &str) -> HashSet<String> {
     shop.pods(component).await.iter().filter_map(ResourceExt::uid).collect()
 }
 
-/// Which containers run: a restart gives another one.
+/// Ids of the running containers, which change with a restart.
 async fn containers(shop: &Shop, component: &str) -> Vec<Option<String>> {
     let pods = shop.pods(component).await.into_iter();
     let statuses = pods.flat_map(|pod| pod.status.and_then(|status| status.container_statuses).unwrap_or_default());
     statuses.map(|container| container.container_id).collect()
 }
 
-/// Deletes the Secret with the password of the database, and sees another one made, set and used.
+/// Deletes the Secret with the password of the database, and checks that a new password is generated, set and used.
 pub async fn deleted_database_password(shop: &Shop) {
     let secrets = shop.kube::<Secret>();
     let (_, before) = active_login(shop).await;
     let (database, api) = (containers(shop, "postgres").await, uids(shop, "api").await);
     let started = Instant::now();
     secrets.delete("shop-postgres", &DeleteParams::default()).await.unwrap();
-    wait::within(PATIENCE, "another password is generated", async || {
+    wait::within(TIMEOUT, "a new password is generated", async || {
         let secret = secrets.get("shop-postgres").await.map_err(|error| error.to_string())?;
         let data = secret.data.unwrap_or_default();
-        wait::holds(data.values().all(|value| *value != before), || "the old one".to_owned())
+        wait::holds(data.values().all(|value| *value != before), || "the old password".to_owned())
     })
     .await;
-    wait::within(PATIENCE, "the API has other pods", async || {
+    wait::within(TIMEOUT, "all pods of the API are replaced", async || {
         let now = uids(shop, "api").await;
         wait::holds(!now.is_empty() && now.is_disjoint(&api), || now)
     })
     .await;
-    shop.is_ready().await;
-    eprintln!("         healed after {:.0} s", started.elapsed().as_secs_f64());
+    shop.becomes_ready().await;
+    eprintln!("         recovered after {:.0} s", started.elapsed().as_secs_f64());
     assert_eq!(containers(shop, "postgres").await, database, "PostgreSQL was restarted");
-    wait::within(PATIENCE, "the database is written to", async || {
+    wait::within(TIMEOUT, "a write to the database succeeds", async || {
         let product = json!({"sku": "after-rotation", "name": "After the rotation", "price": {"amount": "1", "currency": "EUR"}});
         let reply = shop.admin.post("/v1/products", &product).attempt().await.map_err(|error| error.to_string())?;
         wait::holds(matches!(reply.status, 201 | 409), || reply.text())

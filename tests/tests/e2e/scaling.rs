@@ -1,4 +1,4 @@
-//! Autoscaling, up and down again. Which steps it takes on the way is the autoscalers' business.
+//! Autoscaling up and down. The intermediate numbers of pods are not tested.
 
 use std::time::Duration;
 
@@ -8,52 +8,52 @@ use sqlx::Connection;
 
 use crate::{reader::Readers, shop::Shop, usage};
 
-/// KEDA and the HPA look every few seconds, and take time to believe that it stays quiet.
+/// Timeout of a scaling. KEDA and the HPA poll every few seconds, and wait before they scale down.
 pub const AUTOSCALERS: Duration = Duration::from_mins(8);
 
-/// Makes the database slow for the trackers, so that views wait, and sees more of them than usual; later the fewest again.
-/// (Nothing less holds them up: one tracker counts a hundred thousand views a second.)
+/// Locks a table of the trackers until the lag scales them up, and waits until they are scaled down again.
+/// (A lock, because one tracker counts a hundred thousand views per second.)
 pub async fn tracker(shop: &Shop) {
     shop.patch(json!({"spec": {"tracker": {"autoscaling": {"minReplicas": 1, "maxReplicas": 4, "lagThreshold": 5}}}})).await;
-    shop.is_ready().await;
+    shop.becomes_ready().await;
     let paths = usage::paths(shop).await;
     let before = usage::total(shop, &paths).await;
     let mut database = shop.database().await;
-    let mut slow = database.begin().await.unwrap();
-    sqlx::query("LOCK TABLE tracking.counted_messages IN ACCESS EXCLUSIVE MODE").execute(&mut *slow).await.unwrap();
+    let mut lock = database.begin().await.unwrap();
+    sqlx::query("LOCK TABLE tracking.counted_messages IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let readers = Readers::start(&shop.anyone, 2, &paths);
-    wait::within(AUTOSCALERS, "several trackers are asked for", async || {
+    wait::within(AUTOSCALERS, "the tracker is scaled up", async || {
         let (wanted, _) = shop.replicas("shop-tracker").await;
         wait::holds(wanted > 1, || wanted)
     })
     .await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new());
-    slow.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     usage::counted(shop, &paths, before + served).await;
-    wait::within(AUTOSCALERS, "one tracker is enough again", async || {
+    wait::within(AUTOSCALERS, "the tracker is scaled down", async || {
         let (wanted, ready) = shop.replicas("shop-tracker").await;
         wait::holds((wanted, ready) == (1, 1), || (wanted, ready))
     })
     .await;
 }
 
-/// Reads long lists as fast as can be, until there are more API pods than the fewest; later the fewest again. (Single reads cost
-/// the API next to nothing: whoever asks for them is busy first.)
+/// Reads long lists as fast as possible until the API is scaled up, and waits until it is scaled down again. (Single reads need more
+/// CPU in the client than in the API.)
 pub async fn api(shop: &Shop) {
-    let (fewest, _) = shop.replicas("shop-api").await;
+    let (minimum, _) = shop.replicas("shop-api").await;
     let lists = ["/v1/products?limit=200&in_stock=any".to_owned()];
     let readers = Readers::start(&shop.anyone, 16, &lists);
-    wait::within(AUTOSCALERS, "more API pods are asked for", async || {
+    wait::within(AUTOSCALERS, "the API is scaled up", async || {
         let (wanted, _) = shop.replicas("shop-api").await;
-        wait::holds(wanted > fewest, || wanted)
+        wait::holds(wanted > minimum, || wanted)
     })
     .await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
-    wait::within(AUTOSCALERS, "the fewest API pods are enough again", async || {
+    wait::within(AUTOSCALERS, "the API is scaled down", async || {
         let (wanted, ready) = shop.replicas("shop-api").await;
-        wait::holds((wanted, ready) == (fewest, fewest), || (wanted, ready))
+        wait::holds((wanted, ready) == (minimum, minimum), || (wanted, ready))
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! The shop of the sample Catalog, as people outside reach it.
+//! The shop of the sample Catalog, and clients of it.
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -18,13 +18,14 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-/// Where and what the sample is.
+/// Namespace of the sample Catalog.
 pub const NAMESPACE: &str = "shop";
+/// Name of the sample Catalog.
 pub const NAME: &str = "shop";
-/// A pod may have to be pulled up, migrate and warm up on a machine with other work to do.
-pub const PATIENCE: Duration = Duration::from_mins(4);
+/// Timeout of all steps that start pods: a migration and several starts, on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// The second admin, who gets mail about what the first one does.
+/// The second admin, who gets mail about changes by the first one.
 pub const EDITOR: (&str, &str) = ("editor", "editor@example.com");
 
 pub struct Shop {
@@ -34,21 +35,21 @@ pub struct Shop {
     pub inbox: Inbox,
 }
 
-/// The state of the local cluster, as `tests/cluster/local/settings` has it.
+/// The state directory of the local cluster, by the same setting as in `tests/cluster/local/settings`.
 pub fn cluster_state() -> PathBuf {
     env::var_os("CATALOG_CLUSTER_STATE").map_or_else(|| "/var/lib/catalog/cluster".into(), PathBuf::from)
 }
 
 impl Shop {
-    /// Finds it, signs the superuser in, and sees to it that there is another admin.
-    pub async fn find() -> Self {
-        let kubeconfig = Kubeconfig::read_from(cluster_state().join("kubeconfig")).expect("`make e2e` brings the cluster up first");
+    /// Waits until the shop is ready, signs the superuser in, and creates the second admin.
+    pub async fn connect() -> Self {
+        let kubeconfig = Kubeconfig::read_from(cluster_state().join("kubeconfig")).expect("`make e2e` starts the cluster first");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = Client::try_from(config).unwrap();
         let anyone = Api::anonymous(&address(&client, "shop-api").await, None);
         let inbox = Inbox::new(address(&client, "inbox").await);
         let mut shop = Self { admin: anyone.clone(), client, anyone, inbox };
-        shop.is_ready().await;
+        shop.becomes_ready().await;
         shop.admin = shop.signed_in().await;
         let editor = json!({"username": EDITOR.0, "email": EDITOR.1, "password": "a passphrase of the editor"});
         let added = shop.admin.post("/v1/admins", &editor).await;
@@ -56,12 +57,15 @@ impl Shop {
         shop
     }
 
-    /// The superuser, with the password of the generated Secret.
+    /// Signs the superuser in with the password of the generated Secret. Retries until it succeeds.
     pub async fn signed_in(&self) -> Api {
-        wait::within(PATIENCE, "the superuser signs in", async || self.sign_in().await).await
+        wait::within(TIMEOUT, "the superuser signs in", async || self.sign_in().await).await
     }
 
-    /// The same, or why not: so may be too many tries, or a database that is being replaced.
+    /// Tries once to sign the superuser in.
+    ///
+    /// # Errors
+    /// The response, for example while sign-ins are rate limited or the database is replaced.
     pub async fn sign_in(&self) -> Result<Api, String> {
         let secret: Secret = self.kube().get("shop-superuser").await.unwrap();
         let value = |key: &str| String::from_utf8(secret.data.as_ref().unwrap()[key].0.clone()).unwrap();
@@ -71,7 +75,7 @@ impl Shop {
         Ok(self.anyone.with_token(reply.json()["access_token"].as_str().unwrap()))
     }
 
-    /// A connection to its database, by the active login role.
+    /// Connects to the database with the active login role.
     pub async fn database(&self) -> PgConnection {
         let secret: Secret = self.kube().get("shop-postgres").await.unwrap();
         let value = |key: &str| String::from_utf8(secret.data.as_ref().unwrap()[key].0.clone()).unwrap();
@@ -81,7 +85,7 @@ impl Shop {
         options.password(&value(&username)).ssl_mode(PgSslMode::Disable).connect().await.unwrap()
     }
 
-    /// Objects of a kind in the shop's namespace.
+    /// The client of a kind in the shop's namespace.
     pub fn kube<K>(&self) -> kube::Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
@@ -89,7 +93,7 @@ impl Shop {
         kube::Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
-    /// Objects of a kind that has no type here.
+    /// The client of a kind without a Rust type.
     pub fn dynamic(&self, group: &str, version: &str, kind: &str) -> kube::Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         kube::Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
@@ -104,7 +108,7 @@ impl Shop {
         self.catalogs().patch(NAME, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 
-    /// A condition of the Catalog, of its present generation.
+    /// A condition of the Catalog, if it is of the current generation.
     pub async fn condition(&self, kind: &str) -> Option<Value> {
         let catalog = self.catalogs().get(NAME).await.unwrap();
         let conditions = catalog.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -113,8 +117,8 @@ impl Shop {
     }
 
     /// Waits until a condition has this status.
-    pub async fn comes_to(&self, kind: &str, status: &str) -> Value {
-        wait::within(PATIENCE, &format!("{kind} becomes {status}"), async || {
+    pub async fn condition_becomes(&self, kind: &str, status: &str) -> Value {
+        wait::within(TIMEOUT, &format!("{kind} becomes {status}"), async || {
             self.condition(kind)
                 .await
                 .filter(|condition| condition["status"] == status)
@@ -123,27 +127,27 @@ impl Shop {
         .await
     }
 
-    /// Waits until the Catalog is ready and nothing is on its way any more.
-    pub async fn is_ready(&self) {
-        self.comes_to("Ready", "True").await;
-        self.comes_to("Progressing", "False").await;
+    /// Waits until the Catalog is ready and its rollout is complete.
+    pub async fn becomes_ready(&self) {
+        self.condition_becomes("Ready", "True").await;
+        self.condition_becomes("Progressing", "False").await;
     }
 
-    /// Pods of a part that aren't on their way out.
+    /// Pods of a part that are not terminating.
     pub async fn pods(&self, component: &str) -> Vec<Pod> {
         let selector = format!("app.kubernetes.io/instance={NAME},app.kubernetes.io/component={component}");
         let pods = self.kube::<Pod>().list(&ListParams::default().labels(&selector)).await.unwrap();
         pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()
     }
 
-    /// How many pods a Deployment is to have, and has ready.
+    /// Desired and ready replicas of a Deployment.
     pub async fn replicas(&self, deployment: &str) -> (i32, i32) {
         let deployment: Deployment = self.kube().get(deployment).await.unwrap();
         let wanted = deployment.spec.replicas.unwrap_or(1);
         (wanted, deployment.status.and_then(|status| status.ready_replicas).unwrap_or(0))
     }
 
-    /// Names of all objects of a kind with the labels of the shop.
+    /// Names of all objects of a kind with the instance label of the shop.
     pub async fn names<K>(&self) -> Vec<String>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -157,11 +161,11 @@ impl Shop {
     }
 }
 
-/// Addresses of Services answer on the node, and this machine is the node.
+/// The URL of a Service. This machine is the node, so it reaches cluster IPs.
 async fn address(client: &Client, service: &str) -> String {
     let services: kube::Api<Service> = kube::Api::namespaced(client.clone(), NAMESPACE);
-    // A Catalog that was applied a moment ago has none yet.
-    let spec = wait::within(PATIENCE, &format!("there is a Service {service}"), async || services.get(service).await).await.spec.unwrap();
+    // The operator creates the Service after the Catalog was applied.
+    let spec = wait::within(TIMEOUT, &format!("the Service {service} exists"), async || services.get(service).await).await.spec.unwrap();
     let port = spec.ports.iter().flatten().find(|port| port.name.as_deref() == Some("http")).expect("a port named http").port;
     format!("http://{}:{port}", spec.cluster_ip.unwrap())
 }

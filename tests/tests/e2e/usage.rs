@@ -1,17 +1,17 @@
-//! What shoppers and admins do.
+//! Requests of shoppers and admins.
 
 use catalog_tests::wait;
 use serde_json::{Value, json};
 
 use crate::{
     reader::Readers,
-    shop::{EDITOR, PATIENCE, Shop},
+    shop::{EDITOR, Shop, TIMEOUT},
 };
 
 /// Products of the sample import.
 pub const PRODUCTS: usize = 200;
 
-/// Imports products, and sees the summary mail.
+/// Imports products, and waits for the summary mail.
 pub async fn import(shop: &Shop) {
     let product = |number: usize| {
         let price = json!({"amount": format!("{number}.50"), "currency": "EUR"});
@@ -24,19 +24,19 @@ pub async fn import(shop: &Shop) {
     shop.inbox.mail_about(EDITOR.1, &PRODUCTS.to_string()).await;
 }
 
-/// Many reads end in as many counted views.
+/// Checks that every read is counted as one view.
 pub async fn views(shop: &Shop) {
     const READS: u64 = 2_000;
     let paths = paths(shop).await;
     let before = total(shop, &paths).await;
     let readers = Readers::start(&shop.anyone, 8, &paths);
-    wait::within(PATIENCE, "reads are answered", async || wait::holds(readers.served() >= READS, || readers.served())).await;
+    wait::within(TIMEOUT, "reads succeed", async || wait::holds(readers.served() >= READS, || readers.served())).await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new());
     counted(shop, &paths, before + served).await;
 }
 
-/// A change of one product is mailed to the other admin.
+/// Changes a product, and waits for the mail to the other admin.
 pub async fn change(shop: &Shop) {
     let path = &paths(shop).await[0];
     let renamed = json!({"name": "Lamp of the e2e suite"});
@@ -55,9 +55,9 @@ pub async fn paths(shop: &Shop) -> Vec<String> {
     paths
 }
 
-/// Waits until these products have so many views together, and never more.
+/// Waits until these products have `expected` views in total. Panics if they have more.
 pub async fn counted(shop: &Shop, paths: &[String], expected: u64) {
-    wait::within(PATIENCE, "views are counted", async || {
+    wait::within(TIMEOUT, "views are counted", async || {
         let total = total(shop, paths).await;
         assert!(total <= expected, "{total} views counted, {expected} served");
         wait::holds(total == expected, || (total, expected))
@@ -65,7 +65,7 @@ pub async fn counted(shop: &Shop, paths: &[String], expected: u64) {
     .await;
 }
 
-/// Views of these products together.
+/// Total views of these products.
 pub async fn total(shop: &Shop, paths: &[String]) -> u64 {
     let mut total = 0;
     for path in paths {

@@ -1,4 +1,4 @@
-//! A data volume that is lost.
+//! Loss of a data volume.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::shop::{NAME, PATIENCE, Shop};
+use crate::shop::{NAME, Shop, TIMEOUT};
 
 const CLAIM: &str = "shop-postgres-data";
-/// How long the status may lag behind the loss.
+/// Limit of the time from the loss to its report.
 const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
 async fn installation(shop: &Shop) -> Option<String> {
@@ -18,7 +18,7 @@ async fn installation(shop: &Shop) -> Option<String> {
     catalog.data["status"]["database"]["installationId"].as_str().map(str::to_owned)
 }
 
-/// Deletes claim and pod of the database, and sees that reported; then starts with an empty volume.
+/// Deletes claim and pod of the database, and checks the report. Then abandons the installation and checks that the shop is empty.
 pub async fn lose_and_abandon(shop: &Shop) {
     let lost = installation(shop).await.expect("the migration has reported an id");
     let claims = shop.kube::<PersistentVolumeClaim>();
@@ -32,17 +32,17 @@ pub async fn lose_and_abandon(shop: &Shop) {
     assert_eq!(ready["status"], "False");
     let message = ready["message"].as_str().unwrap();
     assert!(message.contains(CLAIM) && message.contains(&lost), "{message}");
-    assert!(claims.get_opt(CLAIM).await.unwrap().is_none(), "it is not created again");
+    assert!(claims.get_opt(CLAIM).await.unwrap().is_none(), "the operator does not recreate the claim");
 
     shop.patch(json!({"metadata": {"annotations": {"catalog.rs/abandon-installation": lost}}})).await;
-    wait::within(PATIENCE, "the shop works on another installation", async || {
+    wait::within(TIMEOUT, "the shop has a new installation", async || {
         let now = installation(shop).await;
         holds(now.as_ref().is_some_and(|now| *now != lost), || now.clone())
     })
     .await;
-    // The Service is another one since the Catalog was deleted.
-    let shop = Shop::find().await;
-    wait::within(PATIENCE, "the empty shop is open", async || {
+    // Connects again, because the addresses of the Services changed with the recreated Catalog.
+    let shop = Shop::connect().await;
+    wait::within(TIMEOUT, "the shop is ready and empty", async || {
         let reply = shop.anyone.get("/v1/products").attempt().await.map_err(|error| error.to_string())?;
         holds(reply.status == 200 && reply.json()["items"].as_array().is_some_and(Vec::is_empty), || reply.text())
     })

@@ -1,4 +1,4 @@
-// pause holds a pod's namespaces open until the kubelet ends the pod.
+// pause keeps the namespaces of a pod until the kubelet stops it.
 package main
 
 import (

@@ -1,6 +1,5 @@
-// volumes makes persistent volumes on the one node of the local cluster: a directory per claim, given to pods as a
-// `local` volume, so that fsGroup is applied as it is on a cloud's disks. A claim may grow; a directory has no size, so
-// growing is writing it down, and what a claim asks for is never enforced.
+// volumes provisions persistent volumes on the node of the local cluster. A volume is a directory of type `local`, to
+// which the kubelet applies fsGroup as it does to a cloud disk. Sizes are recorded, also after a resize, and not enforced.
 package main
 
 import (
@@ -20,12 +19,12 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// provisionerName is what the storage class names.
+// provisionerName is the provisioner of the storage class in manifests/volumes.yaml.
 const provisionerName = "catalog.rs/local"
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", "", "how to reach the API server")
-	directory := flag.String("directory", "", "where the volumes are kept")
+	kubeconfig := flag.String("kubeconfig", "", "kubeconfig file")
+	directory := flag.String("directory", "", "parent directory of the volumes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -43,7 +42,7 @@ func run(ctx context.Context, kubeconfig, directory string) error {
 	if err != nil {
 		return err
 	}
-	if err := growing(ctx, client); err != nil {
+	if err := watchClaims(ctx, client); err != nil {
 		return err
 	}
 	controller.NewProvisionController(ctx, client, provisionerName, directories{directory},
@@ -51,30 +50,32 @@ func run(ctx context.Context, kubeconfig, directory string) error {
 	return nil
 }
 
-// directories provisions volumes as directories below a root.
+// directories provisions volumes as directories below root.
 type directories struct{ root string }
 
-func (d directories) Provision(_ context.Context, asked controller.ProvisionOptions) (*v1.PersistentVolume, controller.ProvisioningState, error) {
-	for _, mode := range asked.PVC.Spec.AccessModes {
+func (d directories) Provision(
+	_ context.Context, options controller.ProvisionOptions,
+) (*v1.PersistentVolume, controller.ProvisioningState, error) {
+	for _, mode := range options.PVC.Spec.AccessModes {
 		if mode == v1.ReadWriteMany || mode == v1.ReadOnlyMany {
-			return nil, controller.ProvisioningFinished, fmt.Errorf("access mode %s is not offered here: volumes belong to one node", mode)
+			return nil, controller.ProvisioningFinished, fmt.Errorf("access mode %s is not supported, because a volume belongs to one node", mode)
 		}
 	}
-	path := filepath.Join(d.root, asked.PVName)
-	// 0755 and root's own: who writes here has to ask for it with fsGroup, as on a new disk.
+	path := filepath.Join(d.root, options.PVName)
+	// Owned by root with mode 0755, as a new disk is: other users need fsGroup to write.
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
 	volume := &v1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: asked.PVName},
+		ObjectMeta: metav1.ObjectMeta{Name: options.PVName},
 		Spec: v1.PersistentVolumeSpec{
-			PersistentVolumeReclaimPolicy: *asked.StorageClass.ReclaimPolicy,
-			AccessModes:                   asked.PVC.Spec.AccessModes,
-			MountOptions:                  asked.StorageClass.MountOptions,
-			VolumeMode:                    asked.PVC.Spec.VolumeMode,
-			Capacity:                      v1.ResourceList{v1.ResourceStorage: asked.PVC.Spec.Resources.Requests[v1.ResourceStorage]},
+			PersistentVolumeReclaimPolicy: *options.StorageClass.ReclaimPolicy,
+			AccessModes:                   options.PVC.Spec.AccessModes,
+			MountOptions:                  options.StorageClass.MountOptions,
+			VolumeMode:                    options.PVC.Spec.VolumeMode,
+			Capacity:                      v1.ResourceList{v1.ResourceStorage: options.PVC.Spec.Resources.Requests[v1.ResourceStorage]},
 			PersistentVolumeSource:        v1.PersistentVolumeSource{Local: &v1.LocalVolumeSource{Path: path}},
-			NodeAffinity:                  onNode(asked.SelectedNodeName),
+			NodeAffinity:                  nodeAffinity(options.SelectedNodeName),
 		},
 	}
 	return volume, controller.ProvisioningFinished, nil
@@ -83,14 +84,14 @@ func (d directories) Provision(_ context.Context, asked controller.ProvisionOpti
 func (d directories) Delete(_ context.Context, volume *v1.PersistentVolume) error {
 	path := filepath.Join(d.root, volume.Name)
 	if volume.Spec.Local == nil || volume.Spec.Local.Path != path {
-		return &controller.IgnoredError{Reason: "the volume is not one of " + d.root}
+		return &controller.IgnoredError{Reason: "the volume is not below " + d.root}
 	}
 	return os.RemoveAll(path)
 }
 
-func onNode(name string) *v1.VolumeNodeAffinity {
-	here := v1.NodeSelectorRequirement{Key: v1.LabelHostname, Operator: v1.NodeSelectorOpIn, Values: []string{name}}
+func nodeAffinity(name string) *v1.VolumeNodeAffinity {
+	requirement := v1.NodeSelectorRequirement{Key: v1.LabelHostname, Operator: v1.NodeSelectorOpIn, Values: []string{name}}
 	return &v1.VolumeNodeAffinity{Required: &v1.NodeSelector{
-		NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{here}}},
+		NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{requirement}}},
 	}}
 }

@@ -1,4 +1,4 @@
-"""The project's own images: the same as the `Dockerfile` makes."""
+"""The images of the project's programs, as the `Dockerfile` builds them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import machine
+import build_host
 from archive import Image
 from layer import Layer
 
-# As in the distroless images, and far from the numbers that machines give to people.
+# The id of the distroless images, far above the ids of a machine's users.
 USER = 65532
 HOME = "/home/nonroot"
-# The public API; SMTP and the page of the inbox; and of each, probes with metrics.
+# The API; SMTP and web page of the inbox; 9090: probes and metrics.
 PORTS = {"catalog": [8080, 9090], "catalogctl": [1025, 8025, 9090], "catalog-operator": [9090]}
 COMMANDS = {"catalog": ["serve"], "catalogctl": ["inbox"], "catalog-operator": ["run"]}
 DESCRIPTIONS = {
@@ -30,7 +30,7 @@ HEALTHCHECK = {
 
 
 def image(name: str, program: Path) -> Image:
-    """The image of one program."""
+    """Builds the image of one program."""
     labels = {
         "org.opencontainers.image.title": name,
         "org.opencontainers.image.description": DESCRIPTIONS[name],
@@ -49,23 +49,23 @@ def image(name: str, program: Path) -> Image:
     }
     if name == "catalog":
         config["Healthcheck"] = HEALTHCHECK
-    # Two layers: what is beneath is the same for both programs and rarely changes.
+    # Two layers, because the base is the same for all programs and rarely changes.
     return Image([f"docker.io/library/{name}:{version(program)}"], config, [_base(program), _top(name, program)])
 
 
 def version(program: Path) -> str:
-    """What the program says of itself."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    return said.split()[-1]
+    """Reads the version from the program's --version."""
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return output.split()[-1]
 
 
 def _base(program: Path) -> Layer:
     layer = Layer()
     layer.merged()
-    machine.add_libraries(layer, [program])
-    machine.add_name_services(layer, program)
-    machine.add_certificates(layer)
-    machine.add_people(layer, "nonroot", USER, HOME)
+    build_host.add_libraries(layer, [program])
+    build_host.add_name_services(layer, program)
+    build_host.add_certificates(layer)
+    build_host.add_users(layer, "nonroot", USER, HOME)
     layer.directory(HOME, 0o755, USER)
     layer.directory("/tmp", 0o1777)
     return layer

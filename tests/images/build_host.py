@@ -1,7 +1,6 @@
-"""What images take from the machine that builds them: the C library and its neighbours, and certificates.
+"""Copies files of the build host into images: libraries, certificates, the locale and tools.
 
-A program is linked against the C library of the machine that built it, so that one goes with it, whatever the
-distribution.
+A program is linked against the C library of the build host, so the image needs the same one.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from pathlib import Path
 
 from layer import Layer
 
-# A library with its path (`libc.so.6 => /lib/… (0x…)`), or the loader, which is a path alone.
+# A library (`libc.so.6 => /lib/… (0x…)`) or the loader (only a path).
 LDD_LINE = re.compile(r"^\s*(?:\S+ => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$")
 LDD_MISSING = re.compile(r"^\s*(?P<name>\S+) => not found$")
 
-# Opened by the C library by name when host names are resolved, if it is older than 2.34; stubs since then.
+# glibc before 2.34 opens these by name to resolve host names. They are stubs since then.
 NAME_SERVICES = ("libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
 
 LOCALE = Path("/usr/lib/locale/C.utf8")
 
-# Authorities that Mozilla trusts, without those that somebody has added to this machine: an image must not carry these
-# to other places. The first is what Debian and its descendants have; the others hold the machine's own as well.
+# Mozilla's authorities, if possible without those that were added to this machine, which must not get into images.
+# Debian and its derivatives have the directory. The bundles of other distributions contain the added ones as well.
 MOZILLA = Path("/usr/share/ca-certificates/mozilla")
 BUNDLES = (
     Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
@@ -33,34 +32,34 @@ BUNDLES = (
 )
 
 
-class Missing(Exception):
-    """Something that this machine doesn't have, with what to do about it."""
+class MissingDependency(Exception):
+    """The build host lacks a file. The message says what to install."""
 
 
 def libraries(program: Path) -> list[Path]:
-    """The libraries that a program or library needs, and the loader that finds them; none for a static program."""
+    """Lists the libraries and the loader of a program or library. A static program has none."""
     ldd = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     if ldd.returncode != 0:
         if "not a dynamic executable" in ldd.stdout + ldd.stderr:
             return []
-        raise Missing(f"ldd {program}: {ldd.stderr.strip()}")
+        raise MissingDependency(f"ldd {program}: {ldd.stderr.strip()}")
     lines = ldd.stdout.splitlines()
     missing = [found["name"] for line in lines if (found := LDD_MISSING.match(line))]
     if missing:
-        raise Missing(f"{program} needs {', '.join(missing)}, which this machine doesn't have")
+        raise MissingDependency(f"{program} needs {', '.join(missing)}: install the packages of these libraries")
     return [Path(found["path"]) for line in lines if (found := LDD_LINE.match(line))]
 
 
-def add_libraries(layer: Layer, programs: list[Path], but: Path | None = None) -> None:
-    """Puts what the programs need where the loader looks for it, but for what lies in the directory `but`."""
+def add_libraries(layer: Layer, programs: list[Path], excluded: Path | None = None) -> None:
+    """Adds the libraries of the programs at their paths, except those in the directory `excluded`."""
     for program in programs:
         for library in libraries(program):
-            if but is None or not library.resolve().is_relative_to(but.resolve()):
+            if excluded is None or not library.resolve().is_relative_to(excluded.resolve()):
                 layer.copy(library, str(library))
 
 
 def add_name_services(layer: Layer, program: Path) -> None:
-    """Makes host names resolve as elsewhere: files first, then DNS."""
+    """Configures the resolution of host names: files first, then DNS."""
     layer.text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
     c_library = next((library for library in libraries(program) if library.name == "libc.so.6"), None)
     for name in NAME_SERVICES:
@@ -72,7 +71,7 @@ def add_name_services(layer: Layer, program: Path) -> None:
 
 
 def add_certificates(layer: Layer) -> None:
-    """The authorities to trust, where OpenSSL and rustls look on Debian."""
+    """Adds the certificate authorities at Debian's path, which OpenSSL and rustls read."""
     certificates = sorted(MOZILLA.glob("*.crt"))
     bundle = next((bundle for bundle in BUNDLES if bundle.exists()), None)
     if certificates:
@@ -80,31 +79,31 @@ def add_certificates(layer: Layer) -> None:
     elif bundle:
         content = bundle.read_bytes()
     else:
-        raise Missing("no certificate authorities are here: install the package ca-certificates")
+        raise MissingDependency("this machine has no certificate authorities: install the package ca-certificates")
     layer.data("/etc/ssl/certs/ca-certificates.crt", content)
 
 
 def add_locale(layer: Layer) -> None:
-    """C.UTF-8: every character of Unicode, in the order of their numbers."""
+    """Adds C.UTF-8, which sorts by code point."""
     if not LOCALE.is_dir():
-        raise Missing(f"{LOCALE} is not on this machine: install the locale C.UTF-8 (glibc 2.35 and newer have it)")
+        raise MissingDependency(f"{LOCALE} does not exist: install the locale C.UTF-8 (glibc 2.35 and newer have it)")
     layer.tree(LOCALE, str(LOCALE))
 
 
-def add_people(layer: Layer, name: str, number: int, home: str) -> None:
-    """Root, nobody, and the one the image is for."""
-    people = {"root": (0, "/root"), "nobody": (65534, "/nonexistent"), name: (number, home)}
+def add_users(layer: Layer, name: str, uid: int, home: str) -> None:
+    """Adds the users `root` and `nobody`, and the user of the image."""
+    users = {"root": (0, "/root"), "nobody": (65534, "/nonexistent"), name: (uid, home)}
     layer.text(
-        "/etc/passwd", "".join(f"{who}:x:{id}:{id}:{who}:{at}:/sbin/nologin\n" for who, (id, at) in people.items())
+        "/etc/passwd", "".join(f"{user}:x:{id}:{id}:{user}:{dir}:/sbin/nologin\n" for user, (id, dir) in users.items())
     )
-    layer.text("/etc/group", "".join(f"{who}:x:{id}:\n" for who, (id, _) in people.items()))
+    layer.text("/etc/group", "".join(f"{user}:x:{id}:\n" for user, (id, _) in users.items()))
 
 
 def tool(name: str) -> Path:
-    """The file of a program of this machine."""
+    """Finds a program of this machine."""
     found = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
     if found is None:
-        raise Missing(
-            f"{name} is not on this machine; distributions have it in util-linux, coreutils or a package of its name"
+        raise MissingDependency(
+            f"{name} is not installed: install util-linux, coreutils or the package {name}"
         )
     return Path(found).resolve()
