@@ -1,4 +1,4 @@
-//! The HTTP machinery: router, errors, request context, bodies, pages, entity tags, idempotency.
+//! HTTP: router, errors, request context, bodies, pages, entity tags, idempotency.
 
 pub(crate) mod auth;
 pub mod body;

@@ -59,7 +59,7 @@ impl NotifierArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a listener that cannot be opened, or a task that ended.
+/// Invalid settings, a listener that cannot be opened, or a task that ended.
 pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut worker = Worker::start(&settings.database, &settings.events, settings.ops).await?;

@@ -40,7 +40,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
 
 static VIEWS_PUBLISHED: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("views_published_total", "Views in batches acknowledged by NATS"));
+    LazyLock::new(|| metrics::register_counter("views_published_total", "Views in batches acknowledged by NATS"));
 
 /// Receiver of batches: the views stream.
 pub trait Sink: Send + Sync {

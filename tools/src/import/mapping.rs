@@ -225,7 +225,9 @@ impl Mapping {
         }
         Ok(Some(match column {
             Column::Categories => categories(text.split('|').map(|category| Value::Text(category.to_owned())).collect()),
-            Column::ReleasedOn => dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::refusal(&text)))?.to_string().into(),
+            Column::ReleasedOn => {
+                dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::validation_error(&text)))?.to_string().into()
+            }
             _ => text.into(),
         }))
     }
