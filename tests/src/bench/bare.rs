@@ -1,4 +1,4 @@
-//! The upper limit of cached reads: axum with one route and one handler that returns what it is given.
+//! The upper limit of cached reads: axum with one route that returns a constant response.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// A response as it is to be returned. `date` and `content-length` are the server's own.
+/// A constant response. The server adds `date` and `content-length`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Canned {
     /// HTTP status.

@@ -1,5 +1,4 @@
-//! The clients of the starvation run: a closed loop of lists on each of some keep-alive connections, as fast as they are
-//! answered, whatever the answer and its `Retry-After`.
+//! The clients of the starvation benchmark: a closed loop of lists per keep-alive connection, which ignores `Retry-After`.
 
 use std::{
     collections::BTreeMap,
@@ -14,20 +13,20 @@ use tokio::net::TcpStream;
 
 use super::load::response;
 
-/// What to ask for.
+/// Parameters of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The API.
     pub address: SocketAddr,
     /// Keep-alive connections.
     pub connections: usize,
-    /// For how long.
+    /// Duration.
     pub seconds: f64,
     /// Paths with queries; connections take them in turn.
     pub paths: Vec<String>,
 }
 
-/// What came back.
+/// Results of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Responses by status. 0: the connection was closed instead.
@@ -36,7 +35,7 @@ pub struct Outcome {
     pub slowest: u64,
 }
 
-/// A run in a process of its own.
+/// A run in another process.
 pub struct Running(Child);
 
 impl Running {
@@ -63,7 +62,7 @@ impl Running {
     }
 }
 
-/// Carries a plan out.
+/// Runs a plan.
 ///
 /// # Errors
 /// If the API cannot be reached.

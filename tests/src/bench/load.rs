@@ -1,4 +1,4 @@
-//! The load generator: a closed loop of requests on each of some keep-alive connections, on one thread.
+//! The load generator: a closed loop of requests per keep-alive connection, on one thread.
 
 use std::{
     net::SocketAddr,
@@ -14,10 +14,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What to ask for.
+/// Parameters of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Whom.
+    /// Address of the server.
     pub address: SocketAddr,
     /// Keep-alive connections.
     pub connections: usize,
@@ -27,19 +27,19 @@ pub struct Plan {
     pub measure: f64,
     /// First product number.
     pub first: u64,
-    /// How many products are asked for at random.
+    /// Number of products, which are requested at random.
     pub products: u64,
-    /// Access tokens of those who order one of each product instead of reading it; one for each connection.
+    /// Access tokens of customers that order products instead of reading them; one for each connection.
     #[serde(default)]
     pub buyers: Vec<String>,
 }
 
-/// What came back.
+/// Results of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Requests answered as they should be while measuring.
+    /// Expected responses during the measurement.
     pub requests: u64,
-    /// Requests answered as they should be at all.
+    /// Expected responses, warm-up included.
     pub all_requests: u64,
     /// Seconds measured.
     pub seconds: f64,
@@ -66,11 +66,11 @@ struct Seen {
     all_requests: u64,
 }
 
-/// Carries a plan out in a process of its own, as everybody does who shares these cores.
+/// Runs a plan in another process.
 ///
 /// # Errors
 /// If that fails.
-pub fn in_a_process_of_its_own(plan: &Plan) -> anyhow::Result<Outcome> {
+pub fn run_in_child_process(plan: &Plan) -> anyhow::Result<Outcome> {
     let mut child = Command::new(std::env::current_exe()?);
     let output = child.args(["load", &serde_json::to_string(plan)?]).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
@@ -79,10 +79,10 @@ pub fn in_a_process_of_its_own(plan: &Plan) -> anyhow::Result<Outcome> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Carries a plan out.
+/// Runs a plan.
 ///
 /// # Errors
-/// If a connection breaks, or any answer is another than it should be.
+/// If a connection breaks, or a response is unexpected.
 pub async fn generate(plan: Plan) -> anyhow::Result<Outcome> {
     let from = Instant::now() + Duration::from_secs_f64(plan.warm_up);
     let until = from + Duration::from_secs_f64(plan.measure);
@@ -123,7 +123,7 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
         stream.write_all(&request).await?;
         let length = response(&mut stream, &mut buffer).await?;
         if !buffer.starts_with(expected) {
-            bail!("answered {}", String::from_utf8_lossy(&buffer[..length]));
+            bail!("unexpected response {}", String::from_utf8_lossy(&buffer[..length]));
         }
         seen.all_requests += 1;
         if started >= from {
@@ -134,7 +134,7 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
     }
 }
 
-/// Reads one whole response to the start of the buffer, and gives its length.
+/// Reads one response into the buffer, and returns its length.
 ///
 /// # Errors
 /// If the connection ends before it, or it is longer than the buffer.
@@ -153,7 +153,7 @@ pub(super) async fn response(stream: &mut TcpStream, buffer: &mut [u8]) -> anyho
             whole = end + 4 + content_length(&buffer[..end]).context("no content-length")?;
         }
     }
-    if filled == whole { Ok(filled) } else { bail!("more than was asked for") }
+    if filled == whole { Ok(filled) } else { bail!("the response is longer than its content-length") }
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {

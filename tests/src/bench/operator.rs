@@ -1,6 +1,6 @@
-//! The operator's cost: the release binary against a real API server, whose audit log says what it asked for.
+//! Measures the operator: the release binary on a real API server, whose audit log has its requests.
 //!
-//! Only the control plane runs: statuses of workloads are played, so a migration takes no time here.
+//! Only the control plane runs. Fake controllers set the statuses of workloads, so migrations take no time.
 
 mod process;
 mod traffic;
@@ -24,15 +24,14 @@ use crate::{
     wait::{holds, within},
 };
 
-/// Catalogs in the end, the namespaces that they are spread over, and how many of these are filled at a time: more would
-/// only keep the API server busy with looking whether they are ready.
+/// Total number of Catalogs, number of their namespaces, and number of namespaces that are filled concurrently: more would only
+/// keep the API server busy with polls.
 const CATALOGS: (u32, u32, usize) = (1_000, 25, 4);
-/// Shops whose making is timed.
+/// Number of Catalogs whose creation is timed.
 const TIMED: u32 = 5;
-/// How long rest is looked at.
-const LOOK: Duration = Duration::from_mins(1);
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// Duration of the measurement at rest.
+const REST: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(20);
 /// MiB with one Catalog, and with all of them.
 const AIMS: (f64, f64) = (30.0, 64.0);
 
@@ -58,32 +57,32 @@ pub async fn run() -> anyhow::Result<()> {
 
     let mut times = Vec::new();
     for number in 0..TIMED {
-        times.push(bench.makes_a_shop().await?);
+        times.push(bench.time_creation().await?);
         if number == 0 {
             bench.memory("1 Catalog", AIMS.0)?;
         }
     }
     let times: Vec<_> = times.iter().map(Duration::as_secs_f64).collect();
     println!("from apply to the last created object: {:.2} s, the median of {times:.2?} (aim: below 1 s)", median(&times));
-    bench.a_reconcile_at_rest().await?;
+    bench.count_calls_at_rest().await?;
 
     let started = Instant::now();
-    bench.makes_many_shops().await?;
+    bench.create_many().await?;
     let all = CATALOGS.0 + TIMED + 1;
     println!("{} more Catalogs were ready after {:.0} s", CATALOGS.0, started.elapsed().as_secs_f64());
     bench.memory(&format!("{} Catalogs", grouped(f64::from(all))), AIMS.1)?;
     bench.traffic.begin();
-    tokio::time::sleep(LOOK).await;
+    tokio::time::sleep(REST).await;
     let writes = bench.traffic.seen().iter().filter(|request| request.is_write()).count();
-    println!("writes at rest in {LOOK:?}, with {} Catalogs: {writes} (aim: 0)", grouped(f64::from(all)));
+    println!("writes at rest in {REST:?}, with {} Catalogs: {writes} (aim: 0)", grouped(f64::from(all)));
     bench.operator.still_runs()?;
     ensure!(writes == 0, "the operator writes at rest");
     Ok(())
 }
 
 impl Bench {
-    /// From the person's apply to the operator's last create, by the API server's clock.
-    async fn makes_a_shop(&mut self) -> anyhow::Result<Duration> {
+    /// Measures the time from applying a Catalog to the operator's last create request, by the API server's clock.
+    async fn time_creation(&mut self) -> anyhow::Result<Duration> {
         self.traffic.begin();
         let namespace = Namespace::with(self.client.clone(), "bench").await;
         namespace.apply(&shop("shop")).await?;
@@ -95,8 +94,8 @@ impl Bench {
         Ok(last.duration_since(applied).try_into()?)
     }
 
-    /// What one reconcile asks for that has nothing to do: a person's annotation makes it look.
-    async fn a_reconcile_at_rest(&mut self) -> anyhow::Result<()> {
+    /// Counts the requests of a reconcile without changes, which an annotation triggers.
+    async fn count_calls_at_rest(&mut self) -> anyhow::Result<()> {
         let namespace = Namespace::with(self.client.clone(), "bench").await;
         namespace.apply(&shop("shop")).await?;
         all_ready(&namespace).await;
@@ -114,7 +113,7 @@ impl Bench {
         Ok(())
     }
 
-    async fn makes_many_shops(&mut self) -> anyhow::Result<()> {
+    async fn create_many(&mut self) -> anyhow::Result<()> {
         let (catalogs, namespaces, at_a_time) = CATALOGS;
         let spread = stream::iter(0..namespaces).map(async |_| {
             let namespace = Namespace::with(self.client.clone(), "many").await;
@@ -139,10 +138,10 @@ fn shop(name: &str) -> Value {
     json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": name}, "spec": specs::scaled()})
 }
 
-/// Plays a cluster where everything goes well until all Catalogs of the namespace are ready.
+/// Runs fake controllers until all Catalogs of the namespace are ready.
 async fn all_ready(namespace: &Namespace) {
     let played = Played::new(namespace);
-    within(PATIENCE, "all shops are ready", async || {
+    within(TIMEOUT, "all shops are ready", async || {
         played.everything_goes_well().await;
         let list = namespace.api::<Catalog>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let unready = list.items.iter().filter(|catalog| !is_ready(catalog)).count();

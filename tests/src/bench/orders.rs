@@ -38,7 +38,7 @@ const ROUNDS: usize = 5;
 const SECONDS: u64 = 5;
 /// Carts that expire at once.
 const CARTS: i64 = 1_000_000;
-/// What is aimed for on one product and spread.
+/// Targets for one product and for many.
 const AIMS: (f64, f64) = (0.5, 0.7);
 
 const DATABASE: &str = "bench";
@@ -62,7 +62,7 @@ pub async fn run() -> anyhow::Result<()> {
     println!("\nsetting up: PostgreSQL, NATS, {} products in stock, {CONNECTIONS} customers", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
     let (mut hot, mut spread) = (Pair::default(), Pair::default());
-    // PostgreSQL makes its log files while they are first written: everybody is slower then, and each differently.
+    // Before the first round, PostgreSQL creates its WAL files, which slows requests down irregularly.
     bench.pgbench(PRODUCTS).await?;
     bench.orders(PRODUCTS)?;
     for round in 1..=ROUNDS {
@@ -90,12 +90,12 @@ impl Bench {
         let scratch = Scratch::new(None);
         let key = tokens::new_key(scratch.path(), Utc::now() - TimeDelta::days(1), "bench");
         let mut settings = shared::settings(&postgres.url(DATABASE), &nats.url(), "bench");
-        // As by default: these are for tests.
+        // Defaults instead of the settings of tests.
         for setting in ["ACCESS_LOG_SAMPLE", "DATABASE_MAX_CONNECTIONS"] {
             settings.remove(setting);
         }
         settings.insert("AUTH_SIGNING_KEYS_DIR".into(), scratch.path().display().to_string());
-        // Every order is logged, to a pipe that this process reads: as an operator would keep them, but not for free.
+        // Every order is logged to a pipe that this process reads, as in production.
         settings.insert("RUST_LOG".into(), "warn".into());
         settings.extend(shared::superuser());
         finished(&["migrate"], &settings).await?;
@@ -115,8 +115,7 @@ impl Bench {
         Ok(Self { postgres, serve, address, pool, buyers, scratch, _nats: nats })
     }
 
-    /// Nobody is to pay for what another has left behind: ten thousand orders make work for autovacuum and for the next
-    /// checkpoint.
+    /// Vacuums and checkpoints, so that a measurement doesn't pay for the previous one.
     async fn tidy(&self) -> anyhow::Result<()> {
         sqlx::raw_sql("VACUUM ANALYZE").execute(&self.pool).await?;
         sqlx::raw_sql("CHECKPOINT").execute(&self.pool).await?;
@@ -124,11 +123,11 @@ impl Bench {
     }
 
     async fn pgbench(&self, products: u64) -> anyhow::Result<f64> {
-        // A sample of what an order writes; the first one is made here.
+        // Sample values of an order.
         let sample = statements::Sample::of(&self.pool, self.address, &self.buyers[0]).await?;
         let script = statements::script(&sample, products)?;
         let rate = pgbench::run(&self.postgres, DATABASE, &script, CONNECTIONS, SECONDS, self.scratch.path())?;
-        // Or the relay of the API would publish what pgbench has left behind.
+        // Otherwise the relay would publish the events of pgbench.
         sqlx::raw_sql("TRUNCATE events.outbox").execute(&self.pool).await?;
         Ok(rate)
     }
@@ -144,10 +143,10 @@ impl Bench {
             products,
             buyers: self.buyers.clone(),
         };
-        load::in_a_process_of_its_own(&plan)
+        load::run_in_child_process(&plan)
     }
 
-    /// A million carts expire at once, while orders go on.
+    /// Lets a million carts expire at once beside orders.
     async fn sweep(&self, quiet: &Pair) -> anyhow::Result<()> {
         let before = peak_memory(self.serve.pid());
         println!("\n{} carts expire at once, each with one unit of 1,000 products", grouped(as_f64(CARTS.unsigned_abs())));

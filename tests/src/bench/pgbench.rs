@@ -1,4 +1,4 @@
-//! The upper limit of uncached reads: `pgbench` with our own prepared statement.
+//! The upper limit of uncached reads: `pgbench` with the prepared statement of the API.
 
 use std::{path::Path, process::Command};
 

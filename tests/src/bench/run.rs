@@ -1,5 +1,4 @@
-//! The run: rounds of bare, cached, pgbench, uncached, so that a machine that gets slower or faster
-//! does so for everybody.
+//! Measures reads in rounds of bare, cached, pgbench and uncached, so that changes of the machine's speed affect all.
 
 use std::{
     io::{BufRead, BufReader},
@@ -37,10 +36,10 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 5;
 /// Seconds of each measurement, after a second to warm up.
 const SECONDS: u64 = 5;
-/// What is aimed for on cached and uncached reads.
+/// Targets for cached and uncached reads.
 const AIMS: (f64, f64) = (0.8, 0.3);
 
-/// As an operator would run it: durable, with room for the data.
+/// Settings as in production: durable, with enough memory.
 pub(super) const POSTGRES: [&str; 4] =
     ["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=512MB", "max_wal_size=4GB"];
 
@@ -68,7 +67,7 @@ pub async fn run() -> anyhow::Result<()> {
         "{ROUNDS} rounds of {SECONDS} s each, {CONNECTIONS} connections, everything on {} cores",
         std::thread::available_parallelism()?
     );
-    // The one that showed the bare server what to say.
+    // The view of the response that the bare server returns.
     let mut results = Results { views: 1, ..Results::default() };
     bench.counts(1).await;
     for round in 1..=ROUNDS {
@@ -105,7 +104,7 @@ impl Bench {
         let scratch = Scratch::new(None);
         tokens::new_key(scratch.path(), Utc::now() - TimeDelta::days(1), "bench");
         let mut settings = shared::settings(&postgres.url(DATABASE), &nats.url(), "bench");
-        // As by default: these are for tests.
+        // Defaults instead of the settings of tests.
         for setting in ["ACCESS_LOG_SAMPLE", "DATABASE_MAX_CONNECTIONS", "AUTH_ACCESS_TOKEN_TTL"] {
             settings.remove(setting);
         }
@@ -145,7 +144,7 @@ impl Bench {
     }
 }
 
-/// The bare server, a child that ends with us.
+/// The bare server, a child that ends with this process.
 struct Bare {
     child: Child,
     address: SocketAddr,
@@ -171,7 +170,7 @@ impl Drop for Bare {
     }
 }
 
-/// What the API answers for a product, without what every server adds by itself. It is the first view.
+/// Returns the API's response for a product, without headers that every server adds. It is the first view.
 async fn canned(address: SocketAddr) -> anyhow::Result<Canned> {
     let request = String::from_utf8(shelf::request(1, address))?;
     let path = request.split(' ').nth(1).context("a path")?;
@@ -181,13 +180,12 @@ async fn canned(address: SocketAddr) -> anyhow::Result<Canned> {
     Ok(Canned { status: answer.status().as_u16(), headers, body: answer.text().await? })
 }
 
-/// Runs the load generator against an address, and gives what came back and the seconds of processor
-/// time that the server used for a thousand requests.
+/// Runs the load generator against an address, and returns its results and the server's CPU seconds per thousand requests.
 fn measured(address: SocketAddr, server: u32, first: u64, products: u64) -> anyhow::Result<(Outcome, f64)> {
     #[allow(clippy::cast_precision_loss, reason = "a few seconds")]
     let plan = Plan { address, connections: CONNECTIONS, warm_up: 1.0, measure: SECONDS as f64, first, products, buyers: Vec::new() };
     let before = cpu_seconds(server);
-    let outcome = super::load::in_a_process_of_its_own(&plan)?;
+    let outcome = super::load::run_in_child_process(&plan)?;
     let spent = cpu_seconds(server) - before;
     let cpu = spent * 1000.0 / as_f64(outcome.all_requests);
     Ok((outcome, cpu))
@@ -196,7 +194,7 @@ fn measured(address: SocketAddr, server: u32, first: u64, products: u64) -> anyh
 pub(super) async fn finished(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
     let mut process = Process::start(args, settings);
     let status = process.ended().await;
-    ensure!(status.success(), "{}", process.story());
+    ensure!(status.success(), "{}", process.report());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The products that are read: numbered, with ids that follow from the number.
+//! The products of the benchmarks. Their ids are derived from their numbers.
 
 use std::net::SocketAddr;
 
@@ -44,10 +44,10 @@ pub fn ask_for(request: &mut [u8], mut number: u64) {
     }
 }
 
-/// Puts `count` products, numbered from 1, into the catalogue, and lets the database come to rest after that.
+/// Inserts `count` products, numbered from 1, and vacuums the tables.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
     put(pool, 1, count).await?;
     sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await?;
@@ -55,10 +55,10 @@ pub async fn stock(pool: &PgPool, count: u64) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Puts products with the numbers from `first` to `last` into the catalogue.
+/// Inserts products with the numbers from `first` to `last`.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn put(pool: &PgPool, first: u64, last: u64) -> Result<(), sqlx::Error> {
     let statement = format!(
         "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_changed_in_place_is_one_made_afresh() {
+    fn a_request_changed_in_place_equals_a_new_one() {
         let host = SocketAddr::from(([127, 0, 0, 1], 80));
         let mut changed = request(1, host);
         ask_for(&mut changed, 0xfe_dcba);

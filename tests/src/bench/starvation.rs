@@ -1,4 +1,4 @@
-//! Orders beside clients that ask for the two most expensive lists as fast as they can.
+//! Orders beside clients that request the two most expensive lists as fast as possible.
 
 use std::net::SocketAddr;
 
@@ -25,13 +25,13 @@ use crate::{
 
 /// Products.
 const PRODUCTS: u64 = 200_000;
-/// Those of them that are sold out: too few to be met soon in any order, and enough for a page.
+/// Sold-out products: enough for a page, but so few that no sort order finds them soon.
 const SOLD_OUT: u64 = 100;
 /// Units of the others: more than can be sold meanwhile.
 const UNITS: i64 = 1_000_000_000;
-/// Clients of lists: as many as may wait for a connection, and more than that, who are rejected at once and ask again at once.
+/// Clients of lists: as many as may wait for a connection, and more, which are rejected and retry at once.
 const CLIENTS: [usize; 2] = [60, 200];
-/// What they ask for, in turn.
+/// Their lists, in turn.
 const LISTS: [&str; 2] = ["/v1/products?in_stock=false&sort=-views", "/v1/products?contains=tab&sort=-price"];
 /// Keep-alive connections that order.
 const BUYERS: usize = 4;
@@ -64,7 +64,7 @@ struct Bench {
 pub async fn run() -> anyhow::Result<()> {
     println!("\nsetting up: PostgreSQL, NATS, {} products, {SOLD_OUT} of them sold out", grouped(as_f64(PRODUCTS)));
     let bench = Bench::start().await?;
-    // The first ones make plans and log files.
+    // The first requests create plans and log files.
     bench.orders(SECONDS)?;
     let enough = bench.beside(CLIENTS[0])?;
     let too_many = bench.beside(CLIENTS[1])?;
@@ -129,7 +129,7 @@ impl Bench {
     }
 
     fn orders(&self, seconds: f64) -> anyhow::Result<load::Outcome> {
-        load::in_a_process_of_its_own(&Plan {
+        load::run_in_child_process(&Plan {
             address: self.address,
             connections: BUYERS,
             warm_up: 1.0,

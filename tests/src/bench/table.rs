@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats the tables of results.
 
-/// The middle of some numbers.
+/// Returns the median.
 ///
 /// # Panics
 /// Without any.
@@ -11,7 +11,7 @@ pub fn median(numbers: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
 }
 
-/// A whole number with thousands separated: `61,234`.
+/// Formats a whole number with thousands separated: `61,234`.
 #[allow(clippy::cast_possible_truncation, reason = "rates are small")]
 pub fn grouped(number: f64) -> String {
     let digits = (number.round() as i64).to_string();
@@ -25,7 +25,7 @@ pub fn grouped(number: f64) -> String {
     text
 }
 
-/// One line of the table: a name, a number per round, their median.
+/// Formats a line of the table: a name, a number per round, their median.
 pub fn row(name: &str, rounds: &[f64], shown: impl Fn(f64) -> String) -> String {
     let cells = rounds.iter().map(|number| format!("{:>10}", shown(*number))).collect::<String>();
     format!("{name:<26}{cells}{:>10}", shown(median(rounds)))

@@ -50,7 +50,7 @@ impl Installed {
 
     async fn stop(mut self) {
         self.process.terminate();
-        assert!(self.process.ended().await.success(), "{}", self.process.story());
+        assert!(self.process.ended().await.success(), "{}", self.process.report());
     }
 }
 
@@ -95,7 +95,7 @@ async fn of_two_installations_that_start_at_once_one_leads() {
         let stays = Installed::start(&server, &blue, "blue");
         let mut yields = Installed::start(&server, &green, "green");
         let (code, ()) = tokio::join!(yields.refused(), stays.ready());
-        assert_eq!(code, Some(1), "{}", yields.process.story());
+        assert_eq!(code, Some(1), "{}", yields.process.report());
         assert_eq!((holder(&blue).await.as_deref(), holder(&green).await), (Some("blue"), None));
         stays.stop().await;
     }

@@ -1,4 +1,4 @@
-//! Carts by the million.
+//! A million carts that expire at once.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use sqlx::PgPool;
 
 use crate::wait::{holds, within};
 
-/// Longer than any sweep.
-const LIMIT: Duration = Duration::from_mins(20);
+/// Longer than deleting all carts takes.
+const TIMEOUT: Duration = Duration::from_mins(20);
 
-/// Writes carts with one unit each that are all past their time, in one transaction, and gives when that was.
+/// Inserts expired carts with one unit each in one transaction, and returns the time of the commit.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn expire(pool: &PgPool, count: i64) -> anyhow::Result<Instant> {
     let mut tx = pool.begin().await?;
     sqlx::query(
@@ -40,12 +40,12 @@ pub async fn expire(pool: &PgPool, count: i64) -> anyhow::Result<Instant> {
     Ok(Instant::now())
 }
 
-/// Waits until they are all gone, and gives the seconds since then.
+/// Waits until all carts are deleted, and returns the seconds since `started`.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn swept(pool: &PgPool, started: Instant) -> anyhow::Result<f64> {
-    within(LIMIT, "all carts are swept", async || {
+    within(TIMEOUT, "all carts are swept", async || {
         let left: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM orders.carts)").fetch_one(pool).await.map_err(|e| e.to_string())?;
         holds(!left, || "some are left".to_owned())
     })
@@ -53,10 +53,10 @@ pub async fn swept(pool: &PgPool, started: Instant) -> anyhow::Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Units that are neither there nor in an order, and units that are still reserved.
+/// Returns the number of lost units, which are neither on hand nor in an order, and of reserved units.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn accounts(pool: &PgPool) -> anyhow::Result<(i64, i64)> {
     Ok(sqlx::query_as(
         "SELECT (SELECT count(*) * $1 - sum(on_hand) FROM products.stock)::bigint + (SELECT coalesce(sum(delta), 0) FROM products.stock_movements)::bigint,

@@ -1,4 +1,4 @@
-//! The statements of an order, taken from the query data of the code itself, with the values of a real one.
+//! The statements of an order, from the query data of the code, with the values of a real order.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use crate::bench::shelf::{self, id_in_sql};
 
-/// What a real order wrote.
+/// Values that a real order wrote.
 pub struct Sample {
     customer_id: String,
     session_id: String,
@@ -22,10 +22,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Orders one product and looks at what that wrote.
+    /// Orders one product and reads the values that this wrote.
     ///
     /// # Errors
-    /// If that is refused.
+    /// If the order is rejected.
     pub async fn of(pool: &PgPool, address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let (_, claims) = crate::tokens::read(token);
         let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, shelf::id(1));
@@ -60,12 +60,12 @@ impl Sample {
     }
 }
 
-/// A script that does what an order of one of the first `products` does, statement by statement.
+/// Returns a script with the statements of an order of one of the first `products`.
 ///
 /// # Errors
-/// If the query data isn't there.
+/// If the query data is missing.
 pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
-    // A colon would be the beginning of a variable.
+    // pgbench would interpret a colon as the start of a variable.
     let quoted = |text: &str| format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''").replace(':', r"\x3a"));
     let uuid = |id: &str| format!("'{id}'::uuid");
     let order = "('01900000-0000-7000-9000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
@@ -76,13 +76,13 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
     let (route, now, hash) = ("'POST /v1/orders'", "now()", "sha256('a body of some length'::bytea)");
     let lock_name = format!("'{}/POST /v1/orders/' || (:order::bigint)::text", sample.customer_id);
     let event = "('01900000-0000-7000-a000-' || lpad(to_hex(:order::bigint), 12, '0'))::uuid";
-    let offers = "SELECT id, sku, name, price, deleted_at,";
+    let sellable = "SELECT id, sku, name, price, deleted_at,";
     let statements = [
         filled("FROM identity.sessions s JOIN identity.accounts a", &[&session, &customer])?,
         "BEGIN".to_owned(),
         filled("SELECT pg_try_advisory_xact_lock(hashtextextended", &[&lock_name])?,
         filled("FROM http.idempotency_keys\n", &[&customer, route, key])?,
-        filled(offers, &[&products_array])?,
+        filled(sellable, &[&products_array])?,
         filled(
             "INSERT INTO orders.orders (id,",
             &[
@@ -126,13 +126,13 @@ pub fn script(sample: &Sample, products: u64) -> anyhow::Result<String> {
             "WITH wanted AS",
             &[&products_array, &one("-1", "bigint"), &one("0", "bigint"), "'sale'", order, &customer, "NULL::text", now],
         )?,
-        filled(offers, &[&products_array])?,
+        filled(sellable, &[&products_array])?,
         "COMMIT".to_owned(),
     ];
     Ok(format!("\\set order random(1, 281474976710655)\n\\set product random(1, {products})\n{};\n", statements.join(";\n")))
 }
 
-/// The one statement of the code that has `part` in it, with values in place of its parameters.
+/// Returns the statement of the code that contains `part`, with values instead of parameters.
 fn filled(part: &str, values: &[&str]) -> anyhow::Result<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
     let mut found = Vec::new();
@@ -141,7 +141,7 @@ fn filled(part: &str, values: &[&str]) -> anyhow::Result<String> {
         found.extend(data["query"].as_str().filter(|query| query.contains(part)).map(str::to_owned));
     }
     ensure!(found.len() == 1, "{} statements have {part:?} in them", found.len());
-    // From the last on, so that $1 isn't taken for the beginning of $10.
+    // From the last one, because $1 is a prefix of $10.
     let statement =
         values.iter().enumerate().rev().fold(found.remove(0), |text, (index, value)| text.replace(&format!("${}", index + 1), value));
     Ok(statement.split_whitespace().collect::<Vec<_>>().join(" "))
