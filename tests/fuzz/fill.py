@@ -1,6 +1,6 @@
-"""fill.py URL PASSWORD_FILE: prints, as JSON, who can sign in and what ids there are, after it has made them.
+"""fill.py URL PASSWORD_FILE: creates accounts, products, carts and orders, and prints tokens and ids as JSON.
 
-Ids that a tool makes up are of nothing: without these, hardly any request gets beyond a 404.
+Generated ids don't exist: without these, hardly any request would get beyond a 404.
 """
 
 import json
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from shop import Shop
 
-# The last one is the dearest there can be: sums go beyond what a single price may be.
+# The last one is the highest allowed price, so that sums exceed it.
 PRICES = ["10.00"] * 8 + ["0.01", "999999999.99"]
 CARTS = 5  # of each kind: a customer has ten at most
 ORDERS = 40
 
 
 def fill(shop: Shop, password: str) -> dict:
-    """Accounts and pools of ids, by the names of their paths."""
+    """Returns tokens, and pools of ids by the names of their paths."""
     admin = shop.sign_in("admin", password)
     customer = shop.new_customer()
 
@@ -43,7 +43,7 @@ def fill(shop: Shop, password: str) -> dict:
         "pools": {
             "products": products,
             "carts": [cart(products[-n]) for n in range(1, CARTS + 1)],
-            "carts_to_order": [cart(products[-n]) for n in range(1, CARTS + 1)],  # a cart that was ordered is gone
+            "carts_to_order": [cart(products[-n]) for n in range(1, CARTS + 1)],  # ordering deletes the cart
             "orders": [order(products[n % len(products)]) for n in range(ORDERS)],
             "customers": [shop.account("customers")["id"] for _ in range(4)],
             "admins": [shop.account("admins", admin)["id"] for _ in range(4)],

@@ -1,7 +1,7 @@
-"""What Schemathesis cannot know of this shop: one kind of body, who asks, and which ids there are.
+"""Hooks for Schemathesis: NDJSON bodies, authentication, idempotency keys, and existing ids.
 
-FUZZ_AS says who asks (anonymous, customer or admin), and FUZZ_SHOP names the file that fill.py has printed. Tokens are in
-that file, since arguments of processes can be read by every user of the machine.
+FUZZ_AS is the principal (anonymous, customer or admin), and FUZZ_SHOP the output file of fill.py. Tokens are in that file,
+because every user of the machine can read arguments of processes.
 """
 
 import itertools
@@ -22,7 +22,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 @schemathesis.serializer("application/x-ndjson", "application/ndjson", "application/jsonl")
 def ndjson(_context, value):
-    """A row a line. The tool has no format of its own for this."""
+    """Serialises NDJSON, which Schemathesis doesn't support."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
@@ -31,16 +31,16 @@ def ndjson(_context, value):
     return "\n".join(json.dumps(row) for row in rows).encode()
 
 
-# Who asks.
+# Authentication.
 
 ENDS_SESSIONS = ("logout", "patch_profile", "delete_profile")
-"""Operations that would end the session of all further requests: they get another one, and a new one when it has ended."""
+"""Operations that end their session. They use a spare session, which is replaced when it has ended."""
 
 spare_token = None
 
 
-def sign_in_anew() -> str:
-    """A session that may end: of a customer whom nobody else needs, or one more of the superuser."""
+def start_spare_session() -> str:
+    """Returns the token of a session that may end: of a new customer, or another one of the superuser."""
     shop = Shop(FILLED["url"])
     return shop.new_customer() if AS == "customer" else shop.sign_in("admin", FILLED["password"])
 
@@ -53,8 +53,8 @@ if AS != "anonymous":
     usual = f"Bearer {FILLED['tokens'][AS]}"
 
     @schemathesis.auth(refresh_interval=None)
-    class SignedIn:
-        """Who asks, unless the tool tries what happens without."""
+    class Authentication:
+        """Adds the token, except to requests that test its absence."""
 
         def get(self, _case, _context):
             return usual
@@ -62,41 +62,41 @@ if AS != "anonymous":
         def set(self, case, authorization, _context):
             case.headers["Authorization"] = authorization
 
-    # Not by the class above: the tool asks it for many requests before it sends the first.
+    # Not in the class above, which Schemathesis calls for many requests before it sends the first.
     @schemathesis.hook("before_call")
-    def in_a_session_that_may_end(_context, case, _kwargs):
+    def use_spare_session(_context, case, _kwargs):
         global spare_token
         if ends_sessions(case) and case.headers.get("Authorization") == usual:
-            spare_token = spare_token or sign_in_anew()
+            spare_token = spare_token or start_spare_session()
             case.headers["Authorization"] = f"Bearer {spare_token}"
 
     @schemathesis.hook("after_call")
-    def notice_its_end(_context, case, response):
+    def drop_ended_session(_context, case, response):
         global spare_token
         sent = response.request.headers.get("Authorization")
         if sent == f"Bearer {spare_token}" and (response.status_code < 300 or response.status_code == 401):
             spare_token = None
 
 
-# Idempotency keys: the tool likes to send the same one again, and with another body that is refused.
+# Idempotency keys: Schemathesis repeats keys with other bodies, which the API rejects.
 
 KEY = re.compile(r'("?)([!#-~]{1,200})"?')
 sent_keys = itertools.count()
 
 
 @schemathesis.hook("before_call")
-def with_a_key_of_its_own(_context, case, _kwargs):
+def make_key_unique(_context, case, _kwargs):
     key = KEY.fullmatch(str(case.headers.get("Idempotency-Key", "")))
     number = next(sent_keys)
     if key and number % 8 != 0:
         case.headers["Idempotency-Key"] = f"{key[1]}{key[2]}-{number}{key[1]}"
 
 
-# Which ids there are.
+# Existing ids.
 
 
-def real(kind, value):
-    """A real id in place of a made-up one, always the same for the same; of eight, one stays. What is no id stays as well."""
+def replace_id(kind, value):
+    """Replaces seven of eight generated ids by existing ones, deterministically. Other values are not changed."""
     if not isinstance(value, str) or not UUID.fullmatch(value):
         return value
     chosen = zlib.crc32(value.encode())
@@ -104,11 +104,11 @@ def real(kind, value):
     return value if chosen % 8 == 0 else pool[chosen // 8 % len(pool)]
 
 
-def with_real_ids(values, kinds):
-    """`values` with those ids exchanged whose names are in `kinds`."""
+def replace_ids(values, kinds):
+    """Replaces the ids whose names are in `kinds`."""
     if not isinstance(values, dict):
         return values
-    return {name: real(kinds[name], value) if name in kinds else value for name, value in values.items()}
+    return {name: replace_id(kinds[name], value) if name in kinds else value for name, value in values.items()}
 
 
 NAMED = {"cart_id": "carts_to_order", "customer_id": "customers", "product_id": "products"}
@@ -117,17 +117,17 @@ NAMED = {"cart_id": "carts_to_order", "customer_id": "customers", "product_id": 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     kind = context.operation.path.split("/")[2]
-    return with_real_ids(path_parameters, NAMED | ({"id": kind} if kind in POOLS else {}))
+    return replace_ids(path_parameters, NAMED | ({"id": kind} if kind in POOLS else {}))
 
 
 @schemathesis.hook
 def map_query(_context, query):
-    return with_real_ids(query, NAMED)
+    return replace_ids(query, NAMED)
 
 
 @schemathesis.hook
 def map_body(_context, body):
-    body = with_real_ids(body, NAMED)
+    body = replace_ids(body, NAMED)
     if isinstance(body, dict) and isinstance(body.get("items"), list):
-        body["items"] = [with_real_ids(item, NAMED) for item in body["items"]]
+        body["items"] = [replace_ids(item, NAMED) for item in body["items"]]
     return body
