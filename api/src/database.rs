@@ -18,35 +18,37 @@ pub use self::{
 };
 use crate::config::{DatabaseSettings, ReadPoolSettings, ReadSettings};
 
-/// How long a request waits for a connection before it is answered with 503.
+/// How long a request waits for a connection before the response is 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Statements get one plan, by index. By itself PostgreSQL makes a new one for every array of keys, as that of one key
-/// looks cheaper than one for any: a third of its work for an order (`make bench`). And it reads tables from end to end
-/// that were small when it last looked: queues fill and empty faster than that. Without `jit`, as PostgreSQL takes a scan
-/// that it cannot avoid for so dear now that it would compile it, for 100 ms.
+/// Starts a transaction whose statements use generic plans with index scans.
+///
+/// By default, PostgreSQL plans a statement again for every array of keys, because a plan for one key looks cheaper than a
+/// generic one; planning was a third of the work for an order (`make bench`). It also uses sequential scans on tables that were
+/// small when they were last analysed, and queues grow and shrink faster than that. `jit` is off because
+/// `enable_seqscan = off` makes unavoidable scans look so expensive that PostgreSQL would compile them, which takes 100 ms.
 macro_rules! begin_by_index {
     ($timeouts:literal) => {
         concat!("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; ", $timeouts)
     };
 }
 
-/// For work that has all the time it needs, but for a process that stands still or whose machine is gone. A sender of mail
-/// talks with its server meanwhile: this is longer than any such conversation, or mail would be sent twice.
-const BEGIN_PATIENT: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
-/// Whoever stands in the way for long is in trouble, and must not hold up every connection of this process; and so must
-/// not this, should it stand still.
+/// For long transactions. The timeout frees the locks of a process that hangs or whose machine has failed. It is longer than any
+/// SMTP session of one mail, during which a sender's transaction is idle; otherwise mail would be sent twice.
+const BEGIN_LONG: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
+/// For transactions of milliseconds: a lock that another transaction holds for long, or a process that hangs, must not block all
+/// connections.
 const BEGIN_BRIEF: &str = begin_by_index!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
-/// A connection that answered so lately is taken to be alive, as one is while it works: on a busy pool, that is all of them.
-const TRUSTED_FOR: Duration = Duration::from_millis(1);
+/// Connections that were idle for longer are pinged before use. On a busy pool, none is.
+const PING_AFTER_IDLE: Duration = Duration::from_millis(1);
 
-/// How long a list waits for a connection. Long enough that a client which waits sends little else.
+/// How long a list waits for a connection. Waiting limits the rate of a client's requests.
 const LIST_WAIT: Duration = Duration::from_secs(1);
-/// How long a report waits, and each chunk of an export that has begun.
+/// How long a report waits, and each chunk of an export.
 const REPORT_WAIT: Duration = Duration::from_secs(10);
-/// How long a single read waits that no cache answers.
+/// How long a read of one row waits that misses the cache.
 const LOOKUP_WAIT: Duration = Duration::from_secs(1);
-/// Single reads that wait, for each permit.
+/// Waiting reads of one row per permit.
 const WAITING_LOOKUPS: u32 = 64;
 
 /// The connections of `catalog serve`. Cheap to clone.
@@ -54,7 +56,7 @@ const WAITING_LOOKUPS: u32 = 64;
 pub struct Database {
     /// Reads that must be current, and all writes.
     pub primary: PgPool,
-    /// Anonymous single reads by sku and of stock, which must be current: how many of the primary's connections they use.
+    /// Limits the connections of `primary` that anonymous reads by sku and of stock use, which must be current.
     pub lookups: Permits,
     /// Product lists; on the replica, if there is one.
     pub lists: ReadPool,
@@ -63,7 +65,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes the pools. Nothing is connected yet, so that a process can start before its database.
+    /// Creates the pools without connecting, so that a process can start before its database.
     #[must_use]
     pub fn new(settings: &DatabaseSettings, reads: &ReadSettings) -> Self {
         let for_primary = settings.max_connections.saturating_sub(reads.connections_of_primary(settings)).max(1);
@@ -85,7 +87,7 @@ impl Database {
     }
 }
 
-/// The primary's pool, for processes that serve no reads.
+/// Creates the pool of a process that serves no reads.
 #[must_use]
 pub fn primary(settings: &DatabaseSettings) -> PgPool {
     let pool = pool(settings.primary.clone().application_name("catalog"), settings.max_connections);
@@ -97,11 +99,11 @@ fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A round trip for each statement would be one too many: only those are asked that have rested.
+        // A ping per statement would cost a round trip each, so only idle connections are pinged.
         .test_before_acquire(false)
-        .before_acquire(|connection, rest| {
+        .before_acquire(|connection, meta| {
             Box::pin(async move {
-                if rest.idle_for > TRUSTED_FOR {
+                if meta.idle_for > PING_AFTER_IDLE {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -110,32 +112,31 @@ fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Whether a database answers, for `/readyz?verbose`.
+/// Checks the database for `/readyz?verbose`.
 ///
 /// # Errors
-/// Why it doesn't.
+/// If it doesn't answer.
 pub async fn ping(pool: &PgPool) -> Result<(), String> {
     sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(pool).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// A transaction that finds its rows by their keys, or the first of a queue, however the tables have grown or shrunk
-/// since its statements were planned.
+/// Begins a transaction that reads rows by key or from the head of a queue, with index scans whatever the size of the tables.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn begin_by_index(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(BEGIN_PATIENT).await
+    pool.begin_with(BEGIN_LONG).await
 }
 
-/// A transaction of the same kind for what takes milliseconds.
+/// Like [`begin_by_index`], for transactions of milliseconds.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn begin_brief(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     pool.begin_with(BEGIN_BRIEF).await
 }
 
-/// Whether others were in the way: the same will do when they are gone. Nothing was changed.
+/// Whether a statement failed because of concurrent transactions. Nothing was changed, and a retry will probably succeed.
 #[must_use]
 pub fn is_contention(error: &sqlx::Error) -> bool {
     // lock_not_available, deadlock_detected, serialization_failure: PostgreSQL manual, appendix A.
@@ -143,18 +144,18 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(&*code, "55P03" | "40P01" | "40001"))
 }
 
-/// Whether a statement took longer than its timeout: the same will probably do so again.
+/// Whether a statement exceeded its timeout. A retry probably would again.
 #[must_use]
 pub fn is_statement_timeout(error: &sqlx::Error) -> bool {
     // query_canceled, PostgreSQL manual, appendix A.
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
 }
 
-/// Whether the database, not the statement, is at fault: the request may be sent again later.
+/// Whether the database is unavailable, so that the request can be retried later.
 #[must_use]
 pub fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        // `Protocol`: a connection that ends in the middle of an answer, as through a proxy.
+        // `Protocol`: the connection was closed in the middle of a response, such as by a proxy.
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -164,8 +165,8 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
         // Classes 08 (connection), 53 (insufficient resources), 57 (operator intervention), and 25006
         // (read only, as during a failover): PostgreSQL manual, appendix A.
         sqlx::Error::Database(error) => {
-            // A refusal that ends the session, or keeps it from beginning (no connections allowed, no such
-            // database, another password), says nothing of the statement.
+            // An error that ends the session or prevents it (no connections allowed, unknown database, wrong password) is not
+            // caused by the statement.
             let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
             matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
                 || error

@@ -1,5 +1,5 @@
-//! Events: CloudEvents, written to the outbox with the change itself, relayed to JetStream,
-//! consumed at least once. Only this folder names NATS subjects.
+//! Events (CloudEvents): written to the outbox in the transaction of the change, relayed to JetStream, and consumed at least
+//! once. Only this folder names NATS subjects.
 
 pub mod consume;
 mod envelope;
@@ -15,10 +15,10 @@ pub use envelope::{Actor, Envelope, Origin, Unreadable};
 pub use nats::Nats;
 pub use outbox::{Draft, Outbox};
 
-/// Ids in one log line, at most.
+/// Maximum number of ids in one log line.
 const MAX_LOGGED_IDS: usize = 100;
 
-/// Shows ids of events, separated by commas, for logs.
+/// Formats ids for logs, separated by commas.
 struct Ids<I>(I);
 
 impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Ids<I> {

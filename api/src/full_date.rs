@@ -1,30 +1,29 @@
-//! Days as the API writes them: `full-date` of RFC 3339, section 5.6, and nothing that only looks
-//! like it, such as `2024-5-3`.
+//! Dates of the API: strictly `full-date` of RFC 3339, section 5.6, so not `2024-5-3`.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, de};
 
-/// The day that `text` names.
+/// Parses a date such as `2024-05-23`.
 #[must_use]
 pub fn parse(text: &str) -> Option<NaiveDate> {
     let written = text.bytes().enumerate().all(|(at, c)| if matches!(at, 4 | 7) { c == b'-' } else { c.is_ascii_digit() });
     if written && text.len() == 10 { text.parse().ok() } else { None }
 }
 
-/// What to say of a text that isn't one.
+/// Returns the validation error of a text that isn't a date.
 #[must_use]
-pub fn refusal(text: &str) -> String {
+pub fn validation_error(text: &str) -> String {
     let clipped: String = text.chars().take(32).collect();
     format!("must be a date such as 2024-05-23, not {clipped:?}")
 }
 
-/// A field that may be absent or null; with `#[serde(default)]`.
+/// Deserialises a date that may be null, or with `#[serde(default)]` absent.
 ///
 /// # Errors
-/// If it is anything else but a day.
+/// If it is neither a date nor null.
 pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
-    let given = Option::<String>::deserialize(deserializer)?;
-    given.map(|text| parse(&text).ok_or_else(|| de::Error::custom(refusal(&text)))).transpose()
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse(&text).ok_or_else(|| de::Error::custom(validation_error(&text)))).transpose()
 }
 
 #[cfg(test)]
@@ -32,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ten_characters_in_their_places_are_a_day() {
+    fn only_the_full_form_of_a_date_is_parsed() {
         assert_eq!(parse("2024-02-29").map(|day| day.to_string()).as_deref(), Some("2024-02-29"));
         for bad in [
             "",

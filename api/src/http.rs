@@ -1,4 +1,4 @@
-//! The HTTP machinery: errors, request context, bodies, pages, entity tags, idempotency.
+//! HTTP: errors, request context, bodies, pages, entity tags, idempotency.
 
 pub mod body;
 pub(crate) mod client;

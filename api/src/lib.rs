@@ -1,4 +1,4 @@
-//! The shop backend: the API and its workers. The binary `catalog` only starts a role of it.
+//! The shop backend: the API and its workers. The binary `catalog` starts one of the roles.
 
 mod backoff;
 pub mod characters;

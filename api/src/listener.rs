@@ -10,11 +10,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on an address. `[::]` accepts IPv4 as well, whatever `net.ipv6.bindv6only` says, and is `0.0.0.0` on a machine
-/// without IPv6. The listener is non-blocking, as Tokio needs it.
+/// Listens on an address. `[::]` accepts IPv4 as well, whatever the value of `net.ipv6.bindv6only`; on a machine without IPv6
+/// it falls back to `0.0.0.0`. The listener is non-blocking, as Tokio needs it.
 ///
 /// # Errors
-/// If the address is in use, not this machine's, or not permitted.
+/// If the address is in use, not of this machine, or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let open = |address| Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map(|socket| (socket, address));
     let (socket, address) = match open(address) {

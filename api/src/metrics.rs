@@ -1,15 +1,15 @@
-//! Making metrics without labels.
+//! Registers metrics without labels.
 
 use prometheus::{IntCounter, IntGauge, register_int_counter, register_int_gauge};
 
-/// A counter, registered. Its name is a constant of one place.
+/// Registers a counter, whose name must be unique.
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-pub fn counter(name: &str, help: &str) -> IntCounter {
+pub fn register_counter(name: &str, help: &str) -> IntCounter {
     register_int_counter!(name, help).expect("a metric of this name is registered once")
 }
 
-/// A gauge, registered. Its name is a constant of one place.
+/// Registers a gauge, whose name must be unique.
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
-pub fn gauge(name: &str, help: &str) -> IntGauge {
+pub fn register_gauge(name: &str, help: &str) -> IntGauge {
     register_int_gauge!(name, help).expect("a metric of this name is registered once")
 }

@@ -1,21 +1,21 @@
-//! Mail about what happened, to the admins and, about their orders, to customers: events become
-//! deliveries, one per recipient, and deliveries become mail. Only this folder builds mail.
+//! Mail about events, to admins and, about their orders, to customers. The notifier writes one delivery per event and
+//! recipient, and sends deliveries as mail. Only this folder builds mail.
 
 mod audience;
+mod circuit_breaker;
 mod deliveries;
 mod distribute;
 mod fields;
-mod gate;
+mod in_flight;
 mod mail;
+mod maintenance;
 mod metrics;
-mod notice;
+mod notification;
 mod sender;
 mod templates;
 mod transport;
-mod underway;
-mod upkeep;
 
 pub use distribute::Distributor;
+pub use maintenance::{measure_backlog, purge_messages};
 pub use sender::Senders;
 pub use transport::Transport;
-pub use upkeep::{measure, purge};

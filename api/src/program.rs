@@ -6,7 +6,7 @@ use catalog_logging::LogFormat;
 
 use crate::telemetry;
 
-/// Starts logging and runs `work` on a runtime of all processors. An error is logged, and the exit status is 1.
+/// Starts logging and runs `work` on a multi-threaded runtime. An error is logged, and the exit status is 1.
 pub fn run(log_format: Option<LogFormat>, work: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     if let Err(error) = telemetry::start_logging(log_format) {
         eprintln!("{error:#}");

@@ -1,7 +1,7 @@
-//! Which releases may share a database, and in which currency its prices are.
+//! Checks that the release and the currency of a process fit its database, and migrates it.
 //!
-//! Migrations expand first and contract one release later, so the database may be newer than this
-//! release: it records the oldest one that may still use it.
+//! Migrations expand first and contract one release later, so the database may be newer than this release. It records the
+//! oldest release that may use it.
 
 mod identity;
 mod schema_watch;
@@ -26,67 +26,54 @@ pub use self::{
     schema_watch::watch_schema,
 };
 
-/// This release.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
-/// The oldest release that may use the schema of this one.
+/// The oldest release that may use the schema of this release.
 const MIN_COMPATIBLE: &str = "0.1.0";
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
-    // A newer release's are fine while it admits this one; the lock is held for more than the migrations.
+    // A newer release may have applied migrations that this one doesn't have. `lock` is held for longer than the migrations.
     migrator.set_ignore_missing(true).set_locking(false);
     migrator
 });
 
-/// Why this process cannot work on this database, now or ever.
+/// Why a process cannot use a database.
 #[derive(Debug, Error)]
 pub enum ReleaseError {
-    /// The database belongs to a newer release that doesn't admit this one: upgrade.
+    /// A newer release has migrated the database, and this one may not use it any more.
     #[error(
-        "this is release {RELEASE}, but the database was migrated by release {migrated_by}, \
-         which admits {min_compatible} and newer: use one of those"
+        "release {RELEASE} is too old for this database: release {migrated_by} migrated it and supports {min_compatible} and \
+         newer; upgrade to one of those"
     )]
     TooOld {
-        /// The oldest release the database admits.
+        /// The oldest release that may use the database.
         min_compatible: String,
         /// The newest release that migrated it.
         migrated_by: String,
     },
-    /// The prices are in another currency.
-    #[error("CURRENCY={given}, but the prices in this database are in {stored}: give CURRENCY={stored}, or use another database")]
-    OtherCurrency {
-        /// As recorded.
-        stored: String,
-        /// As configured.
-        given: Currency,
-    },
-    /// The database has no schema, or an older one than this release needs: wait.
+    #[error("CURRENCY={configured}, but the prices in this database are in {stored}: set CURRENCY={stored}, or use another database")]
+    OtherCurrency { stored: String, configured: Currency },
+    /// The database has no schema, or an older one than this release needs.
     #[error("{}: run catalog migrate", describe_schema(*.newest))]
     NotMigrated {
-        /// Newest migration of this release that was applied, if any was.
+        /// Newest applied migration of this release.
         newest: Option<i64>,
     },
-    /// The database isn't the one that is expected.
     #[error(
         "this database {found}, but installation {expected} is expected; nothing was changed: connect to the database of \
          installation {expected} or restore it, or leave out EXPECT_INSTALLATION to use this one"
     )]
-    OtherInstallation {
-        /// The id that it should have.
-        expected: Uuid,
-        /// What it is.
-        found: Identity,
-    },
-    /// A migration failed, or one that was applied has been edited since.
+    OtherInstallation { expected: Uuid, found: Identity },
+    /// A migration failed, or an applied migration was edited later.
     #[error("a migration failed")]
     Migration(#[from] MigrateError),
-    /// The database failed or is away: wait.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// What is wrong with a schema that isn't that of this release.
+/// Describes a schema that is missing or older than this release needs.
 fn describe_schema(newest: Option<i64>) -> String {
     let needed = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
     match newest {
@@ -95,7 +82,7 @@ fn describe_schema(newest: Option<i64>) -> String {
     }
 }
 
-/// What the whole installation agrees on.
+/// The record of the installation in its database.
 struct Installation {
     currency: String,
     min_compatible: String,
@@ -105,11 +92,11 @@ struct Installation {
 impl Installation {
     async fn read(conn: &mut PgConnection) -> Result<Option<Self>, sqlx::Error> {
         let read = sqlx::query_as!(Self, "SELECT currency, min_compatible, migrated_by FROM release.installation");
-        absent_if_undefined(read.fetch_optional(conn).await)
+        default_if_undefined(read.fetch_optional(conn).await)
     }
 
-    fn admits_this_release(&self) -> bool {
-        admits(&self.min_compatible, RELEASE)
+    fn supports_this_release(&self) -> bool {
+        supports(&self.min_compatible, RELEASE)
     }
 
     fn too_old(self) -> ReleaseError {
@@ -117,47 +104,46 @@ impl Installation {
     }
 }
 
-/// Whether a database that asks for `min_compatible` may be used by `release`. One that is recorded
-/// in a form this release doesn't know may not.
-fn admits(min_compatible: &str, release: &str) -> bool {
+/// Whether `release` may use a database that needs `min_compatible`. False if either is not a valid version.
+fn supports(min_compatible: &str, release: &str) -> bool {
     matches!((Version::parse(min_compatible), Version::parse(release)), (Ok(min), Ok(release)) if min <= release)
 }
 
-/// A table that doesn't exist yet holds nothing. SQLSTATE 42P01 is `undefined_table`, 3F000 `invalid_schema_name`.
-fn absent_if_undefined<T: Default>(result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+/// Returns the default if the table doesn't exist. SQLSTATE 42P01 is `undefined_table`, 3F000 `invalid_schema_name`.
+fn default_if_undefined<T: Default>(result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
     match result {
         Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42P01" || code == "3F000") => Ok(T::default()),
         other => other,
     }
 }
 
-/// What [`migrate`] found and did.
+/// The result of [`migrate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migrated {
-    /// Migrations applied now.
+    /// Migrations that this run applied.
     pub applied: usize,
-    /// Migrations of newer releases that were there.
+    /// Applied migrations of newer releases.
     pub newer: usize,
 }
 
 impl fmt::Display for Migrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} applied now", self.applied)?;
-        if self.newer > 0 { write!(f, ", {} there from a newer release that admits {RELEASE}", self.newer) } else { Ok(()) }
+        write!(f, "{} migrations applied", self.applied)?;
+        if self.newer > 0 { write!(f, "; {} of a newer release, which supports {RELEASE}, exist", self.newer) } else { Ok(()) }
     }
 }
 
-/// Takes the lock that lets one `catalog migrate` work at a time. It goes with the connection, which
-/// must be a direct one: a transaction pooler would hand the lock to others.
+/// Takes the lock that `catalog migrate` holds. It is released with the connection, which must not go through a transaction
+/// pooler: that would share the lock with other clients.
 ///
 /// # Errors
-/// If the database refuses.
+/// If the database fails.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     Ok(conn.lock().await?)
 }
 
-/// Brings the database to this release, unless it is at a newer one that admits this, or another installation than
-/// `expected`. The caller holds [`lock`].
+/// Migrates the database to this release. A database that a newer release has migrated stays as it is, and is an error if that
+/// release doesn't support this one. So is another installation than `expected`. Call it with the [`lock`] held.
 ///
 /// # Errors
 /// See [`ReleaseError`].
@@ -172,22 +158,22 @@ pub async fn migrate(
     }
     let before = Installation::read(conn).await?;
     if let Some(installation) = before
-        && !installation.admits_this_release()
+        && !installation.supports_this_release()
     {
         return Err(installation.too_old());
     }
     conn.ensure_migrations_table(MIGRATIONS_TABLE).await?;
-    let known_before = applied(conn).await?;
+    let applied_before = applied_versions(conn).await?;
     MIGRATOR.run(&mut *conn).await?;
-    record(conn, currency, now).await?;
+    record_installation(conn, currency, now).await?;
     Ok(Migrated {
-        applied: MIGRATOR.iter().filter(|migration| !known_before.contains(&migration.version)).count(),
-        newer: known_before.iter().filter(|version| !MIGRATOR.version_exists(**version)).count(),
+        applied: MIGRATOR.iter().filter(|migration| !applied_before.contains(&migration.version)).count(),
+        newer: applied_before.iter().filter(|version| !MIGRATOR.version_exists(**version)).count(),
     })
 }
 
-/// Writes the installation down. A newer release's record stays, and so does the currency of existing prices.
-async fn record(conn: &mut PgConnection, currency: Currency, now: DateTime<Utc>) -> Result<(), ReleaseError> {
+/// Creates or updates the record of the installation. A newer release and the currency of existing products don't change.
+async fn record_installation(conn: &mut PgConnection, currency: Currency, now: DateTime<Utc>) -> Result<(), ReleaseError> {
     let Some(installation) = Installation::read(conn).await? else {
         sqlx::query!(
             "INSERT INTO release.installation (currency, min_compatible, migrated_by, migrated_at) VALUES ($1, $2, $3, $4)",
@@ -202,11 +188,11 @@ async fn record(conn: &mut PgConnection, currency: Currency, now: DateTime<Utc>)
     };
     if installation.currency != currency.code() {
         if products::any_exist(conn).await? {
-            return Err(ReleaseError::OtherCurrency { stored: installation.currency, given: currency });
+            return Err(ReleaseError::OtherCurrency { stored: installation.currency, configured: currency });
         }
         sqlx::query!("UPDATE release.installation SET currency = $1", currency.code()).execute(&mut *conn).await?;
     }
-    if installation.migrated_by != RELEASE && admits(&installation.migrated_by, RELEASE) {
+    if installation.migrated_by != RELEASE && supports(&installation.migrated_by, RELEASE) {
         sqlx::query!(
             "UPDATE release.installation SET min_compatible = $1, migrated_by = $2, migrated_at = $3",
             MIN_COMPATIBLE,
@@ -219,80 +205,80 @@ async fn record(conn: &mut PgConnection, currency: Currency, now: DateTime<Utc>)
     Ok(())
 }
 
-async fn applied(conn: &mut PgConnection) -> Result<Vec<i64>, MigrateError> {
+async fn applied_versions(conn: &mut PgConnection) -> Result<Vec<i64>, MigrateError> {
     Ok(conn.list_applied_migrations(MIGRATIONS_TABLE).await?.into_iter().map(|migration| migration.version).collect())
 }
 
-/// Whether this process may work on the database.
+/// Checks that a process with this currency can use the database.
 ///
 /// # Errors
 /// See [`ReleaseError`].
 pub async fn check(pool: &PgPool, currency: Currency) -> Result<(), ReleaseError> {
-    let installation = admitted(pool).await?;
+    let installation = read_compatible(pool).await?;
     if installation.currency == currency.code() {
         Ok(())
     } else {
-        Err(ReleaseError::OtherCurrency { stored: installation.currency, given: currency })
+        Err(ReleaseError::OtherCurrency { stored: installation.currency, configured: currency })
     }
 }
 
-/// Whether this release may work on the database, whatever its currency.
+/// Checks that this release can use the database, without its currency.
 ///
 /// # Errors
 /// See [`ReleaseError`].
 pub async fn check_schema(pool: &PgPool) -> Result<(), ReleaseError> {
-    admitted(pool).await.map(|_| ())
+    read_compatible(pool).await.map(|_| ())
 }
 
-async fn admitted(pool: &PgPool) -> Result<Installation, ReleaseError> {
+async fn read_compatible(pool: &PgPool) -> Result<Installation, ReleaseError> {
     let mut conn = pool.acquire().await?;
     let installation = Installation::read(&mut conn).await?.ok_or(ReleaseError::NotMigrated { newest: None })?;
-    if !installation.admits_this_release() {
+    if !installation.supports_this_release() {
         return Err(installation.too_old());
     }
-    let applied = applied(&mut conn).await?;
+    let applied = applied_versions(&mut conn).await?;
     let (present, missing): (Vec<_>, Vec<_>) =
         MIGRATOR.iter().map(|migration| migration.version).partition(|version| applied.contains(version));
     if missing.is_empty() { Ok(installation) } else { Err(ReleaseError::NotMigrated { newest: present.into_iter().max() }) }
 }
 
-/// Waits until the database is there and migrated, and says what it waits for.
+/// Waits until the database is available and migrated, and reports what it waits for.
 ///
 /// # Errors
-/// What no waiting would mend: [`ReleaseError::TooOld`] and [`ReleaseError::OtherCurrency`].
+/// Permanent errors: [`ReleaseError::TooOld`] and [`ReleaseError::OtherCurrency`].
 pub async fn wait_until_usable(readiness: &Readiness, pool: &PgPool, currency: Currency) -> Result<(), ReleaseError> {
     wait(readiness, || check(pool, currency)).await
 }
 
-/// As [`wait_until_usable`], for roles that know nothing of prices.
+/// Like [`wait_until_usable`], for roles that don't use prices.
 ///
 /// # Errors
-/// What no waiting would mend: [`ReleaseError::TooOld`].
+/// Permanent errors: [`ReleaseError::TooOld`].
 pub async fn wait_until_migrated(readiness: &Readiness, pool: &PgPool) -> Result<(), ReleaseError> {
     wait(readiness, || check_schema(pool)).await
 }
 
 async fn wait<F: Future<Output = Result<(), ReleaseError>>>(readiness: &Readiness, check: impl FnMut() -> F) -> Result<(), ReleaseError> {
-    let mut said = None;
+    let mut reported = None;
     check
-        .retry(patience())
+        .retry(endless_backoff())
         .when(|error| !matches!(error, ReleaseError::TooOld { .. } | ReleaseError::OtherCurrency { .. }))
         .notify(|error, _| {
-            let what = match error {
+            let dependency = match error {
                 ReleaseError::NotMigrated { newest } => format!("catalog migrate: {}", describe_schema(*newest)),
                 other => format!("the database: {}", Chain(other)),
             };
-            // Each reason once, not every few seconds.
-            if said.as_ref() != Some(&what) {
-                readiness.waiting_for(&what);
-                said = Some(what);
+            // Only changes are reported, not every attempt.
+            if reported.as_ref() != Some(&dependency) {
+                readiness.waiting_for(&dependency);
+                reported = Some(dependency);
             }
         })
         .await
 }
 
-/// Backoff without an end, for what a process cannot do without: from 100 ms to 5 s.
-pub fn patience() -> ExponentialBuilder {
+/// Exponential backoff from 100 ms to 5 s without a limit of attempts, for required dependencies.
+pub fn endless_backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(5))
@@ -305,23 +291,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_admits_its_oldest_compatible_release_and_newer_ones() {
-        assert!(admits("0.1.0", "0.1.0"));
-        assert!(admits("0.1.0", "0.10.0"));
-        assert!(!admits("0.10.0", "0.9.9"));
-        assert!(!admits("1.0.0", "1.0.0-rc.1"));
-        assert!(!admits("next", "1.0.0"));
+    fn a_database_supports_its_oldest_compatible_release_and_newer_ones() {
+        assert!(supports("0.1.0", "0.1.0"));
+        assert!(supports("0.1.0", "0.10.0"));
+        assert!(!supports("0.10.0", "0.9.9"));
+        assert!(!supports("1.0.0", "1.0.0-rc.1"));
+        assert!(!supports("next", "1.0.0"));
     }
 
     #[test]
-    fn this_release_admits_itself() {
-        assert!(admits(MIN_COMPATIBLE, RELEASE));
+    fn this_release_supports_itself() {
+        assert!(supports(MIN_COMPATIBLE, RELEASE));
     }
 
     #[test]
-    fn a_release_that_is_too_old_is_told_both_versions() {
+    fn the_error_of_an_old_release_names_all_versions() {
         let installation = Installation { currency: "EUR".into(), min_compatible: "9.0.0".into(), migrated_by: "9.1.0".into() };
-        assert!(!installation.admits_this_release());
+        assert!(!installation.supports_this_release());
         let text = installation.too_old().to_string();
         assert!([RELEASE, "9.0.0", "9.1.0"].iter().all(|version| text.contains(version)), "{text}");
     }

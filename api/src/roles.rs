@@ -1,4 +1,4 @@
-//! The roles of the binary: wiring only.
+//! The roles of the binary. They only connect the other modules.
 
 mod admin;
 mod fulfiller;
@@ -44,24 +44,24 @@ enum Role {
     Fulfiller(fulfiller::FulfillerArgs),
     /// Bring the database, the superuser and the streams to this release, then exit
     Migrate(migrate::MigrateArgs),
-    /// Manage admins straight in the database
+    /// Manage admins in the database
     Admin(admin::AdminArgs),
     /// Ask /readyz of the role on this machine: exit code 0 means ready
     Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 impl Cli {
-    /// The log format asked for. What people run by hand speaks to them, also into a file or a pipe.
+    /// Returns the configured log format. For commands that people run, the default is text.
     #[must_use]
     pub fn log_format(&self) -> Option<LogFormat> {
-        let by_hand = matches!(self.role, Role::Admin(_) | Role::Healthcheck(_) | Role::Openapi);
-        self.logs.log_format.or(by_hand.then_some(LogFormat::Text))
+        let is_interactive = matches!(self.role, Role::Admin(_) | Role::Healthcheck(_) | Role::Openapi);
+        self.logs.log_format.or(is_interactive.then_some(LogFormat::Text))
     }
 
-    /// Runs the role to its end, and gives the exit status.
+    /// Runs the role and returns the exit status.
     ///
     /// # Errors
-    /// Whatever ended it, for the log.
+    /// The error that ended the role.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
             Role::Migrate(args) => return migrate::run(args).await,

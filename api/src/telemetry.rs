@@ -5,10 +5,10 @@ use prometheus::{Encoder, TextEncoder};
 use tracing::{Span, field::display};
 use uuid::Uuid;
 
-/// What is logged without `RUST_LOG`.
+/// Log filter without `RUST_LOG`.
 const DEFAULT_FILTER: &str = "info,async_nats=warn,sqlx=warn";
 
-/// Starts logging to standard error; `RUST_LOG` says what.
+/// Starts logging to standard error, filtered by `RUST_LOG`.
 ///
 /// # Errors
 /// If `RUST_LOG` is invalid.
@@ -17,21 +17,21 @@ pub fn start_logging(format: Option<LogFormat>) -> anyhow::Result<()> {
     catalog_logging::start(format, if filter.is_empty() { DEFAULT_FILTER } else { &filter })
 }
 
-/// Adds an account to the log lines of the current request: the one that is signed in, or that a client tries to sign in to.
+/// Adds an account to the log lines of the current request: the authenticated one, or the one of a sign-in attempt.
 pub fn record_account(account_id: Uuid) {
     Span::current().record("account_id", display(account_id));
 }
 
-/// Adds the event that the current request or order has written to its log lines.
+/// Adds the id of the written event to the log lines of the current request or order.
 pub fn record_event(event_id: Uuid) {
     Span::current().record("event_id", display(event_id));
 }
 
-/// Every metric of this process in Prometheus' text format.
+/// Encodes all metrics of this process in the text format of Prometheus.
 ///
 /// # Errors
 /// If a collector cannot be encoded.
-pub fn gather() -> Result<String, prometheus::Error> {
+pub fn encode_metrics() -> Result<String, prometheus::Error> {
     let mut buffer = Vec::new();
     TextEncoder::new().encode(&prometheus::gather(), &mut buffer)?;
     String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))

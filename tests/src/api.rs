@@ -1,5 +1,4 @@
-//! A person's view of the API: requests that read like the contract, and replies that are checked
-//! against the rules that hold everywhere before a test even sees them.
+//! A client of the API. Every response is checked against the OpenAPI document and the rules for all responses.
 
 use std::{
     future::{Future, IntoFuture},
@@ -16,49 +15,49 @@ use serde_json::Value;
 
 use crate::openapi::OpenApi;
 
-/// Somebody with or without a token.
+/// A client, anonymous or with an access token.
 #[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
-    // Shared by everybody in a shop: a restarted API may listen elsewhere.
+    // Shared by all clients of a shop, because a restarted API has another address.
     base: Arc<RwLock<String>>,
     token: Option<Arc<str>>,
     contract: Option<Arc<OpenApi>>,
 }
 
 impl Api {
-    /// Nobody in particular, at `base` (scheme, host and port).
+    /// Returns an anonymous client of `base` (scheme, host and port).
     #[must_use]
     pub fn anonymous(base: &str, contract: Option<Arc<OpenApi>>) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client can be built");
         Self { http, base: Arc::new(RwLock::new(base.to_owned())), token: None, contract }
     }
 
-    /// The same shop with somebody's access token.
+    /// Returns a client of the same shop with an access token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
-    /// The access token.
+    /// Returns the access token.
     ///
     /// # Panics
-    /// For nobody in particular.
+    /// If the client is anonymous.
     pub fn token(&self) -> &str {
-        self.token.as_deref().expect("somebody signed in")
+        self.token.as_deref().expect("an authenticated client")
     }
 
-    /// Where the API is.
+    /// Returns scheme, host and port of the API.
     pub fn base(&self) -> String {
         self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Moves everybody in this shop to another address.
-    pub fn moved_to(&self, base: &str) {
+    /// Sets scheme, host and port of the API for all clients of this shop.
+    pub fn set_base(&self, base: &str) {
         base.clone_into(&mut self.base.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Any request.
+    /// Returns a request with any method.
     pub fn request(&self, method: Method, path: &str) -> Call {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
@@ -98,7 +97,7 @@ impl Api {
     }
 }
 
-/// A request being made; awaiting it sends it.
+/// A request. Awaiting it sends it.
 #[must_use = "a call is sent by awaiting it"]
 pub struct Call {
     api: Api,
@@ -116,7 +115,7 @@ impl Call {
         self
     }
 
-    /// Sends a header once more, with another value.
+    /// Adds another value of a header.
     pub fn header_again(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
@@ -134,19 +133,19 @@ impl Call {
         self
     }
 
-    /// Sets a body without saying of what type.
+    /// Sets a body without a content type.
     pub fn untyped_body(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Sends it, where the connection itself may fail.
+    /// Sends the request when the connection may fail.
     ///
     /// # Errors
-    /// If no complete response came.
+    /// If there is no complete response.
     ///
     /// # Panics
-    /// If the response breaks a rule that holds for every response.
+    /// If the response breaks a rule for all responses.
     pub async fn attempt(self) -> Result<Reply, reqwest::Error> {
         let url = format!("{}{}", self.api.base(), self.path);
         let mut request = self.api.http.request(self.method.clone(), url).headers(self.headers);
@@ -157,7 +156,7 @@ impl Call {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await?;
         let reply = Reply { call: format!("{} {}", self.method, self.path), status, headers, body };
-        reply.obey_the_rules_of_all_replies(&self.method);
+        reply.assert_rules_of_all_replies(&self.method);
         if let Some(contract) = &self.api.contract {
             contract.check(&self.method, &self.path, &reply);
         }
@@ -190,10 +189,10 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The reply, if it has this status.
+    /// Asserts the status and returns the reply.
     ///
     /// # Panics
-    /// If it has another.
+    /// If the status is another.
     #[track_caller]
     #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "often the status is all a test wants")]
     pub fn expect(self, status: u16) -> Self {
@@ -220,10 +219,10 @@ impl Reply {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The problem document, if the reply is one of this status and type (its last segment).
+    /// Asserts status and type (last segment) of a problem document, and returns it.
     ///
     /// # Panics
-    /// If it isn't.
+    /// If the reply is another.
     #[track_caller]
     pub fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status, status, "{}: {}", self.call, self.text());
@@ -233,7 +232,7 @@ impl Reply {
         problem
     }
 
-    /// The pointers and parameters of the errors in a problem document.
+    /// Returns the pointers and parameters of the errors in a problem document.
     #[track_caller]
     pub fn pointers(&self) -> Vec<String> {
         let problem = self.json();
@@ -243,12 +242,12 @@ impl Reply {
     }
 
     #[track_caller]
-    fn obey_the_rules_of_all_replies(&self, method: &Method) {
+    fn assert_rules_of_all_replies(&self, method: &Method) {
         let call = &self.call;
         let shown = || format!("{call}: {} {:?} {}", self.status, self.headers, self.text());
-        assert_ne!(self.status, 500, "a fault of the service: {}", shown());
+        assert_ne!(self.status, 500, "internal error: {}", shown());
         if !self.headers.contains_key("x-request-id") && matches!(self.status, 400 | 408 | 431) && self.body.is_empty() {
-            // The HTTP library refused it before it was a request.
+            // The HTTP library rejected a malformed request.
             return;
         }
         assert!(self.headers.contains_key("x-request-id"), "no request id: {}", shown());
@@ -266,7 +265,7 @@ impl Reply {
         }
         assert!(problem["type"].as_str().is_some_and(|kind| kind.starts_with("https://")), "{}", shown());
         for leak in ["sqlx", "panicked", "src/", "postgres://", "SELECT ", "stack backtrace"] {
-            assert!(!problem["detail"].as_str().unwrap_or_default().contains(leak), "something internal leaks: {}", shown());
+            assert!(!problem["detail"].as_str().unwrap_or_default().contains(leak), "internal details leak: {}", shown());
         }
         if matches!(self.status, 429 | 503) {
             assert!(self.header("retry-after").parse::<u64>().is_ok_and(|s| (1..=3600).contains(&s)), "no Retry-After: {}", shown());

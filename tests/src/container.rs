@@ -1,5 +1,5 @@
-//! A container without an engine: the files of an image as a read-only root, a user without rights,
-//! processes of its own. The network is the machine's.
+//! Containers without an engine: a read-only root with the files of an image, an unprivileged user, and a PID namespace. The
+//! network is that of the machine.
 
 use std::{
     fs,
@@ -17,8 +17,8 @@ use crate::{
     process::{Environment, Process},
 };
 
-/// `$1` is the root, `$2` the PATH inside, `$3` the user and group if we are root ourselves; then
-/// pairs of directories here and there up to `--`, then the command.
+/// `$1` is the root, `$2` the PATH inside, `$3` the user and group if the tests run as root; then pairs of directories on the
+/// machine and in the container up to `--`, then the command.
 const INSIDE: &str = r#"set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin root=$1 path=$2 user=$3; shift 3
 mount --bind "$root" "$root"
@@ -29,7 +29,7 @@ mount -o remount,bind,ro "$root"
 chroot=$(command -v chroot)
 PATH=$path exec "$chroot" ${user:+--userspec="$user" --groups=} "$root" "$@""#;
 
-/// A container to be started.
+/// Specification of a container.
 pub struct Container<'a> {
     image: &'a Image,
     user: (u32, u32),
@@ -38,19 +38,19 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// One of this image, with the environment that the image asks for, as this user and group.
+    /// A container of this image, with the environment of the image, as this user and group.
     pub fn of(image: &'a Image, user: (u32, u32)) -> Self {
         Self { image, user, environment: image.environment().into_iter().collect(), volumes: Vec::new() }
     }
 
-    /// Whether this machine lets us make one. For root nearly always; other people need user namespaces,
-    /// and what is shown in containers stays unshown without them.
+    /// Whether this machine allows containers: nearly always for root, and otherwise with user namespaces. Without, tests are
+    /// skipped.
     pub fn possible() -> bool {
         let mut command = Command::new("unshare");
         command.args(namespaces((65532, 65532))).args(["mount", "-t", "proc", "proc", "/proc"]);
         let possible = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         if !possible {
-            eprintln!("not shown: this machine lets us make no containers (be root, or allow user namespaces)");
+            eprintln!("skipped: this machine doesn't allow containers; run the tests as root, or enable user namespaces");
         }
         possible
     }
@@ -62,7 +62,7 @@ impl<'a> Container<'a> {
         self
     }
 
-    /// A directory of this machine that is to be found at `path`.
+    /// Mounts a directory of this machine at `path`.
     #[must_use]
     pub fn volume(mut self, directory: &Path, path: &str) -> Self {
         self.volumes.push((directory.to_owned(), path.to_owned()));
@@ -102,18 +102,18 @@ impl<'a> Container<'a> {
     }
 }
 
-/// Kills everything in a container, and comes back when nothing of it is left.
+/// Kills all processes of a container, and waits for their end.
 ///
 /// # Panics
-/// If that takes too long.
+/// If they don't end in time.
 pub async fn kill(container: &mut Process) {
     kill_inside(container.pid());
     container.ended().await;
 }
 
-/// Kills everything in the container of this unshare(1): the first process in there takes the others along.
+/// Kills the first process in the container of this unshare(1), and so all others.
 ///
-/// Its death with unshare, which `--kill-child` asks for, is forgotten when it becomes a user without rights.
+/// `--kill-child` is not enough, because the setting is lost when the process changes its user.
 pub fn kill_inside(pid: u32) {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     for first in children.split_whitespace().filter_map(|child| child.parse().ok()) {
@@ -121,8 +121,7 @@ pub fn kill_inside(pid: u32) {
     }
 }
 
-/// Arguments of unshare(1). Whoever isn't root becomes the user by a user namespace, and keeps in there
-/// what mounting needs.
+/// Arguments of unshare(1). Without root, a user namespace maps the user and keeps the capabilities for mounting.
 fn namespaces((uid, gid): (u32, u32)) -> Vec<String> {
     let mut args = ["--mount", "--pid", "--ipc", "--fork", "--kill-child"].map(str::to_owned).to_vec();
     if !geteuid().is_root() {

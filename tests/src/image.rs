@@ -1,4 +1,4 @@
-//! Container images as `tests/images/make` writes them, opened.
+//! Unpacks container images of `tests/images/make`.
 
 use std::{
     fs,
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::{programs, scratch::Scratch};
 
-/// An archive and what is inside.
+/// An unpacked image.
 pub struct Image {
-    /// The names it would get.
+    /// Names of the image.
     pub names: Vec<String>,
     /// The part `config` of its configuration: user, entrypoint, environment …
     pub config: Value,
@@ -23,13 +23,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Makes the image of this name from the programs of this build, and opens it.
+    /// Builds the image of this name from the programs of this build, and unpacks it.
     ///
     /// # Panics
-    /// If it cannot be made.
+    /// If it cannot be built.
     pub fn make(name: &str) -> Self {
         let scratch = Scratch::new(None);
-        // Builds for tests are not optimised, and large.
+        // Builds for tests are not optimised, so they are large.
         let output = make(scratch.path(), &["--limit", "1000", name]);
         assert!(output.status.success(), "tests/images/make {name}: {}", String::from_utf8_lossy(&output.stderr));
         let opened = scratch.path().join("opened");
@@ -48,12 +48,12 @@ impl Image {
         Self { names: names.collect(), config: read(&blob(&manifest["config"]))["config"].clone(), digest, root, _scratch: scratch }
     }
 
-    /// Where its files are.
+    /// Returns the directory of its files.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// All its files and links, by their path in the image.
+    /// Returns the paths of all files and links in the image.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut directories = vec![self.root.clone()];
@@ -71,13 +71,13 @@ impl Image {
         files
     }
 
-    /// Its `Env`.
+    /// Returns its `Env`.
     pub fn environment(&self) -> Vec<(String, String)> {
         let settings = self.config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
         settings.filter_map(|setting| setting.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// A list of words in its configuration, such as `Entrypoint`.
+    /// Returns a list of texts in its configuration, such as `Entrypoint`.
     pub fn words(&self, name: &str) -> Vec<String> {
         self.config[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }

@@ -1,4 +1,4 @@
-//! The mail catcher: a real SMTP server (`catalogctl inbox`) and what arrived there.
+//! Client of the inbox (`catalogctl inbox`), a real SMTP server.
 
 use chrono::{DateTime, FixedOffset};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::wait::{eventually, holds};
 
-/// One mail as it arrived.
+/// A received mail.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Mail {
     /// Grows with every mail.
@@ -37,18 +37,18 @@ impl Mail {
     }
 }
 
-/// How the SMTP server behaves.
+/// Fault injection of the SMTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// Takes everything.
+pub enum SmtpMode {
+    /// Accepts every mail.
     Normal,
-    /// Greets nobody: too busy.
+    /// 421 instead of a greeting.
     Busy,
-    /// Says "later" to every recipient.
+    /// 451 for every recipient.
     Defer,
-    /// Says "never" to every recipient.
-    Refuse,
-    /// Keeps the mail and hangs up instead of saying so.
+    /// 550 for every recipient.
+    Reject,
+    /// Stores the mail and closes the connection without a reply.
     Drop,
 }
 
@@ -60,15 +60,15 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// The inbox with its API at `base`.
+    /// `base` is the URL of the inbox's API.
     pub fn new(base: String) -> Self {
         Self { http: reqwest::Client::new(), base }
     }
 
-    /// Everything that arrived, in order.
+    /// Returns all mails in order of arrival.
     ///
     /// # Panics
-    /// If the inbox doesn't answer.
+    /// If the request fails.
     pub async fn mails(&self) -> Vec<Mail> {
         let response = self.http.get(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
         let mut mails: Vec<Mail> = response.json().await.expect("a list of messages");
@@ -76,12 +76,12 @@ impl Inbox {
         mails
     }
 
-    /// What arrived for one address.
+    /// Returns the mails to one address.
     pub async fn mails_for(&self, address: &str) -> Vec<Mail> {
         self.mails().await.into_iter().filter(|mail| mail.is_for(address)).collect()
     }
 
-    /// Waits until at least `count` mails have arrived, and gives all of them.
+    /// Waits until at least `count` mails have arrived, and returns all.
     pub async fn at_least(&self, count: usize) -> Vec<Mail> {
         eventually(&format!("{count} mails arrive"), async || {
             let mails = self.mails().await;
@@ -99,10 +99,10 @@ impl Inbox {
         .await
     }
 
-    /// Forgets everything.
+    /// Deletes all mails.
     ///
     /// # Panics
-    /// If the inbox doesn't.
+    /// If the request fails.
     pub async fn clear(&self) {
         let response = self.http.delete(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
         assert!(response.status().is_success());
@@ -113,12 +113,18 @@ impl Inbox {
         .await;
     }
 
-    /// Changes how the SMTP server behaves.
+    /// Sets the mode of the SMTP server.
     ///
     /// # Panics
-    /// If it doesn't.
-    pub async fn be(&self, mood: Mood) {
-        let mode = format!("{mood:?}").to_lowercase();
+    /// If the request fails.
+    pub async fn set_mode(&self, mode: SmtpMode) {
+        let mode = match mode {
+            SmtpMode::Normal => "normal",
+            SmtpMode::Busy => "busy",
+            SmtpMode::Defer => "defer",
+            SmtpMode::Reject => "refuse",
+            SmtpMode::Drop => "drop",
+        };
         let response = self.http.post(format!("{}/api/chaos", self.base)).json(&json!({"mode": mode})).send().await;
         let response = response.expect("the inbox answers");
         assert!(response.status().is_success(), "{}", response.status());

@@ -1,9 +1,8 @@
-//! What the suites stand on: real PostgreSQL, nats-server, SMTP and `catalog` processes, started by
-//! the suite, owned by one test each, and gone when the test process ends, however it ends.
+//! Library of the test suites: they start real PostgreSQL, nats-server, SMTP and `catalog` processes, which end with the test
+//! process, however it ends.
 //!
-//! A test starts a [`Shop`], talks to it over HTTP as one of its people, and waits for effects
-//! with [`eventually`]. What must not happen is shown by a marker: do the silent thing, then a loud
-//! one, and see only the loud one arrive.
+//! A test starts a [`Shop`], sends requests as one of its accounts, and waits for effects with [`eventually`]. To test that an
+//! action has no effect, a test performs it, then an action with an effect, and waits for the latter.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What one child process prints, as it comes.
+//! Collects the output of a child process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -26,7 +26,7 @@ struct Inner {
 }
 
 impl Log {
-    /// Collects a stream on a thread of its own, until it ends.
+    /// Starts a thread that collects a stream until its end.
     pub fn collect(&self, stream: impl Read + Send + 'static) {
         let log = self.clone();
         log.0.streams.fetch_add(1, Ordering::AcqRel);
@@ -54,7 +54,7 @@ impl Log {
         self.lock().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Waits for the end of all streams, which follows that of the process unless a child of it lives on.
+    /// Waits for the end of all streams. They stay open after the end of the process if it has a running child.
     pub async fn complete(&self) {
         let end = async {
             loop {
@@ -70,16 +70,16 @@ impl Log {
         let _ = tokio::time::timeout(DEFAULT_TIMEOUT, end).await;
     }
 
-    /// The first entry of which `pick` makes something, now or later.
+    /// Waits for the first entry for which `pick` returns a value, and returns the value.
     ///
     /// # Panics
-    /// If none comes in time, or the process ends first; shows the log.
+    /// With the log, if none is written in time, or the process ends first.
     pub async fn find<T>(&self, what: &str, pick: impl Fn(&Value) -> Option<T>) -> T {
         let search = async {
             loop {
                 let more = self.0.more.notified();
                 tokio::pin!(more);
-                // Registered before looking, so that a line between looking and waiting is not missed.
+                // Registered before the search, so that no line is missed between search and wait.
                 more.as_mut().enable();
                 let ended = self.0.streams.load(Ordering::Acquire) == 0;
                 if let Some(found) = self.entries().iter().find_map(&pick) {
@@ -93,7 +93,7 @@ impl Log {
         };
         match tokio::time::timeout(DEFAULT_TIMEOUT, search).await {
             Ok(Some(found)) => found,
-            _ => panic!("the log never said {what}:\n{}", self.lines().join("\n")),
+            _ => panic!("not in the log: {what}:\n{}", self.lines().join("\n")),
         }
     }
 }

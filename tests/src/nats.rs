@@ -16,11 +16,10 @@ use crate::{
     wait,
 };
 
-/// Streams reserve the space they may ever need, and every test of this process has its own. What
-/// is really written is little.
+/// Streams reserve their maximum size, and every test has its own streams. Little is written.
 const MAX_FILE_STORE: &str = "64TB";
 
-/// A port that was free a moment ago.
+/// Returns a port that was free just now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("this machine has free ports");
     listener.local_addr().expect("a listener has an address").port()
@@ -28,7 +27,7 @@ pub fn free_port() -> u16 {
 
 /// A nats-server.
 pub struct Nats {
-    // Before the directory: fields are dropped in order.
+    // Dropped before the directory.
     server: Option<Server>,
     scratch: Scratch,
     port: u16,
@@ -36,19 +35,19 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Starts one that lives as long as this process.
+    /// Starts a server that ends with this process.
     pub async fn shared() -> Self {
         Self::launch(true).await
     }
 
-    /// Starts one for a test that stops it.
+    /// Starts a server that one test may stop.
     pub async fn private() -> Self {
         Self::launch(false).await
     }
 
     async fn launch(shared: bool) -> Self {
         let mut nats = Self { server: None, scratch: Scratch::new(None), port: 0, shared };
-        // Somebody else may take the port between our look and the server's.
+        // Another process may take the port before the server does.
         for _ in 0..5 {
             nats.port = free_port();
             nats.spawn();
@@ -76,14 +75,13 @@ impl Nats {
 
     async fn came_up(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
-        wait::eventually("nats-server starts or gives up", async || {
+        wait::eventually("nats-server starts or exits", async || {
             if self.greets() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
         })
         .await
     }
 
-    /// Whether it sends its greeting, and `JetStream` is ready (the greeting says so from the start;
-    /// streams are recovered before the port is opened).
+    /// Whether it sends its greeting. `JetStream` is ready then, because streams are recovered before the port is opened.
     fn greets(&self) -> bool {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let limit = Duration::from_secs(1);
@@ -97,17 +95,17 @@ impl Nats {
         self.port
     }
 
-    /// Where it is.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Its directory, for files that should go with it.
+    /// Returns its directory, for files that are removed with it.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// Ends it at once.
+    /// Kills it.
     ///
     /// # Panics
     /// If it isn't running.
@@ -117,16 +115,16 @@ impl Nats {
         wait::eventually("nats-server ends", async || wait::holds(server.has_ended(), || "running")).await;
     }
 
-    /// Starts it again, on the same port with the same data.
+    /// Restarts it on the same port with the same data.
     ///
     /// # Panics
-    /// If it doesn't come up.
+    /// If it doesn't start.
     pub async fn start(&mut self) {
         self.spawn();
-        assert!(self.came_up().await, "nats-server did not come back:\n{}", self.output());
+        assert!(self.came_up().await, "nats-server did not restart:\n{}", self.output());
     }
 
-    /// What it printed.
+    /// Returns its output.
     pub fn output(&self) -> String {
         std::fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
     }

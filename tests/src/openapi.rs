@@ -1,11 +1,11 @@
-//! The OpenAPI document as a contract: what the API answers must be documented.
+//! Checks responses against the OpenAPI document.
 
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::{api::Reply, schema::Schemas};
 
-/// The document, ready to be asked.
+/// A parsed OpenAPI document.
 pub struct OpenApi {
     document: Value,
     schemas: Schemas,
@@ -42,7 +42,7 @@ impl OpenApi {
         self.schemas.faults(schema, value)
     }
 
-    /// The path template that a request path falls under; literal segments go before parameters.
+    /// Returns the path template of a request path. Literal segments are preferred to parameters.
     pub fn template(&self, path: &str) -> Option<&str> {
         let path = path.split('?').next().unwrap_or_default();
         let given: Vec<_> = path.split('/').collect();
@@ -55,18 +55,18 @@ impl OpenApi {
         templates.filter(fits).min_by_key(|template| template.matches('{').count()).map(String::as_str)
     }
 
-    /// Checks that the reply's status, and its kind of body, are documented for the operation.
+    /// Checks that status and body of the reply are documented for the operation.
     ///
     /// # Panics
-    /// If not.
+    /// If they aren't.
     #[track_caller]
     pub fn check(&self, method: &Method, path: &str, reply: &Reply) {
         if path.starts_with("/docs") || path == "/openapi.json" {
-            // For people and tools; they are no operations.
+            // Not operations of the API.
             return;
         }
         let Some(template) = self.template(path) else {
-            // Nothing is documented there, so nothing may be there.
+            // An undocumented path must not exist.
             assert!(
                 matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 414),
                 "{method} {path} is undocumented, yet answers {}",
@@ -74,7 +74,7 @@ impl OpenApi {
             );
             return;
         };
-        // What HEAD answers follows from GET.
+        // The responses to HEAD are those to GET.
         let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
         let operation = &self.document["paths"][template][&method];
         if operation.is_null() {

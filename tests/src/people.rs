@@ -1,11 +1,10 @@
-//! The people of every shop. They are part of the template, signed in, so that no test pays for
-//! hashing passwords unless that is what it is about.
+//! The accounts of every shop. They are part of the template database and signed in, so that tests don't hash passwords.
 
 use serde_json::{Value, json};
 
 use crate::api::Api;
 
-/// Somebody of the template.
+/// An account of the template database.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Account id.
@@ -22,17 +21,17 @@ pub struct Account {
 
 /// Username, address and password of the superuser.
 pub const OWNER: (&str, &str, &str) = ("owner", "owner@shop.test", "owner's passphrase 1!");
-/// Of an admin.
+/// The same of an admin.
 pub const ADA: (&str, &str, &str) = ("ada", "ada@shop.test", "ada's passphrase 2!");
-/// Of another admin.
+/// The same of another admin.
 pub const GRACE: (&str, &str, &str) = ("grace", "grace@shop.test", "grace's passphrase 3!");
 
-/// Of a customer.
+/// The same of a customer.
 pub const CAROL: (&str, &str, &str) = ("carol", "carol@customers.test", "carol's passphrase 4!");
-/// Of another customer.
+/// The same of another customer.
 pub const DAVE: (&str, &str, &str) = ("dave", "dave@customers.test", "dave's passphrase 5!");
 
-/// Everybody.
+/// All accounts of the template database.
 #[derive(Debug, Clone)]
 pub struct People {
     /// The superuser.
@@ -48,8 +47,8 @@ pub struct People {
 }
 
 impl People {
-    /// Signs the superuser in, makes the other admins, and lets the customers register.
-    pub async fn settle(anyone: &Api) -> Self {
+    /// Signs the superuser in, creates the other admins, and registers the customers.
+    pub async fn create(anyone: &Api) -> Self {
         let (owner, _) = sign_in(anyone, OWNER).await;
         let api = anyone.with_token(&owner);
         let mut accounts = Vec::new();
@@ -74,7 +73,7 @@ async fn sign_in(anyone: &Api, (username, _, password): (&str, &str, &str)) -> (
     (reply["access_token"].as_str().expect("an access token").to_owned(), reply)
 }
 
-/// An access token of the superuser of a shop at `base`.
+/// Returns an access token of the superuser of a shop at `base`.
 pub async fn token_of_owner(base: &str) -> String {
     sign_in(&Api::anonymous(base, None), OWNER).await.0
 }

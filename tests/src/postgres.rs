@@ -1,4 +1,4 @@
-//! A real PostgreSQL, fast because it may lose its data with the machine (never with a process).
+//! A real PostgreSQL. It is fast because its data survives crashes of processes but not of the machine.
 
 use std::{
     ffi::OsString,
@@ -17,8 +17,8 @@ use crate::{
     wait,
 };
 
-/// Settings beside the port. `fsync` protects from power cuts only: what is committed still survives
-/// the death of any process. Nothing of statistics or replication is under test.
+/// Settings besides the port. Without `fsync`, commits survive the death of any process but not a power failure. Statistics and
+/// replication are not tested.
 const SETTINGS: [&str; 13] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -45,17 +45,17 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one that lives as long as this process.
+    /// Starts a server that ends with this process.
     pub async fn shared() -> Self {
         Self::launch(true, SETTINGS.map(str::to_owned).to_vec()).await
     }
 
-    /// Starts one for a test that stops it.
+    /// Starts a server that one test may stop.
     pub async fn private() -> Self {
         Self::launch(false, SETTINGS.map(str::to_owned).to_vec()).await
     }
 
-    /// Starts one with settings of its own, for measuring.
+    /// Starts a server with other settings, for benchmarks.
     pub async fn with_settings(settings: &[&str]) -> Self {
         Self::launch(false, settings.iter().map(|&setting| setting.to_owned()).collect()).await
     }
@@ -97,7 +97,7 @@ impl Postgres {
 
     async fn came_up(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
-        wait::eventually("PostgreSQL starts or gives up", async || match PgConnection::connect(&self.url("postgres")).await {
+        wait::eventually("PostgreSQL starts or exits", async || match PgConnection::connect(&self.url("postgres")).await {
             Ok(connection) => connection.close().await.map(|()| true),
             Err(_) if server.has_ended() => Ok(false),
             Err(error) => Err(error),
@@ -115,10 +115,10 @@ impl Postgres {
         self.port
     }
 
-    /// Makes a database, as a copy of another if given.
+    /// Creates a database, as a copy of `template` unless that is empty.
     ///
     /// # Panics
-    /// If PostgreSQL refuses.
+    /// If PostgreSQL fails.
     pub async fn create_database(&self, name: &str, template: &str) {
         let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("PostgreSQL is up");
         let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");

@@ -24,15 +24,15 @@ use crate::{container, log::Log, process_guard, programs, wait};
 /// The long-running roles of a shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// The API with the relay inside.
+    /// `catalog serve`.
     Serve,
-    /// The mails.
+    /// `catalog notifier`.
     Notifier,
-    /// The view counts.
+    /// `catalog tracker`.
     Tracker,
-    /// The orders that move on.
+    /// `catalog fulfiller`.
     Fulfiller,
-    /// The mail catcher.
+    /// `catalogctl inbox`.
     Inbox,
 }
 
@@ -66,17 +66,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `catalog` with these arguments and nothing but these settings.
+    /// Starts `catalog` with these arguments and only these settings.
     pub fn start(args: &[&str], environment: &Environment) -> Self {
         Self::of(programs::catalog(), args, environment, &format!("catalog {}", args.join(" ")))
     }
 
-    /// Starts `catalogctl` with these arguments and nothing but these settings.
+    /// Starts `catalogctl` with these arguments and only these settings.
     pub fn tool(args: &[&str], environment: &Environment) -> Self {
         Self::of(&programs::catalogctl(), args, environment, &format!("catalogctl {}", args.join(" ")))
     }
 
-    /// Starts a role of the shop with nothing but these settings.
+    /// Starts a role with only these settings.
     pub fn role(role: Role, environment: &Environment) -> Self {
         match role {
             Role::Inbox => Self::tool(&[role.command()], environment),
@@ -84,11 +84,11 @@ impl Process {
         }
     }
 
-    /// Starts another program with these arguments and nothing but these settings. `name` is for reports.
+    /// Starts another program with these arguments and only these settings. `name` is for reports.
     pub fn of(program: &Path, args: &[impl AsRef<OsStr>], environment: &Environment, name: &str) -> Self {
         let mut command = process_guard::guarded_command(program);
         command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Paths, and where an instrumented build reports its coverage.
+        // Paths, and the file for the coverage of an instrumented build.
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
         let mut child = command.envs(kept).envs(environment).spawn().expect("a shell can be started");
         let log = Log::default();
@@ -107,7 +107,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Seconds of processor time it has used so far, to a hundredth.
+    /// Returns the CPU seconds that it has used, to a hundredth.
     ///
     /// # Panics
     /// If it has ended.
@@ -115,7 +115,7 @@ impl Process {
         cpu_seconds(self.pid())
     }
 
-    /// The address it listens on for a setting such as `HTTP_ADDRESS`, as the log tells.
+    /// Reads the address of a setting such as `HTTP_ADDRESS` from the log.
     ///
     /// # Panics
     /// If the process doesn't listen in time.
@@ -126,16 +126,16 @@ impl Process {
             .await
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` is successful.
     ///
     /// # Panics
-    /// If the process ends instead, or doesn't get ready in time; shows its log.
+    /// With its log, if the process ends or isn't ready in time.
     pub async fn ready(&mut self) {
         let ops = self.address("OPS_ADDRESS").await;
         let what = format!("`{}` is ready", self.name);
         let running = wait::eventually(&what, async || {
             if !self.is_running() {
-                // No use in waiting on.
+                // It cannot become ready.
                 return Ok(false);
             }
             let response = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
@@ -143,17 +143,17 @@ impl Process {
             wait::holds(status.is_success(), || text).map(|()| true)
         })
         .await;
-        assert!(running, "it ended instead of getting ready:\n{}", self.story());
+        assert!(running, "it ended before it was ready:\n{}", self.report());
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         process_guard::release(self.child.stdin.take());
     }
 
-    /// Asks it to drain and stop.
+    /// Sends SIGTERM, so that it drains and stops.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
@@ -167,12 +167,12 @@ impl Process {
     /// Waits for its end.
     ///
     /// # Panics
-    /// If it goes on running.
+    /// If it doesn't end in time.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("`{}` ends", self.name);
         let status = wait::eventually(&what, async || {
             let ended = self.child.try_wait().expect("a child can be waited for");
-            ended.ok_or_else(|| format!("it runs, and says {}", self.log.lines().pop().unwrap_or_default()))
+            ended.ok_or_else(|| format!("it is running; last log line: {}", self.log.lines().pop().unwrap_or_default()))
         })
         .await;
         process_guard::release(self.child.stdin.take());
@@ -185,8 +185,8 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// What a reader of a failure wants to see.
-    pub fn story(&mut self) -> String {
+    /// Returns its state and log, for the report of a failed test.
+    pub fn report(&mut self) -> String {
         let end = match self.child.try_wait() {
             Ok(Some(status)) => match status.signal() {
                 Some(signal) => format!("ended by signal {signal}"),
@@ -198,20 +198,19 @@ impl Process {
     }
 }
 
-/// Seconds of processor time that a process has used so far (proc(5): `utime` and `stime`, in
-/// hundredths of a second on Linux).
+/// Returns the CPU seconds that a process has used (proc(5): `utime` and `stime`, in hundredths of a second on Linux).
 ///
 /// # Panics
 /// If there is no such process.
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    // After the name in parentheses, which may contain anything: field 3 is the first.
+    // The first field after the name in parentheses is field 3.
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<f64>().ok()).expect("a number of ticks");
     (ticks(14) + ticks(15)) / 100.0
 }
 
-/// The most memory that a process has had so far, in MiB (proc(5): `VmHWM`).
+/// Returns the peak memory of a process in MiB (proc(5): `VmHWM`).
 ///
 /// # Panics
 /// If there is no such process.
@@ -219,7 +218,7 @@ pub fn peak_memory(pid: u32) -> f64 {
     memory_field(pid, "VmHWM:")
 }
 
-/// The memory that a process has now, in MiB (proc(5): `VmRSS`).
+/// Returns the memory of a process in MiB (proc(5): `VmRSS`).
 ///
 /// # Panics
 /// If there is no such process.
@@ -233,7 +232,7 @@ fn memory_field(pid: u32, name: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("kibibytes") / 1024.0
 }
 
-/// Lets this process open so many files, if the hard limit allows.
+/// Raises the limit of open files of this process, up to the hard limit.
 ///
 /// # Panics
 /// If the limits cannot be read.
@@ -246,7 +245,7 @@ pub fn raise_open_file_limit(files: u64) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An instrumented build writes its coverage when it ends in order.
+        // An instrumented build writes its coverage only when it ends regularly.
         if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.is_running() {
             self.terminate();
             let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! Where the programs under test and beside it are.
+//! Paths of the programs under test and of the servers they need.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ pub struct Programs {
     pub postgres_bin: PathBuf,
     /// The `nats-server` binary.
     pub nats_server: PathBuf,
-    /// Who PostgreSQL runs as, where it would refuse to run as the user of the tests (root).
+    /// The user of PostgreSQL, if the tests run as root.
     #[serde(default)]
     pub run_as: Option<String>,
 }
@@ -38,7 +38,7 @@ pub fn catalog_operator() -> PathBuf {
     }
 }
 
-/// The `catalog` binary of the same build: it lies beside the directory of the test executable.
+/// The `catalog` binary of the same build, in the parent of the directory of the test executable.
 pub fn catalog() -> &'static Path {
     static CATALOG: OnceLock<PathBuf> = OnceLock::new();
     CATALOG.get_or_init(|| match std::env::var_os("CATALOG_TEST_BINARY") {
@@ -65,7 +65,7 @@ pub fn beside(name: &str) -> PathBuf {
     binary
 }
 
-/// The servers: from the environment, otherwise what `catalogctl dev` itself would use.
+/// Returns the servers: from the environment, otherwise those that `catalogctl dev` would use.
 pub fn servers() -> &'static Programs {
     static SERVERS: OnceLock<Programs> = OnceLock::new();
     SERVERS.get_or_init(|| {
@@ -74,7 +74,7 @@ pub fn servers() -> &'static Programs {
         match (postgres, nats) {
             (Some(postgres_bin), Some(nats_server)) => Programs { postgres_bin, nats_server, run_as: None },
             (postgres, nats) => {
-                let mut found = asked();
+                let mut found = query_catalogctl();
                 found.postgres_bin = postgres.unwrap_or(found.postgres_bin);
                 found.nats_server = nats.unwrap_or(found.nats_server);
                 found
@@ -83,7 +83,7 @@ pub fn servers() -> &'static Programs {
     })
 }
 
-fn asked() -> Programs {
+fn query_catalogctl() -> Programs {
     let output = Command::new(catalogctl()).args(["dev", "--print-programs"]).output().expect("catalogctl can be run");
     let advice = "set CATALOG_TEST_POSTGRES_BIN (a directory) and CATALOG_TEST_NATS_SERVER (a file) to use your own";
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -98,14 +98,14 @@ impl Programs {
         self.postgres_bin.join(name)
     }
 
-    /// Who PostgreSQL must run as, if not as ourselves.
+    /// Returns the user of PostgreSQL, if it is not the current one.
     pub fn postgres_user(&self) -> Option<RunAs> {
         if !geteuid().is_root() {
             return None;
         }
         let mut candidates = self.run_as.as_deref().into_iter().chain(["postgres", "nobody"]);
         let user = candidates.find_map(|name| User::from_name(name).ok().flatten());
-        let user = user.expect("PostgreSQL refuses root, and there is no user postgres or nobody to run it as");
+        let user = user.expect("PostgreSQL doesn't run as root, and this machine has no user postgres or nobody; add one");
         Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
     }
 }

@@ -1,4 +1,4 @@
-//! A network that can fail: a TCP proxy in front of a server, which cuts or freezes its connections.
+//! Network faults: a TCP proxy in front of a server that can freeze or close its connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,36 +12,35 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What the network does at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weather {
-    /// Everything passes.
-    Fair,
-    /// Connections stay open, and nothing passes: neither data nor their end.
+enum NetworkState {
+    /// Data is forwarded.
+    Up,
+    /// Connections stay open, but neither data nor their end is forwarded.
     Frozen,
-    /// Connections are refused; those there were are closed.
+    /// Connections are refused, and open ones were closed.
     Down,
 }
 
 /// A proxy. It ends when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<NetworkState>,
     _connections: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Starts one in front of `server`, in fair weather.
+    /// Starts a proxy in front of `server`.
     ///
     /// # Panics
     /// If it cannot listen.
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("this machine has free ports");
         let address = listener.local_addr().expect("a listener has an address");
-        let (weather, seen) = watch::channel(Weather::Fair);
+        let (state, seen) = watch::channel(NetworkState::Up);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, server, seen));
-        Self { address, weather, _connections: tasks }
+        Self { address, state, _connections: tasks }
     }
 
     /// Where it listens.
@@ -49,53 +48,53 @@ impl Proxy {
         self.address
     }
 
-    /// Lets nothing pass from now on, without closing anything.
+    /// Stops forwarding without closing connections.
     pub fn freeze(&self) {
-        self.weather.send_replace(Weather::Frozen);
+        self.state.send_replace(NetworkState::Frozen);
     }
 
-    /// Closes everything and refuses what is new.
-    pub fn cut(&self) {
-        self.weather.send_replace(Weather::Down);
+    /// Closes all connections and refuses new ones.
+    pub fn disconnect(&self) {
+        self.state.send_replace(NetworkState::Down);
     }
 
-    /// Lets everything pass again.
-    pub fn mend(&self) {
-        self.weather.send_replace(Weather::Fair);
+    /// Forwards data again.
+    pub fn restore(&self) {
+        self.state.send_replace(NetworkState::Up);
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn accept(listener: TcpListener, server: SocketAddr, state: watch::Receiver<NetworkState>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(carry(client, server, weather.clone()));
+        connections.spawn(forward(client, server, state.clone()));
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, mut weather: watch::Receiver<Weather>) {
-    if *weather.borrow() == Weather::Down {
+async fn forward(client: TcpStream, server: SocketAddr, mut state: watch::Receiver<NetworkState>) {
+    if *state.borrow() == NetworkState::Down {
         return;
     }
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let down = async |weather: &mut watch::Receiver<Weather>| {
-        let _ = weather.wait_for(|now| *now == Weather::Down).await;
+    let down = async |state: &mut watch::Receiver<NetworkState>| {
+        let _ = state.wait_for(|now| *now == NetworkState::Down).await;
     };
-    let mut copies = (weather.clone(), weather.clone());
+    let mut copies = (state.clone(), state.clone());
     tokio::select! {
-        () = down(&mut weather) => {}
+        () = down(&mut state) => {}
         _ = futures::future::join(copy(from_client, to_server, &mut copies.0), copy(from_server, to_client, &mut copies.1)) => {}
     }
 }
 
-/// Copies one direction until its end, while the weather is fair.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, weather: &mut watch::Receiver<Weather>) {
+/// Copies one direction until its end, while the network is up.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &mut watch::Receiver<NetworkState>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await;
-        // What was read while it froze arrives after the thaw, as on a real network.
-        if weather.wait_for(|now| *now == Weather::Fair).await.is_err() {
+        // Data that was read before the freeze is forwarded after it, as on a real network.
+        if state.wait_for(|now| *now == NetworkState::Up).await.is_err() {
             return;
         }
         let Ok(count @ 1..) = read else { break };

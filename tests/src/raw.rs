@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte by byte: requests that come in pieces or never end, and connections that are watched closing.
+//! HTTP/1.1 connections with control over every byte, for partial requests and closed connections.
 
 use std::{io, net::IpAddr};
 
@@ -25,7 +25,7 @@ pub struct RawResponse {
 }
 
 impl RawResponse {
-    /// Whether the server says that it closes the connection.
+    /// Whether the response has `Connection: close`.
     pub fn says_close(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }
@@ -70,7 +70,7 @@ impl Raw {
     /// If the connection ends before it is complete.
     ///
     /// # Panics
-    /// If it doesn't come in time, or isn't HTTP.
+    /// If it isn't received in time, or isn't HTTP.
     pub async fn response(&mut self) -> io::Result<RawResponse> {
         timeout(DEFAULT_TIMEOUT, self.read_response()).await.expect("a response in time")
     }
@@ -91,7 +91,7 @@ impl Raw {
         Ok(RawResponse { status, head, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
-    /// Reads until the server closes; the number of bytes.
+    /// Reads until the server closes, and returns the number of bytes.
     ///
     /// # Errors
     /// If the connection is reset.

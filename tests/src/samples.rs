@@ -1,4 +1,4 @@
-//! Products to work with.
+//! Sample products.
 
 use serde_json::{Value, json};
 
@@ -19,12 +19,12 @@ pub fn product(sku: &str) -> Value {
     })
 }
 
-/// A product with no field that can be left out.
+/// A product with only the required fields.
 pub fn plain(sku: &str) -> Value {
     json!({"sku": sku, "name": format!("Stool {sku}"), "price": {"amount": "10.00", "currency": "EUR"}})
 }
 
-/// A product that is there.
+/// A created product.
 #[derive(Debug, Clone)]
 pub struct Created {
     /// Its id.
@@ -56,15 +56,15 @@ impl From<Reply> for Created {
 /// Creates a product.
 ///
 /// # Panics
-/// If that is refused.
+/// If the request fails.
 pub async fn create(admin: &Api, body: &Value) -> Created {
     admin.post("/v1/products", body).await.expect(201).into()
 }
 
-/// Creates `count` plain products in one bulk request, and gives them in the order of their numbers.
+/// Creates `count` plain products in one bulk request, and returns them in the order of their numbers.
 ///
 /// # Panics
-/// If that is refused.
+/// If the request fails.
 pub async fn create_many(admin: &Api, prefix: &str, count: usize) -> Vec<Created> {
     let items: Vec<_> = (0..count).map(|number| plain(&format!("{prefix}-{number:05}"))).collect();
     let result = admin.post("/v1/products/bulk", &json!({"items": items})).await.expect(200).json();

@@ -1,4 +1,4 @@
-//! Whether a JSON document is as its schema in the OpenAPI document says, with no field that it doesn't tell of.
+//! Validates JSON documents against the schemas of the OpenAPI document. Undocumented fields are errors.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
-/// The schemas of an OpenAPI document, closed: a validator is made of each when it is first asked for.
+/// The schemas of an OpenAPI document without additional fields. Validators are built on first use.
 pub struct Schemas {
     components: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
@@ -24,10 +24,10 @@ impl Schemas {
         Self { components, validators: Mutex::default() }
     }
 
-    /// Everything in which `value` differs from `schema`, which may refer to the document's components.
+    /// Returns all validation errors of `value` by `schema`, which may refer to the document's components.
     ///
     /// # Panics
-    /// If that is no schema.
+    /// If the schema is invalid.
     pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         let known = self
             .validators
@@ -48,8 +48,8 @@ impl Schemas {
     }
 }
 
-/// Lets a schema take no field that it doesn't tell of, whatever it is composed of (JSON Schema 2020-12, core, section
-/// 11.3). It is closed where it is used: the parts of a composition don't know of each other.
+/// Rejects unevaluated fields (JSON Schema 2020-12, core, section 11.3). A composition is closed as a whole, because its parts
+/// have different fields.
 fn close(schema: &mut Value) {
     close_parts(schema);
     if let Some(keywords) = schema.as_object_mut() {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_difference_is_told() {
+    fn every_difference_is_reported() {
         let document = json!({"components": {"schemas": {
             "Money": {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "string", "pattern": "^[0-9.]{1,3}$"}}},
             "Named": {"type": "object", "properties": {"name": {"type": "string"}}},
@@ -101,8 +101,8 @@ mod tests {
             ("/whole", json!({"name": "x", "extra": 1})),
         ] {
             let right = std::mem::replace(value.pointer_mut(pointer).unwrap(), wrong);
-            let told = schemas.faults(&schema, &value);
-            assert!(told.first().is_some_and(|fault| fault.starts_with(pointer)), "{pointer}: {told:?}");
+            let errors = schemas.faults(&schema, &value);
+            assert!(errors.first().is_some_and(|fault| fault.starts_with(pointer)), "{pointer}: {errors:?}");
             *value.pointer_mut(pointer).unwrap() = right;
         }
     }

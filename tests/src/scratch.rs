@@ -1,4 +1,4 @@
-//! Directories that go away with the test process, whatever ended it.
+//! Temporary directories that are removed with the test process, however it ends.
 
 use std::{
     fs,
@@ -14,12 +14,12 @@ use crate::programs::RunAs;
 
 const PREFIX: &str = "catalog-tests-";
 
-/// A directory of this process. Dropping it removes it; if the process is killed first, the leash
-/// of the server that lives in it does, and otherwise the next run.
+/// A directory of this process, removed on drop. If the process is killed, the process guard of the server in it removes it, or
+/// the next run.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new, empty directory, owned by `owner` if given.
+    /// Creates an empty directory, owned by `owner` if given.
     pub fn new(owner: Option<RunAs>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         static SWEEP: Once = Once::new();
@@ -28,12 +28,12 @@ impl Scratch {
         let path = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("the temporary directory can be written");
         if let Some(owner) = owner {
-            chown(&path, Some(owner.uid), Some(owner.gid)).expect("root can give a directory away");
+            chown(&path, Some(owner.uid), Some(owner.gid)).expect("root can change the owner of a directory");
         }
         Self(path)
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -45,14 +45,14 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes what killed test processes left behind.
+/// Removes the directories of killed test processes.
 fn sweep() {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().filter_map(Result::ok);
     for entry in entries {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
-        let gone = owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists());
-        if gone {
+        let has_ended = owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists());
+        if has_ended {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

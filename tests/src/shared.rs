@@ -1,4 +1,4 @@
-//! What all tests of one process share: the servers, the keys, and a database to clone.
+//! Shared by all tests of one process: the servers, the keys, and a template database.
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ use crate::{
 /// The name of the migrated database.
 pub const TEMPLATE: &str = "template_shop";
 
-/// Started with the first test, gone with the process.
+/// Started by the first test; ends with the process.
 pub struct Shared {
     /// PostgreSQL.
     pub postgres: Postgres,
@@ -35,19 +35,19 @@ pub struct Shared {
     pub people: People,
     /// The OpenAPI document of the binary under test.
     pub contract: Arc<OpenApi>,
-    /// Held for reading by tests that run beside others, for writing by one that must be alone.
-    pub turn: Arc<RwLock<()>>,
+    /// Held for reading by tests that run concurrently, and for writing by a test that must run alone.
+    pub suite_lock: Arc<RwLock<()>>,
 }
 
 impl Shared {
-    /// The shared parts, started now if nobody has needed them yet.
+    /// Returns the shared parts, and starts them at the first call.
     ///
     /// # Panics
-    /// If they could not be started, with the reason, in every test.
+    /// In every test, if they could not be started.
     pub fn get() -> &'static Self {
         static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
-            // A thread and a runtime of its own: the runtime of the first test ends with that test.
+            // In another runtime, because that of the first test ends with it.
             let starting = thread::Builder::new().name("shared servers".into()).spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 runtime.block_on(Self::start())
@@ -66,11 +66,11 @@ impl Shared {
         let mut settings = settings(&postgres.url(TEMPLATE), &nats.url(), "template");
         settings.insert("AUTH_SIGNING_KEYS_DIR".into(), keys.display().to_string());
         let people = prepare(&postgres, &settings).await;
-        Self { postgres, nats, keys, people, contract, turn: Arc::default() }
+        Self { postgres, nats, keys, people, contract, suite_lock: Arc::default() }
     }
 }
 
-/// Makes, migrates and settles the template database on a server.
+/// Creates and migrates the template database, with its accounts.
 ///
 /// # Panics
 /// If that fails.
@@ -81,18 +81,18 @@ pub async fn prepare(postgres: &Postgres, settings: &Environment) -> People {
     settings.extend(superuser());
     let mut migrate = Process::start(&["migrate"], &settings);
     let status = migrate.ended().await;
-    assert!(status.success(), "{}", migrate.story());
+    assert!(status.success(), "{}", migrate.report());
     let mut serve = Process::start(&[Role::Serve.command()], &settings);
     serve.ready().await;
     let address = serve.address("HTTP_ADDRESS").await;
-    let people = People::settle(&Api::anonymous(&format!("http://{address}"), None)).await;
+    let people = People::create(&Api::anonymous(&format!("http://{address}"), None)).await;
     serve.terminate();
     let status = serve.ended().await;
-    assert!(status.success(), "{}", serve.story());
+    assert!(status.success(), "{}", serve.report());
     people
 }
 
-/// The settings of the superuser, for `catalog migrate`.
+/// Returns the settings of the superuser, for `catalog migrate`.
 pub fn superuser() -> Environment {
     let (username, email, password) = OWNER;
     [("SUPERUSER_USERNAME", username), ("SUPERUSER_EMAIL", email), ("SUPERUSER_PASSWORD", password)]
@@ -100,7 +100,7 @@ pub fn superuser() -> Environment {
         .into()
 }
 
-/// The settings all roles get, without keys and mail.
+/// Returns the settings of all roles, without keys and mail.
 pub fn settings(database_url: &str, nats_url: &str, prefix: &str) -> Environment {
     [
         ("DATABASE_URL", database_url),
@@ -110,7 +110,7 @@ pub fn settings(database_url: &str, nats_url: &str, prefix: &str) -> Environment
         ("HTTP_ADDRESS", "127.0.0.1:0"),
         ("OPS_ADDRESS", "127.0.0.1:0"),
         ("PUBLIC_URL", PUBLIC_URL),
-        // Longer than any run of the suite: the template's tokens serve all tests.
+        // Longer than any run of the suite, because all tests use the tokens of the template.
         ("AUTH_ACCESS_TOKEN_TTL", "2h"),
         ("ACCESS_LOG_SAMPLE", "1"),
         ("MAIL_SERVER", "127.0.0.1"),
@@ -124,7 +124,7 @@ pub fn settings(database_url: &str, nats_url: &str, prefix: &str) -> Environment
     .into()
 }
 
-/// Where the shops say they are.
+/// `PUBLIC_URL` of all shops.
 pub const PUBLIC_URL: &str = "http://shop.test";
 
 fn openapi() -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! A whole shop of one test: its own database, events, mail catcher and processes.
+//! The shop of one test, with its own database, streams, inbox and processes.
 
 mod builder;
 mod rest;
@@ -45,23 +45,23 @@ impl<T> Deref for Source<T> {
 impl<T> DerefMut for Source<T> {
     fn deref_mut(&mut self) -> &mut T {
         match self {
-            Self::Shared(_) => panic!("this server is shared: ask the builder for a private one"),
+            Self::Shared(_) => panic!("this server is shared; request a private one from the builder"),
             Self::Own(own) => own,
         }
     }
 }
 
-/// Held while the shop is open.
-enum Turn {
-    Beside { _others: OwnedRwLockReadGuard<()> },
-    Alone { _nobody: OwnedRwLockWriteGuard<()> },
-    Guest,
+/// The lock of the suite, held while the shop is open. A second shop of a test takes none.
+enum SuiteLock {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Exclusive { _guard: OwnedRwLockWriteGuard<()> },
+    None,
 }
 
 /// Lists every field of the log lines.
 const LOGGING: &str = include_str!("../../docs/logging.md");
 
-/// Proxies in front of the servers of one shop; the test itself goes past them.
+/// Proxies between the processes of a shop and its servers. The test itself doesn't use them.
 pub struct Network {
     /// In front of PostgreSQL.
     pub postgres: Proxy,
@@ -82,7 +82,7 @@ impl Network {
 
 /// An open shop.
 pub struct Shop {
-    /// Nobody in particular.
+    /// An anonymous client.
     pub anyone: Api,
     /// The superuser.
     pub owner: Api,
@@ -94,12 +94,12 @@ pub struct Shop {
     pub carol: Api,
     /// Another customer.
     pub dave: Api,
-    /// Who they are.
+    /// Their accounts.
     pub people: People,
-    /// The shop's database, to look at what no API shows.
+    /// The shop's database, for state that the API doesn't expose.
     pub database: PgPool,
     name: String,
-    // Before the servers: fields are dropped in order.
+    // Dropped before the servers.
     processes: Vec<(Role, Process)>,
     environment: Environment,
     inbox: Option<(Process, Inbox)>,
@@ -107,26 +107,26 @@ pub struct Shop {
     nats: Source<Nats>,
     postgres: Source<Postgres>,
     troubled: bool,
-    _turn: Turn,
+    _suite_lock: SuiteLock,
 }
 
 impl Shop {
-    /// A shop with the API, the notifier, the tracker and an inbox.
+    /// Starts a shop with the API, the notifier, the tracker and an inbox.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// A shop with the API alone, for what needs no worker.
+    /// Starts a shop with the API alone.
     pub async fn api() -> Self {
         Self::builder().only_api().start().await
     }
 
-    /// A shop of another kind.
+    /// Returns a builder for other shops.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The mail catcher.
+    /// Returns the inbox.
     ///
     /// # Panics
     /// In a shop without a notifier.
@@ -134,7 +134,7 @@ impl Shop {
         &self.inbox.as_ref().expect("a shop with a notifier").1
     }
 
-    /// The network between its roles and their servers.
+    /// Returns the network between its roles and their servers.
     ///
     /// # Panics
     /// In a shop that isn't proxied.
@@ -142,12 +142,12 @@ impl Shop {
         self.network.as_ref().expect("a proxied shop")
     }
 
-    /// The settings its processes get.
+    /// Returns the settings of its processes.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// What its streams, subjects and consumers start with; also the name of its database.
+    /// Returns the prefix of its streams, subjects and consumers, which is also the name of its database.
     pub fn prefix(&self) -> &str {
         &self.name
     }
@@ -173,25 +173,25 @@ impl Shop {
         &mut self.postgres
     }
 
-    /// `JetStream`, to look at streams and consumers, or to break them.
+    /// Returns `JetStream`, to inspect or break streams and consumers.
     ///
     /// # Panics
-    /// If NATS is away.
+    /// If NATS is unavailable.
     pub async fn jetstream(&self) -> jetstream::Context {
         jetstream::new(async_nats::connect(self.nats.url()).await.expect("NATS is up"))
     }
 
-    /// One of the shop's streams, `changes`, `views` or `dead`, as soon as it is there.
+    /// Waits until one of the shop's streams, `changes`, `views` or `dead`, exists, and returns it.
     ///
     /// # Panics
-    /// If nobody makes it.
+    /// If it isn't created in time.
     pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {
         let (jetstream, name) = (self.jetstream().await, format!("{}_{name}", self.name));
-        eventually(&format!("the stream {name} is there"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string()))
+        eventually(&format!("the stream {name} exists"), async || jetstream.get_stream(&name).await.map_err(|error| error.to_string()))
             .await
     }
 
-    /// The process of a role: the one started last, if there are many.
+    /// Returns the process of a role that was started last.
     ///
     /// # Panics
     /// If there is none.
@@ -200,17 +200,16 @@ impl Shop {
         &mut found.unwrap_or_else(|| panic!("no {role} runs here")).1
     }
 
-    /// Starts one more process of a role and waits until it is ready. A new API is where everybody
-    /// goes from now on.
+    /// Starts another process of a role and waits until it is ready. All clients use a new API from then on.
     ///
     /// # Panics
-    /// If it doesn't get ready.
+    /// If it isn't ready in time.
     pub async fn open(&mut self, role: Role) {
         self.launch(role);
-        self.settled_in(role).await;
+        self.wait_until_ready(role).await;
     }
 
-    /// Starts one more process of a role without waiting for it.
+    /// Starts another process of a role without waiting for it.
     pub fn launch(&mut self, role: Role) {
         let process = Process::role(role, &self.environment);
         self.processes.push((role, process));
@@ -219,19 +218,18 @@ impl Shop {
     /// Waits until the process of a role is ready.
     ///
     /// # Panics
-    /// If it doesn't get ready.
-    pub async fn settled_in(&mut self, role: Role) {
+    /// If it isn't ready in time.
+    pub async fn wait_until_ready(&mut self, role: Role) {
         self.process(role).ready().await;
         if role == Role::Serve {
             let address = self.process(role).address("HTTP_ADDRESS").await;
-            self.anyone.moved_to(&format!("http://{address}"));
+            self.anyone.set_base(&format!("http://{address}"));
         }
     }
 
-    /// Ends the process of a role as kill -9 does.
+    /// Kills the process of a role. Its log is kept for the report of a failure.
     pub fn kill(&mut self, role: Role) {
         self.process(role).kill();
-        // Its log stays for the story of a failure.
     }
 
     /// Kills the process of a role and starts another.
@@ -240,10 +238,10 @@ impl Shop {
         self.open(role).await;
     }
 
-    /// GET on the private listener of a role: status and text.
+    /// Sends GET to the private listener of a role, and returns status and text.
     ///
     /// # Panics
-    /// If it doesn't answer.
+    /// If the request fails.
     pub async fn ops(&mut self, role: Role, path: &str) -> (u16, String) {
         let address = self.process(role).address("OPS_ADDRESS").await;
         let response = reqwest::get(format!("http://{address}{path}")).await.expect("the private listener answers");
@@ -262,10 +260,10 @@ impl Shop {
         self.processes.iter().any(|(of, _)| *of == role)
     }
 
-    /// What anonymous visitors saw of a product so far, as counted.
+    /// Returns the counted views of a product.
     ///
     /// # Panics
-    /// If the API doesn't tell.
+    /// If the request fails.
     pub async fn views(&self, id: &str) -> u64 {
         let reply = self.ada.get(&format!("/v1/products/{id}/views")).await.expect(200).json();
         reply["total"].as_u64().expect("a total")
@@ -281,21 +279,21 @@ impl Shop {
         assert_eq!(self.views(id).await, count, "more views are counted than there were");
     }
 
-    /// Every log line of every process so far.
+    /// Returns all log lines of all processes.
     pub fn log_lines(&self) -> Vec<String> {
         self.processes.iter().flat_map(|(_, process)| process.log().lines()).collect()
     }
 
     fn check_logs(&self) {
         let People { owner, ada, grace, carol, dave } = &self.people;
-        let everybody = [owner, ada, grace, carol, dave];
+        let accounts = [owner, ada, grace, carol, dave];
         for (role, process) in &self.processes {
             for line in process.log().lines() {
-                let secret = everybody.iter().any(|person| line.contains(person.password) || line.contains(&person.token));
+                let secret = accounts.iter().any(|person| line.contains(person.password) || line.contains(&person.token));
                 assert!(!secret, "{role} logged a secret: {line}");
                 assert!(!line.contains("panicked"), "{role} panicked: {line}");
                 let entry: serde_json::Value =
-                    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{role} printed what is no log entry: {line}"));
+                    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{role} printed a line that is not a log entry: {line}"));
                 assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{role}: {line}");
                 // Lines of libraries at debug level have fields of their own.
                 let is_ours = entry["target"].as_str().is_some_and(|target| target.starts_with("catalog"));
@@ -312,10 +310,10 @@ impl Drop for Shop {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for (_, process) in &mut self.processes {
-                eprintln!("{}", process.story());
+                eprintln!("{}", process.report());
             }
             if let Some((inbox, _)) = &mut self.inbox {
-                eprintln!("{}", inbox.story());
+                eprintln!("{}", inbox.report());
             }
             return;
         }
@@ -329,5 +327,5 @@ impl Drop for Shop {
     }
 }
 
-/// How long the effects of something may take where a test holds the shop to a time.
+/// Longest time of an effect in tests that measure it.
 pub const TWO_SECONDS: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! TLS in front of a shop, as a gateway ends it, with a certificate of an authority of its own.
+//! A gateway that terminates TLS in front of a shop, with its own certificate authority.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-/// A listener that speaks TLS and passes on what it hears. It ends with its value.
+/// A TLS listener that forwards to the shop. It ends on drop.
 pub struct Gateway {
     address: SocketAddr,
     authority: String,
@@ -20,7 +20,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// In front of `base` (scheme, host and port), with a certificate for `name`.
+    /// Starts a gateway in front of `base` (scheme, host and port), with a certificate for `name`.
     ///
     /// # Panics
     /// If it cannot listen.
@@ -34,7 +34,7 @@ impl Gateway {
             while let Ok((outside, _)) = listener.accept().await {
                 let (acceptor, behind) = (acceptor.clone(), behind.clone());
                 tokio::spawn(async move {
-                    // A client that doesn't trust us hangs up here.
+                    // A client that doesn't trust the certificate closes the connection.
                     let Ok(mut outside) = acceptor.accept(outside).await else { return };
                     let mut inside = TcpStream::connect(behind).await.expect("the shop listens");
                     let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;

@@ -1,4 +1,4 @@
-//! Signing keys, and tokens that an attacker might try.
+//! Signing keys, and valid and forged tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use p256::{
 use rand::RngExt;
 use serde_json::Value;
 
-/// Writes a new ES256 key into a directory, named as made at `made`, and gives its path.
+/// Writes a new ES256 key with the creation time `made` into a directory, and returns its path.
 ///
 /// # Panics
 /// If the directory cannot be written.
@@ -22,7 +22,7 @@ pub fn new_key(directory: &Path, made: DateTime<Utc>, name: &str) -> PathBuf {
     let key = SecretKey::from_slice(&secret).expect("a random number is a valid key");
     let pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key has a PEM form");
     let path = directory.join(format!("{}-{name}.pem", made.format("%Y%m%dT%H%M%SZ")));
-    // Renamed into place: whoever watches the directory never sees half a key.
+    // Renamed, so that no process reads a partial key.
     let half = directory.join(format!(".{name}"));
     std::fs::write(&half, pem.as_bytes()).expect("the key directory can be written");
     std::fs::rename(&half, &path).expect("the key directory can be written");
@@ -38,7 +38,7 @@ pub fn only_key(directory: &Path) -> PathBuf {
     entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pem")).expect("a key")
 }
 
-/// The header and the claims of a token, unverified.
+/// Returns header and claims of a token, unverified.
 ///
 /// # Panics
 /// If it isn't a token.
@@ -61,7 +61,7 @@ pub fn sign(key: &Path, header: &Value, claims: &Value) -> String {
     encode(&signed, claims, &key).expect("claims can be signed")
 }
 
-/// A token with any header, any claims and any signature.
+/// Returns a token with any header, claims and signature.
 pub fn forge(header: &Value, claims: &Value, signature: &[u8]) -> String {
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.{}", part(header), part(claims), BASE64_URL_SAFE_NO_PAD.encode(signature))

@@ -1,4 +1,4 @@
-//! The operator's chart says what the operator is.
+//! The operator's chart fits the operator.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -20,7 +20,7 @@ struct Rule {
 }
 
 #[test]
-fn the_operator_may_do_to_each_kind_what_it_does_and_no_more() {
+fn the_operator_has_the_permissions_that_it_uses_and_no_others() {
     let rules = rules();
     for kind in Kind::ALL {
         let resource = kind.resource();
@@ -28,7 +28,7 @@ fn the_operator_may_do_to_each_kind_what_it_does_and_no_more() {
         let allowed = &allowed.unwrap_or_else(|| panic!("nothing is allowed on {}", resource.plural)).verbs;
         let mut needed: BTreeSet<_> = ["get", "list", "watch", "create", "patch"].map(str::to_owned).into();
         if kind == Kind::Secret {
-            // Keys are added to a Secret by replacing what was read.
+            // Keys are added to a Secret by replacing it.
             needed.insert("update".into());
         }
         // A claim without a volume is replaced; Secrets are never deleted.
@@ -54,7 +54,7 @@ fn the_operator_owns_all_that_it_may_write() {
 }
 
 #[test]
-fn of_leases_in_other_namespaces_the_operator_lists_those_of_its_own_name() {
+fn the_operator_may_list_leases_of_its_name_in_all_namespaces() {
     let rules = rules();
     let leases: Vec<_> = rules.iter().filter(|rule| rule.resources.contains(&"leases".to_owned())).collect();
     assert_eq!(leases.len(), 1);
@@ -65,7 +65,7 @@ fn of_leases_in_other_namespaces_the_operator_lists_those_of_its_own_name() {
 }
 
 #[test]
-fn the_chart_brings_the_definition_of_this_release() {
+fn the_chart_contains_the_crd_of_this_release() {
     assert_eq!(read("charts/catalog-operator/files/catalog-definition.yaml"), crd::yaml().unwrap(), "run `make generate`");
 }
 
@@ -87,7 +87,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn people_with_the_built_in_roles_may_use_catalogs() {
+fn the_built_in_cluster_roles_may_use_catalogs() {
     let roles = read("charts/catalog-operator/templates/aggregated-roles.yaml");
     let documents: Vec<_> = roles.split("---\n").collect();
     let (view, edit) = (documents[0], documents[1]);

@@ -1,4 +1,4 @@
-//! `catalogctl dev`: the whole shop by one command, on data that stays.
+//! `catalogctl dev` runs a whole shop and keeps its data.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{
@@ -23,8 +23,8 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-/// It makes a database, and may have to wait for its turn on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Long, because a start creates a database.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A data directory, and the `catalogctl dev` that may be running in it.
 struct Dev {
@@ -70,10 +70,10 @@ impl Dev {
         self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
     }
 
-    /// Starts it, and waits until it has told all there is to tell of the open shop.
+    /// Starts the shop and waits until its addresses are printed.
     async fn open(&mut self) {
         self.start();
-        self.says("To start with an empty shop").await;
+        self.wait_for_output("To start with an empty shop").await;
         let output = self.output();
         let shown = |label: &str| {
             let line = output.lines().find_map(|line| line.strip_prefix(label)).expect(label);
@@ -83,8 +83,8 @@ impl Dev {
         self.inbox = shown("    inbox ");
     }
 
-    /// Starts one that is to end by itself, and gives its exit code and what it says.
-    fn refused(&self) -> (Option<i32>, String) {
+    /// Runs a start that must fail, and returns its exit code and its errors.
+    fn fail_to_start(&self) -> (Option<i32>, String) {
         let output = Command::new("/usr/bin/env").args(self.arguments()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
@@ -97,8 +97,8 @@ impl Dev {
         fs::read_to_string(self.output_file()).unwrap_or_default()
     }
 
-    async fn says(&self, text: &str) {
-        wait::within(PATIENCE, &format!("catalogctl dev says {text:?}"), async || {
+    async fn wait_for_output(&self, text: &str) {
+        wait::within(TIMEOUT, &format!("catalogctl dev prints {text:?}"), async || {
             let output = self.output();
             assert!(output.contains(text) || !self.running.as_ref().unwrap().has_ended(), "it has ended:\n{output}");
             holds(output.contains(text), || output)
@@ -111,17 +111,17 @@ impl Dev {
         text.trim().parse().ok().map(Pid::from_raw)
     }
 
-    /// Kills a child, and waits until another one has taken its place.
-    async fn survives_the_death_of(&self, name: &str) {
-        self.replaces(name, Signal::SIGKILL).await;
+    /// Kills a child, and waits until it is restarted.
+    async fn kill_and_wait_for_restart(&self, name: &str) {
+        self.signal_and_wait_for_restart(name, Signal::SIGKILL).await;
         assert!(self.output().contains(&format!("{name} was killed by SIGKILL; restarting")), "{}", self.output());
     }
 
-    /// Sends a signal to a child, and waits until another one has taken its place.
-    async fn replaces(&self, name: &str, signal: Signal) {
+    /// Sends a signal to a child, and waits until it is restarted.
+    async fn signal_and_wait_for_restart(&self, name: &str, signal: Signal) {
         let killed = self.pid(name).unwrap();
         kill(killed, signal).unwrap();
-        wait::within(PATIENCE, &format!("{name} comes back"), async || match self.pid(name) {
+        wait::within(TIMEOUT, &format!("{name} is restarted"), async || match self.pid(name) {
             Some(pid) if pid != killed => Ok(()),
             other => Err(other),
         })
@@ -135,18 +135,18 @@ impl Dev {
         if status.is_success() { serde_json::from_str(&body).map_err(|error| error.to_string()) } else { Err(body) }
     }
 
-    /// The names of all products, once the shop answers.
+    /// Waits until the shop responds, and returns the names of all products.
     async fn products(&self) -> Vec<String> {
         let url = format!("{}/products?limit=200&in_stock=any", self.shop);
-        let page = wait::within(PATIENCE, "the shop answers", async || self.get(url.clone()).await).await;
+        let page = wait::within(TIMEOUT, "the shop answers", async || self.get(url.clone()).await).await;
         page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The subjects in the inbox, once there are `count` mails. One that a killed notifier sent again
-    /// has the same `Message-ID`, and counts once.
+    /// Waits for `count` mails and returns their subjects. A mail that a killed notifier sent again has the same `Message-ID`
+    /// and counts once.
     async fn mails(&self, count: usize) -> Vec<String> {
         let url = format!("{}/api/messages", self.inbox);
-        wait::within(PATIENCE, "mail arrives", async || {
+        wait::within(TIMEOUT, "mail arrives", async || {
             let mails = self.get(url.clone()).await?;
             let mut seen = HashSet::new();
             let once = mails.as_array().unwrap().iter().filter(|mail| seen.insert(mail["message_id"].to_string()));
@@ -161,8 +161,8 @@ impl Dev {
         let password = fs::read_to_string(self.data().join("secrets/superuser-password")).unwrap();
         let client = reqwest::Client::new();
         let login = client.post(format!("{base}/auth/login")).json(&json!({"username": "admin", "password": password}));
-        // A PostgreSQL that was killed recovers first; until then there is a 503.
-        let response = wait::within(PATIENCE, "sign-in works", async || {
+        // While a killed PostgreSQL recovers, responses are 503.
+        let response = wait::within(TIMEOUT, "sign-in works", async || {
             let response = login.try_clone().unwrap().send().await.map_err(|error| error.to_string())?;
             response.error_for_status().map_err(|error| error.to_string())
         });
@@ -179,7 +179,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // In order, if it still runs; by force, if it was killed and its children live on.
+        // Stops it in order if it still runs, and kills the children of a killed one.
         self.running = None;
         for name in ["serve", "notifier", "tracker", "fulfiller", "inbox", "nats", "postgres"] {
             if let Some(pid) = self.pid(name) {
@@ -190,25 +190,25 @@ impl Drop for Dev {
 }
 
 #[tokio::test]
-async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
+async fn the_shop_survives_kills_and_restarts_and_leaves_no_process_running() {
     let mut dev = Dev::at("127.0.0.1:0");
     dev.open().await;
     let samples = dev.products().await;
     assert!(samples.len() >= 40 && samples.iter().any(|name| name == "Alder bar table"), "{samples:?}");
     assert_eq!(dev.mails(1).await.len(), 1, "one summary to the other admin");
 
-    let (code, said) = dev.refused();
+    let (code, errors) = dev.fail_to_start();
     assert_eq!(code, Some(1));
-    assert!(said.contains("another catalogctl dev (process "), "{said}");
+    assert!(errors.contains("another catalogctl dev (process "), "{errors}");
 
     for name in ["notifier", "tracker", "fulfiller", "inbox", "serve", "nats", "postgres"] {
-        dev.survives_the_death_of(name).await;
+        dev.kill_and_wait_for_restart(name).await;
     }
     dev.add_product("KEPT-1").await;
     let mails = dev.mails(2).await;
     assert!(mails[1].contains("Product KEPT-1"), "{mails:?}");
-    // By itself it would wait for the shop to leave, and let nobody in meanwhile.
-    dev.replaces("postgres", Signal::SIGTERM).await;
+    // PostgreSQL would reject connections and wait for the shop to disconnect.
+    dev.signal_and_wait_for_restart("postgres", Signal::SIGTERM).await;
     assert_eq!(dev.products().await.len(), samples.len() + 1);
 
     let orphan = dev.pid("postgres").unwrap();
@@ -221,16 +221,16 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
         "{}",
         dev.output()
     );
-    assert_eq!(dev.products().await.len(), samples.len() + 1, "nothing is lost, and nothing is loaded twice");
+    assert_eq!(dev.products().await.len(), samples.len() + 1, "no product is lost or loaded twice");
     assert_eq!(dev.mails(2).await.len(), 2);
 
     let children: Vec<_> =
         ["serve", "notifier", "tracker", "fulfiller", "inbox", "nats", "postgres"].map(|name| dev.pid(name).unwrap()).into();
     dev.signal(Signal::SIGINT);
-    dev.says("stopping;").await;
-    // A service manager asks all at once. It still is the last to go.
+    dev.wait_for_output("stopping;").await;
+    // A service manager signals all processes at once. PostgreSQL must still be the last to stop.
     let _ = kill(dev.pid("postgres").unwrap_or(children[6]), Signal::SIGTERM);
-    dev.says("stopped").await;
+    dev.wait_for_output("stopped").await;
     assert!(!dev.output().contains("postgres is shutting down"), "{}", dev.output());
     wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
     assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
@@ -238,31 +238,31 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_meanwhile_is_named_at_once() {
+async fn an_address_that_is_taken_during_the_start_is_reported() {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let mut dev = Dev::at(&address);
     dev.start();
-    // Its addresses were free, and the servers come first.
-    dev.says("nats-server is ").await;
+    // Its addresses were free when it started, and the servers start first.
+    dev.wait_for_output("nats-server is ").await;
     let _taken = TcpListener::bind(&address).unwrap();
-    wait::within(PATIENCE, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    wait::within(TIMEOUT, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     let output = dev.output();
     let error = format!("serve exited with code 1 while the shop started: HTTP_ADDRESS={address} is in use by ");
     assert!(output.contains(&error) && output.contains("The end of its log:\n    "), "{output}");
-    assert_eq!(output.matches("serve exited").count(), 1, "it is not started again: {output}");
+    assert_eq!(output.matches("serve exited").count(), 1, "it is not restarted: {output}");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn every_address_in_use_is_named_with_its_process_before_anything_is_started() {
+async fn every_address_in_use_is_reported_with_its_process_before_the_start() {
     for wildcard in ["127.0.0.1", "0.0.0.0", "[::]"] {
         let listeners = [(); 2].map(|()| TcpListener::bind(format!("{wildcard}:0")).unwrap());
         let [http, inbox] = listeners.each_ref().map(|listener| format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
         let mut dev = Dev::at(&http);
         dev.inbox_address.clone_from(&inbox);
         let started = Instant::now();
-        let (code, errors) = dev.refused();
+        let (code, errors) = dev.fail_to_start();
         assert!(started.elapsed() < Duration::from_secs(10), "{errors}");
         assert_eq!(code, Some(1));
         let holder = format!("(process {})", std::process::id());
@@ -276,17 +276,17 @@ async fn every_address_in_use_is_named_with_its_process_before_anything_is_start
 }
 
 #[tokio::test]
-async fn a_server_that_exits_during_the_start_ends_it_at_once_with_its_last_lines() {
+async fn a_server_that_exits_during_the_start_fails_it_with_its_last_lines() {
     let mut dev = Dev::at("127.0.0.1:0");
     dev.open().await;
     dev.signal(Signal::SIGINT);
-    wait::within(PATIENCE, "it stops", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    wait::within(TIMEOUT, "it stops", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     // A JetStream directory that is a file.
     let store = dev.data().join("nats/jetstream");
     fs::remove_dir_all(&store).unwrap();
     fs::write(&store, "").unwrap();
     let started = Instant::now();
-    let (code, errors) = dev.refused();
+    let (code, errors) = dev.fail_to_start();
     assert!(started.elapsed() < Duration::from_secs(30), "{errors}");
     assert_eq!(code, Some(1));
     let (_, report) = errors.split_once("nats exited with code 1 while the shop started").expect(&errors);

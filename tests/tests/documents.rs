@@ -1,4 +1,4 @@
-//! Generated documents are those of this release.
+//! Generated documents are current.
 #![allow(clippy::unwrap_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{fs, path::Path, process::Command};
@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 use catalog_tests::programs;
 
 #[test]
-fn configuration_md_is_what_the_programs_print_for_help() {
+fn configuration_md_has_the_help_of_the_programs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let directory = programs::catalog().parent().unwrap();
     let printed = Command::new(root.join("tests/generate-configuration.sh")).arg(directory).output().unwrap();

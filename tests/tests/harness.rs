@@ -1,4 +1,4 @@
-//! The harness itself: servers start, come back with their data, and leave nothing behind.
+//! The servers of the test suites: they restart with their data and end with the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{path::Path, process::Command};
@@ -11,7 +11,7 @@ use catalog_tests::{
 use sqlx::{Connection, PgConnection};
 
 #[tokio::test]
-async fn postgres_comes_back_on_its_port_with_its_data() {
+async fn postgres_restarts_on_its_port_with_its_data() {
     let mut postgres = Postgres::private().await;
     postgres.create_database("kept", "template0").await;
     postgres.stop().await;
@@ -21,7 +21,7 @@ async fn postgres_comes_back_on_its_port_with_its_data() {
 }
 
 #[tokio::test]
-async fn nats_comes_back_on_its_port_with_its_streams() {
+async fn nats_restarts_on_its_port_with_its_streams() {
     let mut nats = Nats::private().await;
     let url = nats.url();
     let jetstream = async_nats::jetstream::new(async_nats::connect(&url).await.unwrap());
@@ -34,10 +34,10 @@ async fn nats_comes_back_on_its_port_with_its_streams() {
     jetstream.get_stream("kept").await.unwrap();
 }
 
-/// Runs as a child of the next test.
+/// Run by the next test in a child process.
 #[tokio::test]
 #[ignore = "started by tests_that_are_killed_leave_no_server_behind"]
-async fn servers_that_hang_on() {
+async fn start_servers_and_wait() {
     let (postgres, nats) = tokio::join!(Postgres::shared(), Nats::shared());
     println!("ports {} {}", postgres.port(), nats.url());
     std::future::pending::<()>().await;
@@ -46,7 +46,7 @@ async fn servers_that_hang_on() {
 #[tokio::test]
 async fn tests_that_are_killed_leave_no_server_behind() {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "servers_that_hang_on", "--nocapture"])
+        .args(["--ignored", "--exact", "start_servers_and_wait", "--nocapture"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();

@@ -1,4 +1,4 @@
-//! The container images: what is in them, and that it runs as it will on a cluster.
+//! The container images: their contents, and their programs in containers as on a cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{
@@ -20,7 +20,7 @@ use nix::unistd::geteuid;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-/// The user of our own images, and that of PostgreSQL's.
+/// The users of our images and of PostgreSQL's image.
 const NONROOT: (u32, u32) = (65532, 65532);
 const POSTGRES: (u32, u32) = (999, 999);
 
@@ -33,7 +33,7 @@ fn own() -> [(&'static str, Vec<&'static str>); 3] {
 }
 
 #[test]
-fn own_images_are_one_program_for_a_user_without_rights() {
+fn own_images_have_one_program_and_an_unprivileged_user() {
     for (name, ports) in own() {
         let image = Image::make(name);
         assert_eq!(image.names, [format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION"))]);
@@ -45,7 +45,7 @@ fn own_images_are_one_program_for_a_user_without_rights() {
         assert_eq!(labels["org.opencontainers.image.title"], name);
         assert_eq!(labels["org.opencontainers.image.version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(labels["org.opencontainers.image.licenses"], env!("CARGO_PKG_LICENSE"));
-        // All that can be run is the program, what it is linked against, and the loader between them.
+        // The only executable files are the program, its libraries and their loader.
         let executable = |path: &PathBuf| {
             let metadata = fs::symlink_metadata(image.root().join(path.strip_prefix("/").unwrap())).unwrap();
             metadata.is_file() && metadata.mode() & 0o111 != 0
@@ -58,7 +58,7 @@ fn own_images_are_one_program_for_a_user_without_rights() {
 }
 
 #[test]
-fn the_dockerfile_says_the_same_of_them() {
+fn the_dockerfile_builds_the_same_images() {
     let dockerfile = include_str!("../../Dockerfile").replace(" \\\n     ", "");
     // Stages in order: the build, what is common, the operator, the tools, and the shop.
     let stages: Vec<_> = dockerfile.split("\nFROM ").collect();
@@ -89,7 +89,7 @@ fn is_library(path: &Path) -> bool {
 }
 
 #[test]
-fn own_images_trust_the_usual_authorities_and_none_of_this_machine_alone() {
+fn own_images_trust_public_certificate_authorities_only() {
     let image = Image::make("catalog");
     let bundle = fs::read_to_string(image.root().join("etc/ssl/certs/ca-certificates.crt")).unwrap();
     let count = bundle.matches("-----BEGIN CERTIFICATE-----").count();
@@ -111,14 +111,14 @@ async fn own_images_run_on_a_read_only_root() {
         let image = Image::make(name);
         let mut inside = Container::of(&image, NONROOT).start(&["--help"]);
         let status = inside.ended().await;
-        assert!(status.success(), "{}", inside.story());
+        assert!(status.success(), "{}", inside.report());
         let outside = Command::new(programs::beside(name)).arg("--help").env("COLUMNS", "100").output().unwrap();
         assert_eq!(inside.log().lines().first().map(String::as_str), String::from_utf8_lossy(&outside.stdout).lines().next());
     }
 }
 
 #[tokio::test]
-async fn the_inbox_gets_ready_in_its_image() {
+async fn the_inbox_runs_in_its_image() {
     if !Container::possible() {
         return;
     }
@@ -129,14 +129,14 @@ async fn the_inbox_gets_ready_in_its_image() {
 }
 
 #[test]
-fn an_image_is_the_same_whenever_it_is_made() {
+fn images_are_reproducible() {
     for name in ["catalog", "nats"] {
         assert_eq!(Image::make(name).digest, Image::make(name).digest, "{name}");
     }
 }
 
 #[test]
-fn an_own_image_that_outgrows_its_limit_is_refused() {
+fn an_image_over_its_size_limit_is_rejected() {
     let out = Scratch::new(None);
     let output = image::make(out.path(), &["--limit", "1", "catalog"]);
     assert!(!output.status.success());
@@ -158,21 +158,21 @@ fn volumes(user: (u32, u32)) -> [(Scratch, &'static str); 3] {
 
 fn postgres<'a>(image: &'a Image, user: (u32, u32), volumes: &[(Scratch, &str)], port: u16) -> Container<'a> {
     let container = Container::of(image, user).setting("PGPORT", port.to_string());
-    // Without these arguments it trusts the machine itself, which is where we are.
+    // Without these arguments it trusts local connections, and the test connects locally.
     let container = container.setting("POSTGRES_INITDB_ARGS", "--auth-host='scram-sha-256' --data-checksums");
     let container = container.setting("POSTGRES_USER", "shop").setting("POSTGRES_DB", "the shop");
     volumes.iter().fold(container, |container, (scratch, path)| container.volume(scratch.path(), path))
 }
 
 #[tokio::test]
-async fn postgres_makes_its_database_once_and_comes_back_with_it() {
+async fn postgres_creates_its_database_once_and_restarts_with_it() {
     if !Container::possible() {
         return;
     }
     let image = Image::make("postgres");
     assert_eq!(image.names[0], "docker.io/library/postgres:18");
     assert_eq!(image.config["Volumes"], json!({"/var/lib/postgresql": {}}));
-    // The official user, and any other.
+    // The user of the official image, and another one.
     for user in [POSTGRES, (12345, 0)] {
         let (volumes, port) = (volumes(user), free_port());
         let url = |password: &str| format!("postgres://shop:{password}@127.0.0.1:{port}/the%20shop");
@@ -193,7 +193,7 @@ async fn postgres_makes_its_database_once_and_comes_back_with_it() {
         let psql = r#"printf '%s\n' '\getenv password NEW' 'ALTER ROLE shop PASSWORD :'"'password'" | psql -v ON_ERROR_STOP=1 -U shop -d postgres"#;
         let setting = postgres(&image, user, &volumes, port).setting("NEW", "two");
         let mut setting = setting.start_command(&["sh", "-c", psql].map(str::to_owned));
-        assert!(setting.ended().await.success(), "{}", setting.story());
+        assert!(setting.ended().await.success(), "{}", setting.report());
         connected(&url("two"), &mut again).await;
         assert!(PgConnection::connect(&url("it's%20one")).await.is_err(), "the old password still works");
     }
@@ -201,14 +201,14 @@ async fn postgres_makes_its_database_once_and_comes_back_with_it() {
 
 async fn connected(url: &str, server: &mut catalog_tests::Process) -> PgConnection {
     eventually("PostgreSQL lets us in", async || {
-        assert!(server.is_running(), "{}", server.story());
+        assert!(server.is_running(), "{}", server.report());
         PgConnection::connect(url).await
     })
     .await
 }
 
 #[tokio::test]
-async fn postgres_begins_anew_after_a_death_while_it_made_its_database() {
+async fn postgres_repeats_an_interrupted_creation_of_its_database() {
     if !Container::possible() {
         return;
     }
@@ -224,38 +224,38 @@ async fn postgres_begins_anew_after_a_death_while_it_made_its_database() {
     let mut cut_short = server().start(&[]);
     eventually("initdb has begun", async || {
         let begun = volumes[0].0.path().join("18/docker.unfinished/PG_VERSION").exists();
-        if begun { Ok(()) } else { Err(cut_short.story()) }
+        if begun { Ok(()) } else { Err(cut_short.report()) }
     })
     .await;
     container::kill(&mut cut_short).await;
     let mut whole = server().start(&[]);
     let mut connection = connected(&format!("postgres://shop:secret@127.0.0.1:{port}/the%20shop"), &mut whole).await;
-    // The scripts of people have run, too.
+    // Scripts of users have run as well.
     let made: Vec<String> = sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    assert_eq!(made, ["by_sh", "by_sql"], "{}", whole.story());
+    assert_eq!(made, ["by_sh", "by_sql"], "{}", whole.report());
 }
 
 #[tokio::test]
-async fn postgres_wants_a_password_for_a_new_database() {
+async fn postgres_requires_a_password_for_a_new_database() {
     if !Container::possible() {
         return;
     }
     let image = Image::make("postgres");
     let volumes = volumes(POSTGRES);
-    let mut refusing = postgres(&image, POSTGRES, &volumes, free_port()).start(&[]);
-    assert!(!refusing.ended().await.success());
-    assert!(refusing.story().contains("set POSTGRES_PASSWORD"), "{}", refusing.story());
+    let mut server = postgres(&image, POSTGRES, &volumes, free_port()).start(&[]);
+    assert!(!server.ended().await.success());
+    assert!(server.report().contains("set POSTGRES_PASSWORD"), "{}", server.report());
     let both = postgres(&image, POSTGRES, &volumes, free_port()).setting("POSTGRES_PASSWORD", "a").setting("POSTGRES_PASSWORD_FILE", "/b");
     let mut both = both.start(&[]);
     assert!(!both.ended().await.success());
-    assert!(both.story().contains("give one of them"), "{}", both.story());
+    assert!(both.report().contains("give one of them"), "{}", both.report());
 }
 
 #[tokio::test]
-async fn nats_keeps_streams_on_its_volume_under_the_config_it_is_given() {
+async fn nats_uses_its_configuration_and_keeps_streams_on_its_volume() {
     if !Container::possible() {
         return;
     }
@@ -272,7 +272,7 @@ async fn nats_keeps_streams_on_its_volume_under_the_config_it_is_given() {
     let mut server = container.setting("NATS_TOKEN", "sesame").start(&["--config", "/etc/nats/nats.conf"]);
     let address = format!("nats://127.0.0.1:{port}");
     let client = eventually("NATS lets us in", async || {
-        assert!(server.is_running(), "{}", server.story());
+        assert!(server.is_running(), "{}", server.report());
         async_nats::ConnectOptions::with_token("sesame".into()).connect(&address).await
     })
     .await;

@@ -1,11 +1,11 @@
-//! What the Makefile promises.
+//! The builds of the Makefile.
 #![allow(clippy::unwrap_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 use std::{fs, path::Path};
 
 /// Cargo resolves the features of dependencies for the packages that a command selects.
 #[test]
-fn every_build_selects_the_whole_workspace_so_that_no_dependency_is_compiled_twice() {
+fn every_build_selects_the_whole_workspace() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for file in ["Makefile", "Dockerfile", "tests/coverage.sh", "tests/generate-queries.sh"] {
         let text = fs::read_to_string(root.join(file)).unwrap();

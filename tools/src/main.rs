@@ -1,4 +1,4 @@
-//! `catalogctl`: what people run beside the shop. None of it is in the shop's image.
+//! `catalogctl`: command-line tools. They are not in the shop's image.
 
 mod dev;
 mod import;
@@ -31,10 +31,10 @@ enum Tool {
 }
 
 impl Cli {
-    /// The inbox is a server like the roles of the shop; the others are run by hand and print text, also into a file or a pipe.
+    /// Returns the configured log format. For commands that people run, the default is text; the inbox is a server.
     fn log_format(&self) -> Option<LogFormat> {
-        let is_run_by_hand = !matches!(self.tool, Tool::Inbox(_));
-        self.logs.log_format.or(is_run_by_hand.then_some(LogFormat::Text))
+        let is_interactive = !matches!(self.tool, Tool::Inbox(_));
+        self.logs.log_format.or(is_interactive.then_some(LogFormat::Text))
     }
 
     async fn run(self) -> anyhow::Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! Bounded concurrency with a bounded queue: work that doesn't start soon is rejected instead of waiting without end.
+//! Bounded concurrency with a bounded queue and a timeout.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -32,22 +32,21 @@ static REJECTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     .expect("a metric of this name is registered once")
 });
 
-/// Every permit is in use, and stayed so: retry later.
+/// No permit was returned in time, or the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too many {kind} at once")]
 pub struct Busy {
-    /// What there was too much of.
+    /// Name of the work, in the plural.
     pub kind: &'static str,
 }
 
-/// How much of one kind of work runs and waits at once.
+/// Bounds of one kind of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Name for metrics and messages, in the plural.
     pub kind: &'static str,
-    /// Permits.
     pub permits: u32,
-    /// Requests that wait for a permit, at most; further ones are rejected at once.
+    /// Maximum length of the queue. Further requests are rejected at once.
     pub waiting: u32,
     /// Longest wait for a permit.
     pub wait: Duration,
@@ -65,13 +64,13 @@ pub struct Permits {
     timed_out: IntCounter,
 }
 
-/// One permit; it is returned when this is dropped.
+/// A permit, returned on drop.
 pub struct Permit {
     _permit: OwnedSemaphorePermit,
     _in_use: Counted,
 }
 
-/// A gauge that is one higher while this lives.
+/// Increments a gauge, and decrements it on drop.
 struct Counted(IntGauge);
 
 impl Counted {
@@ -88,7 +87,6 @@ impl Drop for Counted {
 }
 
 impl Permits {
-    /// All permits are free.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         let semaphore = |permits: u32| Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS)));
@@ -103,10 +101,10 @@ impl Permits {
         }
     }
 
-    /// A permit, in the order of the requests.
+    /// Acquires a permit, first come, first served.
     ///
     /// # Errors
-    /// [`Busy`] at once if the queue is full, or if no permit was returned in time.
+    /// [`Busy`], at once if the queue is full, or if no permit was returned in time.
     pub async fn acquire(&self) -> Result<Permit, Busy> {
         let busy = Busy { kind: self.bounds.kind };
         let permit = if let Ok(permit) = self.running.clone().try_acquire_owned() {
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_queue_rejects_at_once_and_a_wait_ends() {
+    async fn a_full_queue_rejects_at_once_and_waiting_times_out() {
         let permits = permits();
         let held = permits.acquire().await.unwrap();
         let mut waiting = Box::pin(permits.acquire());
@@ -151,14 +149,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_leaves_frees_its_place_in_the_queue() {
+    async fn a_cancelled_request_leaves_the_queue() {
         let permits = permits();
         let held = permits.acquire().await.unwrap();
         let mut waiting = Box::pin(permits.acquire());
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(waiting);
         let mut next = Box::pin(permits.acquire());
-        assert!(next.as_mut().now_or_never().is_none(), "it waits in the place that is free again");
+        assert!(next.as_mut().now_or_never().is_none(), "it waits in the queue");
         drop(held);
         assert!(next.await.is_ok());
     }

@@ -1,4 +1,4 @@
-//! How many connections the pools have, read when the metrics are.
+//! Metrics of connection pools, collected on each scrape.
 
 use prometheus::{
     IntGaugeVec, Opts,
@@ -12,13 +12,13 @@ struct PoolMetrics {
     connections: IntGaugeVec,
 }
 
-/// Adds a pool to the metrics. A second one of the same name is left out.
+/// Adds a pool to the metrics. A second one of the same name is ignored.
 pub fn register(name: &'static str, pool: &PgPool) {
     let opts = Opts::new("database_pool_connections", "Connections of a pool to PostgreSQL by state: in_use or idle");
     let registered = IntGaugeVec::new(opts.const_label("pool", name), &["state"])
         .and_then(|connections| prometheus::register(Box::new(PoolMetrics { pool: pool.clone(), connections })));
     if let Err(error) = registered {
-        tracing::debug!(%error, pool = name, "metrics of the pool are not registered");
+        tracing::debug!(%error, pool = name, "pool metrics not registered");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads with connections of their own: lists, reports and exports never take those of orders.
+//! Pools for lists, reports and exports, so that these don't use the connections of orders.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -12,13 +12,13 @@ use thiserror::Error;
 use super::permits::{Bounds, Busy, Permit, Permits};
 use crate::config::ReadPoolSettings;
 
-/// Requests that wait, for each connection. They cost a few KiB each; a client that waits sends no further requests.
+/// Waiting requests per connection. Each takes a few KiB.
 const WAITING_PER_CONNECTION: u32 = 32;
 
 /// Why a read failed.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// Too many reads of its kind: retry later.
+    /// Too many reads of this kind at once.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The database failed or is unavailable.
@@ -40,9 +40,9 @@ impl ReadPool {
     pub fn new(kind: &'static str, pool: PgPool, settings: ReadPoolSettings, wait: Duration) -> Self {
         let permits = settings.connections;
         let bounds = Bounds { kind, permits, waiting: permits.saturating_mul(WAITING_PER_CONNECTION), wait };
-        // One statement, and for this transaction only: a transaction pooler passes no startup options, and hands a session's
-        // settings to other clients. Plans depend on the values of filters, so none is generic. Parallel workers would
-        // multiply what each connection takes of the processors.
+        // Set per transaction: a transaction pooler drops startup options and shares a session's settings with other clients.
+        // Plans depend on the values of filters, so they are custom. Parallel workers would multiply the CPU use of each
+        // connection.
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL plan_cache_mode = force_custom_plan; \
              SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = '15s'",
@@ -51,7 +51,7 @@ impl ReadPool {
         Self { pool, permits: Permits::new(bounds), begin: begin.into() }
     }
 
-    /// A read-only transaction. Dropping it ends it.
+    /// Begins a read-only transaction, which ends on drop.
     ///
     /// # Errors
     /// [`ReadError::Busy`] if no connection is free in time, or the database is unavailable.
@@ -62,9 +62,9 @@ impl ReadPool {
     }
 }
 
-/// A transaction of a [`ReadPool`]; it gives its connection back when it is dropped.
+/// A transaction of a [`ReadPool`].
 pub struct Read {
-    // Before the permit: fields are dropped in order.
+    // Dropped before the permit.
     transaction: Transaction<'static, Postgres>,
     _permit: Permit,
 }

@@ -20,9 +20,11 @@ use self::publish::Waiting;
 use super::{Ids, Nats, Outbox};
 use crate::{backoff, database, metrics};
 
-static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("outbox_published_total", "Events published and acknowledged"));
-static FAILED: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again"));
+static PUBLISHED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::register_counter("outbox_published_total", "Events published and acknowledged"));
+static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::register_counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again")
+});
 
 /// Longest delay of a row that another process wrote, or that was written without [`Outbox::wake`].
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

@@ -53,7 +53,10 @@ static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 
 static UNLOGGED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter("http_rejections_unlogged_total", "Rejected requests without a log line, because too many were rejected at once")
+    metrics::register_counter(
+        "http_rejections_unlogged_total",
+        "Rejected requests without a log line, because too many were rejected at once",
+    )
 });
 
 /// Log lines per second of requests that end with 4xx, and of those that end with 503: clients can cause any number of them.

@@ -137,7 +137,7 @@ async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -
 }
 
 async fn metrics() -> Response {
-    match telemetry::gather() {
+    match telemetry::encode_metrics() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics not encoded");

@@ -44,9 +44,12 @@ const WAITING_SHARE: usize = 4;
 const STREAM_WAIT: Duration = Duration::from_secs(30);
 
 static IN_FLIGHT: LazyLock<IntGauge> =
-    LazyLock::new(|| metrics::gauge("http_response_budget_used_bytes", "Bytes of large responses that clients haven't read yet"));
+    LazyLock::new(|| metrics::register_gauge("http_response_budget_used_bytes", "Bytes of large responses that clients haven't read yet"));
 static REJECTED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter("http_response_budget_rejections_total", "Large responses replaced by 503 because the response budget was used up")
+    metrics::register_counter(
+        "http_response_budget_rejections_total",
+        "Large responses replaced by 503 because the response budget was used up",
+    )
 });
 
 /// Makes [`ResponseBudget`] services that share one budget.

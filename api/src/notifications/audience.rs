@@ -1,4 +1,4 @@
-//! Who is to hear of an event.
+//! The recipients of a notification.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -7,12 +7,10 @@ use uuid::Uuid;
 
 use crate::identity::{self, Recipient};
 
-/// Whom an event concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Audience {
-    /// Every admin but this one, who did it and knows.
+    /// All active admins except the one who caused the event.
     OtherAdmins(Uuid),
-    /// This customer alone.
     Customer(Uuid),
 }
 
@@ -25,13 +23,13 @@ impl Audience {
     }
 }
 
-/// Recipients by audience, asked once per batch.
+/// Recipients by audience, each read from the database once per batch.
 #[derive(Default)]
 pub(super) struct Recipients(HashMap<Audience, Vec<Recipient>>);
 
 impl Recipients {
-    /// Those who are to hear of it: maybe nobody.
-    pub(super) async fn of(&mut self, tx: &mut PgConnection, audience: Audience) -> Result<&[Recipient], sqlx::Error> {
+    /// Returns the recipients of an audience; there may be none.
+    pub(super) async fn find(&mut self, tx: &mut PgConnection, audience: Audience) -> Result<&[Recipient], sqlx::Error> {
         Ok(match self.0.entry(audience) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(audience.recipients(tx).await?),

@@ -1,4 +1,4 @@
-//! The rows: one message per event, one delivery per recipient.
+//! Tables of notifications: one message per event, one delivery per recipient.
 
 use std::collections::HashSet;
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::{mail::message_id, templates::Text};
 use crate::identity::Recipient;
 
-/// A delivery that is due, locked by this transaction.
+/// A due delivery that this transaction has locked.
 #[derive(Debug)]
-pub(super) struct Claimed {
+pub(super) struct ClaimedDelivery {
     pub id: i64,
     pub event_id: Uuid,
     pub recipient_id: Uuid,
     pub address: String,
     pub recipient_name: String,
     pub message_id: String,
-    /// How often the server has said "later" to this one.
+    /// How often the mail server has deferred this delivery.
     pub deferrals: i32,
     pub subject: String,
     pub body: String,
@@ -26,8 +26,8 @@ pub(super) struct Claimed {
     pub created_at: DateTime<Utc>,
 }
 
-/// Which of these events were turned into deliveries before: a replay brings thousands of them.
-pub(super) async fn known(tx: &mut PgConnection, event_ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+/// Returns those of the events that have a message already. A replay repeats thousands of events.
+pub(super) async fn find_distributed(tx: &mut PgConnection, event_ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
     if event_ids.is_empty() {
         return Ok(HashSet::new());
     }
@@ -35,9 +35,8 @@ pub(super) async fn known(tx: &mut PgConnection, event_ids: &[Uuid]) -> Result<H
     Ok(known.fetch_all(tx).await?.into_iter().collect())
 }
 
-/// Writes a message and one pending delivery per recipient, and gives whether it did: an event is
-/// turned into deliveries once, however often it comes.
-pub(super) async fn distribute(
+/// Writes a message and one pending delivery per recipient. Returns false if the event has a message already.
+pub(super) async fn insert_message(
     tx: &mut PgConnection,
     event_id: Uuid,
     text: &Text,
@@ -77,10 +76,10 @@ pub(super) async fn distribute(
     Ok(true)
 }
 
-/// Locks the delivery that is due longest. The transaction's timeout frees it when this process stands still or its machine
-/// is gone.
-pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Claimed>, sqlx::Error> {
-    // As a plain join, PostgreSQL may look for the message among all of them.
+/// Locks the delivery that has been due longest. If this process hangs or its machine fails, the transaction's timeout
+/// unlocks it.
+pub(super) async fn claim_due(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<ClaimedDelivery>, sqlx::Error> {
+    // With a plain join, PostgreSQL may scan all messages.
     let row = sqlx::query!(
         "WITH due AS MATERIALIZED (
              SELECT id, event_id, recipient_id, address, recipient_name, message_id, deferrals FROM notifications.deliveries
@@ -95,7 +94,7 @@ pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<O
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Claimed {
+    Ok(row.map(|row| ClaimedDelivery {
         id: row.id,
         event_id: row.event_id,
         recipient_id: row.recipient_id,
@@ -109,13 +108,12 @@ pub(super) async fn claim(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<O
     }))
 }
 
-/// The mail server has it.
 pub(super) async fn mark_sent(tx: &mut PgConnection, id: i64, reply: &str, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     finish(tx, id, "sent", reply, now).await
 }
 
-/// No server will ever take it.
-pub(super) async fn mark_refused(tx: &mut PgConnection, id: i64, reply: &str, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+/// Marks a delivery that the mail server rejected permanently.
+pub(super) async fn mark_rejected(tx: &mut PgConnection, id: i64, reply: &str, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     finish(tx, id, "refused", reply, now).await
 }
 
@@ -126,7 +124,7 @@ async fn finish(tx: &mut PgConnection, id: i64, state: &str, reply: &str, now: D
     Ok(())
 }
 
-/// The server said "later" to this one.
+/// Retries a delivery at `until`, after the mail server rejected it temporarily.
 pub(super) async fn defer(tx: &mut PgConnection, id: i64, reply: &str, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE notifications.deliveries SET deferrals = deferrals + 1, next_attempt_at = $3, last_reply = $2 WHERE id = $1",
@@ -139,8 +137,9 @@ pub(super) async fn defer(tx: &mut PgConnection, id: i64, reply: &str, until: Da
     Ok(())
 }
 
-/// The server broke off. That is no fault of this mail, but others may go first.
-pub(super) async fn put_behind(tx: &mut PgConnection, id: i64, reply: &str, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
+/// Makes a delivery due at `until` without counting a deferral, after an error of the mail server. Other due deliveries come
+/// first.
+pub(super) async fn requeue(tx: &mut PgConnection, id: i64, reply: &str, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE notifications.deliveries SET next_attempt_at = $3, last_reply = $2 WHERE id = $1", id, reply, until)
         .execute(tx)
         .await?;

@@ -1,4 +1,4 @@
-//! Events become pending deliveries, one for everybody who is to hear of them, fixed at that moment.
+//! Writes a pending delivery for every recipient of an event. The recipients are those at this time.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::{
     audience::Recipients,
     deliveries,
-    notice::{Notice, NoticeError},
+    notification::{Notification, NotificationError},
     templates::Templates,
 };
 use crate::{
@@ -22,31 +22,35 @@ use crate::{
     },
 };
 
-/// Turns events into deliveries.
+/// Handles events by writing deliveries.
 pub struct Distributor {
     pool: PgPool,
     templates: Templates,
     host: String,
-    written: Arc<Notify>,
+    new_deliveries: Arc<Notify>,
 }
 
 impl Distributor {
-    /// `public_url` is what links start with, without a trailing slash; `written` wakes the senders.
+    /// `public_url` is the start of links, without a trailing slash; `new_deliveries` wakes the senders.
     ///
     /// # Errors
-    /// If a template is broken.
-    pub fn new(pool: PgPool, public_url: &str, from: &Mailbox, written: Arc<Notify>) -> anyhow::Result<Self> {
-        Ok(Self { pool, templates: Templates::new(public_url)?, host: from.email.domain().to_owned(), written })
+    /// If a template is invalid.
+    pub fn new(pool: PgPool, public_url: &str, from: &Mailbox, new_deliveries: Arc<Notify>) -> anyhow::Result<Self> {
+        Ok(Self { pool, templates: Templates::new(public_url)?, host: from.email.domain().to_owned(), new_deliveries })
     }
 
-    /// What to tell of an event, if anything.
-    async fn notice(&self, tx: &mut PgConnection, payload: &[u8]) -> Result<Result<Option<Notice>, NoticeError>, sqlx::Error> {
-        let read = Notice::read(payload, &self.templates);
-        if !matches!(read, Err(NoticeError::Unreadable(Unreadable::Data(..)))) {
-            return Ok(read);
+    /// Builds the notification of an event. An event that was too large for a message is read from the outbox.
+    async fn build_notification(
+        &self,
+        tx: &mut PgConnection,
+        payload: &[u8],
+    ) -> Result<Result<Option<Notification>, NotificationError>, sqlx::Error> {
+        let built = Notification::from_event(payload, &self.templates);
+        if !matches!(built, Err(NotificationError::Unreadable(Unreadable::Data(..)))) {
+            return Ok(built);
         }
-        let whole = outbox::dereference(tx, payload).await?;
-        Ok(whole.map_or(read, |whole| Notice::read(&whole, &self.templates)))
+        let event = outbox::dereference(tx, payload).await?;
+        Ok(event.map_or(built, |event| Notification::from_event(&event, &self.templates)))
     }
 }
 
@@ -54,26 +58,26 @@ impl Handle for Distributor {
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let now = Utc::now();
         let mut malformed = Vec::new();
-        let mut notices = Vec::with_capacity(batch.len());
+        let mut notifications = Vec::with_capacity(batch.len());
         let mut tx = database::begin_by_index(&self.pool).await?;
         for (index, message) in batch.iter().enumerate() {
-            match self.notice(&mut tx, message.payload()).await? {
-                Ok(notice) => notices.extend(notice),
-                Err(NoticeError::Unreadable(error)) => malformed.push(Malformed { index, reason: error.to_string() }),
-                Err(NoticeError::Template(error)) => return Err(HandleError::Permanent(error.into())),
+            match self.build_notification(&mut tx, message.payload()).await? {
+                Ok(notification) => notifications.extend(notification),
+                Err(NotificationError::Unreadable(error)) => malformed.push(Malformed { index, reason: error.to_string() }),
+                Err(NotificationError::Template(error)) => return Err(HandleError::Permanent(error.into())),
             }
         }
-        let event_ids: Vec<_> = notices.iter().map(|notice| notice.event_id).collect();
-        let known = deliveries::known(&mut tx, &event_ids).await?;
+        let event_ids: Vec<_> = notifications.iter().map(|notification| notification.event_id).collect();
+        let distributed = deliveries::find_distributed(&mut tx, &event_ids).await?;
         let mut recipients = Recipients::default();
         let mut written = false;
-        for notice in notices.iter().filter(|notice| !known.contains(&notice.event_id)) {
-            let recipients = recipients.of(&mut tx, notice.audience).await?;
-            written |= deliveries::distribute(&mut tx, notice.event_id, &notice.text, recipients, &self.host, now).await?;
+        for Notification { event_id, audience, text } in notifications.iter().filter(|new| !distributed.contains(&new.event_id)) {
+            let recipients = recipients.find(&mut tx, *audience).await?;
+            written |= deliveries::insert_message(&mut tx, *event_id, text, recipients, &self.host, now).await?;
         }
         tx.commit().await?;
         if written {
-            self.written.notify_waiters();
+            self.new_deliveries.notify_waiters();
         }
         Ok(malformed)
     }

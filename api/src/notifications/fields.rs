@@ -1,4 +1,4 @@
-//! Values of events as people read them in a mail.
+//! Formats the changed fields of an event for a mail.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::products::change::FieldChange;
 
-/// Longest value shown whole, in characters.
+/// Longest value that is not clipped, in characters.
 const MAX_VALUE: usize = 500;
-/// Longer values, and those of several lines, get lines of their own.
+/// Longest value beside the name of its field, in characters. Longer and multi-line values are put below it.
 const MAX_INLINE: usize = 100;
 
-/// One line of a list of changes, or a block of them.
+/// One changed field, formatted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     pub name: String,
@@ -26,12 +26,12 @@ impl Field {
     }
 }
 
-/// What changed, attributes one by one.
-pub(super) fn fields(changes: &[FieldChange]) -> Vec<Field> {
-    changes.iter().flat_map(fields_of).collect()
+/// Formats changes. Every changed attribute is a field of its own.
+pub(super) fn format_changes(changes: &[FieldChange]) -> Vec<Field> {
+    changes.iter().flat_map(format_change).collect()
 }
 
-fn fields_of(change: &FieldChange) -> Vec<Field> {
+fn format_change(change: &FieldChange) -> Vec<Field> {
     if change.field != "attributes" {
         return vec![Field { name: line(&change.field, MAX_INLINE), old: text(&change.old), new: text(&change.new) }];
     }
@@ -45,7 +45,7 @@ fn fields_of(change: &FieldChange) -> Vec<Field> {
         .collect()
 }
 
-/// A value as text. Money is an amount and its currency, a list is separated by commas.
+/// Formats money as amount and currency, and lists with commas.
 fn text(value: &Value) -> String {
     let text = match value {
         Value::Null => "(none)".to_owned(),
@@ -65,14 +65,14 @@ fn text_of_item(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Keeps line breaks, drops what could make a terminal act, and says how long a long text is.
+/// Removes control characters except line breaks. A clipped text ends with its full length.
 fn clip(text: &str) -> String {
     let total = text.chars().count();
     let shown: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).take(MAX_VALUE).collect();
     if total > MAX_VALUE { format!("{}... ({total} characters)", shown.trim_end()) } else { shown }
 }
 
-/// At most `max` characters on one line.
+/// Puts a text on one line of at most `max` characters.
 pub(super) fn line(text: &str, max: usize) -> String {
     let is_break = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
     let text: String = text.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn values_read_as_people_write_them() {
+    fn values_are_formatted_for_people() {
         for (value, expected) in [
             (json!(null), "(none)"),
             (json!([]), "(none)"),
@@ -108,33 +108,33 @@ mod tests {
     }
 
     #[test]
-    fn only_the_attributes_that_changed_are_named() {
+    fn only_changed_attributes_are_listed() {
         let old = json!({"color": "red", "width": "10", "depth": "3"});
         let new = json!({"color": "blue", "width": "10", "height": "7"});
-        let fields = fields(&[change("attributes", old, new)]);
+        let fields = format_changes(&[change("attributes", old, new)]);
         let lines: Vec<_> = fields.iter().map(|f| format!("{}: {} -> {}", f.name, f.old, f.new)).collect();
         assert_eq!(lines, ["attributes.color: red -> blue", "attributes.depth: 3 -> (none)", "attributes.height: (none) -> 7"]);
     }
 
     #[test]
-    fn attributes_of_a_new_product_are_named_one_by_one() {
-        let fields = fields(&[change("attributes", json!(null), json!({"color": "red"}))]);
+    fn attributes_of_a_new_product_are_listed_one_by_one() {
+        let fields = format_changes(&[change("attributes", json!(null), json!({"color": "red"}))]);
         assert_eq!(fields, [Field { name: "attributes.color".into(), old: "(none)".into(), new: "red".into() }]);
     }
 
     #[test]
-    fn a_long_text_is_clipped_and_its_length_told() {
+    fn a_long_text_is_clipped_and_ends_with_its_length() {
         let clipped = text(&json!("x".repeat(10_000)));
         assert!(clipped.ends_with("x... (10000 characters)") && clipped.chars().count() < 600, "{clipped}");
     }
 
     #[test]
-    fn escape_sequences_do_not_reach_the_reader_s_terminal() {
+    fn control_characters_are_removed() {
         assert_eq!(text(&json!("a\u{1b}[31m\r\nb")), "a[31m\nb");
     }
 
     #[test]
-    fn a_line_has_no_breaks_and_its_limit() {
+    fn a_line_has_no_line_breaks_and_is_clipped() {
         assert_eq!(line("a\r\nb\u{2028}c", 80), "a  b c");
         assert_eq!(line(&"ä".repeat(81), 80), format!("{}...", "ä".repeat(77)));
         assert_eq!(line(&"ä".repeat(80), 80), "ä".repeat(80));

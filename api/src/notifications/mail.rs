@@ -1,4 +1,4 @@
-//! The mail itself: addresses, headers, text.
+//! Builds mails: addresses, headers, text.
 
 use chrono::{DateTime, Utc};
 use lettre::{
@@ -19,24 +19,20 @@ const MAX_NAME: usize = 100;
 /// Why a mail can never be sent.
 #[derive(Debug, Error)]
 pub(super) enum MailError {
-    /// No mail server would take it.
-    #[error("this is no mail address: {0}")]
+    #[error("the recipient's address is invalid: {0}")]
     Address(#[from] lettre::address::AddressError),
-    /// The headers do not make a mail.
-    #[error("this makes no mail: {0}")]
+    #[error("the headers are invalid: {0}")]
     Message(#[from] lettre::error::Error),
-    /// What is written as ASCII is none: cannot happen.
-    #[error("this mail is no text: {0}")]
+    /// Cannot happen: mails are encoded as ASCII.
+    #[error("the encoded mail is not UTF-8: {0}")]
     Text(#[from] std::string::FromUtf8Error),
 }
 
-/// What a mail is made of.
+/// The parts of a mail to one recipient.
 #[derive(Debug, Clone)]
 pub(super) struct Draft<'a> {
     pub from: &'a Mailbox,
-    /// The one recipient's address.
     pub to: &'a str,
-    /// The one recipient's name.
     pub to_name: &'a str,
     pub message_id: &'a str,
     pub date: DateTime<Utc>,
@@ -46,7 +42,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The recipient, and the text to send.
+    /// Returns the recipient's address and the encoded mail.
     pub(super) fn build(&self) -> Result<(Address, String), MailError> {
         let to: Address = self.to.parse()?;
         let name = Some(line(self.to_name, MAX_NAME)).filter(|name| !name.trim().is_empty());
@@ -56,7 +52,7 @@ impl Draft<'_> {
             .date(self.date.into())
             .message_id(Some(self.message_id.to_owned()))
             .subject(self.subject)
-            // RFC 3834: out-of-office replies are not wanted.
+            // RFC 3834: prevents automatic replies.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .header(lettre::message::header::ContentType::TEXT_PLAIN)
             .body(self.body.to_owned())?;
@@ -64,14 +60,14 @@ impl Draft<'_> {
     }
 }
 
-/// The same for the same event and recipient, whoever sends it and however often.
+/// Returns the `Message-ID`, which stays the same when a mail is sent again.
 pub(super) fn message_id(event_id: Uuid, recipient_id: Uuid, host: &str) -> String {
-    // RFC 5322 ids are ASCII; a host of other letters only has to be told apart by the ids before it.
+    // RFC 5322 ids are ASCII. The ids before the host make it unique.
     let host = if host.is_ascii() { host } else { "catalog.invalid" };
     format!("<{event_id}.{recipient_id}@{host}>")
 }
 
-/// An address as logs show it.
+/// Masks an address for logs.
 pub(super) fn masked(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first: String = local.chars().take(1).collect();
@@ -116,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_found_before_a_server_is_asked() {
+    fn an_invalid_address_is_found_before_the_mail_server_is_contacted() {
         let from = "catalog@shop.example".parse().unwrap();
         for to in ["", "ada", "ada@", "ada@shop.example\r\nRCPT TO:<eve@evil.example>", "ada@shop.example>"] {
             let draft = Draft { from: &from, to, to_name: "", message_id: "<1@a>", date: DateTime::UNIX_EPOCH, subject: "s", body: "b" };

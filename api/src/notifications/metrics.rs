@@ -1,4 +1,4 @@
-//! What Prometheus is told of mail.
+//! Metrics of mail.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use prometheus::{Gauge, IntCounterVec, IntGaugeVec, register_gauge, register_int
 
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static DELIVERIES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    register_int_gauge_vec!("deliveries", "Mails by state: pending, or refused in the last 30 days", &["state"])
+    register_int_gauge_vec!("deliveries", "Mails by state: pending, or refused (rejected permanently in the last 30 days)", &["state"])
         .expect("a metric of this name is registered once")
 });
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
@@ -18,29 +18,29 @@ static OLDEST_AGE: LazyLock<Gauge> = LazyLock::new(|| {
 static ATTEMPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!(
         "delivery_attempts_total",
-        "Tries to send a mail: sent, deferred (the server said later), refused (for good), interrupted (the server was at fault)",
+        "Attempts to send a mail: sent, deferred (rejected temporarily), refused (rejected permanently), interrupted (server error)",
         &["outcome"]
     )
     .expect("a metric of this name is registered once")
 });
 
-/// How a try to send a mail ended.
+/// The outcome of an attempt to send a mail.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Attempt {
     Sent,
     Deferred,
-    Refused,
+    Rejected,
     Interrupted,
 }
 
 impl Attempt {
-    const ALL: [Self; 4] = [Self::Sent, Self::Deferred, Self::Refused, Self::Interrupted];
+    const ALL: [Self; 4] = [Self::Sent, Self::Deferred, Self::Rejected, Self::Interrupted];
 
     fn label(self) -> &'static str {
         match self {
             Self::Sent => "sent",
             Self::Deferred => "deferred",
-            Self::Refused => "refused",
+            Self::Rejected => "refused",
             Self::Interrupted => "interrupted",
         }
     }
@@ -50,15 +50,15 @@ impl Attempt {
     }
 }
 
-/// Shows every counter from the start, at 0.
+/// Initialises every counter to 0.
 pub(super) fn register() {
     for attempt in Attempt::ALL {
         ATTEMPTS.with_label_values(&[attempt.label()]);
     }
 }
 
-pub(super) fn set_backlog(pending: i64, refused: i64, oldest_age_seconds: f64) {
+pub(super) fn set_backlog(pending: i64, rejected: i64, oldest_age_seconds: f64) {
     DELIVERIES.with_label_values(&["pending"]).set(pending);
-    DELIVERIES.with_label_values(&["refused"]).set(refused);
+    DELIVERIES.with_label_values(&["refused"]).set(rejected);
     OLDEST_AGE.set(oldest_age_seconds);
 }

@@ -1,5 +1,5 @@
-//! Senders: each claims one delivery at a time, in a transaction that is open while the mail is on
-//! its way. So a process that dies frees its mails at once.
+//! Senders. Each claims one delivery at a time in a transaction that stays open while the mail is in flight, so that a process
+//! that dies unlocks its deliveries at once.
 
 use std::{
     sync::{
@@ -19,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    deliveries::{self, Claimed},
-    gate::Gate,
+    circuit_breaker::CircuitBreaker,
+    deliveries::{self, ClaimedDelivery},
+    in_flight::{Claim, InFlight},
     mail::{Draft, masked},
     metrics::{self, Attempt},
-    transport::{Failure, Session, Transport, Verdict},
-    underway::{Claim, Underway},
+    transport::{Failure, FailureKind, Session, Transport},
 };
 use crate::database;
 
-/// How long a delivery waits that was written by another process, or has become due again.
-const POLL: Duration = Duration::from_secs(1);
-/// A session that was not used for so long is closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// First and longest time until a deferred mail is tried again.
+/// Poll interval for deliveries that another process has written, or that have become due again.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Idle timeout of sessions.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest time until a deferred delivery is retried.
 const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
-/// Until the database is asked again after it failed.
+/// Longest time until the database is tried again after an error.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The senders of this process. Cheap to clone.
@@ -45,59 +45,59 @@ struct Shared {
     pool: PgPool,
     transport: Transport,
     from: Mailbox,
-    gate: Gate,
-    written: Arc<Notify>,
-    /// Whether the last question to the database failed.
-    database_lost: AtomicBool,
-    underway: Underway,
+    breaker: CircuitBreaker,
+    new_deliveries: Arc<Notify>,
+    /// Whether the last query failed.
+    database_unavailable: AtomicBool,
+    in_flight: InFlight,
 }
 
 impl Senders {
-    /// `written` wakes them.
+    /// `new_deliveries` wakes the senders.
     #[must_use]
-    pub fn new(pool: PgPool, transport: Transport, from: Mailbox, written: Arc<Notify>) -> Self {
+    pub fn new(pool: PgPool, transport: Transport, from: Mailbox, new_deliveries: Arc<Notify>) -> Self {
         metrics::register();
-        let (gate, database_lost, underway) = Default::default();
-        Self(Arc::new(Shared { pool, transport, from, gate, written, database_lost, underway }))
+        let (breaker, database_unavailable, in_flight) = Default::default();
+        Self(Arc::new(Shared { pool, transport, from, breaker, new_deliveries, database_unavailable, in_flight }))
     }
 
-    /// What the mail server's trouble is, as of the last try.
+    /// Reports the state of the mail server as of the last attempt.
     ///
     /// # Errors
-    /// If it has any.
+    /// The error of that attempt.
     pub fn check(&self) -> Result<(), String> {
-        self.0.gate.trouble().map_or(Ok(()), Err)
+        self.0.breaker.error().map_or(Ok(()), Err)
     }
 
-    /// One sender: sends until `stop`, then finishes the mail on its way. Waits out outages of the
-    /// database and of the mail server.
+    /// Runs one sender until `stop`, then finishes its mail in flight. It retries while the database or the mail server is
+    /// unavailable.
     ///
     /// # Errors
-    /// None: it tries on.
+    /// None.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut session = None;
-        while stop.run_until_cancelled(self.0.gate.opened()).await.is_some() {
-            let written = self.0.written.notified();
+        while stop.run_until_cancelled(self.0.breaker.wait()).await.is_some() {
+            let new_deliveries = self.0.new_deliveries.notified();
             let pause = match self.0.deliver_next(&mut session).await {
                 Ok(true) => continue,
                 Ok(false) => {
-                    self.0.ask_again().await;
-                    POLL
+                    self.0.probe_server().await;
+                    POLL_INTERVAL
                 }
                 Err(error) => {
-                    // Once, not by every sender every second.
-                    if !self.0.database_lost.swap(true, Ordering::Relaxed) {
+                    // One line per outage.
+                    if !self.0.database_unavailable.swap(true, Ordering::Relaxed) {
                         tracing::warn!(error = %Chain(&error), "database unavailable; retrying");
                     }
                     DATABASE_PAUSE.mul_f64(rand::rng().random_range(0.5..1.0))
                 }
             };
             tokio::select! {
-                () = written => {}
+                () = new_deliveries => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}
             }
-            if let Some(idle) = session.take_if(|session| session.idle() > IDLE_LIMIT) {
+            if let Some(idle) = session.take_if(|session| session.idle() > IDLE_TIMEOUT) {
                 idle.quit().await;
             }
         }
@@ -109,30 +109,31 @@ impl Senders {
 }
 
 impl Shared {
-    /// Asks a server that was unavailable while there is no mail to try it with: another process may have sent what was waiting.
-    async fn ask_again(&self) {
-        if self.gate.trouble().is_none() {
+    /// Connects to a server that was unavailable, when no delivery is due that would show whether it still is: another process
+    /// may have sent them.
+    async fn probe_server(&self) {
+        if self.breaker.error().is_none() {
             return;
         }
         let started = Instant::now();
         match self.transport.connect().await {
             Ok(session) => {
                 session.quit().await;
-                self.gate.open();
+                self.breaker.record_success();
             }
-            Err(Failure { reply, .. }) => drop(self.gate.close(started, &reply)),
+            Err(Failure { reply, .. }) => drop(self.breaker.record_failure(started, &reply)),
         }
     }
 
-    /// Sends the mail that is due longest; to false when there is none.
+    /// Sends the delivery that has been due longest. Returns false if none is due.
     async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
-        // From when the gate was passed: what was under way when it closed again counts as one failure.
+        // Taken before the claim: senders whose attempts overlap count as one failure.
         let started = Instant::now();
         let mut tx = database::begin_by_index(&self.pool).await?;
-        let claimed = deliveries::claim(&mut tx, Utc::now()).await?;
-        self.database_lost.store(false, Ordering::Relaxed);
+        let claimed = deliveries::claim_due(&mut tx, Utc::now()).await?;
+        self.database_unavailable.store(false, Ordering::Relaxed);
         let Some(delivery) = claimed else { return Ok(false) };
-        // At this level it passes every filter. Neither address nor name is logged.
+        // A span of this level passes every filter. Neither address nor name is logged.
         let span = tracing::error_span!(
             "delivery",
             event_id = %delivery.event_id,
@@ -143,71 +144,71 @@ impl Shared {
         self.deliver(tx, session, &delivery, started).instrument(span).await
     }
 
-    /// Sends one mail and stores what became of it. To false if another sender of this process has it.
+    /// Sends one mail and stores the outcome. Returns false if another sender of this process is sending it.
     async fn deliver(
         &self,
         mut tx: Transaction<'static, Postgres>,
         session: &mut Option<Session>,
-        delivery: &Claimed,
+        delivery: &ClaimedDelivery,
         started: Instant,
     ) -> Result<bool, sqlx::Error> {
-        let outcome = match self.underway.claim(delivery.id) {
+        let outcome = match self.in_flight.claim(delivery.id) {
             Claim::Send => self.transmit(session, delivery).await,
-            Claim::Mark => Ok("sent, as was known only after the database came back".to_owned()),
-            Claim::Leave => return Ok(false),
+            Claim::MarkSent => Ok("sent while the database was unavailable; the reply is lost".to_owned()),
+            Claim::Skip => return Ok(false),
         };
         if outcome.is_err() {
-            self.underway.forget(delivery.id);
+            self.in_flight.remove(delivery.id);
         }
         let now = Utc::now();
         match &outcome {
             Ok(reply) => {
-                self.underway.sent(delivery.id);
+                self.in_flight.record_sent(delivery.id);
                 deliveries::mark_sent(&mut tx, delivery.id, reply, now).await?;
             }
-            Err(Failure { verdict: Verdict::Never, reply }) => deliveries::mark_refused(&mut tx, delivery.id, reply, now).await?,
-            Err(Failure { verdict: Verdict::Later, reply }) => {
+            Err(Failure { kind: FailureKind::Permanent, reply }) => deliveries::mark_rejected(&mut tx, delivery.id, reply, now).await?,
+            Err(Failure { kind: FailureKind::Transient, reply }) => {
                 deliveries::defer(&mut tx, delivery.id, reply, now + deferral(delivery.deferrals)).await?;
             }
-            Err(Failure { verdict: Verdict::Server, reply }) => {
-                deliveries::put_behind(&mut tx, delivery.id, reply, now).await?;
+            Err(Failure { kind: FailureKind::Server, reply }) => {
+                deliveries::requeue(&mut tx, delivery.id, reply, now).await?;
             }
         }
         tx.commit().await?;
-        self.underway.forget(delivery.id);
-        self.conclude(delivery, &outcome, started);
+        self.in_flight.remove(delivery.id);
+        self.report(delivery, &outcome, started);
         Ok(true)
     }
 
-    /// Tells logs, metrics and the other senders.
-    fn conclude(&self, delivery: &Claimed, outcome: &Result<String, Failure>, started: Instant) {
-        let quote = |reply: &str| reply.replace(&delivery.address, &masked(&delivery.address));
+    /// Reports an outcome to the log, the metrics and the circuit breaker.
+    fn report(&self, delivery: &ClaimedDelivery, outcome: &Result<String, Failure>, started: Instant) {
+        let mask = |reply: &str| reply.replace(&delivery.address, &masked(&delivery.address));
         match outcome {
             Ok(_) => {
                 Attempt::Sent.count();
                 tracing::info!("delivery sent");
             }
-            Err(Failure { verdict: Verdict::Never, reply }) => {
-                Attempt::Refused.count();
-                tracing::warn!(reply = quote(reply), "delivery rejected");
+            Err(Failure { kind: FailureKind::Permanent, reply }) => {
+                Attempt::Rejected.count();
+                tracing::warn!(reply = mask(reply), "delivery rejected");
             }
-            Err(Failure { verdict: Verdict::Later, reply }) => {
+            Err(Failure { kind: FailureKind::Transient, reply }) => {
                 Attempt::Deferred.count();
-                tracing::info!(deferrals = delivery.deferrals + 1, reply = quote(reply), "delivery deferred");
+                tracing::info!(deferrals = delivery.deferrals + 1, reply = mask(reply), "delivery deferred");
             }
-            Err(Failure { verdict: Verdict::Server, reply }) => {
+            Err(Failure { kind: FailureKind::Server, reply }) => {
                 Attempt::Interrupted.count();
-                let reply = quote(reply);
-                if let Some(pause) = self.gate.close(started, &reply) {
+                let reply = mask(reply);
+                if let Some(pause) = self.breaker.record_failure(started, &reply) {
                     tracing::warn!(reply, pause_s = pause.as_secs_f64(), "mail server unavailable; deliveries paused");
                 }
                 return;
             }
         }
-        self.gate.open();
+        self.breaker.record_success();
     }
 
-    async fn transmit(&self, session: &mut Option<Session>, delivery: &Claimed) -> Result<String, Failure> {
+    async fn transmit(&self, session: &mut Option<Session>, delivery: &ClaimedDelivery) -> Result<String, Failure> {
         let draft = Draft {
             from: &self.from,
             to: &delivery.address,
@@ -217,30 +218,31 @@ impl Shared {
             subject: &delivery.subject,
             body: &delivery.body,
         };
-        let (recipient, text) = draft.build().map_err(|error| Failure { verdict: Verdict::Never, reply: error.to_string() })?;
-        let outcome = self.begin_and_finish(session, &recipient, &text).await;
-        if let Err(Failure { verdict: Verdict::Server, .. }) = outcome {
+        let (recipient, text) = draft.build().map_err(|error| Failure { kind: FailureKind::Permanent, reply: error.to_string() })?;
+        let outcome = self.send_in_session(session, &recipient, &text).await;
+        if let Err(Failure { kind: FailureKind::Server, .. }) = outcome {
             *session = None;
         }
         outcome
     }
 
-    async fn begin_and_finish(&self, session: &mut Option<Session>, recipient: &lettre::Address, text: &str) -> Result<String, Failure> {
+    /// Reuses the open session, if the server has not closed it.
+    async fn send_in_session(&self, session: &mut Option<Session>, recipient: &lettre::Address, text: &str) -> Result<String, Failure> {
         if let Some(open) = session {
-            match open.begin(&self.from.email, recipient).await {
-                Ok(()) => return open.finish(recipient, text).await,
-                // Servers give up sessions after some time or some mails: that is no trouble.
-                Err(Failure { verdict: Verdict::Server, .. }) if !open.is_fresh() => *session = None,
+            match open.start_mail(&self.from.email, recipient).await {
+                Ok(()) => return open.send_mail(recipient, text).await,
+                // Servers close sessions after some time or some mails.
+                Err(Failure { kind: FailureKind::Server, .. }) if !open.is_fresh() => *session = None,
                 Err(failure) => return Err(failure),
             }
         }
         let open = session.insert(self.transport.connect().await?);
-        open.begin(&self.from.email, recipient).await?;
-        open.finish(recipient, text).await
+        open.start_mail(&self.from.email, recipient).await?;
+        open.send_mail(recipient, text).await
     }
 }
 
-/// Doubles with every deferral, so that a mail never waits much longer than it has waited already.
+/// Doubles with every deferral.
 fn deferral(deferrals: i32) -> TimeDelta {
     let doublings = u32::try_from(deferrals).unwrap_or(0).min(20);
     let pause = DEFERRAL.0.saturating_mul(1 << doublings).min(DEFERRAL.1);
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deferred_mail_waits_twice_as_long_each_time_up_to_ten_minutes() {
+    fn the_wait_of_a_deferred_delivery_doubles_up_to_ten_minutes() {
         for (deferrals, most) in [(0, 2), (1, 4), (5, 64), (9, 600), (1000, 600), (-1, 2)] {
             let seconds = deferral(deferrals).as_seconds_f64();
             let most = f64::from(most);

@@ -1,4 +1,4 @@
-//! What mails say: plain text, and a subject of one line.
+//! Writes subjects and texts of mails.
 
 mod order;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use minijinja::{Environment, Value, context};
 use thiserror::Error;
 
-use super::fields::{Field, fields, line};
+use super::fields::{Field, format_changes, line};
 use crate::products::{ImportSummary, ProductChange};
 
 /// Longest name in a subject, in characters.
@@ -14,21 +14,21 @@ const MAX_NAME: usize = 80;
 /// Longest name in a text, in characters.
 const MAX_LONG_NAME: usize = 200;
 
-/// A template does not fit what it is given: a bug.
+/// A template that doesn't fit its values, which is a bug.
 #[derive(Debug, Error)]
-#[error("cannot write the mail")]
+#[error("cannot render a mail template")]
 pub(super) struct TemplateError(#[from] minijinja::Error);
 
-/// What happened to one product.
+/// An event of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happening {
+pub(super) enum ProductEvent {
     Created,
     Updated,
     Deleted,
     Restored,
 }
 
-impl Happening {
+impl ProductEvent {
     const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Deleted, Self::Restored];
 
     fn name(self) -> &'static str {
@@ -40,14 +40,14 @@ impl Happening {
         }
     }
 
-    /// By the event's kind, such as `product.created`.
-    pub(super) fn of(kind: &str) -> Option<Self> {
+    /// Reads a kind such as `product.created`.
+    pub(super) fn from_kind(kind: &str) -> Option<Self> {
         let name = kind.strip_prefix("product.")?;
-        Self::ALL.into_iter().find(|happening| happening.name() == name)
+        Self::ALL.into_iter().find(|event| event.name() == name)
     }
 }
 
-/// A mail's text, the same for everybody.
+/// The content of a mail, the same for every recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text {
     /// One line.
@@ -55,7 +55,6 @@ pub(super) struct Text {
     pub body: String,
 }
 
-/// Writes mails.
 pub(super) struct Templates {
     environment: Environment<'static>,
     public_url: String,
@@ -81,29 +80,29 @@ impl Templates {
         Ok(Self { environment, public_url: public_url.to_owned() })
     }
 
-    /// About one product.
-    pub(super) fn product(&self, happening: Happening, change: &ProductChange, when: DateTime<Utc>) -> Result<Text, TemplateError> {
+    /// Writes the mail about an event of one product.
+    pub(super) fn product(&self, event: ProductEvent, change: &ProductChange, when: DateTime<Utc>) -> Result<Text, TemplateError> {
         let product = &change.product;
-        let subject = format!("Product {}: {} ({})", happening.name(), line(&product.name, MAX_NAME), line(&product.sku, MAX_NAME));
-        let body = self.environment.get_template(happening.name())?.render(context! {
+        let subject = format!("Product {}: {} ({})", event.name(), line(&product.name, MAX_NAME), line(&product.sku, MAX_NAME));
+        let body = self.environment.get_template(event.name())?.render(context! {
             actor => line(&change.actor.username, MAX_LONG_NAME),
             name => line(&product.name, MAX_LONG_NAME),
             sku => line(&product.sku, MAX_LONG_NAME),
             price => line(&format!("{} {}", product.price.amount, product.price.currency), MAX_LONG_NAME),
-            when => clock(when),
-            fields => fields(&change.changes).iter().map(field_value).collect::<Vec<Value>>(),
+            when => format_time(when),
+            fields => format_changes(&change.changes).iter().map(field_value).collect::<Vec<Value>>(),
             link => format!("{}/v1/products/{}", self.public_url, product.id),
         })?;
         Ok(Text { subject, body })
     }
 
-    /// About an import as a whole.
+    /// Writes the mail about an import.
     pub(super) fn import(&self, summary: &ImportSummary, when: DateTime<Utc>) -> Result<Text, TemplateError> {
         let actor = line(&summary.actor.username, MAX_LONG_NAME);
         let subject = format!("Products imported: {} created, {} changed", summary.created, summary.updated);
         let body = self.environment.get_template("imported")?.render(context! {
             actor,
-            when => clock(when),
+            when => format_time(when),
             created => summary.created,
             updated => summary.updated,
             unchanged => summary.unchanged,
@@ -118,7 +117,7 @@ fn field_value(field: &Field) -> Value {
     context! { name => &field.name, old => &field.old, new => &field.new, short => field.is_short() }
 }
 
-fn clock(when: DateTime<Utc>) -> String {
+fn format_time(when: DateTime<Utc>) -> String {
     when.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
@@ -170,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn a_created_product_is_told_with_all_its_fields() {
-        let text = templates().product(Happening::Created, &change(table(), differences(None, &table())), when()).unwrap();
+    fn the_mail_about_a_new_product_has_all_its_fields() {
+        let text = templates().product(ProductEvent::Created, &change(table(), differences(None, &table())), when()).unwrap();
         assert_eq!(text.subject, "Product created: Bar table (90420332)");
         assert_eq!(
             text.body,
@@ -182,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn an_updated_product_is_told_with_old_and_new_of_what_changed() {
+    fn the_mail_about_an_update_has_old_and_new_values() {
         let mut after = table();
         after.price.amount = "18.90".into();
         after.description = None;
         let changes = differences(Some(&table()), &after);
-        let text = templates().product(Happening::Updated, &change(after, changes), when()).unwrap();
+        let text = templates().product(ProductEvent::Updated, &change(after, changes), when()).unwrap();
         assert_eq!(text.subject, "Product updated: Bar table (90420332)");
         assert_eq!(
             text.body,
@@ -198,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn deletion_and_restoration_say_so() {
-        for (happening, verb) in [(Happening::Deleted, "deleted"), (Happening::Restored, "restored")] {
-            let text = templates().product(happening, &change(table(), Vec::new()), when()).unwrap();
+    fn the_mails_about_deletion_and_restoration_name_the_product() {
+        for (event, verb) in [(ProductEvent::Deleted, "deleted"), (ProductEvent::Restored, "restored")] {
+            let text = templates().product(event, &change(table(), Vec::new()), when()).unwrap();
             assert_eq!(text.subject, format!("Product {verb}: Bar table (90420332)"));
             assert!(text.body.starts_with(&format!("root {verb} the product \"Bar table\"")), "{}", text.body);
             assert!(text.body.contains("19.90 EUR") && text.body.contains("https://shop.example/v1/products/"), "{}", text.body);
@@ -208,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn an_import_is_summed_up() {
+    fn the_mail_about_an_import_has_its_counts() {
         let actor = Actor { id: Uuid::nil(), username: "root".into() };
         let summary = ImportSummary { import_id: Uuid::nil(), created: 3, updated: 2, unchanged: 5, failed: 1, actor };
         let text = templates().import(&summary, when()).unwrap();
         assert_eq!(text.subject, "Products imported: 3 created, 2 changed");
-        assert!(text.body.contains("created: 3\nchanged: 2\nunchanged: 5\nrefused: 1\n"), "{}", text.body);
+        assert!(text.body.contains("created: 3\nchanged: 2\nunchanged: 5\nrejected: 1\n"), "{}", text.body);
     }
 
     #[test]
@@ -223,31 +222,31 @@ mod tests {
         product.sku = "1\n2".into();
         let mut change = change(product, Vec::new());
         change.actor.username = "root\nand then".into();
-        let text = templates().product(Happening::Deleted, &change, when()).unwrap();
+        let text = templates().product(ProductEvent::Deleted, &change, when()).unwrap();
         assert!(!text.subject.contains(['\r', '\n']) && text.subject.chars().count() < 200, "{}", text.subject);
         assert_eq!(text.body.lines().count(), 5, "{}", text.body);
     }
 
     #[test]
-    fn template_code_in_values_stays_text() {
+    fn template_syntax_in_values_is_not_interpreted() {
         let mut product = table();
         product.name = "{{ link }}{% for %}<b>&".into();
-        let text = templates().product(Happening::Deleted, &change(product, Vec::new()), when()).unwrap();
+        let text = templates().product(ProductEvent::Deleted, &change(product, Vec::new()), when()).unwrap();
         assert!(text.body.contains("\"{{ link }}{% for %}<b>&\""), "{}", text.body);
     }
 
     #[test]
-    fn kinds_are_known_by_name() {
-        assert_eq!(Happening::of("product.restored"), Some(Happening::Restored));
+    fn product_events_are_read_from_their_kind() {
+        assert_eq!(ProductEvent::from_kind("product.restored"), Some(ProductEvent::Restored));
         for unknown in ["product.imported", "product.", "created", "order.created", "product.purged"] {
-            assert_eq!(Happening::of(unknown), None, "{unknown}");
+            assert_eq!(ProductEvent::from_kind(unknown), None, "{unknown}");
         }
     }
 
     #[test]
-    fn values_that_are_json_are_shown() {
+    fn a_value_in_json_is_formatted() {
         let changes = vec![FieldChange { field: "price".into(), old: json!({"amount": "1", "currency": "EUR"}), new: json!(null) }];
-        let text = templates().product(Happening::Updated, &change(table(), changes), when()).unwrap();
+        let text = templates().product(ProductEvent::Updated, &change(table(), changes), when()).unwrap();
         assert!(text.body.contains("\nprice: 1 EUR -> (none)\n"), "{}", text.body);
     }
 }

@@ -1,5 +1,4 @@
-//! One conversation with the mail server, step by step, so that it is known who an answer is about:
-//! the server, the recipient, or the mail.
+//! SMTP sessions, command by command, so that an error can be attributed to the server or to one mail.
 
 use std::{fmt, time::Duration};
 
@@ -19,14 +18,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::{MailSettings, MailTls};
 
-/// How long the server may take to let us in, and for each answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long it may take to accept the text.
+/// Timeout of opening a session, and of each reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Timeout of the reply to the text of a mail.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Goodbye is a courtesy.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How to reach the mail server.
+/// Address, TLS and credentials of the mail server.
 pub struct Transport {
     server: String,
     port: u16,
@@ -41,7 +39,7 @@ enum Tls {
     Wrapped(TlsParameters),
 }
 
-/// The certificates of this machine cannot be used.
+/// The root certificates of this machine cannot be read.
 #[derive(Debug, Error)]
 #[error("cannot prepare TLS to the mail server")]
 pub struct TlsError(#[from] lettre::transport::smtp::Error);
@@ -49,40 +47,40 @@ pub struct TlsError(#[from] lettre::transport::smtp::Error);
 /// Why a mail was not sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    pub verdict: Verdict,
-    /// What the server said, or what went wrong; one line, for people.
+    pub kind: FailureKind,
+    /// The server's reply or the error, on one line.
     pub reply: String,
 }
 
-/// What to do about a failure.
+/// Decides what happens to the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The server is away, busy or set up wrongly. No mail is at fault.
+pub(super) enum FailureKind {
+    /// The server is unavailable, busy or misconfigured. The circuit breaker opens.
     Server,
-    /// Not this mail to this recipient now.
-    Later,
-    /// This mail to this recipient never.
-    Never,
+    /// The server rejects this mail temporarily. The delivery is deferred.
+    Transient,
+    /// The server rejects this mail permanently.
+    Permanent,
 }
 
-/// How far the conversation was.
+/// The command that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Greeting, encryption, sign-in.
+    /// Greeting, TLS or authentication.
     Connect,
-    /// The sender is named, the same for every mail.
+    /// `MAIL FROM`; the sender is the same for every mail.
     Sender,
-    /// The recipient is named.
+    /// `RCPT TO`.
     Recipient,
-    /// The text is handed over.
+    /// `DATA` or the text.
     Text,
 }
 
 impl Transport {
-    /// Prepares the connection; the server isn't asked yet.
+    /// Doesn't connect yet.
     ///
     /// # Errors
-    /// If this machine's certificates cannot be read.
+    /// If the root certificates of this machine cannot be read.
     pub fn new(settings: &MailSettings) -> Result<Self, TlsError> {
         let parameters = || TlsParameters::new(settings.server.clone());
         let tls = match settings.tls {
@@ -97,19 +95,19 @@ impl Transport {
         Ok(Self { server: settings.server.clone(), port: settings.port, tls, credentials, name: ClientId::default() })
     }
 
-    /// Opens a session that is ready for mail.
+    /// Opens a session.
     pub(super) async fn connect(&self) -> Result<Session, Failure> {
-        match timeout(ANSWER_TIMEOUT, self.open()).await {
+        match timeout(REPLY_TIMEOUT, self.open()).await {
             Ok(Ok(connection)) => Ok(Session { connection, fresh: true, used_at: Instant::now() }),
             Ok(Err(error)) => Err(failure(Step::Connect, &error)),
-            Err(_) => Err(silence()),
+            Err(_) => Err(reply_timeout()),
         }
     }
 
     async fn open(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
         let wrapped = if let Tls::Wrapped(parameters) = &self.tls { Some(parameters.clone()) } else { None };
         let address = (self.server.as_str(), self.port);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(ANSWER_TIMEOUT), &self.name, wrapped, None).await?;
+        let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(REPLY_TIMEOUT), &self.name, wrapped, None).await?;
         if let Tls::Starttls(parameters) = &self.tls {
             connection.starttls(parameters.clone(), &self.name).await?;
         }
@@ -128,25 +126,25 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// How long nothing was sent.
+    /// Time since the last mail was started, or since the session was opened.
     pub(super) fn idle(&self) -> Duration {
         self.used_at.elapsed()
     }
 
-    /// Whether nothing was sent yet. The server may have given up one that is not fresh, which says
-    /// nothing about the server.
+    /// Whether no mail was started yet. The server may have closed a session that is not fresh, which is not an error of the
+    /// server.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Starts a mail. On failure by [`Verdict::Server`] the session is of no more use.
-    pub(super) async fn begin(&mut self, sender: &Address, recipient: &Address) -> Result<(), Failure> {
+    /// Starts a mail. After a failure of [`FailureKind::Server`] the session is unusable.
+    pub(super) async fn start_mail(&mut self, sender: &Address, recipient: &Address) -> Result<(), Failure> {
         self.used_at = Instant::now();
         let mut parameters = Vec::new();
         if !is_ascii(sender) || !is_ascii(recipient) {
             if !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                let verdict = if is_ascii(sender) { Verdict::Never } else { Verdict::Server };
-                return Err(Failure { verdict, reply: "the server does not take addresses of other letters than ASCII".to_owned() });
+                let kind = if is_ascii(sender) { FailureKind::Permanent } else { FailureKind::Server };
+                return Err(Failure { kind, reply: "the server lacks SMTPUTF8, which an address outside ASCII needs".to_owned() });
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -155,37 +153,36 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over a mail that was begun: the server has it when this gives its answer. After a
-    /// failure other than by [`Verdict::Server`] the next mail can begin.
-    pub(super) async fn finish(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
-        let outcome = self.hand_over(recipient, text).await;
-        if let Err(Failure { verdict: Verdict::Later | Verdict::Never, .. }) = outcome {
+    /// Sends a mail that was started and returns the server's reply. After a failure other than [`FailureKind::Server`] the
+    /// session can be used for the next mail.
+    pub(super) async fn send_mail(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
+        let outcome = self.send_recipient_and_text(recipient, text).await;
+        if let Err(Failure { kind: FailureKind::Transient | FailureKind::Permanent, .. }) = outcome {
             self.command(Step::Sender, Rset).await?;
         }
         outcome
     }
 
-    async fn hand_over(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
+    async fn send_recipient_and_text(&mut self, recipient: &Address, text: &str) -> Result<String, Failure> {
         self.command(Step::Recipient, Rcpt::new(recipient.clone(), Vec::new())).await?;
         self.command(Step::Text, Data).await?;
-        // In one write: the end of the text, sent on its own, would wait for the server's delayed acknowledgement.
-        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.command(Terminated(text))).await.map_err(|_| silence())?;
-        Ok(one_line(&reply(&accepted.map_err(|error| failure(Step::Text, &error))?)))
+        // Text and terminator in one write: a write of the terminator alone would wait for the server's delayed ACK.
+        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.command(Terminated(text))).await.map_err(|_| reply_timeout())?;
+        Ok(one_line(&format_reply(&accepted.map_err(|error| failure(Step::Text, &error))?)))
     }
 
     async fn command(&mut self, step: Step, command: impl fmt::Display) -> Result<Response, Failure> {
-        let answer = timeout(ANSWER_TIMEOUT, self.connection.command(command)).await.map_err(|_| silence())?;
-        answer.map_err(|error| failure(step, &error))
+        let reply = timeout(REPLY_TIMEOUT, self.connection.command(command)).await.map_err(|_| reply_timeout())?;
+        reply.map_err(|error| failure(step, &error))
     }
 
-    /// Says goodbye.
+    /// Closes the session with `QUIT`.
     pub(super) async fn quit(mut self) {
         let _ = timeout(QUIT_TIMEOUT, self.connection.abort()).await;
     }
 }
 
-/// A mail as it goes over the line: with a second dot where a line starts with one, and an end
-/// (RFC 5321, section 4.5.2).
+/// A mail with dot-stuffing and terminator (RFC 5321, section 4.5.2).
 struct Terminated<'a>(&'a str);
 
 impl fmt::Display for Terminated<'_> {
@@ -202,32 +199,32 @@ fn is_ascii(address: &Address) -> bool {
     AsRef::<str>::as_ref(address).is_ascii()
 }
 
-fn reply(response: &Response) -> String {
+fn format_reply(response: &Response) -> String {
     let lines: Vec<_> = response.message().collect();
     format!("{} {}", response.code(), lines.join(" "))
 }
 
 fn failure(step: Step, error: &lettre::transport::smtp::Error) -> Failure {
-    Failure { verdict: verdict(step, error.status().map(u16::from)), reply: one_line(&error.to_string()) }
+    Failure { kind: classify(step, error.status().map(u16::from)), reply: one_line(&error.to_string()) }
 }
 
-fn silence() -> Failure {
-    Failure { verdict: Verdict::Server, reply: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()) }
+fn reply_timeout() -> Failure {
+    Failure { kind: FailureKind::Server, reply: format!("no reply within {} s", REPLY_TIMEOUT.as_secs()) }
 }
 
-/// Who a negative answer is about; RFC 5321, section 4.2, and RFC 4954, section 6, for the codes.
-fn verdict(step: Step, code: Option<u16>) -> Verdict {
+/// Classifies a negative reply by its code (RFC 5321, section 4.2; RFC 4954, section 6).
+fn classify(step: Step, code: Option<u16>) -> FailureKind {
     match (step, code) {
-        // Nobody answered in SMTP, or nothing was said about a mail yet; closing down; temporary
-        // authentication failure; everything about authentication; and all mail has the same sender.
-        (_, None | Some(421 | 454 | 530..=539)) | (Step::Connect, _) | (Step::Sender, Some(400..=499)) => Verdict::Server,
-        (_, Some(400..=499)) => Verdict::Later,
-        (_, Some(500..=599)) => Verdict::Never,
-        (_, Some(_)) => Verdict::Server,
+        // No SMTP reply, shutdown (421), temporary authentication failure (454), other authentication errors (530 to 539), errors
+        // before the first mail, and a sender that is rejected temporarily: all mails have the same one.
+        (_, None | Some(421 | 454 | 530..=539)) | (Step::Connect, _) | (Step::Sender, Some(400..=499)) => FailureKind::Server,
+        (_, Some(400..=499)) => FailureKind::Transient,
+        (_, Some(500..=599)) => FailureKind::Permanent,
+        (_, Some(_)) => FailureKind::Server,
     }
 }
 
-/// Replies are kept and logged.
+/// Clips a reply for the log and the database.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
@@ -237,16 +234,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_is_away_closing_or_unhappy_with_us_costs_no_mail_a_try() {
+    fn an_unavailable_or_misconfigured_server_defers_no_mail() {
         for code in [None, Some(220), Some(421), Some(450), Some(535), Some(554)] {
-            assert_eq!(verdict(Step::Connect, code), Verdict::Server, "{code:?}");
+            assert_eq!(classify(Step::Connect, code), FailureKind::Server, "{code:?}");
         }
         for step in [Step::Sender, Step::Recipient, Step::Text] {
             for code in [None, Some(421), Some(454), Some(530), Some(534), Some(535), Some(538), Some(250)] {
-                assert_eq!(verdict(step, code), Verdict::Server, "{step:?} {code:?}");
+                assert_eq!(classify(step, code), FailureKind::Server, "{step:?} {code:?}");
             }
         }
-        assert_eq!(verdict(Step::Sender, Some(451)), Verdict::Server);
+        assert_eq!(classify(Step::Sender, Some(451)), FailureKind::Server);
     }
 
     #[test]
@@ -256,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_answer_about_one_mail_postpones_that_mail() {
+    fn a_temporary_rejection_of_a_mail_is_transient() {
         for step in [Step::Recipient, Step::Text] {
             for code in [450, 451, 452, 499] {
-                assert_eq!(verdict(step, Some(code)), Verdict::Later, "{step:?} {code}");
+                assert_eq!(classify(step, Some(code)), FailureKind::Transient, "{step:?} {code}");
             }
         }
     }
 
     #[test]
-    fn a_permanent_answer_about_one_mail_ends_it() {
+    fn a_permanent_rejection_of_a_mail_is_permanent() {
         for step in [Step::Sender, Step::Recipient, Step::Text] {
             for code in [500, 550, 552, 553, 554, 599] {
-                assert_eq!(verdict(step, Some(code)), Verdict::Never, "{step:?} {code}");
+                assert_eq!(classify(step, Some(code)), FailureKind::Permanent, "{step:?} {code}");
             }
         }
     }

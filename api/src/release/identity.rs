@@ -1,4 +1,4 @@
-//! Which installation a database belongs to: a random id, made with its schema and kept by backups.
+//! The installation id of a database: random, created with its schema, and kept by backups.
 
 use std::{fmt, path::Path};
 
@@ -6,16 +6,14 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{MIGRATOR, ReleaseError, absent_if_undefined};
+use super::{MIGRATOR, ReleaseError, default_if_undefined};
 
-/// What a database says of itself.
+/// The installation id of a database, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// No schema of this program.
     NoSchema,
     /// The schema of a release before installation ids.
     WithoutId,
-    /// An installation.
     Installation(Uuid),
 }
 
@@ -29,18 +27,17 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What `catalog migrate` reports about the database that it migrated.
+/// The termination message of a successful `catalog migrate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstallationReport {
-    /// The id of the installation.
     pub installation_id: Uuid,
     /// The newest migration of this release.
     pub newest_migration: i64,
 }
 
 impl InstallationReport {
-    /// Reads the id of a database that was migrated.
+    /// Reads the id of a migrated database.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -63,12 +60,12 @@ async fn read(conn: &mut PgConnection) -> Result<Identity, ReleaseError> {
     // SQLSTATE 42703 is `undefined_column`.
     let read = match sqlx::query_scalar!("SELECT id FROM release.installation").fetch_optional(conn).await {
         Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42703") => return Ok(Identity::WithoutId),
-        read => absent_if_undefined(read)?,
+        read => default_if_undefined(read)?,
     };
     Ok(read.map_or(Identity::NoSchema, Identity::Installation))
 }
 
-/// Writes `message` to the file that the kubelet reads when the container has ended. A failure is only logged.
+/// Writes the termination message of the container. A failure is only logged.
 pub fn write_termination_message(file: Option<&Path>, message: &str) {
     let Some(file) = file else { return };
     if let Err(error) = std::fs::write(file, message) {

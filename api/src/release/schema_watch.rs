@@ -1,4 +1,4 @@
-//! A database can lose its schema while a process works on it: its volume was lost, or its name leads to another server.
+//! Watches for the loss of the schema: the database's volume may be lost, or its host name may resolve to another server.
 
 use std::time::Duration;
 
@@ -9,16 +9,15 @@ use tokio_util::sync::CancellationToken;
 use super::{ReleaseError, check_schema, describe_schema};
 use crate::http::ops::Readiness;
 
-/// Between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes a process unready while its database has no schema or an older one than it needs, until `stop`.
 ///
-/// A database that doesn't answer, or belongs to a newer release, changes nothing: the first is an outage, which requests
-/// report, and the second is on its way to a rollout, during which the pods of this release still serve.
+/// Other errors don't change readiness. Requests report an unavailable database themselves, and a database that a newer release
+/// has migrated precedes a rollout, during which pods of this release still serve.
 ///
 /// # Errors
-/// None: the signature is that of every supervised task.
+/// None.
 pub async fn watch_schema(readiness: Readiness, pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
     let mut checks = interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

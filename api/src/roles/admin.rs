@@ -1,4 +1,4 @@
-//! `catalog admin`: admins straight in the database, for those who run the shop.
+//! `catalog admin`: manages admins in the database.
 
 use std::{
     io::{self, BufRead, IsTerminal},
@@ -51,15 +51,15 @@ enum Command {
     },
     /// List all admins
     List,
-    /// Deactivate an admin: no signing in any more, and all sessions end
+    /// Deactivate an admin, who cannot sign in any more, and revoke all sessions
     Deactivate {
-        /// Whom
+        /// Username of the admin
         #[arg(value_name = "USERNAME")]
         username: String,
     },
-    /// Give an admin, or the superuser, a new password; all sessions end
+    /// Set the password of an admin or of the superuser, and revoke all sessions
     SetPassword {
-        /// Whom
+        /// Username of the admin
         #[arg(value_name = "USERNAME")]
         username: String,
         #[command(flatten)]
@@ -67,8 +67,8 @@ enum Command {
     },
 }
 
-/// A password comes from PASSWORD, from a file, from a prompt on a terminal, or else from the first
-/// line of standard input. Never from an argument: those are visible to every user of the machine.
+/// A password is read from PASSWORD, a file, a prompt on a terminal, or the first line of standard input. Not from an argument,
+/// because every user of the machine can see those.
 #[derive(Args)]
 struct PasswordArgs {
     /// File with the password [default: the variable PASSWORD, else a prompt or standard input]
@@ -79,7 +79,7 @@ struct PasswordArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a database of another release, or a refused command.
+/// Invalid settings, a database of another release, or an invalid command.
 pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let database = args.database.check(&mut check);
@@ -130,42 +130,42 @@ async fn list(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 async fn deactivate(pool: &PgPool, username: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let admin = named(pool, username).await?;
+    let admin = find_admin(pool, username).await?;
     identity::deactivate(pool, admin.id, now).await?;
-    Ok(print_line(&format!("admin {} deactivated, all sessions ended", admin.username))?)
+    Ok(print_line(&format!("admin {} deactivated, all sessions revoked", admin.username))?)
 }
 
 async fn set_password(pool: &PgPool, username: &str, password: &PasswordArgs, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let admin = named(pool, username).await?;
+    let admin = find_admin(pool, username).await?;
     let patch = AdminPatch { password: Some(password.read()?), ..AdminPatch::default() };
     patch.validate().map_err(identity::Error::from)?;
     let hash = patch.password.as_ref().map(passwords::hash).transpose()?.unwrap_or_default();
     identity::set_password(pool, admin.id, &hash, now).await?;
-    Ok(print_line(&format!("password of {} changed, all sessions ended", admin.username))?)
+    Ok(print_line(&format!("password of {} changed, all sessions revoked", admin.username))?)
 }
 
-async fn named(pool: &PgPool, username: &str) -> anyhow::Result<identity::AdminAccount> {
+async fn find_admin(pool: &PgPool, username: &str) -> anyhow::Result<identity::AdminAccount> {
     identity::find_by_username(pool, username).await.with_context(|| format!("admin {username:?}"))
 }
 
 impl PasswordArgs {
     fn read(&self) -> anyhow::Result<Secret> {
         let mut check = Checker::default();
-        let given = check.secret("PASSWORD", self.password_file.as_ref());
+        let password = check.secret("PASSWORD", self.password_file.as_ref());
         check.finish(Some(()))?;
-        given.map_or_else(ask, Ok)
+        password.map_or_else(read_password, Ok)
     }
 }
 
-fn ask() -> anyhow::Result<Secret> {
+fn read_password() -> anyhow::Result<Secret> {
     if !io::stdin().is_terminal() {
         let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).context("cannot read a password from standard input")?;
+        io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned().into());
     }
-    let password = rpassword::prompt_password("Password: ").context("cannot read a password")?;
-    if rpassword::prompt_password("Again: ").context("cannot read a password")? != password {
-        bail!("the two passwords are not the same");
+    let password = rpassword::prompt_password("Password: ").context("cannot read the password")?;
+    if rpassword::prompt_password("Again: ").context("cannot read the password")? != password {
+        bail!("the passwords differ; run the command again");
     }
     Ok(password.into())
 }

@@ -1,4 +1,4 @@
-//! `catalog fulfiller`: confirms new orders, and fulfils confirmed ones in time.
+//! `catalog fulfiller`: confirms new orders and fulfils due ones.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl FulfillerArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a listener that cannot be opened, or a task that ended.
+/// Invalid settings, a listener that cannot be opened, or a task that ended.
 pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut worker = Worker::start(&settings.database, &settings.events, settings.ops).await?;
@@ -70,7 +70,7 @@ pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let (pool, stop) = (worker.pool.clone(), worker.stop());
-    // What it writes there is relayed by the API.
+    // The API relays the outbox.
     let transitions = TransitionService { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
     let policy = FulfilmentPolicy::new(pool.clone(), transitions, settings.delay);
     let fulfiller = Fulfiller::new(pool.clone(), policy.clone());

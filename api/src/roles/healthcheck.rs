@@ -1,4 +1,4 @@
-//! `catalog healthcheck`: asks this machine's `/readyz`, for containers without a shell.
+//! `catalog healthcheck`: requests `/readyz` of the role on this machine, for containers without a shell.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -11,13 +11,12 @@ use clap::Args;
 use super::output::print_line;
 use crate::config::Checker;
 
-/// An answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Settings of `catalog healthcheck`.
 #[derive(Args)]
 pub struct HealthcheckArgs {
-    /// Where the role to ask listens for probes
+    /// Address on which the role listens for probes
     #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: String,
 }
@@ -25,7 +24,7 @@ pub struct HealthcheckArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// If the process that listens there isn't ready, or none does.
+/// If no process listens on the address, or it isn't ready.
 pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let address = check.value("OPS_ADDRESS", &args.ops_address, "an address and port such as [::]:9090 or 127.0.0.1:9090", |_| true);
@@ -40,13 +39,13 @@ pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
     Ok(print_line(text.trim())?)
 }
 
-/// A listener on all addresses is reached at 127.0.0.1, also when the machine has no IPv6.
+/// Returns the address to connect to: 127.0.0.1 for a wildcard, also on a machine without IPv6.
 #[must_use]
-pub fn reachable(mut listener: SocketAddr) -> SocketAddr {
-    if listener.ip().is_unspecified() {
-        listener.set_ip(Ipv4Addr::LOCALHOST.into());
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    listener
+    address
 }
 
 #[cfg(test)]
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_on_all_addresses_is_asked_on_the_loopback_one() {
+    fn a_wildcard_is_reached_on_the_loopback_address() {
         for (listener, reached) in
             [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
         {

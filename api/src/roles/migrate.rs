@@ -1,4 +1,4 @@
-//! `catalog migrate`: brings the database, the superuser and the streams to this release, and exits.
+//! `catalog migrate`: upgrades the database, the superuser and the streams to this release, and exits.
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
@@ -17,8 +17,8 @@ use crate::{
     release::{self, InstallationReport, ReleaseError, write_termination_message},
 };
 
-/// Who doesn't answer by then may be a server that was taken away in the middle, and never will.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// A server that is replaced while a connection is opened may never answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The exit code of a migration that found another installation than the expected one.
 const OTHER_INSTALLATION: u8 = 3;
@@ -41,7 +41,7 @@ pub struct MigrateArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, an incompatible database, or a failed migration.
+/// Invalid settings, an incompatible database, or a failed migration.
 pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     let mut check = Checker::default();
     let currency = args.catalogue.check(&mut check);
@@ -85,22 +85,22 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
             Ensured::Unchanged => {}
         }
     }
-    // NATS may take long to come, and the lock goes with the connection.
+    // Releases the lock, because NATS may be unavailable for long.
     conn.close().await?;
     ensure_streams(&events).await?;
     write_termination_message(migration.termination_log.as_deref(), &serde_json::to_string(&report)?);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the database, however long it takes, saying why.
+/// Waits for the database without a timeout, and logs errors.
 async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     let options = options.clone().application_name("catalog migrate");
-    let attempt = async || match tokio::time::timeout(CONNECT_PATIENCE, options.connect()).await {
+    let attempt = async || match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
         Ok(connected) => connected.map_err(anyhow::Error::from),
-        Err(_) => Err(anyhow::anyhow!("no answer within {} s", CONNECT_PATIENCE.as_secs())),
+        Err(_) => Err(anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
     };
     attempt
-        .retry(release::patience())
+        .retry(release::endless_backoff())
         .notify(|error, _| tracing::info!(error = format!("{error:#}"), "database unavailable; retrying"))
         .await
         .context("cannot connect to the database")
@@ -116,7 +116,7 @@ async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     locked.await
 }
 
-/// Creates and upgrades streams and consumers, however long NATS takes to come.
+/// Creates and upgrades streams and consumers. Waits for NATS without a timeout.
 async fn ensure_streams(settings: &EventsSettings) -> anyhow::Result<()> {
     let nats = Nats::connect(settings).await?;
     (async || {
@@ -126,7 +126,7 @@ async fn ensure_streams(settings: &EventsSettings) -> anyhow::Result<()> {
         }
         streams::ensure(&nats).await
     })
-    .retry(release::patience())
+    .retry(release::endless_backoff())
     .notify(|error, _| tracing::warn!(error = %Chain(error), "streams not ready; retrying"))
     .await?;
     tracing::info!(prefix = nats.prefix(), "streams ready");

@@ -1,4 +1,4 @@
-//! `catalog notifier`: turns events into mail, to the admins and to customers.
+//! `catalog notifier`: sends mail about events to admins and customers.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::{
     notifications::{self, Distributor, Senders, Transport},
 };
 
-/// Mails on their way at once, at most.
+/// Maximum number of mails in flight.
 const MAX_SENDERS: u32 = 4;
-/// Connections that senders leave to the rest of the process.
+/// Database connections reserved for the other tasks of the process.
 const OTHER_CONNECTIONS: u32 = 2;
 
 /// Settings of `catalog notifier`.
@@ -59,15 +59,15 @@ impl NotifierArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a listener that cannot be opened, or a task that ended.
+/// Invalid settings, a listener that cannot be opened, or a task that ended.
 pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut worker = Worker::start(&settings.database, &settings.events, settings.ops).await?;
     let pool = worker.pool.clone();
-    let written = Arc::new(Notify::new());
+    let new_deliveries = Arc::new(Notify::new());
     let from = settings.mail.from.clone();
-    let distributor = Distributor::new(pool.clone(), &settings.public_url, &from, written.clone())?;
-    let senders = Senders::new(pool.clone(), Transport::new(&settings.mail)?, from, written);
+    let distributor = Distributor::new(pool.clone(), &settings.public_url, &from, new_deliveries.clone())?;
+    let senders = Senders::new(pool.clone(), Transport::new(&settings.mail)?, from, new_deliveries);
     worker.readiness().dependency("mail server", {
         let senders = senders.clone();
         move || std::future::ready(senders.check())
@@ -80,7 +80,7 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     for _ in 0..settings.database.max_connections.saturating_sub(OTHER_CONNECTIONS).clamp(1, MAX_SENDERS) {
         worker.spawn("sender", senders.clone().run(stop.clone()));
     }
-    worker.spawn("mail gauges", notifications::measure(pool.clone(), stop.clone()));
-    worker.spawn("mail purge", notifications::purge(pool, stop));
+    worker.spawn("mail gauges", notifications::measure_backlog(pool.clone(), stop.clone()));
+    worker.spawn("mail purge", notifications::purge_messages(pool, stop));
     worker.run().await
 }

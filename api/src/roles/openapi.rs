@@ -1,4 +1,4 @@
-//! `catalog openapi`: the API's description, for clients and generators.
+//! `catalog openapi`: prints the OpenAPI document of the API.
 
 /// Prints the OpenAPI document.
 ///
@@ -15,7 +15,7 @@ fn document() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_committed_document_is_what_the_code_says() {
+    fn the_committed_document_is_current() {
         let committed = include_str!("../../openapi.json");
         let current = super::document().unwrap();
         assert!(committed.trim_end() == current.trim_end(), "api/openapi.json is stale: run `make generate` and read the difference");

@@ -1,9 +1,8 @@
-//! Standard output of the tools.
+//! Standard output of commands.
 
 use std::io::{self, Write};
 
-/// Prints a text and the end of its line. A reader that has closed the pipe, as `head` does, has seen
-/// enough: that is no failure.
+/// Prints a text and a line break. A closed pipe, as of `head`, is not an error.
 ///
 /// # Errors
 /// If it cannot be written, as on a full disk.

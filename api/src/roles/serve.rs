@@ -1,4 +1,4 @@
-//! `catalog serve`: the public API, with the relay inside.
+//! `catalog serve`: the public API and its background tasks.
 
 mod housekeeping;
 
@@ -108,7 +108,7 @@ impl ServeArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, listeners that cannot be opened, or a task that ended.
+/// Invalid settings, listeners that cannot be opened, or a task that ended.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
     let mut supervisor = Supervisor::start(settings.ops)?;
@@ -135,14 +135,14 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     });
 
     supervisor.spawn("identity", identity.clone().run(stop.clone()));
-    // The publisher stops after the API has answered its last request, whose view it must still send.
+    // The publisher stops after the last response of the API, to publish its view.
     let answered = CancellationToken::new();
     supervisor.spawn("view publisher", publisher.run(answered.clone()));
     supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
     supervisor.spawn("cache invalidation", feed::follow(nats.clone(), catalogue.cache.clone(), stop.clone()));
 
     let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };
-    if supervisor.starting(usable).await?.is_some() {
+    if supervisor.run_start(usable).await?.is_some() {
         supervisor.spawn("schema watch", release::watch_schema(readiness.clone(), database.primary.clone(), stop.clone()));
         supervisor.spawn("relay", relay::run(nats, database.primary.clone(), outbox, stop.clone()));
         supervisor.spawn("housekeeping", housekeeping::run(catalogue.clone(), settings.api.deleted_retention, stop.clone()));
@@ -160,7 +160,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         };
         let HttpSettings { max_connections, max_connections_per_client, write_timeout, response_budget } = settings.http;
         server::raise_open_file_limit(max_connections);
-        // A proxy has the connections of all its clients.
+        // A proxy opens the connections of many clients.
         let max_per_client = max_connections_per_client.filter(|_| settings.api.trusted_proxy_hops == 0);
         let limits = Limits::new("public", max_connections, max_per_client, write_timeout);
         let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops, response_budget);

@@ -1,5 +1,4 @@
-//! Long-running tasks and their end: one that ends unasked, by error or panic, ends the process
-//! with a logged cause; SIGTERM and Ctrl-C drain.
+//! Runs the tasks of a role. A task that ends unexpectedly ends the process with a logged cause; SIGTERM and Ctrl-C drain.
 
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts with the role's probes and metrics.
+    /// Starts the listener for probes and metrics.
     ///
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on.
@@ -47,46 +46,45 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Cancelled when it is time to stop. Every task watches it.
+    /// Returns the token that is cancelled when tasks must stop.
     #[must_use]
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// For the role to say what it waits for and when it is ready.
+    /// Returns the readiness that probes report.
     #[must_use]
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }
 
-    /// Runs a task under supervision. It must end, finishing its work, when [`Supervisor::stop`] says so.
+    /// Spawns a task, which must finish its work and end when [`Supervisor::stop`] is cancelled.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        // At this level it passes every filter.
+        // A span of this level passes every filter.
         let span = tracing::error_span!(parent: None, "task", task = name);
         self.tasks.spawn(async move { (name, task.await) }.instrument(span));
     }
 
-    /// Runs `start`, the part of a role that waits for its dependencies, unless told to stop meanwhile.
-    /// `None` means the role was stopped before it got going.
+    /// Runs `start`, in which a role waits for its dependencies. Returns `None` if the role is stopped meanwhile.
     ///
     /// # Errors
     /// What `start` returns.
-    pub async fn starting<T>(&mut self, start: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
+    pub async fn run_start<T>(&mut self, start: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
         tokio::select! {
             started = start => started.map(Some),
-            signal = asked_to_stop() => { signal?; Ok(None) }
-            Some(ended) = self.tasks.join_next() => Err(unasked(ended)),
+            signal = wait_for_signal() => { signal?; Ok(None) }
+            Some(ended) = self.tasks.join_next() => Err(unexpected_end(ended)),
         }
     }
 
-    /// Waits for SIGTERM, Ctrl-C or the unasked end of a task, then drains.
+    /// Waits for SIGTERM, Ctrl-C or the unexpected end of a task, then drains.
     ///
     /// # Errors
-    /// If a task ended unasked or failed while draining, or the drain took too long.
+    /// If a task ended unexpectedly or failed while draining, or draining took longer than `SHUTDOWN_TIMEOUT`.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let cause = tokio::select! {
-            signal = asked_to_stop() => signal.err(),
-            Some(ended) = self.tasks.join_next() => Some(unasked(ended)),
+            signal = wait_for_signal() => signal.err(),
+            Some(ended) = self.tasks.join_next() => Some(unexpected_end(ended)),
         };
         self.readiness.draining();
         tracing::info!(timeout_s = self.shutdown_timeout.as_secs(), "draining");
@@ -95,13 +93,13 @@ impl Supervisor {
         match (cause, drained) {
             (Some(cause), _) => Err(cause),
             (None, Ok(drained)) => drained,
-            (None, Err(_)) => bail!("work was still in progress when SHUTDOWN_TIMEOUT ({:?}) ran out", self.shutdown_timeout),
+            (None, Err(_)) => bail!("draining exceeded SHUTDOWN_TIMEOUT ({:?})", self.shutdown_timeout),
         }
     }
 
     async fn drain(&mut self) -> anyhow::Result<()> {
         let mut first_failure = Ok(());
-        // Probes and metrics stay up until the rest has finished.
+        // The listener for probes and metrics ends last.
         while self.tasks.len() > 1 {
             if let Some(ended) = self.tasks.join_next().await {
                 let (name, result) = ended.context("a task panicked while draining")?;
@@ -114,15 +112,15 @@ impl Supervisor {
     }
 }
 
-fn unasked(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
+fn unexpected_end(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok((name, Ok(()))) => anyhow!("{name} ended unasked"),
+        Ok((name, Ok(()))) => anyhow!("{name} ended unexpectedly"),
         Ok((name, Err(error))) => error.context(format!("{name} failed")),
         Err(error) => anyhow!(error).context("a task panicked"),
     }
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+async fn wait_for_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     tokio::select! {
@@ -132,13 +130,13 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens, on IPv4 and IPv6 for `[::]`, and logs the address, which matters for port 0.
+/// Listens on an address (IPv4 and IPv6 for `[::]`) and logs it, because port 0 means any port.
 ///
 /// # Errors
-/// Names the setting if the address is in use, not this machine's, or not permitted.
+/// Names the setting if the address is in use, not of this machine, or not permitted.
 pub fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     let listener =
-        listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("{setting}={address} cannot be listened on"))?;
+        listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("cannot listen on {setting}={address}"))?;
     tracing::info!(setting, address = %listener.local_addr()?, "listening");
     Ok(listener)
 }

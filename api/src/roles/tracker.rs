@@ -23,7 +23,7 @@ pub struct TrackerArgs {
 /// Runs the role.
 ///
 /// # Errors
-/// Wrong settings, a listener that cannot be opened, or a task that ended.
+/// Invalid settings, a listener that cannot be opened, or a task that ended.
 pub async fn run(args: TrackerArgs) -> anyhow::Result<()> {
     let mut check = Checker::default();
     let database = args.database.check(&mut check);

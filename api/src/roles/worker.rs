@@ -1,5 +1,4 @@
-//! What the roles behind the API have in common: they need the database and NATS, and nobody waits for
-//! them while they wait for those.
+//! The common part of workers: roles that consume events and need the database and NATS.
 
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -13,17 +12,14 @@ use crate::{
     release,
 };
 
-/// A role that works on events.
 pub struct Worker {
-    /// The database, for reads and writes.
     pub pool: PgPool,
-    /// Where events are.
     pub nats: Nats,
     supervisor: Supervisor,
 }
 
 impl Worker {
-    /// Starts with the role's probes and metrics. Nothing is connected yet.
+    /// Starts the listener for probes and metrics. Doesn't wait for connections.
     ///
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on, or a file of NATS settings cannot be read.
@@ -46,20 +42,19 @@ impl Worker {
         Ok(Self { pool, nats, supervisor })
     }
 
-    /// For dependencies of its own.
     pub fn readiness(&self) -> &Readiness {
         self.supervisor.readiness()
     }
 
-    /// Waits until the database is migrated, if need be with prices in `currency`, and NATS is there. False
-    /// means that the role was stopped meanwhile.
+    /// Waits until the database is migrated, with prices in `currency` if given, and NATS is connected. Returns false if the role
+    /// is stopped meanwhile.
     ///
     /// # Errors
-    /// What no waiting would mend.
+    /// Permanent errors of [`release::wait_until_usable`].
     pub async fn wait(&mut self, currency: Option<Currency>) -> anyhow::Result<bool> {
         let readiness = self.supervisor.readiness().clone();
         let (pool, nats) = (self.pool.clone(), self.nats.clone());
-        let started = self.supervisor.starting(async move {
+        let started = self.supervisor.run_start(async move {
             match currency {
                 Some(currency) => release::wait_until_usable(&readiness, &pool, currency).await?,
                 None => release::wait_until_migrated(&readiness, &pool).await?,
@@ -73,20 +68,20 @@ impl Worker {
         Ok(started.await?.is_some())
     }
 
-    /// Cancelled when it is time to stop. Every task watches it.
+    /// Returns the token that is cancelled when tasks must stop.
     pub fn stop(&self) -> CancellationToken {
         self.supervisor.stop()
     }
 
-    /// Runs a task under supervision.
+    /// See [`Supervisor::spawn`].
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         self.supervisor.spawn(name, task);
     }
 
-    /// Works until it is told to stop, then drains. Keeps the streams meanwhile.
+    /// Reports the role as ready and runs it until it is stopped, see [`Supervisor::run`]. Recreates streams meanwhile.
     ///
     /// # Errors
-    /// If a task ended unasked or failed while draining, or the drain took too long.
+    /// See [`Supervisor::run`].
     pub async fn run(mut self) -> anyhow::Result<()> {
         self.spawn("streams", streams::keep(self.nats.clone(), self.stop()));
         let watch = release::watch_schema(self.readiness().clone(), self.pool.clone(), self.stop());

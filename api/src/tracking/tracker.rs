@@ -25,9 +25,10 @@ const MAX_ROWS: usize = 20_000;
 const MAINTENANCE_INTERVAL: Duration = Duration::from_hours(1);
 const MAINTENANCE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-static VIEWS_COUNTED: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("views_counted_total", "Views added to the counts"));
+static VIEWS_COUNTED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::register_counter("views_counted_total", "Views added to the counts"));
 static DUPLICATE_MESSAGES: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("view_messages_duplicate_total", "Messages of views that were counted before"));
+    LazyLock::new(|| metrics::register_counter("view_messages_duplicate_total", "Messages of views that were counted before"));
 
 /// Counts messages. Several trackers can run concurrently.
 pub struct Tracker {

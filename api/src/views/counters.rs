@@ -20,10 +20,10 @@ use crate::metrics;
 pub(super) const SHARDS: usize = 64;
 
 static VIEWS_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter("views_dropped_total", "Views dropped because the buffer was full or NATS was unavailable for a day")
+    metrics::register_counter("views_dropped_total", "Views dropped because the buffer was full or NATS was unavailable for a day")
 });
 static VIEWS_WAITING: LazyLock<IntGauge> =
-    LazyLock::new(|| metrics::gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
+    LazyLock::new(|| metrics::register_gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
 
 /// Counters of one shard. A fast hash is sufficient, because clients cannot choose product ids.
 pub(super) type Open = HashMap<(Uuid, Hour), u32, RandomState>;

@@ -38,7 +38,7 @@ const MAX_AGE: Duration = Duration::from_hours(24);
 const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
 
 static VIEWS_PUBLISHED: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("views_published_total", "Views in batches acknowledged by NATS"));
+    LazyLock::new(|| metrics::register_counter("views_published_total", "Views in batches acknowledged by NATS"));
 
 /// Receiver of batches: the views stream.
 pub trait Sink: Send + Sync {

@@ -194,7 +194,7 @@ fn measure(address: SocketAddr, server: u32, first: u64, products: u64) -> anyho
 pub(super) async fn run_to_completion(args: &[&str], settings: &Environment) -> anyhow::Result<()> {
     let mut process = Process::start(args, settings);
     let status = process.ended().await;
-    ensure!(status.success(), "{}", process.story());
+    ensure!(status.success(), "{}", process.report());
     Ok(())
 }
 

@@ -1,10 +1,10 @@
-//! How a shop is opened: what a test wishes for, and in which order it comes up.
+//! Builds and starts shops.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgPoolOptions;
 
-use super::{Network, Shop, Source, Turn};
+use super::{Network, Shop, Source, SuiteLock};
 use crate::{
     api::Api,
     inbox::Inbox,
@@ -15,8 +15,8 @@ use crate::{
     shared::{self, Shared},
 };
 
-/// What a shop should be like.
-#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
+/// Options of a shop.
+#[allow(clippy::struct_excessive_bools, reason = "the options are independent")]
 pub struct Builder {
     roles: Vec<Role>,
     environment: Environment,
@@ -29,7 +29,7 @@ pub struct Builder {
 }
 
 impl Default for Builder {
-    /// The API, the notifier, the tracker and an inbox, on the servers that all share.
+    /// The API, the notifier, the tracker and an inbox, on the shared servers.
     fn default() -> Self {
         Self {
             roles: vec![Role::Serve, Role::Notifier, Role::Tracker],
@@ -80,14 +80,14 @@ impl Builder {
         self
     }
 
-    /// With a network between the roles and their servers that can fail.
+    /// Puts proxies between the roles and their servers.
     #[must_use]
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
         self
     }
 
-    /// No other test meanwhile, because this one holds the shop to a time.
+    /// Runs no other test concurrently, because this one measures times.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
@@ -101,43 +101,43 @@ impl Builder {
         self
     }
 
-    /// The test makes trouble: errors in the logs are to be expected.
+    /// Allows errors in the logs, because the test causes faults.
     #[must_use]
     pub fn troubled(mut self) -> Self {
         self.troubled = true;
         self
     }
 
-    /// Opens the shop: everything in it is ready.
+    /// Starts the shop, and waits until all roles are ready.
     ///
     /// # Panics
-    /// If it can't be opened.
+    /// If it can't be started.
     pub async fn start(self) -> Shop {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let everybody = tokio::task::spawn_blocking(Shared::get).await.expect("the shared servers run");
-        let turn = if self.guest {
-            Turn::Guest
+        let shared = tokio::task::spawn_blocking(Shared::get).await.expect("the shared servers run");
+        let suite_lock = if self.guest {
+            SuiteLock::None
         } else if self.alone {
-            Turn::Alone { _nobody: everybody.turn.clone().write_owned().await }
+            SuiteLock::Exclusive { _guard: shared.suite_lock.clone().write_owned().await }
         } else {
-            Turn::Beside { _others: everybody.turn.clone().read_owned().await }
+            SuiteLock::Shared { _guard: shared.suite_lock.clone().read_owned().await }
         };
-        let nats = if self.private_nats { Source::Own(Nats::private().await) } else { Source::Shared(&everybody.nats) };
-        let postgres = if self.private_postgres { Source::Own(Postgres::private().await) } else { Source::Shared(&everybody.postgres) };
+        let nats = if self.private_nats { Source::Own(Nats::private().await) } else { Source::Shared(&shared.nats) };
+        let postgres = if self.private_postgres { Source::Own(Postgres::private().await) } else { Source::Shared(&shared.postgres) };
         let mut environment = shared::settings(&postgres.url(&name), &nats.url(), &name);
-        environment.insert("AUTH_SIGNING_KEYS_DIR".into(), everybody.keys.display().to_string());
-        let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { everybody.people.clone() };
+        environment.insert("AUTH_SIGNING_KEYS_DIR".into(), shared.keys.display().to_string());
+        let people = if self.private_postgres { shared::prepare(&postgres, &environment).await } else { shared.people.clone() };
         postgres.create_database(&name, shared::TEMPLATE).await;
         let network = if self.proxied { Some(Network::start(&postgres, &nats, &name, &mut environment).await) } else { None };
         environment.extend(self.environment);
         if environment.contains_key("CURRENCY") {
-            // The template is in euros; without products in it that can still be changed.
+            // The template has no products, so that its currency can be changed.
             let mut migrate = Process::start(&["migrate"], &environment);
-            assert!(migrate.ended().await.success(), "{}", migrate.story());
+            assert!(migrate.ended().await.success(), "{}", migrate.report());
         }
         let inbox = if self.roles.contains(&Role::Notifier) { Some(open_inbox(&mut environment, 0).await) } else { None };
-        let anyone = Api::anonymous("http://127.0.0.1:9", Some(everybody.contract.clone()));
+        let anyone = Api::anonymous("http://127.0.0.1:9", Some(shared.contract.clone()));
         let as_account = |account: &Account| anyone.with_token(&account.token);
         let database = PgPoolOptions::new().max_connections(2).connect_lazy(&postgres.url(&name)).expect("a URL of our own making");
         let mut shop = Shop {
@@ -157,20 +157,20 @@ impl Builder {
             nats,
             postgres,
             troubled: self.troubled,
-            _turn: turn,
+            _suite_lock: suite_lock,
         };
         for role in &self.roles {
             shop.launch(*role);
         }
         for role in &self.roles {
-            shop.settled_in(*role).await;
+            shop.wait_until_ready(*role).await;
         }
         shop
     }
 }
 
 impl Shop {
-    /// Ends the mail server as kill -9 does.
+    /// Kills the mail server.
     ///
     /// # Panics
     /// If the shop has none.
@@ -178,10 +178,10 @@ impl Shop {
         self.inbox.as_mut().expect("a shop with a notifier has an inbox").0.kill();
     }
 
-    /// Starts the mail server again on its port, without the mails it had.
+    /// Restarts the mail server on its port, without its mails.
     ///
     /// # Panics
-    /// If the port was taken meanwhile.
+    /// If the port is in use.
     pub async fn restart_inbox(&mut self) {
         let port = self.environment["MAIL_PORT"].parse().expect("a port");
         self.inbox = Some(open_inbox(&mut self.environment, port).await);

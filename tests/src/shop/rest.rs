@@ -1,4 +1,4 @@
-//! Telling when nothing is under way any more.
+//! Waits until no work is in flight.
 
 use async_nats::jetstream;
 
@@ -9,15 +9,14 @@ use crate::{
 };
 
 impl Shop {
-    /// Waits until nothing is under way any more: every event is published, every message handled,
-    /// every order that is due fulfilled, every mail sent or refused. What has not happened by then will
-    /// not happen, but for orders that are fulfilled later.
+    /// Waits until no work is in flight: every event is published, every message handled, every due order fulfilled, and every
+    /// mail sent or rejected. Afterwards only orders that become due have effects.
     ///
     /// # Panics
-    /// If it doesn't come to rest.
+    /// If work is in flight for too long.
     pub async fn at_rest(&self) {
         let jetstream = self.jetstream().await;
-        // Without its worker a consumer only falls behind.
+        // Without its worker, a consumer has a growing lag.
         let caught_up = async |role: Role, stream: &str| {
             if !self.has(role) {
                 return Ok(());
@@ -33,7 +32,7 @@ impl Shop {
         eventually("the shop comes to rest", async || {
             none("events in the outbox", outbox).await?;
             if self.has(Role::Fulfiller) {
-                // It writes events about the events it reads: only then the outbox is empty for good.
+                // The fulfiller writes events while it handles events, so the outbox is checked again.
                 caught_up(Role::Fulfiller, "changes").await?;
                 none("orders due", "SELECT count(*) FROM orders.orders WHERE status = 'confirmed' AND fulfil_at <= now()").await?;
                 none("events in the outbox", outbox).await?;

@@ -51,7 +51,7 @@ impl Installed {
 
     async fn stop(mut self) {
         self.process.terminate();
-        assert!(self.process.ended().await.success(), "{}", self.process.story());
+        assert!(self.process.ended().await.success(), "{}", self.process.report());
     }
 }
 
@@ -96,7 +96,7 @@ async fn only_one_of_two_installations_that_start_together_leads() {
         let leader = Installed::start(&server, &blue, "blue");
         let mut other = Installed::start(&server, &green, "green");
         let (code, ()) = tokio::join!(other.wait_for_exit(), leader.wait_until_ready());
-        assert_eq!(code, Some(1), "{}", other.process.story());
+        assert_eq!(code, Some(1), "{}", other.process.report());
         assert_eq!((holder(&blue).await.as_deref(), holder(&green).await), (Some("blue"), None));
         leader.stop().await;
     }

@@ -106,7 +106,7 @@ impl Shop {
     /// Runs the rendered migration, and then starts the rendered pod of the API.
     async fn roll_out(shop: &str, rendered: &Rendered, addresses: &Environment, scratch: &Scratch) -> Self {
         let mut migrate = start(&rendered.pod(&format!("{shop}-migrate")), addresses, scratch);
-        assert!(migrate.ended().await.success(), "{}", migrate.story());
+        assert!(migrate.ended().await.success(), "{}", migrate.report());
         let mut process = start(&rendered.pod(&format!("{shop}-api")), addresses, scratch);
         process.ready().await;
         let anyone = Api::anonymous(&format!("http://{}", process.address("HTTP_ADDRESS").await), None);
@@ -131,7 +131,7 @@ impl Shop {
 
     async fn stop(mut self) {
         self.process.terminate();
-        assert!(self.process.ended().await.success(), "{}", self.process.story());
+        assert!(self.process.ended().await.success(), "{}", self.process.report());
     }
 }
 

@@ -237,7 +237,7 @@ async fn assert_roles_work_together(shop: &str, rendered: &Rendered, servers: En
 
     let migration = rendered.pod(&format!("{shop}-migrate"));
     let mut migrate = start(&migration, &addresses, &scratch);
-    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    assert!(migrate.ended().await.success(), "{}", migrate.report());
     let mut running = Vec::new();
     for part in ["-api", "-notifier", "-tracker", "-fulfiller"] {
         let pod = rendered.pod(&format!("{shop}{part}"));

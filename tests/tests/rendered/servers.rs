@@ -62,8 +62,8 @@ impl Server {
     pub async fn login_roles_set(&mut self, times: usize) {
         let process = self.login_roles.as_mut().expect("the container was started");
         eventually("the login roles are set", async || {
-            assert!(self.process.is_running() && process.is_running(), "{}{}", self.process.story(), process.story());
-            let story = process.story();
+            assert!(self.process.is_running() && process.is_running(), "{}{}", self.process.report(), process.report());
+            let story = process.report();
             // The output begins with the text of the script.
             let set = story.lines().filter(|line| line.trim() == "login roles set").count();
             wait::holds(set >= times, || story)

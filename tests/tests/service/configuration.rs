@@ -1,4 +1,4 @@
-//! Settings: wrong ones are all reported at once, by name, and secrets are never shown.
+//! Settings: all invalid ones are reported at once by name, and secrets are never printed.
 
 use catalog_tests::{Process, process::Environment, programs, scratch::Scratch};
 

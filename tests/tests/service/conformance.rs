@@ -1,4 +1,4 @@
-//! What the RFCs say of requests, to the letter.
+//! Conformance to RFCs.
 
 use catalog_tests::{
     Shop,

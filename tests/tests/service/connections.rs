@@ -1,4 +1,4 @@
-//! Connections: how many, how long, and how they end.
+//! Limits and timeouts of connections.
 
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const LIST: &str = "GET /v1/products?limit=200 HTTP/1.1\r\nhost: shop\r\n";
 const GET: &str = "GET /v1/products/by-sku/T-1 HTTP/1.1\r\nhost: shop\r\n\r\n";
 
-/// A page of them has two megabytes, or the largest that a page may have.
+/// A page of these products has two megabytes, or the largest size of a page.
 async fn fill_with_long_descriptions(shop: &Shop) {
     let product = |number: usize| {
         let mut product = samples::plain(&format!("D-{number:03}"));
@@ -26,7 +26,7 @@ async fn fill_with_long_descriptions(shop: &Shop) {
     shop.ada.post("/v1/products/bulk", &json!({"items": items})).await.expect(200);
 }
 
-/// A client of a list that doesn't read.
+/// Requests a list and doesn't read the response.
 async fn unread_list(base: &str, forwarded_for: &str) -> Raw {
     let mut connection = Raw::connect_from(base, [127, 0, 0, 1].into(), Some(4096)).await;
     connection.send(format!("{LIST}x-forwarded-for: {forwarded_for}\r\n\r\n")).await.unwrap();
@@ -60,7 +60,7 @@ async fn connections_over_the_limit_get_503_until_one_closes() {
     check_rejection(&is_served(&mut Raw::connect(&base).await).await.unwrap(), 503, "/unavailable");
     assert_eq!(shop.metric(Role::Serve, "http_connections", &["public"]).await, Some(3.0));
     assert!(shop.metric(Role::Serve, "http_connections_rejected_total", &["public", "total"]).await >= Some(1.0));
-    // Whatever way they end: a reset, a close, half a head.
+    // By a reset, by a close, and with a partial head.
     open.pop().unwrap().reset();
     drop(open.pop().unwrap());
     open[0].send("GET /v1/pro").await.unwrap();
@@ -157,7 +157,7 @@ async fn a_head_over_32_kib_gets_431_while_the_client_still_sends() {
         assert_eq!(connection.response().await.unwrap().status, 431);
         assert_eq!(connection.read_to_end().await.unwrap(), 0);
     }
-    // Whole, and in one piece.
+    // Complete, in one packet.
     for (length, status) in [(31_000, 200), (33_000, 431), (48_000, 431)] {
         let mut connection = Raw::connect(&shop.anyone.base()).await;
         connection.send(format!("GET /v1/products HTTP/1.1\r\nhost: shop\r\nx-pad: {}\r\n\r\n", "x".repeat(length))).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_body_over_its_limit_is_rejected_by_its_length_and_a_chunked_one_at_th
     let shop = Shop::api().await;
     let post =
         |path: &str, headers: &str| format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{headers}\r\n\r\n");
-    // Not a byte of the body is needed.
+    // No byte of the body is sent.
     let mut connection = Raw::connect(&shop.anyone.base()).await;
     connection.send(post("/v1/auth/login", "content-length: 65537")).await.unwrap();
     let response = connection.response().await.unwrap();
@@ -203,7 +203,7 @@ async fn a_client_that_expects_100_continue_is_not_asked_for_a_body_that_is_not_
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_delays_the_response_by_a_second_at_most() {
+async fn a_missing_body_delays_the_response_by_at_most_a_second() {
     let shop = Shop::api().await;
     let mut connection = Raw::connect(&shop.anyone.base()).await;
     connection.send("POST /v1/products HTTP/1.1\r\nhost: shop\r\ncontent-length: 100\r\n\r\n").await.unwrap();
@@ -285,8 +285,8 @@ async fn keep_alive_connections_survive_requests_that_are_rejected_before_their_
     assert!(sent + pooled >= 10_000);
 }
 
-/// Connects as a client with an address of its own, sends as much as the server takes, and stays.
-async fn stay(base: &str, number: usize, head: &str, rest: String) -> Raw {
+/// Connects from another address, sends as much as the server accepts, and keeps the connection open.
+async fn stall(base: &str, number: usize, head: &str, rest: String) -> Raw {
     let mut connection = Raw::connect_from(base, [127, 0, 0, 1].into(), Some(4096)).await;
     let mut request = head.to_owned();
     let _ = write!(request, "x-forwarded-for: 192.0.{}.{}\r\n", number / 256, number % 256);
@@ -298,7 +298,7 @@ async fn stay(base: &str, number: usize, head: &str, rest: String) -> Raw {
 /// MiB that 500 unfinished heads, 250 bodies that never end and 60 unread lists add to the peak of the API's memory.
 async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 {
     raise_open_file_limit(8000);
-    // What is in use is measured, not what the allocator keeps in case it is needed again.
+    // Measures memory in use, not memory that the allocator retains.
     let shop = Shop::builder().only_api().troubled().setting("MIMALLOC_PURGE_DELAY", "0");
     let mut shop = shop.setting("TRUSTED_PROXY_HOPS", "1").start().await;
     samples::create(&shop.ada, &samples::plain("T-1")).await;
@@ -311,9 +311,9 @@ async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 
     let login = "POST /v1/auth/login HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let chunks = format!("\r\n{}", format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(body_bytes / 1024));
     let heads = (0..500)
-        .map(|number| stay(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
-    let bodies = (500..750).map(|number| stay(&base, number, login, chunks.clone()));
-    let lists = (750..810).map(|number| stay(&base, number, LIST, "\r\n".into()));
+        .map(|number| stall(&base, number, "GET /v1/products HTTP/1.1\r\nhost: shop\r\n", format!("x-pad: {}", "x".repeat(head_bytes))));
+    let bodies = (500..750).map(|number| stall(&base, number, login, chunks.clone()));
+    let lists = (750..810).map(|number| stall(&base, number, LIST, "\r\n".into()));
     let _connections = tokio::join!(futures::future::join_all(heads), futures::future::join_all(bodies), futures::future::join_all(lists));
     // Other clients are still served.
     shop.anyone.get("/v1/products/by-sku/T-1").await.expect(200);

@@ -1,4 +1,4 @@
-//! The OpenAPI document: the committed one, whole, and as strict as the code.
+//! The OpenAPI document: it is the committed one, complete, and as strict as the code.
 
 use std::path::PathBuf;
 
@@ -48,13 +48,13 @@ async fn every_documented_operation_is_described_and_names_its_errors() {
 }
 
 #[tokio::test]
-async fn every_string_of_a_request_is_documented_with_what_may_be_in_it() {
+async fn every_string_of_a_request_has_documented_constraints() {
     let contract = Shared::get().contract.document().clone();
     let is_bounded = |schema: &Value| {
         let text = schema["type"].to_string().contains("string");
         !text || ["enum", "format", "maxLength", "pattern"].iter().any(|keyword| !schema[keyword].is_null())
     };
-    // A sku that cannot be one is nowhere, and any entity tag may be asked for.
+    // Lookups accept any sku, and conditions any entity tag.
     let free = |parameter: &&Value| parameter["name"] == "sku" || parameter["name"] == "If-None-Match";
     for (path, operations) in contract["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {

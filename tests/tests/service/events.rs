@@ -1,4 +1,4 @@
-//! Events as their readers see them: `CloudEvents` in `JetStream`, in order, with everything a consumer needs.
+//! Events in `JetStream`: `CloudEvents`, in order, with everything a consumer needs.
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use catalog_tests::{
@@ -10,14 +10,14 @@ use futures::StreamExt;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
-/// One event as it was published.
+/// A published event.
 struct Event {
     subject: String,
     headers: async_nats::HeaderMap,
     body: Value,
 }
 
-/// The first `count` events of the shop.
+/// Reads the first `count` events of the shop.
 async fn events(shop: &Shop, count: usize) -> Vec<Event> {
     let stream = shop.stream("changes").await;
     let config = pull::Config { deliver_policy: DeliverPolicy::All, ..Default::default() };
@@ -34,7 +34,7 @@ async fn events(shop: &Shop, count: usize) -> Vec<Event> {
 }
 
 #[tokio::test]
-async fn each_change_is_a_cloud_event_with_all_a_consumer_needs() {
+async fn each_change_is_published_as_a_cloud_event() {
     let shop = Shop::api().await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let product = create(&shop.ada, &samples::product("T-1")).await;
@@ -79,7 +79,7 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
         }
     };
     futures::future::join_all(products.iter().enumerate().map(|(number, product)| edit(number, &product.path))).await;
-    // The import was an event for each product and a summary; nobody promises where that comes.
+    // The import wrote an event for each product, and a summary, whose position is undefined.
     let mut stream = shop.stream("changes").await;
     let published = eventually("all events are published", async || {
         let left: i64 =
@@ -97,15 +97,15 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
     }
 }
 
-/// Whoever folds the events of a product ends up with the product, whatever happened at once.
+/// Applying the events of a product gives the product, also after concurrent changes.
 #[tokio::test]
-async fn the_events_tell_exactly_what_became_of_the_catalogue() {
+async fn the_catalogue_can_be_rebuilt_from_its_events() {
     let mut shop = Shop::builder().only_api().setting("IMPORT_MAX_PER_ADMIN", "4").start().await;
     let first = shop.ada.clone();
     shop.open(Role::Serve).await;
     let second = shop.ada.clone();
     let skus: Vec<String> = (0..6).map(|number| format!("E-{number}")).collect();
-    // What fails, fails: a taken sku, a product that is gone meanwhile.
+    // Some requests fail: the sku is taken, or the product was deleted concurrently.
     let busy = async |admin: &catalog_tests::Api, seed: u64| {
         let mut random = SmallRng::seed_from_u64(seed);
         for step in 0..40 {
@@ -137,19 +137,19 @@ async fn the_events_tell_exactly_what_became_of_the_catalogue() {
         Ok::<_, i64>(stream.info().await.unwrap().state.messages)
     })
     .await;
-    let mut told: std::collections::BTreeMap<String, (i64, String, Value)> = std::collections::BTreeMap::new();
+    let mut rebuilt: std::collections::BTreeMap<String, (i64, String, Value)> = std::collections::BTreeMap::new();
     for event in events(&shop, usize::try_from(published).unwrap()).await {
         let (kind, data) = (event.body["type"].as_str().unwrap().to_owned(), &event.body["data"]);
         if !data["product"].is_object() {
             continue;
         }
         let (id, version) = (data["product"]["id"].as_str().unwrap().to_owned(), data["version"].as_i64().unwrap());
-        let before = told.get(&id).map_or(0, |(version, ..)| *version);
+        let before = rebuilt.get(&id).map_or(0, |(version, ..)| *version);
         assert_eq!(version, before + 1, "{kind} of {id}: no version is left out and none comes twice");
-        told.insert(id, (version, kind, data["product"].clone()));
+        rebuilt.insert(id, (version, kind, data["product"].clone()));
     }
     let mut living = 0;
-    for (id, (_, kind, product)) in &told {
+    for (id, (_, kind, product)) in &rebuilt {
         let shown = shop.ada.get(&format!("/v1/products/{id}")).await;
         if kind.contains("deleted") {
             shown.problem(404, "not-found");
@@ -159,11 +159,11 @@ async fn the_events_tell_exactly_what_became_of_the_catalogue() {
         }
     }
     let list = shop.ada.get("/v1/products?limit=200").await.expect(200).json();
-    assert_eq!(list["items"].as_array().unwrap().len(), living, "there is a product that no event told of");
+    assert_eq!(list["items"].as_array().unwrap().len(), living, "a product has no event");
 }
 
 #[tokio::test]
-async fn messages_that_nobody_can_understand_end_in_the_dead_stream_with_the_reason() {
+async fn malformed_messages_are_dead_lettered_with_the_reason() {
     let mut shop = Shop::builder().troubled().start().await;
     let jetstream = shop.jetstream().await;
     let prefix = shop.prefix().to_owned();
@@ -183,7 +183,7 @@ async fn messages_that_nobody_can_understand_end_in_the_dead_stream_with_the_rea
     let first = dead.get_raw_message(1).await.unwrap();
     let reason = format!("{:?} {}", first.headers, String::from_utf8_lossy(&first.payload));
     assert!(reason.to_lowercase().contains("reason") || reason.to_lowercase().contains("error"), "{reason}");
-    // Work goes on behind them.
+    // Later messages are handled.
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     shop.inbox().at_least(2).await;
     shop.anyone.get(&product.path).await.expect(200);

@@ -1,4 +1,4 @@
-//! Kill -9 of any process in the middle: no committed change goes unheard, no view is counted twice.
+//! SIGKILL of any process: every committed change is published, and no view is counted twice.
 
 use catalog_tests::{
     Role, Shop,
@@ -17,7 +17,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     for role in roles {
         traffic.goes_on().await;
         if *role == Role::Serve {
-            more_views_are_counted_than_a_kill_takes(&shop).await;
+            assert_few_views_are_lost(&shop).await;
         }
         shop.kill(*role);
         shop.open(*role).await;
@@ -33,8 +33,8 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     (shop, confirmed, asked, served)
 }
 
-/// A kill takes those that were collected within some 50 ms.
-async fn more_views_are_counted_than_a_kill_takes(shop: &Shop) {
+/// A killed API loses at most the views of some 50 ms.
+async fn assert_few_views_are_lost(shop: &Shop) {
     let before = counted(shop).await;
     eventually("more views are counted", async || {
         let now = counted(shop).await;
@@ -44,10 +44,10 @@ async fn more_views_are_counted_than_a_kill_takes(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn killing_the_api_loses_no_confirmed_change_and_counts_no_view_twice() {
+async fn killing_the_api_loses_no_committed_change_and_counts_no_view_twice() {
     let (shop, _, asked, served) = kill_in_the_middle(&[Role::Serve; 4]).await;
     let counted = counted(&shop).await;
-    // A kill takes the views of the batch that was being collected, and nobody knows of the very last reads.
+    // The views of the unpublished batch are lost, and the outcome of the last reads is unknown.
     assert!(counted <= asked, "{counted} views of {asked} reads");
     assert!(counted * 2 > served, "{counted} views of {served} reads: far more than a batch is lost");
 }
@@ -65,15 +65,15 @@ async fn killing_the_tracker_loses_no_view_and_counts_none_twice() {
 }
 
 #[tokio::test]
-async fn killing_everything_in_turns_keeps_the_promises() {
+async fn killing_all_processes_in_turn_loses_and_repeats_nothing() {
     let (shop, _, asked, _) = kill_in_the_middle(&[Role::Notifier, Role::Serve, Role::Tracker, Role::Serve, Role::Notifier]).await;
     assert!(counted(&shop).await <= asked);
 }
 
-/// An import that dies half way can be sent again, and what it did was told.
+/// An interrupted import can be sent again, and its committed rows have a mail.
 #[tokio::test]
-async fn an_import_cut_short_by_the_death_of_the_api_completes_when_sent_again() {
-    // Housekeeping, which looks for imports that lost their process, comes round each second then.
+async fn an_import_interrupted_by_a_kill_completes_when_sent_again() {
+    // Makes housekeeping, which finishes abandoned imports, run every second.
     let mut shop = Shop::builder().troubled().setting("DELETED_RETENTION", "4s").start().await;
     let items: Vec<_> = (0..4000).map(|number| catalog_tests::samples::plain(&format!("I-{number:05}"))).collect();
     let body = json!({"items": items});
@@ -94,7 +94,7 @@ async fn an_import_cut_short_by_the_death_of_the_api_completes_when_sent_again()
         async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM products.import_rows").fetch_one(&shop.database).await.unwrap();
     assert!(staged().await <= 4000);
     sqlx::query("UPDATE products.imports SET progressed_at = progressed_at - interval '2 minutes'").execute(&shop.database).await.unwrap();
-    // Both attempts that changed something are told, once to each.
+    // Each attempt changed something, and has one mail to each admin.
     let expected = if result["created"] == 4000 || result["created"] == 0 { 2 } else { 4 };
     let mails = shop.inbox().at_least(expected).await;
     assert!(mails.iter().all(|mail| mail.mentions("import")), "{mails:#?}");

@@ -1,8 +1,8 @@
-//! The mail server is busy, refuses or hangs up: nothing is lost, and only what is refused for good ends.
+//! The mail server is busy, rejects mails or closes connections: no mail is lost, and only permanent rejections are final.
 
 use catalog_tests::{
     Role, Shop, eventually,
-    inbox::Mood,
+    inbox::SmtpMode,
     people::{GRACE, OWNER},
     samples::{self, create},
     wait::holds,
@@ -17,16 +17,16 @@ async fn deliveries(shop: &Shop, state: &str) -> i64 {
         .unwrap()
 }
 
-async fn hire(shop: &Shop, username: &str) {
+async fn add_admin(shop: &Shop, username: &str) {
     let body = json!({"username": username, "email": format!("{username}@shop.test"), "password": "a passphrase of mine"});
     shop.owner.post("/v1/admins", &body).await.expect(201);
 }
 
 #[tokio::test]
-async fn mail_waits_while_the_server_is_busy_or_defers_and_arrives_once() {
-    for mood in [Mood::Busy, Mood::Defer] {
+async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
+    for mode in [SmtpMode::Busy, SmtpMode::Defer] {
         let shop = Shop::builder().troubled().beside_another().start().await;
-        shop.inbox().be(mood).await;
+        shop.inbox().set_mode(mode).await;
         let product = create(&shop.ada, &samples::product("T-1")).await;
         eventually("mail waits", async || {
             let waiting = deliveries(&shop, "pending").await;
@@ -40,7 +40,7 @@ async fn mail_waits_while_the_server_is_busy_or_defers_and_arrives_once() {
         })
         .await;
         assert_eq!(shop.inbox().mails().await.len(), 0);
-        shop.inbox().be(Mood::Normal).await;
+        shop.inbox().set_mode(SmtpMode::Normal).await;
         let mails = shop.inbox().at_least(4).await;
         shop.at_rest().await;
         assert_eq!(shop.inbox().mails().await.len(), 4, "{mails:#?}");
@@ -48,14 +48,14 @@ async fn mail_waits_while_the_server_is_busy_or_defers_and_arrives_once() {
     }
 }
 
-/// The crash between the server's answer and our note of it, as the server sees it.
+/// Like a crash of the notifier between the server's reply and the commit.
 #[tokio::test]
-async fn a_mail_whose_receipt_got_lost_comes_again_under_the_same_message_id() {
+async fn a_mail_whose_reply_was_lost_is_sent_again_with_the_same_message_id() {
     let shop = Shop::builder().troubled().start().await;
-    shop.inbox().be(Mood::Drop).await;
+    shop.inbox().set_mode(SmtpMode::Drop).await;
     create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
-    shop.inbox().be(Mood::Normal).await;
+    shop.inbox().set_mode(SmtpMode::Normal).await;
     shop.at_rest().await;
     let mails = shop.inbox().mails().await;
     assert!(mails.len() > 2, "it came again: {mails:#?}");
@@ -68,9 +68,9 @@ async fn a_mail_whose_receipt_got_lost_comes_again_under_the_same_message_id() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_refused_for_good_ends_visibly_and_stops_nobody_else() {
+async fn a_permanently_rejected_address_is_reported_and_does_not_affect_others() {
     let mut shop = Shop::builder().troubled().start().await;
-    hire(&shop, "refuse-me").await;
+    add_admin(&shop, "refuse-me").await;
     create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
     shop.at_rest().await;
@@ -89,32 +89,32 @@ async fn an_address_that_is_refused_for_good_ends_visibly_and_stops_nobody_else(
 }
 
 #[tokio::test]
-async fn an_address_that_is_busy_is_tried_again_and_delays_nobody_else() {
+async fn a_temporarily_rejected_address_is_retried_without_delaying_others() {
     let shop = Shop::builder().troubled().start().await;
-    hire(&shop, "busy-one").await;
+    add_admin(&shop, "busy-one").await;
     let products: Vec<_> = (0..10).map(|number| samples::plain(&format!("B-{number}"))).collect();
     futures::future::join_all(products.iter().map(|body| create(&shop.ada, body))).await;
     let mails = shop.inbox().at_least(20).await;
     assert!(mails.iter().all(|mail| !mail.is_for("busy-one@shop.test")));
-    // A mail arrives a moment before it is known to be sent.
+    // A mail arrives before it is marked as sent.
     eventually("the others are pending", async || {
-        let (pending, refused) = (deliveries(&shop, "pending").await, deliveries(&shop, "refused").await);
-        holds((pending, refused) == (10, 0), || (pending, refused))
+        let (pending, rejected) = (deliveries(&shop, "pending").await, deliveries(&shop, "refused").await);
+        holds((pending, rejected) == (10, 0), || (pending, rejected))
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_refusal_of_everything_is_final_for_each_mail_and_later_mails_go_out() {
+async fn permanent_rejections_are_final_and_later_mails_are_sent() {
     let shop = Shop::builder().troubled().start().await;
-    shop.inbox().be(Mood::Refuse).await;
+    shop.inbox().set_mode(SmtpMode::Reject).await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
-    eventually("both are refused", async || {
-        let refused = deliveries(&shop, "refused").await;
-        holds(refused == 2, || refused)
+    eventually("both are rejected", async || {
+        let rejected = deliveries(&shop, "refused").await;
+        holds(rejected == 2, || rejected)
     })
     .await;
-    shop.inbox().be(Mood::Normal).await;
+    shop.inbox().set_mode(SmtpMode::Normal).await;
     shop.ada.patch(&product.path, &json!({"name": "Later"})).await.expect(200);
     shop.inbox().at_least(2).await;
     shop.at_rest().await;
@@ -123,9 +123,9 @@ async fn a_refusal_of_everything_is_final_for_each_mail_and_later_mails_go_out()
 }
 
 #[tokio::test]
-async fn mail_that_was_pending_when_the_notifier_died_is_sent_by_the_next() {
+async fn mail_that_is_pending_when_the_notifier_is_killed_is_sent_by_the_next() {
     let mut shop = Shop::builder().troubled().start().await;
-    shop.inbox().be(Mood::Busy).await;
+    shop.inbox().set_mode(SmtpMode::Busy).await;
     for number in 0..5 {
         create(&shop.ada, &samples::plain(&format!("P-{number}"))).await;
     }
@@ -135,18 +135,18 @@ async fn mail_that_was_pending_when_the_notifier_died_is_sent_by_the_next() {
     })
     .await;
     shop.kill(Role::Notifier);
-    shop.inbox().be(Mood::Normal).await;
+    shop.inbox().set_mode(SmtpMode::Normal).await;
     shop.open(Role::Notifier).await;
     shop.inbox().at_least(10).await;
     shop.at_rest().await;
     assert_eq!(shop.inbox().mails().await.len(), 10);
 }
 
-/// Waits until the notifier's report has such a line about the mail server. It stays ready.
+/// Waits until the notifier's report has a line with these texts about the mail server. The notifier stays ready.
 async fn reports(shop: &mut Shop, sign: &str, text: &str) {
     eventually(&format!("the notifier reports {sign} {text}"), async || {
         let (status, report) = shop.ops(Role::Notifier, "/readyz?verbose").await;
-        assert_eq!(status, 200, "mail that waits must not take the notifier away: {report}");
+        assert_eq!(status, 200, "the notifier must stay ready while mail is pending: {report}");
         let line = report.lines().find(|line| line.contains("mail server: ")).unwrap_or_default();
         holds(line.starts_with(&format!("{sign} mail server: ")) && line.contains(text), || report.clone())
     })
@@ -157,7 +157,7 @@ async fn reports(shop: &mut Shop, sign: &str, text: &str) {
 async fn the_notifier_reports_an_outage_of_the_mail_server_and_its_end_and_stays_ready() {
     let mut shop = Shop::builder().troubled().start().await;
     reports(&mut shop, "[+]", "ok").await;
-    shop.inbox().be(Mood::Busy).await;
+    shop.inbox().set_mode(SmtpMode::Busy).await;
     create(&shop.ada, &samples::product("T-1")).await;
     reports(&mut shop, "[-]", "421").await;
     shop.kill_inbox();
@@ -167,11 +167,11 @@ async fn the_notifier_reports_an_outage_of_the_mail_server_and_its_end_and_stays
     reports(&mut shop, "[+]", "ok").await;
 }
 
-/// Another notifier has sent what was waiting.
+/// Another notifier has sent the pending mail.
 #[tokio::test]
 async fn a_notifier_without_mail_sees_that_the_server_is_available_again() {
     let mut shop = Shop::builder().troubled().start().await;
-    shop.inbox().be(Mood::Busy).await;
+    shop.inbox().set_mode(SmtpMode::Busy).await;
     create(&shop.ada, &samples::product("T-1")).await;
     reports(&mut shop, "[-]", "421").await;
     eventually("nothing waits", async || {
@@ -182,7 +182,7 @@ async fn a_notifier_without_mail_sees_that_the_server_is_available_again() {
     })
     .await;
     reports(&mut shop, "[-]", "421").await;
-    shop.inbox().be(Mood::Normal).await;
+    shop.inbox().set_mode(SmtpMode::Normal).await;
     reports(&mut shop, "[+]", "ok").await;
     assert_eq!(shop.inbox().mails().await.len(), 0);
 }

@@ -1,4 +1,4 @@
-//! NATS goes away and comes back: nobody outside notices, and nothing is lost.
+//! Outages of NATS: requests are served, and no event is lost.
 
 use catalog_tests::{
     Role, Shop,
@@ -13,7 +13,7 @@ async fn open() -> Shop {
 }
 
 #[tokio::test]
-async fn without_nats_everything_is_answered_and_arrives_when_it_is_back() {
+async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outage() {
     let mut shop = open().await;
     let before = create(&shop.ada, &samples::product("before")).await;
     shop.inbox().at_least(2).await;
@@ -27,7 +27,7 @@ async fn without_nats_everything_is_answered_and_arrives_when_it_is_back() {
     for number in 0..5 {
         let name = format!("Name {number}");
         let patched = shop.ada.patch(&before.path, &json!({ "name": name })).await.expect(200).json();
-        // No stale read, with or without a cache.
+        // No read is stale, with or without the cache.
         assert_eq!(shop.anyone.get(&before.path).await.expect(200).json(), patched);
         shop.anyone.get(&during.path).await.expect(200);
     }
@@ -37,7 +37,7 @@ async fn without_nats_everything_is_answered_and_arrives_when_it_is_back() {
     shop.anyone.get("/v1/products").await.expect(200);
     assert_eq!(shop.views(&before.id).await, 1);
     for role in [Role::Serve, Role::Notifier, Role::Tracker] {
-        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not take the process away");
+        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not make the process unready");
         assert_eq!(shop.ops(role, "/livez").await.0, 200, "{role}");
     }
     eventually("the outage shows where people look", async || {
@@ -63,7 +63,7 @@ async fn without_nats_everything_is_answered_and_arrives_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn changes_survive_the_death_of_the_api_while_nats_is_away() {
+async fn changes_survive_a_kill_of_the_api_during_an_outage_of_nats() {
     let mut shop = open().await;
     shop.nats_mut().stop().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
@@ -77,7 +77,7 @@ async fn changes_survive_the_death_of_the_api_while_nats_is_away() {
 }
 
 #[tokio::test]
-async fn roles_start_without_nats_as_far_as_they_can() {
+async fn without_nats_the_api_starts_and_workers_wait() {
     let mut shop = open().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
@@ -86,20 +86,20 @@ async fn roles_start_without_nats_as_far_as_they_can() {
         shop.kill(role);
         shop.launch(role);
     }
-    // The API serves: shoppers need no events.
-    shop.settled_in(Role::Serve).await;
+    // The API serves requests without events.
+    shop.wait_until_ready(Role::Serve).await;
     shop.anyone.get(&product.path).await.expect(200);
     shop.ada.patch(&product.path, &json!({"name": "Without NATS"})).await.expect(200);
     shop.nats_mut().start().await;
     for role in [Role::Notifier, Role::Tracker] {
-        shop.settled_in(role).await;
+        shop.wait_until_ready(role).await;
     }
     shop.inbox().mail_about(GRACE.1, "Without NATS").await;
     shop.views_reach(&product.id, 1).await;
 }
 
 #[tokio::test]
-async fn views_wait_up_to_a_bound_and_what_is_beyond_is_counted_as_dropped() {
+async fn views_are_buffered_up_to_a_limit_and_dropped_ones_are_counted() {
     let mut shop =
         Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_nats().troubled().setting("VIEWS_BUFFER_LIMIT", "50").start().await;
     let products = create_many(&shop.ada, "V", 2).await;
@@ -120,8 +120,8 @@ async fn views_wait_up_to_a_bound_and_what_is_beyond_is_counted_as_dropped() {
     eventually("every view is counted or dropped", async || {
         counted = sum(&shop).await;
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-        let told = counted as f64 + dropped(&mut shop).await;
-        holds((told - 200.0).abs() < 0.1, || (counted, told))
+        let total = counted as f64 + dropped(&mut shop).await;
+        holds((total - 200.0).abs() < 0.1, || (counted, total))
     })
     .await;
     assert!((1..200).contains(&counted), "{counted} counted");

@@ -1,4 +1,4 @@
-//! The network fails: connections are cut, or go silent, which is worse.
+//! Network faults: connections are closed, or stay open without data.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn open() -> Shop {
 }
 
 #[tokio::test]
-async fn a_silent_database_is_an_outage_and_not_an_endless_wait() {
+async fn requests_to_an_unresponsive_database_time_out() {
     let shop = Shop::builder().only_api().proxied().troubled().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let unread = create(&shop.ada, &samples::product("T-2")).await;
@@ -33,12 +33,12 @@ async fn a_silent_database_is_an_outage_and_not_an_endless_wait() {
         shop.ada.post("/v1/products/bulk", &json!({"items": [samples::plain("T-3")]})),
     ];
     let answers = futures::future::join_all(calls.map(IntoFuture::into_future));
-    // Three seconds for most. One that got a connection used in this very millisecond is given up after thirty, as any is.
-    let answers = tokio::time::timeout(Duration::from_secs(40), answers).await.expect("nobody waits for a silent database");
+    // Most wait three seconds. A request with a connection that was used within the last millisecond times out after thirty.
+    let answers = tokio::time::timeout(Duration::from_secs(40), answers).await.expect("requests time out");
     for reply in answers {
         reply.problem(503, "unavailable");
     }
-    shop.network().postgres.mend();
+    shop.network().postgres.restore();
     eventually("reads are answered again", async || {
         let status = shop.anyone.get("/v1/products").await.status;
         holds(status == 200, || status)
@@ -52,18 +52,18 @@ async fn a_silent_database_is_an_outage_and_not_an_endless_wait() {
 }
 
 #[tokio::test]
-async fn a_migration_doesnt_wait_for_a_server_that_went_silent() {
+async fn a_migration_times_out_at_an_unresponsive_server() {
     let shop = Shop::builder().only_api().proxied().troubled().start().await;
     shop.network().postgres.freeze();
     let mut migrate = Process::start(&["migrate"], shop.environment());
-    let told = |entry: &Value| entry["error"].as_str().is_some_and(|said| said.contains("no answer within")).then_some(());
-    migrate.log().find("the silence is noticed", told).await;
-    shop.network().postgres.mend();
-    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    let timed_out = |entry: &Value| entry["error"].as_str().is_some_and(|error| error.contains("no answer within")).then_some(());
+    migrate.log().find("the connection times out", timed_out).await;
+    shop.network().postgres.restore();
+    assert!(migrate.ended().await.success(), "{}", migrate.report());
 }
 
 #[tokio::test]
-async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
+async fn an_unresponsive_nats_never_causes_stale_prices() {
     let mut shop = Shop::builder().only_api().proxied().troubled().start().await;
     let other = Api::anonymous(&shop.anyone.base(), None);
     shop.open(Role::Serve).await;
@@ -75,11 +75,11 @@ async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
     .await;
     shop.network().nats.freeze();
     for round in 0..3 {
-        // In the other's cache, if that still trusts it.
+        // Cached by the other process, while its cache is enabled.
         other.get(&product.path).await.expect(200);
         let price = format!("{round}.99");
         let changed = shop.ada.patch(&product.path, &json!({"price": {"amount": price}})).await.expect(200).json();
-        // Two seconds without an answer, and some for a busy machine.
+        // Two seconds without a reply, and some for a busy machine.
         within(Duration::from_secs(5), "the other API shows the new price", async || {
             let shown = other.get(&product.path).await.expect(200).json();
             holds(shown == changed, || shown)
@@ -89,7 +89,7 @@ async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
             assert_eq!(other.get(&product.path).await.expect(200).json(), changed, "an older version came back");
         }
     }
-    shop.network().nats.mend();
+    shop.network().nats.restore();
     create(&shop.ada, &samples::product("T-2")).await;
     eventually("events flow again", async || {
         let left: i64 =
@@ -97,7 +97,7 @@ async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
         holds(left == 0, || left)
     })
     .await;
-    // What was missed meanwhile is not served from before.
+    // Products that changed during the outage are not served from the cache.
     let latest = shop.ada.patch(&product.path, &json!({"name": "Latest"})).await.expect(200).json();
     within(Duration::from_secs(5), "the other API shows the latest", async || {
         let shown = other.get(&product.path).await.expect(200).json();
@@ -107,19 +107,19 @@ async fn a_silent_nats_never_keeps_a_stale_price_on_show() {
 }
 
 #[tokio::test]
-async fn cutting_nats_again_and_again_loses_and_repeats_nothing() {
+async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
     let shop = open().await;
     let products = create_many(&shop.ada, "N", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for round in 0..6 {
         traffic.goes_on().await;
         if round % 2 == 0 {
-            shop.network().nats.cut();
+            shop.network().nats.disconnect();
         } else {
             shop.network().nats.freeze();
         }
         traffic.goes_on().await;
-        shop.network().nats.mend();
+        shop.network().nats.restore();
     }
     traffic.goes_on().await;
     let (confirmed, _, served) = traffic.end().await;
@@ -137,19 +137,19 @@ async fn cutting_nats_again_and_again_loses_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn cutting_the_database_again_and_again_loses_and_repeats_nothing() {
+async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
     let shop = open().await;
     let products = create_many(&shop.ada, "D", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for _ in 0..6 {
         traffic.goes_on().await;
-        shop.network().postgres.cut();
+        shop.network().postgres.disconnect();
         eventually("the API notices", async || {
             let status = shop.anyone.get("/v1/products").await.status;
             holds(status == 503, || status)
         })
         .await;
-        shop.network().postgres.mend();
+        shop.network().postgres.restore();
     }
     traffic.goes_on().await;
     let (confirmed, _, served) = traffic.end().await;

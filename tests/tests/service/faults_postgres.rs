@@ -1,4 +1,4 @@
-//! PostgreSQL goes away and comes back: 503 that says when to try again, and recovery without a restart.
+//! Outages of PostgreSQL: responses are 503 with `Retry-After`, and processes recover without a restart.
 
 use catalog_tests::{
     Role, Shop,
@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::Connection;
 
 #[tokio::test]
-async fn without_the_database_everything_says_so_and_recovers_by_itself() {
+async fn without_the_database_requests_get_503_until_it_is_available_again() {
     let mut shop = Shop::builder().private_postgres().troubled().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let unread = create(&shop.ada, &samples::product("T-2")).await;
@@ -29,7 +29,7 @@ async fn without_the_database_everything_says_so_and_recovers_by_itself() {
         shop.anyone.get(&product.at("stock")),
         shop.anyone.post("/v1/auth/login", &login),
         shop.anyone.post("/v1/auth/refresh", &json!({"refresh_token": "x".repeat(43)})),
-        // Whether she is still an admin cannot be known now: that is no reason to sign her out.
+        // Whether the account is active cannot be checked; it is not signed out.
         shop.ada.get("/v1/admins"),
         shop.ada.get(&product.path.replace("products", "admins")),
         shop.ada.post("/v1/products", &create_body),
@@ -44,11 +44,11 @@ async fn without_the_database_everything_says_so_and_recovers_by_itself() {
     for reply in futures::future::join_all(calls.map(IntoFuture::into_future)).await {
         reply.problem(503, "unavailable");
     }
-    // What needs no database goes on.
+    // Requests that don't use the database are served.
     shop.anyone.get("/.well-known/jwks.json").await.expect(200);
     shop.anyone.get("/openapi.json").await.expect(200);
     for role in [Role::Serve, Role::Notifier, Role::Tracker] {
-        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not take the process away");
+        assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not make the process unready");
         assert!(shop.ops(role, "/readyz?verbose").await.1.contains("[-] postgresql"), "{role}");
     }
 
@@ -74,7 +74,7 @@ async fn without_the_database_everything_says_so_and_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn a_database_that_admits_nobody_is_an_outage_like_others() {
+async fn a_database_that_rejects_connections_is_unavailable() {
     let mut shop = Shop::builder().only_api().private_postgres().troubled().start().await;
     let (server, name) = (shop.postgres_mut().url("postgres"), shop.prefix().to_owned());
     let mut operator = sqlx::PgConnection::connect(&server).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_database_that_admits_nobody_is_an_outage_like_others() {
         end.execute(&mut operator).await.unwrap();
     };
     allow(false).await;
-    eventually("every connection is refused", async || {
+    eventually("every connection is rejected", async || {
         let reply = shop.anyone.get("/v1/products").await;
         assert_ne!(reply.status, 500);
         holds(reply.status == 503, || reply.status)
@@ -103,10 +103,10 @@ async fn a_database_that_admits_nobody_is_an_outage_like_others() {
 }
 
 #[tokio::test]
-async fn views_served_while_the_database_is_away_are_counted_when_it_is_back() {
+async fn views_served_during_a_database_outage_are_counted_afterwards() {
     let mut shop = Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_postgres().troubled().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
-    // When its own events have come back, it stays in the cache.
+    // After the events of its own changes, the product stays in the cache.
     shop.at_rest().await;
     let marker = create(&shop.ada, &samples::plain("marker")).await;
     shop.anyone.get(&product.path).await.expect(200);
@@ -131,7 +131,7 @@ async fn views_served_while_the_database_is_away_are_counted_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_database_that_dies_in_the_middle_keeps_every_change_it_confirmed() {
+async fn a_killed_database_keeps_every_committed_change() {
     let mut shop = Shop::builder().private_postgres().troubled().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let mut confirmed = Vec::new();
@@ -151,7 +151,7 @@ async fn a_database_that_dies_in_the_middle_keeps_every_change_it_confirmed() {
             }
             done
         });
-        // In the middle: some have been confirmed.
+        // Some have been committed.
         eventually("changes are under way", async || {
             let name = shop.anyone.get(&product.path).await.json()["name"].as_str().unwrap_or_default().to_owned();
             holds(name.starts_with(&format!("Change {round}-")) && !name.contains("-0 "), || name)
@@ -176,6 +176,6 @@ async fn a_database_that_dies_in_the_middle_keeps_every_change_it_confirmed() {
     shop.at_rest().await;
     let mails = shop.inbox().mails_for(GRACE.1).await;
     for name in &confirmed {
-        assert!(mails.iter().any(|mail| mail.mentions(name)), "nobody heard of {name}");
+        assert!(mails.iter().any(|mail| mail.mentions(name)), "no mail about {name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Streams and consumers deleted by hand come back, and nobody is told twice.
+//! Deleted streams and consumers are recreated, and no mail is sent twice.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ async fn the_streams_and_consumers_are_as_documented() {
 }
 
 #[tokio::test]
-async fn a_deleted_stream_of_changes_comes_back_is_refilled_and_tells_nobody_twice() {
+async fn a_deleted_stream_of_changes_is_recreated_and_refilled_without_repeated_mail() {
     let shop = Shop::builder().troubled().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     for number in 0..4 {
@@ -58,11 +58,11 @@ async fn a_deleted_stream_of_changes_comes_back_is_refilled_and_tells_nobody_twi
     shop.ada.patch(&product.path, &json!({"name": "After the loss"})).await.expect(200);
     shop.inbox().mail_about(GRACE.1, "After the loss").await;
     shop.at_rest().await;
-    assert_eq!(shop.inbox().mails().await.len(), 12, "the replay told somebody twice, or not at all");
+    assert_eq!(shop.inbox().mails().await.len(), 12, "the replay repeated or lost mails");
 }
 
 #[tokio::test]
-async fn changes_made_while_the_stream_is_away_arrive() {
+async fn changes_made_while_the_stream_is_missing_arrive() {
     let shop = Shop::builder().troubled().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
@@ -76,11 +76,11 @@ async fn changes_made_while_the_stream_is_away_arrive() {
 }
 
 #[tokio::test]
-async fn handled_events_make_room_for_new_ones_in_a_full_stream() {
+async fn handled_events_are_deleted_from_a_full_stream() {
     const CHANGES: usize = 60;
     let shop = Shop::builder().troubled().private_nats().start().await;
     let stream = shop.stream("changes").await;
-    // Room for about ten events.
+    // About ten events fit.
     let small = async_nats::jetstream::stream::Config { max_bytes: 16 * 1024, ..stream.cached_info().config.clone() };
     shop.jetstream().await.update_stream(&small).await.unwrap();
     let product = create(&shop.ada, &samples::product("T-1")).await;
@@ -94,14 +94,14 @@ async fn handled_events_make_room_for_new_ones_in_a_full_stream() {
 }
 
 #[tokio::test]
-async fn a_deleted_stream_of_views_comes_back_and_views_are_counted_again() {
+async fn a_deleted_stream_of_views_is_recreated_and_views_are_counted_again() {
     let shop = Shop::builder().troubled().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     shop.anyone.get(&product.path).await.expect(200);
     shop.views_reach(&product.id, 1).await;
     shop.jetstream().await.delete_stream(format!("{}_views", shop.prefix())).await.unwrap();
     for _ in 0..5 {
-        // Kept in memory until there is a stream again.
+        // Buffered until the stream exists again.
         shop.anyone.get(&product.path).await.expect(200);
     }
     shop.views_reach(&product.id, 6).await;
@@ -109,11 +109,11 @@ async fn a_deleted_stream_of_views_comes_back_and_views_are_counted_again() {
 }
 
 #[tokio::test]
-async fn migrate_makes_streams_anew_that_keep_what_they_get() {
+async fn migrate_recreates_streams_which_keep_their_messages() {
     let shop = Shop::builder().roles(&[]).private_nats().start().await;
     let migrate = async || {
         let mut migrate = Process::start(&["migrate"], shop.environment());
-        assert!(migrate.ended().await.success(), "{}", migrate.story());
+        assert!(migrate.ended().await.success(), "{}", migrate.report());
     };
     migrate().await;
     let (jetstream, prefix) = (shop.jetstream().await, shop.prefix());
@@ -125,7 +125,7 @@ async fn migrate_makes_streams_anew_that_keep_what_they_get() {
     assert_eq!(shop.stream("changes").await.cached_info().state.messages, 1);
 }
 
-/// As release 0.1 made it: only changes of products, and nobody who confirms orders.
+/// The consumer of release 0.1, which filters by changes of products.
 fn former_notifier(prefix: &str) -> pull::Config {
     pull::Config {
         durable_name: Some("notifier".into()),
@@ -139,11 +139,11 @@ fn former_notifier(prefix: &str) -> pull::Config {
 }
 
 #[tokio::test]
-async fn migrate_lets_the_notifier_of_an_older_release_hear_of_orders_too_and_repeats_nothing() {
+async fn migrate_adds_orders_to_the_consumer_of_an_older_release_and_repeats_nothing() {
     let shop = Shop::builder().roles(&[]).private_nats().start().await;
     let migrate = async || {
         let mut migrate = Process::start(&["migrate"], shop.environment());
-        assert!(migrate.ended().await.success(), "{}", migrate.story());
+        assert!(migrate.ended().await.success(), "{}", migrate.report());
     };
     migrate().await;
     let (jetstream, prefix) = (shop.jetstream().await, shop.prefix());
@@ -171,12 +171,12 @@ async fn migrate_lets_the_notifier_of_an_older_release_hear_of_orders_too_and_re
     let messages = notifier.fetch().max_messages(9).messages().await.unwrap();
     let heard: Vec<_> = messages.map(|message| message.unwrap().subject.to_string()).collect().await;
     assert_eq!(heard, ["product.waiting", "order.created", "order.confirmed"].map(|kind| format!("{prefix}.changes.{kind}")));
-    // Doing it again changes nothing.
+    // Repeating it changes nothing.
     migrate().await;
 }
 
 #[tokio::test]
-async fn deleted_consumers_come_back_and_repeat_nothing() {
+async fn deleted_consumers_are_recreated_and_repeat_nothing() {
     let shop = Shop::builder().troubled().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     shop.anyone.get(&product.path).await.expect(200);
@@ -197,7 +197,7 @@ async fn deleted_consumers_come_back_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn two_shops_share_one_nats_without_hearing_each_other() {
+async fn two_shops_on_one_nats_receive_only_their_own_events() {
     let one = Shop::start().await;
     let two = Shop::builder().beside_another().start().await;
     let product = create(&one.ada, &samples::product("one")).await;

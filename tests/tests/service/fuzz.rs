@@ -1,5 +1,5 @@
-//! Every documented operation with everything that is likely to hurt: never a fault of the service,
-//! always an answer that is documented (which every reply of this suite is checked for).
+//! Hostile values for every parameter and body of every documented operation: the response is never 500 and always documented
+//! (which is checked for every response of this suite).
 
 use catalog_tests::{
     Api, Shop,
@@ -92,20 +92,20 @@ async fn with_bodies(api: &Api, method: &Method, path: &str, good: &Value) {
     }
 }
 
-/// Under a key of its own, which orders ask for.
+/// With a new idempotency key, which orders require.
 async fn send(api: &Api, method: &Method, path: &str, body: &Value) {
     api.request(method.clone(), path).header("idempotency-key", Uuid::now_v7().to_string()).json(body).await;
 }
 
 #[tokio::test]
-async fn no_parameter_of_any_operation_hurts() {
+async fn hostile_parameters_get_documented_responses() {
     let shop = Shop::api().await;
     let contract = Shared::get().contract.document();
     for (template, operations) in contract["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
             let of_a_person = template.contains("/admins/") || template.contains("/customers/");
             if of_a_person && method != "get" || template.contains("logout") {
-                // They would end what the others need.
+                // They would end the session of other requests.
                 continue;
             }
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -117,7 +117,7 @@ async fn no_parameter_of_any_operation_hurts() {
 }
 
 #[tokio::test]
-async fn no_body_of_any_operation_hurts() {
+async fn hostile_bodies_get_documented_responses() {
     let shop = Shop::api().await;
     let product = create(&shop.ada, &samples::product("fuzz")).await;
     let mut whole = samples::product("fuzz-new");

@@ -1,4 +1,4 @@
-//! Which installation a database belongs to, and what happens without its schema.
+//! Installation ids, and databases without a schema.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 const ROLES: [Role; 4] = [Role::Serve, Role::Notifier, Role::Tracker, Role::Fulfiller];
 
-/// As if the server had got an empty volume.
+/// Like a server with an empty volume.
 const DROP_EVERYTHING: &str = r"
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$|^public$' LOOP
@@ -37,7 +37,7 @@ fn migration(shop: &Shop, settings: &[(&str, &str)]) -> Process {
 
 async fn migrate(shop: &Shop, settings: &[(&str, &str)]) {
     let mut process = migration(shop, settings);
-    assert!(process.ended().await.success(), "{}", process.story());
+    assert!(process.ended().await.success(), "{}", process.report());
 }
 
 /// `catalog migrate` ends with the exit code of another installation, and reports it where the kubelet reads.
@@ -45,9 +45,9 @@ async fn rejected(shop: &Shop, expected: &str) -> String {
     let directory = Scratch::new(None);
     let file = directory.path().join("termination-log");
     let mut process = migration(shop, &[("EXPECT_INSTALLATION", expected), ("TERMINATION_LOG", file.to_str().unwrap())]);
-    assert_eq!(process.ended().await.code(), Some(3), "{}", process.story());
+    assert_eq!(process.ended().await.code(), Some(3), "{}", process.report());
     let message = read(&file);
-    assert!(process.log().lines().join("\n").contains(&message), "{}", process.story());
+    assert!(process.log().lines().join("\n").contains(&message), "{}", process.report());
     message
 }
 
@@ -74,7 +74,7 @@ async fn roles_are_not_ready_while_the_database_has_no_schema_or_an_older_one() 
     execute(&database, "CREATE TABLE newest AS SELECT * FROM _sqlx_migrations ORDER BY version DESC LIMIT 1").await;
     execute(&database, "DELETE FROM _sqlx_migrations WHERE version = (SELECT version FROM newest)").await;
     every_role_answers(&mut shop, 503, "the database is at migration ").await;
-    // One that a newer release has migrated further is fine.
+    // A schema of a newer release is accepted.
     let newer = "INSERT INTO _sqlx_migrations SELECT * FROM newest; UPDATE newest SET version = version + 10000000000; \
                  INSERT INTO _sqlx_migrations SELECT * FROM newest";
     execute(&database, newer).await;
@@ -97,7 +97,7 @@ async fn migrate_reports_the_installation_and_the_newest_migration() {
     let id = installation_id(&shop.database).await;
     let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&shop.database).await.unwrap();
     assert_eq!(report, serde_json::json!({"installationId": id, "newestMigration": newest}));
-    // It stays, and the expected installation is migrated.
+    // The id doesn't change, and the expected installation is migrated.
     migrate(&shop, &[("EXPECT_INSTALLATION", &id)]).await;
     assert_eq!(installation_id(&shop.database).await, id);
 }
@@ -122,7 +122,7 @@ async fn migrate_changes_nothing_in_another_installation_or_an_empty_database() 
         sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE tablename = '_sqlx_migrations'").fetch_one(&shop.database).await.unwrap();
     assert_eq!(tables, 0, "nothing was created");
 
-    // Without an expectation the database is taken, with an id of its own.
+    // Without an expected installation, the database gets a new id.
     migrate(&shop, &[]).await;
     assert_ne!(installation_id(&shop.database).await, found);
 }

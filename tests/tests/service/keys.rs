@@ -1,4 +1,4 @@
-//! Signing keys: published before they sign, replaced without signing anybody out.
+//! Signing keys are published before they sign, and replaced without revoking sessions.
 
 use std::path::Path;
 
@@ -86,7 +86,7 @@ async fn files_without_keys_are_ignored() {
     let before = login(&shop).await;
     std::fs::write(keys.path().join("20260101T000000Z-broken.pem"), "not a key").unwrap();
     std::fs::write(keys.path().join("notes.txt"), "not a key either").unwrap();
-    // A good one beside them is the sign that the directory was read again.
+    // A valid key shows that the directory was read again.
     new_key(keys.path(), Utc::now(), "second");
     eventually("the good key is published", async || {
         let ids = published(&shop).await;

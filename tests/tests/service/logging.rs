@@ -1,4 +1,4 @@
-//! Log lines: an error is found by the id that the client was told to quote.
+//! Log lines: an error is found by the request id of its problem document.
 
 use std::collections::HashSet;
 
@@ -43,7 +43,7 @@ async fn a_503_is_found_by_its_request_id_with_its_cause_and_its_client() {
 async fn a_500_is_found_by_its_request_id_with_its_cause() {
     let mut shop = Shop::builder().only_api().troubled().start().await;
     sqlx::query("ALTER TABLE products.products RENAME TO elsewhere").execute(&shop.database).await.unwrap();
-    // Not by `Api`, which takes no 500 for an answer.
+    // Without `Api`, which fails on every 500.
     let response = reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.unwrap();
     assert_eq!(response.status(), 500);
     let problem: Value = response.json().await.unwrap();
@@ -71,7 +71,7 @@ async fn every_line_of_a_request_carries_its_id() {
 }
 
 #[tokio::test]
-async fn access_lines_name_the_account_that_signs_in_and_never_what_was_typed() {
+async fn access_log_lines_have_the_account_of_a_sign_in_and_never_its_credentials() {
     let mut shop = Shop::api().await;
     let me = shop.ada.get("/v1/admins").header("x-request-id", "signed-in").await.expect(200).json();
     let ada = me["items"].as_array().unwrap().iter().find(|admin| admin["username"] == ADA.0).unwrap()["id"].clone();
@@ -90,7 +90,7 @@ async fn access_lines_name_the_account_that_signs_in_and_never_what_was_typed() 
 }
 
 #[tokio::test]
-async fn a_write_is_followed_to_its_mails_by_request_id_and_event_id() {
+async fn the_mails_of_a_write_are_found_by_request_id_and_event_id() {
     let mut shop = Shop::start().await;
     shop.ada.post("/v1/products", &samples::plain("L-4")).header("x-request-id", "followed").await.expect(201);
     let event_id = line_of(&mut shop, "followed").await["event_id"].as_str().expect("the event that was written").to_owned();

@@ -1,4 +1,4 @@
-//! Mail to the admins: everyone but the one who did it hears of every change, once.
+//! Mail to admins: every admin but the one who made a change gets one mail about it.
 
 use catalog_tests::{
     Mail, Shop,
@@ -13,7 +13,7 @@ fn recipients(mails: &[Mail]) -> Vec<String> {
     all
 }
 
-/// The mails of one change by Ada, once everything is at rest.
+/// Returns the mails of one change by Ada, after all work is done.
 async fn mails_of_the_change(shop: &Shop, count: usize) -> Vec<Mail> {
     shop.inbox().at_least(count).await;
     shop.at_rest().await;
@@ -34,8 +34,8 @@ async fn each_change_is_one_mail_to_every_admin_but_the_one_who_made_it() {
     let shop = Shop::start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     for mail in mails_of_the_change(&shop, 2).await {
-        for told in ["T-1", "Bar table T-1", "995.50"] {
-            assert!(mail.mentions(told), "{told} is missing: {mail:?}");
+        for fragment in ["T-1", "Bar table T-1", "995.50"] {
+            assert!(mail.mentions(fragment), "{fragment} is missing: {mail:?}");
         }
         assert!(mail.mentions(&product.id), "a link to the product: {mail:?}");
     }
@@ -43,10 +43,10 @@ async fn each_change_is_one_mail_to_every_admin_but_the_one_who_made_it() {
     let patch = json!({"name": "Low table", "price": {"amount": "450"}, "brand": null, "attributes": {"colour": "white"}});
     shop.ada.patch(&product.path, &patch).await.expect(200);
     for mail in mails_of_the_change(&shop, 2).await {
-        for told in ["Bar table T-1", "Low table", "995.50", "450.00", "Nordviken", "black", "white"] {
-            assert!(mail.mentions(told), "old and new: {told} is missing: {mail:?}");
+        for fragment in ["Bar table T-1", "Low table", "995.50", "450.00", "Nordviken", "black", "white"] {
+            assert!(mail.mentions(fragment), "old and new: {fragment} is missing: {mail:?}");
         }
-        assert!(!mail.text.contains("For two."), "what did not change is not told: {mail:?}");
+        assert!(!mail.text.contains("For two."), "an unchanged field is in the mail: {mail:?}");
     }
 
     shop.ada.delete(&product.path).await.expect(204);
@@ -61,7 +61,7 @@ async fn each_change_is_one_mail_to_every_admin_but_the_one_who_made_it() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_mails_nobody() {
+async fn requests_that_change_nothing_send_no_mail() {
     let shop = Shop::start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
@@ -86,7 +86,7 @@ async fn what_changes_nothing_mails_nobody() {
 }
 
 #[tokio::test]
-async fn a_product_that_is_purged_alive_is_told_as_deleted() {
+async fn the_mail_about_a_purged_product_says_that_it_was_deleted() {
     let shop = Shop::start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     mails_of_the_change(&shop, 2).await;
@@ -97,7 +97,7 @@ async fn a_product_that_is_purged_alive_is_told_as_deleted() {
 }
 
 #[tokio::test]
-async fn an_import_is_one_summary_to_every_other_admin() {
+async fn every_other_admin_gets_one_mail_about_an_import() {
     let shop = Shop::start().await;
     create(&shop.ada, &samples::plain("I-0")).await;
     shop.inbox().at_least(2).await;
@@ -113,7 +113,7 @@ async fn an_import_is_one_summary_to_every_other_admin() {
 }
 
 #[tokio::test]
-async fn an_atomic_import_is_one_summary_too() {
+async fn an_atomic_import_has_one_mail_as_well() {
     let shop = Shop::start().await;
     let items: Vec<_> = (0..700).map(|number| samples::plain(&format!("I-{number}"))).collect();
     shop.ada.post("/v1/products/bulk?atomic=true", &json!({"items": items})).await.expect(200);
@@ -121,7 +121,7 @@ async fn an_atomic_import_is_one_summary_too() {
 }
 
 #[tokio::test]
-async fn admins_who_left_hear_nothing_and_those_who_came_do() {
+async fn deactivated_admins_get_no_mail_and_new_ones_do() {
     let shop = Shop::start().await;
     let grace = format!("/v1/admins/{}", shop.people.grace.id);
     shop.owner.delete(&grace).await.expect(204);
@@ -134,7 +134,7 @@ async fn admins_who_left_hear_nothing_and_those_who_came_do() {
 }
 
 #[tokio::test]
-async fn what_is_written_into_a_product_cannot_write_mail() {
+async fn fields_of_a_product_cannot_inject_mail_headers() {
     let shop = Shop::start().await;
     let mut body = samples::product("T-1");
     body["name"] = json!("Tisch „Größe“ \u{200f}🛋 Bcc: all@shop.test ".to_owned() + &"lang ".repeat(30));
@@ -151,7 +151,7 @@ async fn what_is_written_into_a_product_cannot_write_mail() {
 }
 
 #[tokio::test]
-async fn several_notifiers_share_the_work_without_telling_twice() {
+async fn several_notifiers_send_each_mail_once() {
     let mut shop = Shop::start().await;
     shop.open(catalog_tests::Role::Notifier).await;
     shop.open(catalog_tests::Role::Serve).await;

@@ -1,4 +1,4 @@
-//! The service suite: every endpoint and every promise, from outside, on real parts.
+//! The service suite tests the whole shop from outside, on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod admins;

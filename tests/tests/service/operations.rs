@@ -68,7 +68,7 @@ async fn durations_are_measured_by_route_and_never_by_id() {
 }
 
 #[tokio::test]
-async fn successful_reads_are_logged_one_in_so_many_and_everything_else_always() {
+async fn successful_reads_are_sampled_in_the_log_and_other_requests_are_not() {
     let shop = Shop::builder().only_api().setting("ACCESS_LOG_SAMPLE", "10").start().await;
     for number in 0..5 {
         create(&shop.ada, &samples::plain(&format!("T-{number}"))).await;
@@ -91,7 +91,7 @@ async fn successful_reads_are_logged_one_in_so_many_and_everything_else_always()
 }
 
 #[tokio::test]
-async fn the_metrics_tell_of_events_mails_and_views() {
+async fn events_mails_and_views_have_metrics() {
     let mut shop = Shop::start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     for _ in 0..7 {
@@ -125,7 +125,7 @@ async fn the_metrics_tell_of_events_mails_and_views() {
 }
 
 #[tokio::test]
-async fn a_role_without_its_dependencies_waits_says_so_and_starts_when_they_come() {
+async fn a_role_waits_for_its_dependencies_and_reports_it() {
     let shop = Shop::builder().roles(&[]).private_nats().troubled().start().await;
     let mut settings = shop.environment().clone();
     settings.insert("DATABASE_URL".into(), format!("postgres://postgres@127.0.0.1:{}/{}", free_port(), shop.prefix()));
@@ -145,12 +145,12 @@ async fn a_role_without_its_dependencies_waits_says_so_and_starts_when_they_come
         assert!(probe("/readyz?verbose").await.1.contains("[-] postgresql"), "{role}");
         process.terminate();
         let status = process.ended().await;
-        assert!(status.success(), "{role} can be stopped while it waits: {}", process.story());
+        assert!(status.success(), "{role} can be stopped while it waits: {}", process.report());
     }
 }
 
 #[tokio::test]
-async fn a_role_waits_for_the_migration_of_a_database_that_is_there() {
+async fn a_role_waits_for_the_migration_of_its_database() {
     let shop = Shop::builder().roles(&[]).private_postgres().troubled().start().await;
     let empty = format!("{}_empty", shop.prefix());
     let url = sqlx::query_scalar::<_, i32>("SELECT inet_server_port()").fetch_one(&shop.database).await.unwrap();
@@ -166,15 +166,15 @@ async fn a_role_waits_for_the_migration_of_a_database_that_is_there() {
     .await;
     settings.extend(shared::superuser());
     let mut migrate = Process::start(&["migrate"], &settings);
-    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    assert!(migrate.ended().await.success(), "{}", migrate.report());
     serve.ready().await;
     let http = serve.address("HTTP_ADDRESS").await;
     let login = Api::anonymous(&format!("http://{http}"), None).post("/v1/auth/login", &json!({"username": OWNER.0, "password": OWNER.2}));
     login.await.expect(200);
-    // Again, and several at once: nothing more happens.
+    // Repeated and concurrent migrations change nothing.
     let mut again: Vec<_> = (0..3).map(|_| Process::start(&["migrate"], &settings)).collect();
     for migrate in &mut again {
-        assert!(migrate.ended().await.success(), "{}", migrate.story());
+        assert!(migrate.ended().await.success(), "{}", migrate.report());
     }
 }
 
@@ -187,7 +187,7 @@ async fn migrate_applies_a_changed_superuser_password_and_ends_its_sessions() {
         settings.extend(shared::superuser());
         settings.insert("SUPERUSER_PASSWORD".into(), password.into());
         let mut process = Process::start(&["migrate"], &settings);
-        assert!(process.ended().await.success(), "{}", process.story());
+        assert!(process.ended().await.success(), "{}", process.report());
         assert!(!process.log().lines().join("\n").contains(password));
     };
     migrate(OWNER.2).await;
@@ -206,25 +206,25 @@ async fn the_currency_is_fixed_once_products_exist() {
     let mut migrate = Process::start(&["migrate"], &settings);
     let status = migrate.ended().await;
     let log = migrate.log().lines().join("\n");
-    assert!(!status.success() && log.contains("EUR") && log.contains("USD"), "{}", migrate.story());
+    assert!(!status.success() && log.contains("EUR") && log.contains("USD"), "{}", migrate.report());
 }
 
 #[tokio::test]
-async fn a_database_of_an_incompatible_release_is_refused_by_name() {
+async fn a_database_of_an_incompatible_release_is_rejected() {
     let shop = Shop::builder().roles(&[]).troubled().start().await;
     sqlx::query("UPDATE release.installation SET min_compatible = '99.0.0', migrated_by = '99.1.0'").execute(&shop.database).await.unwrap();
     let mut migrate = Process::start(&["migrate"], shop.environment());
     let status = migrate.ended().await;
     let log = migrate.log().lines().join("\n");
     assert!(!status.success() && log.contains("99.0.0"), "{log}");
-    // One that admits us, though newer, is taken.
+    // A database of a newer release that supports this one is accepted.
     sqlx::query("UPDATE release.installation SET min_compatible = '0.1.0'").execute(&shop.database).await.unwrap();
     let mut migrate = Process::start(&["migrate"], shop.environment());
-    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    assert!(migrate.ended().await.success(), "{}", migrate.report());
 }
 
 #[tokio::test]
-async fn a_tool_whose_reader_has_seen_enough_ends_quietly() {
+async fn a_command_whose_output_pipe_is_closed_ends_without_an_error() {
     let shop = Shop::api().await;
     for args in [&["openapi"][..], &["admin", "list"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -238,7 +238,7 @@ async fn a_tool_whose_reader_has_seen_enough_ends_quietly() {
 }
 
 #[tokio::test]
-async fn the_healthcheck_tells_by_its_exit_status() {
+async fn the_exit_status_of_healthcheck_is_that_of_readiness() {
     let mut shop = Shop::api().await;
     let ops = shop.process(Role::Serve).address("OPS_ADDRESS").await;
     let check = async |address: String| {
@@ -258,7 +258,7 @@ async fn an_admins_password_can_be_set_from_the_command_line() {
     let mut settings = shop.environment().clone();
     settings.insert("PASSWORD_FILE".into(), file.display().to_string());
     let mut process = Process::start(&["admin", "set-password", ADA.0], &settings);
-    assert!(process.ended().await.success(), "{}", process.story());
+    assert!(process.ended().await.success(), "{}", process.report());
     shop.ada.get("/v1/admins").await.problem(401, "token-revoked");
     let login = async |password: &str| shop.anyone.post("/v1/auth/login", &json!({"username": ADA.0, "password": password})).await.status;
     assert_eq!((login(ADA.2).await, login("a passphrase from a file").await), (401, 200));

@@ -1,4 +1,4 @@
-//! Mail about orders: to the customer, one for each step, and to nobody else.
+//! Mail about orders: one for each transition, only to the customer.
 
 use catalog_tests::{
     Role::{Fulfiller, Notifier, Serve},
@@ -9,7 +9,7 @@ use catalog_tests::{
 use crate::buyer::{self, BUYER};
 
 #[tokio::test]
-async fn the_customer_gets_one_mail_for_each_step_and_admins_none() {
+async fn the_customer_gets_one_mail_for_each_transition_and_admins_none() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "1s")).await;
     let table = create(&shop.ada, &plain("T-1")).await;
     shop.inbox().at_least(4).await;
@@ -23,12 +23,12 @@ async fn the_customer_gets_one_mail_for_each_step_and_admins_none() {
     assert_eq!(shop.inbox().mails().await.len(), 3, "{mails:#?}");
     let short = order.rsplit('-').next().unwrap();
     for step in ["placed", "confirmed", "fulfilled"] {
-        let told: Vec<_> = mails.iter().filter(|mail| mail.subject == format!("Order {step}: 2 items ({short})")).collect();
-        assert_eq!(told.len(), 1, "{step}: {mails:#?}");
-        assert_eq!(told[0].to, [BUYER]);
+        let sent: Vec<_> = mails.iter().filter(|mail| mail.subject == format!("Order {step}: 2 items ({short})")).collect();
+        assert_eq!(sent.len(), 1, "{step}: {mails:#?}");
+        assert_eq!(sent[0].to, [BUYER]);
         for part in ["1 x Stool S-1 (S-1): 10.00 EUR", "1 x Stool T-1 (T-1): 10.00 EUR", "Total: 20.00 EUR", &format!("/v1/orders/{order}")]
         {
-            assert!(told[0].text.contains(part), "{part} is missing: {:?}", told[0]);
+            assert!(sent[0].text.contains(part), "{part} is missing: {:?}", sent[0]);
         }
     }
     for admin in [OWNER.1, ADA.1, GRACE.1] {
@@ -37,7 +37,7 @@ async fn the_customer_gets_one_mail_for_each_step_and_admins_none() {
 }
 
 #[tokio::test]
-async fn a_customer_who_cancels_gets_mail_about_that() {
+async fn a_customer_who_cancels_an_order_gets_a_mail() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier], "1s")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     buyer.cancel_order(&order).await;

@@ -1,4 +1,4 @@
-//! Orders as admins see them: lists, changes of status and exports.
+//! Orders for admins: lists, changes of status and exports.
 
 use catalog_tests::{
     Shop,

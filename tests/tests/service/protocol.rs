@@ -1,4 +1,4 @@
-//! What holds for every request: ids, traces, paths, methods, and lines that are no requests at all.
+//! Rules for all requests: ids, traces, paths, methods and malformed requests.
 
 use catalog_tests::{Shop, samples};
 use reqwest::Method;
@@ -118,12 +118,12 @@ async fn malformed_paths_get_problem_documents() {
     assert!(matches!(reply.status, 404 | 414 | 431), "{}", reply.status);
 }
 
-/// Sends bytes, and nothing more if `that_is_all`, and reads whatever comes until the server closes.
-async fn raw(shop: &Shop, bytes: &[u8], that_is_all: bool) -> String {
+/// Sends bytes, closes the sending side if `is_end`, and reads until the server closes the connection.
+async fn raw(shop: &Shop, bytes: &[u8], is_end: bool) -> String {
     let address = shop.anyone.base().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(bytes).await;
-    if that_is_all {
+    if is_end {
         let _ = stream.shutdown().await;
     }
     let mut response = Vec::new();

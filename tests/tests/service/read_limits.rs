@@ -1,4 +1,4 @@
-//! Reads never starve orders: lists, reports and single reads have bounds of their own.
+//! Lists, reports and single reads have separate limits, so that they don't starve orders.
 
 use catalog_tests::{
     Api, Role, Shop,
@@ -11,7 +11,7 @@ use futures::future::join_all;
 use serde_json::json;
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Lists wait for this, and orders don't.
+/// Takes a lock that blocks lists but not orders.
 async fn block_lists(database: &PgPool) -> Transaction<'static, Postgres> {
     let mut tx = database.begin().await.unwrap();
     sqlx::query("LOCK TABLE products.popularity IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();

@@ -126,7 +126,7 @@ async fn a_migration_folds_existing_names() {
     .await
     .unwrap();
     let mut migrate = Process::start(&["migrate"], shop.environment());
-    assert!(migrate.ended().await.success(), "{}", migrate.story());
+    assert!(migrate.ended().await.success(), "{}", migrate.report());
     let folded: i64 =
         sqlx::query_scalar("SELECT count(*) FROM products.products WHERE search_name LIKE 'grosse %' AND search_name_of = name")
             .fetch_one(&shop.database)

@@ -1,4 +1,4 @@
-//! Signing in, staying signed in, signing out.
+//! Sign-in, refresh and sign-out.
 
 use catalog_tests::{
     Api, Reply, Role, Shop,
@@ -139,7 +139,7 @@ async fn of_concurrent_refreshes_with_one_token_at_most_one_succeeds() {
 }
 
 #[tokio::test]
-async fn each_401_names_what_the_client_must_do() {
+async fn each_401_says_what_the_client_must_do() {
     const PLAIN: &str = "Bearer";
     const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
     let shop = Shop::api().await;

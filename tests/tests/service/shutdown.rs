@@ -1,4 +1,4 @@
-//! SIGTERM: stop taking work, finish what is under way, leave nothing behind.
+//! SIGTERM: roles accept no new work, finish the work in flight, and end.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn every_role_stops_in_order_when_asked() {
+async fn every_role_drains_and_stops_on_sigterm() {
     let mut shop = Shop::builder().roles(&[Role::Serve, Role::Notifier, Role::Tracker, Role::Fulfiller]).start().await;
     create(&shop.ada, &samples::plain("T-1")).await;
     shop.at_rest().await;
     for role in [Role::Fulfiller, Role::Tracker, Role::Notifier, Role::Serve] {
         shop.process(role).terminate();
         let status = shop.process(role).ended().await;
-        assert_eq!(status.code(), Some(0), "{role}: {}", shop.process(role).story());
+        assert_eq!(status.code(), Some(0), "{role}: {}", shop.process(role).report());
     }
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_before_the_end() {
+async fn a_request_in_flight_is_finished() {
     let mut shop = Shop::api().await;
     let (pieces, rest) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
     let body = reqwest::Body::wrap_stream(futures::stream::unfold(rest, async |mut rest| Some((rest.recv().await?, rest))));
@@ -34,7 +34,7 @@ async fn a_request_under_way_is_finished_before_the_end() {
     let upload = tokio::spawn(request.attempt());
     let row = |number: usize| Ok(format!("{}\n", samples::plain(&format!("S-{number}"))).into_bytes());
     pieces.send(row(1)).await.unwrap();
-    // The other side has begun to read.
+    // The server has begun to read.
     let before = reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.unwrap();
     assert_eq!(before.status(), 200);
     pieces.send(row(2)).await.unwrap();
@@ -52,11 +52,11 @@ async fn a_request_under_way_is_finished_before_the_end() {
     let result = upload.await.unwrap().expect("the upload is answered").expect(200).json();
     assert_eq!(result["created"], 3, "{result}");
     let status = shop.process(Role::Serve).ended().await;
-    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).report());
 }
 
 #[tokio::test]
-async fn a_busy_connection_is_told_of_the_end_before_it_comes() {
+async fn a_busy_connection_gets_connection_close_before_it_is_closed() {
     let mut shop = Shop::api().await;
     let address = shop.anyone.base().trim_start_matches("http://").to_owned();
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -77,13 +77,13 @@ async fn a_busy_connection_is_told_of_the_end_before_it_comes() {
             shop.process(Role::Serve).terminate();
         }
     }
-    assert!(answers >= 10, "told after {answers} answers, before it was time");
+    assert!(answers >= 10, "`connection: close` came after {answers} responses, too early");
     let status = shop.process(Role::Serve).ended().await;
-    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).report());
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_does_not_keep_the_process_beyond_its_timeout() {
+async fn an_unfinished_request_does_not_delay_the_exit_beyond_the_timeout() {
     let mut shop = Shop::builder().only_api().troubled().setting("SHUTDOWN_TIMEOUT", "1s").start().await;
     let (asked_for_more, begun) = tokio::sync::oneshot::channel();
     let stuck = futures::stream::once(async { Ok::<_, std::io::Error>(b"{\"sku\":".to_vec()) }).chain(futures::stream::once(async {
@@ -97,7 +97,7 @@ async fn a_request_that_never_ends_does_not_keep_the_process_beyond_its_timeout(
     shop.process(Role::Serve).terminate();
     let status = shop.process(Role::Serve).ended().await;
     assert!(upload.await.unwrap().is_err());
-    assert!(status.code().is_some(), "it ended by itself: {}", shop.process(Role::Serve).story());
+    assert!(status.code().is_some(), "it ended by itself: {}", shop.process(Role::Serve).report());
 }
 
 #[tokio::test]
@@ -109,10 +109,10 @@ async fn a_graceful_stop_loses_no_view() {
             shop.anyone.get(&product.path).await.expect(200);
         }
     }
-    // All of them are still in memory.
+    // None of them is published yet.
     shop.process(Role::Serve).terminate();
     let status = shop.process(Role::Serve).ended().await;
-    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).story());
+    assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).report());
     shop.open(Role::Serve).await;
     for product in &products {
         shop.views_reach(&product.id, 10).await;
@@ -120,7 +120,7 @@ async fn a_graceful_stop_loses_no_view() {
 }
 
 #[tokio::test]
-async fn stopping_workers_in_the_middle_loses_and_repeats_nothing() {
+async fn stopping_workers_under_load_loses_and_repeats_nothing() {
     let mut shop = Shop::start().await;
     let products = create_many(&shop.ada, "W", 5).await;
     shop.inbox().at_least(2).await;
@@ -135,7 +135,7 @@ async fn stopping_workers_in_the_middle_loses_and_repeats_nothing() {
         for role in [Role::Notifier, Role::Tracker] {
             shop.process(role).terminate();
             let status = shop.process(role).ended().await;
-            assert_eq!(status.code(), Some(0), "{}", shop.process(role).story());
+            assert_eq!(status.code(), Some(0), "{}", shop.process(role).report());
             shop.open(role).await;
         }
     }
@@ -147,9 +147,8 @@ async fn stopping_workers_in_the_middle_loses_and_repeats_nothing() {
     }
 }
 
-/// Idle connections that clients keep open are no reason to wait.
 #[tokio::test]
-async fn idle_connections_do_not_delay_the_end() {
+async fn idle_connections_do_not_delay_the_exit() {
     let mut shop = Shop::builder().only_api().setting("SHUTDOWN_TIMEOUT", "20s").start().await;
     shop.anyone.get("/v1/products").await.expect(200);
     let started = std::time::Instant::now();

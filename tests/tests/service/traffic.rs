@@ -1,4 +1,4 @@
-//! Changes and reads that go on whatever happens, and the accounts of what came of them.
+//! Changes and reads during faults, and checks of their effects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ impl Traffic {
                     let name = format!("[change {writer}.{number}]");
                     let product = &products[number % products.len()];
                     number += 1;
-                    // What was not confirmed may or may not have happened.
+                    // A change without a response may have been committed.
                     if let Ok(reply) = ada.patch(&product.path, &json!({"name": name})).attempt().await {
                         if reply.status != 200 {
                             assert_eq!(reply.status, 503, "{}", reply.text());
@@ -78,7 +78,7 @@ impl Traffic {
         Self { stop, asked, served, changes, writers, readers }
     }
 
-    /// Waits until this much more has been changed and read.
+    /// Waits for further changes and reads.
     pub async fn goes_on(&self) {
         let (changes, served) = (self.changes.load(Ordering::Relaxed) + 8, self.served.load(Ordering::Relaxed) + 40);
         eventually("changes and reads go on", async || {
@@ -88,7 +88,7 @@ impl Traffic {
         .await;
     }
 
-    /// Ends it and gives the confirmed changes, the reads asked for and the reads served.
+    /// Ends the traffic and returns the confirmed changes, the number of reads sent, and the number of reads served.
     pub async fn end(self) -> (Vec<String>, u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         let mut confirmed = Vec::new();
@@ -108,7 +108,7 @@ pub async fn counted(shop: &Shop) -> u64 {
     u64::try_from(sum.unwrap_or_default()).unwrap()
 }
 
-/// Every view that was served is counted, and none twice: also not by what is still under way.
+/// Asserts that every served view is counted once, also when no messages are in flight any more.
 pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
     eventually("every view is counted", async || {
         let counted = counted(shop).await;
@@ -119,10 +119,10 @@ pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
     assert_eq!(counted(shop).await, served);
 }
 
-/// Every confirmed change has reached both other admins; what came twice came under one Message-ID.
+/// Asserts that both other admins got a mail about every confirmed change, and that repeated mails have the same Message-ID.
 pub fn every_admin_was_notified_of_every_change(mails: &[Mail], confirmed: &[String]) {
     for address in [GRACE.1, OWNER.1] {
-        // A mail has the new and the old name. The change itself is the one with this new name; a later change has it as the old one.
+        // A mail has the old and the new name. The next change has this name as the old one.
         let mut sent: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for mail in mails.iter().filter(|mail| mail.is_for(address)) {
             for part in mail.text.split('[').skip(1) {

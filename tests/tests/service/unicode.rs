@@ -1,4 +1,4 @@
-//! Text is the same in whatever Unicode form a client sends it.
+//! Text is equal in every Unicode normalisation form.
 
 use catalog_tests::{
     Shop,
@@ -32,7 +32,7 @@ fn words(count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_product_is_found_in_whatever_form_its_text_is_sent() {
+async fn a_product_is_found_by_text_in_every_normalisation_form() {
     let shop = Shop::api().await;
     for word in words(12) {
         let [nfc, nfd] = FORMS;
@@ -50,7 +50,7 @@ async fn a_product_is_found_in_whatever_form_its_text_is_sent() {
                 let list = shop.anyone.get(&format!("/v1/products?{filter}={text}")).await.expect(200).json();
                 assert_eq!(list["items"][0]["id"], created.id.as_str(), "{filter}");
             }
-            // The same again, by every way in.
+            // The other form, through every endpoint.
             shop.ada.post("/v1/products", &product(form, &word)).await.expect(409);
             let patched = shop.ada.patch(&created.path, &product(form, &word)).await.expect(200);
             assert_eq!(patched.header("etag"), created.etag, "nothing changed");

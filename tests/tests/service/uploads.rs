@@ -1,4 +1,4 @@
-//! Uploads of imports are bounded in time, rate and number, and don't outlive the admin's session.
+//! Limits of uploads: time, rate, number, and the admin's session.
 
 use std::{io, time::Duration};
 
@@ -18,10 +18,10 @@ use tokio::{
 };
 
 const BULK: &str = "/v1/products/bulk";
-/// Rows of one batch: so many are staged at once.
+/// Rows that are staged at once.
 const BATCH: usize = 1000;
 
-/// A request whose body is sent in pieces.
+/// A request whose body is sent in chunks.
 struct Slow {
     body: mpsc::UnboundedSender<io::Result<String>>,
     reply: JoinHandle<Reply>,
@@ -34,7 +34,7 @@ impl Slow {
         Self { body, reply: tokio::spawn(call.into_future()) }
     }
 
-    /// An upload whose first rows are on their way.
+    /// Starts an upload and sends its first rows.
     fn import(api: &Api, query: &str, prefix: &str) -> Self {
         let upload = Self::request(api, reqwest::Method::POST, &format!("{BULK}{query}"), "application/x-ndjson");
         upload.send((0..BATCH).map(|row| format!("{}\n", samples::plain(&format!("{prefix}-{row:04}")))).collect());
@@ -147,7 +147,7 @@ async fn eight_slow_uploads_of_one_admin_do_not_block_another() {
     }
     let result = shop.grace.post(BULK, &json!({"items": [samples::plain("G-1")]})).await.expect(200).json();
     assert_eq!(result["created"], 1);
-    // Each that ends makes room for one more.
+    // Each upload that ends frees a permit.
     let result = slow.remove(0).end().await.expect(200).json();
     assert_eq!(result["created"], BATCH);
     shop.ada.post(BULK, &json!({"items": [samples::plain("S-2")]})).await.expect(200);
@@ -169,7 +169,7 @@ async fn eight_slow_uploads_of_many_admins_do_not_block_a_ninth() {
 }
 
 #[tokio::test]
-async fn an_upload_below_the_least_rate_ends_with_408() {
+async fn an_upload_below_the_minimum_rate_ends_with_408() {
     // So high that any client is below it.
     let rate = "1000000000";
     let shop = Shop::builder().only_api().setting("IMPORT_MIN_RATE", rate).setting("IMPORT_RATE_WINDOW", "500ms").start().await;

@@ -195,9 +195,9 @@ async fn concurrent_creates_and_deletes_do_not_affect_other_products_of_a_walk()
             // Changes products around the position of the walk, but no sort key of those that stay.
             let mut body = samples::plain(&format!("X-{}-{round}", sort.trim_start_matches('-')));
             body["name"] = json!(["A", "Stool", "~"][round % 3]);
-            let visitor = create(&shop.ada, &body).await;
+            let temporary = create(&shop.ada, &body).await;
             if round % 2 == 0 {
-                shop.ada.delete(&format!("{}?purge=true", visitor.path)).await.expect(204);
+                shop.ada.delete(&format!("{}?purge=true", temporary.path)).await.expect(204);
             }
             let Some(next) = page["next_cursor"].as_str() else { break };
             cursor = format!("&cursor={next}");

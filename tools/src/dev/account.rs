@@ -1,4 +1,4 @@
-//! The user that PostgreSQL runs as: it doesn't start as root.
+//! The user that PostgreSQL runs as, because it doesn't start as root.
 
 use std::{ffi::OsStr, path::Path, process::Stdio};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use nix::unistd::{Uid, User};
 use tokio::process::Command;
 
-/// Tried in this order when `catalogctl dev` runs as root.
+/// Users to try, in this order.
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
 /// A user of this machine.
@@ -19,10 +19,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// The user PostgreSQL has to run as, or `None` if that is the user who runs this process.
+    /// Returns the user for PostgreSQL, or `None` if this process doesn't run as root.
     ///
     /// # Errors
-    /// If this is root and the machine has no other user for PostgreSQL.
+    /// If this process runs as root and the machine has no other user for PostgreSQL.
     pub fn for_postgres() -> anyhow::Result<Option<Self>> {
         if !Uid::effective().is_root() {
             return Ok(None);
@@ -33,20 +33,19 @@ impl Account {
                 return Ok(Some(Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }));
             }
         }
-        bail!(
-            "PostgreSQL doesn't run as root, and this machine has neither a user `postgres` nor `nobody`: add one, or run as another user"
-        )
+        bail!("PostgreSQL doesn't run as root, and this machine has no user `postgres` or `nobody`: add one, or run as another user")
     }
 
-    /// Checks that this user can enter a directory. A home directory of root prevents that.
+    /// Checks that this user can access a directory, which isn't the case below the home directory of root.
     ///
     /// # Errors
     /// If it cannot.
-    pub async fn check_reach(&self, directory: &Path) -> anyhow::Result<()> {
+    pub async fn check_access(&self, directory: &Path) -> anyhow::Result<()> {
         let reached = command("/bin/true", directory, Some(self)).stdin(Stdio::null()).status().await;
         if !reached.is_ok_and(|status| status.success()) {
             bail!(
-                "PostgreSQL doesn't run as root but as {}, who cannot reach {}: choose another --data-dir, such as /var/lib/catalog-shop",
+                "PostgreSQL runs as {}, because it doesn't run as root, but that user cannot access {}: choose another --data-dir, \
+                 such as /var/lib/catalog-shop",
                 self.name,
                 directory.display()
             );
@@ -58,15 +57,15 @@ impl Account {
     ///
     /// # Errors
     /// If the owner cannot be changed.
-    pub fn own(&self, path: &Path) -> anyhow::Result<()> {
+    pub fn chown(&self, path: &Path) -> anyhow::Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
-            .with_context(|| format!("cannot give {} to {}", path.display(), self.name))
+            .with_context(|| format!("cannot change the owner of {} to {}", path.display(), self.name))
     }
 }
 
-/// A command that runs in `directory` as `account`, or as the user of this process.
+/// Returns a command that runs in `directory` as `account`, or as the user of this process.
 ///
-/// With an account, the standard library drops root's supplementary groups too.
+/// With an account, the standard library drops the supplementary groups of root as well.
 pub fn command(program: impl AsRef<OsStr>, directory: &Path, account: Option<&Account>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory);

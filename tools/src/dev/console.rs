@@ -17,9 +17,9 @@ impl Console {
         Self { colour: io::stderr().is_terminal() && !unwanted }
     }
 
-    /// A line of `catalogctl dev` itself.
-    pub fn say(self, text: impl AsRef<str>) {
-        self.line(Name::Dev, text.as_ref());
+    /// Prints a line of `catalogctl dev` itself.
+    pub fn log(self, text: impl AsRef<str>) {
+        self.log_line(Name::Dev, text.as_ref());
     }
 
     /// Prints a text to standard output.
@@ -27,8 +27,8 @@ impl Console {
         let _ = io::stdout().lock().write_all(text.as_bytes());
     }
 
-    /// A line of a child.
-    pub fn line(self, name: Name, text: &str) {
+    /// Prints a line of a child.
+    pub fn log_line(self, name: Name, text: &str) {
         let padded = format!("{:<9}", name.as_str());
         let line = if self.colour { format!("\x1b[{}m{padded}\x1b[0m | {text}\n", colour(name)) } else { format!("{padded} | {text}\n") };
         // One write, so that lines of several children don't mix. Errors are ignored: a closed terminal must not stop the shop.

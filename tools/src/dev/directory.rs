@@ -1,13 +1,13 @@
-//! The data directory: everything that survives a stop.
+//! The data directory, with everything that is kept between runs.
 //!
 //! ```text
-//! lock              the process that uses it
-//! memory.json       ports, and which one-time steps are done
+//! lock              id of the process that uses the directory
+//! memory.json       ports and completed one-time steps
 //! secrets/          generated passwords, one file each
 //! keys/             signing keys
 //! postgres-<major>/ PostgreSQL's data, per major version
 //! nats/             JetStream's data and nats-server's configuration
-//! inbox/            caught mail
+//! inbox/            received mail
 //! run/              process ids
 //! ```
 
@@ -29,17 +29,17 @@ use super::ports::Ports;
 const PASSWORD_LENGTH: usize = 24;
 const POSTGRES_PREFIX: &str = "postgres-";
 
-/// State that one run keeps for the next.
+/// State that is saved for the next run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Memory {
-    /// Where the servers listened last.
+pub struct SavedState {
+    /// Ports of the last run.
     pub ports: Ports,
-    /// Major version of the PostgreSQL that made the data.
+    /// Major version of the PostgreSQL that created the data.
     pub postgres_major: Option<u32>,
     /// Currency of the catalogue.
     pub currency: Option<String>,
-    /// Whether the superuser's password was given rather than generated: then it isn't shown.
+    /// Whether the superuser's password was configured. If so, it isn't printed.
     pub own_password: bool,
     /// Whether the second admin exists.
     pub editor: bool,
@@ -55,10 +55,10 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Makes the directory if need be, and locks it.
+    /// Creates the directory if it is missing, and locks it.
     ///
     /// # Errors
-    /// If it cannot be used, or another `catalogctl dev` uses it.
+    /// If it cannot be created, or another `catalogctl dev` uses it.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot use CATALOG_DATA_DIR={}", root.display());
         fs::create_dir_all(root).with_context(context)?;
@@ -68,13 +68,9 @@ impl DataDirectory {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                lock.read_to_string(&mut holder)?;
-                bail!(
-                    "another catalogctl dev (process {}) uses {}: stop it, or give this one another --data-dir",
-                    holder.trim(),
-                    root.display()
-                );
+                let mut pid = String::new();
+                lock.read_to_string(&mut pid)?;
+                bail!("another catalogctl dev (process {}) uses {}: stop it, or choose another --data-dir", pid.trim(), root.display());
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(context),
         }
@@ -82,38 +78,34 @@ impl DataDirectory {
         writeln!(lock, "{}", std::process::id())?;
         let directory = Self { root, _lock: lock };
         for private in [directory.secrets(), directory.keys(), directory.nats(), directory.inbox()] {
-            make_private(&private)?;
+            create_private(&private)?;
         }
         fs::create_dir_all(directory.run())?;
         Ok(directory)
     }
 
-    /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// For signing keys.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
 
-    /// For nats-server.
     pub fn nats(&self) -> PathBuf {
         self.root.join("nats")
     }
 
-    /// For caught mail.
     pub fn inbox(&self) -> PathBuf {
         self.root.join("inbox")
     }
 
-    /// For process ids.
+    /// Returns the directory of process ids.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
 
-    /// For PostgreSQL of a major version.
+    /// Returns the data directory of a major version of PostgreSQL.
     pub fn postgres(&self, major: u32) -> PathBuf {
         self.root.join(format!("{POSTGRES_PREFIX}{major}"))
     }
@@ -122,7 +114,7 @@ impl DataDirectory {
         self.root.join("secrets")
     }
 
-    /// The major version of PostgreSQL whose data is to be used: the one used last, else the newest there is.
+    /// Returns the major version of the existing PostgreSQL data: that of the last run if present, otherwise the newest.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -139,49 +131,49 @@ impl DataDirectory {
         Ok(newest)
     }
 
-    /// The state of the last run; the default at the first one.
+    /// Loads the state of the last run, or the default.
     ///
     /// # Errors
-    /// If the file is damaged.
-    pub fn recall(&self) -> anyhow::Result<Memory> {
+    /// If the file cannot be read or is damaged.
+    pub fn load_state(&self) -> anyhow::Result<SavedState> {
         read_json(&self.root.join("memory.json"))
     }
 
-    /// Keeps `memory` for the next run.
+    /// Saves the state for the next run.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn remember(&self, memory: &Memory) -> anyhow::Result<()> {
+    pub fn save_state(&self, state: &SavedState) -> anyhow::Result<()> {
         let path = self.root.join("memory.json");
-        write(&path, &serde_json::to_vec_pretty(memory)?, 0o644).with_context(|| format!("cannot write {}", path.display()))
+        write(&path, &serde_json::to_vec_pretty(state)?, 0o644).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The secret of that name: the kept one, or a new one.
+    /// Returns the secret of that name, and generates it if it is missing.
     ///
     /// # Errors
     /// If its file cannot be read or written.
     pub fn secret(&self, name: &str) -> anyhow::Result<SecretString> {
         let path = self.secrets().join(name);
         if path.exists() {
-            let kept = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok(kept.trim_end().to_owned().into());
+            let secret = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            return Ok(secret.trim_end().to_owned().into());
         }
         let secret = generate_password().into();
-        self.keep_secret(name, &secret)?;
+        self.save_secret(name, &secret)?;
         Ok(secret)
     }
 
-    /// Keeps a secret for the next run.
+    /// Saves a secret for the next run.
     ///
     /// # Errors
     /// If its file cannot be written.
-    pub fn keep_secret(&self, name: &str, secret: &SecretString) -> anyhow::Result<()> {
+    pub fn save_secret(&self, name: &str, secret: &SecretString) -> anyhow::Result<()> {
         let path = self.secrets().join(name);
         write(&path, secret.expose_secret().as_bytes(), 0o600).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
-/// Writes a file under another name first, so that it is never seen half written.
+/// Writes a file atomically, by writing another one and renaming it.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -198,16 +190,16 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     fs::rename(unfinished, path)
 }
 
-fn make_private(path: &Path) -> anyhow::Result<()> {
+fn create_private(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    let context = || format!("cannot make {}", path.display());
+    let context = || format!("cannot create {}", path.display());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(context)
 }
 
 fn read_json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged: delete it and try again", path.display())),
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged: delete it and start again", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -240,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_made_once_kept_private_and_replaced_by_given_ones() {
+    fn secrets_are_generated_once_kept_private_and_replaced_by_configured_ones() {
         let root = temporary("secrets");
         let directory = DataDirectory::open(&root).unwrap();
         let first = directory.secret("nats").unwrap();
@@ -248,14 +240,14 @@ mod tests {
         assert_eq!(directory.secret("nats").unwrap().expose_secret(), first.expose_secret());
         let mode = fs::metadata(root.join("secrets/nats")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        directory.keep_secret("nats", &"given".into()).unwrap();
+        directory.save_secret("nats", &"given".into()).unwrap();
         assert_eq!(directory.secret("nats").unwrap().expose_secret(), "given");
         assert_ne!(directory.secret("other").unwrap().expose_secret(), first.expose_secret());
         fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
-    fn the_data_used_last_goes_before_newer_data() {
+    fn the_data_of_the_last_run_is_preferred_to_newer_data() {
         let root = temporary("majors");
         let directory = DataDirectory::open(&root).unwrap();
         assert_eq!(directory.existing_postgres(None).unwrap(), None);
@@ -270,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_run_is_kept_for_the_next() {
-        let root = temporary("memory");
+    fn the_state_of_a_run_is_loaded_by_the_next() {
+        let root = temporary("state");
         let directory = DataDirectory::open(&root).unwrap();
-        assert_eq!(directory.recall().unwrap(), Memory::default());
-        let memory = Memory { samples: true, postgres_major: Some(15), ..Memory::default() };
-        directory.remember(&memory).unwrap();
-        assert_eq!(directory.recall().unwrap(), memory);
+        assert_eq!(directory.load_state().unwrap(), SavedState::default());
+        let state = SavedState { samples: true, postgres_major: Some(15), ..SavedState::default() };
+        directory.save_state(&state).unwrap();
+        assert_eq!(directory.load_state().unwrap(), state);
         fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What `catalogctl dev` prints when the shop has started.
+//! The text that `catalogctl dev` prints when the shop has started.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -7,32 +7,28 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{ports::Ports, samples};
 use catalog::roles::healthcheck::reachable;
 
-/// What it says.
 pub struct Greeting<'a> {
-    /// The API.
+    /// URL of the API.
     pub url: &'a str,
-    /// The inbox page.
+    /// Address of the inbox page.
     pub inbox: SocketAddr,
-    /// Of the superuser.
+    /// Username of the superuser.
     pub username: &'a str,
-    /// Of the superuser, if it was generated.
+    /// Password of the superuser, if it was generated.
     pub password: Option<&'a SecretString>,
-    /// Of the second admin.
+    /// Password of the second admin.
     pub editor_password: &'a SecretString,
-    /// Where metrics are.
     pub ports: Ports,
-    /// Of all prices.
     pub currency: &'a str,
     /// The data directory.
     pub root: &'a Path,
 }
 
 impl Greeting<'_> {
-    /// The whole text.
     pub fn text(&self) -> String {
         let Self { url, username, .. } = self;
         let inbox = reachable(self.inbox);
-        let password = self.password.map_or("<the password you gave>", ExposeSecret::expose_secret);
+        let password = self.password.map_or("<the configured password>", ExposeSecret::expose_secret);
         let editor_password = self.editor_password.expose_secret();
         let editor = samples::EDITOR;
         let Ports { serve, notifier, tracker, fulfiller, .. } = self.ports;
@@ -72,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_given_password_is_not_shown() {
+    fn a_configured_password_is_not_printed() {
         let (given, generated) = (SecretString::from("given"), SecretString::from("generated"));
         let mut greeting = Greeting {
             url: "http://127.0.0.1:8080",

@@ -1,4 +1,4 @@
-//! The private nats-server.
+//! The nats-server of the shop.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,19 +8,18 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     directory::{self, DataDirectory},
-    ports::Place,
+    ports::ListenAddress,
     process::{Name, Spec},
 };
 
 const USER: &str = "catalog";
-/// Largest message: an event with a product before and after a change, each up to 1 MiB, and its frame.
+/// Largest message: an event with a product before and after a change, each up to 1 MiB, and the envelope.
 const MAX_PAYLOAD: &str = "8MB";
-/// nats-server checks its store before it accepts connections.
-const START_LIMIT: Duration = Duration::from_mins(2);
-/// Delay between two attempts to connect.
-const RETRY: Duration = Duration::from_millis(50);
+/// Long, because nats-server checks its store before it accepts connections.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A nats-server whose configuration is written.
+/// A nats-server with a configuration file.
 pub struct Server {
     program: PathBuf,
     configuration: PathBuf,
@@ -36,8 +35,8 @@ impl Server {
     pub fn prepare(program: PathBuf, directory: &DataDirectory, port: u16) -> anyhow::Result<Self> {
         let password = directory.secret("nats")?;
         let configuration = directory.nats().join("nats.conf");
-        // Strings of this format are JSON's. `sync_interval: always` because by default the server
-        // syncs every two minutes, and a power cut would lose acknowledged events.
+        // Strings are escaped as in JSON. By default, the server syncs every two minutes, so a power failure would lose
+        // acknowledged events.
         let store = serde_json::to_string(&directory.nats().join("jetstream"))?;
         let text = format!(
             "# Written by catalogctl dev at every start.\n\
@@ -52,42 +51,42 @@ impl Server {
         Ok(Self { program, configuration, password, port })
     }
 
-    /// How to run it. It shows warnings and errors only.
+    /// Returns the process. Only its warnings and errors are printed.
     pub fn spec(&self) -> Spec {
         Spec {
             name: Name::Nats,
             program: self.program.clone(),
             arguments: vec!["--config".into(), self.configuration.clone().into()],
             environment: Vec::new(),
-            hidden: &[],
-            clean: true,
+            removed_variables: &[],
+            clear_environment: true,
             account: None,
-            places: vec![Place::chosen(self.port)],
+            addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: None,
-            // The password is in plain text, in a file that only this user can read.
-            shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
+            // The password is in plain text in a file that only this user can read.
+            is_shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
         }
     }
 
-    /// Waits until it accepts connections.
+    /// Waits until the server accepts connections.
     ///
     /// # Errors
-    /// If it doesn't within [`START_LIMIT`].
-    pub async fn ready(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
+    /// If it doesn't within [`START_TIMEOUT`].
+    pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let options = async_nats::ConnectOptions::with_user_and_password(USER.to_owned(), self.password.expose_secret().to_owned());
             match options.connect(format!("127.0.0.1:{}", self.port)).await {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() >= deadline => {
-                    return Err(error).with_context(|| format!("nats-server isn't ready after {} s", START_LIMIT.as_secs()));
+                    return Err(error).with_context(|| format!("nats-server isn't ready after {} s", START_TIMEOUT.as_secs()));
                 }
-                Err(_) => sleep(RETRY).await,
+                Err(_) => sleep(POLL_INTERVAL).await,
             }
         }
     }
 
-    /// `NATS_URL` of the shop.
+    /// Returns `NATS_URL` of the shop.
     pub fn url(&self) -> String {
         format!("nats://{USER}:{}@127.0.0.1:{}", self.password.expose_secret(), self.port)
     }

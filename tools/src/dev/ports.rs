@@ -1,4 +1,4 @@
-//! Free ports, the same ones again where possible.
+//! Allocates free ports, where possible those of the last run.
 
 use std::{
     fs,
@@ -11,13 +11,13 @@ use anyhow::Context;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::holder::holder;
+use super::listening_process::find_listening_process;
 use catalog::listener;
 
-/// Random ports that are looked at before this machine counts as full.
-const TRIES: usize = 100;
+/// Attempts to find a free random port.
+const MAX_ATTEMPTS: usize = 100;
 
-/// Where the servers listen, on the loopback interface.
+/// Ports of the servers on the loopback interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ports {
@@ -40,18 +40,18 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Free ports: these where they are still free, the usual ones for probes, others at random. No other
-    /// `catalogctl dev` chooses them while the reservation lives, though the children that listen come later.
+    /// Allocates ports: those of `self` that are still free, otherwise the defaults for probes, otherwise random ones. No other
+    /// `catalogctl dev` allocates them while the reservation exists, even before the children listen on them.
     ///
     /// # Errors
     /// If this machine has no free port.
-    pub fn refreshed(self) -> anyhow::Result<(Self, Reservation)> {
+    pub fn allocate(self) -> anyhow::Result<(Self, Reservation)> {
         let mut taken = Vec::new();
         let mut reserved = Reservation::default();
-        let mut choose = |last: u16, usual: u16| -> anyhow::Result<u16> {
-            let wanted = [last, usual].into_iter().filter(|port| *port != 0 && is_free(loopback(*port)));
-            let others = (0..TRIES).map_while(|_| free(&taken).ok());
-            let port = wanted.chain(others).find(|port| !taken.contains(port) && reserved.add(*port));
+        let mut choose = |last: u16, default: u16| -> anyhow::Result<u16> {
+            let preferred = [last, default].into_iter().filter(|port| *port != 0 && is_free(loopback(*port)));
+            let others = (0..MAX_ATTEMPTS).map_while(|_| find_free_port(&taken).ok());
+            let port = preferred.chain(others).find(|port| !taken.contains(port) && reserved.add(*port));
             let port = port.context("this machine has no free port")?;
             taken.push(port);
             Ok(port)
@@ -70,13 +70,13 @@ impl Ports {
     }
 }
 
-/// Ports that are ours, as long as this lives. Each is an abstract Unix socket named after the port: the kernel
-/// gives a name to one process only, whoever it runs as, and takes it back however that process ends.
+/// Reserved ports. Each is an abstract Unix socket named after the port: only one process of the machine can bind a name, and
+/// the kernel releases it when that process ends.
 #[derive(Default)]
 pub struct Reservation(Vec<net::UnixListener>);
 
 impl Reservation {
-    /// Whether the port could be had.
+    /// Returns false if another process has reserved the port.
     fn add(&mut self, port: u16) -> bool {
         let name = net::SocketAddr::from_abstract_name(format!("catalog-dev-port-{port}"));
         let Ok(listener) = name.and_then(|name| net::UnixListener::bind_addr(&name)) else { return false };
@@ -85,40 +85,40 @@ impl Reservation {
     }
 }
 
-/// Where a child listens.
+/// The address of a child.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// The address.
+pub struct ListenAddress {
     pub address: SocketAddr,
-    /// The setting that names it, unless it was chosen here.
+    /// The setting that configures it, unless it is one of [`Ports`].
     pub setting: Option<&'static str>,
 }
 
-impl Place {
-    /// A port of [`Ports`].
-    pub fn chosen(port: u16) -> Self {
+impl ListenAddress {
+    /// An address with a port of [`Ports`].
+    pub fn automatic(port: u16) -> Self {
         Self { address: loopback(port), setting: None }
     }
 
-    /// An address that was given.
-    pub fn given(setting: &'static str, address: SocketAddr) -> Self {
+    /// An address of a setting.
+    pub fn configured(setting: &'static str, address: SocketAddr) -> Self {
         Self { address, setting: Some(setting) }
     }
 
-    /// What to do about it, if nothing can listen there.
-    pub fn taken(self) -> Option<String> {
-        obstacle(self.address).map(|obstacle| self.problem(&obstacle, &[]))
+    /// Describes why the child cannot listen, if it cannot.
+    pub fn find_conflict(self) -> Option<String> {
+        find_bind_error(self.address).map(|error| self.describe_conflict(&error, &[]))
     }
 
-    /// What to do about an address on which nothing can listen. The advice is none of the ports `but`.
-    pub fn problem(self, obstacle: &str, but: &[u16]) -> String {
+    /// Describes an error of the address and proposes another port, which is none of `excluded`.
+    pub fn describe_conflict(self, error: &str, excluded: &[u16]) -> String {
         let Self { address, setting } = self;
         let Some(setting) = setting else {
-            return format!("{address}, a port that was free when it was chosen, {obstacle}: start again, and another port is chosen");
+            return format!("{address} {error}, but was free when it was allocated: start again to allocate another port");
         };
         let flag = setting.to_lowercase().replace('_', "-");
-        let other = free(but).map(|port| format!(", such as --{flag} {}", SocketAddr::new(address.ip(), port))).unwrap_or_default();
-        format!("{setting}={address} {obstacle}: choose another address{other}")
+        let other =
+            find_free_port(excluded).map(|port| format!(", such as --{flag} {}", SocketAddr::new(address.ip(), port))).unwrap_or_default();
+        format!("{setting}={address} {error}: choose another address{other}")
     }
 }
 
@@ -126,13 +126,13 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Why no server can listen on an address now, as the rest of a sentence that begins with the address.
-pub fn obstacle(address: SocketAddr) -> Option<String> {
+/// Returns why no server can listen on an address, as the predicate of a sentence about the address.
+pub fn find_bind_error(address: SocketAddr) -> Option<String> {
     let error = listener::bind(address).err()?;
-    Some(match (error.kind(), holder(address)) {
-        (ErrorKind::AddrInUse, Some(holder)) => format!("is in use by {holder}"),
+    Some(match (error.kind(), find_listening_process(address)) {
+        (ErrorKind::AddrInUse, Some(process)) => format!("is in use by {process}"),
         (ErrorKind::AddrInUse, None) => "is in use".to_owned(),
-        _ => format!("cannot be listened on ({error})"),
+        _ => format!("cannot be used ({error})"),
     })
 }
 
@@ -140,18 +140,17 @@ fn is_free(address: SocketAddr) -> bool {
     listener::bind(address).is_ok()
 }
 
-/// A free loopback port that is none of `taken`.
+/// Returns a free loopback port that is none of `taken`.
 ///
 /// # Errors
 /// If this machine has none.
-pub fn free(taken: &[u16]) -> anyhow::Result<u16> {
+pub fn find_free_port(taken: &[u16]) -> anyhow::Result<u16> {
     const FIRST: u16 = 15_000;
-    // Not from the range that outgoing connections take their ports from: while a server restarts,
-    // the very clients that look for it could take its port.
+    // Below the ephemeral ports of outgoing connections: while a server restarts, its own clients could get its port.
     let outgoing = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let end = outgoing.split_whitespace().next().and_then(|low| low.parse().ok()).filter(|low| *low > FIRST).unwrap_or(32_768);
     let mut rng = rand::rng();
-    (0..TRIES)
+    (0..MAX_ATTEMPTS)
         .map(|_| rng.random_range(FIRST..end))
         .find(|port| !taken.contains(port) && is_free(loopback(*port)))
         .context("this machine has no free port")
@@ -164,41 +163,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_of_the_last_run_that_is_in_use_is_replaced_one_by_one() {
+    fn a_port_of_the_last_run_that_is_in_use_is_replaced() {
         for index in 0..8 {
-            let (first, reserved) = Ports::default().refreshed().unwrap();
+            let (first, reserved) = Ports::default().allocate().unwrap();
             drop(reserved);
             let wildcard = if index % 2 == 0 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            // Another test may be faster.
+            // Another test may use the port.
             let Ok(_taken) = TcpListener::bind(SocketAddr::new(wildcard, all(first)[index])) else { continue };
-            let (second, _reserved) = first.refreshed().unwrap();
+            let (second, _reserved) = first.allocate().unwrap();
             assert_ne!(all(second)[index], all(first)[index], "{first:?}");
         }
     }
 
     #[test]
-    fn an_obstacle_names_the_process_or_the_error() {
+    fn a_bind_error_names_the_process_or_the_cause() {
         for wildcard in [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()] {
             let listener = TcpListener::bind(SocketAddr::new(wildcard, 0)).unwrap();
-            let obstacle = obstacle(loopback(listener.local_addr().unwrap().port())).unwrap();
-            let ourselves = format!("(process {})", std::process::id());
-            assert!(obstacle.starts_with("is in use by ") && obstacle.ends_with(&ourselves), "{wildcard}: {obstacle}");
+            let error = find_bind_error(loopback(listener.local_addr().unwrap().port())).unwrap();
+            let this_process = format!("(process {})", std::process::id());
+            assert!(error.starts_with("is in use by ") && error.ends_with(&this_process), "{wildcard}: {error}");
         }
-        let elsewhere = obstacle(([192, 0, 2, 1], 8080).into()).unwrap();
-        assert!(elsewhere.starts_with("cannot be listened on (Cannot assign requested address"), "{elsewhere}");
+        let error = find_bind_error(([192, 0, 2, 1], 8080).into()).unwrap();
+        assert!(error.starts_with("cannot be used (Cannot assign requested address"), "{error}");
     }
 
     #[test]
-    fn shops_that_start_at_the_same_time_choose_different_ports() {
-        let (first, _reserved) = Ports::default().refreshed().unwrap();
-        let (second, _also_reserved) = first.refreshed().unwrap();
+    fn shops_that_start_at_the_same_time_allocate_different_ports() {
+        let (first, _reserved) = Ports::default().allocate().unwrap();
+        let (second, _also_reserved) = first.allocate().unwrap();
         assert!(all(second).iter().all(|port| !all(first).contains(port)), "{first:?} {second:?}");
     }
 
     #[test]
     fn all_ports_differ() {
         let same = Ports { postgres: 1, nats: 1, smtp: 1, serve: 1, notifier: 1, tracker: 1, fulfiller: 1, inbox: 1 };
-        let (ports, _reserved) = same.refreshed().unwrap();
+        let (ports, _reserved) = same.allocate().unwrap();
         let mut all = all(ports);
         all.sort_unstable();
         all.dedup();

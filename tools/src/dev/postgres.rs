@@ -1,4 +1,4 @@
-//! The private PostgreSQL.
+//! The PostgreSQL of the shop.
 
 use std::{
     ffi::OsString,
@@ -16,24 +16,23 @@ use tokio::time::{Instant, sleep};
 use super::{
     account::{self, Account},
     directory::{self, DataDirectory},
-    ports::Place,
+    ports::ListenAddress,
     process::{Name, Spec},
     programs::Postgres,
 };
 
-/// Role, and database, of the shop.
+/// Login role and database of the shop.
 const SHOP: &str = "catalog";
-/// Recovery after a crash can take a while; more means that something is wrong.
-const START_LIMIT: Duration = Duration::from_mins(5);
-/// Rest between two attempts to connect.
-const RETRY: Duration = Duration::from_millis(50);
-/// What it says of clients that are cut off when it stops, or knock while it starts.
-const NO_NEWS: [&str; 3] =
+/// Long, because recovery after a crash takes time.
+const START_TIMEOUT: Duration = Duration::from_mins(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Messages about clients that connect while the server starts or stops.
+const HIDDEN_MESSAGES: [&str; 3] =
     ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
 /// PostgreSQL manual, appendix A: `duplicate_database`.
 const DUPLICATE_DATABASE: &str = "42P04";
 
-/// A PostgreSQL whose data exists.
+/// A PostgreSQL with a data directory.
 pub struct Server {
     postgres: Postgres,
     data: PathBuf,
@@ -43,21 +42,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes the data directory unless there is one.
+    /// Creates the data directory if it is missing.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
         let password = directory.secret("postgres")?;
         let server = Self { postgres, data, account, password, port };
         if !server.data.exists() {
-            server.initialise(directory.root()).await.with_context(|| format!("cannot make a database in {}", server.data.display()))?;
+            server.initialise(directory.root()).await.with_context(|| format!("cannot create a database in {}", server.data.display()))?;
         }
         Ok(server)
     }
 
-    /// Makes the data beside its place and moves it there when it is complete.
+    /// Creates the data in another directory, which is renamed when it is complete.
     async fn initialise(&self, root: &Path) -> anyhow::Result<()> {
         let unfinished = self.data.with_added_extension("new");
         let password_file = self.data.with_added_extension("password");
@@ -68,15 +67,15 @@ impl Server {
             fs::create_dir(&unfinished)?;
             directory::write(&password_file, self.password.expose_secret().as_bytes(), 0o600)?;
             if let Some(account) = &self.account {
-                account.own(&unfinished)?;
-                account.own(&password_file)?;
+                account.chown(&unfinished)?;
+                account.chown(&password_file)?;
             }
             let initialised = self.initdb(&unfinished, &password_file, locale, root).await;
             fs::remove_file(&password_file)?;
             match initialised {
                 Ok(()) => return Ok(fs::rename(&unfinished, &self.data)?),
                 Err(error) if locale == "C" => return Err(error),
-                // Some systems don't know C.UTF-8.
+                // Some systems lack C.UTF-8.
                 Err(_) => {}
             }
         }
@@ -95,8 +94,7 @@ impl Server {
         Ok(())
     }
 
-    /// How to run it. It listens on the loopback interface alone, without a socket file, and says
-    /// no more than why it doesn't run.
+    /// Returns the process. It listens only on the loopback interface, without a Unix socket, and logs only fatal errors.
     pub fn spec(&self) -> Spec {
         let mut arguments: Vec<OsString> = vec!["-D".into(), self.data.clone().into()];
         let port = format!("port={}", self.port);
@@ -108,39 +106,39 @@ impl Server {
             program: self.postgres.bin.join("postgres"),
             arguments,
             environment: Vec::new(),
-            hidden: &[],
-            clean: true,
+            removed_variables: &[],
+            clear_environment: true,
             account: self.account.clone(),
-            places: vec![Place::chosen(self.port)],
+            addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: Some(self.data.join("postmaster.pid")),
-            shown: |line| !NO_NEWS.iter().any(|text| line.contains(text)),
+            is_shown: |line| !HIDDEN_MESSAGES.iter().any(|text| line.contains(text)),
         }
     }
 
-    /// Waits until it takes connections, and makes the shop's database.
+    /// Waits until the server accepts connections, and creates the shop's database.
     ///
     /// # Errors
-    /// If it doesn't come up, or refuses.
-    pub async fn ready(&self) -> anyhow::Result<()> {
+    /// If it doesn't within [`START_TIMEOUT`], or the database cannot be created.
+    pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
             .username(SHOP)
             .password(self.password.expose_secret())
             .database("postgres");
-        let deadline = Instant::now() + START_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         let mut connection = loop {
             match PgConnection::connect_with(&options).await {
                 Ok(connection) => break connection,
                 Err(error) if Instant::now() >= deadline => {
-                    return Err(error).with_context(|| format!("PostgreSQL isn't ready after {} s", START_LIMIT.as_secs()));
+                    return Err(error).with_context(|| format!("PostgreSQL isn't ready after {} s", START_TIMEOUT.as_secs()));
                 }
-                Err(_) => sleep(RETRY).await,
+                Err(_) => sleep(POLL_INTERVAL).await,
             }
         };
         match sqlx::query("CREATE DATABASE catalog").execute(&mut connection).await {
             Err(error) if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() != Some(DUPLICATE_DATABASE) => {
-                return Err(error).context("cannot make the shop's database");
+                return Err(error).context("cannot create the shop's database");
             }
             _ => {}
         }
@@ -148,7 +146,7 @@ impl Server {
         Ok(())
     }
 
-    /// `DATABASE_URL` of the shop.
+    /// Returns `DATABASE_URL` of the shop.
     pub fn url(&self) -> String {
         format!("postgres://{SHOP}:{}@127.0.0.1:{}/{SHOP}", self.password.expose_secret(), self.port)
     }

@@ -1,4 +1,4 @@
-//! The processes of `catalogctl dev`: starts, supervises and stops them.
+//! Starts, supervises and stops the child processes of `catalogctl dev`.
 
 mod lines;
 mod orphans;
@@ -25,7 +25,7 @@ pub use supervisor::{Stopping, Supervisor};
 
 use lines::Lines;
 
-use super::{account::Account, console::Console, ports::Place};
+use super::{account::Account, console::Console, ports::ListenAddress};
 
 /// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
 /// was killed are found by it, also without their PID files.
@@ -55,11 +55,10 @@ pub enum Name {
 }
 
 impl Name {
-    /// All children.
     pub const CHILDREN: [Self; 8] =
         [Self::Migrate, Self::Serve, Self::Notifier, Self::Tracker, Self::Fulfiller, Self::Inbox, Self::Nats, Self::Postgres];
 
-    /// As shown in front of log lines, and for roles as named on the command line.
+    /// Returns the name for log lines. For roles, it is also the subcommand.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dev => "dev",
@@ -86,47 +85,45 @@ impl Name {
     }
 }
 
-/// How to start a child.
+/// Specification of a child process.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// Its name.
     pub name: Name,
-    /// Path of the program.
     pub program: PathBuf,
-    /// Without secrets: every user of the machine can read them.
+    /// Must not contain secrets: every user of the machine can read them.
     pub arguments: Vec<OsString>,
-    /// Set for it, besides what it inherits.
+    /// Variables to set.
     pub environment: Vec<(&'static str, OsString)>,
-    /// Variables it doesn't inherit.
-    pub hidden: &'static [&'static str],
-    /// Whether it inherits nothing but PATH.
-    pub clean: bool,
-    /// Runs as this user.
+    /// Variables that aren't inherited.
+    pub removed_variables: &'static [&'static str],
+    /// Whether only PATH is inherited.
+    pub clear_environment: bool,
+    /// The user to run as.
     pub account: Option<Account>,
-    /// Where it listens.
-    pub places: Vec<Place>,
+    /// Addresses it listens on.
+    pub addresses: Vec<ListenAddress>,
     /// The lock file of PostgreSQL, which says whether it is shutting down.
     pub lock_file: Option<PathBuf>,
-    /// Whether a line of its output is shown.
-    pub shown: fn(&str) -> bool,
+    /// Whether a line of its output is printed.
+    pub is_shown: fn(&str) -> bool,
 }
 
 impl Spec {
-    /// Starts it in a process group of its own, so that Ctrl-C reaches only `catalogctl dev`, which
-    /// then stops all children in order.
+    /// Starts the child in its own process group, so that Ctrl-C reaches only `catalogctl dev`, which stops all children in
+    /// order.
     fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());
         self.configure(&mut command, root);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
-        let lines = Lines::of(&mut child, self.name, self.shown, console);
+        let lines = Lines::read(&mut child, self.name, self.is_shown, console);
         Ok((child, lines))
     }
 
     fn configure(&self, command: &mut Command, root: &Path) {
-        if self.clean {
+        if self.clear_environment {
             command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         }
-        for name in self.hidden {
+        for name in self.removed_variables {
             command.env_remove(name);
         }
         command
@@ -139,7 +136,7 @@ impl Spec {
             .process_group(0);
     }
 
-    /// Runs it to its end.
+    /// Runs the process and waits for its end.
     ///
     /// # Errors
     /// If it cannot be started or fails.
@@ -147,11 +144,11 @@ impl Spec {
         let mut command = super::account::command(&self.program, root, self.account.as_ref());
         self.configure(&mut command, root);
         let mut child = command.kill_on_drop(true).spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
-        let lines = Lines::of(&mut child, self.name, self.shown, console);
+        let lines = Lines::read(&mut child, self.name, self.is_shown, console);
         let status = child.wait().await?;
-        let last = lines.last().await;
+        let last_lines = lines.last().await;
         if !status.success() {
-            bail!("{} failed ({status}){last}", self.name.as_str());
+            bail!("{} failed ({status}){last_lines}", self.name.as_str());
         }
         Ok(())
     }

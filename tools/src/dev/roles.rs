@@ -1,4 +1,4 @@
-//! The roles of the shop, as child processes: `catalog`, which lies beside this program, and the inbox of this program itself.
+//! The roles of the shop as child processes: `catalog`, from the directory of this program, and the inbox of this program.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -8,17 +8,15 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     directory::DataDirectory,
-    ports::{Place, Ports},
+    ports::{ListenAddress, Ports},
     process::{Name, Spec},
 };
 
-/// How long a role may take to become ready.
-const START_LIMIT: Duration = Duration::from_mins(2);
-/// How often readiness is polled.
-const RETRY: Duration = Duration::from_millis(50);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Settings that `catalogctl dev` sets itself. Those of the shell may belong to another shop and are not passed on.
-const MADE_HERE: &[&str] = &[
+/// Variables that `catalogctl dev` sets itself. They are not inherited, because they may belong to another shop.
+const OWN_VARIABLES: &[&str] = &[
     "DATABASE_URL",
     "DATABASE_URL_FILE",
     "DATABASE_READ_URL",
@@ -59,16 +57,16 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// This program, and `catalog` from the same directory.
+    /// Finds this program, and `catalog` in the same directory.
     ///
     /// # Errors
-    /// If there is no `catalog`.
+    /// If `catalog` is missing.
     pub fn find() -> anyhow::Result<Self> {
         let catalogctl = std::env::current_exe().context("cannot find this program")?;
         let catalog = catalogctl.with_file_name("catalog");
         ensure!(
             catalog.is_file(),
-            "{} is missing: `make run` builds it, and an installation puts both programs into one directory",
+            "{} is missing: build it with `make run`, or install both programs into the same directory",
             catalog.display()
         );
         Ok(Self { catalog, catalogctl })
@@ -77,7 +75,6 @@ impl Binaries {
 
 /// The settings of the roles.
 pub struct Roles {
-    /// What they run.
     pub binaries: Binaries,
     /// `DATABASE_URL`.
     pub database_url: String,
@@ -91,18 +88,17 @@ pub struct Roles {
     pub currency: String,
     /// `INBOX_ADDRESS`.
     pub inbox_address: SocketAddr,
-    /// Of the superuser.
+    /// Username of the superuser.
     pub username: String,
-    /// Of the superuser.
+    /// E-mail address of the superuser.
     pub email: String,
-    /// Of the superuser.
+    /// Password of the superuser.
     pub password: SecretString,
-    /// Where they listen otherwise.
     pub ports: Ports,
 }
 
 impl Roles {
-    /// How to run a role.
+    /// Returns the process of a role.
     pub fn spec(&self, name: Name, directory: &DataDirectory) -> Spec {
         let mut environment: Vec<(&'static str, OsString)> = vec![("PUBLIC_URL", self.public_url.clone().into())];
         let mut set = |name, value: &str| environment.push((name, value.into()));
@@ -145,42 +141,42 @@ impl Roles {
             program: if name == Name::Inbox { &self.binaries.catalogctl } else { &self.binaries.catalog }.clone(),
             arguments: vec![name.as_str().into()],
             environment,
-            hidden: MADE_HERE,
-            clean: false,
+            removed_variables: OWN_VARIABLES,
+            clear_environment: false,
             account: None,
-            places: self.places(name),
+            addresses: self.addresses(name),
             lock_file: None,
-            shown: |_| true,
+            is_shown: |_| true,
         }
     }
 
     /// Waits until a role is ready.
     ///
     /// # Errors
-    /// If it isn't ready within [`START_LIMIT`].
-    pub async fn ready(&self, name: Name) -> anyhow::Result<()> {
+    /// If it isn't ready within [`START_TIMEOUT`].
+    pub async fn wait_until_ready(&self, name: Name) -> anyhow::Result<()> {
         let port = self.ops_port(name).with_context(|| format!("{} has no probes", name.as_str()))?;
         let url = format!("http://{}/readyz", loopback(port));
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let deadline = Instant::now() + START_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                bail!("{} isn't ready after {} s: see its lines above", name.as_str(), START_LIMIT.as_secs());
+                bail!("{} isn't ready after {} s: see its log lines above", name.as_str(), START_TIMEOUT.as_secs());
             }
-            sleep(RETRY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn places(&self, name: Name) -> Vec<Place> {
-        let given = match name {
-            Name::Serve => vec![Place::given("HTTP_ADDRESS", self.http_address)],
-            Name::Inbox => vec![Place::given("INBOX_ADDRESS", self.inbox_address), Place::chosen(self.ports.smtp)],
+    fn addresses(&self, name: Name) -> Vec<ListenAddress> {
+        let settings = match name {
+            Name::Serve => vec![ListenAddress::configured("HTTP_ADDRESS", self.http_address)],
+            Name::Inbox => vec![ListenAddress::configured("INBOX_ADDRESS", self.inbox_address), ListenAddress::automatic(self.ports.smtp)],
             _ => Vec::new(),
         };
-        given.into_iter().chain(self.ops_port(name).map(Place::chosen)).collect()
+        settings.into_iter().chain(self.ops_port(name).map(ListenAddress::automatic)).collect()
     }
 
     fn ops_port(&self, name: Name) -> Option<u16> {

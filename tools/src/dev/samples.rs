@@ -1,4 +1,4 @@
-//! What a new shop gets once, through its own API: a second admin and some products.
+//! Creates the second admin and the sample products of a new shop, through the API.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Forty products of an invented shop, with whole prices, which are valid in any currency.
+/// Forty products with whole prices, which are valid in any currency.
 const PRODUCTS: &str = include_str!("../../samples/products.csv");
-/// Username of the second admin, who gets mail about what the first one does.
+/// Username of the second admin, who gets mail about changes by the first one.
 pub const EDITOR: &str = "editor";
 const EDITOR_EMAIL: &str = "editor@example.com";
 
@@ -27,7 +27,7 @@ struct Tokens {
 }
 
 #[derive(Deserialize)]
-struct Imported {
+struct ImportResult {
     created: u64,
     updated: u64,
     unchanged: u64,
@@ -38,19 +38,19 @@ impl Shop {
     /// Signs in.
     ///
     /// # Errors
-    /// If the API refuses or doesn't answer.
+    /// If the API rejects the credentials or is unavailable.
     pub async fn sign_in(url: String, username: &str, password: &SecretString) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
         let body = json!({ "username": username, "password": password.expose_secret() });
         let answer = send(client.post(format!("{url}/v1/auth/login")).json(&body)).await.context("cannot sign in")?;
-        let Tokens { access_token: token } = answer.json().await.context("cannot read the answer to a login")?;
+        let Tokens { access_token: token } = answer.json().await.context("cannot read the response to the login")?;
         Ok(Self { client, url, token })
     }
 
-    /// Makes the second admin, unless there is one of that name.
+    /// Creates the second admin, unless the username exists.
     ///
     /// # Errors
-    /// If the API refuses or doesn't answer.
+    /// If the API rejects the request or is unavailable.
     pub async fn add_editor(&self, password: &SecretString) -> anyhow::Result<()> {
         let body = json!({ "username": EDITOR, "email": EDITOR_EMAIL, "full_name": "Eddie Editor", "password": password.expose_secret() });
         let request = self.client.post(format!("{}/v1/admins", self.url)).bearer_auth(&self.token).json(&body);
@@ -58,21 +58,21 @@ impl Shop {
         if answer.status() == StatusCode::CONFLICT {
             return Ok(());
         }
-        expect_success(answer).await.context("cannot make a second admin")?;
+        expect_success(answer).await.context("cannot create the second admin")?;
         Ok(())
     }
 
-    /// Loads the sample products, and says how many there are.
+    /// Loads the sample products, and returns their number.
     ///
     /// # Errors
-    /// If the API refuses them or doesn't answer.
+    /// If the API rejects some or is unavailable.
     pub async fn load_products(&self) -> anyhow::Result<u64> {
         let request = self.client.post(format!("{}/v1/products/bulk", self.url)).bearer_auth(&self.token);
         let answer =
             send(request.header(header::CONTENT_TYPE, "text/csv").body(PRODUCTS)).await.context("cannot load the sample products")?;
-        let imported: Imported = answer.json().await.context("cannot read the answer to an import")?;
+        let imported: ImportResult = answer.json().await.context("cannot read the response to the import")?;
         if imported.failed > 0 {
-            bail!("{} of the sample products were refused", imported.failed);
+            bail!("{} of the sample products were rejected", imported.failed);
         }
         Ok(imported.created + imported.updated + imported.unchanged)
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_products_are_whole_and_varied() {
+    fn the_sample_products_are_valid_and_varied() {
         let mut reader = csv::Reader::from_reader(PRODUCTS.as_bytes());
         let columns = reader.headers().unwrap().clone();
         let column = |name: &str| columns.iter().position(|column| column == name).unwrap();

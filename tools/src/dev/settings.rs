@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nix::unistd::Uid;
 
-use super::ports::{self, Place};
+use super::ports::{self, ListenAddress};
 use catalog::{
     config::{Checker, Currency, Secret},
     roles::healthcheck::reachable,
@@ -18,19 +18,19 @@ use catalog::{
 /// Raw settings.
 #[derive(Args)]
 pub struct SettingsArgs {
-    /// Where everything is kept [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
+    /// Data directory [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
     #[arg(long, env = "CATALOG_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where the API listens
+    /// Address of the API
     #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     http_address: String,
-    /// How browsers and curl reach the API [default: from `HTTP_ADDRESS`]
+    /// URL of the API for clients [default: from `HTTP_ADDRESS`]
     #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Where the page with caught mail listens
+    /// Address of the inbox page
     #[arg(long, env = "INBOX_ADDRESS", default_value = "127.0.0.1:8025", value_name = "ADDRESS:PORT")]
     inbox_address: String,
-    /// The one currency of all prices, ISO 4217; fixed at the first start [default: EUR]
+    /// Currency of all prices, ISO 4217; fixed at the first start [default: EUR]
     #[arg(long, env = "CURRENCY", value_name = "CODE")]
     currency: Option<String>,
     /// Username of the superuser
@@ -48,28 +48,28 @@ pub struct SettingsArgs {
 pub struct Settings {
     /// Absolute.
     pub data_dir: PathBuf,
-    /// Where the API listens; after [`Settings::claim_addresses`] with a port.
+    /// Address of the API; its port is not 0 after [`Settings::check_addresses`].
     pub http_address: SocketAddr,
-    /// Where the inbox page listens; after [`Settings::claim_addresses`] with a port.
+    /// Address of the inbox page; its port is not 0 after [`Settings::check_addresses`].
     pub inbox_address: SocketAddr,
     /// Username of the superuser.
     pub superuser_username: String,
     /// E-mail address of the superuser.
     pub superuser_email: String,
-    /// Password of the superuser, if one was given.
+    /// Password of the superuser, if one is configured.
     pub superuser_password: Option<Secret>,
     public_url: Option<String>,
     currency: Option<Currency>,
 }
 
 impl SettingsArgs {
-    /// The data directory.
+    /// Returns the data directory as an absolute path.
     ///
     /// # Errors
-    /// If it is given and empty.
+    /// If the setting is empty.
     pub fn data_dir(&self) -> anyhow::Result<PathBuf> {
         let directory = self.data_dir.clone().unwrap_or_else(default_directory);
-        std::path::absolute(directory).context("CATALOG_DATA_DIR=\"\" is not allowed: give a directory")
+        std::path::absolute(directory).context("CATALOG_DATA_DIR is empty: set it to a directory, or unset it")
     }
 
     /// Checks the settings.
@@ -99,48 +99,47 @@ impl SettingsArgs {
 }
 
 impl Settings {
-    /// Makes sure that a server can listen on each address, and replaces port 0.
+    /// Checks that servers can listen on the addresses, and replaces port 0 by a free one.
     ///
     /// # Errors
-    /// Every address that is in use or cannot be listened on.
-    pub fn claim_addresses(&mut self) -> anyhow::Result<()> {
+    /// Every address that is in use or unusable.
+    pub fn check_addresses(&mut self) -> anyhow::Result<()> {
         let (mut taken, mut problems) = (Vec::new(), Vec::new());
         for (setting, address) in [("HTTP_ADDRESS", &mut self.http_address), ("INBOX_ADDRESS", &mut self.inbox_address)] {
             if address.port() == 0 {
-                address.set_port(ports::free(&taken)?);
+                address.set_port(ports::find_free_port(&taken)?);
             } else if taken.contains(&address.port()) {
-                problems.push(Place::given(setting, *address).problem("has the port of HTTP_ADDRESS", &taken));
-            } else if let Some(obstacle) = ports::obstacle(*address) {
-                problems.push(Place::given(setting, *address).problem(&obstacle, &taken));
+                problems.push(ListenAddress::configured(setting, *address).describe_conflict("has the port of HTTP_ADDRESS", &taken));
+            } else if let Some(error) = ports::find_bind_error(*address) {
+                problems.push(ListenAddress::configured(setting, *address).describe_conflict(&error, &taken));
             }
             taken.push(address.port());
         }
         if problems.is_empty() { Ok(()) } else { bail!(problems.join("\n")) }
     }
 
-    /// The currency: the given one, else the one of the last run.
+    /// Returns the configured currency, otherwise that of the last run.
     pub fn currency(&self, last: Option<&str>) -> String {
         self.currency.map(Currency::code).or(last).unwrap_or("EUR").to_owned()
     }
 
-    /// How this machine reaches the API.
+    /// Returns the URL of the API for this machine.
     pub fn local_url(&self) -> String {
         format!("http://{}", reachable(self.http_address))
     }
 
-    /// `PUBLIC_URL`.
+    /// Returns `PUBLIC_URL`.
     pub fn public_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| self.local_url())
     }
 }
 
-/// The default data directory.
 pub fn default_directory() -> PathBuf {
     if Uid::effective().is_root() {
         return PathBuf::from("/var/lib/catalog");
     }
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // XDG Base Directory Specification: a relative XDG_DATA_HOME is to be ignored.
+    // XDG Base Directory Specification: a relative XDG_DATA_HOME is ignored.
     let data_home = named("XDG_DATA_HOME").filter(|path| Path::is_absolute(path));
     let data_home = data_home.or_else(|| named("HOME").map(|home| home.join(".local/share")));
     data_home.unwrap_or_else(std::env::temp_dir).join("catalog")
@@ -169,7 +168,7 @@ mod tests {
     fn every_address_in_use_is_reported_with_its_setting_and_a_free_one() {
         let listeners = ["127.0.0.1:0", "0.0.0.0:0"].map(|address| TcpListener::bind(address).unwrap());
         let [http, inbox] = listeners.each_ref().map(|listener| ([127, 0, 0, 1], listener.local_addr().unwrap().port()).into());
-        let error = settings(http, inbox).claim_addresses().unwrap_err().to_string();
+        let error = settings(http, inbox).check_addresses().unwrap_err().to_string();
         for (setting, flag, address) in [("HTTP_ADDRESS", "--http-address", http), ("INBOX_ADDRESS", "--inbox-address", inbox)] {
             assert!(error.contains(&format!("{setting}={address} is in use by ")), "{error}");
             assert!(error.contains(&format!("{flag} 127.0.0.1:")), "{error}");
@@ -178,21 +177,21 @@ mod tests {
 
     #[test]
     fn one_port_for_both_addresses_is_an_error() {
-        let address = ([127, 0, 0, 1], ports::free(&[]).unwrap()).into();
-        let error = settings(address, address).claim_addresses().unwrap_err().to_string();
+        let address = ([127, 0, 0, 1], ports::find_free_port(&[]).unwrap()).into();
+        let error = settings(address, address).check_addresses().unwrap_err().to_string();
         assert!(error.contains(&format!("INBOX_ADDRESS={address} has the port of HTTP_ADDRESS")), "{error}");
     }
 
     #[test]
     fn the_public_url_follows_the_address() {
         let mut settings = settings("0.0.0.0:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
-        settings.claim_addresses().unwrap();
+        settings.check_addresses().unwrap();
         assert_eq!(settings.public_url(), format!("http://127.0.0.1:{}", settings.http_address.port()));
         assert_ne!(settings.http_address.port(), settings.inbox_address.port());
     }
 
     #[test]
-    fn the_currency_of_the_last_run_stays() {
+    fn the_currency_of_the_last_run_is_used_again() {
         let settings = settings("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         assert_eq!(settings.currency(None), "EUR");
         assert_eq!(settings.currency(Some("JPY")), "JPY");

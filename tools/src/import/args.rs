@@ -32,16 +32,16 @@ Examples:
   catalogctl import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
   catalogctl import preise.csv --encoding windows-1252 --map 'sku=EAN,name=Titel,price=\"Preis, EUR\"'
 
-Rows count from 1 after the header. Blank ones count too, so that row 17 is row 18 of a spreadsheet; they are skipped.
-Quotes in CSV are those of RFC 4180: a quote inside a quoted cell is doubled, and a cell without quotes around it has none.
-At the first that is wrong, reading ends and nothing is imported. CSV has at most 110 columns, each name once.
+Rows are numbered from 1 after the header. Blank rows are numbered but skipped, so row 17 is row 18 of a spreadsheet.
+Quotes in CSV follow RFC 4180: a quote inside a quoted cell is doubled, and an unquoted cell contains none.
+At the first quote that doesn't, reading ends and nothing is imported. CSV has at most 110 columns with unique names.
 
-Numbers have no marks but the decimal one, unless --decimal-comma is given. Dates name one day: 2024-05-23, 20240523,
-23.05.2024, 23 May 2024 and their like are read, also with a time behind them; 05/06/2024 and 24-01-05 are rejected.
+Numbers have a decimal point and no separators, unless --decimal-comma is given. Dates must be unambiguous: 2024-05-23,
+20240523, 23.05.2024, 23 May 2024 and similar forms are accepted, also with a time; 05/06/2024 and 24-01-05 are rejected.
 
-Exit status: 0 all rows are imported, 3 some rows were rejected (each is named), 1 nothing could be done.
-The password comes from CATALOG_PASSWORD, from --password-file, or is asked for.
-Over https, SSL_CERT_FILE and SSL_CERT_DIR replace the authorities that the system trusts, --ca-file adds to them.
+Exit status: 0 all rows were imported, 3 some rows were rejected (each is listed), 1 the import failed.
+The password is read from CATALOG_PASSWORD, --password-file or a prompt.
+With https, SSL_CERT_FILE and SSL_CERT_DIR replace the certificate authorities of the system, and --ca-file adds to them.
 The proxy is taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.";
 
 /// Settings of `catalogctl import`.
@@ -51,7 +51,7 @@ pub struct ImportArgs {
     /// JSON ({"items": [...]} or [...]), NDJSON or CSV
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Format of the file [default: by its name]
+    /// Format of the file [default: from its name]
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
     /// Encoding of the file, such as windows-1252 or utf-16le [default: UTF-8, or UTF-16 if the file starts with a byte order mark]
@@ -60,17 +60,17 @@ pub struct ImportArgs {
     /// Delimiter of CSV: one character, or tab
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
-    /// Numbers are written 1299,50, 1.299,50 or 1 299,50; then 1.299 is 1299, and 19.99 is rejected. Numbers of JSON stay as they are
+    /// Read numbers such as 1299,50, 1.299,50 or 1 299,50; 1.299 is 1299, and 19.99 is rejected. JSON numbers are not affected
     #[arg(long)]
     decimal_comma: bool,
-    /// Which field comes from which column of the file, each column once; without it columns are taken by their own name; repeatable.
-    /// A name with a comma is put in quotes: --map 'price="Price, EUR"'
+    /// Column of each field, each column once; repeatable [default: columns have the names of fields]. Quote a name with a comma:
+    /// --map 'price="Price, EUR"'
     #[arg(long, value_name = "FIELD=COLUMN,...")]
     map: Vec<String>,
-    /// A field that is the same for every row, such as currency=EUR; repeatable
+    /// Value of a field in every row, such as currency=EUR; repeatable
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
-    /// Make the sku of this field, such as url
+    /// Generate the sku from this field, such as url
     #[arg(long, value_name = "FIELD")]
     sku_from: Option<String>,
     /// Print the rows that would be sent, without sending them
@@ -79,7 +79,7 @@ pub struct ImportArgs {
     /// URL of the API
     #[arg(long, env = "CATALOG_URL", default_value = "http://localhost:8080", value_name = "URL")]
     url: String,
-    /// Certificates of authorities to trust besides the system's, PEM
+    /// Certificates of certificate authorities to trust in addition to the system's, PEM
     #[arg(long, env = "CATALOG_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Username of an admin
@@ -92,23 +92,20 @@ pub struct ImportArgs {
 
 /// Checked settings.
 pub struct ImportSettings {
-    /// What is imported.
     pub source: Source,
-    /// What its columns mean.
     pub mapping: Mapping,
-    /// Where to; `None` only prints the rows.
+    /// `None` only prints the rows.
     pub target: Option<Target>,
 }
 
-/// An API and who signs in there.
+/// An API and the credentials of an admin.
 pub struct Target {
     /// Base URL without a trailing slash.
     pub url: String,
-    /// Who may vouch for it, besides the authorities that the system trusts.
+    /// Certificate authorities to trust in addition to the system's.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// An admin.
     pub username: String,
-    /// Their password; `None` is to be asked for.
+    /// `None` is read from a prompt.
     pub password: Option<Secret>,
 }
 
@@ -116,7 +113,7 @@ impl ImportArgs {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Every one that is wrong.
+    /// All invalid settings.
     pub fn check(&self) -> Result<ImportSettings, ConfigError> {
         let mut check = Checker::default();
         let source = self.source(&mut check);
@@ -129,9 +126,9 @@ impl ImportArgs {
     }
 
     fn source(&self, check: &mut Checker) -> Option<Source> {
-        let format = self.format.or_else(|| FileFormat::of(&self.file));
+        let format = self.format.or_else(|| FileFormat::from_name(&self.file));
         if format.is_none() {
-            check.note(format!("the name of {} doesn't say how it is written: give --format json, ndjson or csv", self.file.display()));
+            check.note(format!("the name of {} doesn't end with a known format: set --format to json, ndjson or csv", self.file.display()));
         }
         let by_name = if self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv")) { "tab" } else { "," };
         let delimiter = match self.delimiter.as_deref().unwrap_or(by_name) {
@@ -154,7 +151,7 @@ impl ImportArgs {
         let authorities = self.ca_file.as_deref().map_or(Some(Vec::new()), |file| authorities(file, check));
         let username = self.username.clone().filter(|name| !name.is_empty());
         if username.is_none() {
-            check.note("CATALOG_USERNAME is missing: set it, or give --username");
+            check.note("CATALOG_USERNAME is missing: set it, or use --username");
         }
         let password = check.secret("CATALOG_PASSWORD", self.password_file.as_ref());
         if password.is_none() && self.password_file.is_none() && !std::io::stdin().is_terminal() {
@@ -170,7 +167,7 @@ impl ImportArgs {
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() {
-            check.note("CATALOG_URL is not allowed: leave out what is before @, and give it as CATALOG_USERNAME and CATALOG_PASSWORD");
+            check.note("CATALOG_URL must not contain credentials: remove the part before @, and set CATALOG_USERNAME and CATALOG_PASSWORD");
             return None;
         }
         if url.scheme() == "http" && !is_this_machine(&url) {
@@ -180,7 +177,7 @@ impl ImportArgs {
     }
 }
 
-/// Names under localhost are this machine's (RFC 6761, section 6.3).
+/// Whether the host is a loopback address or a name below `localhost` (RFC 6761, section 6.3).
 fn is_this_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host.parse::<IpAddr>().map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
@@ -190,7 +187,9 @@ fn authorities(file: &Path, check: &mut Checker) -> Option<Vec<CertificateDer<'s
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match read {
         Ok(found) if !found.is_empty() => return Some(found),
-        Ok(_) => check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM form: this one has none"),
+        Ok(_) => {
+            check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM format; this file has none")
+        }
         Err(error) => check.note(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
     }
     None
@@ -202,7 +201,7 @@ mod tests {
 
     #[test]
     fn only_loopback_names_and_addresses_are_this_machine() {
-        for (url, ours) in [
+        for (url, is_local) in [
             ("http://localhost:8080", true),
             ("http://shop.localhost", true),
             ("http://127.1.2.3", true),
@@ -211,7 +210,7 @@ mod tests {
             ("http://10.0.0.1", false),
             ("http://[2001:db8::1]", false),
         ] {
-            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), ours, "{url}");
+            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), is_local, "{url}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     args::Target,
-    transport::{self, Answer, Body, Transport},
+    transport::{self, Body, Reply, Transport},
 };
 use catalog::config::Secret;
 
@@ -29,12 +29,12 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Rejected rows.
     pub failed: u64,
-    /// Blank rows; older releases of the API don't return the number.
+    /// Blank rows. Older releases of the API don't return their number.
     #[serde(default)]
     pub blank: u64,
     /// The errors of the first rejected rows.
     pub errors: Vec<RowError>,
-    /// Remarks on rows that were imported.
+    /// Warnings about imported rows.
     #[serde(default)]
     pub warnings: Vec<RowWarning>,
     /// Warnings beyond those listed.
@@ -42,21 +42,20 @@ pub struct Outcome {
     pub more_warnings: u64,
 }
 
-/// A remark on one row.
+/// A warning about one row.
 #[derive(Debug, Deserialize)]
 pub struct RowWarning {
-    /// Which row, its sku and what was done.
+    /// Names the row and its sku, and what was changed.
     pub detail: String,
 }
 
 /// One error of one row.
 #[derive(Debug, Deserialize)]
 pub struct RowError {
-    /// From 1.
+    /// Row number, from 1.
     pub row: u64,
-    /// None for the row as a whole.
+    /// `None` if the error concerns the whole row.
     pub field: Option<String>,
-    /// What is wrong.
     pub detail: String,
 }
 
@@ -86,12 +85,12 @@ impl Session {
         let transport = Transport::new(&target.url, &target.authorities)?;
         let credentials = json!({"username": target.username, "password": password.expose_secret()});
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let answer = transport.post("/v1/auth/login", &json, transport::whole(credentials.to_string().into())).await;
-        let answer = answer.with_context(|| format!("{} cannot be reached", target.url))?;
-        if answer.status == StatusCode::UNAUTHORIZED {
+        let reply = transport.post("/v1/auth/login", &json, transport::buffered_body(credentials.to_string().into())).await;
+        let reply = reply.with_context(|| format!("{} cannot be reached", target.url))?;
+        if reply.status == StatusCode::UNAUTHORIZED {
             bail!("the username or the password is wrong");
         }
-        let tokens: Tokens = read(&answer, "sign in")?.context("the response is not that of a Catalog API; check the URL")?;
+        let tokens: Tokens = read(&reply, "sign in")?.context("the response is not that of a Catalog API; check the URL")?;
         let authorization = HeaderValue::try_from(format!("Bearer {}", tokens.access_token.expose_secret()));
         let mut authorization = authorization.context("the response is not that of a Catalog API; check the URL")?;
         authorization.set_sensitive(true);
@@ -105,22 +104,22 @@ impl Session {
     pub async fn import(&self, rows: Body) -> anyhow::Result<Outcome> {
         let headers =
             [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")), (header::AUTHORIZATION, self.authorization.clone())];
-        let answer = self.transport.post("/v1/products/bulk", &headers, rows).await;
-        let answer = answer.context("the connection broke during the import; run it again to complete it")?;
-        read(&answer, "import")?.context("the API's answer to the import cannot be read; run it again to complete it")
+        let reply = self.transport.post("/v1/products/bulk", &headers, rows).await;
+        let reply = reply.context("the connection broke during the import; run it again to complete it")?;
+        read(&reply, "import")?.context("the API's reply to the import cannot be read; run it again to complete it")
     }
 }
 
-/// The body of a successful response. The outer error is that of a response with an error status.
-fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> anyhow::Result<Result<T, serde_json::Error>> {
-    let status = answer.status;
+/// Parses the body of a successful response. The outer error is that of a response with an error status.
+fn read<T: DeserializeOwned>(reply: &Reply, what: &str) -> anyhow::Result<Result<T, serde_json::Error>> {
+    let status = reply.status;
     if status.is_success() {
-        return Ok(serde_json::from_slice(&answer.body));
+        return Ok(serde_json::from_slice(&reply.body));
     }
-    if let Some(location) = answer.location.as_ref().filter(|_| status.is_redirection()) {
+    if let Some(location) = reply.location.as_ref().filter(|_| status.is_redirection()) {
         bail!("cannot {what}: the API redirects to {location}; give the URL of the API itself");
     }
-    let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) else { bail!("cannot {what}: the API answered {status}") };
+    let Ok(problem) = serde_json::from_slice::<Problem>(&reply.body) else { bail!("cannot {what}: the API answered {status}") };
     let mut reasons = problem.detail;
     // A problem with one error has its text as its detail.
     if problem.errors.len() > 1 {

@@ -1,10 +1,10 @@
-//! Dates in the spellings people and programs use, by patterns that count digits. What doesn't name one day is not a
-//! date: nothing is guessed, neither a missing year nor which of two numbers is the month.
+//! Parses dates in many formats, with patterns of fixed numbers of digits. Ambiguous dates are rejected: neither a missing year
+//! nor the order of day and month is guessed.
 
 use chrono::{Datelike, Month, NaiveDate, Weekday};
 
-/// Spellings of a date. `Y` is a year of four digits, `m` and `d` are a month and a day of one or two, `M` and `D` of
-/// two, `B` is the name of a month and `A` that of a weekday, long or of three letters. All else stands for itself.
+/// Formats of a date. `Y` is a year of four digits, `m` and `d` are a month and a day of one or two, `M` and `D` of two, `B` is
+/// the name of a month and `A` that of a weekday, long or of three letters. Other characters are literal.
 const DATES: [&str; 19] = [
     "Y-m-d",
     "Y/m/d",
@@ -26,15 +26,15 @@ const DATES: [&str; 19] = [
     "d-m-Y",
     "m-d-Y",
 ];
-/// Between a date and a time.
+/// Separators of date and time.
 const SEPARATORS: [&str; 3] = ["T", " ", ", "];
-/// Spellings of a time: `h` is an hour of one or two digits, `H` of two, `i` an hour of twelve, `n` and `s` are minutes
+/// Formats of a time: `h` is an hour of one or two digits, `H` of two, `i` an hour of twelve, `n` and `s` are minutes
 /// and seconds of two, `f` is a fraction of any number of digits, and `p` is AM or PM.
 const TIMES: [&str; 8] = ["H", "h:n", "h:n:s", "h:n:s.f", "Hns", "Hn", "i:n p", "i:n:s p"];
-/// Spellings of a zone: `z` is an offset such as +02:00 or +0200.
+/// Formats of a time zone: `z` is an offset such as +02:00 or +0200.
 const ZONES: [&str; 6] = ["", "Z", "z", " z", " UTC", " GMT"];
 
-/// The day, if the text names exactly one. A time of day may follow; the day is the one written.
+/// Parses an unambiguous date. A time may follow and is ignored, so the date is that of the text's time zone.
 #[must_use]
 pub fn parse(text: &str) -> Option<NaiveDate> {
     let text = without_ordinals(text.trim());
@@ -58,7 +58,7 @@ fn is_time(rest: &str) -> bool {
     TIMES.iter().any(|time_pattern| ZONES.iter().any(|zone| Fields::default().read(time, &format!("{time_pattern}{zone}")) == Some("")))
 }
 
-/// What a pattern found.
+/// Values that a pattern has matched.
 #[derive(Default)]
 struct Fields {
     year: Option<u32>,
@@ -68,7 +68,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// Reads `pattern` at the start of `text`, and gives the rest.
+    /// Matches `pattern` at the start of `text`, and returns the rest.
     fn read<'a>(&mut self, text: &'a str, pattern: &str) -> Option<&'a str> {
         pattern.chars().try_fold(text, |text, part| self.read_part(text, part))
     }
@@ -85,7 +85,7 @@ impl Fields {
             'h' => (1..=2, 0..=23),
             'H' => (2..=2, 0..=23),
             'n' => (2..=2, 0..=59),
-            // The last is a leap second.
+            // 60 is a leap second.
             's' => (2..=2, 0..=60),
             'f' => (1..=9, 0..=999_999_999),
             literal => return text.strip_prefix(literal),
@@ -117,14 +117,14 @@ impl Fields {
     }
 }
 
-/// Reads an offset such as `+02:00` or `-0800`.
+/// Matches an offset such as `+02:00` or `-0800`.
 fn zone(text: &str) -> Option<&str> {
     let text = text.strip_prefix(['+', '-'])?;
     let mut ignored = Fields::default();
     ignored.read(text, "H:n").or_else(|| ignored.read(text, "Hn"))
 }
 
-/// `March 3rd` is `March 3`.
+/// Removes ordinal suffixes: `March 3rd` becomes `March 3`.
 fn without_ordinals(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let bare = word.trim_end_matches(',');
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_spellings_name_a_day() {
+    fn dates_in_many_formats_are_parsed() {
         for (text, day) in [
             ("2014-03-08T15", "2014-03-08"),
             ("1991-03-11T01:39:21", "1991-03-11"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_guessed() {
+    fn ambiguous_dates_are_rejected() {
         for text in [
             "",
             "May 23",
@@ -220,8 +220,8 @@ mod tests {
         }
     }
 
-    /// Texts that are dates, and texts that are nearly dates.
-    fn nearly_a_date() -> impl Strategy<Value = String> {
+    /// Generates dates and texts that resemble dates.
+    fn date_like_text() -> impl Strategy<Value = String> {
         let number = prop_oneof![1900..2100u32, 1..32u32].prop_map(|number| number.to_string());
         let padded = (1..32u32).prop_map(|number| format!("{number:02}"));
         let name = prop::sample::select(vec!["May", "October", "feb", "Mon", "W"]).prop_map(str::to_owned);
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_day_has_the_digits_of_its_text(text in nearly_a_date()) {
+        fn a_parsed_date_has_the_digits_of_its_text(text in date_like_text()) {
             if let Some(day) = parse(&text) {
                 let mut read: Vec<u32> = vec![day.year().try_into().unwrap(), day.month(), day.day()];
                 let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());

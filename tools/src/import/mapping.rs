@@ -1,4 +1,4 @@
-//! From the columns of a file to the fields of a product.
+//! Maps the columns of a file to the fields of a product.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,50 +19,51 @@ use catalog::{
     },
 };
 
-/// Where the fields of a product come from.
+/// The options `--map`, `--set`, `--sku-from` and `--decimal-comma`.
 #[derive(Debug, Default)]
 pub struct Mapping {
-    /// Column of the file for each field; empty: columns are taken by their own name.
+    /// Column of each field. If empty, columns have the names of fields.
     sources: BTreeMap<Column, String>,
-    /// Fields that are the same for every row.
+    /// Fields with the same value in every row.
     constants: BTreeMap<Column, String>,
-    /// The field the sku is made of.
+    /// The field from which the sku is generated.
     sku_from: Option<Column>,
-    /// How numbers are written.
     notation: Notation,
 }
 
-/// A record as it is sent.
+/// A row for the API.
 #[derive(Debug)]
 pub struct Mapped {
-    /// The fields that can be read.
+    /// The valid fields.
     pub row: serde_json::Value,
-    /// What is wrong with the others: then nothing of the row is to be imported.
+    /// Errors of other fields. If there are any, the row is not imported.
     pub faults: Vec<Fault>,
 }
 
 impl Mapping {
-    /// Reads the command line's `field=column`, `field=value` and `field`.
+    /// Parses the options.
     ///
     /// # Errors
-    /// What is wrong with each that is.
+    /// All invalid options.
     pub fn new(maps: &[String], sets: &[String], sku_from: Option<&str>, notation: Notation) -> Result<Self, Vec<String>> {
         let mut mapping = Self { notation, ..Self::default() };
         let mut faults = Vec::new();
         for option in maps {
-            match map_option::pairs(option) {
-                Ok(pairs) => pairs.into_iter().for_each(|(field, name)| keep("--map", &field, name, &mut mapping.sources, &mut faults)),
+            match map_option::parse_pairs(option) {
+                Ok(pairs) => {
+                    pairs.into_iter().for_each(|(field, name)| insert_option("--map", &field, name, &mut mapping.sources, &mut faults))
+                }
                 Err(fault) => faults.push(fault),
             }
         }
         for option in sets {
             match option.split_once('=').filter(|(_, value)| !value.trim().is_empty()) {
-                Some((field, value)) => keep("--set", field, value.trim().to_owned(), &mut mapping.constants, &mut faults),
-                None => faults.push(format!("--set {option:?} is not allowed: give FIELD=VALUE, such as currency=EUR")),
+                Some((field, value)) => insert_option("--set", field, value.trim().to_owned(), &mut mapping.constants, &mut faults),
+                None => faults.push(format!("--set {option:?} is invalid: use FIELD=VALUE, such as currency=EUR")),
             }
         }
         match sku_from.map(|name| column("--sku-from", name)) {
-            Some(Ok(Column::Sku)) => faults.push("--sku-from sku is not allowed: give another field, such as url".into()),
+            Some(Ok(Column::Sku)) => faults.push("--sku-from sku is invalid: use another field, such as url".into()),
             Some(Ok(column)) => mapping.sku_from = Some(column),
             Some(Err(fault)) => faults.push(fault),
             None => {}
@@ -75,11 +76,11 @@ impl Mapping {
         let mut known = BTreeSet::new();
         let twice = self.sources.values().filter(|source| !known.insert(source.as_str()));
         let mut faults: Vec<_> =
-            twice.map(|source| format!("--map takes two fields from the column {source:?}: map each column once")).collect();
+            twice.map(|source| format!("--map maps the column {source:?} to two fields: map each column once")).collect();
         let both = self.sources.keys().filter(|column| self.constants.contains_key(column));
-        faults.extend(both.map(|column| format!("{column} is given by --map and by --set")));
+        faults.extend(both.map(|column| format!("{column} is set by both --map and --set: remove one")));
         if self.sku_from.is_some() && (self.sources.contains_key(&Column::Sku) || self.constants.contains_key(&Column::Sku)) {
-            faults.push("sku is given by --sku-from and by --map or --set".into());
+            faults.push("sku is set by both --sku-from and --map or --set: remove one".into());
         }
         let constants = self.constants.iter().filter_map(|(column, value)| {
             let fault = self.convert(column, Value::Text(value.clone())).err()?;
@@ -89,15 +90,15 @@ impl Mapping {
         faults
     }
 
-    /// The columns named by `--map` that a file with this header doesn't have.
+    /// Returns the columns of `--map` that are missing in the header.
     #[must_use]
-    pub fn missing(&self, header: &[String]) -> Vec<&str> {
+    pub fn missing_columns(&self, header: &[String]) -> Vec<&str> {
         self.sources.values().filter(|source| !header.contains(source)).map(String::as_str).collect()
     }
 
-    /// The fields every product must have that a file with this header gives no row.
+    /// Returns the required fields that rows with this header don't have.
     #[must_use]
-    pub fn wanting(&self, header: &[String]) -> Vec<Column> {
+    pub fn missing_fields(&self, header: &[String]) -> Vec<Column> {
         let given = |column: &Column| {
             self.sources.contains_key(column)
                 || self.constants.contains_key(column)
@@ -107,19 +108,19 @@ impl Mapping {
         [Column::Sku, Column::Name, Column::Price].into_iter().filter(|column| !given(column)).collect()
     }
 
-    /// The columns of this header that are no field of products, where no `--map` says what they are.
-    pub fn unknown<'a>(&self, header: &'a [String]) -> impl Iterator<Item = &'a str> {
+    /// Without `--map`, returns the columns of the header that are not fields of products.
+    pub fn unknown_columns<'a>(&self, header: &'a [String]) -> impl Iterator<Item = &'a str> {
         let unmapped = self.sources.is_empty();
         header.iter().map(String::as_str).filter(move |name| unmapped && !is_known(name))
     }
 
-    /// The field the sku is made of.
+    /// Returns the field from which the sku is generated.
     #[must_use]
     pub fn sku_from(&self) -> Option<&Column> {
         self.sku_from.as_ref()
     }
 
-    /// The row to send. What the API checks as well is left to it.
+    /// Maps a record. Checks of the API are not repeated here.
     #[must_use]
     pub fn row(&self, record: &Record) -> Mapped {
         let mut row = Map::new();
@@ -156,7 +157,7 @@ impl Mapping {
         if let Some(from) = &self.sku_from
             && let Some(serde_json::Value::String(text)) = row.get(&from.to_string())
         {
-            row.insert("sku".into(), slug::of(text).into());
+            row.insert("sku".into(), slug::generate_sku(text).into());
         }
         if let (Some(currency), Some(serde_json::Value::Object(price))) = (currency, row.get_mut("price")) {
             let given = price.insert("currency".into(), currency.clone());
@@ -184,7 +185,7 @@ impl Mapping {
         fields
     }
 
-    /// The value as the API wants it; `None` for an empty one.
+    /// Converts a value for the API. Returns `None` for an empty value.
     fn convert(&self, column: &Column, value: Value) -> Result<Option<serde_json::Value>, Fault> {
         let fault = |pointer: &str, detail| Fault { pointer: pointer.to_owned(), detail };
         let text = match (column, value) {
@@ -211,7 +212,8 @@ impl Mapping {
                 return Ok(Some(quantity.into()));
             }
             (Column::Sku, Value::Number(number)) if number.contains(['.', 'e', 'E']) => {
-                let detail = format!("must be text: a number such as {} can be written in several ways; put it in quotes", clip(&number));
+                let detail =
+                    format!("must be text, because a number such as {} can be written in several ways: put it in quotes", clip(&number));
                 return Err(fault("/sku", detail));
             }
             (Column::Categories, Value::List(given)) => return Ok(Some(categories(given))),
@@ -225,12 +227,14 @@ impl Mapping {
         }
         Ok(Some(match column {
             Column::Categories => categories(text.split('|').map(|category| Value::Text(category.to_owned())).collect()),
-            Column::ReleasedOn => dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::refusal(&text)))?.to_string().into(),
+            Column::ReleasedOn => {
+                dates::parse(&text).ok_or_else(|| fault("/released_on", full_date::validation_error(&text)))?.to_string().into()
+            }
             _ => text.into(),
         }))
     }
 
-    /// The amount of a price, as text. A number of JSON is written with a decimal point, whatever other numbers are.
+    /// Converts the amount of a price to text. JSON numbers always have a decimal point.
     fn amount(&self, value: Value) -> Result<Value, String> {
         Ok(match value {
             Value::Number(number) => Value::Text(number),
@@ -241,12 +245,12 @@ impl Mapping {
     }
 }
 
-/// Notes what an option says of a field.
-fn keep(option: &str, field: &str, value: String, kept: &mut BTreeMap<Column, String>, faults: &mut Vec<String>) {
+/// Adds the value of an option for a field.
+fn insert_option(option: &str, field: &str, value: String, kept: &mut BTreeMap<Column, String>, faults: &mut Vec<String>) {
     match column(option, field) {
         Ok(column) => {
             if kept.insert(column, value).is_some() {
-                faults.push(format!("{option} gives {field} twice"));
+                faults.push(format!("{option} sets {field} twice"));
             }
         }
         Err(fault) => faults.push(fault),
@@ -256,16 +260,16 @@ fn keep(option: &str, field: &str, value: String, kept: &mut BTreeMap<Column, St
 fn column(option: &str, name: &str) -> Result<Column, String> {
     name.trim().parse().map_err(|()| {
         let known: Vec<_> = Column::FIELDS.iter().map(|(name, _)| *name).collect();
-        format!("{option}: {:?} is not a field of products: give {} or attributes.<name>", name.trim(), known.join(", "))
+        format!("{option}: {:?} is not a field of products: use {} or attributes.<name>", name.trim(), known.join(", "))
     })
 }
 
-/// Whether a name is that of a field of products.
+/// Whether a name is a field of products.
 fn is_known(name: &str) -> bool {
     name == "attributes" || name.parse::<Column>().is_ok()
 }
 
-/// A field by its name, or by the names on the way to it.
+/// Finds a value by its name or, in nested objects, by its path.
 fn find<'a>(record: &'a Record, source: &str) -> Option<&'a Value> {
     record.get(source).or_else(|| {
         let (first, rest) = source.split_once('.')?;
@@ -273,10 +277,10 @@ fn find<'a>(record: &'a Record, source: &str) -> Option<&'a Value> {
     })
 }
 
-/// Each category once, without empty ones.
-fn categories(given: Vec<Value>) -> serde_json::Value {
-    let mut kept: Vec<serde_json::Value> = Vec::with_capacity(given.len());
-    for category in given {
+/// Removes duplicate and empty categories.
+fn categories(values: Vec<Value>) -> serde_json::Value {
+    let mut kept: Vec<serde_json::Value> = Vec::with_capacity(values.len());
+    for category in values {
         let category = match category {
             Value::Text(text) | Value::Number(text) => collapse(&text, false).into(),
             other => other.into_json(),
@@ -292,8 +296,8 @@ fn clip(text: &str) -> String {
     text.chars().take(32).collect()
 }
 
-/// One space for every run of white space within a line. Where there may be one line only, a text of several stays as it is, for
-/// the API to reject: it may be two cells, or a whole row.
+/// Collapses white space within a line. If only one line is allowed, a text of several lines is not changed, so that the API
+/// rejects it: it may contain several cells or rows.
 fn collapse(text: &str, lines: bool) -> String {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim();

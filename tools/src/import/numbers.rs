@@ -1,14 +1,14 @@
-//! Numbers as a file writes them, by a grammar: a mark that isn't where it belongs makes a text no number.
+//! Parses numbers of a file by a strict grammar: a misplaced separator is an error.
 
 use catalog::products::import::rows;
 
-/// Between the groups of three digits of a number; one kind in a number.
+/// Separators of groups of three digits. A number has only one kind.
 const SEPARATORS: [char; 4] = ['.', ' ', '\u{a0}', '\u{202f}'];
 
-/// How a file writes numbers.
+/// Notation of numbers in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Notation {
-    /// As the API does: `1299.50`.
+    /// `1299.50`, as in the API.
     #[default]
     Point,
     /// `1299,50`, `1.299,50` or `1 299,50`.
@@ -16,45 +16,45 @@ pub enum Notation {
 }
 
 impl Notation {
-    /// A price as the API takes it. With a decimal point, the API checks it.
+    /// Converts a price for the API, which validates prices with a decimal point itself.
     ///
     /// # Errors
-    /// What is allowed, if the text isn't.
+    /// The validation error.
     pub fn amount(self, text: &str) -> Result<String, String> {
         match self {
             Self::Point => Ok(text.to_owned()),
-            Self::Comma => plain(text).ok_or_else(|| rule("a number such as 19,99 or 1.299,00", text)),
+            Self::Comma => parse_decimal_comma(text).ok_or_else(|| validation_error("a number such as 19,99 or 1.299,00", text)),
         }
     }
 
-    /// A quantity.
+    /// Parses a quantity.
     ///
     /// # Errors
-    /// What is allowed, if the text isn't.
+    /// The validation error.
     pub fn quantity(self, text: &str) -> Result<i64, String> {
         match self {
             Self::Point => rows::quantity(text).ok_or_else(|| rows::quantity_rule(text)),
-            Self::Comma => {
-                plain(text).and_then(|digits| digits.parse().ok()).ok_or_else(|| rule("a whole number such as 12 or 1.299", text))
-            }
+            Self::Comma => parse_decimal_comma(text)
+                .and_then(|digits| digits.parse().ok())
+                .ok_or_else(|| validation_error("a whole number such as 12 or 1.299", text)),
         }
     }
 }
 
-fn rule(allowed: &str, text: &str) -> String {
+fn validation_error(allowed: &str, text: &str) -> String {
     let clipped: String = text.chars().take(32).collect();
     format!("must be {allowed}, because of --decimal-comma, not {clipped:?}")
 }
 
-/// A number with a decimal comma in plain notation: digits, in groups of three or not, then a comma and digits or not.
-fn plain(text: &str) -> Option<String> {
+/// Converts a number with a decimal comma and optional groups of three digits to a decimal point without groups.
+fn parse_decimal_comma(text: &str) -> Option<String> {
     let (whole, fraction) = text.split_once(',').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let whole = match whole.find(SEPARATORS) {
         Some(at) => {
             let separator = whole[at..].chars().next()?;
             let mut groups = whole.split(separator);
             let first = groups.next()?;
-            // 0.500 is never a grouped number; it is one half with a decimal point.
+            // 0.500 is not a grouped number, but has a decimal point.
             let grouped = (1..=3).contains(&first.len()) && !first.starts_with('0') && groups.all(|group| group.len() == 3);
             if grouped { whole.replace(separator, "") } else { return None }
         }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_a_decimal_comma_only_its_grammar_is_a_number() {
+    fn only_numbers_with_a_decimal_comma_are_parsed() {
         for (text, amount) in [
             ("19,99", "19.99"),
             ("1.299,00", "1299.00"),
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_keeps_every_digit_and_the_place_of_the_comma(text in "[0-9., \u{a0}\u{202f}']{1,12}") {
+        fn a_parsed_number_keeps_its_digits_and_the_position_of_the_comma(text in "[0-9., \u{a0}\u{202f}']{1,12}") {
             if let Ok(amount) = Notation::Comma.amount(&text) {
                 let kept: String = text.chars().filter(|c| c.is_ascii_digit() || *c == ',').collect();
                 prop_assert_eq!(amount.replace('.', ","), kept);

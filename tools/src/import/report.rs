@@ -1,4 +1,4 @@
-//! The report on the terminal.
+//! Formats the report of an import.
 
 use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
 
@@ -7,28 +7,28 @@ use serde_json::Value;
 use super::{
     client::{Outcome, RowError},
     mapping::{Mapped, Mapping},
-    source::{Found, Source},
+    source::{ParsedRow, Source},
 };
 use catalog::products::import::Fault;
 
-/// What the file has for a rejected row.
+/// A rejected row, read again from the file.
 #[derive(Default)]
-struct Known {
-    /// Its name or sku.
+struct FileRow {
+    /// Name or sku.
     label: Option<String>,
-    /// Why it was not sent.
+    /// Errors because of which the row was not sent.
     faults: Vec<Fault>,
 }
 
-/// One line for every error, with what the file says of its row.
+/// Formats one line per error, with the name or sku of the row.
 #[must_use]
 pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
-    let known = look_up(&outcome.errors, source, mapping);
+    let rows = read_rejected_rows(&outcome.errors, source, mapping);
     let mut lines = String::new();
     for RowError { row, field, detail } in &outcome.errors {
-        let known = known.get(row);
-        let label = known.and_then(|known| known.label.as_ref()).map(|label| format!(" {label:?}")).unwrap_or_default();
-        let faults = known.map(|known| known.faults.as_slice()).unwrap_or_default();
+        let file_row = rows.get(row);
+        let label = file_row.and_then(|row| row.label.as_ref()).map(|label| format!(" {label:?}")).unwrap_or_default();
+        let faults = file_row.map(|row| row.faults.as_slice()).unwrap_or_default();
         if !faults.is_empty() {
             for fault in faults {
                 push(&mut lines, *row, &label, fault.field().as_deref(), &fault.detail);
@@ -37,7 +37,7 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
         }
         match mapping.sku_from() {
             Some(from) if detail == "sku is missing" => {
-                push(&mut lines, *row, &label, None, &format!("{detail}, because {from} is, which it is made of"));
+                push(&mut lines, *row, &label, None, &format!("{detail}, because it is generated from {from}, which is missing"));
             }
             _ => push(&mut lines, *row, &label, field.as_deref(), detail),
         }
@@ -49,7 +49,7 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
     lines
 }
 
-/// One line for every warning.
+/// Formats one line per warning.
 #[must_use]
 pub fn warnings(outcome: &Outcome) -> String {
     let mut lines = String::new();
@@ -63,14 +63,14 @@ pub fn warnings(outcome: &Outcome) -> String {
     lines
 }
 
-/// One line about a row, or about one of its fields unless the detail names it.
+/// Appends a line about a row. The field is left out if the detail starts with it.
 pub fn push(lines: &mut String, row: u64, label: &str, field: Option<&str>, detail: &str) {
     let field = field.filter(|field| !detail.starts_with(field)).map(|field| format!(" {field}:")).unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = writeln!(lines, "row {row}{label}:{field} {detail}");
 }
 
-/// The outcome in one line.
+/// Formats the outcome in one line.
 #[must_use]
 pub fn summary(outcome: &Outcome) -> String {
     let Outcome { created, updated, unchanged, failed, .. } = outcome;
@@ -78,36 +78,36 @@ pub fn summary(outcome: &Outcome) -> String {
     if outcome.blank == 0 { summary } else { format!("{summary}, {} blank {} skipped", outcome.blank, rows(outcome.blank)) }
 }
 
-/// The word for so many rows.
+/// Returns "row" or "rows".
 #[must_use]
 pub fn rows(count: u64) -> &'static str {
     if count == 1 { "row" } else { "rows" }
 }
 
-/// Reads the file once more for the rows in question: keeping all of them while sending could take any memory.
-fn look_up(errors: &[RowError], source: &Source, mapping: &Mapping) -> BTreeMap<u64, Known> {
-    let mut known: BTreeMap<u64, Known> = errors.iter().map(|error| (error.row, Known::default())).collect();
-    let Some(last) = known.keys().next_back().copied() else { return known };
-    // A file that has changed meanwhile only costs the labels.
+/// Reads the file again for the rejected rows, because keeping all rows in memory while sending would be unbounded.
+fn read_rejected_rows(errors: &[RowError], source: &Source, mapping: &Mapping) -> BTreeMap<u64, FileRow> {
+    let mut file_rows: BTreeMap<u64, FileRow> = errors.iter().map(|error| (error.row, FileRow::default())).collect();
+    let Some(last) = file_rows.keys().next_back().copied() else { return file_rows };
+    // If the file has changed, only the labels are wrong.
     let _ = source.read(mapping, |file| file, &mut |row, found| {
-        if let Some(entry) = known.get_mut(&row) {
+        if let Some(entry) = file_rows.get_mut(&row) {
             *entry = match found {
-                Found::Record(record) => {
+                ParsedRow::Record(record) => {
                     let Mapped { row, faults } = mapping.row(&record);
-                    Known { label: label(&row, mapping), faults }
+                    FileRow { label: label(&row, mapping), faults }
                 }
-                Found::Unreadable(why) => Known { label: None, faults: vec![Fault::of_row(why)] },
-                Found::Blank => Known::default(),
+                ParsedRow::Unreadable(reason) => FileRow { label: None, faults: vec![Fault::of_row(reason)] },
+                ParsedRow::Blank => FileRow::default(),
             };
         }
         if row < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    known
+    file_rows
 }
 
 fn label(row: &Value, mapping: &Mapping) -> Option<String> {
     let text = |field: &str| row.get(field).and_then(Value::as_str);
-    // A generated sku means nothing to the user.
-    let own = mapping.sku_from().map_or("sku".to_owned(), ToString::to_string);
-    text("name").or_else(|| text(&own)).map(|text| text.chars().take(60).collect())
+    // A generated sku is unknown to the user.
+    let id = mapping.sku_from().map_or("sku".to_owned(), ToString::to_string);
+    text("name").or_else(|| text(&id)).map(|text| text.chars().take(60).collect())
 }

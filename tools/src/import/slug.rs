@@ -1,4 +1,4 @@
-//! A sku made of another field: readable, unique and always the same.
+//! Generates skus from another field: readable, unique and stable.
 
 use std::fmt::Write;
 
@@ -8,17 +8,17 @@ use catalog::characters;
 
 /// Longest sku, in characters.
 const MAX_SKU: usize = 64;
-/// Hexadecimal digits of the hash: 40 bits, so that even a million rows hardly ever meet.
+/// Hexadecimal digits of the hash. With 40 bits, collisions are unlikely among a million rows.
 const HASH_DIGITS: usize = 10;
 
-/// For a URL its host and path, for other text its words, then a hash of the whole.
+/// Returns host and path of a URL, or the words of another text, followed by a hash of the text.
 #[must_use]
-pub fn of(text: &str) -> String {
-    let place = text.split_once("://").map_or(text, |(_, place)| place);
-    let place = place.split(['?', '#']).next().unwrap_or_default();
+pub fn generate_sku(text: &str) -> String {
+    let path = text.split_once("://").map_or(text, |(_, path)| path);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
     let mut slug = String::with_capacity(MAX_SKU);
-    for c in place.chars().flat_map(char::to_lowercase) {
-        // Some fillers of Hangul count as letters, and show nothing.
+    for c in path.chars().flat_map(char::to_lowercase) {
+        // Hangul fillers are alphanumeric but invisible.
         if (c.is_alphanumeric() && !characters::is_invisible(c)) || (c == '.' && !slug.is_empty()) {
             slug.push(c);
         } else if !slug.is_empty() && !slug.ends_with('-') {
@@ -43,25 +43,25 @@ mod tests {
     use catalog::products::is_sku;
 
     #[test]
-    fn letters_that_show_nothing_are_left_out() {
-        assert_eq!(of("\u{3164}").len(), HASH_DIGITS);
-        assert!(of("a\u{3164}b").starts_with("a-b-"));
+    fn invisible_letters_are_left_out() {
+        assert_eq!(generate_sku("\u{3164}").len(), HASH_DIGITS);
+        assert!(generate_sku("a\u{3164}b").starts_with("a-b-"));
     }
 
     #[test]
-    fn a_url_gives_its_host_and_path() {
-        assert_eq!(of("http://www.hood.net/about.html"), "www.hood.net-about.html-ae0c06fff5");
-        assert!(of("//www.barbosa.br/privacy.html").starts_with("www.barbosa.br-privacy.html-"));
-        assert!(of("/main/posts/author/").starts_with("main-posts-author-"));
-        assert!(of("https://a.example/b?page=1").starts_with("a.example-b-"));
-        assert_ne!(of("https://a.example/b?page=1"), of("https://a.example/b?page=2"));
+    fn the_sku_of_a_url_has_its_host_and_path() {
+        assert_eq!(generate_sku("http://www.hood.net/about.html"), "www.hood.net-about.html-ae0c06fff5");
+        assert!(generate_sku("//www.barbosa.br/privacy.html").starts_with("www.barbosa.br-privacy.html-"));
+        assert!(generate_sku("/main/posts/author/").starts_with("main-posts-author-"));
+        assert!(generate_sku("https://a.example/b?page=1").starts_with("a.example-b-"));
+        assert_ne!(generate_sku("https://a.example/b?page=1"), generate_sku("https://a.example/b?page=2"));
     }
 
     proptest! {
         #[test]
-        fn it_is_a_sku_and_tells_texts_apart(a in "\\PC{1,200}", b in "\\PC{1,200}") {
-            prop_assert!(is_sku(&of(&a)), "{}", of(&a));
-            prop_assert_eq!(of(&a) == of(&b), a == b);
+        fn the_sku_is_valid_and_differs_for_different_texts(a in "\\PC{1,200}", b in "\\PC{1,200}") {
+            prop_assert!(is_sku(&generate_sku(&a)), "{}", generate_sku(&a));
+            prop_assert_eq!(generate_sku(&a) == generate_sku(&b), a == b);
         }
     }
 }

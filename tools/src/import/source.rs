@@ -1,4 +1,4 @@
-//! Records out of a file, one at a time.
+//! Reads the records of a file one at a time.
 
 use std::{
     fs::File,
@@ -20,21 +20,21 @@ use catalog::products::import::rows::{
     json, names, ndjson,
 };
 
-/// How a file is written.
+/// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
     /// {"items": [...]} or [...]
     Json,
-    /// A JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// With a header line
     Csv,
 }
 
 impl FileFormat {
-    /// The format the name of a file speaks of.
+    /// Returns the format by the extension of a file name.
     #[must_use]
-    pub fn of(path: &Path) -> Option<Self> {
+    pub fn from_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
@@ -47,44 +47,39 @@ impl FileFormat {
 /// A file to be imported.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Where it is.
     pub path: std::path::PathBuf,
-    /// How it is written.
     pub format: FileFormat,
-    /// Between the cells of CSV.
+    /// Delimiter of CSV.
     pub delimiter: u8,
-    /// The encoding it is said to have.
     pub charset: Charset,
 }
 
-/// What is at the place of a row.
 #[derive(Debug)]
-pub enum Found {
-    /// A record.
+pub enum ParsedRow {
     Record(Record),
-    /// A row that cannot be read; the next one can.
+    /// A row that cannot be parsed, with the reason. Following rows can be.
     Unreadable(String),
-    /// An empty line, or a row of CSV without anything in its cells.
+    /// An empty line, or a CSV row with only empty cells.
     Blank,
 }
 
 impl Source {
-    /// Hands every row to `each`, numbered from 1; `opened` sees what is read of the file.
+    /// Calls `each` for every row, numbered from 1. `wrap` wraps the file, for a progress bar.
     ///
     /// # Errors
     /// If the file cannot be read to its end, or lacks a column of the mapping.
     pub fn read<R: Read>(
         &self,
         mapping: &Mapping,
-        opened: impl FnOnce(File) -> R,
-        each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>,
+        wrap: impl FnOnce(File) -> R,
+        each: &mut dyn FnMut(u64, ParsedRow) -> ControlFlow<()>,
     ) -> anyhow::Result<()> {
         let file = File::open(&self.path).with_context(|| format!("cannot open {}", self.path.display()))?;
-        let source = Decoded::new(opened(file), self.charset);
+        let source = Decoded::new(wrap(file), self.charset);
         let read = match self.format {
-            FileFormat::Json => json::read_items(source, json::Shape::Lenient, &mut |row, text| each(row, record(text))),
+            FileFormat::Json => json::read_items(source, json::Shape::Lenient, &mut |row, text| each(row, parse_record(text))),
             FileFormat::Ndjson => {
-                ndjson::read_lines(source, &mut |row, line| each(row, if line.is_empty() { Found::Blank } else { record(line) }))
+                ndjson::read_lines(source, &mut |row, line| each(row, if line.is_empty() { ParsedRow::Blank } else { parse_record(line) }))
             }
             FileFormat::Csv => self.read_csv(mapping, source, each),
         };
@@ -102,29 +97,29 @@ impl Source {
         &self,
         mapping: &Mapping,
         source: R,
-        each: &mut dyn FnMut(u64, Found) -> ControlFlow<()>,
+        each: &mut dyn FnMut(u64, ParsedRow) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let mut reader = CsvReader::new(source, self.delimiter);
         let names = reader.read_header()?.map_or(Ok(Vec::new()), names).map_err(ReadError::Columns)?;
         let shown = || names.iter().map(|name| format!("{:?}", clip(name))).collect::<Vec<_>>().join(", ");
-        let missing = mapping.missing(&names);
+        let missing = mapping.missing_columns(&names);
         if !missing.is_empty() {
-            return Err(ReadError::Columns(vec![format!("it has no column {}; its columns are {}", missing.join(", "), shown())]));
+            return Err(ReadError::Columns(vec![format!("the column {} is missing; the columns are {}", missing.join(", "), shown())]));
         }
-        if let Some(column) = mapping.wanting(&names).first() {
+        if let Some(column) = mapping.missing_fields(&names).first() {
             return Err(ReadError::Columns(vec![format!(
-                "no column is the {column} of a product: name one with --map {column}=..., or check --delimiter; its columns are {}",
+                "no column is mapped to {column}: map one with --map {column}=..., or check --delimiter; the columns are {}",
                 shown()
             )]));
         }
         let unknown: Vec<_> =
-            mapping.unknown(&names).map(|name| format!("the column {:?} is not a field of products", clip(name))).collect();
+            mapping.unknown_columns(&names).map(|name| format!("the column {:?} is not a field of products", clip(name))).collect();
         if !unknown.is_empty() {
-            let remedy = "give --map for every column to import; the others are left out then";
+            let remedy = "use --map for every column to import; others are then ignored";
             return Err(ReadError::Columns(vec![format!("{}: {remedy}", unknown.join(", "))]));
         }
         while let Some(row) = reader.read()? {
-            if each(row.row, cells(&names, row)).is_break() {
+            if each(row.row, parse_cells(&names, row)).is_break() {
                 break;
             }
         }
@@ -132,21 +127,21 @@ impl Source {
     }
 }
 
-fn record(text: &str) -> Found {
+fn parse_record(text: &str) -> ParsedRow {
     match Value::parse(text) {
-        Ok(Value::Object(record)) => Found::Record(record),
-        Ok(_) => Found::Unreadable("not a JSON object".into()),
-        Err(error) => Found::Unreadable(error),
+        Ok(Value::Object(record)) => ParsedRow::Record(record),
+        Ok(_) => ParsedRow::Unreadable("not a JSON object".into()),
+        Err(error) => ParsedRow::Unreadable(error),
     }
 }
 
-fn cells(names: &[String], row: CsvRecord<'_>) -> Found {
+fn parse_cells(names: &[String], row: CsvRecord<'_>) -> ParsedRow {
     if row.is_blank() {
-        return Found::Blank;
+        return ParsedRow::Blank;
     }
     if row.cell_count() != names.len() {
-        return Found::Unreadable(format!("has {} cells, and the header has {}", row.cell_count(), names.len()));
+        return ParsedRow::Unreadable(format!("has {} cells, and the header has {}", row.cell_count(), names.len()));
     }
-    // Only columns without a name may be several, and no field is mapped to them.
-    Found::Record(names.iter().cloned().zip(row.cells().map(|cell| Value::Text(cell.to_owned()))).collect())
+    // Names are unique, except the empty one, to which no field is mapped.
+    ParsedRow::Record(names.iter().cloned().zip(row.cells().map(|cell| Value::Text(cell.to_owned()))).collect())
 }

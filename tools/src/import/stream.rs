@@ -1,4 +1,4 @@
-//! A file on its way: read and mapped on a thread of its own, a bounded number of rows ahead of the network.
+//! Streams a file: a thread reads and maps rows into a bounded buffer of chunks.
 
 use std::{
     io::{self, IsTerminal},
@@ -17,48 +17,48 @@ use tokio::{
 
 use super::{
     mapping::{Mapped, Mapping},
-    source::{Found, Source},
+    source::{ParsedRow, Source},
 };
 
-/// Bytes sent at once, about.
-const PIECE: usize = 64 * 1024;
-/// Pieces ahead of the network.
-const AHEAD: usize = 4;
+/// Approximate size of a chunk, in bytes.
+const CHUNK_SIZE: usize = 64 * 1024;
+/// Chunks that are read ahead of the network.
+const BUFFERED_CHUNKS: usize = 4;
 
-/// The rows of a file as NDJSON, and the task that reads it: it fails as the stream does, and says why.
+/// Returns the rows of a file as NDJSON, and the task that reads it. If the stream fails, the task returns the cause.
 pub fn rows(source: Source, mapping: Arc<Mapping>) -> (impl Stream<Item = io::Result<Bytes>> + use<>, JoinHandle<anyhow::Result<()>>) {
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, receiver) = mpsc::channel(BUFFERED_CHUNKS);
     let reading = spawn_blocking(move || {
         let bar = progress(&source);
-        let mut piece = Vec::with_capacity(2 * PIECE);
+        let mut chunk = Vec::with_capacity(2 * CHUNK_SIZE);
         let read = source.read(&mapping, |file| bar.wrap_read(file), &mut |_, found| {
             match found {
-                Found::Record(record) => push(&mut piece, &mapping.row(&record)),
-                // A row that cannot be read keeps its number: null is rejected like it.
-                Found::Unreadable(_) => piece.extend_from_slice(b"null"),
-                Found::Blank => {}
+                ParsedRow::Record(record) => push(&mut chunk, &mapping.row(&record)),
+                // The API rejects null, and the following rows keep their numbers.
+                ParsedRow::Unreadable(_) => chunk.extend_from_slice(b"null"),
+                ParsedRow::Blank => {}
             }
-            piece.push(b'\n');
-            if piece.len() < PIECE {
+            chunk.push(b'\n');
+            if chunk.len() < CHUNK_SIZE {
                 return ControlFlow::Continue(());
             }
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * PIECE));
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(2 * CHUNK_SIZE));
             if sender.blocking_send(Ok(full.into())).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        // Without an error at its end a part of a file would look whole.
-        let last = if read.is_ok() { Ok(piece.into()) } else { Err(io::Error::other("the file cannot be read to its end")) };
+        // Without an error at the end, a part of a file would be imported as if it were complete.
+        let last = if read.is_ok() { Ok(chunk.into()) } else { Err(io::Error::other("the file cannot be read to its end")) };
         let _ = sender.blocking_send(last);
         bar.finish_and_clear();
         read
     });
-    let pieces = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
-    (pieces, reading)
+    let chunks = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    (chunks, reading)
 }
 
-fn push(piece: &mut Vec<u8>, Mapped { row, faults }: &Mapped) {
+fn push(chunk: &mut Vec<u8>, Mapped { row, faults }: &Mapped) {
     let row = if faults.is_empty() { row } else { &Value::Null };
     // Writing a value into memory cannot fail.
-    let _ = serde_json::to_writer(piece, row);
+    let _ = serde_json::to_writer(chunk, row);
 }
 
 fn progress(source: &Source) -> ProgressBar {

@@ -36,28 +36,26 @@ pub struct Transport {
 }
 
 /// A response.
-pub struct Answer {
-    /// Status.
+pub struct Reply {
     pub status: StatusCode,
     /// Target of a redirect.
     pub location: Option<String>,
-    /// Body.
     pub body: Bytes,
 }
 
 /// A body in memory.
-pub fn whole(bytes: Vec<u8>) -> Body {
+pub fn buffered_body(bytes: Vec<u8>) -> Body {
     Full::from(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A streamed body.
-pub fn pieces(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+pub fn streamed_body(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync()
 }
 
 impl Transport {
-    /// To the API at `base`, which is trusted if its certificate is of one of the system's
-    /// authorities (`SSL_CERT_FILE` names others) or of one of `authorities`.
+    /// Returns a client of the API at `base`. It trusts the certificate authorities of the system (or of `SSL_CERT_FILE`) and
+    /// `authorities`.
     ///
     /// # Errors
     /// If TLS is needed and no certificate authority is trusted.
@@ -68,41 +66,41 @@ impl Transport {
             roots.add_parsable_certificates(system.certs.into_iter().chain(authorities.iter().cloned()));
             if roots.is_empty() {
                 let why: String = system.errors.iter().map(|error| format!("; {error}")).collect();
-                bail!("this machine trusts no certificate authority{why}: name a file of theirs with --ca-file or in SSL_CERT_FILE");
+                bail!("no certificate authority is trusted{why}: set --ca-file or SSL_CERT_FILE to a file of certificates");
             }
         }
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new()).build(connector.wrap_connector(route()));
+        let client = Client::builder(TokioExecutor::new()).build(connector.wrap_connector(tcp_connector()));
         Ok(Self { client, base: base.to_owned() })
     }
 
     /// Sends a POST request and reads the whole response.
     ///
     /// # Errors
-    /// If there is no response; says what to check.
-    pub async fn post(&self, path: &str, headers: &[(HeaderName, HeaderValue)], body: Body) -> anyhow::Result<Answer> {
+    /// If there is no response. TLS errors say what to check.
+    pub async fn post(&self, path: &str, headers: &[(HeaderName, HeaderValue)], body: Body) -> anyhow::Result<Reply> {
         let uri: Uri = format!("{}{path}", self.base).parse().context("the URL is invalid")?;
         let mut request = Request::post(uri).header(header::USER_AGENT, concat!("catalog-import/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer = match self.client.request(request.body(body)?).await {
-            Ok(answer) => answer,
-            Err(error) => match distrust(&error) {
+        let reply = match self.client.request(request.body(body)?).await {
+            Ok(reply) => reply,
+            Err(error) => match describe_tls_error(&error) {
                 Some(reason) => bail!("{reason}"),
                 None => return Err(error.into()),
             },
         };
-        let (head, body) = answer.into_parts();
+        let (head, body) = reply.into_parts();
         let location = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status: head.status, location, body: body.collect().await?.to_bytes() })
+        Ok(Reply { status: head.status, location, body: body.collect().await?.to_bytes() })
     }
 }
 
 /// Connects directly, or through the proxy that the environment names.
-fn route() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
+fn tcp_connector() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
     let proxies = Arc::new(Matcher::from_env());
     let mut direct = HttpConnector::new();
     direct.enforce_http(false);
@@ -115,41 +113,41 @@ fn route() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
                 tunnel = tunnel.with_auth(credentials.clone());
             }
             let host = proxy.uri().authority().map(Authority::to_string).unwrap_or_default();
-            tunnel.call(uri).await.map_err(|error| format!("the proxy {host} doesn't connect: {error}").into())
+            tunnel.call(uri).await.map_err(|error| format!("the proxy {host} cannot connect: {error}").into())
         }
     }))
 }
 
-/// What is wrong with the server's certificate, if that is why there is no connection.
-fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
+/// Describes a TLS error, if there is one among the causes.
+fn describe_tls_error(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut causes = std::iter::successors(Some(error), |error| cause(*error));
     let reason = match causes.find_map(|error| error.downcast_ref::<TlsError>())? {
-        // A bad signature: of an authority that only has the name of one that is trusted.
+        // BadSignature: of another authority with the name of a trusted one.
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "its certificate is not of an authority that this machine trusts: if the shop has an authority of its own, \
-             name that one's certificate with --ca-file or CATALOG_CA_FILE"
+            "its certificate is not signed by a trusted authority: if the shop has its own certificate authority, \
+             set --ca-file or CATALOG_CA_FILE to the authority's certificate"
                 .to_owned()
         }
         TlsError::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "its certificate is for another name: give the URL with the name that the certificate is for".to_owned()
+            "its certificate is for another name: use the name of the certificate in the URL".to_owned()
         }
         TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
         TlsError::InvalidCertificate(CertificateError::Other(why)) => format!(
-            "its certificate cannot be used ({why}): a server needs one that an authority has signed, and not the authority's own, \
-             such as openssl makes when it is asked for a self-signed one; --ca-file or CATALOG_CA_FILE names the authority's"
+            "its certificate cannot be used ({why}): a server needs a certificate that an authority has signed, not a self-signed \
+             certificate of an authority; set --ca-file or CATALOG_CA_FILE to the authority's certificate"
         ),
-        TlsError::InvalidMessage(_) => "what listens there doesn't speak TLS: give the URL with http://, or another port".to_owned(),
-        other => format!("no secure connection can be made: {other}"),
+        TlsError::InvalidMessage(_) => "the server doesn't use TLS: use http:// or another port in the URL".to_owned(),
+        other => format!("the TLS handshake failed: {other}"),
     };
     Some(reason)
 }
 
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        // Its source would be the source of what it holds.
-        Some(held) => Some(held),
+        // `source` of an io::Error skips the error that it wraps.
+        Some(wrapped) => Some(wrapped),
         None => error.source(),
     }
 }

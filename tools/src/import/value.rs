@@ -1,5 +1,4 @@
-//! Values of a record. Numbers keep the text that the file has: binary64 has room for 15 digits, an EAN or an ICCID
-//! as a number has more.
+//! Values of a record. Numbers are kept as text, because an ICCID has more than the 15 digits of a binary64 number.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +6,10 @@ use serde_json::value::RawValue;
 
 use catalog::http::body::find_duplicate_key;
 
-/// One record of a file: what is under which column or field.
+/// A record of a file: values by column or field.
 pub type Record = BTreeMap<String, Value>;
 
-/// Arrays and objects in one another, at most.
+/// Maximum nesting of arrays and objects.
 const MAX_DEPTH: usize = 16;
 
 /// A value of JSON, or a cell of CSV, which is text.
@@ -20,7 +19,7 @@ pub enum Value {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number as it is written.
+    /// A number as written in the file.
     Number(String),
     /// Text.
     Text(String),
@@ -38,15 +37,15 @@ impl Value {
     pub fn parse(text: &str) -> Result<Self, String> {
         match find_duplicate_key(text).map_err(|error| invalid(&error))? {
             Some(pointer) => Err(format!("{} is given twice", pointer.trim_start_matches('/'))),
-            None => Self::of(text.trim(), MAX_DEPTH),
+            None => Self::parse_trimmed(text.trim(), MAX_DEPTH),
         }
     }
 
-    /// `text` is JSON without white space around it.
-    fn of(text: &str, depth: usize) -> Result<Self, String> {
+    /// Parses JSON without white space around it.
+    fn parse_trimmed(text: &str, depth: usize) -> Result<Self, String> {
         let inner = |raw: &RawValue| {
             let depth = depth.checked_sub(1).ok_or_else(|| format!("must not nest arrays and objects more than {MAX_DEPTH} deep"))?;
-            Self::of(raw.get(), depth)
+            Self::parse_trimmed(raw.get(), depth)
         };
         Ok(match text.bytes().next() {
             Some(b'{') => {
@@ -65,7 +64,7 @@ impl Value {
         })
     }
 
-    /// The value in a request. A number that a [`serde_json::Value`] would change is text.
+    /// Converts the value for a request. A number that a [`serde_json::Value`] would change becomes text.
     #[must_use]
     pub fn into_json(self) -> serde_json::Value {
         match self {
@@ -116,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_what_serde_reads() {
+    fn other_values_are_parsed_as_by_serde() {
         let text = r#"{"a": "\u00e4\n", "b": [true, false, null, {}], "c": {"d": []}, "": 1}"#;
         let value: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(Value::parse(text).unwrap().into_json(), value);
     }
 
     #[test]
-    fn what_is_not_json_or_too_deep_is_an_error() {
+    fn invalid_or_too_deep_json_is_an_error() {
         for text in ["", "{", "[1,]", "{} {}", "tru", "01", "\"\\ud800\""] {
             assert!(Value::parse(text).unwrap_err().starts_with("not valid JSON"), "{text}");
         }

@@ -1,12 +1,10 @@
-//! Fault injection, so that tests can see how senders handle faults.
+//! Fault injection, to test how senders handle faults.
 
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// How the server treats mail.
-///
-/// Whatever the mode, a recipient whose local part starts with `refuse` gets 550, and with `busy` 451.
+/// Response of the server to mail. In every mode, a recipient whose local part starts with `refuse` gets 550, and with `busy` 451.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -18,18 +16,18 @@ pub enum Mode {
     /// 451 for each recipient: a transient rejection.
     Defer,
     /// 550 for each recipient: a permanent rejection.
-    Refuse,
-    /// Stores the mail and closes the connection without a reply, as a crash between the two would.
+    #[serde(rename = "refuse")]
+    Reject,
+    /// Stores the mail and closes the connection without a reply, like a crash.
     Drop,
 }
 
-/// The current mode.
+/// A mode and its duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// How mail is treated.
     pub mode: Mode,
-    /// How many more times it applies before the mode is `normal` again; without it, until it is changed.
+    /// Number of times that the mode applies before it is `normal` again. Without it, until it is changed.
     #[serde(default)]
     pub times: Option<u32>,
 }
@@ -39,18 +37,16 @@ pub struct Setting {
 pub struct Chaos(Mutex<Setting>);
 
 impl Chaos {
-    /// The current mode.
     pub fn setting(&self) -> Setting {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets it.
     pub fn set(&self, setting: Setting) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = setting;
     }
 
-    /// Whether `mode` applies now; if so, it counts against `times`.
-    pub fn applies(&self, mode: Mode) -> bool {
+    /// Returns whether `mode` applies, and decrements `times` if so.
+    pub fn take(&self, mode: Mode) -> bool {
         let mut setting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if setting.mode != mode {
             return false;
@@ -74,20 +70,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_with_times_applies_that_often_and_then_things_are_normal() {
+    fn a_mode_with_times_applies_that_often() {
         let chaos = Chaos::default();
         chaos.set(Setting { mode: Mode::Drop, times: Some(2) });
-        assert!(!chaos.applies(Mode::Busy));
-        assert!(chaos.applies(Mode::Drop));
-        assert!(chaos.applies(Mode::Drop));
-        assert!(!chaos.applies(Mode::Drop));
+        assert!(!chaos.take(Mode::Busy));
+        assert!(chaos.take(Mode::Drop));
+        assert!(chaos.take(Mode::Drop));
+        assert!(!chaos.take(Mode::Drop));
         assert_eq!(chaos.setting(), Setting::default());
     }
 
     #[test]
-    fn a_mode_without_times_stays() {
+    fn a_mode_without_times_applies_until_it_is_changed() {
         let chaos = Chaos::default();
         chaos.set(Setting { mode: Mode::Defer, times: None });
-        assert!((0..3).all(|_| chaos.applies(Mode::Defer)));
+        assert!((0..3).all(|_| chaos.take(Mode::Defer)));
     }
 }

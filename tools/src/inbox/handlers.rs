@@ -1,10 +1,10 @@
-//! The page and its JSON.
+//! The pages and the JSON API.
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
 //! | `GET /`, `GET /messages/{n}` | pages |
 //! | `GET /messages/{n}/source` | the mail as it was received |
-//! | `GET /api/messages` | `[{n, from, to, subject, message_id, date, text}]`, oldest first; `to` picks one recipient, `after` numbers above it; with `count`, waits until that many are there, at most `wait_ms` milliseconds |
+//! | `GET /api/messages` | `[{n, from, to, subject, message_id, date, text}]`, oldest first; `to` filters by recipient, `after` by number; with `count`, waits at most `wait_ms` milliseconds for that many mails |
 //! | `DELETE /api/messages` | deletes all |
 //! | `GET, POST /api/chaos` | `{mode, times?}`, see [`super::chaos`] |
 
@@ -28,11 +28,11 @@ use super::{
     page,
 };
 
-/// Mails on one page.
+/// Mails per page.
 const PAGE: usize = 100;
 /// Longest wait for mails, in milliseconds.
 const MAX_WAIT: u64 = 120_000;
-/// The pages show mail from anywhere: nothing in them may load or run.
+/// The pages show untrusted mail, so they may not load or run anything.
 const POLICY: (header::HeaderName, &str) = (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'");
 
 /// Serves until `stop`.
@@ -59,7 +59,7 @@ struct Inbox {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct MessagesQuery {
     to: Option<String>,
     #[serde(default)]
     after: u64,
@@ -68,9 +68,9 @@ struct Wanted {
     wait_ms: u64,
 }
 
-async fn list(State(inbox): State<Inbox>, Query(wanted): Query<Wanted>) -> Json<Vec<Message>> {
-    let count = wanted.count.unwrap_or(0);
-    let matches = |message: &Message| message.n > wanted.after && wanted.to.as_ref().is_none_or(|to| message.to.contains(to));
+async fn list(State(inbox): State<Inbox>, Query(query): Query<MessagesQuery>) -> Json<Vec<Message>> {
+    let count = query.count.unwrap_or(0);
+    let matches = |message: &Message| message.n > query.after && query.to.as_ref().is_none_or(|to| message.to.contains(to));
     // Subscribed before the first count, so that no arrival is missed.
     let mut arrivals = inbox.mailbox.arrivals();
     let enough = async {
@@ -82,7 +82,7 @@ async fn list(State(inbox): State<Inbox>, Query(wanted): Query<Wanted>) -> Json<
     };
     tokio::select! {
         () = inbox.stop.cancelled() => {}
-        _ = timeout(Duration::from_millis(wanted.wait_ms.min(MAX_WAIT)), enough) => {}
+        _ = timeout(Duration::from_millis(query.wait_ms.min(MAX_WAIT)), enough) => {}
     }
     Json(inbox.mailbox.messages(matches))
 }
@@ -93,12 +93,12 @@ async fn clear(State(inbox): State<Inbox>) -> StatusCode {
 }
 
 #[derive(Deserialize)]
-struct Start {
+struct PageQuery {
     before: Option<u64>,
 }
 
-async fn list_page(State(inbox): State<Inbox>, Query(start): Query<Start>) -> Response {
-    let shown = inbox.mailbox.newest(start.before.unwrap_or(u64::MAX), PAGE);
+async fn list_page(State(inbox): State<Inbox>, Query(query): Query<PageQuery>) -> Response {
+    let shown = inbox.mailbox.newest(query.before.unwrap_or(u64::MAX), PAGE);
     html(page::list(&shown, inbox.mailbox.count(|_| true), shown.len() == PAGE))
 }
 

@@ -1,4 +1,4 @@
-//! The accepted mails: in memory, and in a directory if one is set.
+//! Stores accepted mails in memory and, if configured, in a directory.
 
 use std::{
     collections::VecDeque,
@@ -12,16 +12,15 @@ use tokio::sync::watch;
 
 use super::message::{self, Delivery, Message};
 
-/// Limits of what is kept; beyond them the oldest mails are deleted.
+/// Limits of the mailbox. Beyond them, the oldest mails are deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Mails.
+    /// Number of mails.
     pub messages: usize,
     /// Bytes of all mails together.
     pub bytes: usize,
 }
 
-/// All mails.
 pub struct Mailbox {
     limits: Limits,
     directory: Option<PathBuf>,
@@ -37,70 +36,69 @@ struct State {
 }
 
 impl Mailbox {
-    /// Opens the directory, if one is given, with the mail in it.
+    /// Opens a mailbox and loads the mails of the directory, if there is one.
     ///
     /// # Errors
-    /// If the directory cannot be made or read.
+    /// If the directory cannot be created or read.
     pub fn open(directory: Option<PathBuf>, limits: Limits) -> anyhow::Result<Self> {
         let mailbox = Self { limits, directory, state: Mutex::default(), arrivals: watch::Sender::new(0) };
         if let Some(directory) = &mailbox.directory {
             let context = || format!("cannot use INBOX_DIR={}", directory.display());
             fs::create_dir_all(directory).with_context(context)?;
-            let mut kept = numbers(directory).with_context(context)?;
-            kept.sort_unstable();
+            let mut numbers = list_numbers(directory).with_context(context)?;
+            numbers.sort_unstable();
             let mut state = mailbox.state();
-            for n in kept {
+            for n in numbers {
                 let source = fs::read(file(directory, n)).with_context(context)?;
                 state.last = n;
-                state.push(Message::read(n, message::from_file(&source)));
+                state.push(Message::parse(n, message::from_file(&source)));
                 mailbox.delete_oldest(&mut state);
             }
         }
         Ok(mailbox)
     }
 
-    /// Keeps a mail, in its file too, before this returns. Blocks on the disk.
+    /// Stores a mail and its file. Blocks.
     ///
     /// # Errors
-    /// If the file cannot be written: the mail isn't kept then.
-    pub fn keep(&self, delivery: Delivery) -> io::Result<u64> {
+    /// If the file cannot be written. Then the mail isn't stored.
+    pub fn store(&self, delivery: Delivery) -> io::Result<u64> {
         let mut state = self.state();
         let n = state.last + 1;
         if let Some(directory) = &self.directory {
-            // Written under another name first, so that no reader sees a partial mail.
+            // Renamed when complete, so that no reader sees a partial mail.
             let unfinished = directory.join(format!("{n}.new"));
             fs::write(&unfinished, message::to_file(&delivery))?;
             fs::rename(unfinished, file(directory, n))?;
         }
         state.last = n;
-        state.push(Message::read(n, delivery));
+        state.push(Message::parse(n, delivery));
         self.delete_oldest(&mut state);
         drop(state);
         self.arrivals.send_replace(n);
         Ok(n)
     }
 
-    /// Changes whenever a mail arrives.
+    /// Returns a receiver that changes with every new mail.
     pub fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrivals.subscribe()
     }
 
-    /// How many mails `wanted` picks.
-    pub fn count(&self, wanted: impl Fn(&Message) -> bool) -> usize {
-        self.state().messages.iter().filter(|message| wanted(message)).count()
+    /// Returns the number of mails that match.
+    pub fn count(&self, matches: impl Fn(&Message) -> bool) -> usize {
+        self.state().messages.iter().filter(|message| matches(message)).count()
     }
 
-    /// The mails that `wanted` picks, oldest first.
-    pub fn messages(&self, wanted: impl Fn(&Message) -> bool) -> Vec<Message> {
-        self.state().messages.iter().filter(|message| wanted(message)).cloned().collect()
+    /// Returns the mails that match, oldest first.
+    pub fn messages(&self, matches: impl Fn(&Message) -> bool) -> Vec<Message> {
+        self.state().messages.iter().filter(|message| matches(message)).cloned().collect()
     }
 
-    /// The newest mails before number `before`, newest first, at most `limit`.
+    /// Returns at most `limit` mails with numbers below `before`, newest first.
     pub fn newest(&self, before: u64, limit: usize) -> Vec<Message> {
         self.state().messages.iter().rev().filter(|message| message.n < before).take(limit).cloned().collect()
     }
 
-    /// One mail.
     pub fn message(&self, n: u64) -> Option<Message> {
         self.state().messages.iter().find(|message| message.n == n).cloned()
     }
@@ -150,7 +148,7 @@ fn file(directory: &Path, n: u64) -> PathBuf {
     directory.join(format!("{n}.eml"))
 }
 
-fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
+fn list_numbers(directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -181,11 +179,11 @@ mod tests {
     fn the_oldest_mails_are_deleted_beyond_the_limits() {
         let mailbox = Mailbox::open(None, LIMITS).unwrap();
         for subject in ["1", "2", "3", "4"] {
-            mailbox.keep(mail(subject)).unwrap();
+            mailbox.store(mail(subject)).unwrap();
         }
         assert_eq!(subjects(&mailbox), ["2", "3", "4"]);
         let large = "x".repeat(980);
-        mailbox.keep(mail(&large)).unwrap();
+        mailbox.store(mail(&large)).unwrap();
         assert_eq!(subjects(&mailbox), [large]);
     }
 
@@ -194,16 +192,16 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("catalog-mailbox-{}", std::process::id()));
         let mailbox = Mailbox::open(Some(directory.clone()), LIMITS).unwrap();
         for subject in ["1", "2", "3", "4"] {
-            mailbox.keep(mail(subject)).unwrap();
+            mailbox.store(mail(subject)).unwrap();
         }
         let mailbox = Mailbox::open(Some(directory.clone()), LIMITS).unwrap();
         assert_eq!(subjects(&mailbox), ["2", "3", "4"]);
         assert_eq!(mailbox.message(4).unwrap().to, ["a@example.com"]);
-        assert_eq!(mailbox.keep(mail("5")).unwrap(), 5);
+        assert_eq!(mailbox.store(mail("5")).unwrap(), 5);
         assert_eq!(mailbox.newest(5, 1).first().map(|message| message.n), Some(4));
         mailbox.clear();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-        assert_eq!(mailbox.keep(mail("6")).unwrap(), 6);
+        assert_eq!(mailbox.store(mail("6")).unwrap(), 6);
         fs::remove_dir_all(&directory).unwrap();
     }
 }

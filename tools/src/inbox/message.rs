@@ -1,4 +1,4 @@
-//! One mail: what the envelope said, and what is read out of the text.
+//! A mail: its envelope, and what is parsed of its headers and text.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use mail_parser::MessageParser;
 use serde::Serialize;
 
-/// A mail as it arrived.
+/// A received mail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delivery {
     /// Sender of the envelope.
@@ -17,10 +17,10 @@ pub struct Delivery {
     pub source: Vec<u8>,
 }
 
-/// A mail that was kept.
+/// A stored mail.
 #[derive(Debug, Clone, Serialize)]
 pub struct Message {
-    /// Counts from 1 in order of arrival; also after mails have been deleted.
+    /// Number from 1 in order of arrival. Numbers are not reused.
     pub n: u64,
     /// Sender of the envelope.
     pub from: String,
@@ -40,8 +40,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads a mail. What cannot be read stays empty: an inbox refuses nothing.
-    pub fn read(n: u64, delivery: Delivery) -> Self {
+    /// Parses a mail. What cannot be parsed stays empty.
+    pub fn parse(n: u64, delivery: Delivery) -> Self {
         let Delivery { from, to, source } = delivery;
         let parsed = MessageParser::default().parse(&source);
         let field = |read: fn(&mail_parser::Message<'_>) -> Option<String>| parsed.as_ref().and_then(read);
@@ -56,10 +56,10 @@ impl Message {
 
 const SENDER: &str = "Return-Path: <";
 const RECIPIENT: &str = "Delivered-To: <";
-/// Ends the envelope, so that a mail which brings such headers itself isn't taken for it.
+/// Ends the envelope, because a mail may start with the same headers.
 const END: &str = "X-Envelope: end\r\n";
 
-/// The mail as a file: the envelope in front, in the headers that delivery agents use for it.
+/// Formats a mail as a file. The envelope is prepended in the headers that delivery agents use.
 pub fn to_file(delivery: &Delivery) -> Vec<u8> {
     let mut envelope = format!("{SENDER}{}>\r\n", delivery.from);
     for recipient in &delivery.to {
@@ -70,7 +70,7 @@ pub fn to_file(delivery: &Delivery) -> Vec<u8> {
     [envelope.as_bytes(), &delivery.source].concat()
 }
 
-/// The mail in a file made by [`to_file`]. Any other file is a mail without an envelope.
+/// Reads a file of [`to_file`]. Another file is a mail without an envelope.
 pub fn from_file(file: &[u8]) -> Delivery {
     read_envelope(file).unwrap_or_else(|| Delivery { source: file.to_owned(), ..Delivery::default() })
 }
@@ -99,7 +99,7 @@ mod tests {
         let source = "From: Shop <shop@example.com>\r\nSubject: =?utf-8?q?Fahrr=C3=A4der?=\r\nMessage-ID: <1.2@example.com>\r\n\
                       Date: Sat, 21 Nov 2026 11:00:00 +0100\r\nContent-Type: text/plain; charset=utf-8\r\n\
                       Content-Transfer-Encoding: quoted-printable\r\n\r\nPrice: 19.90 =E2=82=AC\r\nold: 5=\r\n0\r\n";
-        let message = Message::read(7, delivery(source));
+        let message = Message::parse(7, delivery(source));
         assert_eq!(message.subject.as_deref(), Some("Fahrräder"));
         assert_eq!(message.message_id.as_deref(), Some("1.2@example.com"));
         assert_eq!(message.date.unwrap().to_rfc3339(), "2026-11-21T10:00:00+00:00");
@@ -109,20 +109,20 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_is_no_mail_is_kept_all_the_same() {
-        let message = Message::read(1, delivery(""));
+    fn an_empty_mail_is_stored() {
+        let message = Message::parse(1, delivery(""));
         assert_eq!((message.subject, message.message_id, message.date), (None, None, None));
     }
 
     #[test]
-    fn a_file_of_another_origin_is_a_mail_without_an_envelope() {
+    fn a_file_of_another_program_is_a_mail_without_an_envelope() {
         let file = b"Delivered-To: <a@example.com>\r\nSubject: found\r\n\r\n";
         assert_eq!(from_file(file), Delivery { source: file.to_vec(), ..Delivery::default() });
     }
 
     proptest! {
         #[test]
-        fn a_file_gives_back_what_was_put_in(from in "[a-z.+]{0,9}@[a-z.]{1,9}", to in prop::collection::vec("[a-z]{1,9}@[a-z.]{1,9}", 0..4),
+        fn reading_a_written_file_returns_the_same_mail(from in "[a-z.+]{0,9}@[a-z.]{1,9}", to in prop::collection::vec("[a-z]{1,9}@[a-z.]{1,9}", 0..4),
                                              head in "(Delivered-To: <a@b>\r\n|Return-Path: <>\r\n|X-Envelope: end\r\n)?",
                                              body in prop::collection::vec(any::<u8>(), 0..99)) {
             let delivery = Delivery { from, to, source: [head.into_bytes(), body].concat() };

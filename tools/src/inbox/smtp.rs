@@ -1,4 +1,4 @@
-//! The SMTP server (RFC 5321): the `mailin` crate has the state machine; this file has the connections and their limits.
+//! The SMTP server (RFC 5321). The state machine is that of the `mailin` crate; this file has the connections and their limits.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ const MAX_RECIPIENTS: usize = 100;
 /// Bytes of one line. RFC 5321 allows 1000; longer ones are accepted up to this.
 const MAX_LINE: u64 = 256 * 1024;
 /// Idle timeout of a connection (RFC 5321, 4.5.3.2.7).
-const IDLE: Duration = Duration::from_mins(5);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// Delay after a connection could not be accepted for lack of file descriptors or memory.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -82,7 +82,7 @@ impl Connection {
     async fn run(self, stream: TcpStream, full: bool, stop: CancellationToken) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         let (reader, mut writer) = stream.into_split();
-        if full || self.chaos.applies(Mode::Busy) {
+        if full || self.chaos.take(Mode::Busy) {
             return send(&mut writer, &response::NO_SERVICE).await;
         }
         let mut session = self.session();
@@ -94,7 +94,7 @@ impl Connection {
             let mut limited = (&mut reader).take(MAX_LINE);
             let read = tokio::select! {
                 () = stop.cancelled() => return send(&mut writer, &response::NO_SERVICE).await,
-                read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut line)) => read.context("idle")??,
+                read = tokio::time::timeout(IDLE_TIMEOUT, limited.read_until(b'\n', &mut line)) => read.context("idle timeout")??,
             };
             if read == 0 {
                 return Ok(());
@@ -102,29 +102,29 @@ impl Connection {
             if !line.ends_with(b"\n") {
                 return send(&mut writer, &Response::custom(421, "Line too long, closing connection".into())).await;
             }
-            let mut answer = session.process(&line);
+            let mut reply = session.process(&line);
             let finished = lock(&self.transaction).finished.take();
             if let Some(finished) = finished {
-                let Some(kept) = self.finish(finished).await else { return Ok(()) };
-                answer = kept;
+                let Some(stored) = self.store(finished).await else { return Ok(()) };
+                reply = stored;
             }
-            match answer.action {
+            match reply.action {
                 Action::NoReply => {}
-                Action::Close => return send(&mut writer, &answer).await,
-                Action::Reply | Action::UpgradeTls => send(&mut writer, &answer).await?,
+                Action::Close => return send(&mut writer, &reply).await,
+                Action::Reply | Action::UpgradeTls => send(&mut writer, &reply).await?,
             }
         }
     }
 
-    /// Stores the mail and returns the reply, or `None` if the connection is to be closed without one.
-    async fn finish(&self, finished: Finished) -> Option<Response> {
+    /// Stores the mail and returns the reply, or `None` if the connection must be closed without one.
+    async fn store(&self, finished: Finished) -> Option<Response> {
         let Finished::Complete(delivery) = finished else { return Some(response::NO_STORAGE) };
         let mailbox = Arc::clone(&self.mailbox);
-        let kept = tokio::task::spawn_blocking(move || mailbox.keep(delivery)).await;
-        match kept.map_err(io::Error::other).flatten() {
+        let stored = tokio::task::spawn_blocking(move || mailbox.store(delivery)).await;
+        match stored.map_err(io::Error::other).flatten() {
             Ok(n) => {
                 tracing::debug!(n, peer = %self.peer, "mail stored");
-                (!self.chaos.applies(Mode::Drop)).then_some(response::OK)
+                (!self.chaos.take(Mode::Drop)).then_some(response::OK)
             }
             Err(error) => {
                 tracing::error!(%error, "mail not stored");
@@ -144,7 +144,7 @@ async fn send(writer: &mut OwnedWriteHalf, response: &Response) -> anyhow::Resul
     Ok(())
 }
 
-/// The mail being received. Shared, because mailin keeps its handler to itself.
+/// The mail being received. Shared, because mailin gives no access to its handler.
 #[derive(Default)]
 struct Transaction {
     recipients: usize,
@@ -174,10 +174,10 @@ impl Handler for Envelope {
     }
 
     fn rcpt(&mut self, to: &str) -> Response {
-        if to.starts_with("refuse") || self.chaos.applies(Mode::Refuse) {
+        if to.starts_with("refuse") || self.chaos.take(Mode::Reject) {
             return response::NO_MAILBOX;
         }
-        if to.starts_with("busy") || self.chaos.applies(Mode::Defer) {
+        if to.starts_with("busy") || self.chaos.take(Mode::Defer) {
             return Response::custom(451, "Mailbox busy, try again later".into());
         }
         let mut transaction = lock(&self.transaction);
@@ -195,7 +195,7 @@ impl Handler for Envelope {
 
     fn data(&mut self, line: &[u8]) -> io::Result<()> {
         let mut transaction = lock(&self.transaction);
-        // An error here would be a reply in the middle of the mail, so it is rejected at its end.
+        // An error here would send a reply in the middle of the mail, so a mail that is too large is rejected at its end.
         if transaction.too_large || transaction.delivery.source.len() + line.len() > MAX_MESSAGE {
             transaction.too_large = true;
             transaction.delivery.source = Vec::new();
@@ -205,7 +205,7 @@ impl Handler for Envelope {
         Ok(())
     }
 
-    /// Always accepts, because mailin reads what follows a rejection as more mail. [`Connection::finish`] makes the reply.
+    /// Always accepts, because after a rejection mailin would read commands as mail. [`Connection::store`] returns the reply.
     fn data_end(&mut self) -> Response {
         let mut transaction = lock(&self.transaction);
         let received = std::mem::take(&mut *transaction);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{database, events::streams::CHANGES_KEPT, metrics};
 
-static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::gauge("outbox_rows", "Events that wait to be published"));
+static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::register_gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
 static OLDEST_AGE: LazyLock<Gauge> = LazyLock::new(|| {
     register_gauge!("outbox_oldest_age_seconds", "How long the oldest event has waited to be published; 0 when none waits")

@@ -41,8 +41,9 @@ static REJECTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
     .expect("a metric of this name is registered once")
 });
-static WRITE_TIMEOUTS: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("http_write_timeouts_total", "Connections closed because the client didn't read the response"));
+static WRITE_TIMEOUTS: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::register_counter("http_write_timeouts_total", "Connections closed because the client didn't read the response")
+});
 
 /// Counts a connection that was closed because its client didn't read.
 pub fn write_timed_out() {

@@ -1,21 +1,21 @@
-//! What customers are told of their orders.
+//! Mails to customers about their orders.
 
 use chrono::{DateTime, Utc};
 use minijinja::{Value, context};
 
-use super::{MAX_LONG_NAME, MAX_NAME, TemplateError, Templates, Text, clock};
+use super::{MAX_LONG_NAME, MAX_NAME, TemplateError, Templates, Text, format_time};
 use crate::{
     notifications::fields::line,
     orders::{Order, OrderLine, Status},
     products::Money,
 };
 
-/// Lines of an order that are listed, at most.
+/// Maximum number of order lines in a mail.
 const MAX_ITEMS: usize = 100;
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// Names and texts.
+/// Names and sources of the templates.
 pub(super) const SOURCES: [(&str, &str); 6] = [
     ("order_created", include_str!("order_created.txt")),
     ("order_confirmed", include_str!("order_confirmed.txt")),
@@ -26,7 +26,7 @@ pub(super) const SOURCES: [(&str, &str); 6] = [
 ];
 
 impl Templates {
-    /// About an order that has reached a status.
+    /// Writes the mail about an order that has reached a status.
     pub(in crate::notifications) fn order(&self, reached: Status, order: &Order, when: DateTime<Utc>) -> Result<Text, TemplateError> {
         let (verb, template) = match reached {
             Status::Pending => ("placed", "order_created"),
@@ -39,7 +39,7 @@ impl Templates {
         let reason = order.history.iter().rev().find(|entry| entry.status == reached).and_then(|entry| entry.reason.as_deref());
         let body = self.environment.get_template(template)?.render(context! {
             id => short_id(order),
-            when => clock(when),
+            when => format_time(when),
             items => order.items.iter().take(MAX_ITEMS).map(item_value).collect::<Vec<Value>>(),
             more => order.items.len().saturating_sub(MAX_ITEMS),
             total => price(&order.total),
@@ -57,7 +57,7 @@ fn summary(items: &[OrderLine]) -> String {
     }
 }
 
-/// The last group of the id: the first ones of a `UUIDv7` are a clock, and the same in orders of one minute.
+/// Returns the last group of the id. The first groups of a `UUIDv7` are a timestamp, and equal in orders of one minute.
 fn short_id(order: &Order) -> String {
     let id = order.id.to_string();
     id.rsplit('-').next().unwrap_or_default().to_owned()
@@ -112,14 +112,14 @@ mod tests {
         }
     }
 
-    fn tell(order: &Order) -> Text {
+    fn write_mail(order: &Order) -> Text {
         Templates::new("https://shop.example").unwrap().order(order.status, order, when()).unwrap()
     }
 
     #[test]
-    fn an_order_is_told_with_its_lines_and_its_total() {
+    fn the_mail_about_an_order_has_its_lines_and_total() {
         let items = vec![item("Bar table", "90420332", 2, "39.80"), item("Stool", "s-1", 1, "10.00")];
-        let text = tell(&order(Status::Confirmed, None, items));
+        let text = write_mail(&order(Status::Confirmed, None, items));
         assert_eq!(text.subject, "Order confirmed: 2 items (00c0ffee0000)");
         assert_eq!(
             text.body,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_words() {
+    fn every_status_has_a_mail() {
         for (status, verb) in [
             (Status::Pending, "placed"),
             (Status::Confirmed, "confirmed"),
@@ -138,7 +138,7 @@ mod tests {
             (Status::Cancelled, "cancelled"),
             (Status::Failed, "failed"),
         ] {
-            let text = tell(&order(status, None, vec![item("Stool", "s-1", 3, "30.00")]));
+            let text = write_mail(&order(status, None, vec![item("Stool", "s-1", 3, "30.00")]));
             assert_eq!(text.subject, format!("Order {verb}: Stool (00c0ffee0000)"));
             assert!(text.body.starts_with("Your order 00c0ffee0000 ") && text.body.contains(verb), "{}", text.body);
             assert!(text.body.contains("\n\n3 x Stool (s-1): 30.00 EUR\n") && !text.body.contains("Reason"), "{}", text.body);
@@ -146,24 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn why_is_told_if_somebody_said() {
-        let text = tell(&order(Status::Cancelled, Some("out of\nstools"), vec![item("Stool", "s-1", 3, "30.00")]));
+    fn the_reason_is_in_the_mail() {
+        let text = write_mail(&order(Status::Cancelled, Some("out of\nstools"), vec![item("Stool", "s-1", 3, "30.00")]));
         assert!(text.body.contains("\nTotal: 49.80 EUR\n\nReason: out of stools\n\nhttps://shop.example/v1/orders/"), "{}", text.body);
     }
 
     #[test]
     fn names_cannot_break_out_of_the_subject_or_of_their_line() {
         let name = format!("x\r\nBcc: eve@evil.example\r\n\r\n{{{{ link }}}}{}", "y".repeat(300));
-        let text = tell(&order(Status::Pending, Some("no\r\nSubject: y"), vec![item(&name, "1\n2", 1, "1.00")]));
+        let text = write_mail(&order(Status::Pending, Some("no\r\nSubject: y"), vec![item(&name, "1\n2", 1, "1.00")]));
         assert!(!text.subject.contains(['\r', '\n']) && text.subject.chars().count() < 200, "{}", text.subject);
         assert_eq!(text.body.lines().count(), 8, "{}", text.body);
         assert!(text.body.contains("{{ link }}"), "{}", text.body);
     }
 
     #[test]
-    fn a_long_order_is_told_in_part() {
+    fn the_mail_about_a_long_order_lists_the_first_lines() {
         let items = (0..130).map(|number| item(&format!("Stool {number}"), "s", 1, "1.00")).collect();
-        let text = tell(&order(Status::Fulfilled, None, items));
+        let text = write_mail(&order(Status::Fulfilled, None, items));
         assert_eq!(text.subject, "Order fulfilled: 130 items (00c0ffee0000)");
         assert!(text.body.contains("Stool 99 ") && !text.body.contains("Stool 100"), "{}", text.body);
         assert!(text.body.contains("\nand 30 more\nTotal: "), "{}", text.body);

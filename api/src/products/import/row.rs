@@ -185,7 +185,7 @@ impl RowDocument {
             FieldUpdate::Null => FieldUpdate::Null,
             FieldUpdate::Value(text) => full_date::parse(&text).map_or_else(
                 || {
-                    faults.push(Fault { pointer: "/released_on".into(), detail: full_date::refusal(&text) });
+                    faults.push(Fault { pointer: "/released_on".into(), detail: full_date::validation_error(&text) });
                     FieldUpdate::Absent
                 },
                 FieldUpdate::Value,

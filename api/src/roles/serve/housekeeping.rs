@@ -1,5 +1,5 @@
-//! Removes what has outlived its use, and finishes what a crash left unfinished. Every process may do
-//! it at any time: the statements skip each other's rows.
+//! Purges expired rows and finishes imports that a crash has interrupted. Processes can do this concurrently: the statements
+//! skip locked rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,28 +13,28 @@ use crate::{
     products::{Catalogue, import, search, write},
 };
 
-/// Longest pause between two rounds: how long the mail about an import that was cut short may wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest interval between two rounds, and so the longest delay of the mail about an interrupted import.
+const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Keeps house until `stop`.
+/// Runs until `stop`.
 ///
 /// # Errors
-/// If `retention` is absurdly long.
+/// If `retention` is out of range.
 pub async fn run(catalogue: Arc<Catalogue>, retention: Duration, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut rounds = interval((retention / 4).clamp(Duration::from_secs(1), LONGEST_PAUSE));
+    let mut rounds = interval((retention / 4).clamp(Duration::from_secs(1), MAX_INTERVAL));
     let retention = TimeDelta::from_std(retention)?;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = rounds.tick() => {}
         }
-        if let Err(error) = round(&catalogue, retention).await {
+        if let Err(error) = run_round(&catalogue, retention).await {
             tracing::warn!(error = %Chain(&error), "housekeeping failed; retrying");
         }
     }
 }
 
-async fn round(catalogue: &Catalogue, retention: TimeDelta) -> Result<(), sqlx::Error> {
+async fn run_round(catalogue: &Catalogue, retention: TimeDelta) -> Result<(), sqlx::Error> {
     let (pool, now) = (&catalogue.database.primary, clock::now());
     write::purge_deleted(pool, now, retention).await?;
     idempotency::purge(pool, now).await?;

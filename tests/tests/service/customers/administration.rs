@@ -1,4 +1,4 @@
-//! What admins see and do of customers.
+//! Administration of customers by admins.
 
 use catalog_tests::{
     Shop,

@@ -1,4 +1,4 @@
-//! Becoming a customer.
+//! Registration of customers.
 
 use catalog_tests::{
     Shop,

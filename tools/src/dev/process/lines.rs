@@ -1,4 +1,4 @@
-//! What a child prints, line by line.
+//! Reads the output of a child line by line.
 
 use std::{
     collections::VecDeque,
@@ -16,11 +16,11 @@ use tokio::{
 use super::super::console::Console;
 use super::Name;
 
-/// Longer lines are shown in pieces, in bytes.
+/// Longest line, in bytes. Longer ones are split.
 const MAX_LINE: u64 = 16 * 1024;
-/// Lines that are kept for the report of a child that fails.
+/// Number of last lines in the error of a child that fails.
 const KEPT: usize = 10;
-/// How long the last lines of a child that has exited may take. A child of its own may hold its output open.
+/// Timeout for reading the last lines of a child that has exited, because a grandchild may keep the output open.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The output of one child.
@@ -30,15 +30,15 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Shows every line of a child that `shown` picks, and keeps the last ones, until its output ends.
-    pub fn of(child: &mut Child, name: Name, shown: fn(&str) -> bool, console: Console) -> Self {
+    /// Prints the lines of a child for which `is_shown` is true, and keeps the last lines.
+    pub fn read(child: &mut Child, name: Name, is_shown: fn(&str) -> bool, console: Console) -> Self {
         let kept = Arc::default();
-        let output = child.stdout.take().map(|output| tokio::spawn(show(output, name, shown, console, Arc::clone(&kept))));
-        let errors = child.stderr.take().map(|output| tokio::spawn(show(output, name, shown, console, Arc::clone(&kept))));
+        let output = child.stdout.take().map(|output| tokio::spawn(read_output(output, name, is_shown, console, Arc::clone(&kept))));
+        let errors = child.stderr.take().map(|output| tokio::spawn(read_output(output, name, is_shown, console, Arc::clone(&kept))));
         Self { kept, readers: output.into_iter().chain(errors).collect() }
     }
 
-    /// The last lines of a child that has exited, indented, with a title; or nothing if it printed nothing.
+    /// Returns the last lines of a child that has exited, indented and with a title, or an empty text.
     pub async fn last(self) -> String {
         let _ = timeout(TIMEOUT, futures::future::join_all(self.readers)).await;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,13 @@ impl Lines {
     }
 }
 
-async fn show(output: impl AsyncRead + Unpin, name: Name, shown: fn(&str) -> bool, console: Console, kept: Arc<Mutex<VecDeque<String>>>) {
+async fn read_output(
+    output: impl AsyncRead + Unpin,
+    name: Name,
+    is_shown: fn(&str) -> bool,
+    console: Console,
+    kept: Arc<Mutex<VecDeque<String>>>,
+) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
@@ -62,8 +68,8 @@ async fn show(output: impl AsyncRead + Unpin, name: Name, shown: fn(&str) -> boo
                 if text.is_empty() {
                     continue;
                 }
-                if shown(text) {
-                    console.line(name, text);
+                if is_shown(text) {
+                    console.log_line(name, text);
                 }
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.truncate(KEPT - 1);

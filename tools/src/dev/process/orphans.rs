@@ -1,4 +1,4 @@
-//! Children of a run that was killed before it stopped them.
+//! Stops children of a run that was killed.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
@@ -8,22 +8,22 @@ use tokio::time::{Instant, sleep};
 
 use super::{Console, MARK, Name, mark, send};
 
-/// An orphan that doesn't stop within this is killed.
+/// Time after which an orphan is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
-/// A killed process that still exists after this is stuck in the kernel.
+/// Time after which a killed process counts as stuck in the kernel.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an orphan is checked: it is no child of this process, so it cannot be waited for.
+/// Poll interval for the end of an orphan, which is not a child of this process and cannot be waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Stops the processes that an earlier run in this data directory left behind, in order. The directory is locked, so every process
-/// with its mark is an orphan.
+/// Stops the processes of earlier runs in this data directory, in order. The directory is locked, so every process with its mark
+/// is an orphan.
 ///
 /// # Errors
 /// If a process cannot be stopped.
 pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
     for name in Name::CHILDREN {
-        for pid in marked(name, root) {
-            console.say(format!("stopping {} (process {pid}), an orphan of a run that was killed", name.as_str()));
+        for pid in find_marked(name, root) {
+            console.log(format!("stopping {} (process {pid}), an orphan of a run that was killed", name.as_str()));
             send(pid, name.stop_signal())?;
             if exits_within(pid, STOP_TIMEOUT).await {
                 continue;
@@ -37,17 +37,17 @@ pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The processes with this mark, without their children, which inherit it.
-fn marked(name: Name, root: &Path) -> Vec<Pid> {
+/// Returns the processes with this mark, without their children, which inherit it.
+fn find_marked(name: Name, root: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids: Vec<i32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    let wanted = mark(name, root);
-    let found: Vec<i32> = pids.into_iter().filter(|pid| carries(*pid, &wanted) && is_alive(*pid)).collect();
+    let mark = mark(name, root);
+    let found: Vec<i32> = pids.into_iter().filter(|pid| has_mark(*pid, &mark) && is_alive(*pid)).collect();
     found.iter().filter(|pid| parent(**pid).is_none_or(|parent| !found.contains(&parent))).copied().map(Pid::from_raw).collect()
 }
 
-fn carries(pid: i32, mark: &OsStr) -> bool {
-    // The environment of other users' processes cannot be read; none of them is ours.
+fn has_mark(pid: i32, mark: &OsStr) -> bool {
+    // The environment of other users' processes cannot be read, but none of them is an orphan.
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|variable| {
         let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
@@ -66,7 +66,7 @@ async fn exits_within(pid: Pid, timeout: Duration) -> bool {
     true
 }
 
-/// A zombie has exited.
+/// Whether a process exists and is not a zombie.
 fn is_alive(pid: i32) -> bool {
     status(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
@@ -75,7 +75,7 @@ fn parent(pid: i32) -> Option<i32> {
     status(pid).map(|(_, parent)| parent)
 }
 
-/// State and parent (`proc_pid_stat(5)`, fields 3 and 4, after the name in parentheses).
+/// Reads state and parent (`proc_pid_stat(5)`, fields 3 and 4, after the name in parentheses).
 fn status(pid: i32) -> Option<(char, i32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit_once(") ")?.1.split(' ');
@@ -95,12 +95,12 @@ mod tests {
             let mut command = Command::new("tail");
             command.args(["-f", "/dev/null"]).env(MARK, mark).stdin(Stdio::null()).spawn().unwrap()
         };
-        let mut ours = start(mark(Name::Tracker, &root));
-        let mut others = start(mark(Name::Tracker, &root.join("other")));
+        let mut orphan = start(mark(Name::Tracker, &root));
+        let mut other = start(mark(Name::Tracker, &root.join("other")));
         stop_orphans(&root, Console::new()).await.unwrap();
-        assert!(ours.try_wait().unwrap().is_some());
-        assert!(others.try_wait().unwrap().is_none());
-        others.kill().unwrap();
-        others.wait().unwrap();
+        assert!(orphan.try_wait().unwrap().is_some());
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use tokio::sync::watch;
 
-/// Shared by all children.
+/// The state of the start, shared by all children.
 #[derive(Clone)]
 pub struct Startup(watch::Sender<State>);
 
@@ -21,7 +21,7 @@ impl Default for Startup {
 }
 
 impl Startup {
-    /// Whether the shop has started; a child that exits is restarted from then on.
+    /// Whether the shop has started. From then on, a child that exits is restarted.
     pub fn is_complete(&self) -> bool {
         *self.0.borrow() == State::Complete
     }
@@ -50,12 +50,12 @@ impl Startup {
         result
     }
 
-    /// Waits until a child has exited, and returns why.
+    /// Waits until a child has exited, and returns the cause.
     pub async fn failed(&self) -> anyhow::Error {
         let mut state = self.0.subscribe();
         match state.wait_for(|state| matches!(state, State::Failed(_))).await.as_deref() {
             Ok(State::Failed(cause)) => anyhow!(cause.clone()),
-            // Unreachable: this holds the sender.
+            // Unreachable, because `self` holds the sender.
             _ => std::future::pending().await,
         }
     }

@@ -20,11 +20,11 @@ const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// A child that ran for this long has started successfully: its backoff starts again at [`MIN_BACKOFF`].
 const STABLE: Duration = Duration::from_secs(10);
-/// How often PostgreSQL's lock file is read for a shutdown that another process requested.
+/// Poll interval of PostgreSQL's lock file, for a shutdown that another process requested.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Line of PostgreSQL's lock file with its status, from 0; the first has its process id (`utils/pidfile.h`).
 const STATUS_LINE: usize = 7;
-/// A child that doesn't stop within this is killed. Longer than the default of `SHUTDOWN_TIMEOUT`.
+/// Time after which a child is killed. Longer than the default of `SHUTDOWN_TIMEOUT`.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The stop requests to the children, from Ctrl-C and SIGTERM.
@@ -32,8 +32,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 pub struct Stopping {
     /// Cancelled when the shop stops; each child is then stopped in order.
     pub begun: CancellationToken,
-    /// Cancelled when the children are to be killed.
-    pub now: CancellationToken,
+    /// Cancelled to kill the children.
+    pub kill: CancellationToken,
 }
 
 /// Keeps one child running in a task.
@@ -59,7 +59,7 @@ impl Supervisor {
     }
 
     /// Stops the child and waits for its end.
-    pub async fn stopped(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;
     }
@@ -84,8 +84,8 @@ impl SupervisedChild {
             if self.stop.is_cancelled() {
                 break;
             }
-            // The child has exited, so another program listens there.
-            let taken = self.spec.places.iter().find_map(|place| place.taken());
+            // The child has exited, so another program uses the address.
+            let taken = self.spec.addresses.iter().find_map(|address| address.find_conflict());
             let name = self.spec.name.as_str();
             if !self.startup.is_complete() {
                 let taken = taken.map(|taken| format!(": {taken}")).unwrap_or_default();
@@ -95,9 +95,9 @@ impl SupervisedChild {
             if started.elapsed() >= STABLE {
                 backoff = MIN_BACKOFF;
             }
-            self.console.say(format!("{name} {end}; restarting in {backoff:?}"));
+            self.console.log(format!("{name} {end}; restarting in {backoff:?}"));
             if let Some(taken) = taken {
-                self.console.say(taken);
+                self.console.log(taken);
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff) => {}
@@ -117,12 +117,12 @@ impl SupervisedChild {
         if let Some(pid) = pid
             && let Err(error) = fs::write(&self.pid_file, format!("{pid}\n"))
         {
-            self.console.say(format!("cannot write {}: {error}", self.pid_file.display()));
+            self.console.log(format!("cannot write {}: {error}", self.pid_file.display()));
         }
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = self.stop.cancelled() => self.stop_child(&mut child, pid).await,
-            () = self.shut_down_elsewhere(pid) => self.stop_child(&mut child, pid).await,
+            () = self.wait_for_external_shutdown(pid) => self.stop_child(&mut child, pid).await,
         };
         let _ = fs::remove_file(&self.pid_file);
         let end = match ended {
@@ -133,15 +133,15 @@ impl SupervisedChild {
         (end, last_lines)
     }
 
-    /// Returns when another process has sent SIGTERM to PostgreSQL. It then accepts no connections and waits for its clients to
-    /// disconnect, which the shop's never do.
-    async fn shut_down_elsewhere(&self, pid: Option<Pid>) {
+    /// Returns when another process has sent SIGTERM to PostgreSQL. It then rejects connections and waits for its clients to
+    /// disconnect, but those of the shop never do.
+    async fn wait_for_external_shutdown(&self, pid: Option<Pid>) {
         let (Some(lock_file), Some(pid)) = (&self.spec.lock_file, pid) else { return std::future::pending().await };
         while self.stopping.begun.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let lock = fs::read_to_string(lock_file).unwrap_or_default();
             let lines: Vec<_> = lock.lines().map(str::trim).collect();
             if lines.first() == Some(&pid.to_string().as_str()) && lines.get(STATUS_LINE) == Some(&"stopping") {
-                self.console.say(format!("{} is shutting down and waits for its clients; stopping it", self.spec.name.as_str()));
+                self.console.log(format!("{} is shutting down and waits for its clients; stopping it", self.spec.name.as_str()));
                 return;
             }
         }
@@ -155,9 +155,9 @@ impl SupervisedChild {
             tokio::select! {
                 ended = timeout(STOP_TIMEOUT, child.wait()) => match ended {
                     Ok(ended) => return ended,
-                    Err(_) => self.console.say(format!("{} did not stop within {} s; killing it", self.spec.name.as_str(), STOP_TIMEOUT.as_secs())),
+                    Err(_) => self.console.log(format!("{} did not stop within {} s; killing it", self.spec.name.as_str(), STOP_TIMEOUT.as_secs())),
                 },
-                () = self.stopping.now.cancelled() => {}
+                () = self.stopping.kill.cancelled() => {}
             }
             self.signal(pid, self.spec.name.kill_signal());
             if let Ok(ended) = timeout(Duration::from_secs(5), child.wait()).await {
@@ -170,7 +170,7 @@ impl SupervisedChild {
 
     fn signal(&self, pid: Pid, signal: Signal) {
         if let Err(error) = send(pid, signal) {
-            self.console.say(format!("{error:#}"));
+            self.console.log(format!("{error:#}"));
         }
     }
 }
@@ -197,17 +197,17 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             environment: Vec::new(),
-            hidden: &[],
-            clean: true,
+            removed_variables: &[],
+            clear_environment: true,
             account: None,
-            places: Vec::new(),
+            addresses: Vec::new(),
             lock_file: None,
-            shown: |_| false,
+            is_shown: |_| false,
         }
     }
 
     fn root() -> PathBuf {
-        let root = std::env::temp_dir().join(format!("catalog-supervisor-{}-{}", std::process::id(), ports::free(&[]).unwrap()));
+        let root = std::env::temp_dir().join(format!("catalog-supervisor-{}-{}", std::process::id(), ports::find_free_port(&[]).unwrap()));
         fs::create_dir_all(root.join("run")).unwrap();
         root
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_that_is_killed_comes_back_with_another_process_id() {
+    async fn a_child_that_is_killed_is_restarted() {
         let root = root();
         let supervisor = Supervisor::start(spec("exec tail -f /dev/null"), root.clone(), Console::new(), Stopping::default(), complete());
         let mut pids = Vec::new();
@@ -236,13 +236,13 @@ mod tests {
             pids.push(pid);
             send(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         }
-        supervisor.stopped().await;
+        supervisor.stop().await;
         assert!(!root.join("run/serve.pid").exists());
         fs::remove_dir_all(&root).unwrap();
     }
 
     #[tokio::test]
-    async fn a_child_that_ignores_the_request_to_stop_is_killed_on_the_second_one() {
+    async fn a_child_that_ignores_sigterm_is_killed_on_the_second_stop_request() {
         let root = root();
         let stopping = Stopping::default();
         let script = "trap '' TERM; echo > run/trapped; while :; do read line < /dev/zero; done";
@@ -250,31 +250,31 @@ mod tests {
         while !root.join("run/trapped").exists() {
             tokio::task::yield_now().await;
         }
-        stopping.now.cancel();
-        supervisor.stopped().await;
+        stopping.kill.cancel();
+        supervisor.stop().await;
         fs::remove_dir_all(&root).unwrap();
     }
 
     #[tokio::test]
-    async fn a_child_that_exits_while_the_shop_starts_ends_the_start_with_its_last_lines() {
+    async fn a_child_that_exits_during_the_start_fails_it_with_its_last_lines() {
         let root = root();
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = other.local_addr().unwrap();
         let script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; exit 3";
-        let spec = Spec { places: vec![ports::Place::given("HTTP_ADDRESS", address)], ..spec(script) };
+        let spec = Spec { addresses: vec![ports::ListenAddress::configured("HTTP_ADDRESS", address)], ..spec(script) };
         let startup = Startup::default();
         let supervisor = Supervisor::start(spec, root.clone(), Console::new(), Stopping::default(), startup.clone());
         let cause = startup.failed().await.to_string();
-        let holder = format!("HTTP_ADDRESS={address} is in use by ");
-        assert!(cause.starts_with(&format!("serve exited with code 3 while the shop started: {holder}")), "{cause}");
+        let conflict = format!("HTTP_ADDRESS={address} is in use by ");
+        assert!(cause.starts_with(&format!("serve exited with code 3 while the shop started: {conflict}")), "{cause}");
         assert!(cause.ends_with("\n    line 29\n    line 30") && !cause.contains("line 20\n"), "{cause}");
         assert!(startup.complete().is_err());
-        supervisor.stopped().await;
+        supervisor.stop().await;
         fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
-    fn ends_are_described_in_words() {
+    fn exit_statuses_are_described() {
         assert_eq!(describe(ExitStatus::from_raw(9)), "was killed by SIGKILL");
         assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "exited with code 2");
         assert_eq!(describe(ExitStatus::from_raw(0)), "exited");

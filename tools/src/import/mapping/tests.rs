@@ -11,7 +11,7 @@ fn record(value: impl ToString) -> Record {
     record
 }
 
-/// The row, if nothing is wrong with it.
+/// Maps a valid record.
 #[allow(clippy::needless_pass_by_value, reason = "calls are shorter")]
 fn row(mapping: &Mapping, value: impl ToString) -> serde_json::Value {
     let Mapped { row, faults } = mapping.row(&record(value));
@@ -25,7 +25,7 @@ fn faults(mapping: &Mapping, value: impl ToString) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_row_of_a_shop_abroad_becomes_a_product() {
+fn columns_are_mapped_to_fields() {
     let maps = [
         "sku=item_id",
         "name=name",
@@ -46,18 +46,18 @@ fn a_row_of_a_shop_abroad_becomes_a_product() {
 }
 
 #[test]
-fn what_the_api_checks_stays_as_it_is_and_a_date_names_one_day() {
+fn values_that_the_api_validates_are_not_changed_and_dates_are_converted() {
     let mapping = mapping(&["name=title", "url=uri", "released_on=date"], &["price=0"], Some("url")).unwrap();
     let row = self::row(&mapping, json!({"title": null, "uri": null, "date": null}));
     assert_eq!(row, json!({"name": null, "url": null, "released_on": null, "price": {"amount": "0"}}));
     let row = self::row(&mapping, json!({"title": "A", "uri": "/a", "date": "06 Oct 1980"}));
-    assert_eq!((&row["released_on"], &row["sku"]), (&json!("1980-10-06"), &json!(slug::of("/a"))));
+    assert_eq!((&row["released_on"], &row["sku"]), (&json!("1980-10-06"), &json!(slug::generate_sku("/a"))));
     let fault = ("/released_on".to_owned(), "must be a date such as 2024-05-23, not \"May 23\"".to_owned());
     assert_eq!(faults(&mapping, json!({"title": "A", "uri": "/a", "date": "May 23"})), [fault]);
 }
 
 #[test]
-fn without_a_map_names_are_taken_as_they_are() {
+fn without_a_map_columns_have_the_names_of_fields() {
     let mapping = mapping(&[], &["currency=EUR"], None).unwrap();
     let row = json!({"sku": 7, "price": {"amount": "1"}, "quantity": "12", "categories": ["a", "a ", ""], "attributes": {"b": 1}});
     assert_eq!(
@@ -67,7 +67,7 @@ fn without_a_map_names_are_taken_as_they_are() {
 }
 
 #[test]
-fn a_field_that_is_unknown_is_an_error_unless_a_map_leaves_it_out() {
+fn an_unknown_column_is_an_error_unless_there_is_a_map() {
     let product = json!({"sku": "a", "name": "A", "price": "1", "colour": "red"});
     let faults = |maps: &[&str]| {
         let mapped = mapping(maps, &[], None).unwrap().row(&record(&product));
@@ -76,12 +76,12 @@ fn a_field_that_is_unknown_is_an_error_unless_a_map_leaves_it_out() {
     assert_eq!(faults(&[]), ["/colour"]);
     assert!(faults(&["sku=sku", "name=name", "price=price"]).is_empty());
     let header = ["sku", "colour", "attributes.width"].map(str::to_owned);
-    assert_eq!(mapping(&[], &[], None).unwrap().unknown(&header).collect::<Vec<_>>(), ["colour"]);
-    assert_eq!(mapping(&["sku=sku"], &[], None).unwrap().unknown(&header).count(), 0);
+    assert_eq!(mapping(&[], &[], None).unwrap().unknown_columns(&header).collect::<Vec<_>>(), ["colour"]);
+    assert_eq!(mapping(&["sku=sku"], &[], None).unwrap().unknown_columns(&header).count(), 0);
 }
 
 #[test]
-fn runs_of_white_space_become_one_space_and_lines_stay_lines() {
+fn white_space_is_collapsed_within_lines() {
     let mapping = mapping(&[], &[], None).unwrap();
     let row = self::row(&mapping, json!({"sku": "a", "name": " Bar \t table\u{a0}", "price": "1", "description": "one  two\r\n three\n"}));
     assert_eq!((&row["name"], &row["description"]), (&json!("Bar table"), &json!("one two\nthree")));
@@ -90,7 +90,7 @@ fn runs_of_white_space_become_one_space_and_lines_stay_lines() {
 }
 
 #[test]
-fn every_wrong_part_of_the_command_line_is_named() {
+fn all_invalid_options_are_reported() {
     let faults = mapping(&["sku", "colour=c", "name=a", "name=b"], &["name=x"], Some("sku")).unwrap_err();
     assert_eq!(faults.len(), 5, "{faults:?}");
     assert!(faults[1].contains("\"colour\" is not a field of products"));
@@ -98,9 +98,9 @@ fn every_wrong_part_of_the_command_line_is_named() {
 
 #[test]
 fn a_field_or_a_column_that_is_mapped_twice_is_an_error() {
-    assert_eq!(mapping(&["name=a,name=b"], &[], None).unwrap_err(), ["--map gives name twice"]);
+    assert_eq!(mapping(&["name=a,name=b"], &[], None).unwrap_err(), ["--map sets name twice"]);
     let faults = mapping(&["name=title", "brand=title"], &[], None).unwrap_err();
-    assert_eq!(faults, ["--map takes two fields from the column \"title\": map each column once"]);
+    assert_eq!(faults, ["--map maps the column \"title\" to two fields: map each column once"]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_column_whose_name_has_a_comma_can_be_mapped() {
 }
 
 #[test]
-fn a_number_of_another_notation_is_a_fault_of_its_row_and_field() {
+fn a_number_in_another_notation_is_an_error_of_its_field() {
     let mapping = mapping(&[], &[], None).unwrap();
     let decimal_comma = row(&mapping, json!({"sku": "c1-c", "price": "1.299,00", "quantity": "3"}));
     assert_eq!(decimal_comma, json!({"sku": "c1-c", "price": {"amount": "1299.00"}, "quantity": 3}));
@@ -127,7 +127,7 @@ fn a_number_of_another_notation_is_a_fault_of_its_row_and_field() {
 }
 
 #[test]
-fn a_decimal_comma_leaves_json_numbers_alone_and_they_keep_their_digits() {
+fn a_decimal_comma_does_not_apply_to_json_numbers_which_keep_their_digits() {
     let mapping = mapping(&[], &[], None).unwrap();
     let sent = row(&mapping, r#"{"sku": 89490200001188888889, "price": 1.5, "quantity": 3.0, "attributes": {"width": 0.10}}"#);
     let expected = json!({"sku": "89490200001188888889", "price": {"amount": "1.5"}, "quantity": 3, "attributes": {"width": "0.10"}});
@@ -138,7 +138,7 @@ fn a_decimal_comma_leaves_json_numbers_alone_and_they_keep_their_digits() {
 }
 
 #[test]
-fn a_currency_or_an_attribute_that_is_given_twice_is_a_fault() {
+fn a_currency_or_an_attribute_that_is_set_twice_is_an_error() {
     let mapping = mapping(&[], &["currency=EUR"], None).unwrap();
     assert_eq!(faults(&mapping, json!({"price": {"amount": "1", "currency": "USD"}}))[0].0, "/price/currency");
     assert!(faults(&mapping, json!({"price": {"amount": "1", "currency": "EUR"}})).is_empty());

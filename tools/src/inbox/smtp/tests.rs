@@ -32,7 +32,7 @@ impl Inbox {
         self.transport.send_raw(&envelope, mail.as_bytes()).await
     }
 
-    fn kept(&self) -> Vec<Message> {
+    fn mails(&self) -> Vec<Message> {
         self.mailbox.messages(|_| true)
     }
 }
@@ -41,7 +41,7 @@ impl Inbox {
 async fn a_mail_arrives_with_its_envelope_and_unstuffed_dots() {
     let inbox = Inbox::start().await;
     inbox.send("editor@example.com", "Subject: hello\r\n\r\n.dot\r\n..\r\nend").await.unwrap();
-    let kept = inbox.kept();
+    let kept = inbox.mails();
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].from, "shop@example.com");
     assert_eq!(kept[0].to, ["editor@example.com"]);
@@ -50,37 +50,37 @@ async fn a_mail_arrives_with_its_envelope_and_unstuffed_dots() {
 }
 
 #[tokio::test]
-async fn some_recipients_are_always_refused_or_busy() {
+async fn some_recipients_are_always_rejected() {
     let inbox = Inbox::start().await;
-    let refused = inbox.send("refuse.me@example.com", "\r\n").await.unwrap_err();
-    assert_eq!(refused.status().map(u16::from), Some(550));
+    let rejected = inbox.send("refuse.me@example.com", "\r\n").await.unwrap_err();
+    assert_eq!(rejected.status().map(u16::from), Some(550));
     let busy = inbox.send("busy.me@example.com", "\r\n").await.unwrap_err();
     assert_eq!(busy.status().map(u16::from), Some(451));
-    assert!(inbox.kept().is_empty());
+    assert!(inbox.mails().is_empty());
 }
 
 #[tokio::test]
-async fn chaos_strikes_every_recipient() {
+async fn fault_injection_applies_to_every_recipient() {
     let inbox = Inbox::start().await;
-    for (mode, code) in [(Mode::Refuse, 550), (Mode::Defer, 451), (Mode::Busy, 421)] {
+    for (mode, code) in [(Mode::Reject, 550), (Mode::Defer, 451), (Mode::Busy, 421)] {
         inbox.chaos.set(Setting { mode, times: Some(1) });
         let error = inbox.send("editor@example.com", "\r\n").await.unwrap_err();
         assert_eq!(error.status().map(u16::from), Some(code), "{mode:?}: {error:?}");
         inbox.send("editor@example.com", "\r\n").await.unwrap();
     }
-    assert_eq!(inbox.kept().len(), 3);
+    assert_eq!(inbox.mails().len(), 3);
 }
 
 #[tokio::test]
-async fn a_dropped_mail_is_kept_and_never_answered() {
+async fn a_dropped_mail_is_stored_without_a_reply() {
     let inbox = Inbox::start().await;
     inbox.chaos.set(Setting { mode: Mode::Drop, times: Some(1) });
     let error = inbox.send("editor@example.com", "Subject: crash\r\n\r\n").await.unwrap_err();
     assert_eq!(error.status(), None, "{error:?}");
-    assert_eq!(inbox.kept().len(), 1);
+    assert_eq!(inbox.mails().len(), 1);
 }
 
-/// Speaks SMTP by hand; gives the code of each answer.
+/// Sends SMTP commands, and returns the code of each reply.
 async fn dialogue(address: SocketAddr, lines: &[&str]) -> Vec<String> {
     let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
     let mut codes = Vec::new();
@@ -95,7 +95,7 @@ async fn dialogue(address: SocketAddr, lines: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_too_large_is_refused_and_the_connection_goes_on() {
+async fn a_mail_that_is_too_large_is_rejected_and_the_connection_stays_open() {
     let inbox = Inbox::start().await;
     let line = format!("{}\r\n", "x".repeat(100_000));
     let large = format!("{}.\r\n", line.repeat(MAX_MESSAGE / line.len() + 1));
@@ -106,11 +106,11 @@ async fn a_mail_that_is_too_large_is_refused_and_the_connection_goes_on() {
     lines.extend(["small\r\n.\r\n", "QUIT\r\n"]);
     let codes = dialogue(inbox.address, &lines).await;
     assert_eq!(codes, ["220", "250", "250", "250", "354", "552", "250", "250", "354", "250", "221"]);
-    assert_eq!(inbox.kept().len(), 1);
+    assert_eq!(inbox.mails().len(), 1);
 }
 
 #[tokio::test]
-async fn nonsense_is_answered_and_endless_lines_end_the_connection() {
+async fn invalid_commands_get_an_error_and_too_long_lines_close_the_connection() {
     let inbox = Inbox::start().await;
     let endless = "x".repeat(usize::try_from(MAX_LINE).unwrap());
     let codes = dialogue(inbox.address, &["\0\u{fffd}\r\n", "RCPT TO:<a@example.com>\r\n", &endless]).await;
@@ -118,7 +118,7 @@ async fn nonsense_is_answered_and_endless_lines_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_open_connections() {
+async fn stopping_closes_open_connections() {
     let inbox = Inbox::start().await;
     let mut stream = BufReader::new(TcpStream::connect(inbox.address).await.unwrap());
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Measuring what waits, and purging what is done.
+//! Measures the backlog of deliveries and purges old messages.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use super::metrics;
 
 const MEASURE_INTERVAL: Duration = Duration::from_secs(3);
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
-/// How long finished mail can be looked up.
-const KEPT: TimeDelta = TimeDelta::days(30);
-/// Messages deleted in one transaction, at most.
+/// How long messages are kept after their last delivery.
+const RETENTION: TimeDelta = TimeDelta::days(30);
+/// Maximum number of messages deleted in one transaction.
 const PURGE_BATCH: i64 = 500;
 
-/// Keeps the gauges of mail true to some seconds.
+/// Updates the gauges of the backlog until `stop`.
 ///
 /// # Errors
-/// None: it tries on.
-pub async fn measure(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+/// None.
+pub async fn measure_backlog(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
     loop {
-        match backlog(&pool, Utc::now() - KEPT).await {
+        match read_backlog(&pool, Utc::now() - RETENTION).await {
             Ok(backlog) => {
                 let age = backlog.oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64().max(0.0));
                 metrics::set_backlog(backlog.pending, backlog.refused, age);
@@ -41,7 +41,7 @@ struct Backlog {
     oldest: Option<DateTime<Utc>>,
 }
 
-async fn backlog(pool: &PgPool, since: DateTime<Utc>) -> Result<Backlog, sqlx::Error> {
+async fn read_backlog(pool: &PgPool, since: DateTime<Utc>) -> Result<Backlog, sqlx::Error> {
     sqlx::query_as!(
         Backlog,
         r#"SELECT
@@ -54,13 +54,13 @@ async fn backlog(pool: &PgPool, since: DateTime<Utc>) -> Result<Backlog, sqlx::E
     .await
 }
 
-/// Deletes messages whose last mail was finished long ago.
+/// Deletes messages whose last delivery was finished before [`RETENTION`], until `stop`.
 ///
 /// # Errors
-/// None: it tries on.
-pub async fn purge(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
+/// None.
+pub async fn purge_messages(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
     while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
-        let before = Utc::now() - KEPT;
+        let before = Utc::now() - RETENTION;
         loop {
             match purge_batch(&pool, before).await {
                 Ok(deleted) if deleted < PURGE_BATCH.unsigned_abs() || stop.is_cancelled() => break,

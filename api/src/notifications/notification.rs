@@ -1,10 +1,10 @@
-//! What an event is about, for people: whom it concerns, and what they are told.
+//! Builds the notification of an event: its audience and its text.
 
 use uuid::Uuid;
 
 use super::{
     audience::Audience,
-    templates::{Happening, TemplateError, Templates, Text},
+    templates::{ProductEvent, TemplateError, Templates, Text},
 };
 use crate::{
     events::{Envelope, Unreadable},
@@ -12,29 +12,28 @@ use crate::{
     products::{ImportSummary, ProductChange, change::AVAILABILITY},
 };
 
-/// Something to tell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Notice {
+pub(super) struct Notification {
     pub event_id: Uuid,
     pub audience: Audience,
     pub text: Text,
 }
 
-/// Why there is nothing to tell though there should be.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoticeError {
+pub(super) enum NotificationError {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
 
-impl Notice {
-    /// What to tell of an event, if anything.
-    pub(super) fn read(payload: &[u8], templates: &Templates) -> Result<Option<Self>, NoticeError> {
+impl Notification {
+    /// Returns `None` for an event without a notification: a change of availability, a product of an import (the import has
+    /// one), and an import that changed nothing.
+    pub(super) fn from_event(payload: &[u8], templates: &Templates) -> Result<Option<Self>, NotificationError> {
         let event = Envelope::read(payload)?;
         let kind = event.kind()?;
-        let told = if let Some(reached) = Status::ALL.into_iter().find(|status| orders::change::event_kind(*status) == kind) {
+        let content = if let Some(reached) = Status::ALL.into_iter().find(|status| orders::change::event_kind(*status) == kind) {
             let change: OrderChange = event.data_as()?;
             Some((Audience::Customer(change.order.customer_id), templates.order(reached, &change.order, event.time)?))
         } else if kind == AVAILABILITY {
@@ -44,13 +43,15 @@ impl Notice {
             let changed = summary.created > 0 || summary.updated > 0;
             if changed { Some((Audience::OtherAdmins(summary.actor.id), templates.import(&summary, event.time)?)) } else { None }
         } else {
-            let happening = Happening::of(kind).ok_or_else(|| event.unknown())?;
+            let product_event = ProductEvent::from_kind(kind).ok_or_else(|| event.unknown())?;
             let change: ProductChange = event.data_as()?;
-            // What belongs to an import is told by its summary.
-            let alone = change.import_id.is_none();
-            if alone { Some((Audience::OtherAdmins(change.actor.id), templates.product(happening, &change, event.time)?)) } else { None }
+            if change.import_id.is_some() {
+                None
+            } else {
+                Some((Audience::OtherAdmins(change.actor.id), templates.product(product_event, &change, event.time)?))
+            }
         };
-        Ok(told.map(|(audience, text)| Self { event_id: event.id, audience, text }))
+        Ok(content.map(|(audience, text)| Self { event_id: event.id, audience, text }))
     }
 }
 
@@ -83,19 +84,19 @@ mod tests {
         json!({"import_id": Uuid::nil(), "created": created, "updated": updated, "unchanged": 4, "failed": 1, "actor": actor})
     }
 
-    fn notice(kind: &str, data: &Value) -> Result<Option<Notice>, NoticeError> {
-        Notice::read(&event(kind, data), &Templates::new("http://localhost:8080").unwrap())
+    fn notification(kind: &str, data: &Value) -> Result<Option<Notification>, NotificationError> {
+        Notification::from_event(&event(kind, data), &Templates::new("http://localhost:8080").unwrap())
     }
 
     #[test]
-    fn a_change_is_told_under_its_event_s_id() {
-        let notice = notice("catalog.product.created.v1", &change()).unwrap().unwrap();
-        assert_eq!((notice.event_id, notice.audience), (Uuid::from_u128(7), Audience::OtherAdmins(Uuid::from_u128(9))));
-        assert_eq!(notice.text.subject, "Product created: Bar table (1)");
+    fn the_notification_of_a_change_has_the_event_s_id() {
+        let notification = notification("catalog.product.created.v1", &change()).unwrap().unwrap();
+        assert_eq!((notification.event_id, notification.audience), (Uuid::from_u128(7), Audience::OtherAdmins(Uuid::from_u128(9))));
+        assert_eq!(notification.text.subject, "Product created: Bar table (1)");
     }
 
     #[test]
-    fn what_happens_to_an_order_is_told_to_its_customer_whoever_did_it() {
+    fn a_customer_is_notified_of_every_transition_of_an_order() {
         let order = json!({
             "id": Uuid::nil(), "customer_id": Uuid::from_u128(5), "status": "cancelled", "total": {"amount": "1.00", "currency": "EUR"},
             "items": [], "created_at": "2026-11-21T10:00:00Z", "updated_at": "2026-11-21T10:00:00Z", "history": [],
@@ -103,38 +104,42 @@ mod tests {
         let actor = json!({"id": Uuid::from_u128(9), "username": "root"});
         let data = json!({"order": order, "previous_status": "pending", "version": 2, "actor": actor});
         for kind in ["created", "confirmed", "fulfilled", "cancelled", "failed"] {
-            let notice = notice(&format!("catalog.order.{kind}.v1"), &data).unwrap().unwrap();
-            assert_eq!((notice.event_id, notice.audience), (Uuid::from_u128(7), Audience::Customer(Uuid::from_u128(5))), "{kind}");
+            let notification = notification(&format!("catalog.order.{kind}.v1"), &data).unwrap().unwrap();
+            assert_eq!(notification.event_id, Uuid::from_u128(7), "{kind}");
+            assert_eq!(notification.audience, Audience::Customer(Uuid::from_u128(5)), "{kind}");
         }
     }
 
     #[test]
-    fn changes_of_an_import_are_told_once_by_its_summary() {
+    fn an_import_has_one_notification() {
         let mut of_import = change();
         of_import["import_id"] = json!(Uuid::nil());
-        assert_eq!(notice("catalog.product.created.v1", &of_import).unwrap(), None);
-        assert!(notice("catalog.product.imported.v1", &summary(1, 0)).unwrap().is_some());
-        assert!(notice("catalog.product.imported.v1", &summary(0, 1)).unwrap().is_some());
+        assert_eq!(notification("catalog.product.created.v1", &of_import).unwrap(), None);
+        assert!(notification("catalog.product.imported.v1", &summary(1, 0)).unwrap().is_some());
+        assert!(notification("catalog.product.imported.v1", &summary(0, 1)).unwrap().is_some());
     }
 
     #[test]
-    fn an_import_that_changed_nothing_is_not_told() {
-        assert_eq!(notice("catalog.product.imported.v1", &summary(0, 0)).unwrap(), None);
+    fn an_import_that_changed_nothing_has_no_notification() {
+        assert_eq!(notification("catalog.product.imported.v1", &summary(0, 0)).unwrap(), None);
     }
 
     #[test]
-    fn selling_out_is_not_told() {
-        assert_eq!(notice("catalog.product.availability.v1", &json!({"version": 1, "in_stock": false})).unwrap(), None);
+    fn a_change_of_availability_has_no_notification() {
+        assert_eq!(notification("catalog.product.availability.v1", &json!({"version": 1, "in_stock": false})).unwrap(), None);
     }
 
     #[test]
-    fn what_this_release_does_not_know_is_malformed() {
+    fn an_unknown_event_type_is_malformed() {
         for kind in ["catalog.product.updated.v2", "catalog.product.purged.v1", "catalog.order.returned.v1", "x"] {
-            assert!(matches!(notice(kind, &change()), Err(NoticeError::Unreadable(Unreadable::Type(_)))), "{kind}");
+            assert!(matches!(notification(kind, &change()), Err(NotificationError::Unreadable(Unreadable::Type(_)))), "{kind}");
         }
-        // A reference to a larger event looks like that, and is looked up.
+        // The form of a message whose event was too large; the distributor reads the event from the outbox.
         for kind in ["catalog.product.updated.v1", "catalog.order.created.v1"] {
-            assert!(matches!(notice(kind, &json!({"version": 1})), Err(NoticeError::Unreadable(Unreadable::Data(..)))), "{kind}");
+            assert!(
+                matches!(notification(kind, &json!({"version": 1})), Err(NotificationError::Unreadable(Unreadable::Data(..)))),
+                "{kind}"
+            );
         }
     }
 }

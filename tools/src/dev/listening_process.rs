@@ -1,4 +1,4 @@
-//! Which process listens on an address.
+//! Finds the process that listens on an address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,8 +7,9 @@ use procfs::{
     process::{self, FDTarget, Process},
 };
 
-/// Name and id of the process that listens on an address, such as `nginx (process 812)`. `None` if this user may not see it.
-pub fn holder(address: SocketAddr) -> Option<String> {
+/// Returns name and id of the process that listens on an address, such as `nginx (process 812)`, or `None` if there is none or
+/// this user may not see it.
+pub fn find_listening_process(address: SocketAddr) -> Option<String> {
     let listeners = [net::tcp(), net::tcp6()].into_iter().flatten().flatten().filter(|entry| entry.state == TcpState::Listen);
     let sockets: Vec<u64> = listeners
         .filter(|entry| entry.local_address.port() == address.port() && overlap(entry.local_address.ip(), address.ip()))
@@ -37,11 +38,11 @@ mod tests {
     fn a_listener_is_found_by_its_address_and_by_a_wildcard() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let ourselves = format!("(process {})", std::process::id());
-        for asked in [address, ([0, 0, 0, 0], address.port()).into()] {
-            assert!(holder(asked).unwrap().ends_with(&ourselves), "{asked}");
+        let this_process = format!("(process {})", std::process::id());
+        for address in [address, ([0, 0, 0, 0], address.port()).into()] {
+            assert!(find_listening_process(address).unwrap().ends_with(&this_process), "{address}");
         }
         drop(listener);
-        assert_eq!(holder(address), None);
+        assert_eq!(find_listening_process(address), None);
     }
 }
