@@ -18,17 +18,18 @@ use kube::{
         watcher,
     },
 };
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use self::{
-    backoff::Backoff,
+    backoff::{Backoff, Retry},
     retried::{Relists, retried},
 };
 use crate::{
     crd::GuardedCatalog,
     error::Error,
     metrics::Metrics,
-    reconcile::{Context, reconcile},
+    reconcile::{Context, reconcile, report_unreadable},
 };
 
 /// What is shared by all reconciles.
@@ -82,7 +83,8 @@ async fn one(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action
 
 async fn reconcile_guarded(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action, Error> {
     let DeserializeGuard(Ok(catalog)) = &*guarded else {
-        tracing::error!("Catalog not readable; its definition may be newer than this operator");
+        report_unreadable(&guarded, &shared.context).await?;
+        shared.backoff.reset(&ObjectRef::from_obj(&*guarded));
         return Ok(Action::await_change());
     };
     let measured = shared.metrics.start();
@@ -97,11 +99,16 @@ async fn reconcile_guarded(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) ->
 /// Called after a reconcile that didn't come to its end.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(guarded: Arc<GuardedCatalog>, error: &Error, shared: Arc<Shared>) -> Action {
-    let pause = shared.backoff.next(ObjectRef::from_obj(&*guarded));
+    let text = Chain(error).to_string();
+    let Retry { pause, is_news } = shared.backoff.next(ObjectRef::from_obj(&*guarded), &text, Instant::now());
     let (object_kind, object_name) = error.object().unzip();
     span(&guarded).in_scope(|| {
         let retry_after_s = pause.as_secs_f64();
-        tracing::warn!(error = %Chain(error), reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");
+        if is_news {
+            tracing::warn!(error = text, reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");
+        } else {
+            tracing::debug!(error = text, reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");
+        }
     });
     Action::requeue(pause)
 }

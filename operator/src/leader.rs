@@ -7,6 +7,7 @@
 mod installations;
 mod journal;
 mod leadership;
+mod owner;
 
 use std::time::Duration;
 
@@ -24,8 +25,9 @@ pub use self::{
     leadership::{Leadership, fence},
 };
 use self::{
-    installations::{CANDIDATE, Installations, Others},
+    installations::{CANDIDATE, Installations, Others, is_candidate},
     journal::Journal,
+    owner::Owner,
 };
 
 /// Others may take a Lease that hasn't been renewed for this long. client-go's default.
@@ -50,15 +52,26 @@ pub struct Candidate {
     /// Whether the Lease was this process's when it was last read.
     holds_lease: bool,
     installations: Option<Installations>,
+    owner: Option<Owner>,
 }
 
 /// How an attempt ended.
 enum Standing {
-    Leads,
+    Leads(Taken),
     Follows,
     /// It holds the Lease, and another installation may be running.
-    Waits,
+    Waits(AnotherInstallation),
     Yields(AnotherInstallation),
+}
+
+/// Whose the Lease is after a try to take or renew it.
+#[derive(PartialEq, Eq)]
+enum Taken {
+    ByAnother,
+    /// This process's, which didn't lead before.
+    Acquired,
+    /// This process's, which leads.
+    Renewed,
 }
 
 impl Candidate {
@@ -67,13 +80,20 @@ impl Candidate {
     pub fn new(client: Client, namespace: &str, identity: String, leadership: Leadership) -> Self {
         let journal = Journal::new(client.clone(), &identity);
         let api = Api::namespaced(client, namespace);
-        Self { api, identity, leadership, seen: None, journal, leads: false, holds_lease: false, installations: None }
+        Self { api, identity, leadership, seen: None, journal, leads: false, holds_lease: false, installations: None, owner: None }
     }
 
     /// Leads only if no installation in another namespace does.
     #[must_use]
     pub fn alone_in_cluster(mut self, namespace: &str) -> Self {
         self.installations = Some(Installations::new(self.api.clone().into_client(), namespace));
+        self
+    }
+
+    /// Runs in a Deployment of that namespace, which owns the Lease from when this process leads.
+    #[must_use]
+    pub fn owned_by(mut self, namespace: &str, deployment: Option<String>) -> Self {
+        self.owner = deployment.map(|name| Owner::new(self.api.clone().into_client(), namespace, name));
         self
     }
 
@@ -87,33 +107,43 @@ impl Candidate {
         let ended = loop {
             tokio::select! {
                 () = &mut stop => break Ok(()),
-                _ = ticks.tick() => if let Err(another) = self.attempt().await { break Err(another) },
+                _ = ticks.tick() => match self.attempt().await {
+                    // The Lease gets its owner at once.
+                    Ok(Some(Taken::Acquired)) => ticks.reset_immediately(),
+                    Ok(_) => {}
+                    Err(another) => break Err(another),
+                },
             }
         };
         self.give_up().await;
         ended
     }
 
-    async fn attempt(&mut self) -> Result<(), AnotherInstallation> {
+    /// How the Lease was taken, if this process leads.
+    async fn attempt(&mut self) -> Result<Option<Taken>, AnotherInstallation> {
         let started = Instant::now();
         let attempted = timeout(RETRY, self.stand()).await;
         let is_answered = matches!(attempted, Ok(Ok(_)));
         let mut another = None;
         let why = match attempted {
-            Ok(Ok(Standing::Leads)) => {
+            Ok(Ok(Standing::Leads(taken))) => {
                 self.leadership.extend(Some(started + RENEW_DEADLINE));
                 self.leadership.decide();
                 if !std::mem::replace(&mut self.leads, true) {
                     self.journal.acquired();
                 }
                 self.journal.publish().await;
-                return Ok(());
+                return Ok(Some(taken));
             }
             Ok(Ok(Standing::Follows)) => {
                 self.leadership.extend(None);
                 format!("{} holds the Lease", self.holder())
             }
-            Ok(Ok(Standing::Waits)) => "another installation may be running".into(),
+            Ok(Ok(Standing::Waits(found))) => {
+                self.leadership.extend(None);
+                self.journal.waits(&found);
+                found.to_string()
+            }
             Ok(Ok(Standing::Yields(found))) => {
                 self.journal.yields(&found);
                 another.insert(found).to_string()
@@ -128,20 +158,22 @@ impl Candidate {
         if is_answered {
             self.journal.publish().await;
         }
-        another.map_or(Ok(()), Err)
+        another.map_or(Ok(None), Err)
     }
 
     /// Takes or renews the Lease. A process that doesn't lead looks for other installations before it does.
     async fn stand(&mut self) -> Result<Standing, kube::Error> {
-        let leads = self.leadership.holds();
-        self.holds_lease = self.take(leads).await?;
+        let taken = self.take().await?;
+        self.holds_lease = taken != Taken::ByAnother;
         if !self.holds_lease {
             return Ok(Standing::Follows);
         }
-        let Some(installations) = self.installations.as_mut().filter(|_| !leads) else { return Ok(Standing::Leads) };
+        let Some(installations) = self.installations.as_mut().filter(|_| taken == Taken::Acquired) else {
+            return Ok(Standing::Leads(taken));
+        };
         Ok(match installations.others().await? {
-            Others::None => Standing::Leads,
-            Others::Undecided => Standing::Waits,
+            Others::None => Standing::Leads(taken),
+            Others::Undecided(another) => Standing::Waits(another),
             Others::Precede(another) => Standing::Yields(another),
         })
     }
@@ -152,8 +184,8 @@ impl Candidate {
         record.and_then(|record| record.holder_identity.as_deref()).unwrap_or("another process")
     }
 
-    /// Takes or renews the Lease. Whether it is ours now.
-    async fn take(&mut self, leads: bool) -> Result<bool, kube::Error> {
+    /// Takes or renews the Lease.
+    async fn take(&mut self) -> Result<Taken, kube::Error> {
         let found = self.api.get_opt(NAME).await?;
         self.journal.regarding(found.as_ref());
         let record = found.as_ref().and_then(|lease| lease.spec.clone());
@@ -164,18 +196,23 @@ impl Candidate {
         let ours = holder == self.identity;
         let expired = self.seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= LEASE_DURATION);
         if !ours && !holder.is_empty() && !expired {
-            if found.is_some_and(|lease| !lease.annotations().contains_key(CANDIDATE)) {
+            if found.is_some_and(|lease| !is_candidate(&lease)) {
                 self.leadership.decide();
             }
-            return Ok(false);
+            return Ok(Taken::ByAnother);
         }
+        // While the Lease was deleted or another process's, another installation may have begun to lead.
+        let leads = ours && self.leadership.holds();
         let spec = self.renewed(record.as_ref(), ours);
         let exists = found.is_some();
         let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
         if leads {
             lease.annotations_mut().remove(CANDIDATE);
+            if let Some(owner) = &mut self.owner {
+                owner.set(&mut lease).await;
+            }
         } else {
-            lease.annotations_mut().insert(CANDIDATE.into(), "true".into());
+            lease.annotations_mut().insert(CANDIDATE.into(), self.identity.clone());
         }
         let written = if exists {
             self.api.replace(NAME, &PostParams::default(), &lease).await
@@ -186,10 +223,10 @@ impl Candidate {
         match written {
             Ok(lease) => {
                 self.journal.regarding(Some(&lease));
-                Ok(true)
+                Ok(if leads { Taken::Renewed } else { Taken::Acquired })
             }
             // Another one was faster.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Taken::ByAnother),
             Err(error) => Err(error),
         }
     }
@@ -214,9 +251,11 @@ impl Candidate {
         }
         self.leadership.extend(None);
         let released = timeout(RETRY, async {
-            let mut lease = self.api.get(NAME).await?;
+            // None if it was deleted with the Deployment.
+            let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
             if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.identity)) {
                 spec.holder_identity = None;
+                lease.annotations_mut().remove(CANDIDATE);
                 self.api.replace(NAME, &PostParams::default(), &lease).await?;
             }
             Ok::<_, kube::Error>(())

@@ -76,6 +76,10 @@ impl Metrics {
     fn count(&self, store: Option<&Store<GuardedCatalog>>) {
         let mut numbers = BTreeMap::<_, i64>::new();
         let catalogs = store.map(Store::state).unwrap_or_default();
+        let unreadable = i64::try_from(catalogs.iter().filter(|catalog| catalog.0.is_err()).count()).unwrap_or(i64::MAX);
+        if unreadable > 0 {
+            numbers.extend([(("Ready", "False"), unreadable), (("Degraded", "True"), unreadable)]);
+        }
         let statuses = catalogs.iter().filter_map(|catalog| catalog.0.as_ref().ok()?.status.as_ref());
         for condition in statuses.flat_map(|status| &status.conditions) {
             *numbers.entry((condition.type_.as_str(), condition.status.as_str())).or_default() += 1;

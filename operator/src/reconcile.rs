@@ -8,6 +8,7 @@ mod notices;
 mod report;
 mod requeue;
 mod restore;
+mod unreadable;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use kube::{Client, ResourceExt, runtime::controller::Action};
 use rand::RngExt;
 
+pub use self::unreadable::report_unreadable;
 use self::{limits::Limits, report::Reported, requeue::requeue_after};
 use crate::{crd::Catalog, error::Error, live::Live, mail::MailReports, status::Outcome};
 

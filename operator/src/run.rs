@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Unique name of this process in the leader election
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// Deployment of this process, which becomes the owner of the Lease. No other installation leads while it exists
+    #[arg(long, env = "DEPLOYMENT_NAME", value_name = "NAME")]
+    deployment: Option<String>,
     /// Number of Catalogs that are reconciled concurrently
     #[arg(long, env = "CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     concurrency: u16,
@@ -54,7 +57,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let election = Client::try_from(config.clone())?;
     let fenced: Client = ClientBuilder::try_from(config)?.with_layer(&fence(leadership.clone())).build();
     let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
-    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone()).alone_in_cluster(&args.lease_namespace);
+    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone())
+        .alone_in_cluster(&args.lease_namespace)
+        .owned_by(&args.lease_namespace, args.deployment);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
 

@@ -15,6 +15,7 @@ pub mod messaging;
 mod parts;
 mod pods;
 mod scaling;
+pub mod unreadable;
 
 use jiff::Timestamp;
 use kube::ResourceExt;

@@ -65,6 +65,23 @@ fn the_operator_may_list_leases_of_its_name_in_all_namespaces() {
 }
 
 #[test]
+fn the_operator_can_make_its_deployment_the_owner_of_its_lease() {
+    let deployment = read("charts/catalog-operator/templates/deployment.yaml");
+    let named = "name: {{ .Release.Name }}\n  namespace: {{ .Release.Namespace }}\n";
+    assert!(deployment.contains(named), "the Deployment has the name that its pods are given");
+    assert!(deployment.contains("- {name: DEPLOYMENT_NAME, value: {{ .Release.Name | quote }}}\n"));
+    let namespace = "- name: POD_NAMESPACE\n              valueFrom: {fieldRef: {fieldPath: metadata.namespace}}\n";
+    assert!(deployment.contains(namespace), "the Lease is in the namespace of the Deployment, as an owner has to be");
+    // The admission plugin OwnerReferencesPermissionEnforcement asks for `delete` on an object whose owner changes.
+    let role = read("charts/catalog-operator/templates/rbac.yaml");
+    let (_, role) = role.split_once("kind: Role\n").unwrap();
+    let (_, rule) = role.split_once("resourceNames: [catalog-operator]\n").unwrap();
+    assert!(rule.lines().find(|line| line.contains("verbs:")).is_some_and(|line| line.ends_with("[get, update, delete]")), "{rule}");
+    let reads = |rule: &Rule| rule.resources.contains(&"deployments".to_owned()) && rule.verbs.contains("get");
+    assert!(rules().iter().any(reads), "the uid of the Deployment is read");
+}
+
+#[test]
 fn the_chart_contains_the_crd_of_this_release() {
     assert_eq!(read("charts/catalog-operator/files/catalog-definition.yaml"), crd::yaml().unwrap(), "run `make generate`");
 }

@@ -24,13 +24,21 @@ pub struct Journal {
     lease: Option<ObjectReference>,
     /// The Lease is mostly lost while the API server cannot be reached: its Event is written when it can.
     waiting: VecDeque<Event>,
+    /// The installation of which it was last said that this process waits for it.
+    waits_for: Option<AnotherInstallation>,
 }
 
 impl Journal {
     /// Of the process with that name.
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: "catalog-operator".into(), instance: Some(identity.into()) };
-        Self { recorder: Recorder::new(client, reporter), identity: identity.into(), lease: None, waiting: VecDeque::new() }
+        Self {
+            recorder: Recorder::new(client, reporter),
+            identity: identity.into(),
+            lease: None,
+            waiting: VecDeque::new(),
+            waits_for: None,
+        }
     }
 
     /// The Lease that Events are about.
@@ -42,6 +50,7 @@ impl Journal {
 
     /// This process leads.
     pub fn acquired(&mut self) {
+        self.waits_for = None;
         tracing::info!(identity = self.identity, "lease acquired");
         self.add(EventType::Normal, "Acquire", format!("{} became leader", self.identity));
     }
@@ -52,9 +61,18 @@ impl Journal {
         self.add(EventType::Warning, "Lose", format!("{} stopped leading: {why}", self.identity));
     }
 
+    /// This process doesn't lead yet, since another installation may be running. It is said once.
+    pub fn waits(&mut self, another: &AnotherInstallation) {
+        if self.waits_for.as_ref() != Some(another) {
+            tracing::info!(identity = self.identity, reason = %another, "another installation of the operator may be running; waiting");
+            self.add(EventType::Normal, "Wait", format!("{} doesn't lead yet: {another}", self.identity));
+            self.waits_for = Some(another.clone());
+        }
+    }
+
     /// This process doesn't lead, since another installation does.
     pub fn yields(&mut self, another: &AnotherInstallation) {
-        tracing::error!(identity = self.identity, reason = %another, "another installation of the operator runs");
+        tracing::error!(identity = self.identity, reason = %another, "another installation of the operator exists; exiting");
         self.add(EventType::Warning, "Yield", format!("{} doesn't lead: {another}", self.identity));
     }
 

@@ -44,7 +44,9 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
             Box::pin(restore::objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
         }
         Err(error) if error.concerns_one_object() && !apply.is_complete() => {
-            if let Err(other) = Box::pin(restore::objects(catalog, &referenced, &mut apply)).await {
+            if let Err(other) = Box::pin(restore::objects(catalog, &referenced, &mut apply)).await
+                && context.limits.allow(&uid, "RestoreFailed")
+            {
                 tracing::warn!(error = %Chain(&other), "objects of the last applied spec not restored; retrying");
             }
             Err(error)

@@ -105,7 +105,7 @@ impl Context {
     /// Publishes the Events about a change of the status.
     async fn publish_notices(&self, catalog: &Catalog, report: &CatalogStatus) {
         for Notice { kind, reason, note } in notices(catalog.status.as_ref(), report, self.now()) {
-            self.publish_event(catalog, kind, &reason, note, None).await;
+            self.publish_event(&catalog.object_ref(&()), kind, &reason, note, None).await;
         }
     }
 
@@ -114,25 +114,32 @@ impl Context {
         let Change { kind, name, event, overridden, .. } = change;
         let object = reference(catalog, kind, name.clone());
         if let Some((reason, note)) = event {
-            self.publish_event(catalog, EventType::Normal, reason, note, Some(object.clone())).await;
+            self.publish_event(&catalog.object_ref(&()), EventType::Normal, reason, note, Some(object.clone())).await;
         }
         if !overridden.is_empty() {
             let (kind, managers) = (kind.resource().kind, overridden.join(", "));
             let note = format!("Edits of {kind} {name} by {managers} were reverted. Edit the Catalog instead.");
-            self.publish_event(catalog, EventType::Warning, "FieldsOverridden", note, Some(object)).await;
+            self.publish_event(&catalog.object_ref(&()), EventType::Warning, "FieldsOverridden", note, Some(object)).await;
         }
     }
 
     /// Publishes an Event about a Catalog, within the rate limit. A failure is logged only.
-    async fn publish_event(&self, catalog: &Catalog, kind: EventType, reason: &str, mut note: String, secondary: Option<ObjectReference>) {
-        if !self.limits.allow(&catalog.uid().unwrap_or_default(), reason) {
+    pub(super) async fn publish_event(
+        &self,
+        catalog: &ObjectReference,
+        kind: EventType,
+        reason: &str,
+        mut note: String,
+        secondary: Option<ObjectReference>,
+    ) {
+        if !self.limits.allow(catalog.uid.as_deref().unwrap_or_default(), reason) {
             return tracing::debug!(reason, "Event not written; too many of this reason");
         }
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let event = Event { type_: kind, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary };
         // A new recorder per Event: one that is reused would add an Event with another note to a series that keeps the first note.
         let reporter = Reporter { controller: "catalog-operator".into(), instance: None };
-        if let Err(error) = Recorder::new(self.client.clone(), reporter).publish(&event, &catalog.object_ref(&())).await {
+        if let Err(error) = Recorder::new(self.client.clone(), reporter).publish(&event, catalog).await {
             tracing::warn!(error = %Chain(&error), reason, "Event not written");
         }
     }

@@ -107,7 +107,7 @@ pub async fn install_rbac(client: &Client) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/catalog-operator/files/rules.yaml");
     let mut rules: Vec<PolicyRule> = serde_norway::from_str(&fs::read_to_string(path).expect("the chart has rules")).expect("rules");
     // In the chart this rule is in a Role.
-    let leases = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]});
+    let leases = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "delete"]});
     rules.push(serde_json::from_value(leases).expect("a rule"));
     let metadata = ObjectMeta { name: Some(OPERATOR.into()), ..ObjectMeta::default() };
     let role = ClusterRole { metadata: metadata.clone(), rules: Some(rules), ..ClusterRole::default() };

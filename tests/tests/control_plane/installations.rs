@@ -1,16 +1,26 @@
 //! Only one installation of the operator leads in a cluster.
 
+use catalog_operator::leader::{Candidate, Leadership};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
     nats::free_port,
     process::Process,
     programs,
-    wait::{eventually, holds},
+    wait::{DEFAULT_TIMEOUT, eventually, holds},
 };
-use k8s_openapi::api::{coordination::v1::Lease, events::v1::Event};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, events::v1::Event};
+use kube::{
+    Resource, ResourceExt,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+use tokio::time::timeout;
 
-/// An operator process with the environment of its chart: the pod's name is the identity in the election, and the pod's namespace
-/// is that of the Lease.
+const LEASE: &str = "catalog-operator";
+const DEPLOYMENT: &str = "operator";
+
+/// An operator process with the environment of its chart: the pod's name is the identity in the election, the pod's namespace is
+/// that of the Lease, and the Deployment, if it exists, becomes the owner of the Lease.
 struct Installed {
     process: Process,
     ops: u16,
@@ -23,6 +33,7 @@ impl Installed {
             ("KUBECONFIG", server.kubeconfig().display().to_string()),
             ("POD_NAMESPACE", namespace.name().to_owned()),
             ("POD_NAME", pod.to_owned()),
+            ("DEPLOYMENT_NAME", DEPLOYMENT.to_owned()),
             ("OPS_ADDRESS", format!("127.0.0.1:{ops}")),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
@@ -55,8 +66,39 @@ impl Installed {
     }
 }
 
+async fn lease(namespace: &Namespace) -> Lease {
+    namespace.api().get(LEASE).await.unwrap()
+}
+
 async fn holder(namespace: &Namespace) -> Option<String> {
-    namespace.api::<Lease>().get("catalog-operator").await.unwrap().spec?.holder_identity
+    lease(namespace).await.spec?.holder_identity
+}
+
+/// The Deployment of an installation. It has no pods, as no controllers run.
+async fn install(namespace: &Namespace) -> Deployment {
+    let labels = json!({"app": DEPLOYMENT});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "operator"}]}});
+    let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": DEPLOYMENT}, "spec": spec});
+    namespace.apply(&deployment).await.unwrap().try_parse().unwrap()
+}
+
+/// Deletes the Deployment and, as the garbage collector does, what it owns.
+async fn uninstall(namespace: &Namespace) {
+    let owner = namespace.api::<Deployment>().get(DEPLOYMENT).await.unwrap().owner_ref(&()).unwrap();
+    namespace.api::<Deployment>().delete(DEPLOYMENT, &DeleteParams::background()).await.unwrap();
+    if lease(namespace).await.owner_references().contains(&owner) {
+        namespace.api::<Lease>().delete(LEASE, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+async fn has_owner(namespace: &Namespace, deployment: &Deployment) {
+    let owner = deployment.owner_ref(&()).unwrap();
+    eventually("the Deployment owns the Lease", async || {
+        let lease = namespace.api::<Lease>().get_opt(LEASE).await.unwrap().unwrap_or_default();
+        holds(lease.owner_references() == [owner.clone()] && lease.annotations().is_empty(), || lease.metadata.clone())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -93,11 +135,101 @@ async fn only_one_of_two_installations_that_start_together_leads() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     for _ in 0..2 {
-        let leader = Installed::start(&server, &blue, "blue");
-        let mut other = Installed::start(&server, &green, "green");
-        let (code, ()) = tokio::join!(other.wait_for_exit(), leader.wait_until_ready());
-        assert_eq!(code, Some(1), "{}", other.process.report());
-        assert_eq!((holder(&blue).await.as_deref(), holder(&green).await), (Some("blue"), None));
-        leader.stop().await;
+        let [mut first, mut second] = [&blue, &green].map(|namespace| Installed::start(&server, namespace, namespace.name()));
+        eventually("one of them ends", async || {
+            assert!(!(first.is_ready().await && second.is_ready().await), "both lead");
+            holds(!(first.process.is_running() && second.process.is_running()), || first.process.log().lines())
+        })
+        .await;
+        let (stays, mut yields) = if first.process.is_running() { (first, second) } else { (second, first) };
+        assert_eq!(yields.process.ended().await.code(), Some(1), "{}", yields.process.report());
+        stays.wait_until_ready().await;
+        let holders: Vec<_> = [holder(&blue).await, holder(&green).await].into_iter().flatten().collect();
+        assert!(matches!(&holders[..], [holder] if [blue.name(), green.name()].contains(&holder.as_str())), "{holders:?}");
+        stays.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_second_installation_never_leads_while_the_deployment_of_the_first_exists() {
+    let server = ApiServer::start().await;
+    let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
+    let deployment = install(&blue).await;
+    install(&green).await;
+    let first = Installed::start(&server, &blue, "first");
+    has_owner(&blue, &deployment).await;
+    // The Lease is released, as after a drain of the node.
+    first.stop().await;
+    assert_eq!(holder(&blue).await, None);
+
+    let mut second = Installed::start(&server, &green, "second");
+    assert_eq!(second.wait_for_exit().await, Some(1));
+    let why = format!("is installed in namespace {} (Lease catalog-operator, owner Deployment {DEPLOYMENT})", blue.name());
+    assert!(second.process.log().lines().pop().unwrap().contains(&why), "{}", second.process.report());
+    let refused = lease(&green).await;
+    assert!(refused.owner_references().is_empty() && refused.annotations().is_empty(), "it has never led: {refused:?}");
+    // What the second one has left doesn't stop the first.
+    let first = Installed::start(&server, &blue, "replacement");
+    first.wait_until_ready().await;
+    assert_eq!(holder(&blue).await.as_deref(), Some("replacement"));
+
+    first.stop().await;
+    uninstall(&blue).await;
+    let second = Installed::start(&server, &green, "second");
+    second.wait_until_ready().await;
+}
+
+#[tokio::test]
+async fn an_operator_whose_deployment_is_not_found_leads_with_a_lease_without_an_owner() {
+    let server = ApiServer::start().await;
+    let namespace = Namespace::new(&server, "blue").await;
+    let operator = Installed::start(&server, &namespace, "first");
+    operator.wait_until_ready().await;
+    eventually("it says why the Lease has no owner", async || {
+        let lines = operator.process.log().lines();
+        holds(lines.iter().any(|line| line.contains("lease has no owner") && line.contains("\\\"operator\\\" not found")), || lines.clone())
+    })
+    .await;
+    assert!(lease(&namespace).await.owner_references().is_empty());
+    // As after `kubectl replace --force`.
+    let deployment = install(&namespace).await;
+    has_owner(&namespace, &deployment).await;
+    uninstall(&namespace).await;
+    let deployment = install(&namespace).await;
+    has_owner(&namespace, &deployment).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_lease_was_deleted_looks_for_other_installations_before_it_goes_on() {
+    let server = ApiServer::start().await;
+    let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
+    let leadership = Leadership::default();
+    let candidate = Candidate::new(blue.client().clone(), blue.name(), "first".into(), leadership.clone()).alone_in_cluster(blue.name());
+    let first = tokio::spawn(candidate.run(std::future::pending()));
+    leadership.won().await;
+    let owner = json!([install(&green).await.owner_ref(&()).unwrap()]);
+    let other = json!({"metadata": {"name": LEASE, "ownerReferences": owner}});
+    green.api::<Lease>().create(&PostParams::default(), &serde_json::from_value(other).unwrap()).await.unwrap();
+    blue.api::<Lease>().delete(LEASE, &DeleteParams::default()).await.unwrap();
+    let ended = timeout(DEFAULT_TIMEOUT, first).await.expect("it ends");
+    let another = ended.unwrap().unwrap_err();
+    assert!(another.to_string().contains(&format!("is installed in namespace {}", green.name())), "{another}");
+    assert!(!leadership.holds());
+}
+
+#[tokio::test]
+async fn an_operator_that_waits_for_another_one_says_so_once() {
+    let server = ApiServer::start().await;
+    let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
+    // Of a process that has ended without releasing it.
+    let held = json!({"metadata": {"name": LEASE}, "spec": {"holderIdentity": "ended"}});
+    green.api::<Lease>().create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
+    let operator = Installed::start(&server, &blue, "first");
+    operator.wait_until_ready().await;
+    let said = operator.process.log().lines().into_iter().filter(|line| line.contains("may be running; waiting")).count();
+    let notes: Vec<_> = blue.all::<Event>().await.into_iter().filter_map(|event| event.note).collect();
+    let note = format!("first doesn't lead yet: another installation of the operator may be running in namespace {}", green.name());
+    assert!(said == 1 && notes.iter().filter(|found| found.starts_with(&note)).count() == 1, "{said} {notes:?}");
+    operator.stop().await;
 }

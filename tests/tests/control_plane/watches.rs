@@ -10,10 +10,13 @@ use catalog_tests::{
     eventually,
     wait::holds,
 };
-use k8s_openapi::{api::apps::v1::Deployment, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, events::v1::Event},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -51,7 +54,7 @@ async fn secrets_hash(namespace: &Namespace) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_applied_catalog_becomes_ready() {
+async fn an_applied_catalog_apply_until_ready() {
     let namespace = RunningOperator::shared().namespace("applied").await;
     apply_until_ready(&namespace, &full()).await;
 }
@@ -114,13 +117,9 @@ async fn a_catalog_becomes_ready_when_its_missing_secret_is_created() {
 async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     let server = ApiServer::start().await;
     let client = server.client().await;
-    // The CRD of another release may have a more permissive schema.
-    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    let mut definition = definitions.get("catalogs.catalog.rs").await.unwrap();
-    let anything = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-    definition.spec.versions[0].schema = Some(serde_json::from_value(anything).unwrap());
-    definitions.replace("catalogs.catalog.rs", &PostParams::default(), &definition).await.unwrap();
-    let namespace = Namespace::new(&server, "unparseable").await;
+    // A definition of another release, which says less of what is allowed.
+    set_schema(&client, &json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})).await;
+    let namespace = Namespace::new(&server, "misunderstood").await;
     let resource = definitions::resource_of::<Catalog>();
     let invalid =
         json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "metadata": {"name": "invalid"}, "spec": {"currency": ["EUR"]}});
@@ -130,8 +129,89 @@ async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     .await;
     let _operator = RunningOperator::on(server).await;
     apply_until_ready(&namespace, &full()).await;
-    let invalid = namespace.dynamic(&resource).get("invalid").await.unwrap();
-    assert_eq!(invalid.data["status"], Value::Null, "the operator writes no status of a Catalog that it cannot parse");
+    eventually("its status says why", async || {
+        let invalid = namespace.dynamic(&resource).get("invalid").await.unwrap();
+        holds(invalid.data["status"]["conditions"][0]["reason"] == "InvalidSpec", || invalid.data["status"].clone())
+    })
+    .await;
+}
+
+/// A Catalog with a field of another type, as it was stored under the definition of an earlier release, which is replaced by now.
+async fn store_with(server: &ApiServer, field: &str, value: Value) -> (Namespace, Api<DynamicObject>) {
+    let client = server.client().await;
+    let current = Api::<CustomResourceDefinition>::all(client.clone()).get("catalogs.catalog.rs").await.unwrap();
+    set_schema(&client, &json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})).await;
+    let namespace = Namespace::new(server, "unreadable").await;
+    let catalogs = namespace.dynamic(&definitions::resource_of::<Catalog>());
+    let stored: DynamicObject = serde_json::from_value(with(catalog(&full()), field, value)).unwrap();
+    eventually("the definition allows it", async || catalogs.create(&PostParams::default(), &stored).await).await;
+    let was = |kind: &str| json!({"type": kind, "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status = json!({"status": {"conditions": [was("Ready"), was("ApiAvailable")]}});
+    catalogs.patch_status(NAME, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    set_schema(&client, &serde_json::to_value(&current.spec.versions[0].schema).unwrap()["openAPIV3Schema"]).await;
+    eventually("the definition forbids it", async || {
+        let mut another = stored.clone();
+        another.metadata.name = Some("another".into());
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        holds(catalogs.create(&dry_run, &another).await.is_err(), || "it is still allowed")
+    })
+    .await;
+    (namespace, catalogs)
+}
+
+fn find(catalog: &DynamicObject, kind: &str) -> [String; 3] {
+    let conditions = catalog.data["status"]["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|condition| condition["type"] == kind).cloned().unwrap_or_default();
+    ["status", "reason", "message"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
+}
+
+/// The note of its Event.
+async fn noted(namespace: &Namespace) -> String {
+    eventually("an Event says so", async || {
+        let event = namespace.all::<Event>().await.into_iter().find(|event| event.reason.as_deref() == Some("InvalidSpec"));
+        event.and_then(|event| event.note).ok_or("no Event")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
+    let server = ApiServer::start().await;
+    let (namespace, catalogs) = store_with(&server, "/spec/paused", json!("no")).await;
+    let operator = RunningOperator::on(server).await;
+    eventually("the status says so", async || {
+        let catalog = catalogs.get(NAME).await.unwrap();
+        let [status, reason, message] = find(&catalog, "Ready");
+        let is_named = message.contains("spec.paused: invalid type: string \"no\", expected a boolean");
+        let is_unknown = find(&catalog, "ApiAvailable")[0] == "Unknown" && find(&catalog, "Degraded")[0] == "True";
+        holds(status == "False" && reason == "InvalidSpec" && is_named && is_unknown, || catalog.data["status"].clone())
+    })
+    .await;
+    assert!(noted(&namespace).await.contains("spec.paused: invalid type"));
+    let counted = operator.metrics();
+    assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
+    let corrected = json!({"spec": {"paused": false}});
+    catalogs.patch(NAME, &PatchParams::default(), &Patch::Merge(corrected)).await.unwrap();
+    apply_until_ready(&namespace, &full()).await;
+    assert_eq!(find(&catalogs.get(NAME).await.unwrap(), "ApiAvailable")[0], "True");
+}
+
+#[tokio::test]
+async fn an_event_says_why_a_catalog_cannot_be_read_whose_status_the_api_server_rejects() {
+    let server = ApiServer::start().await;
+    // Its CEL rule cannot be evaluated.
+    let (namespace, _) = store_with(&server, "/spec/currency", json!(["EUR"])).await;
+    let operator = RunningOperator::on(server).await;
+    assert!(noted(&namespace).await.contains("spec.currency: invalid type: sequence, expected a string"));
+    let counted = operator.metrics();
+    assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
+}
+
+async fn set_schema(client: &Client, schema: &Value) {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let mut definition = definitions.get("catalogs.catalog.rs").await.unwrap();
+    definition.spec.versions[0].schema = Some(serde_json::from_value(json!({"openAPIV3Schema": schema})).unwrap());
+    definitions.replace("catalogs.catalog.rs", &PostParams::default(), &definition).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,51 @@
+//! The Deployment of the operator owns the Lease: as long as the Lease has an owner, the installation exists, even while none of
+//! its pods runs. The garbage collector deletes the Lease with the Deployment.
+
+use catalog_logging::Chain;
+use k8s_openapi::{
+    api::{apps::v1::Deployment, coordination::v1::Lease},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::time::timeout;
+
+use super::RETRY;
+
+/// The Deployment that runs this process.
+pub struct Owner {
+    api: Api<Deployment>,
+    name: String,
+    /// As last read.
+    reference: Option<OwnerReference>,
+    /// Why it could not be read, as last logged.
+    failure: Option<String>,
+}
+
+impl Owner {
+    /// The Deployment `name` in `namespace`.
+    pub fn new(client: Client, namespace: &str, name: String) -> Self {
+        Self { api: Api::namespaced(client, namespace), name, reference: None, failure: None }
+    }
+
+    /// Sets the owner of the Lease, unless it is set. A Lease without an owner is renewed all the same.
+    pub async fn set(&mut self, lease: &mut Lease) {
+        if self.reference.as_ref().is_some_and(|reference| lease.owner_references().contains(reference)) {
+            return;
+        }
+        let failure = match timeout(RETRY / 2, self.api.get_metadata(&self.name)).await {
+            Ok(Ok(deployment)) => {
+                self.reference = deployment.owner_ref(&());
+                // One of a Deployment that was deleted.
+                lease.owner_references_mut().retain(|reference| reference.kind != Deployment::kind(&()));
+                lease.owner_references_mut().extend(self.reference.clone());
+                None
+            }
+            Ok(Err(error)) => Some(Chain(&error).to_string()),
+            Err(_) => Some("the API server did not respond in time".to_owned()),
+        };
+        if let Some(error) = failure.as_ref().filter(|_| failure != self.failure) {
+            tracing::warn!(error, object_kind = "Deployment", object_name = self.name, "lease has no owner; retrying");
+        }
+        self.failure = failure;
+    }
+}

@@ -1,0 +1,71 @@
+//! What is reported of a Catalog whose JSON isn't that of its type: stored under another definition, or with a field of another type.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::DynamicObject;
+use serde::Deserialize;
+
+use super::conditions::{ConditionState, Conditions};
+
+/// The reason of its conditions.
+pub const REASON: &str = "InvalidSpec";
+
+/// The conditions of the object that cannot be read because of `error`. Parts are unknown: nothing is read of them.
+#[must_use]
+pub fn unreadable(object: &DynamicObject, error: &str, now: Timestamp) -> Vec<Condition> {
+    let before = conditions(object);
+    let message = format!(
+        "the Catalog cannot be read: {error}. Its objects are left as they are until the field is corrected; if the field is of a later \
+         release, upgrade the operator"
+    );
+    let mut conditions = Conditions::new(&before, object.metadata.generation, now);
+    conditions.set("Ready", &ConditionState::no(REASON, message.clone()));
+    conditions.set("Degraded", &ConditionState::yes(REASON, message));
+    for part in before.iter().filter(|condition| !["Ready", "Degraded"].contains(&condition.type_.as_str())) {
+        conditions.set_unknown(&part.type_, REASON, "the Catalog cannot be read: see Ready");
+    }
+    conditions.finish()
+}
+
+/// The conditions that the object has, as far as they can be read.
+#[must_use]
+pub fn conditions(object: &DynamicObject) -> Vec<Condition> {
+    Vec::deserialize(&object.data["status"]["conditions"]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn catalog(conditions: &Value) -> DynamicObject {
+        let metadata = json!({"name": "shop", "generation": 2});
+        let (spec, status) = (json!({"currency": ["EUR"]}), json!({"conditions": conditions}));
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap()
+    }
+
+    fn said(conditions: &[Condition]) -> Vec<(&str, &str)> {
+        conditions.iter().map(|condition| (condition.type_.as_str(), condition.status.as_str())).collect()
+    }
+
+    #[test]
+    fn a_catalog_that_cannot_be_read_is_not_ready_and_its_parts_are_unknown() {
+        let was = |kind: &str| json!({"type": kind, "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let (first, second) = (Timestamp::UNIX_EPOCH, "2026-01-02T00:00:00Z".parse().unwrap());
+        let before = catalog(&json!([was("Ready"), was("ApiAvailable")]));
+        let now = unreadable(&before, "spec.currency: invalid type", first);
+        assert_eq!(said(&now), [("Ready", "False"), ("Degraded", "True"), ("ApiAvailable", "Unknown")]);
+        assert!(now[0].message.contains(": spec.currency: invalid type.") && now[0].observed_generation == Some(2), "{:?}", now[0]);
+        let again = unreadable(&catalog(&json!(now)), "spec.currency: invalid type", second);
+        assert_eq!(again, now, "what hasn't changed isn't written again");
+    }
+
+    #[test]
+    fn conditions_that_cannot_be_read_either_are_replaced() {
+        for before in [json!(null), json!("none"), json!([{"type": "Ready"}])] {
+            let now = unreadable(&catalog(&before), "status.conditions: invalid type", Timestamp::UNIX_EPOCH);
+            assert_eq!(said(&now), [("Ready", "False"), ("Degraded", "True")]);
+        }
+    }
+}
