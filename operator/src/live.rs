@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, ListParams},
@@ -25,6 +25,8 @@ pub struct Live {
     unlabelled_autoscalers: Vec<DynamicObject>,
     keda: bool,
     is_complete: bool,
+    /// The pods, if they were listed after the last write.
+    pub pods: Option<Vec<Pod>>,
     /// What this reconcile found out about the database.
     pub database: DatabaseFindings,
 }

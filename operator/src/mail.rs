@@ -1,40 +1,22 @@
 //! What notifiers report of the mail server, read from `/readyz?verbose` of their pods.
 //!
-//! Nothing in the cluster changes when a mail server stops answering, so the pods are asked every few seconds, at their own
-//! addresses and beside the reconciles. A Catalog is reconciled when the answer changes.
+//! Nothing in the cluster changes when a mail server stops answering, so the pods are polled at their own addresses, beside
+//! the reconciles. A Catalog is reconciled when its report changes.
+
+mod poll;
+mod schedule;
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::body::{Body, to_bytes};
-use catalog_logging::Chain;
-use futures::{Stream, StreamExt, stream};
-use http::Uri;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use tokio::{
-    sync::Notify,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use kube::ResourceExt;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::crd::GuardedCatalog;
+use self::schedule::{CatalogKey, Schedule};
 
-/// Between two questions to the same pod.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// A pod asks its dependencies before it answers, for up to two seconds each.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of an answer that are read.
-const MAX_ANSWER: usize = 16 * 1024;
-/// Pods that are asked at the same time.
-const CONCURRENCY: usize = 32;
 /// How the line about the mail server begins after `[+] ` or `[-] ` (api/src/roles/notifier.rs).
 const LINE: &str = "mail server: ";
 
@@ -87,78 +69,33 @@ pub struct MailReports(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// By namespace and name of the Catalog.
-    followed: Mutex<BTreeMap<(String, String), Followed>>,
+    schedule: Mutex<Schedule>,
     added: Notify,
 }
 
-struct Followed {
-    pods: Vec<NotifierPod>,
-    report: MailReport,
-}
-
 impl MailReports {
-    /// What the notifiers of a Catalog reported last. From now on these pods are asked.
+    /// What the notifiers of a Catalog reported last. From now on these pods are polled.
     #[must_use]
     pub fn follow(&self, namespace: &str, name: &str, pods: Vec<NotifierPod>) -> MailReport {
-        let key = (namespace.to_owned(), name.to_owned());
-        let mut followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        if pods.is_empty() {
-            followed.remove(&key);
-            return MailReport::NoPods;
+        let (report, is_due) = self.schedule().follow(key(namespace, name), pods, Instant::now());
+        if is_due {
+            self.0.added.notify_one();
         }
-        if let Some(known) = followed.get(&key).filter(|known| known.pods == pods) {
-            return known.report.clone();
-        }
-        followed.insert(key, Followed { pods, report: MailReport::NotAsked });
-        self.0.added.notify_one();
-        MailReport::NotAsked
+        report
     }
 
     /// The Catalog was deleted.
     pub fn forget(&self, namespace: &str, name: &str) {
-        self.0.followed.lock().unwrap_or_else(PoisonError::into_inner).remove(&(namespace.to_owned(), name.to_owned()));
+        self.schedule().forget(&key(namespace, name));
     }
 
-    /// Asks the pods as long as the stream is polled. The Catalogs of which another answer came.
-    pub fn changes(&self) -> impl Stream<Item = ObjectRef<GuardedCatalog>> + Send + 'static {
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let rounds = stream::unfold((self.clone(), client, ticks), |(reports, client, mut ticks)| async move {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = reports.0.added.notified() => {}
-            }
-            let changed = reports.ask(&client).await;
-            Some((stream::iter(changed), (reports, client, ticks)))
-        });
-        rounds.flatten()
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.0.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    async fn ask(&self, client: &Client<HttpConnector, Body>) -> Vec<ObjectRef<GuardedCatalog>> {
-        let asked: Vec<_> = {
-            let followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner);
-            followed.iter().map(|(key, followed)| (key.clone(), followed.pods.clone())).collect()
-        };
-        let answers = stream::iter(asked).map(async |(key, pods)| {
-            let mut reports = Vec::new();
-            for pod in &pods {
-                reports.push(report(client, pod).await);
-            }
-            (key, pods, summary(reports))
-        });
-        let answers: Vec<_> = answers.buffer_unordered(CONCURRENCY).collect().await;
-        let mut followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = Vec::new();
-        for (key, pods, report) in answers {
-            let Some(known) = followed.get_mut(&key).filter(|known| known.pods == pods && known.report != report) else { continue };
-            known.report = report;
-            let (namespace, name) = key;
-            changed.push(ObjectRef::new(&name).within(&namespace));
-        }
-        changed
-    }
+fn key(namespace: &str, name: &str) -> CatalogKey {
+    (namespace.to_owned(), name.to_owned())
 }
 
 /// One pod that cannot send is enough for mail to be late.
@@ -169,25 +106,6 @@ fn summary(mut reports: Vec<MailReport>) -> MailReport {
         MailReport::NotAnswered(_) | MailReport::NotAsked | MailReport::NoPods => 2,
     });
     reports.into_iter().next().unwrap_or_default()
-}
-
-async fn report(client: &Client<HttpConnector, Body>, pod: &NotifierPod) -> MailReport {
-    let said = match timeout(ANSWER_TIMEOUT, read(client, pod.address)).await {
-        Ok(Ok(text)) => match parse(&text) {
-            Some(report) => return report,
-            None => "its report has no line about the mail server".to_owned(),
-        },
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
-    };
-    MailReport::NotAnswered(format!("Pod {} at {}: {said}", pod.name, pod.address))
-}
-
-async fn read(client: &Client<HttpConnector, Body>, address: SocketAddr) -> anyhow::Result<String> {
-    let uri: Uri = format!("http://{address}/readyz?verbose").parse()?;
-    let answer = client.get(uri).await.map_err(|error| anyhow::anyhow!("{}", Chain(&error)))?;
-    let body = to_bytes(Body::new(answer.into_body()), MAX_ANSWER).await?;
-    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 fn parse(text: &str) -> Option<MailReport> {
@@ -244,20 +162,5 @@ mod tests {
         assert_eq!(summary(vec![MailReport::Available, silent.clone(), bad.clone()]), bad);
         assert_eq!(summary(vec![silent.clone(), MailReport::Available]), MailReport::Available);
         assert_eq!(summary(vec![silent.clone()]), silent);
-    }
-
-    #[test]
-    fn pods_that_are_replaced_are_asked_again() {
-        let reports = MailReports::default();
-        let pods = |address: &str| notifiers(&[pod("a", "notifier", &json!({"phase": "Running", "podIP": address}))]);
-        assert_eq!(reports.follow("shops", "shop", pods("10.0.0.2")), MailReport::NotAsked);
-        let known = |report: MailReport| {
-            reports.0.followed.lock().unwrap().values_mut().for_each(|followed| followed.report = report.clone());
-        };
-        known(MailReport::Available);
-        assert_eq!(reports.follow("shops", "shop", pods("10.0.0.2")), MailReport::Available);
-        assert_eq!(reports.follow("shops", "shop", pods("10.0.0.3")), MailReport::NotAsked);
-        assert_eq!(reports.follow("shops", "shop", Vec::new()), MailReport::NoPods);
-        assert!(reports.0.followed.lock().unwrap().is_empty());
     }
 }

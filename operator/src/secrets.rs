@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub use database_login::{LoginChange, changed as changed_login, retires_at};
-pub use in_use::login_in_use;
+pub use in_use::{LoginInUse, login_in_use, login_to_restore};
 pub use signing_keys::rotate as rotate_signing_keys;
 
 /// Length of generated passwords: 190 bits.

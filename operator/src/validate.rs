@@ -36,7 +36,7 @@ pub use plan::{
     Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
-pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD};
+pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD, next_rotation};
 pub use shop::version;
 pub use worker::{WaitingRows, WorkerRole};
 

@@ -107,7 +107,7 @@ async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> 
     let Some(secret) = apply.live.secret(name) else { return Ok(false) };
     let in_use = secrets::login_in_use(apply.live);
     let data = secret.data.unwrap_or_default();
-    let Some((data, change)) = secrets::changed_login(database, &data, in_use.as_deref(), context.now(), &mut rand::rng()) else {
+    let Some((data, change)) = secrets::changed_login(database, &data, in_use.as_ref(), context.now(), &mut rand::rng()) else {
         return Ok(false);
     };
     apply.replace(name, serde_json::to_value(data)?, Change::database_login(name, &change)).await?;

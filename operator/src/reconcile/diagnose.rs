@@ -22,9 +22,10 @@ impl Context {
     /// # Errors
     /// If pods cannot be listed.
     pub async fn diagnose(&self, namespace: &str, name: &str, live: &Live, now: Timestamp) -> Result<Issues, Error> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
-        let pods = list.map_err(|source| Error::api("list", "pods", source))?.items;
+        let pods = match &live.pods {
+            Some(pods) => pods.clone(),
+            None => self.list_pods(namespace, name).await?,
+        };
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let events = uids_needing_events(live, &pods, now).into_iter().map(|uid| {
             let warnings = ListParams::default().fields(&format!("type=Warning,regarding.uid={uid}")).limit(MAX_EVENTS);
@@ -40,5 +41,15 @@ impl Context {
             }
         };
         Ok(Issues { mail: self.mail.follow(namespace, name, notifiers(&pods)), ..Issues::find(live, &pods, &events, now) })
+    }
+
+    /// Lists the pods of a Catalog, those of its migrations included.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn list_pods(&self, namespace: &str, name: &str) -> Result<Vec<Pod>, Error> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let list = api.list(&ListParams::default().labels(&pod_selector(name))).await;
+        Ok(list.map_err(|source| Error::api("list", "pods", source))?.items)
     }
 }

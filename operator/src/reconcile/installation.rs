@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -72,13 +72,14 @@ pub async fn read_migration_report(
     if !(is_complete && is_new || !is_complete && expected.is_some()) {
         return Ok(());
     }
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let listed = pods.list(&ListParams::default().labels(&format!("{JOB_NAME}={job}"))).await;
-    let pods = listed.map_err(|source| Error::api("list", "pods", source))?.items;
+    let pods = context.list_pods(namespace, &catalog.name_any()).await?;
+    let is_of_job = |pod: &&Pod| pod.labels().get(JOB_NAME).is_some_and(|name| name == job);
+    let of_job: Vec<_> = pods.iter().filter(is_of_job).cloned().collect();
     if is_complete {
-        live.database.status = after_migration(known, plan, job, || reported(&pods));
+        live.database.status = after_migration(known, plan, job, || reported(&of_job));
     } else if let Some(expected) = expected {
-        live.database.problem = rejected(&pods, &expected).or(live.database.problem.take());
+        live.database.problem = rejected(&of_job, &expected).or(live.database.problem.take());
     }
+    live.pods = Some(pods);
     Ok(())
 }

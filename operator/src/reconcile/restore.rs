@@ -7,8 +7,9 @@ use crate::{
     crd::Catalog,
     dereference::{Referenced, observed},
     error::Error,
+    secrets::login_to_restore,
     status::{Outcome, last_applied},
-    validate::plan_to_restore,
+    validate::{DatabasePlan, plan_to_restore},
 };
 
 /// While the spec is rejected: the last applied one is applied in its place, as if it had never been edited. If something
@@ -38,8 +39,11 @@ pub async fn objects(catalog: &Catalog, referenced: &Referenced, apply: &mut App
 }
 
 async fn restore(last: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
-    match plan_to_restore(last, &observed(apply.live, referenced)) {
-        Some(plan) => apply.restore(&build(&plan)).await,
-        None => Ok(()),
+    let Some(mut plan) = plan_to_restore(last, &observed(apply.live, referenced)) else { return Ok(()) };
+    if let DatabasePlan::Embedded(database) = &mut plan.database {
+        let data = apply.live.secret(&database.password.secret).and_then(|secret| secret.data).unwrap_or_default();
+        database.login = login_to_restore(apply.live, &data, &database.login);
+        database.password.key.clone_from(&database.login);
     }
+    apply.restore(&build(&plan)).await
 }

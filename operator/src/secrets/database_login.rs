@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use rand::Rng;
 
-use super::{Data, entry, password};
+use super::{Data, LoginInUse, entry, password};
 use crate::validate::{EmbeddedDatabasePlan, LOGIN_ROLES};
 
 /// Key with the name of the active login role. Passwords are in keys of the names of their roles.
@@ -17,7 +17,7 @@ pub const USERNAME: &str = "username";
 const CHANGED_AT: &str = "changed-at";
 /// Key with the password of the owner, which releases before the login roles used.
 const OWNER_PASSWORD: &str = "password";
-/// How long a password stays valid at least that pods no longer use: pods that end finish their requests.
+/// How long a password stays valid after the last pod with it was deleted: pods that drain finish their requests.
 const KEEP_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// What was done to the Secret.
@@ -41,12 +41,12 @@ pub fn generate(now: Timestamp, rng: &mut impl Rng) -> Data {
 }
 
 /// The content of the Secret as it shall become, if it shall change. `in_use` is the login role of all pods, unless pods are
-/// being replaced.
+/// being replaced, and the time when they were.
 #[must_use]
 pub fn changed(
     database: &EmbeddedDatabasePlan,
     data: &Data,
-    in_use: Option<&str>,
+    in_use: Option<&LoginInUse>,
     now: Timestamp,
     rng: &mut impl Rng,
 ) -> Option<(Data, LoginChange)> {
@@ -59,14 +59,12 @@ pub fn changed(
         completed.extend([entry(USERNAME, active), entry(CHANGED_AT, &seconds(now))]);
         return Some((completed, LoginChange::Completed));
     };
-    if in_use != Some(active) {
-        return None;
-    }
+    let in_use = in_use.filter(|in_use| in_use.login == active)?;
     let other = other(active);
     if has_retired(data, active) {
         let mut retired = data.clone();
         retired.retain(|key, _| key != other && key != OWNER_PASSWORD);
-        return (now.duration_since(changed_at) >= KEEP_FOR).then_some((retired, LoginChange::Retired));
+        return (now >= kept_until(changed_at, in_use)).then_some((retired, LoginChange::Retired));
     }
     let is_requested = database.rotate.is_some_and(|instant| changed_at < instant && instant <= now);
     is_requested.then(|| {
@@ -78,10 +76,20 @@ pub fn changed(
 
 /// When the passwords that no pod uses will be removed, if that only takes time.
 #[must_use]
-pub fn retires_at(data: &Data, in_use: Option<&str>) -> Option<Timestamp> {
-    let active = in_use.filter(|login| text(data, USERNAME) == Some(login))?;
-    let changed_at = complete(data, active)?;
-    has_retired(data, active).then(|| changed_at + KEEP_FOR)
+pub fn retires_at(data: &Data, in_use: Option<&LoginInUse>) -> Option<Timestamp> {
+    let in_use = in_use?;
+    let changed_at = complete(data, &in_use.login)?;
+    has_retired(data, &in_use.login).then(|| kept_until(changed_at, in_use))
+}
+
+/// A rollout that ended before the rotation wasn't that of its pods: KEDA's objects may have been the last ones.
+fn kept_until(changed_at: Timestamp, in_use: &LoginInUse) -> Timestamp {
+    changed_at.max(in_use.since) + KEEP_FOR
+}
+
+/// Whether the Secret has a password of a login role.
+pub fn has_password(data: &Data, login: &str) -> bool {
+    text(data, login).is_some()
 }
 
 /// Whether there are passwords besides the active one.
@@ -102,7 +110,7 @@ fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
 }
 
 /// The login role that isn't active.
-fn other(active: &str) -> &'static str {
+pub fn other(active: &str) -> &'static str {
     let [first, second] = LOGIN_ROLES;
     if active == first { second } else { first }
 }
@@ -134,7 +142,16 @@ mod tests {
         database
     }
 
+    fn used(login: &str, minutes: i64) -> LoginInUse {
+        LoginInUse { login: login.into(), since: at(minutes) }
+    }
+
+    /// With pods that were replaced long ago.
     fn change(data: &Data, rotate: Option<i64>, in_use: Option<&str>, now: i64) -> Option<(Data, LoginChange)> {
+        change_after(data, rotate, in_use.map(|login| used(login, -60)).as_ref(), now)
+    }
+
+    fn change_after(data: &Data, rotate: Option<i64>, in_use: Option<&LoginInUse>, now: i64) -> Option<(Data, LoginChange)> {
         let mut rng = StdRng::seed_from_u64(now.unsigned_abs());
         changed(&plan(data, rotate.map(at)), data, in_use, at(now), &mut rng)
     }
@@ -162,12 +179,23 @@ mod tests {
         assert_eq!(change(&both, Some(62), Some("catalog_a"), 70), None, "pods use the password before");
         assert_eq!(change(&both, Some(62), None, 70), None, "pods are being replaced");
         assert_eq!(change(&both, Some(62), Some("catalog_b"), 64), None, "pods may be ending");
-        assert_eq!([None, Some("catalog_a"), Some("catalog_b")].map(|in_use| retires_at(&both, in_use)), [None, None, Some(at(65))]);
-        assert_eq!(retires_at(&before, Some("catalog_a")), None);
+        let retires = |login| retires_at(&both, Some(&used(login, -60)));
+        assert_eq!([retires_at(&both, None), retires("catalog_a"), retires("catalog_b")], [None, None, Some(at(65))]);
+        assert_eq!(retires_at(&before, Some(&used("catalog_a", -60))), None);
         let (one, done) = change(&both, Some(62), Some("catalog_b"), 65).unwrap();
         assert_eq!((keys(&one), done), (vec!["catalog_b", "changed-at", "username"], LoginChange::Retired));
         let (_, done) = change(&one, Some(62), Some("catalog_b"), 65).unwrap();
         assert_eq!(done, LoginChange::Rotated { login: "catalog_a".into() });
+    }
+
+    #[test]
+    fn the_password_before_stays_for_five_minutes_after_the_rollout() {
+        let (both, _) = change(&first(), Some(30), Some("catalog_a"), 60).unwrap();
+        let rolled_out = used("catalog_b", 90);
+        assert_eq!(retires_at(&both, Some(&rolled_out)), Some(at(95)));
+        assert_eq!(change_after(&both, Some(62), Some(&rolled_out), 94), None, "pods may be draining");
+        let (_, done) = change_after(&both, Some(62), Some(&rolled_out), 95).unwrap();
+        assert_eq!(done, LoginChange::Retired);
     }
 
     #[test]
@@ -208,8 +236,10 @@ mod tests {
         fn whatever_is_requested_the_password_that_pods_use_stays_valid(
             steps in proptest::collection::vec((0_i64..20, any::<bool>(), 0..3_u8), 1..40),
         ) {
-            let (mut data, mut used, mut rotate) = (first(), "catalog_a".to_owned(), None);
+            let (mut data, mut login, mut rotate) = (first(), "catalog_a".to_owned(), None);
             let mut in_pods = data["catalog_a"].clone();
+            // What pods use that were deleted last, and until when they drain.
+            let (mut drains, mut rolled_out_at) = (None, -60);
             let mut now = 0;
             for (minutes, requested, rollout) in steps {
                 now += minutes;
@@ -217,17 +247,25 @@ mod tests {
                 // Pods are being replaced, or have been, or nothing has happened since.
                 let in_use = match rollout {
                     0 => None,
-                    1 => Some(used.as_str()),
+                    1 => Some(used(&login, rolled_out_at)),
                     _ => {
-                        used = text(&data, USERNAME).unwrap().to_owned();
-                        in_pods = data[&used].clone();
-                        Some(used.as_str())
+                        let active = text(&data, USERNAME).unwrap().to_owned();
+                        if active != login {
+                            drains = Some((login, in_pods, now + 4));
+                            rolled_out_at = now;
+                        }
+                        login = active;
+                        in_pods = data[&login].clone();
+                        Some(used(&login, rolled_out_at))
                     }
                 };
-                if let Some((changed, _)) = change(&data, rotate, in_use, now) {
+                if let Some((changed, _)) = change_after(&data, rotate, in_use.as_ref(), now) {
                     data = changed;
                 }
-                prop_assert_eq!(data.get(&used), Some(&in_pods), "pods use {}", used);
+                prop_assert_eq!(data.get(&login), Some(&in_pods), "pods use {}", login);
+                if let Some((login, password, _)) = drains.as_ref().filter(|(_, _, until)| now <= *until) {
+                    prop_assert_eq!(data.get(login), Some(password), "pods that drain use {}", login);
+                }
                 prop_assert!(complete(&data, text(&data, USERNAME).unwrap()).is_some());
             }
         }

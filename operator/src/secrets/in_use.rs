@@ -1,28 +1,163 @@
-//! Which login role the pods of a Catalog use.
+//! Which login role of the embedded database is used.
 
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::{
+    Data,
+    database_login::{has_password, other},
+};
 use crate::{kinds::Kind, live::Live};
 
-/// The login role of the database of all pods. None if there are no Deployments, or while one replaces its pods.
-#[must_use]
-pub fn login_in_use(live: &Live) -> Option<String> {
-    let mut logins = live.of_kind(Kind::Deployment).map(|deployment| login(deployment).filter(|_| is_rolled_out(deployment)));
-    let first = logins.next()??;
-    logins.all(|login| login.as_deref() == Some(&*first)).then_some(first)
+/// The login role of the embedded database that all pods and KEDA use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginInUse {
+    /// Its name.
+    pub login: String,
+    /// When the last pod of an earlier template was deleted. It may be draining.
+    pub since: Timestamp,
 }
 
-fn login(deployment: &DynamicObject) -> Option<String> {
+/// The login role that all pods and KEDA use. None if there are no Deployments, while one of them replaces its pods, or
+/// if KEDA's objects name another role.
+#[must_use]
+pub fn login_in_use(live: &Live) -> Option<LoginInUse> {
+    let deployments = live.of_kind(Kind::Deployment).map(|deployment| Some((login(deployment)?, rolled_out_at(deployment)?)));
+    let deployments = deployments.collect::<Option<Vec<_>>>()?;
+    let since = deployments.iter().map(|(_, rolled_out_at)| *rolled_out_at).max()?;
+    let mut logins = deployments.into_iter().map(|(login, _)| login).chain(keda_logins(live));
+    let first = logins.next()?;
+    logins.all(|login| login == first).then(|| LoginInUse { login: first.to_owned(), since })
+}
+
+/// The login role of objects that are restored while a newer spec or another password waits for its migration: the one
+/// before, until it is removed or all Deployments have the active one. PostgreSQL may not have the active one yet.
+#[must_use]
+pub fn login_to_restore(live: &Live, data: &Data, active: &str) -> String {
+    let before = other(active);
+    let mut deployments = live.of_kind(Kind::Deployment).map(login).peekable();
+    let is_replaced = deployments.peek().is_some() && deployments.all(|login| login == Some(active));
+    if is_replaced || !has_password(data, before) { active.to_owned() } else { before.to_owned() }
+}
+
+fn login(deployment: &DynamicObject) -> Option<&str> {
     let containers = deployment.data["spec"]["template"]["spec"]["containers"].as_array()?;
     let mut variables = containers.iter().filter_map(|container| container["env"].as_array()).flatten();
-    Some(variables.find(|variable| variable["name"] == "PGUSER")?["value"].as_str()?.to_owned())
+    variables.find(|variable| variable["name"] == "PGUSER")?["value"].as_str()
 }
 
-/// Whether no pod of an earlier template is left. Pods that end aren't counted.
-fn is_rolled_out(deployment: &DynamicObject) -> bool {
+/// The roles that triggers of `ScaledObjects` log in with, and the keys of their passwords, which are named like the roles. An
+/// object that could not be applied has the role before, also when all pods have been replaced.
+fn keda_logins(live: &Live) -> impl Iterator<Item = &str> {
+    let triggers = live.of_kind(Kind::ScaledObject).filter_map(|object| object.data["spec"]["triggers"].as_array()).flatten();
+    let users = triggers.filter_map(|trigger| trigger["metadata"]["userName"].as_str());
+    let references =
+        live.of_kind(Kind::TriggerAuthentication).filter_map(|object| object.data["spec"]["secretTargetRef"].as_array()).flatten();
+    let passwords = references.filter(|reference| reference["parameter"] == "password");
+    users.chain(passwords.filter_map(|reference| reference["key"].as_str()))
+}
+
+/// When the rollout ended, if it has. The deployment controller updates the condition `Progressing` with every progress of
+/// a rollout, and no more after its end.
+fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
     let status = &deployment.data["status"];
     let number = |field: &str| status.get(field).and_then(Value::as_i64).unwrap_or(0);
-    deployment.metadata.generation.is_none_or(|generation| number("observedGeneration") >= generation)
-        && number("updatedReplicas") == number("replicas")
+    let is_observed = deployment.metadata.generation.is_none_or(|generation| number("observedGeneration") >= generation);
+    let progressing = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Progressing")?;
+    let is_complete = progressing["reason"] == "NewReplicaSetAvailable" && number("updatedReplicas") == number("replicas");
+    progressing["lastUpdateTime"].as_str()?.parse().ok().filter(|_| is_observed && is_complete)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::secrets::entry;
+
+    fn object(kind: Kind, name: &str, rest: &Value) -> (Kind, DynamicObject) {
+        let resource = kind.resource();
+        let mut object = json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name, "generation": 2}});
+        object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        (kind, serde_json::from_value(object).unwrap())
+    }
+
+    fn deployment(name: &str, login: &str, minute: u8, change: impl FnOnce(&mut Value)) -> (Kind, DynamicObject) {
+        let env = json!([{"name": "PGUSER", "value": login}]);
+        let at = format!("2026-11-30T10:{minute:02}:00Z");
+        let mut deployment = json!({
+            "spec": {"template": {"spec": {"containers": [{"name": name, "env": env}]}}},
+            "status": {
+                "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                "conditions": [
+                    {"type": "Available", "status": "True", "lastUpdateTime": "2026-11-30T11:00:00Z"},
+                    {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "lastUpdateTime": at},
+                ],
+            },
+        });
+        change(&mut deployment);
+        object(Kind::Deployment, name, &deployment)
+    }
+
+    fn rolled_out(name: &str, login: &str, minute: u8) -> (Kind, DynamicObject) {
+        deployment(name, login, minute, |_| {})
+    }
+
+    fn used(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Option<(String, String)> {
+        login_in_use(&Live::of(objects)).map(|used| (used.login, used.since.to_string()))
+    }
+
+    #[test]
+    fn a_login_is_in_use_since_the_last_rollout_has_ended() {
+        let since = Some(("catalog_a".to_owned(), "2026-11-30T10:07:00Z".to_owned()));
+        assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_a", 3)]), since);
+        assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_b", 3)]), None, "two logins");
+        assert_eq!(used([]), None);
+    }
+
+    #[test]
+    fn no_login_is_in_use_while_a_deployment_replaces_its_pods() {
+        let changes: [fn(&mut Value); 5] = [
+            |it| it["status"]["observedGeneration"] = json!(1),
+            |it| it["status"]["updatedReplicas"] = json!(1),
+            |it| it["status"]["conditions"][1]["reason"] = json!("ReplicaSetUpdated"),
+            |it| it["status"]["conditions"][1]["lastUpdateTime"] = Value::Null,
+            |it| it["status"] = json!({}),
+        ];
+        for change in changes {
+            assert_eq!(used([rolled_out("api", "catalog_a", 7), deployment("notifier", "catalog_a", 3, change)]), None);
+        }
+    }
+
+    #[test]
+    fn a_login_that_keda_has_not_got_is_not_in_use_by_all() {
+        let scaled = |login: &str| object(Kind::ScaledObject, "s", &json!({"spec": {"triggers": [{"metadata": {"userName": login}}]}}));
+        let reference = |key: &str| json!({"spec": {"secretTargetRef": [{"parameter": "password", "name": "shop-postgres", "key": key}]}});
+        let authentication = |key: &str| object(Kind::TriggerAuthentication, "s", &reference(key));
+        for (user, key, expected) in
+            [("catalog_b", "catalog_b", true), ("catalog_a", "catalog_b", false), ("catalog_b", "catalog_a", false)]
+        {
+            let found = used([rolled_out("api", "catalog_b", 7), scaled(user), authentication(key)]);
+            assert_eq!(found.is_some(), expected, "{user} {key}");
+        }
+        let other = object(Kind::ScaledObject, "s", &json!({"spec": {"triggers": [{"metadata": {"stream": "S"}}]}}));
+        assert!(used([rolled_out("api", "catalog_b", 7), other]).is_some());
+    }
+
+    #[test]
+    fn objects_are_restored_with_the_login_of_before_until_all_deployments_have_the_active_one() {
+        let both: Data = [entry("catalog_a", "1"), entry("catalog_b", "2")].into();
+        let active_only: Data = [entry("catalog_b", "2")].into();
+        let (a, b) = (rolled_out("api", "catalog_a", 1), rolled_out("notifier", "catalog_b", 1));
+        for (data, objects, expected) in [
+            (&both, vec![a.clone()], "catalog_a"),
+            (&both, vec![a.clone(), b.clone()], "catalog_a"),
+            (&both, vec![b], "catalog_b"),
+            (&both, vec![], "catalog_a"),
+            (&active_only, vec![a], "catalog_b"),
+        ] {
+            assert_eq!(login_to_restore(&Live::of(objects), data, "catalog_b"), expected);
+        }
+    }
 }

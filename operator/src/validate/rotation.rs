@@ -21,6 +21,13 @@ pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> 
     instant
 }
 
+/// The next instant after `now` for which an annotation requests a rotation.
+#[must_use]
+pub fn next_rotation(catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
+    let instants = [ROTATE, ROTATE_DATABASE_PASSWORD].into_iter().filter_map(|annotation| given(catalog, annotation)?.parse().ok());
+    instants.filter(|instant| *instant > now).min()
+}
+
 /// The password of an external database cannot be rotated here.
 pub fn no_database_password(catalog: &Catalog, check: &mut Check<'_>) {
     if given(catalog, ROTATE_DATABASE_PASSWORD).is_some() {
@@ -54,6 +61,21 @@ mod tests {
         assert_eq!(plan.auth.rotate, None);
         assert_eq!(plan.skipped[0].path, "metadata.annotations[catalog.rs/rotate-signing-key]");
         assert!(plan.skipped[0].message.contains("\"now\" is not an instant"), "{:?}", plan.skipped);
+    }
+
+    #[test]
+    fn the_next_rotation_is_the_first_instant_in_the_future() {
+        let (mut catalog, _) = minimal_input();
+        let mut next = |keys: &str, password: &str| {
+            let annotations = [(ROTATE, keys), (ROTATE_DATABASE_PASSWORD, password)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+            catalog.metadata.annotations = Some(annotations.into());
+            next_rotation(&catalog, "2026-11-30T10:00:00Z".parse().unwrap()).map(|next| next.to_string())
+        };
+        let (earlier, later) = ("2026-11-30T10:00:20Z", "2026-11-30T11:00:00Z");
+        assert_eq!(next(earlier, later).as_deref(), Some(earlier));
+        assert_eq!(next("now", later).as_deref(), Some(later));
+        assert_eq!(next("2026-11-30T10:00:00Z", "2026-11-30T09:00:00Z"), None);
+        assert_eq!(next_rotation(&minimal_input().0, Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

@@ -86,6 +86,13 @@ impl FakeControllers {
 
     /// Reports all pods of all Deployments as updated and available.
     pub async fn roll_out_deployments(&self) -> usize {
+        self.roll_out_deployments_at(Timestamp::now()).await
+    }
+
+    /// Deployments have all the pods of their newest revision, available, since this time.
+    pub async fn roll_out_deployments_at(&self, time: Timestamp) -> usize {
+        let mut progressing = condition("Progressing", "True", "NewReplicaSetAvailable");
+        progressing["lastUpdateTime"] = json!(time.round(k8s_openapi::jiff::Unit::Second).expect("seconds"));
         let mut changed = 0;
         for deployment in self.namespace.all::<Deployment>().await {
             let replicas = deployment.spec.replicas.unwrap_or(1);
@@ -97,7 +104,7 @@ impl FakeControllers {
                 "readyReplicas": replicas, "availableReplicas": replicas, "unavailableReplicas": null,
                 "conditions": [
                     condition("Available", "True", "MinimumReplicasAvailable"),
-                    condition("Progressing", "True", "NewReplicaSetAvailable"),
+                    progressing,
                 ],
             });
             changed += self.set(&deployment, is_current, status).await;

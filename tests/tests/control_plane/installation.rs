@@ -78,6 +78,36 @@ async fn assert_reported(operator: &Operator, kind: &str, reason: &str, parts: &
 }
 
 #[tokio::test]
+async fn pods_are_listed_once_in_each_reconcile_of_a_migration() {
+    let mut operator = ready_operator("listed-once").await;
+    operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
+    for end in [None, Some(FIRST)] {
+        if let Some(id) = end {
+            finish_migration(&operator, id).await;
+        }
+        operator.wire().reset();
+        assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
+        let lists = operator.wire().calls().into_iter().filter(|made| made.call.path == "pods");
+        assert_eq!(lists.count(), 1, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_whose_report_was_lost_with_its_pod_is_unknown_until_the_next_migration() {
+    let mut operator = Operator::new("report-lost").await;
+    operator.apply(&full()).await.unwrap();
+    operator.reconcile_until_ready().await;
+    let known = database(&operator).await;
+    assert!(known.installation_id.is_none() && known.migration.is_some() && known.claim_uid.is_some(), "{known:?}");
+    operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
+    operator.reconcile().await;
+    assert_eq!(expected_installation(&operator).await, None);
+    finish_migration(&operator, SECOND).await;
+    operator.reconcile_until_ready().await;
+    assert_eq!(database(&operator).await.installation_id.as_deref(), Some(SECOND));
+}
+
+#[tokio::test]
 async fn a_new_catalog_records_the_installation_that_its_migration_reports() {
     let operator = ready_operator("installation").await;
     let jobs = operator.namespace().all::<Job>().await;

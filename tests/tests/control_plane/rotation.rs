@@ -1,11 +1,15 @@
 //! Rotation of the embedded database's password: PostgreSQL is not restarted, and the Secret always contains a valid password.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use catalog_tests::control_plane::{
-    Operator,
-    operator::{NAME, ReconcileOutcome},
-    specs::{full, with},
+use catalog_operator::{build::keda::TriggerAuthentication, crd::Catalog};
+use catalog_tests::{
+    control_plane::{
+        FakeControllers, Operator, RunningOperator,
+        operator::{NAME, ReconcileOutcome, catalog},
+        specs::{full, minimal, with},
+    },
+    wait::{holds, within},
 };
 use k8s_openapi::{
     ByteString,
@@ -18,7 +22,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -38,7 +42,7 @@ async fn request_rotation(operator: &Operator, after: SignedDuration) {
 
 async fn annotate(operator: &Operator, value: &str) {
     let annotation = json!({"metadata": {"annotations": {ANNOTATION: value}}});
-    let catalogs = operator.namespace().api::<catalog_operator::crd::Catalog>();
+    let catalogs = operator.namespace().api::<Catalog>();
     catalogs.patch(NAME, &PatchParams::default(), &Patch::Merge(annotation)).await.unwrap();
 }
 
@@ -143,6 +147,93 @@ async fn the_next_rotation_waits_until_no_pod_uses_the_previous_password() {
     assert_eq!(again["catalog_b"], rotated["catalog_b"]);
     assert_ne!(again["catalog_a"], rotated["catalog_a"]);
     assert_eq!(logins(&operator).await, logins_of("catalog_a"));
+}
+
+#[tokio::test]
+async fn the_previous_password_stays_for_five_minutes_after_a_long_rollout() {
+    let mut operator = ready_operator("long-rollout").await;
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(1)).await;
+    reconcile(&mut operator).await;
+    operator.controllers().complete_all().await;
+    reconcile(&mut operator).await;
+    assert_eq!(logins(&operator).await, logins_of("catalog_b"));
+    operator.advance_clock(SignedDuration::from_mins(10));
+    operator.controllers().roll_out_deployments_at(operator.now()).await;
+    operator.reconcile_until_ready().await;
+    operator.advance_clock(SignedDuration::from_mins(4));
+    operator.reconcile_until_ready().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "catalog_b", "changed-at", "username"], "pods may be draining");
+    operator.advance_clock(SignedDuration::from_mins(2));
+    operator.reconcile_until_ready().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_b", "changed-at", "username"]);
+}
+
+#[tokio::test]
+async fn the_previous_password_stays_while_keda_uses_it() {
+    let mut operator = ready_operator("used-by-keda").await;
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(1)).await;
+    reconcile(&mut operator).await;
+    operator.controllers().complete_all().await;
+    reconcile(&mut operator).await;
+    operator.controllers().complete_all().await;
+    assert_eq!(logins(&operator).await, logins_of("catalog_b"));
+    operator.advance_clock(SignedDuration::from_mins(10));
+    // As if the API server had rejected this object: pods have been replaced, and KEDA has the login before.
+    let keda: Api<TriggerAuthentication> = operator.namespace().api();
+    let key = json!([{"op": "replace", "path": "/spec/secretTargetRef/0/key", "value": "catalog_a"}]);
+    keda.patch("shop-notifier", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(key).unwrap())).await.unwrap();
+    reconcile(&mut operator).await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_a", "catalog_b", "changed-at", "username"]);
+    operator.reconcile_until_ready().await;
+    assert_eq!(keys(&passwords(&operator).await), ["catalog_b", "changed-at", "username"]);
+}
+
+/// PostgreSQL may not have the new password before the migration has logged in with it.
+#[tokio::test]
+async fn deployments_are_restored_with_the_previous_login_while_the_migration_waits_for_the_new_one() {
+    let mut operator = ready_operator("restored").await;
+    let api = operator.namespace().api::<Deployment>();
+    let before = api.get("shop-tracker").await.unwrap();
+    operator.advance_clock(SignedDuration::from_hours(2));
+    request_rotation(&operator, SignedDuration::from_hours(1)).await;
+    reconcile(&mut operator).await;
+    api.delete("shop-api", &DeleteParams::background()).await.unwrap();
+    let edited = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example.com/edited"}]);
+    api.patch("shop-tracker", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(edited).unwrap())).await.unwrap();
+    reconcile(&mut operator).await;
+    assert!(!operator.condition("Migrated").await.is_true);
+    assert_eq!(logins(&operator).await, logins_of("catalog_a"));
+    assert_eq!(api.get("shop-tracker").await.unwrap().spec.template, before.spec.template);
+    operator.reconcile_until_ready().await;
+    assert_eq!(logins(&operator).await, logins_of("catalog_b"));
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_requested_for_later_happens_at_that_instant() {
+    let watched = RunningOperator::shared();
+    let namespace = watched.namespace("requested-for-later").await;
+    let controllers = FakeControllers::new(&namespace);
+    namespace.apply(&catalog(&minimal())).await.unwrap();
+    within(Duration::from_secs(30), "the shop is at rest", async || {
+        controllers.complete_all().await;
+        let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
+        let is_at = |kind: &str, expected: &str| status.conditions.iter().any(|it| it.type_ == kind && it.status == expected);
+        holds(is_at("Ready", "True") && is_at("Progressing", "False"), || format!("{status:?}"))
+    })
+    .await;
+    let later = Timestamp::now() + SignedDuration::from_secs(3);
+    let annotations = json!({ANNOTATION: later.to_string(), "catalog.rs/rotate-signing-key": later.to_string()});
+    let annotated = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    namespace.api::<Catalog>().patch(NAME, &PatchParams::default(), &annotated).await.unwrap();
+    within(Duration::from_secs(15), "the password and the signing key are rotated", async || {
+        let secrets = namespace.api::<Secret>();
+        let keys = async |name: &str| secrets.get(name).await.unwrap().data.unwrap().into_keys().collect::<Vec<_>>();
+        let (passwords, signing_keys) = (keys("shop-postgres").await, keys("shop-signing-keys").await);
+        holds(passwords.contains(&"catalog_b".to_owned()) && signing_keys.len() == 2, || format!("{passwords:?} {signing_keys:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use catalog_operator::{
     build::{Objects, build},
     crd::Catalog,
     observed::{Observed, SecretFacts},
-    secrets,
+    secrets::{self, LoginInUse},
     validate::{DatabasePlan, ROTATE_DATABASE_PASSWORD, validate},
 };
 use catalog_tests::{process::Environment, scratch::Scratch};
@@ -70,7 +70,8 @@ impl Rendered {
         let DatabasePlan::Embedded(database) = &plan.database else { panic!("the database is external") };
         let mut secrets = self.secrets.clone();
         let data = secrets.get_mut(&database.password.secret).expect("the Secret was generated");
-        let changed = secrets::changed_login(database, data, Some(&database.login), later, &mut rand::rng());
+        let in_use = LoginInUse { login: database.login.clone(), since: Timestamp::UNIX_EPOCH };
+        let changed = secrets::changed_login(database, data, Some(&in_use), later, &mut rand::rng());
         (*data, _) = changed.expect("a rotation is due");
         let plan = validate(&catalog, &observed(&secrets)).unwrap_or_else(|problems| panic!("{problems}"));
         Self { objects: build(&plan), secrets, catalog, given: self.given.clone() }
