@@ -188,7 +188,7 @@ fn authorities(file: &Path, check: &mut Checker) -> Option<Vec<CertificateDer<'s
     match read {
         Ok(found) if !found.is_empty() => return Some(found),
         Ok(_) => {
-            check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM format; this file has none")
+            check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM format; this file has none");
         }
         Err(error) => check.note(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
     }

@@ -51,7 +51,9 @@ impl Mapping {
         for option in maps {
             match map_option::parse_pairs(option) {
                 Ok(pairs) => {
-                    pairs.into_iter().for_each(|(field, name)| insert_option("--map", &field, name, &mut mapping.sources, &mut faults))
+                    for (field, name) in pairs {
+                        insert_option("--map", &field, name, &mut mapping.sources, &mut faults);
+                    }
                 }
                 Err(fault) => faults.push(fault),
             }
