@@ -17,7 +17,7 @@ use crate::crd::GuardedCatalog;
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// How often an error that stays the same is logged as a warning.
-const WARNING_INTERVAL: Duration = Duration::from_secs(600);
+const WARNING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Pauses of all Catalogs that fail: each twice as long as the one before, with jitter.
 #[derive(Default)]

@@ -65,7 +65,7 @@ fn forbid_unknown_fields(schema: &mut Value) {
         for (keyword, value) in fields.iter_mut() {
             match keyword.as_str() {
                 "properties" => {
-                    value.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()).for_each(forbid_unknown_fields)
+                    value.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()).for_each(forbid_unknown_fields);
                 }
                 "items" | "additionalProperties" => forbid_unknown_fields(value),
                 _ => {}
