@@ -3,7 +3,6 @@
 mod changes;
 mod claims;
 mod contains;
-mod managers;
 mod owner;
 mod prune;
 mod repair;
@@ -20,14 +19,16 @@ use sha2::{Digest, Sha256};
 
 pub use changes::Change;
 pub use contains::contains;
-pub use managers::{MANAGER, owns, owns_arguments};
 
 use crate::{
     apply::owner::{Owner, owner},
     build::{Prerequisites, Workloads},
     error::Error,
     kinds::Kind,
-    live::Live,
+    live::{
+        Live,
+        managers::{self, MANAGER, owns},
+    },
     validate::Skipped,
 };
 

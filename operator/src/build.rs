@@ -8,7 +8,6 @@ mod files;
 mod horizontal_pod_autoscaler;
 mod identity;
 pub mod keda;
-mod metadata;
 pub mod migration;
 mod nats;
 mod order;
@@ -30,8 +29,6 @@ use k8s_openapi::api::{
 
 use crate::validate::Plan;
 use keda::{ScaledObject, TriggerAuthentication};
-
-pub use metadata::{Component, retainable_metadata, retained_annotations};
 
 /// The objects of a Catalog, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt, api::DynamicObject};
-use serde_json::Value;
+use kube::{Api, Client, ResourceExt};
 
 use crate::{
-    apply::{owns, owns_arguments},
     crd::{Catalog, CatalogSpec, Pod},
     error::Error,
     installation::expected_installation,
     kinds::Kind,
-    live::Live,
-    observed::{ClaimFacts, Observed, SecretFacts},
+    live::{Live, claims::claim_facts, managers::owns_arguments},
+    observed::{Observed, SecretFacts},
 };
 
 /// The Secrets that a Catalog references, by name. `None` if one doesn't exist.
@@ -58,25 +56,6 @@ pub fn observed(live: &Live, referenced: &Referenced) -> Observed {
         max_connections: max_connections(live),
         claims: claims.map(|claim| (claim.name_any(), claim_facts(claim))).collect(),
         migrations: live.of_kind(Kind::Job).map(|job| (job.name_any(), expected_installation(job))).collect(),
-    }
-}
-
-/// Returns the observed state of a claim.
-#[must_use]
-pub fn claim_facts(claim: &DynamicObject) -> ClaimFacts {
-    let (spec, status) = (&claim.data["spec"], &claim.data["status"]);
-    let failed = |condition: &&Value| {
-        matches!(condition["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError")) && condition["status"] == "True"
-    };
-    let resize_error = status["conditions"].as_array().into_iter().flatten().find(failed);
-    ClaimFacts {
-        uid: claim.uid(),
-        storage: spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into(),
-        capacity: status["capacity"]["storage"].as_str().map(Into::into),
-        is_bound: spec["volumeName"].is_string() || matches!(status["phase"].as_str(), Some("Bound" | "Lost")),
-        resize_error: resize_error.map(|condition| condition["message"].as_str().unwrap_or("it failed").to_owned()),
-        storage_class_name: spec["storageClassName"].as_str().map(str::to_owned),
-        class_is_declared: owns(claim, "storageClassName"),
     }
 }
 

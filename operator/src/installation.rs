@@ -7,29 +7,12 @@ use serde::Deserialize;
 use crate::{
     build::migration::EXPECT_INSTALLATION,
     crd::DatabaseStatus,
+    observed::DatabaseProblem,
     validate::{ABANDON, DatabasePlan, Plan},
 };
 
 /// The exit code of `catalog migrate` when the database is another installation (api/src/roles/migrate.rs).
 const OTHER_INSTALLATION: i32 = 3;
-
-/// What one reconcile found out about the database.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DatabaseFindings {
-    /// The new status of the database, if a migration has finished since the last reconcile.
-    pub status: Option<DatabaseStatus>,
-    /// The problem with the database, if there is one.
-    pub problem: Option<DatabaseProblem>,
-}
-
-/// A problem with the database, with its message to users.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseProblem {
-    /// The claim of the volume was deleted.
-    VolumeLost(String),
-    /// The database is not the expected installation.
-    OtherInstallation(String),
-}
 
 /// The termination message of `catalog migrate` (api/src/release/identity.rs).
 #[derive(Deserialize)]

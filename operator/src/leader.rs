@@ -1,6 +1,6 @@
 //! One operator at a time writes, chosen by a Lease.
 //!
-//! The algorithm is client-go's (`tools/leaderelection`): whoever sees the same record for a whole lease duration, by its own
+//! The algorithm is client-go's (`tools/leaderelection`): a process that sees the same record for a whole lease duration, by its own
 //! monotonic clock, may take it, so clocks of different machines are never compared. What client-go leaves to the
 //! caller is done by [`fence`]: no write starts after the renew deadline.
 

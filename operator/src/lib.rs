@@ -20,6 +20,7 @@ pub mod leader;
 pub mod listener;
 pub mod live;
 pub mod mail;
+pub mod metadata;
 pub mod metrics;
 pub mod observed;
 pub mod ops;

@@ -1,5 +1,11 @@
 //! The current objects of one Catalog in the cluster.
 
+pub mod claims;
+pub mod conditions;
+pub mod managers;
+pub mod scaled_objects;
+pub mod scaling;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -8,8 +14,10 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use crate::{error::Error, installation::DatabaseFindings, kinds::Kind};
+use crate::{error::Error, kinds::Kind, observed::DatabaseFindings};
 
+/// Label with the part of an object, such as `api`.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Label with the name of the Catalog.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the name of the operator.

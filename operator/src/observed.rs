@@ -6,7 +6,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 
-use crate::crd::Quantity;
+use crate::crd::{DatabaseStatus, Quantity};
 
 /// The observed state of one Catalog.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -106,6 +106,24 @@ pub struct ClaimFacts {
     pub storage_class_name: Option<String>,
     /// Whether the operator declared the storage class. It must then declare it in all later applies, because the field is immutable.
     pub class_is_declared: bool,
+}
+
+/// What one reconcile found out about the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatabaseFindings {
+    /// The new status of the database, if a migration has finished since the last reconcile.
+    pub status: Option<DatabaseStatus>,
+    /// The problem with the database, if there is one.
+    pub problem: Option<DatabaseProblem>,
+}
+
+/// A problem with the database, with its message to users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseProblem {
+    /// The claim of the volume was deleted.
+    VolumeLost(String),
+    /// The database is not the expected installation.
+    OtherInstallation(String),
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reconciles one Catalog: dereference → validate → build → apply → status.
 
+mod advance;
 mod attempt;
 mod diagnose;
 mod installation;

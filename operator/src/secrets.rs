@@ -15,13 +15,13 @@ use kube::core::ObjectMeta;
 use rand::{Rng, RngExt};
 
 use crate::{
-    build::{Component, retainable_metadata},
+    metadata::{Component, retainable_metadata},
     observed::Observed,
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
-pub use database_login::{LoginChange, changed as changed_login, retires_at};
-pub use in_use::{LoginInUse, login_in_use, login_to_restore};
+pub use database_login::{LoginChange, changed as changed_login, login_to_restore, retires_at};
+pub use in_use::{LoginInUse, login_in_use};
 pub use signing_keys::rotate as rotate_signing_keys;
 
 /// Length of generated passwords: 190 bits.

@@ -9,6 +9,7 @@ mod degraded;
 mod events;
 mod installation;
 mod issue;
+mod issues;
 pub mod last_applied;
 mod mail;
 pub mod messaging;
@@ -20,9 +21,9 @@ pub mod unreadable;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::{cannot_read_triggers, keda_due_at};
-pub use issue::{Issue, Issues, uids_needing_events};
-pub use parts::has_condition;
+pub use autoscaling::keda_due_at;
+pub use issue::Issue;
+pub use issues::{Issues, uids_needing_events};
 
 use self::{
     conditions::{ConditionState, Conditions},

@@ -18,7 +18,7 @@ enum NetworkState {
     Up,
     /// Connections stay open, but neither data nor their end is forwarded.
     Frozen,
-    /// Connections are refused, and open ones were closed.
+    /// New connections fail, and open ones were closed.
     Down,
 }
 
@@ -53,7 +53,7 @@ impl Proxy {
         self.state.send_replace(NetworkState::Frozen);
     }
 
-    /// Closes all connections and refuses new ones.
+    /// Closes all connections; new ones fail.
     pub fn disconnect(&self) {
         self.state.send_replace(NetworkState::Down);
     }

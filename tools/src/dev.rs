@@ -6,6 +6,7 @@ mod directory;
 mod greeting;
 mod keys;
 mod listening_process;
+mod name;
 mod nats;
 mod ports;
 mod postgres;
@@ -28,8 +29,9 @@ use self::{
     console::Console,
     directory::{DataDirectory, SavedState},
     greeting::Greeting,
+    name::Name,
     ports::Reservation,
-    process::{Name, Startup, Stopping, Supervisor, stop_orphans},
+    process::{Startup, Stopping, Supervisor, stop_orphans},
     programs::Finder,
     roles::{Binaries, Roles},
     samples::Shop,

@@ -29,7 +29,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whether this process wants work. Cheap to clone.
 ///
 /// Ready means started, not draining, and on a database with the schema that this release needs. It doesn't fail
-/// with a dependency: an outage would take away the very pods that should answer 503.
+/// with a dependency: otherwise an outage would remove all pods from the Service, and none would answer with 503.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
 

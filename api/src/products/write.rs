@@ -145,7 +145,7 @@ impl Command<'_> {
         Ok(product.version)
     }
 
-    /// Deletes a product for good. It may be deleted already.
+    /// Deletes a product permanently, also one that is soft-deleted.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`].

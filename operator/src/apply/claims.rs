@@ -10,9 +10,15 @@ use serde_json::Value;
 use super::{
     Apply,
     owner::{Owner, owner},
-    owns, with_applied_hash,
+    with_applied_hash,
 };
-use crate::{crd::Quantity, dereference::claim_facts, error::Error, kinds::Kind, validate::Skipped};
+use crate::{
+    crd::Quantity,
+    error::Error,
+    kinds::Kind,
+    live::{claims::claim_facts, managers::owns},
+    validate::Skipped,
+};
 
 impl Apply<'_> {
     /// Applies the claims of the data volumes.

@@ -2,8 +2,7 @@
 
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::managers::has_applied;
-use crate::live::is_labelled;
+use crate::live::{is_labelled, managers::has_applied};
 
 /// The owner of an object, as seen by one Catalog.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{
     Apply, Change, describe,
     owner::{Owner, owner},
 };
-use crate::{build::retained_annotations, error::Error, kinds::Kind, status::has_condition};
+use crate::{error::Error, kinds::Kind, live::conditions::has_condition, metadata::retained_annotations};
 
 /// An object to delete, with the preconditions that it is the one that was read.
 type Deletion = (Kind, String, Preconditions);

@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{
+use super::nats;
+use crate::{
     metadata::{Component, metadata},
-    nats,
+    validate::{MessagingPlan, Plan},
 };
-use crate::validate::{MessagingPlan, Plan};
 
 /// Builds the configuration of the embedded NATS, if the plan has one.
 pub fn config_maps(plan: &Plan) -> Vec<ConfigMap> {

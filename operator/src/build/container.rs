@@ -11,11 +11,12 @@ use k8s_openapi::{
 };
 use kube::core::ObjectMeta;
 
-use super::{
+use super::secrets_hash;
+use crate::{
+    crd,
     metadata::{Component, labels, selector},
-    secrets_hash,
+    validate::Plan,
 };
-use crate::{crd, validate::Plan};
 
 /// User id of the images of Catalog, which no user of a node has.
 pub const USER: i64 = 65532;

@@ -12,10 +12,10 @@ use super::{
     container,
     environment::{self, HTTP_PORT, OPS_PORT, SHUTDOWN_SECONDS},
     files::Files,
-    metadata::{Component, metadata, selector},
 };
 use crate::{
     crd::PullPolicy,
+    metadata::{Component, metadata, selector},
     validate::{ApiScale, Plan, RolePlan, WorkerRole, WorkerScale},
 };
 

@@ -4,8 +4,10 @@ use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ResourceMetricSource,
 };
 
-use super::metadata::{Component, metadata};
-use crate::validate::{ApiScale, Plan};
+use crate::{
+    metadata::{Component, metadata},
+    validate::{ApiScale, Plan},
+};
 
 /// Builds the autoscaler of the API, if the plan has one.
 pub fn autoscalers(plan: &Plan) -> Vec<HorizontalPodAutoscaler> {

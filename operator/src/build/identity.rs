@@ -2,8 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 
-use super::metadata::{Component, metadata, retainable_metadata};
-use crate::validate::Plan;
+use crate::{
+    metadata::{Component, metadata, retainable_metadata},
+    validate::Plan,
+};
 
 /// Builds the service account of all pods. It has no permissions and no token, because no pod calls the API server.
 pub fn service_account(plan: &Plan) -> ServiceAccount {

@@ -6,15 +6,11 @@ use k8s_openapi::api::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{
-    container,
-    deployment::pull_policy,
-    environment,
-    files::Files,
+use super::{container, deployment::pull_policy, environment, files::Files, secrets_hash::short};
+use crate::{
     metadata::{Component, metadata},
-    secrets_hash::short,
+    validate::Plan,
 };
-use crate::validate::Plan;
 
 /// File that the kubelet reads the termination message from: the default of `terminationMessagePath`.
 const TERMINATION_LOG: &str = "/dev/termination-log";

@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 use super::{
     container,
     environment::{self, ACCOUNT},
-    metadata::Component,
     persistent_volume_claim::data_volume,
     secrets_hash::short,
 };
-use crate::validate::{EmbeddedMessagingPlan, Plan};
+use crate::{
+    metadata::Component,
+    validate::{EmbeddedMessagingPlan, Plan},
+};
 
 /// Name of the configuration file.
 pub const FILE: &str = "nats.conf";

@@ -10,8 +10,10 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::metadata::{Component, retainable_metadata};
-use crate::validate::{self, DatabasePlan, MessagingPlan, Plan};
+use crate::{
+    metadata::{Component, retainable_metadata},
+    validate::{self, DatabasePlan, MessagingPlan, Plan},
+};
 
 /// Builds the claims of the embedded servers.
 pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {

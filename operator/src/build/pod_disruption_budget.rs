@@ -5,8 +5,10 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::metadata::{Component, metadata, selector};
-use crate::validate::Plan;
+use crate::{
+    metadata::{Component, metadata, selector},
+    validate::Plan,
+};
 
 /// Builds a budget of one pod for each role. The embedded servers have none: each is a single pod, and a budget would block the drain of
 /// its node.

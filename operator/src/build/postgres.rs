@@ -15,10 +15,12 @@ use super::{
     container,
     environment::{self, ACCOUNT},
     files::Files,
-    metadata::Component,
     persistent_volume_claim::data_volume,
 };
-use crate::validate::{EmbeddedDatabasePlan, Plan};
+use crate::{
+    metadata::Component,
+    validate::{EmbeddedDatabasePlan, Plan},
+};
 
 /// User id of `postgres` in the official image. Its Alpine variant has another one.
 const USER: i64 = 999;

@@ -8,10 +8,10 @@ use super::{
         Advanced, AuthenticationRef, Behavior, Fallback, HpaConfig, ScaleDown, ScaleTargetRef, ScaledObject, ScaledObjectSpec,
         SecretTargetRef, Trigger, TriggerAuthentication, TriggerAuthenticationSpec,
     },
-    metadata::{Component, metadata},
 };
 use crate::{
     crd::SslMode,
+    metadata::{Component, metadata},
     validate::{DatabasePlan, MessagingPlan, Plan, PostgresAddress, SecretKey, WaitingRows, WorkerRole, WorkerScale},
 };
 

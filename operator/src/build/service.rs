@@ -5,8 +5,10 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::metadata::{Component, metadata, service_selector};
-use crate::validate::{DatabasePlan, MessagingPlan, Plan};
+use crate::{
+    metadata::{Component, metadata, service_selector},
+    validate::{DatabasePlan, MessagingPlan, Plan},
+};
 
 /// Builds the Services.
 pub fn services(plan: &Plan) -> Vec<Service> {

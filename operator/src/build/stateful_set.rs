@@ -5,11 +5,11 @@ use k8s_openapi::api::{
     core::v1::PodTemplateSpec,
 };
 
-use super::{
+use super::{nats, postgres};
+use crate::{
     metadata::{Component, metadata, selector},
-    nats, postgres,
+    validate::{DatabasePlan, MessagingPlan, Plan},
 };
-use crate::validate::{DatabasePlan, MessagingPlan, Plan};
 
 /// Builds the StatefulSets of the embedded servers.
 pub fn stateful_sets(plan: &Plan) -> Vec<StatefulSet> {

@@ -52,7 +52,7 @@ impl Backoff {
         Retry { pause: failures.pauses.next().unwrap_or(BOUNDS.1), is_news }
     }
 
-    /// It succeeded, or is gone.
+    /// Forgets the failures of a Catalog that was reconciled or deleted.
     pub fn reset(&self, catalog: &ObjectRef<GuardedCatalog>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(catalog);
     }

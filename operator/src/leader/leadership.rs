@@ -72,7 +72,7 @@ impl Leadership {
     }
 }
 
-/// A layer beneath a client that refuses writes while this process doesn't lead.
+/// A layer beneath a client that rejects writes while this process doesn't lead.
 #[must_use]
 pub fn fence(leadership: Leadership) -> FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone> {
     FilterLayer::new(move |request: Request<Body>| {

@@ -9,13 +9,12 @@ use serde_json::json;
 
 use super::Context;
 use crate::{
-    apply::{Apply, MANAGER},
+    apply::Apply,
     crd::Catalog,
     error::Error,
     installation::{after_migration, expected_installation, rejected, reported, volume_lost},
     kinds::Kind,
-    live::{INSTANCE, Live, MANAGED_BY, OPERATOR},
-    status::has_condition,
+    live::{INSTANCE, Live, MANAGED_BY, OPERATOR, conditions::has_condition, managers::MANAGER},
     validate::{DatabasePlan, Plan},
 };
 

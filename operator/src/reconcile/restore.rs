@@ -1,6 +1,6 @@
 //! Healing by the last applied spec, while a newer one cannot be applied.
 
-use super::{Context, attempt::advance};
+use super::{Context, advance::advance};
 use crate::{
     apply::Apply,
     build::build,
@@ -16,7 +16,7 @@ use crate::{
 /// that it refers to is missing now, its objects are restored.
 ///
 /// # Errors
-/// If the API server refuses or doesn't answer, or a name is taken.
+/// If the API server rejects a request or is unavailable, or a name is taken.
 pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
     let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
@@ -31,7 +31,7 @@ pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Ap
 /// While a migration hasn't succeeded, or an object of the spec is rejected: what the last applied spec declared and this one hasn't applied yet is restored.
 ///
 /// # Errors
-/// If the API server refuses or doesn't answer, or a name is taken.
+/// If the API server rejects a request or is unavailable, or a name is taken.
 pub async fn objects(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
     let referenced = referenced.with(apply.client, apply.namespace, &last).await?;

@@ -8,8 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use rand::Rng;
 
-use super::{Data, LoginInUse, entry, password};
-use crate::validate::{EmbeddedDatabasePlan, LOGIN_ROLES};
+use super::{
+    Data, entry,
+    in_use::{LoginInUse, login},
+    password,
+};
+use crate::{
+    kinds::Kind,
+    live::Live,
+    validate::{EmbeddedDatabasePlan, LOGIN_ROLES},
+};
 
 /// Key with the name of the active login role. Passwords are in keys of the names of their roles.
 pub const USERNAME: &str = "username";
@@ -118,6 +126,16 @@ pub fn other(active: &str) -> &'static str {
 /// As people write an annotation: a rotation that is requested within the second of the last one is not a new one.
 fn seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The login role of objects that are restored while a newer spec or another password waits for its migration: the one
+/// before, until it is removed or all Deployments have the active one. PostgreSQL may not have the active one yet.
+#[must_use]
+pub fn login_to_restore(live: &Live, data: &Data, active: &str) -> String {
+    let before = other(active);
+    let mut deployments = live.of_kind(Kind::Deployment).map(login).peekable();
+    let is_replaced = deployments.peek().is_some() && deployments.all(|login| login == Some(active));
+    if is_replaced || !has_password(data, before) { active.to_owned() } else { before.to_owned() }
 }
 
 #[cfg(test)]

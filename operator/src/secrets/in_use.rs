@@ -4,10 +4,6 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{
-    Data,
-    database_login::{has_password, other},
-};
 use crate::{kinds::Kind, live::Live};
 
 /// The login role of the embedded database that all pods and KEDA use.
@@ -31,17 +27,8 @@ pub fn login_in_use(live: &Live) -> Option<LoginInUse> {
     logins.all(|login| login == first).then(|| LoginInUse { login: first.to_owned(), since })
 }
 
-/// The login role of objects that are restored while a newer spec or another password waits for its migration: the one
-/// before, until it is removed or all Deployments have the active one. PostgreSQL may not have the active one yet.
-#[must_use]
-pub fn login_to_restore(live: &Live, data: &Data, active: &str) -> String {
-    let before = other(active);
-    let mut deployments = live.of_kind(Kind::Deployment).map(login).peekable();
-    let is_replaced = deployments.peek().is_some() && deployments.all(|login| login == Some(active));
-    if is_replaced || !has_password(data, before) { active.to_owned() } else { before.to_owned() }
-}
-
-fn login(deployment: &DynamicObject) -> Option<&str> {
+/// The login role of a Deployment.
+pub fn login(deployment: &DynamicObject) -> Option<&str> {
     let containers = deployment.data["spec"]["template"]["spec"]["containers"].as_array()?;
     let mut variables = containers.iter().filter_map(|container| container["env"].as_array()).flatten();
     variables.find(|variable| variable["name"] == "PGUSER")?["value"].as_str()
@@ -74,7 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::secrets::entry;
+    use crate::secrets::{entry, login_to_restore};
 
     fn object(kind: Kind, name: &str, rest: &Value) -> (Kind, DynamicObject) {
         let resource = kind.resource();

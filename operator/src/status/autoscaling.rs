@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::conditions::ConditionState;
-use crate::{apply::scale, crd::Catalog, kinds::Kind, live::Live};
+use crate::{
+    crd::Catalog,
+    kinds::Kind,
+    live::{
+        Live,
+        conditions::conditions,
+        scaled_objects::{OBSERVED_WITHIN, failures, is_ignored, is_unobserved},
+        scaling::{PAUSED, PAUSED_REPLICAS, is_paused},
+    },
+};
 
 /// Time after which a failing autoscaler makes the Catalog degraded. A new pod has no metrics for its first minute.
 const GRACE: Duration = Duration::from_mins(2);
-/// Time within which KEDA must set the status of a new `ScaledObject`.
-const OBSERVED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// Roles that run as Deployments.
 const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 
@@ -84,8 +91,8 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
                 issues.push(Issue { reason: "KedaNotInstalled".into(), message, since: None });
             }
             None => issues.push(missing("ScaledObject", &name)),
-            Some(_) if scale::is_paused(live, &name) => {
-                let message = format!("ScaledObject {name} is paused by its annotation {} or {}", scale::PAUSED_REPLICAS, scale::PAUSED);
+            Some(_) if is_paused(live, &name) => {
+                let message = format!("ScaledObject {name} is paused by its annotation {PAUSED_REPLICAS} or {PAUSED}");
                 issues.push(Issue { reason: "Paused".into(), message, since: None });
             }
             Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
@@ -106,19 +113,6 @@ pub fn keda_due_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
     unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
 }
 
-/// Whether KEDA hasn't reconciled an object: its conditions are absent, or Unknown without a reason.
-fn is_unobserved(scaler: &DynamicObject) -> bool {
-    !conditions(scaler).any(|condition| {
-        condition["type"] == "Ready"
-            && (condition["status"] != "Unknown" || condition["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
-    })
-}
-
-/// Whether KEDA ignores an object, because its CRDs are installed but its operator doesn't run.
-fn is_ignored(scaler: &DynamicObject, now: Timestamp) -> bool {
-    is_unobserved(scaler) && scaler.creation_timestamp().is_some_and(|created| now.duration_since(created.0) >= OBSERVED_WITHIN)
-}
-
 fn ignored(scaler: &DynamicObject) -> Issue {
     let name = scaler.name_any();
     let message = format!(
@@ -131,26 +125,6 @@ fn ignored(scaler: &DynamicObject) -> Issue {
 
 fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
     object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == kind && owner.name == name)
-}
-
-/// Conditions that report that KEDA cannot read a trigger or cannot scale.
-fn failures(scaler: &DynamicObject) -> impl Iterator<Item = &Value> {
-    conditions(scaler).filter(|condition| {
-        // Before KEDA has reconciled it, all conditions are Unknown without a reason.
-        let has_reason = condition["reason"].as_str().is_some_and(|reason| !reason.is_empty());
-        match condition["type"].as_str() {
-            Some("Ready") => condition["status"] == "False" || (condition["status"] == "Unknown" && has_reason),
-            Some("Fallback") => condition["status"] == "True",
-            Some("HPAActive") => condition["status"] == "False" && condition["reason"] != "ScalingDisabled",
-            _ => false,
-        }
-    })
-}
-
-/// Whether KEDA cannot read the triggers or doesn't run, so that it would not start a pod for waiting work.
-#[must_use]
-pub fn cannot_read_triggers(scaler: &DynamicObject, now: Timestamp) -> bool {
-    is_ignored(scaler, now) || failures(scaler).any(|condition| condition["type"] != "HPAActive")
 }
 
 /// Autoscalers of other owners that scale a Deployment of this Catalog.
@@ -191,16 +165,13 @@ fn quote(kind: &str, name: &str, condition: &Value) -> Issue {
     Issue { reason: if reason.is_empty() { condition_type.into() } else { reason.into() }, message, since: Some(since) }
 }
 
-fn conditions(object: &DynamicObject) -> impl Iterator<Item = &Value> {
-    object.data["status"]["conditions"].as_array().into_iter().flatten()
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use serde_json::json;
 
     use super::*;
-    use crate::build::samples;
+    use crate::{build::samples, live::scaled_objects::cannot_read_triggers};
 
     fn scaler(kind: &str, name: &str, conditions: &Value) -> DynamicObject {
         let owner = json!({"apiVersion": "catalog.rs/v1alpha1", "kind": "Catalog", "name": "shop", "uid": samples::full_input().0.metadata.uid, "controller": true});

@@ -8,9 +8,12 @@ use super::{
     conditions::ConditionState,
     events::last_warning,
     issue::{Issue, Source},
-    parts::COMPONENT,
 };
-use crate::{dereference::claim_facts, kinds::Kind, live::Live, validate::Skipped};
+use crate::{
+    kinds::Kind,
+    live::{COMPONENT, Live, claims::claim_facts},
+    validate::Skipped,
+};
 
 /// Claims that are not bound to a volume.
 pub fn unbound(live: &Live) -> impl Iterator<Item = &DynamicObject> {

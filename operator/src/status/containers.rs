@@ -71,7 +71,7 @@ fn healthy_at(is_ready: bool, started: Timestamp, ready_since: Option<Timestamp>
 fn exit(container: &ContainerStatus, ended: &ContainerStateTerminated, is_backing_off: bool, until: Option<Timestamp>) -> Finding {
     let restarts = container.restart_count;
     let kubelet_reason = ended.reason.as_deref().unwrap_or("Error");
-    // A generic reason is replaced by one that tells a crash loop from a single failure.
+    // A generic reason is replaced by one that distinguishes a crash loop from a single failure.
     let reason = match kubelet_reason {
         "Error" | "Completed" if is_backing_off || restarts >= CRASH_LOOP_RESTARTS => "CrashLoopBackOff",
         "Error" | "Completed" => "ContainerFailed",

@@ -9,9 +9,11 @@ use super::{
     containers::HEALTHY_AFTER,
     events::last_warning,
     issue::{Issue, SLOW_AFTER, Source},
-    parts::{COMPONENT, has_condition},
 };
-use crate::{apply::scale, kinds::Kind, live::Live};
+use crate::{
+    kinds::Kind,
+    live::{COMPONENT, Live, conditions::has_condition, scaling::last_raise},
+};
 
 /// Finds issues of Deployments, `StatefulSets` and Jobs.
 pub fn issues(live: &Live, events: &[Event], now: Timestamp) -> Vec<Issue> {
@@ -55,7 +57,7 @@ fn of_deployment(deployment: &DynamicObject) -> Vec<Issue> {
 
 /// The issue of a Deployment without available pods that another client has recently scaled below its minimum.
 fn scaled_below_minimum(deployment: &DynamicObject, now: Timestamp) -> Option<Issue> {
-    let (managers, raised_at) = scale::last_raise(deployment)?;
+    let (managers, raised_at) = last_raise(deployment)?;
     let available = deployment.data["status"]["availableReplicas"].as_i64().unwrap_or(0);
     let until = raised_at + HEALTHY_AFTER;
     let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
@@ -104,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::issue::{Issues, uids_needing_events},
+        super::issues::{Issues, uids_needing_events},
         *,
     };
 

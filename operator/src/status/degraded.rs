@@ -1,7 +1,7 @@
 //! The condition `Degraded`.
 
 use super::{Issues, Outcome, conditions::ConditionState, installation};
-use crate::installation::DatabaseFindings;
+use crate::observed::DatabaseFindings;
 
 /// Inputs of `Degraded` besides the outcome of the reconcile.
 pub struct Facts<'a> {
@@ -53,7 +53,7 @@ fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
 mod tests {
     use super::*;
     use crate::{
-        installation::DatabaseProblem,
+        observed::DatabaseProblem,
         status::issue::{Issue, Source},
         validate::{Problem, Problems, Reason},
     };

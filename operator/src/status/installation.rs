@@ -1,7 +1,7 @@
 //! Conditions of a database whose volume is lost, or that belongs to another installation.
 
 use super::{conditions::ConditionState, parts::Parts};
-use crate::installation::{DatabaseFindings, DatabaseProblem};
+use crate::observed::{DatabaseFindings, DatabaseProblem};
 
 /// Replaces the conditions `DatabaseReady` or `Migrated` by a problem of the database.
 pub fn set_conditions(findings: &DatabaseFindings, parts: &mut Parts) {

@@ -6,9 +6,8 @@ use kube::{Resource, ResourceExt};
 use super::conditions::ConditionState;
 use crate::{
     crd::{Catalog, MessagingStatus, Time},
-    dereference::claim_facts,
     kinds::Kind,
-    live::Live,
+    live::{Live, claims::claim_facts},
 };
 
 /// Data that is lost with the volume, and data that is replayed (api/src/events/relay/replay.rs).

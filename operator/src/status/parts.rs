@@ -3,17 +3,15 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{
-    conditions::ConditionState,
-    issue::{Issue, Issues},
-    scaling,
+use super::{conditions::ConditionState, issue::Issue, issues::Issues, scaling};
+use crate::{
+    crd::Catalog,
+    kinds::Kind,
+    live::{COMPONENT, Live, conditions::has_condition},
 };
-use crate::{crd::Catalog, kinds::Kind, live::Live};
 
 /// Label with the release that an object runs.
 const VERSION: &str = "app.kubernetes.io/version";
-/// Label with the part of an object.
-pub const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// Conditions of all parts.
 pub struct Parts {
@@ -169,13 +167,6 @@ fn newest_migration(live: &Live) -> Option<&DynamicObject> {
     live.of_kind(Kind::Job)
         .filter(|job| job.labels().get(COMPONENT).is_some_and(|part| part == "migrate"))
         .max_by_key(|job| job.creation_timestamp())
-}
-
-/// Whether a condition of the object is `True`.
-#[must_use]
-pub fn has_condition(object: &DynamicObject, kind: &str) -> bool {
-    let conditions = object.data["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ use super::{
     containers::{self, Finding, HEALTHY_AFTER},
     events::last_warning,
     issue::{Issue, SLOW_AFTER, Source},
-    parts::{COMPONENT, has_condition},
 };
-use crate::{kinds::Kind, live::Live};
+use crate::{
+    kinds::Kind,
+    live::{COMPONENT, Live, conditions::has_condition},
+};
 
 /// Label with the name of the Job that created a pod.
 const JOB: &str = "batch.kubernetes.io/job-name";

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::process::Name;
+use super::name::Name;
 
 /// Standard error of the terminal, shared by `catalogctl dev` and all its children.
 #[derive(Clone, Copy)]

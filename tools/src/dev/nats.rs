@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     directory::{self, DataDirectory},
+    name::Name,
     ports::ListenAddress,
-    process::{Name, Spec},
+    process::Spec,
 };
 
 const USER: &str = "catalog";

@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep};
 use super::{
     account::{self, Account},
     directory::{self, DataDirectory},
+    name::Name,
     ports::ListenAddress,
-    process::{Name, Spec},
+    process::Spec,
     programs::Postgres,
 };
 

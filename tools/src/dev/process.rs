@@ -25,65 +25,11 @@ pub use supervisor::{Stopping, Supervisor};
 
 use lines::Lines;
 
-use super::{account::Account, console::Console, ports::ListenAddress};
+use super::{account::Account, console::Console, name::Name, ports::ListenAddress};
 
 /// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
 /// was killed are found by it, also without their PID files.
 const MARK: &str = "CATALOG_DEV_CHILD";
-
-/// The name of a process, in the order in which they are stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Name {
-    /// `catalogctl dev` itself.
-    Dev,
-    /// `catalog migrate`.
-    Migrate,
-    /// `catalog serve`.
-    Serve,
-    /// `catalog notifier`.
-    Notifier,
-    /// `catalog tracker`.
-    Tracker,
-    /// `catalog fulfiller`.
-    Fulfiller,
-    /// `catalogctl inbox`.
-    Inbox,
-    /// nats-server.
-    Nats,
-    /// PostgreSQL.
-    Postgres,
-}
-
-impl Name {
-    pub const CHILDREN: [Self; 8] =
-        [Self::Migrate, Self::Serve, Self::Notifier, Self::Tracker, Self::Fulfiller, Self::Inbox, Self::Nats, Self::Postgres];
-
-    /// Returns the name for log lines. For roles, it is also the subcommand.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Migrate => "migrate",
-            Self::Serve => "serve",
-            Self::Notifier => "notifier",
-            Self::Tracker => "tracker",
-            Self::Fulfiller => "fulfiller",
-            Self::Inbox => "inbox",
-            Self::Nats => "nats",
-            Self::Postgres => "postgres",
-        }
-    }
-
-    /// The signal for a graceful stop. PostgreSQL waits for all clients on SIGTERM; SIGINT is its fast shutdown (PostgreSQL
-    /// manual, 19.5).
-    fn stop_signal(self) -> Signal {
-        if self == Self::Postgres { Signal::SIGINT } else { Signal::SIGTERM }
-    }
-
-    /// The signal for an immediate stop. PostgreSQL stops its own children on SIGQUIT.
-    fn kill_signal(self) -> Signal {
-        if self == Self::Postgres { Signal::SIGQUIT } else { Signal::SIGKILL }
-    }
-}
 
 /// Specification of a child process.
 #[derive(Debug, Clone)]

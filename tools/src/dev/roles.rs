@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     directory::DataDirectory,
+    name::Name,
     ports::{ListenAddress, Ports},
-    process::{Name, Spec},
+    process::Spec,
 };
 
 const START_TIMEOUT: Duration = Duration::from_mins(2);

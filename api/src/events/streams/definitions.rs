@@ -35,7 +35,7 @@ pub(super) fn streams(prefix: &str) -> [stream::Config; 3] {
             retention: RetentionPolicy::Limits,
             max_age: CHANGES_KEPT,
             max_bytes: 512 * MIB,
-            // A full stream refuses: events then wait in the outbox.
+            // A full stream rejects new events, which then wait in the outbox.
             discard: DiscardPolicy::New,
             ..config(changes_stream(prefix), format!("{prefix}.changes.>"))
         },

@@ -67,6 +67,7 @@ fn identity(plan: &Plan, component: Component) -> BTreeMap<String, String> {
 }
 
 /// Returns all labels of the objects of a part.
+#[must_use]
 pub fn labels(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     let mut labels = identity(plan, component);
     let version = component.version(plan);
@@ -77,11 +78,13 @@ pub fn labels(plan: &Plan, component: Component) -> BTreeMap<String, String> {
 }
 
 /// Returns a selector of the pods of a part.
+#[must_use]
 pub fn selector(plan: &Plan, component: Component) -> LabelSelector {
     LabelSelector { match_labels: Some(identity(plan, component)), ..LabelSelector::default() }
 }
 
 /// Selects the pods of a part, in the form of Services.
+#[must_use]
 pub fn service_selector(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     identity(plan, component)
 }
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_new_release_of_the_shop_does_not_change_the_labels_of_postgresql() {
-        let mut plan = super::super::samples::minimal();
+        let mut plan = crate::build::samples::minimal();
         let before = labels(&plan, Component::Postgres);
         plan.release.version = "9.9.9".into();
         assert_eq!(labels(&plan, Component::Postgres), before);
