@@ -168,7 +168,7 @@ async fn the_currency_can_be_changed_until_the_shop_is_applied_and_by_a_new_cata
     operator.apply(&in_dollars).await.unwrap();
     operator.reconcile_until_ready().await;
     let rejected = operator.apply(&minimal()).await.unwrap_err().to_string();
-    assert!(rejected.contains("make another Catalog for another currency"), "{rejected}");
+    assert!(rejected.contains("create another Catalog for another currency"), "{rejected}");
     operator.namespace().api::<Catalog>().delete(NAME, &DeleteParams::default()).await.unwrap();
     operator.controllers().collect_garbage().await;
     operator.apply(&minimal()).await.unwrap();
