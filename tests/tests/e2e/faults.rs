@@ -91,7 +91,7 @@ async fn scale_to_zero(shop: &Shop) -> Measured {
         let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
         shop.kube::<Deployment>().patch_scale("shop-api", &params, &scale).await.unwrap();
     };
-    Box::pin(measure(shop, "scale to zero", "fewer replicas than the minimum of its autoscaler", begin, async {})).await
+    Box::pin(measure(shop, "scale to zero", "below the minimum of its autoscaler", begin, async {})).await
 }
 
 async fn measure(
