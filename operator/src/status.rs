@@ -15,8 +15,8 @@ mod mail;
 pub mod messaging;
 mod parts;
 mod pods;
-mod scaling;
 pub mod unreadable;
+mod zero_replicas;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
