@@ -1,4 +1,4 @@
-//! Generated Secrets: which are missing, and how they are generated. Callers pass the time and the random number generator.
+//! Generates missing Secrets and rotates their content. Callers pass the time and the random number generator.
 //!
 //! A deleted Secret is generated again; an edited one keeps the edit. No value in a Secret is derived from another one, so that an edit
 //! of one value never contradicts the others.
@@ -20,7 +20,7 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
-pub use database_login::{LoginChange, changed as changed_login, login_to_restore, retires_at};
+pub use database_login::{LoginChange, login_to_restore, old_passwords_expire_at, update as update_login};
 pub use in_use::{LoginInUse, login_in_use};
 pub use signing_keys::rotate as rotate_signing_keys;
 
