@@ -85,7 +85,7 @@ impl Parts {
     }
 
     /// Whether every workload is available, and the API has a ready pod.
-    pub fn serve(&self) -> bool {
+    pub fn all_serve(&self) -> bool {
         self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds)
     }
 
