@@ -186,7 +186,7 @@ mod tests {
         assert!(one.fails(60, "permanent error (535): no"));
         assert!(one.reports(61, MailReport::Available));
         assert!(!one.reports(62, MailReport::Available));
-        assert!(one.fails(63, "no answer within 30 s"));
+        assert!(one.fails(63, "no reply within 30 s"));
         assert!(!one.fails(64, "Connection error: refused (os error 111)"));
         assert!(one.fails(123, "Connection error: refused (os error 111)"));
         assert!(one.reports(124, MailReport::PollFailed("x".into())));
