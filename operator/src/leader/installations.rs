@@ -84,7 +84,7 @@ impl Installations {
     /// # Errors
     /// If Leases cannot be listed.
     pub async fn find_others(&mut self) -> Result<Others, kube::Error> {
-        // RBAC allows to list only Leases of this name.
+        // RBAC allows listing only Leases of this name.
         let leases = self.api.list(&ListParams::default().fields(&format!("metadata.name={NAME}"))).await?;
         Ok(self.observed.evaluate(&leases.items, Instant::now()))
     }

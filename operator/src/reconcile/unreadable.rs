@@ -15,8 +15,8 @@ use crate::{
     status::unreadable::{REASON, conditions, unreadable_conditions},
 };
 
-/// Reports why the Catalog cannot be deserialised in its status, an Event and the log, unless the status has this report already. If
-/// the API server rejects the status, Event and log are rate-limited.
+/// Reports in the status, an Event and the log why the Catalog cannot be deserialised, unless the status has this report already. If the
+/// API server rejects the status, Event and log are rate-limited.
 ///
 /// # Errors
 /// If the Catalog cannot be read, or its status cannot be written for another reason.

@@ -9,9 +9,8 @@ use k8s_openapi::ByteString;
 use rand::Rng;
 
 use super::{
-    Data, entry,
+    Data, entry, generate_password,
     in_use::{LoginInUse, login},
-    password,
 };
 use crate::{
     kinds::Kind,
@@ -45,7 +44,7 @@ pub enum LoginChange {
 /// Generates the content of a new Secret.
 pub fn generate(now: Timestamp, rng: &mut impl Rng) -> Data {
     let [first, _] = LOGIN_ROLES;
-    [entry(USERNAME, first), entry(first, &password(rng)), entry(CHANGED_AT, &seconds(now))].into()
+    [entry(USERNAME, first), entry(first, &generate_password(rng)), entry(CHANGED_AT, &format_seconds(now))].into()
 }
 
 /// The new content of the Secret, or `None` if nothing changes. `in_use` is the login role of all pods; `None` while pods are being
@@ -62,9 +61,9 @@ pub fn update(
     let Some(changed_at) = read_changed_at(data, active) else {
         let mut completed = data.clone();
         if text(data, active).is_none() {
-            completed.extend([entry(active, &password(rng))]);
+            completed.extend([entry(active, &generate_password(rng))]);
         }
-        completed.extend([entry(USERNAME, active), entry(CHANGED_AT, &seconds(now))]);
+        completed.extend([entry(USERNAME, active), entry(CHANGED_AT, &format_seconds(now))]);
         return Some((completed, LoginChange::Completed));
     };
     let in_use = in_use.filter(|in_use| in_use.login == active)?;
@@ -77,7 +76,7 @@ pub fn update(
     let is_requested = database.rotate.is_some_and(|instant| changed_at < instant && instant <= now);
     is_requested.then(|| {
         let mut rotated = data.clone();
-        rotated.extend([entry(USERNAME, inactive), entry(inactive, &password(rng)), entry(CHANGED_AT, &seconds(now))]);
+        rotated.extend([entry(USERNAME, inactive), entry(inactive, &generate_password(rng)), entry(CHANGED_AT, &format_seconds(now))]);
         (rotated, LoginChange::Rotated { login: inactive.to_owned() })
     })
 }
@@ -125,7 +124,7 @@ fn inactive_login(active: &str) -> &'static str {
 }
 
 /// Formats a time in whole seconds, the precision of the annotation: a request with the time of the last rotation starts no other one.
-fn seconds(now: Timestamp) -> String {
+fn format_seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
