@@ -66,10 +66,10 @@ enum AttemptOutcome {
     Yields(AnotherInstallation),
 }
 
-/// Result of one attempt to take the Lease.
+/// Result of one attempt to take the Lease: whether this process holds it, and whether it leads.
 #[derive(PartialEq, Eq)]
 enum TakeResult {
-    HeldByOther,
+    NotHeld,
     HeldButNotLeading,
     HeldAndLeading,
 }
@@ -164,7 +164,7 @@ impl Elector {
     /// Takes or renews the Lease. Before this process starts to lead, it looks for other installations.
     async fn try_to_lead(&mut self) -> Result<AttemptOutcome, kube::Error> {
         let taken = self.take_or_renew().await?;
-        self.holds_lease = taken != TakeResult::HeldByOther;
+        self.holds_lease = taken != TakeResult::NotHeld;
         if !self.holds_lease {
             return Ok(AttemptOutcome::Follows);
         }
@@ -199,7 +199,7 @@ impl Elector {
             if found.is_some_and(|lease| !is_not_leading_yet(&lease)) {
                 self.leadership.mark_leader_known();
             }
-            return Ok(TakeResult::HeldByOther);
+            return Ok(TakeResult::NotHeld);
         }
         // If this process didn't hold the Lease without interruption, another installation may have begun to lead.
         let leads = ours && self.leadership.holds();
@@ -226,7 +226,7 @@ impl Elector {
                 Ok(if leads { TakeResult::HeldAndLeading } else { TakeResult::HeldButNotLeading })
             }
             // Another process has written the Lease in the meantime.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(TakeResult::HeldByOther),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(TakeResult::NotHeld),
             Err(error) => Err(error),
         }
     }
