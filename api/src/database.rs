@@ -21,13 +21,13 @@ use crate::config::{DatabaseSettings, ReadPoolSettings, ReadSettings};
 /// How long a request waits for a connection before the response is 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Starts a transaction whose statements use generic plans with index scans.
+/// The statements that begin a transaction with generic plans and index scans.
 ///
 /// By default, PostgreSQL plans a statement again for every array of keys, because a plan for one key looks cheaper than a
 /// generic one; planning was a third of the work for an order (`make bench`). It also uses sequential scans on tables that were
 /// small when they were last analysed, and queues grow and shrink faster than that. `jit` is off because
 /// `enable_seqscan = off` makes unavoidable scans look so expensive that PostgreSQL would compile them, which takes 100 ms.
-macro_rules! begin_by_index {
+macro_rules! begin_with_index_scans {
     ($timeouts:literal) => {
         concat!("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; ", $timeouts)
     };
@@ -35,10 +35,10 @@ macro_rules! begin_by_index {
 
 /// For long transactions. The timeout frees the locks of a process that hangs or whose machine has failed. It is longer than any
 /// SMTP session of one mail, during which a sender's transaction is idle; otherwise mail would be sent twice.
-const BEGIN_LONG: &str = begin_by_index!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
+const BEGIN_LONG: &str = begin_with_index_scans!("SET LOCAL idle_in_transaction_session_timeout = '300s'");
 /// For transactions of milliseconds: a lock that another transaction holds for long, or a process that hangs, must not block all
 /// connections.
-const BEGIN_BRIEF: &str = begin_by_index!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
+const BEGIN_BRIEF: &str = begin_with_index_scans!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
 /// Connections that were idle for longer are pinged before use. On a busy pool, none is.
 const PING_AFTER_IDLE: Duration = Duration::from_millis(1);
 
@@ -120,15 +120,15 @@ pub async fn ping(pool: &PgPool) -> Result<(), String> {
     sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(pool).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// Begins a transaction that reads rows by key or from the head of a queue, with index scans whatever the size of the tables.
+/// Begins a transaction that reads rows by key or from the head of a queue, with index scans for tables of any size.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn begin_by_index(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+pub async fn begin_with_index_scans(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     pool.begin_with(BEGIN_LONG).await
 }
 
-/// Like [`begin_by_index`], for transactions of milliseconds.
+/// Like [`begin_with_index_scans`], for transactions of milliseconds.
 ///
 /// # Errors
 /// If the database fails.

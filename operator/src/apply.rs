@@ -3,11 +3,11 @@
 mod changes;
 mod claims;
 mod contains;
+pub mod keep_minimum;
 mod owner;
 mod prune;
 mod repair;
 mod restore;
-pub mod scale;
 
 use jiff::Timestamp;
 use kube::{
@@ -98,7 +98,7 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// At the first object that cannot be applied.
     pub async fn workloads(&mut self, objects: &Workloads) -> Result<(), Error> {
-        let minimums = scale::minimums(objects);
+        let minimums = keep_minimum::minimums(objects);
         for (kind, declared) in objects.in_order()? {
             let name = name_of(&declared);
             self.apply_object(kind, with_applied_hash(declared)).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::Config;
 
 /// Read timeout. Without it a request on a dead connection, and its reconcile, would never end. It is longer than the interval
-/// of events of a watch (see `controller/retried.rs`).
+/// of events of a watch (see `controller/watch_retry.rs`).
 const READ_TIMEOUT: Duration = Duration::from_secs(25);
 /// Connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

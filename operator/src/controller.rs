@@ -1,8 +1,8 @@
-//! Watches Catalogs and what they own or refer to, and reconciles whatever changed.
+//! Watches Catalogs and the objects that they own or refer to, and reconciles a Catalog when one of these changes.
 
 mod backoff;
-mod retried;
 mod triggers;
+mod watch_retry;
 
 use std::{future::ready, sync::Arc};
 
@@ -23,7 +23,7 @@ use tracing::{Instrument, Span};
 
 use self::{
     backoff::{Backoff, Retry},
-    retried::{Relists, retried},
+    watch_retry::{Relists, watch_config, with_retry},
 };
 use crate::{
     crd::GuardedCatalog,
@@ -32,21 +32,21 @@ use crate::{
     reconcile::{Context, reconcile, report_unreadable},
 };
 
-/// What is shared by all reconciles.
+/// State that all reconciles share.
 struct Shared {
     context: Arc<Context>,
     metrics: Metrics,
     backoff: Backoff,
 }
 
-/// Reconciles until dropped, `concurrency` Catalogs at a time.
+/// Reconciles Catalogs until the future is dropped, at most `concurrency` at a time.
 pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let (reader, writer) = reflector::store();
     let relists = Relists::default();
-    let catalogs = watcher(Api::<GuardedCatalog>::all(client.clone()), retried::config())
+    let catalogs = watcher(Api::<GuardedCatalog>::all(client.clone()), watch_config())
         .modify(|catalog| catalog.managed_fields_mut().clear())
         .reflect(writer);
-    let catalogs = retried(catalogs, "Catalog".into(), &relists).applied_objects();
+    let catalogs = with_retry(catalogs, "Catalog".into(), &relists).applied_objects();
     let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
     let controller = triggers::add(controller, &client, &relists);
     metrics.counts(controller.store());
@@ -54,15 +54,15 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let controller = controller.reconcile_on(context.mail().changes());
     let shared = Arc::new(Shared { context, metrics, backoff: Backoff::default() });
     controller
-        .run(one, retry, shared.clone())
+        .run(reconcile_one, error_policy, shared.clone())
         .for_each(|end| {
             match &end {
-                // A later one of that name has nothing to do with its failures.
-                Err(ControllerError::ObjectNotFound(gone)) => {
-                    shared.backoff.reset(&gone.clone().into_kind_unchecked(()));
-                    shared.context.mail().forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                // The Catalog was deleted: forget its backoff, so that a new one of this name starts fresh.
+                Err(ControllerError::ObjectNotFound(deleted)) => {
+                    shared.backoff.reset(&deleted.clone().into_kind_unchecked(()));
+                    shared.context.mail().forget(deleted.namespace.as_deref().unwrap_or_default(), &deleted.name);
                 }
-                // Failed watches are logged where they are retried.
+                // `with_retry` logs failed watches, and `error_policy` logs failed reconciles.
                 Ok(_) | Err(ControllerError::QueueError(_) | ControllerError::ReconcilerFailed(..) | ControllerError::RunnerError(_)) => {}
             }
             ready(())
@@ -70,13 +70,13 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
         .await;
 }
 
-/// Every log line of a reconcile carries these fields. At this level the span passes every filter.
+/// Returns the span with the fields of all log lines of a reconcile. At this level it passes every filter.
 fn span(guarded: &GuardedCatalog) -> Span {
     let metadata = guarded.meta();
     tracing::error_span!("reconcile", namespace = metadata.namespace, name = metadata.name, generation = metadata.generation)
 }
 
-async fn one(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action, Error> {
+async fn reconcile_one(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) -> Result<Action, Error> {
     let span = span(&guarded);
     reconcile_guarded(guarded, shared).instrument(span).await
 }
@@ -96,15 +96,15 @@ async fn reconcile_guarded(guarded: Arc<GuardedCatalog>, shared: Arc<Shared>) ->
     result
 }
 
-/// Called after a reconcile that didn't come to its end.
+/// Returns when to retry after a failed reconcile, and logs its error.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn retry(guarded: Arc<GuardedCatalog>, error: &Error, shared: Arc<Shared>) -> Action {
+fn error_policy(guarded: Arc<GuardedCatalog>, error: &Error, shared: Arc<Shared>) -> Action {
     let text = Chain(error).to_string();
-    let Retry { pause, is_news } = shared.backoff.next(ObjectRef::from_obj(&*guarded), &text, Instant::now());
+    let Retry { pause, should_log } = shared.backoff.record_failure(ObjectRef::from_obj(&*guarded), &text, Instant::now());
     let (object_kind, object_name) = error.object().unzip();
     span(&guarded).in_scope(|| {
         let retry_after_s = pause.as_secs_f64();
-        if is_news {
+        if should_log {
             tracing::warn!(error = text, reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");
         } else {
             tracing::debug!(error = text, reason = error.reason(), object_kind, object_name, retry_after_s, "reconcile failed; retrying");

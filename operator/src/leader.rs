@@ -1,8 +1,8 @@
-//! One operator at a time writes, chosen by a Lease.
+//! Leader election with a Lease: only the leader writes.
 //!
-//! The algorithm is client-go's (`tools/leaderelection`): a process that sees the same record for a whole lease duration, by its own
-//! monotonic clock, may take it, so clocks of different machines are never compared. What client-go leaves to the
-//! caller is done by [`fence`]: no write starts after the renew deadline.
+//! The algorithm is client-go's (`tools/leaderelection`): a process that sees an unchanged Lease for a whole lease duration, by its own
+//! monotonic clock, may take it, so clocks of different machines are never compared. Beyond client-go, [`fence`] ensures that
+//! no write starts after the renew deadline.
 
 mod installations;
 mod journal;
@@ -25,57 +25,57 @@ pub use self::{
     leadership::{Leadership, fence},
 };
 use self::{
-    installations::{CANDIDATE, Installations, Others, is_candidate},
+    installations::{Installations, NOT_LEADING_YET, Others, is_not_leading_yet},
     journal::Journal,
     owner::Owner,
 };
 
-/// Others may take a Lease that hasn't been renewed for this long. client-go's default.
+/// Another process may take a Lease that hasn't been renewed for this long. client-go's default.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// The holder stops writing when it couldn't renew for this long. client-go's default.
+/// The holder stops writing if it couldn't renew the Lease for this long. client-go's default.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two tries to take or renew it. client-go's default.
+/// Interval between two attempts to take or renew the Lease. client-go's default.
 const RETRY: Duration = Duration::from_secs(2);
 /// Name of the Lease.
 const NAME: &str = "catalog-operator";
 
-/// Takes part in the election, and says by `Leadership` how it goes.
-pub struct Candidate {
+/// Runs leader election and publishes the result through `Leadership`.
+pub struct Elector {
     api: Api<Lease>,
     identity: String,
     leadership: Leadership,
-    /// The record as last seen, and since when.
+    /// The spec of the Lease as it was last seen, and when it was first seen.
     seen: Option<(Option<LeaseSpec>, Instant)>,
     journal: Journal,
-    /// Whether the journal says that this process leads.
+    /// Whether the journal has recorded that this process leads.
     leads: bool,
-    /// Whether the Lease was this process's when it was last read.
+    /// Whether this process held the Lease after the last attempt.
     holds_lease: bool,
     installations: Option<Installations>,
     owner: Option<Owner>,
 }
 
-/// How an attempt ended.
-enum Standing {
-    Leads(Taken),
+/// Result of one attempt to lead.
+enum AttemptOutcome {
+    Leads(TakeResult),
+    /// Another process holds the Lease.
     Follows,
-    /// It holds the Lease, and another installation may be running.
+    /// This process holds the Lease, but another installation may be running.
     Waits(AnotherInstallation),
+    /// Another installation leads or takes precedence.
     Yields(AnotherInstallation),
 }
 
-/// Whose the Lease is after a try to take or renew it.
+/// Result of one attempt to take the Lease: whether this process holds it, and whether it leads.
 #[derive(PartialEq, Eq)]
-enum Taken {
-    ByAnother,
-    /// This process's, which didn't lead before.
-    Acquired,
-    /// This process's, which leads.
-    Renewed,
+enum TakeResult {
+    NotHeld,
+    HeldButNotLeading,
+    HeldAndLeading,
 }
 
-impl Candidate {
-    /// Holds the Lease in `namespace`, under a name that no other process has.
+impl Elector {
+    /// A participant in the election for the Lease in `namespace`. `identity` must be unique.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, leadership: Leadership) -> Self {
         let journal = Journal::new(client.clone(), &identity);
@@ -83,24 +83,24 @@ impl Candidate {
         Self { api, identity, leadership, seen: None, journal, leads: false, holds_lease: false, installations: None, owner: None }
     }
 
-    /// Leads only if no installation in another namespace does.
+    /// Also rejects leading while an installation in another namespace exists.
     #[must_use]
     pub fn alone_in_cluster(mut self, namespace: &str) -> Self {
         self.installations = Some(Installations::new(self.api.clone().into_client(), namespace));
         self
     }
 
-    /// Runs in a Deployment of that namespace, which owns the Lease from when this process leads.
+    /// Once this process leads, it makes `deployment` the owner of the Lease.
     #[must_use]
     pub fn owned_by(mut self, namespace: &str, deployment: Option<String>) -> Self {
         self.owner = deployment.map(|name| Owner::new(self.api.clone().into_client(), namespace, name));
         self
     }
 
-    /// Takes and renews the Lease until `stop`, and gives it up then.
+    /// Takes and renews the Lease until `stop`, then releases it.
     ///
     /// # Errors
-    /// If another installation leads.
+    /// If another installation leads or takes precedence.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), AnotherInstallation> {
         let mut ticks = interval(RETRY);
         let mut stop = std::pin::pin!(stop);
@@ -108,52 +108,52 @@ impl Candidate {
             tokio::select! {
                 () = &mut stop => break Ok(()),
                 _ = ticks.tick() => match self.attempt().await {
-                    // The Lease gets its owner at once.
-                    Ok(Some(Taken::Acquired)) => ticks.reset_immediately(),
+                    // The next renewal sets the owner of the Lease, without waiting for the interval.
+                    Ok(Some(TakeResult::HeldButNotLeading)) => ticks.reset_immediately(),
                     Ok(_) => {}
                     Err(another) => break Err(another),
                 },
             }
         };
-        self.give_up().await;
+        self.release().await;
         ended
     }
 
-    /// How the Lease was taken, if this process leads.
-    async fn attempt(&mut self) -> Result<Option<Taken>, AnotherInstallation> {
+    /// Makes one attempt to lead and publishes its outcome. Returns `None` if this process doesn't lead.
+    async fn attempt(&mut self) -> Result<Option<TakeResult>, AnotherInstallation> {
         let started = Instant::now();
-        let attempted = timeout(RETRY, self.stand()).await;
+        let attempted = timeout(RETRY, self.try_to_lead()).await;
         let is_answered = matches!(attempted, Ok(Ok(_)));
         let mut another = None;
-        let why = match attempted {
-            Ok(Ok(Standing::Leads(taken))) => {
-                self.leadership.extend(Some(started + RENEW_DEADLINE));
-                self.leadership.decide();
+        let reason = match attempted {
+            Ok(Ok(AttemptOutcome::Leads(taken))) => {
+                self.leadership.set_deadline(Some(started + RENEW_DEADLINE));
+                self.leadership.mark_leader_known();
                 if !std::mem::replace(&mut self.leads, true) {
-                    self.journal.acquired();
+                    self.journal.record_acquired();
                 }
                 self.journal.publish().await;
                 return Ok(Some(taken));
             }
-            Ok(Ok(Standing::Follows)) => {
-                self.leadership.extend(None);
+            Ok(Ok(AttemptOutcome::Follows)) => {
+                self.leadership.set_deadline(None);
                 format!("{} holds the Lease", self.holder())
             }
-            Ok(Ok(Standing::Waits(found))) => {
-                self.leadership.extend(None);
-                self.journal.waits(&found);
+            Ok(Ok(AttemptOutcome::Waits(found))) => {
+                self.leadership.set_deadline(None);
+                self.journal.record_waiting(&found);
                 found.to_string()
             }
-            Ok(Ok(Standing::Yields(found))) => {
-                self.journal.yields(&found);
+            Ok(Ok(AttemptOutcome::Yields(found))) => {
+                self.journal.record_yielding(&found);
                 another.insert(found).to_string()
             }
-            Ok(Err(error)) => not_renewed(&Chain(&error).to_string()),
-            Err(_) => not_renewed("the API server did not respond in time"),
+            Ok(Err(error)) => log_failed_renewal(&Chain(&error).to_string()),
+            Err(_) => log_failed_renewal("the API server did not respond in time"),
         };
         if self.leads && !self.leadership.holds() {
             self.leads = false;
-            self.journal.lost(&why);
+            self.journal.record_lost(&reason);
         }
         if is_answered {
             self.journal.publish().await;
@@ -161,33 +161,33 @@ impl Candidate {
         another.map_or(Ok(None), Err)
     }
 
-    /// Takes or renews the Lease. A process that doesn't lead looks for other installations before it does.
-    async fn stand(&mut self) -> Result<Standing, kube::Error> {
-        let taken = self.take().await?;
-        self.holds_lease = taken != Taken::ByAnother;
+    /// Takes or renews the Lease. Before this process starts to lead, it looks for other installations.
+    async fn try_to_lead(&mut self) -> Result<AttemptOutcome, kube::Error> {
+        let taken = self.take_or_renew().await?;
+        self.holds_lease = taken != TakeResult::NotHeld;
         if !self.holds_lease {
-            return Ok(Standing::Follows);
+            return Ok(AttemptOutcome::Follows);
         }
-        let Some(installations) = self.installations.as_mut().filter(|_| taken == Taken::Acquired) else {
-            return Ok(Standing::Leads(taken));
+        let Some(installations) = self.installations.as_mut().filter(|_| taken == TakeResult::HeldButNotLeading) else {
+            return Ok(AttemptOutcome::Leads(taken));
         };
-        Ok(match installations.others().await? {
-            Others::None => Standing::Leads(taken),
-            Others::Undecided(another) => Standing::Waits(another),
-            Others::Precede(another) => Standing::Yields(another),
+        Ok(match installations.find_others().await? {
+            Others::None => AttemptOutcome::Leads(taken),
+            Others::Undecided(another) => AttemptOutcome::Waits(another),
+            Others::MustYieldTo(another) => AttemptOutcome::Yields(another),
         })
     }
 
-    /// Who holds the Lease as it was last seen.
+    /// The holder of the Lease as it was last seen.
     fn holder(&self) -> &str {
         let record = self.seen.as_ref().and_then(|(record, _)| record.as_ref());
         record.and_then(|record| record.holder_identity.as_deref()).unwrap_or("another process")
     }
 
-    /// Takes or renews the Lease.
-    async fn take(&mut self) -> Result<Taken, kube::Error> {
+    /// Takes the Lease if it is free or has expired, or renews it.
+    async fn take_or_renew(&mut self) -> Result<TakeResult, kube::Error> {
         let found = self.api.get_opt(NAME).await?;
-        self.journal.regarding(found.as_ref());
+        self.journal.set_lease(found.as_ref());
         let record = found.as_ref().and_then(|lease| lease.spec.clone());
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != record) {
             self.seen = Some((record.clone(), Instant::now()));
@@ -196,23 +196,23 @@ impl Candidate {
         let ours = holder == self.identity;
         let expired = self.seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= LEASE_DURATION);
         if !ours && !holder.is_empty() && !expired {
-            if found.is_some_and(|lease| !is_candidate(&lease)) {
-                self.leadership.decide();
+            if found.is_some_and(|lease| !is_not_leading_yet(&lease)) {
+                self.leadership.mark_leader_known();
             }
-            return Ok(Taken::ByAnother);
+            return Ok(TakeResult::NotHeld);
         }
-        // While the Lease was deleted or another process's, another installation may have begun to lead.
+        // If this process didn't hold the Lease without interruption, another installation may have begun to lead.
         let leads = ours && self.leadership.holds();
-        let spec = self.renewed(record.as_ref(), ours);
+        let spec = self.renewed_spec(record.as_ref(), ours);
         let exists = found.is_some();
         let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
         if leads {
-            lease.annotations_mut().remove(CANDIDATE);
+            lease.annotations_mut().remove(NOT_LEADING_YET);
             if let Some(owner) = &mut self.owner {
                 owner.set(&mut lease).await;
             }
         } else {
-            lease.annotations_mut().insert(CANDIDATE.into(), self.identity.clone());
+            lease.annotations_mut().insert(NOT_LEADING_YET.into(), self.identity.clone());
         }
         let written = if exists {
             self.api.replace(NAME, &PostParams::default(), &lease).await
@@ -222,16 +222,16 @@ impl Candidate {
         };
         match written {
             Ok(lease) => {
-                self.journal.regarding(Some(&lease));
-                Ok(if leads { Taken::Renewed } else { Taken::Acquired })
+                self.journal.set_lease(Some(&lease));
+                Ok(if leads { TakeResult::HeldAndLeading } else { TakeResult::HeldButNotLeading })
             }
-            // Another one was faster.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Taken::ByAnother),
+            // Another process has written the Lease in the meantime.
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(TakeResult::NotHeld),
             Err(error) => Err(error),
         }
     }
 
-    fn renewed(&self, record: Option<&LeaseSpec>, ours: bool) -> LeaseSpec {
+    fn renewed_spec(&self, record: Option<&LeaseSpec>, ours: bool) -> LeaseSpec {
         let now = Some(MicroTime(Timestamp::now()));
         let transitions = record.and_then(|record| record.lease_transitions).unwrap_or(0);
         LeaseSpec {
@@ -244,24 +244,24 @@ impl Candidate {
         }
     }
 
-    /// Lets the next one begin at once.
-    async fn give_up(mut self) {
+    /// Releases the Lease, so that another replica can take it immediately.
+    async fn release(mut self) {
         if !self.holds_lease {
             return;
         }
-        self.leadership.extend(None);
+        self.leadership.set_deadline(None);
         let released = timeout(RETRY, async {
-            // None if it was deleted with the Deployment.
+            // The garbage collector deletes the Lease with the Deployment.
             let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
             if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.identity)) {
                 spec.holder_identity = None;
-                lease.annotations_mut().remove(CANDIDATE);
+                lease.annotations_mut().remove(NOT_LEADING_YET);
                 self.api.replace(NAME, &PostParams::default(), &lease).await?;
             }
             Ok::<_, kube::Error>(())
         });
         if matches!(released.await, Ok(Ok(()))) {
-            self.journal.released();
+            self.journal.record_released();
             self.journal.publish().await;
         } else {
             tracing::warn!(expires_after_s = LEASE_DURATION.as_secs(), "lease not released");
@@ -269,8 +269,8 @@ impl Candidate {
     }
 }
 
-/// Logs that the Lease was not renewed, and returns why it is lost if it stays so.
-fn not_renewed(error: &str) -> String {
+/// Logs a failed renewal, and returns the reason to log if leadership is lost because of this.
+fn log_failed_renewal(error: &str) -> String {
     tracing::warn!(error, "lease not renewed; retrying");
     format!("it was not renewed for {} s: {error}", RENEW_DEADLINE.as_secs())
 }

@@ -1,7 +1,7 @@
-//! What notifiers report of the mail server, read from `/readyz?verbose` of their pods.
+//! The state of the mail server, which notifiers report in `/readyz?verbose`.
 //!
-//! Nothing in the cluster changes when a mail server stops answering, so the pods are polled at their own addresses, beside
-//! the reconciles. A Catalog is reconciled when its report changes.
+//! No object in the cluster changes when a mail server fails, so the pods are polled at their own addresses, independently of
+//! reconciles. A Catalog is reconciled when its report changes.
 
 mod poll;
 mod schedule;
@@ -17,33 +17,33 @@ use tokio::{sync::Notify, time::Instant};
 
 use self::schedule::{CatalogKey, Schedule};
 
-/// How the line about the mail server begins after `[+] ` or `[-] ` (api/src/roles/notifier.rs).
+/// Start of the line about the mail server, after `[+] ` or `[-] ` (api/src/roles/notifier.rs).
 const LINE: &str = "mail server: ";
 
-/// What the notifiers of a Catalog report of the mail server.
+/// State of the mail server, as the notifiers of a Catalog report it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MailReport {
     /// No notifier runs.
     #[default]
     NoPods,
-    /// They have not been asked yet.
-    NotAsked,
-    /// None could be asked; why.
-    NotAnswered(String),
+    /// The pods were not polled yet.
+    NotPolled,
+    /// No pod could be polled. Contains the error.
+    PollFailed(String),
     /// The last mail was accepted, or none was sent yet.
     Available,
-    /// The server rejects mail or doesn't answer; in its own words, if there are any.
+    /// The server rejects mail or doesn't respond. Contains its reply or the error.
     Unavailable(String),
 }
 
-/// A pod of a notifier that can be asked.
+/// A pod of a notifier that can be polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifierPod {
     name: String,
     address: SocketAddr,
 }
 
-/// The running pods of the notifier.
+/// Selects the running pods of the notifier.
 #[must_use]
 pub fn notifiers(pods: &[Pod]) -> Vec<NotifierPod> {
     let running = pods.iter().filter(|pod| {
@@ -74,7 +74,7 @@ struct Inner {
 }
 
 impl MailReports {
-    /// What the notifiers of a Catalog reported last. From now on these pods are polled.
+    /// Returns the last report of these pods of a Catalog, and polls them from now on.
     #[must_use]
     pub fn follow(&self, namespace: &str, name: &str, pods: Vec<NotifierPod>) -> MailReport {
         let (report, is_due) = self.schedule().follow(key(namespace, name), pods, Instant::now());
@@ -84,7 +84,7 @@ impl MailReports {
         report
     }
 
-    /// The Catalog was deleted.
+    /// Stops polling the pods of a deleted Catalog.
     pub fn forget(&self, namespace: &str, name: &str) {
         self.schedule().forget(&key(namespace, name));
     }
@@ -98,23 +98,24 @@ fn key(namespace: &str, name: &str) -> CatalogKey {
     (namespace.to_owned(), name.to_owned())
 }
 
-/// One pod that cannot send is enough for mail to be late.
-fn summary(mut reports: Vec<MailReport>) -> MailReport {
+/// The worst report of the pods; a pod that didn't answer counts only if no pod answered.
+fn select_worst(mut reports: Vec<MailReport>) -> MailReport {
     reports.sort_by_key(|report| match report {
         MailReport::Unavailable(_) => 0,
         MailReport::Available => 1,
-        MailReport::NotAnswered(_) | MailReport::NotAsked | MailReport::NoPods => 2,
+        MailReport::PollFailed(_) | MailReport::NotPolled | MailReport::NoPods => 2,
     });
     reports.into_iter().next().unwrap_or_default()
 }
 
+/// Parses the line about the mail server.
 fn parse(text: &str) -> Option<MailReport> {
     text.lines().find_map(|line| {
         let (sign, rest) = line.split_at_checked(4)?;
-        let said = rest.strip_prefix(LINE)?;
+        let reply = rest.strip_prefix(LINE)?;
         match sign {
             "[+] " => Some(MailReport::Available),
-            "[-] " => Some(MailReport::Unavailable(said.to_owned())),
+            "[-] " => Some(MailReport::Unavailable(reply.to_owned())),
             _ => None,
         }
     })
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn running_notifiers_with_an_address_are_asked() {
+    fn running_notifiers_with_an_address_are_polled() {
         let running = json!({"phase": "Running", "podIP": "10.0.0.2"});
         let pods = [
             pod("b", "notifier", &json!({"phase": "Running", "podIP": "2001:db8::1"})),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_about_the_mail_server_is_read() {
+    fn the_line_about_the_mail_server_is_parsed() {
         let report = |line: &str| parse(&format!("ready\n[+] postgresql: ok\n[-] nats: not connected\n{line}"));
         assert_eq!(report("[+] mail server: ok\n"), Some(MailReport::Available));
         assert_eq!(report("[-] mail server: 535 no\n"), Some(MailReport::Unavailable("535 no".into())));
@@ -157,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn one_notifier_that_cannot_send_counts_and_one_that_cannot_be_asked_does_not() {
-        let (bad, silent) = (MailReport::Unavailable("421".into()), MailReport::NotAnswered("x".into()));
-        assert_eq!(summary(vec![MailReport::Available, silent.clone(), bad.clone()]), bad);
-        assert_eq!(summary(vec![silent.clone(), MailReport::Available]), MailReport::Available);
-        assert_eq!(summary(vec![silent.clone()]), silent);
+    fn a_notifier_that_cannot_send_decides_and_one_that_does_not_answer_is_ignored_unless_none_answers() {
+        let (bad, unresponsive) = (MailReport::Unavailable("421".into()), MailReport::PollFailed("x".into()));
+        assert_eq!(select_worst(vec![MailReport::Available, unresponsive.clone(), bad.clone()]), bad);
+        assert_eq!(select_worst(vec![unresponsive.clone(), MailReport::Available]), MailReport::Available);
+        assert_eq!(select_worst(vec![unresponsive.clone()]), unresponsive);
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::{leader::Leadership, metrics::Metrics};
 
-/// Serves until the future is dropped. `/readyz` succeeds once this process leads or stands by. It never does while another
+/// Serves until the future is dropped. `/readyz` succeeds once this process leads or is a standby, and never while another
 /// installation of the operator runs.
 ///
 /// # Errors
@@ -19,14 +19,14 @@ use crate::{leader::Leadership, metrics::Metrics};
 pub async fn serve(listener: TcpListener, metrics: Metrics, leadership: Leadership) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(move || ready(leadership.is_decided())))
+        .route("/readyz", get(move || ready(leadership.is_leader_known())))
         .route("/metrics", get(text))
         .with_state(metrics);
     axum::serve(listener, router).await
 }
 
-fn ready(is_decided: bool) -> impl Future<Output = Response> {
-    let response = if is_decided { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no leader elected yet\n") };
+fn ready(is_leader_known: bool) -> impl Future<Output = Response> {
+    let response = if is_leader_known { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no leader elected yet\n") };
     std::future::ready(response.into_response())
 }
 

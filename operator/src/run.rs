@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     connection::with_timeouts,
     controller,
-    leader::{Candidate, Leadership, fence},
+    leader::{Elector, Leadership, fence},
     listener,
     metrics::Metrics,
     ops,
@@ -54,24 +54,24 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     tracing::info!(address = %args.ops_address, cluster = %config.cluster_url, "started");
 
     // The election writes the Lease before it is won, so its client has no fence.
-    let election = Client::try_from(config.clone())?;
+    let unfenced = Client::try_from(config.clone())?;
     let fenced: Client = ClientBuilder::try_from(config)?.with_layer(&fence(leadership.clone())).build();
     let identity = args.identity.unwrap_or_else(|| format!("{}-{:08x}", hostname(), rand::random::<u32>()));
-    let candidate = Candidate::new(election, &args.lease_namespace, identity, leadership.clone())
+    let elector = Elector::new(unfenced, &args.lease_namespace, identity, leadership.clone())
         .alone_in_cluster(&args.lease_namespace)
         .owned_by(&args.lease_namespace, args.deployment);
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut candidate = tokio::spawn(candidate.run(async { drop(stopped.await) }));
+    let mut election = tokio::spawn(elector.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
         signalled = wait_for_stop_signal() => signalled,
         served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("the server of probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
-        ended = &mut candidate => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
+        ended = &mut election => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
     };
     // Reconciles are aborted here. The next leader reads the live objects and continues.
     drop(stop);
-    candidate.await.context("the election ended")??;
+    election.await.context("the election ended")??;
     tracing::info!("stopped");
     ended
 }
@@ -79,11 +79,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 /// Runs the controller while this process leads.
 async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concurrency: u16) {
     loop {
-        leadership.won().await;
+        leadership.wait_until_won().await;
         metrics.set_leader(true);
         tokio::select! {
             () = controller::run(client.clone(), metrics.clone(), concurrency) => return,
-            () = leadership.lost() => {}
+            () = leadership.wait_until_lost() => {}
         }
         metrics.set_leader(false);
     }

@@ -1,6 +1,6 @@
-//! Generated Secrets: which are missing, and how they are generated. Callers pass the time and the random number generator.
+//! Generates missing Secrets and rotates their content. Callers pass the time and the random number generator.
 //!
-//! A deleted Secret is generated again; an edited one keeps the edit. No value in a Secret is derived from another one, so that an edit
+//! A deleted Secret is generated again; an edited one keeps its edits. No value in a Secret is derived from another one, so that an edit
 //! of one value never contradicts the others.
 
 mod database_login;
@@ -20,7 +20,7 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
-pub use database_login::{LoginChange, changed as changed_login, login_to_restore, retires_at};
+pub use database_login::{LoginChange, login_to_restore, old_passwords_expire_at, update as update_login};
 pub use in_use::{LoginInUse, login_in_use};
 pub use signing_keys::rotate as rotate_signing_keys;
 
@@ -63,9 +63,11 @@ impl SecretSpec {
     pub fn generate(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
         let data = match &self.content {
             Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
-            Content::Superuser { email } => [entry("username", "admin"), entry("email", email), entry("password", &password(rng))].into(),
+            Content::Superuser { email } => {
+                [entry("username", "admin"), entry("email", email), entry("password", &generate_password(rng))].into()
+            }
             Content::DatabaseLogin => database_login::generate(now, rng),
-            Content::Password => [entry("password", &password(rng))].into(),
+            Content::Password => [entry("password", &generate_password(rng))].into(),
         };
         Secret { metadata: self.metadata.clone(), data: Some(data), type_: Some("Opaque".into()), ..Secret::default() }
     }
@@ -110,7 +112,7 @@ fn entry(key: &str, value: &str) -> (String, ByteString) {
 }
 
 /// Generates letters and digits that start with a letter, which need no escaping in a URL and in the configuration of NATS.
-fn password(rng: &mut impl Rng) -> String {
+fn generate_password(rng: &mut impl Rng) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let first = rng.random_range(0..52);
     let rest = (1..PASSWORD_LENGTH).map(|_| rng.random_range(0..ALPHABET.len())).collect::<Vec<_>>();

@@ -15,8 +15,8 @@ mod mail;
 pub mod messaging;
 mod parts;
 mod pods;
-mod scaling;
 pub mod unreadable;
+mod zero_replicas;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -87,18 +87,19 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         // Without the live objects the condition is unknown, so the previous one is kept.
         if live.is_complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
-    let unready = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
+    let failing = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
     // A shop doesn't serve from the database of another installation.
-    let serves = parts.serve() && live.database.problem.is_none();
+    let serves = parts.all_serve() && live.database.problem.is_none();
     let mail =
         issues.filter(|_| live.is_complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
-    let (autoscaling, broken_autoscaling) = autoscaling::autoscaling(catalog, live, now);
+    let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and autoscalers, so they don't affect Ready.
-    let broken = mail.as_ref().and_then(MailStatus::failure).or(broken_autoscaling.map(|broken| ConditionState { holds: true, ..broken }));
-    let ready = ready(outcome, serves, unready, broken.is_some());
+    let mail_or_autoscaling =
+        mail.as_ref().and_then(MailStatus::failure).or(failing_autoscaling.map(|state| ConditionState { holds: true, ..state }));
+    let ready = ready(outcome, serves, failing, mail_or_autoscaling.is_some());
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
-    conditions.set("Progressing", &progressing(outcome, &parts, unready.is_some(), last_applied.as_ref()));
+    conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         conditions.set("Complete", &complete(skipped));
     } else {
@@ -117,15 +118,15 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         conditions.keep("AutoscalingReady");
     }
     // A migration in progress is not the cause of an unavailable shop.
-    let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(unready.as_ref());
-    let facts = degraded::Facts {
+    let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(failing.as_ref());
+    let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
-        broken,
-        // A Catalog that has served before has a version.
-        unready: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
+        mail_or_autoscaling,
+        // A Catalog that has served has a version.
+        failing_condition: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
     };
-    match degraded::degraded(outcome, facts) {
+    match degraded::degraded(outcome, inputs) {
         Some(state) => conditions.set("Degraded", &state),
         None => conditions.keep("Degraded"),
     }
@@ -153,9 +154,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     }
 }
 
-fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &ConditionState)>, is_broken: bool) -> ConditionState {
-    let summary = if is_broken { "the shop serves; see Degraded" } else { "everything works" };
-    match (outcome, unready) {
+fn ready(outcome: &Outcome, serves: bool, failing: Option<(&'static str, &ConditionState)>, is_impaired: bool) -> ConditionState {
+    let summary = if is_impaired { "the shop serves; see Degraded" } else { "everything works" };
+    match (outcome, failing) {
         (Outcome::Rejected(problems, _), _) => {
             ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
         }
@@ -170,7 +171,7 @@ fn ready(outcome: &Outcome, serves: bool, unready: Option<(&'static str, &Condit
     }
 }
 
-fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Option<&LastApplied>) -> ConditionState {
+fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied: Option<&LastApplied>) -> ConditionState {
     match outcome {
         Outcome::Paused => ConditionState::no("Paused", "changes are not applied while spec.paused is true"),
         Outcome::Rejected(..) => {
@@ -182,7 +183,9 @@ fn progressing(outcome: &Outcome, parts: &Parts, unready: bool, last_applied: Op
         Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator retries with increasing delays; see Degraded"),
         Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads are applied when the migration has succeeded"),
         Outcome::Applied(_) if parts.is_rolling_out() => ConditionState::yes("RollingOut", "pods are being replaced or added"),
-        Outcome::Applied(_) if unready => ConditionState::yes("Waiting", "everything is applied, but not everything is ready; see Ready"),
+        Outcome::Applied(_) if is_unready => {
+            ConditionState::yes("Waiting", "everything is applied, but not everything is ready; see Ready")
+        }
         Outcome::Applied(_) => ConditionState::no("Settled", "everything is applied and ready"),
     }
 }

@@ -47,7 +47,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_GRACE: Duration = Duration::from_secs(1);
 /// How often the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(3);
-/// After which a message that was not handled is delivered again.
+/// Delay before a message that was not handled is delivered again.
 const REDELIVERY_DELAY: Duration = Duration::from_millis(100);
 
 /// The handler of a consumer's messages.
@@ -247,7 +247,7 @@ impl<H: Handle> Worker<H> {
                 Ok(())
             }
             Err(HandleError::Transient(error)) => {
-                self.answer(batch.iter(), AckKind::Nak(Some(REDELIVERY_DELAY)), "redelivered").await;
+                self.acknowledge_with(batch.iter(), AckKind::Nak(Some(REDELIVERY_DELAY)), "redelivered").await;
                 Err(HandleError::Transient(error))
             }
             Err(permanent) => Err(permanent),
@@ -257,7 +257,7 @@ impl<H: Handle> Worker<H> {
     async fn settle(&self, batch: &[Incoming], malformed: &[Malformed]) {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
         let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
-        self.answer(good, AckKind::Ack, "acknowledged").await;
+        self.acknowledge_with(good, AckKind::Ack, "acknowledged").await;
         let dead_lettered = malformed
             .iter()
             .filter_map(|m| Some((batch.get(m.index)?, m)))
@@ -269,18 +269,18 @@ impl<H: Handle> Worker<H> {
         match dead::publish(&self.nats, self.durable, &message.0, reason).await {
             Ok(()) => {
                 tracing::error!(reason, "message dead-lettered");
-                self.answer(std::iter::once(message), AckKind::Term, "dead_lettered").await;
+                self.acknowledge_with(std::iter::once(message), AckKind::Term, "dead_lettered").await;
             }
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), reason, "message not dead-lettered; redelivering");
                 let delivered = message.0.info().map_or(0, |info| u32::try_from(info.delivered).unwrap_or(0));
                 let delay = backoff::LONGEST.saturating_mul(1 << delivered.min(7));
-                self.answer(std::iter::once(message), AckKind::Nak(Some(delay)), "redelivered").await;
+                self.acknowledge_with(std::iter::once(message), AckKind::Nak(Some(delay)), "redelivered").await;
             }
         }
     }
 
-    async fn answer(&self, messages: impl Iterator<Item = &Incoming>, kind: AckKind, outcome: &str) {
+    async fn acknowledge_with(&self, messages: impl Iterator<Item = &Incoming>, kind: AckKind, outcome: &str) {
         let counter = HANDLED.with_label_values(&[self.durable.name, outcome]);
         for message in messages {
             // After a lost acknowledgement the message is delivered again, which every handler expects.

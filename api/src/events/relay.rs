@@ -60,7 +60,7 @@ struct Round {
 pub async fn run(nats: Nats, pool: PgPool, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
     LazyLock::force(&PUBLISHED);
     LazyLock::force(&FAILED);
-    if !replay::first(&nats, &pool, &stop).await {
+    if !replay::replay_at_start(&nats, &pool, &stop).await {
         return Ok(());
     }
     let relay = Relay { nats: nats.clone(), pool: pool.clone() };
@@ -127,7 +127,7 @@ impl Relay {
     /// Locks the partitions that no other relay has locked, publishes the first rows of each, and marks those acknowledged.
     async fn publish_batch(&self) -> Result<Round, sqlx::Error> {
         let nothing = Round { published: 0, full: false, failure: None };
-        let mut tx = database::begin_by_index(&self.pool).await?;
+        let mut tx = database::begin_with_index_scans(&self.pool).await?;
         let partitions = lock_partitions(&mut tx).await?;
         if partitions.is_empty() {
             tx.commit().await?;
@@ -145,8 +145,8 @@ impl Relay {
     }
 }
 
-/// Locks the unlocked partitions with pending rows, by one index lookup each: with EXISTS, PostgreSQL would join all pending rows. The
-/// timeout releases the partitions of a relay that hangs or whose machine has failed.
+/// Locks the unlocked partitions with pending rows. The scalar subquery makes PostgreSQL do one index lookup per partition; EXISTS becomes
+/// a join over all pending rows. The timeout releases the partitions of a relay that hangs or whose machine has failed.
 async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT p.partition, set_config('idle_in_transaction_session_timeout', '60s', true)

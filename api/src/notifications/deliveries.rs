@@ -26,7 +26,7 @@ pub(super) struct ClaimedDelivery {
     pub created_at: DateTime<Utc>,
 }
 
-/// Returns those of the events that have a message already. A replay repeats thousands of events.
+/// Returns the events that have a message already. Checked in bulk, because a replay repeats thousands of events.
 pub(super) async fn find_distributed(tx: &mut PgConnection, event_ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
     if event_ids.is_empty() {
         return Ok(HashSet::new());

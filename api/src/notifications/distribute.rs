@@ -1,4 +1,4 @@
-//! Writes a pending delivery for every recipient of an event. The recipients are those at this time.
+//! Writes a pending delivery for every recipient of an event. Recipients are determined when the event is consumed.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Handle for Distributor {
         let now = Utc::now();
         let mut malformed = Vec::new();
         let mut notifications = Vec::with_capacity(batch.len());
-        let mut tx = database::begin_by_index(&self.pool).await?;
+        let mut tx = database::begin_with_index_scans(&self.pool).await?;
         for (index, message) in batch.iter().enumerate() {
             match self.build_notification(&mut tx, message.payload()).await? {
                 Ok(notification) => notifications.extend(notification),

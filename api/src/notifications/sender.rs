@@ -109,8 +109,7 @@ impl Senders {
 }
 
 impl Shared {
-    /// Connects to a server that was unavailable, when no delivery is due that would show whether it still is: another process
-    /// may have sent them.
+    /// If the breaker is open but nothing is due (another process may have sent it all), connects once so that readiness recovers.
     async fn probe_server(&self) {
         if self.breaker.error().is_none() {
             return;
@@ -129,7 +128,7 @@ impl Shared {
     async fn deliver_next(&self, session: &mut Option<Session>) -> Result<bool, sqlx::Error> {
         // Taken before the claim: senders whose attempts overlap count as one failure.
         let started = Instant::now();
-        let mut tx = database::begin_by_index(&self.pool).await?;
+        let mut tx = database::begin_with_index_scans(&self.pool).await?;
         let claimed = deliveries::claim_due(&mut tx, Utc::now()).await?;
         self.database_unavailable.store(false, Ordering::Relaxed);
         let Some(delivery) = claimed else { return Ok(false) };

@@ -100,7 +100,7 @@ impl Transport {
         match timeout(REPLY_TIMEOUT, self.open()).await {
             Ok(Ok(connection)) => Ok(Session { connection, fresh: true, used_at: Instant::now() }),
             Ok(Err(error)) => Err(failure(Step::Connect, &error)),
-            Err(_) => Err(reply_timeout()),
+            Err(_) => Err(timed_out(REPLY_TIMEOUT)),
         }
     }
 
@@ -167,12 +167,12 @@ impl Session {
         self.command(Step::Recipient, Rcpt::new(recipient.clone(), Vec::new())).await?;
         self.command(Step::Text, Data).await?;
         // Text and terminator in one write: a write of the terminator alone would wait for the server's delayed ACK.
-        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.command(Terminated(text))).await.map_err(|_| reply_timeout())?;
+        let accepted = timeout(ACCEPT_TIMEOUT, self.connection.command(Terminated(text))).await.map_err(|_| timed_out(ACCEPT_TIMEOUT))?;
         Ok(one_line(&format_reply(&accepted.map_err(|error| failure(Step::Text, &error))?)))
     }
 
     async fn command(&mut self, step: Step, command: impl fmt::Display) -> Result<Response, Failure> {
-        let reply = timeout(REPLY_TIMEOUT, self.connection.command(command)).await.map_err(|_| reply_timeout())?;
+        let reply = timeout(REPLY_TIMEOUT, self.connection.command(command)).await.map_err(|_| timed_out(REPLY_TIMEOUT))?;
         reply.map_err(|error| failure(step, &error))
     }
 
@@ -208,8 +208,8 @@ fn failure(step: Step, error: &lettre::transport::smtp::Error) -> Failure {
     Failure { kind: classify(step, error.status().map(u16::from)), reply: one_line(&error.to_string()) }
 }
 
-fn reply_timeout() -> Failure {
-    Failure { kind: FailureKind::Server, reply: format!("no reply within {} s", REPLY_TIMEOUT.as_secs()) }
+fn timed_out(limit: Duration) -> Failure {
+    Failure { kind: FailureKind::Server, reply: format!("no reply within {} s", limit.as_secs()) }
 }
 
 /// Classifies a negative reply by its code (RFC 5321, section 4.2; RFC 4954, section 6).
@@ -244,6 +244,12 @@ mod tests {
             }
         }
         assert_eq!(classify(Step::Sender, Some(451)), FailureKind::Server);
+    }
+
+    #[test]
+    fn an_error_names_the_timeout_that_ran_out() {
+        let reply = |limit| timed_out(limit).reply;
+        assert_eq!([reply(REPLY_TIMEOUT), reply(ACCEPT_TIMEOUT)], ["no reply within 20 s", "no reply within 30 s"]);
     }
 
     #[test]

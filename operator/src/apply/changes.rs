@@ -80,7 +80,7 @@ impl Change {
                 );
                 ("a rotation of the database password was requested", Some(("DatabasePasswordRotated", note)))
             }
-            LoginChange::Retired => {
+            LoginChange::OldPasswordsRemoved => {
                 let note = format!("The old password was removed from Secret {name}: all pods use the new one.");
                 ("all pods use the new password of the database", Some(("DatabasePasswordRetired", note)))
             }

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::{APPLIED, Apply, SECRETS_HASH, name_of, scale, with_applied_hash};
+use super::{APPLIED, Apply, SECRETS_HASH, keep_minimum, name_of, with_applied_hash};
 use crate::{build::Objects, error::Error, kinds::Kind};
 
 impl Apply<'_> {
@@ -14,7 +14,7 @@ impl Apply<'_> {
     /// The first, after all objects were tried: one that the API server rejects holds no other back.
     pub async fn restore(&mut self, objects: &Objects) -> Result<(), Error> {
         let Objects { prerequisites, migration: _, workloads } = objects;
-        let minimums = scale::minimums(workloads);
+        let minimums = keep_minimum::minimums(workloads);
         let mut first = Ok(());
         for (kind, declared) in prerequisites.in_order()?.into_iter().chain(workloads.in_order()?) {
             let name = name_of(&declared);

@@ -1,4 +1,4 @@
-//! Logs who leads and since when, and writes it into Events of the Lease, as client-go does.
+//! Logs changes of the leader, and publishes them as Events of the Lease, as client-go does.
 
 use std::collections::VecDeque;
 
@@ -14,55 +14,55 @@ use super::{RETRY, installations::AnotherInstallation};
 
 /// Reason of all Events of an election, as in client-go (`tools/leaderelection/resourcelock`).
 const REASON: &str = "LeaderElection";
-/// Events that wait for the API server; older ones are dropped.
-const MAX_WAITING: usize = 4;
+/// Maximum number of Events that were not published yet. The oldest is dropped.
+const MAX_PENDING: usize = 4;
 
-/// What happened in the election.
+/// Records the election of this process.
 pub struct Journal {
     recorder: Recorder,
     identity: String,
     lease: Option<ObjectReference>,
-    /// The Lease is mostly lost while the API server cannot be reached: its Event is written when it can.
-    waiting: VecDeque<Event>,
-    /// The installation of which it was last said that this process waits for it.
+    /// Events to publish. The Lease is mostly lost while the API server is unavailable, so its Event is published later.
+    pending: VecDeque<Event>,
+    /// The installation for which the last recorded wait was.
     waits_for: Option<AnotherInstallation>,
 }
 
 impl Journal {
-    /// Of the process with that name.
+    /// Creates the journal of the process `identity`.
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: "catalog-operator".into(), instance: Some(identity.into()) };
         Self {
             recorder: Recorder::new(client, reporter),
             identity: identity.into(),
             lease: None,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
             waits_for: None,
         }
     }
 
-    /// The Lease that Events are about.
-    pub fn regarding(&mut self, lease: Option<&Lease>) {
+    /// Sets the Lease that Events refer to.
+    pub fn set_lease(&mut self, lease: Option<&Lease>) {
         if let Some(lease) = lease {
             self.lease = Some(lease.object_ref(&()));
         }
     }
 
-    /// This process leads.
-    pub fn acquired(&mut self) {
+    /// Records that this process leads.
+    pub fn record_acquired(&mut self) {
         self.waits_for = None;
         tracing::info!(identity = self.identity, "lease acquired");
         self.add(EventType::Normal, "Acquire", format!("{} became leader", self.identity));
     }
 
-    /// This process no longer leads, though it should.
-    pub fn lost(&mut self, why: &str) {
-        tracing::warn!(identity = self.identity, reason = why, "lease lost");
-        self.add(EventType::Warning, "Lose", format!("{} stopped leading: {why}", self.identity));
+    /// Records that this process has lost the Lease.
+    pub fn record_lost(&mut self, reason: &str) {
+        tracing::warn!(identity = self.identity, reason, "lease lost");
+        self.add(EventType::Warning, "Lose", format!("{} stopped leading: {reason}", self.identity));
     }
 
-    /// This process doesn't lead yet, since another installation may be running. It is said once.
-    pub fn waits(&mut self, another: &AnotherInstallation) {
+    /// Records once that this process doesn't lead yet, because another installation may be running.
+    pub fn record_waiting(&mut self, another: &AnotherInstallation) {
         if self.waits_for.as_ref() != Some(another) {
             tracing::info!(identity = self.identity, reason = %another, "another installation of the operator may be running; waiting");
             self.add(EventType::Normal, "Wait", format!("{} doesn't lead yet: {another}", self.identity));
@@ -70,31 +70,31 @@ impl Journal {
         }
     }
 
-    /// This process doesn't lead, since another installation does.
-    pub fn yields(&mut self, another: &AnotherInstallation) {
+    /// Records that this process exits, because another installation leads or takes precedence.
+    pub fn record_yielding(&mut self, another: &AnotherInstallation) {
         tracing::error!(identity = self.identity, reason = %another, "another installation of the operator exists; exiting");
         self.add(EventType::Warning, "Yield", format!("{} doesn't lead: {another}", self.identity));
     }
 
-    /// This process has stopped.
-    pub fn released(&mut self) {
+    /// Records that this process has released the Lease.
+    pub fn record_released(&mut self) {
         self.add(EventType::Normal, "Release", format!("{} stopped leading: it has released the Lease", self.identity));
     }
 
     fn add(&mut self, kind: EventType, action: &str, note: String) {
-        if self.waiting.len() == MAX_WAITING {
-            self.waiting.pop_front();
+        if self.pending.len() == MAX_PENDING {
+            self.pending.pop_front();
         }
-        self.waiting.push_back(Event { type_: kind, reason: REASON.into(), note: Some(note), action: action.into(), secondary: None });
+        self.pending.push_back(Event { type_: kind, reason: REASON.into(), note: Some(note), action: action.into(), secondary: None });
     }
 
-    /// Writes the Events that wait. One that can't be written is tried again the next time.
+    /// Publishes the pending Events. After an error, the next call tries again.
     pub async fn publish(&mut self) {
         let Some(lease) = self.lease.clone() else { return };
-        while let Some(event) = self.waiting.front() {
+        while let Some(event) = self.pending.front() {
             match timeout(RETRY, self.recorder.publish(event, &lease)).await {
-                // Rejected: it would be rejected again.
-                Ok(Ok(()) | Err(kube::Error::Api(_))) => drop(self.waiting.pop_front()),
+                // An Event that was rejected would be rejected again.
+                Ok(Ok(()) | Err(kube::Error::Api(_))) => drop(self.pending.pop_front()),
                 Ok(Err(error)) => return tracing::warn!(error = %Chain(&error), "Event not written; retrying"),
                 Err(_) => return,
             }

@@ -1,4 +1,4 @@
-//! Whether this process leads, and the layer that keeps it from writing when it doesn't.
+//! Whether this process leads, and a layer that rejects its writes while it doesn't.
 
 use std::sync::{
     Arc,
@@ -13,16 +13,16 @@ use tokio::{
 };
 use tower::{BoxError, filter::FilterLayer};
 
-/// Whether this process may write: until when, if at all. Cheap to clone.
+/// The time until which this process leads and may write, if it does. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Leadership {
     until: Arc<watch::Sender<Option<Instant>>>,
-    is_decided: Arc<AtomicBool>,
+    is_leader_known: Arc<AtomicBool>,
 }
 
 impl Default for Leadership {
     fn default() -> Self {
-        Self { until: Arc::new(watch::Sender::new(None)), is_decided: Arc::default() }
+        Self { until: Arc::new(watch::Sender::new(None)), is_leader_known: Arc::default() }
     }
 }
 
@@ -33,17 +33,17 @@ impl Leadership {
         self.until.borrow().is_some_and(|deadline| Instant::now() < deadline)
     }
 
-    /// Returns when this process may write.
-    pub async fn won(&self) {
+    /// Waits until this process may write.
+    pub async fn wait_until_won(&self) {
         let mut until = self.until.subscribe();
         while !self.holds() {
-            // The sender is ours: it doesn't go.
+            // This fails only if the sender was dropped, and `self` owns it.
             let _ = until.changed().await;
         }
     }
 
-    /// Returns when this process may no longer write.
-    pub async fn lost(&self) {
+    /// Waits until this process may no longer write.
+    pub async fn wait_until_lost(&self) {
         let mut until = self.until.subscribe();
         loop {
             let deadline = *until.borrow_and_update();
@@ -55,24 +55,24 @@ impl Leadership {
         }
     }
 
-    /// Whether this process has led, or has seen that another one of its installation leads.
+    /// Whether this process has led, or has seen that another process of its installation leads.
     #[must_use]
-    pub fn is_decided(&self) -> bool {
-        self.is_decided.load(Ordering::Relaxed)
+    pub fn is_leader_known(&self) -> bool {
+        self.is_leader_known.load(Ordering::Relaxed)
     }
 
-    /// Moves the time until which it may write.
-    pub(super) fn extend(&self, deadline: Option<Instant>) {
+    /// Sets the time until which this process may write; `None` if it may not.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
         self.until.send_replace(deadline);
     }
 
-    /// From now on [`is_decided`](Self::is_decided).
-    pub(super) fn decide(&self) {
-        self.is_decided.store(true, Ordering::Relaxed);
+    /// Makes [`is_leader_known`](Self::is_leader_known) return true.
+    pub(super) fn mark_leader_known(&self) {
+        self.is_leader_known.store(true, Ordering::Relaxed);
     }
 }
 
-/// A layer beneath a client that rejects writes while this process doesn't lead.
+/// Returns a layer of a client that rejects writes while this process doesn't lead.
 #[must_use]
 pub fn fence(leadership: Leadership) -> FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone> {
     FilterLayer::new(move |request: Request<Body>| {

@@ -1,5 +1,5 @@
-//! The Deployment of the operator owns the Lease: as long as the Lease has an owner, the installation exists, even while none of
-//! its pods runs. The garbage collector deletes the Lease with the Deployment.
+//! Makes the Deployment of the operator the owner of the Lease. As long as the Lease has an owner, the installation exists, even while
+//! none of its pods runs. The garbage collector deletes the Lease with the Deployment.
 
 use catalog_logging::Chain;
 use k8s_openapi::{
@@ -15,19 +15,19 @@ use super::RETRY;
 pub struct Owner {
     api: Api<Deployment>,
     name: String,
-    /// As last read.
+    /// The reference to it, as last read.
     reference: Option<OwnerReference>,
-    /// Why it could not be read, as last logged.
+    /// The error of reading it that was logged last.
     failure: Option<String>,
 }
 
 impl Owner {
-    /// The Deployment `name` in `namespace`.
+    /// Refers to the Deployment `name` in `namespace`.
     pub fn new(client: Client, namespace: &str, name: String) -> Self {
         Self { api: Api::namespaced(client, namespace), name, reference: None, failure: None }
     }
 
-    /// Sets the owner of the Lease, unless it is set. A Lease without an owner is renewed all the same.
+    /// Sets the owner of the Lease, unless it is set. If the Deployment cannot be read, the Lease keeps its owners.
     pub async fn set(&mut self, lease: &mut Lease) {
         if self.reference.as_ref().is_some_and(|reference| lease.owner_references().contains(reference)) {
             return;
@@ -35,7 +35,7 @@ impl Owner {
         let failure = match timeout(RETRY / 2, self.api.get_metadata(&self.name)).await {
             Ok(Ok(deployment)) => {
                 self.reference = deployment.owner_ref(&());
-                // One of a Deployment that was deleted.
+                // Replaces a reference to a Deployment that was deleted and created again.
                 lease.owner_references_mut().retain(|reference| reference.kind != Deployment::kind(&()));
                 lease.owner_references_mut().extend(self.reference.clone());
                 None

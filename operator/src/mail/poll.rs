@@ -1,4 +1,4 @@
-//! Polls the pods of notifiers, and publishes each report as soon as it is known.
+//! Polls the pods of notifiers, and publishes the report of a Catalog as soon as its pods have answered.
 
 use std::{future::pending, time::Duration};
 
@@ -17,22 +17,22 @@ use hyper_util::{
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{MailReport, MailReports, NotifierPod, parse, schedule::CatalogKey, summary};
+use super::{MailReport, MailReports, NotifierPod, parse, schedule::CatalogKey, select_worst};
 use crate::crd::GuardedCatalog;
 
-/// Until a connection must be established.
+/// Timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A pod asks all its dependencies at once before it answers, for up to two seconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most bytes of an answer that are read.
-const MAX_ANSWER: usize = 16 * 1024;
-/// Catalogs whose pods are polled at the same time.
+/// Timeout of a request. A pod checks all its dependencies at once before it responds, for up to two seconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE: usize = 16 * 1024;
+/// Maximum number of Catalogs whose pods are polled at the same time.
 const CONCURRENCY: usize = 64;
 
 type Client = HttpClient<HttpConnector, Body>;
 
 impl MailReports {
-    /// Polls the pods as long as the stream is polled. The Catalogs with another report.
+    /// Stream of Catalogs whose report changed. Pods are polled only while the stream is consumed.
     pub fn changes(&self) -> impl Stream<Item = ObjectRef<GuardedCatalog>> + Send + 'static {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -61,26 +61,26 @@ impl MailReports {
 }
 
 async fn poll(client: Client, key: CatalogKey, pods: Vec<NotifierPod>) -> (CatalogKey, Vec<NotifierPod>, MailReport) {
-    let reports = join_all(pods.iter().map(|pod| report(&client, pod))).await;
-    (key, pods, summary(reports))
+    let reports = join_all(pods.iter().map(|pod| poll_pod(&client, pod))).await;
+    (key, pods, select_worst(reports))
 }
 
-async fn report(client: &Client, pod: &NotifierPod) -> MailReport {
-    let said = match timeout(ANSWER_TIMEOUT, read(client, pod)).await {
+async fn poll_pod(client: &Client, pod: &NotifierPod) -> MailReport {
+    let error = match timeout(RESPONSE_TIMEOUT, read(client, pod)).await {
         Ok(Ok(text)) => match parse(&text) {
             Some(report) => return report,
             None => "its report has no line about the mail server".to_owned(),
         },
         Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+        Err(_) => format!("no response within {} s", RESPONSE_TIMEOUT.as_secs()),
     };
-    MailReport::NotAnswered(format!("Pod {} at {}: {said}", pod.name, pod.address))
+    MailReport::PollFailed(format!("Pod {} at {}: {error}", pod.name, pod.address))
 }
 
 async fn read(client: &Client, pod: &NotifierPod) -> anyhow::Result<String> {
     let uri: Uri = format!("http://{}/readyz?verbose", pod.address).parse()?;
-    let answer = client.get(uri).await.map_err(|error| anyhow::anyhow!("{}", Chain(&error)))?;
-    let body = to_bytes(Body::new(answer.into_body()), MAX_ANSWER).await?;
+    let response = client.get(uri).await.map_err(|error| anyhow::anyhow!("{}", Chain(&error)))?;
+    let body = to_bytes(Body::new(response.into_body()), MAX_RESPONSE).await?;
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -104,24 +104,26 @@ mod tests {
 
     async fn names(changes: &mut (impl Stream<Item = ObjectRef<GuardedCatalog>> + Unpin), number: usize) -> BTreeSet<String> {
         let names = changes.take(number).map(|catalog| catalog.name).collect();
-        timeout(Duration::from_secs(2), names).await.expect("reports are published while another Catalog's notifier is silent")
+        timeout(Duration::from_secs(2), names)
+            .await
+            .expect("reports are published while the notifier of a different Catalog is unresponsive")
     }
 
     #[tokio::test]
-    async fn a_silent_notifier_delays_no_report_of_another_catalog() {
+    async fn an_unresponsive_notifier_does_not_delay_the_reports_of_other_catalogs() {
         let reports = MailReports::default();
-        *reports.schedule() = Schedule::every(Duration::from_millis(100));
-        // Connections to it are established and never answered.
-        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        *reports.schedule() = Schedule::with_interval(Duration::from_millis(100));
+        // The kernel accepts connections to it, and no request is answered.
+        let unresponsive = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (silent_pods, answering) = (vec![pod(&silent)], vec![pod(&listener)]);
+        let (unresponsive_pods, answering) = (vec![pod(&unresponsive)], vec![pod(&listener)]);
         let line = Arc::new(Mutex::new("[+] mail server: ok"));
-        let said = line.clone();
-        let router = Router::new().route("/readyz", get(async move || *said.lock().unwrap()));
+        let current = line.clone();
+        let router = Router::new().route("/readyz", get(async move || *current.lock().unwrap()));
         tokio::spawn(async { axum::serve(listener, router).await });
-        assert_eq!(reports.follow("shops", "a", silent_pods.clone()), MailReport::NotAsked);
+        assert_eq!(reports.follow("shops", "a", unresponsive_pods.clone()), MailReport::NotPolled);
         for name in ["b", "c"] {
-            assert_eq!(reports.follow("shops", name, answering.clone()), MailReport::NotAsked);
+            assert_eq!(reports.follow("shops", name, answering.clone()), MailReport::NotPolled);
         }
         let mut changes = pin!(reports.changes());
         let expected = BTreeSet::from(["b".to_owned(), "c".to_owned()]);
@@ -130,11 +132,11 @@ mod tests {
         assert_eq!(names(&mut changes, 2).await, expected, "the next poll isn't delayed either");
         let failing = MailReport::Unavailable("permanent error (535): no".into());
         assert_eq!(reports.follow("shops", "b", answering.clone()), failing);
-        assert_eq!(reports.follow("shops", "a", silent_pods.clone()), MailReport::NotAsked);
-        // The pods of one Catalog are polled together: silent ones delay its report by one timeout.
-        let pods = [silent_pods.clone(), silent_pods, answering].concat();
-        assert_eq!(reports.follow("shops", "a", pods.clone()), MailReport::NotAsked);
-        let change = timeout(ANSWER_TIMEOUT + Duration::from_secs(2), changes.next()).await.expect("within one timeout");
+        assert_eq!(reports.follow("shops", "a", unresponsive_pods.clone()), MailReport::NotPolled);
+        // The pods of one Catalog are polled together: unresponsive ones delay its report by one timeout.
+        let pods = [unresponsive_pods.clone(), unresponsive_pods, answering].concat();
+        assert_eq!(reports.follow("shops", "a", pods.clone()), MailReport::NotPolled);
+        let change = timeout(RESPONSE_TIMEOUT + Duration::from_secs(2), changes.next()).await.expect("within one timeout");
         assert_eq!((change.unwrap().name.as_str(), reports.follow("shops", "a", pods)), ("a", failing));
     }
 }

@@ -1,4 +1,4 @@
-//! When the notifiers of each Catalog are polled, and which reports are news: pure.
+//! Schedules the polls of each Catalog's notifiers, and limits how often a changed report is published. No I/O and no clock.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,15 +6,15 @@ use tokio::time::Instant;
 
 use super::{MailReport, NotifierPod};
 
-/// Between two polls of a pod, unless there are too many pods.
+/// Interval between two polls of a pod, unless there are too many pods.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Lengthens the interval, so that the operator makes at most 50 requests per second, however many pods there are.
+/// Minimum interval per pod, so that the operator makes at most 50 requests per second for any number of pods.
 const INTERVAL_PER_POD: Duration = Duration::from_millis(20);
-/// The interval doubles up to this while no pod of a Catalog answers.
-const SILENT_INTERVAL: Duration = Duration::from_mins(1);
-/// Between two published replies with different codes, and between two published errors of polls.
+/// Maximum interval, up to which it doubles while no pod of a Catalog responds.
+const UNRESPONSIVE_INTERVAL: Duration = Duration::from_mins(1);
+/// Minimum interval between two published replies with different codes, and between two published errors of polls.
 const CODE_INTERVAL: Duration = Duration::from_mins(1);
-/// Between two published texts of the same reply code: servers put ids and times into them.
+/// Minimum interval between two published texts of the same reply code, because servers put ids and times into them.
 const TEXT_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Namespace and name of a Catalog.
@@ -32,23 +32,23 @@ struct Followed {
     reported_at: Instant,
     due: Instant,
     is_in_flight: bool,
-    /// Polls in a row that no pod answered.
-    silent: u32,
+    /// Number of consecutive polls to which no pod responded.
+    failed_polls: u32,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self::every(POLL_INTERVAL)
+        Self::with_interval(POLL_INTERVAL)
     }
 }
 
 impl Schedule {
-    /// With this interval between two polls of a pod.
-    pub fn every(interval: Duration) -> Self {
+    /// Creates a schedule with this interval between two polls of a pod.
+    pub fn with_interval(interval: Duration) -> Self {
         Self { interval, followed: BTreeMap::new() }
     }
 
-    /// What these pods reported last, and whether they are new, so that a poll is due.
+    /// Returns the last report of these pods, and whether a poll is due because they are new.
     pub fn follow(&mut self, key: CatalogKey, pods: Vec<NotifierPod>, now: Instant) -> (MailReport, bool) {
         if pods.is_empty() {
             self.followed.remove(&key);
@@ -57,9 +57,9 @@ impl Schedule {
         if let Some(known) = self.followed.get(&key).filter(|known| known.pods == pods) {
             return (known.report.clone(), false);
         }
-        let new = Followed { pods, report: MailReport::NotAsked, reported_at: now, due: now, is_in_flight: false, silent: 0 };
+        let new = Followed { pods, report: MailReport::NotPolled, reported_at: now, due: now, is_in_flight: false, failed_polls: 0 };
         self.followed.insert(key, new);
-        (MailReport::NotAsked, true)
+        (MailReport::NotPolled, true)
     }
 
     /// Ends the polls of a Catalog.
@@ -67,7 +67,7 @@ impl Schedule {
         self.followed.remove(key);
     }
 
-    /// Starts the polls that are due, at most `limit` of them: those that have been due longest.
+    /// Starts polls that are due, at most `limit`, beginning with those that have been due longest.
     pub fn start(&mut self, now: Instant, limit: usize) -> Vec<(CatalogKey, Vec<NotifierPod>)> {
         let mut due: Vec<_> = self.followed.iter_mut().filter(|(_, followed)| !followed.is_in_flight && followed.due <= now).collect();
         due.sort_by_key(|(_, followed)| followed.due);
@@ -84,20 +84,20 @@ impl Schedule {
         self.followed.values().filter(|followed| !followed.is_in_flight).map(|followed| followed.due).min()
     }
 
-    /// Ends a poll. Whether its report is news.
+    /// Ends a poll. Returns whether its report is published.
     pub fn finish(&mut self, key: &CatalogKey, pods: &[NotifierPod], report: MailReport, now: Instant) -> bool {
         let interval = self.interval();
-        // Pods that were replaced meanwhile have a poll of their own.
+        // If the pods were replaced in the meantime, a poll of the new ones is due.
         let Some(known) = self.followed.get_mut(key).filter(|known| known.pods == pods) else { return false };
-        known.silent = if matches!(report, MailReport::NotAnswered(_)) { known.silent.saturating_add(1) } else { 0 };
-        let factor = 1_u32 << known.silent.saturating_sub(1).min(10);
-        known.due = now + interval.saturating_mul(factor).min(SILENT_INTERVAL.max(interval));
+        known.failed_polls = if matches!(report, MailReport::PollFailed(_)) { known.failed_polls.saturating_add(1) } else { 0 };
+        let factor = 1_u32 << known.failed_polls.saturating_sub(1).min(10);
+        known.due = now + interval.saturating_mul(factor).min(UNRESPONSIVE_INTERVAL.max(interval));
         known.is_in_flight = false;
-        let is_news = news_after(&known.report, &report).is_some_and(|after| now >= known.reported_at + after);
-        if is_news {
+        let should_publish = republish_after(&known.report, &report).is_some_and(|after| now >= known.reported_at + after);
+        if should_publish {
             (known.report, known.reported_at) = (report, now);
         }
-        is_news
+        should_publish
     }
 
     fn interval(&self) -> Duration {
@@ -106,20 +106,20 @@ impl Schedule {
     }
 }
 
-/// How long the report before must have been published until this one is news. None if it says the same.
-fn news_after(before: &MailReport, report: &MailReport) -> Option<Duration> {
-    match (before, report) {
-        _ if before == report => None,
-        (MailReport::Unavailable(before), MailReport::Unavailable(reply)) => {
-            let has_same_code = reply_code(reply).is_some_and(|code| reply_code(before) == Some(code));
+/// Returns how long the previous report must have been published before this one is. `None` if they are equal.
+fn republish_after(previous: &MailReport, report: &MailReport) -> Option<Duration> {
+    match (previous, report) {
+        _ if previous == report => None,
+        (MailReport::Unavailable(previous), MailReport::Unavailable(reply)) => {
+            let has_same_code = reply_code(reply).is_some_and(|code| reply_code(previous) == Some(code));
             Some(if has_same_code { TEXT_INTERVAL } else { CODE_INTERVAL })
         }
-        (MailReport::NotAnswered(_), MailReport::NotAnswered(_)) => Some(CODE_INTERVAL),
+        (MailReport::PollFailed(_), MailReport::PollFailed(_)) => Some(CODE_INTERVAL),
         _ => Some(Duration::ZERO),
     }
 }
 
-/// The reply code of SMTP, as in `permanent error (535): 5.7.8 no` (the text of lettre's errors).
+/// Extracts the SMTP reply code, as in `permanent error (535): 5.7.8 no` (the text of lettre's errors).
 fn reply_code(reply: &str) -> Option<&str> {
     let (_, rest) = reply.split_once('(')?;
     let (code, _) = rest.split_once(')')?;
@@ -142,17 +142,17 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// A Catalog whose pod is polled from a point in time.
-    struct One(Schedule, Instant);
+    /// A schedule with one Catalog, and the time of its first poll.
+    struct OneCatalog(Schedule, Instant);
 
-    impl One {
+    impl OneCatalog {
         fn new() -> Self {
             let (mut schedule, start) = (Schedule::default(), Instant::now());
-            assert_eq!(schedule.follow(key("shop"), pods("10.0.0.2"), start), (MailReport::NotAsked, true));
+            assert_eq!(schedule.follow(key("shop"), pods("10.0.0.2"), start), (MailReport::NotPolled, true));
             Self(schedule, start)
         }
 
-        /// Whether a report of this second is news.
+        /// Returns whether a report of this second is published.
         fn reports(&mut self, second: u64, report: MailReport) -> bool {
             self.0.finish(&key("shop"), &pods("10.0.0.2"), report, self.1 + seconds(second))
         }
@@ -167,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn another_text_of_the_same_reply_code_is_news_after_ten_minutes() {
-        let mut one = One::new();
+    fn a_different_text_of_the_same_reply_code_is_published_after_ten_minutes() {
+        let mut one = OneCatalog::new();
         assert!(one.fails(0, "transient error (451): try later, id 0"));
         for second in 1..600 {
             assert!(!one.fails(second, &format!("transient error (451): try later, id {second}")));
@@ -179,29 +179,29 @@ mod tests {
     }
 
     #[test]
-    fn another_reply_code_is_news_after_a_minute_and_another_state_at_once() {
-        let mut one = One::new();
+    fn a_different_reply_code_is_published_after_a_minute_and_a_different_state_at_once() {
+        let mut one = OneCatalog::new();
         assert!(one.fails(0, "transient error (451): later"));
         assert!(!one.fails(59, "permanent error (535): no"));
         assert!(one.fails(60, "permanent error (535): no"));
         assert!(one.reports(61, MailReport::Available));
         assert!(!one.reports(62, MailReport::Available));
-        assert!(one.fails(63, "no answer within 30 s"));
+        assert!(one.fails(63, "no reply within 30 s"));
         assert!(!one.fails(64, "Connection error: refused (os error 111)"));
         assert!(one.fails(123, "Connection error: refused (os error 111)"));
-        assert!(one.reports(124, MailReport::NotAnswered("x".into())));
-        assert!(!one.reports(125, MailReport::NotAnswered("y".into())));
+        assert!(one.reports(124, MailReport::PollFailed("x".into())));
+        assert!(!one.reports(125, MailReport::PollFailed("y".into())));
     }
 
     #[test]
-    fn pods_that_are_replaced_are_polled_at_once_and_reports_of_those_before_are_ignored() {
-        let mut one = One::new();
+    fn new_pods_are_polled_at_once_and_reports_of_the_previous_ones_are_ignored() {
+        let mut one = OneCatalog::new();
         let now = one.1;
         assert_eq!(one.0.start(now, 8).len(), 1);
         assert!(one.reports(0, MailReport::Available));
         assert_eq!(one.published(), MailReport::Available);
         let replaced = pods("10.0.0.3");
-        assert_eq!(one.0.follow(key("shop"), replaced.clone(), now), (MailReport::NotAsked, true));
+        assert_eq!(one.0.follow(key("shop"), replaced.clone(), now), (MailReport::NotPolled, true));
         assert!(!one.reports(1, MailReport::Available));
         assert_eq!(one.0.start(now, 8), [(key("shop"), replaced)]);
         assert_eq!(one.0.follow(key("shop"), Vec::new(), now), (MailReport::NoPods, false));
@@ -209,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn silent_pods_are_polled_less_often_until_they_answer() {
-        let mut one = One::new();
+    fn unresponsive_pods_are_polled_less_often_until_they_respond() {
+        let mut one = OneCatalog::new();
         let mut due = |report: MailReport| {
             one.reports(0, report);
             one.0.next_due().unwrap().duration_since(one.1).as_secs()
         };
-        let silent = || MailReport::NotAnswered("no answer within 5 s".into());
-        assert_eq!([(); 7].map(|()| due(silent())), [5, 10, 20, 40, 60, 60, 60]);
-        assert_eq!([due(MailReport::Available), due(silent())], [5, 5]);
+        let failed = || MailReport::PollFailed("no response within 5 s".into());
+        assert_eq!([(); 7].map(|()| due(failed())), [5, 10, 20, 40, 60, 60, 60]);
+        assert_eq!([due(MailReport::Available), due(failed())], [5, 5]);
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_due_longest_is_polled_first() {
+    fn the_catalogs_that_have_been_due_longest_are_polled_first() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         for (name, second) in [("a", 2), ("b", 0), ("c", 1)] {
             let _ = schedule.follow(key(name), pods("10.0.0.2"), start + seconds(second));

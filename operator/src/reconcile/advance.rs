@@ -60,14 +60,14 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     Ok(!missing.is_empty() || rotated.is_some() || login_changed)
 }
 
-/// Rotates, completes or retires passwords of the embedded database. Returns whether any changed.
+/// Rotates or completes the passwords of the embedded database, or removes old ones. Returns whether any changed.
 async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let DatabasePlan::Embedded(database) = &plan.database else { return Ok(false) };
     let name = &database.password.secret;
     let Some(secret) = apply.live.secret(name) else { return Ok(false) };
     let in_use = secrets::login_in_use(apply.live);
     let data = secret.data.unwrap_or_default();
-    let Some((data, change)) = secrets::changed_login(database, &data, in_use.as_ref(), context.now(), &mut rand::rng()) else {
+    let Some((data, change)) = secrets::update_login(database, &data, in_use.as_ref(), context.now(), &mut rand::rng()) else {
         return Ok(false);
     };
     apply.replace(name, serde_json::to_value(data)?, Change::database_login(name, &change)).await?;

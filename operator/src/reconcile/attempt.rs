@@ -3,7 +3,12 @@
 use catalog_logging::Chain;
 use kube::ResourceExt;
 
-use super::{Context, advance::advance, installation::relabel_claim, restore};
+use super::{
+    Context,
+    advance::advance,
+    installation::relabel_claim,
+    restore::{restore_after_rejection, restore_unapplied_objects},
+};
 use crate::{apply::Apply, crd::Catalog, dereference::Referenced, error::Error, live::Live, status::Outcome};
 
 /// Reads, applies and, if necessary, restores the objects of a Catalog. Leaves their final state in `live`.
@@ -23,13 +28,13 @@ pub async fn attempt(catalog: &Catalog, context: &Context, namespace: &str, live
     let outcome = advance(catalog, &referenced, &mut apply, context).await;
     let outcome = match outcome {
         Ok(Outcome::Rejected(problems, _)) => {
-            Ok(Outcome::Rejected(problems, Box::pin(restore::rejected(catalog, &referenced, &mut apply, context)).await.err()))
+            Ok(Outcome::Rejected(problems, Box::pin(restore_after_rejection(catalog, &referenced, &mut apply, context)).await.err()))
         }
         Ok(Outcome::Migrating { job, skipped }) => {
-            Box::pin(restore::objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
+            Box::pin(restore_unapplied_objects(catalog, &referenced, &mut apply)).await.map(|()| Outcome::Migrating { job, skipped })
         }
         Err(error) if error.concerns_one_object() && !apply.is_complete() => {
-            if let Err(other) = Box::pin(restore::objects(catalog, &referenced, &mut apply)).await
+            if let Err(other) = Box::pin(restore_unapplied_objects(catalog, &referenced, &mut apply)).await
                 && context.limits.allow(&uid, "RestoreFailed")
             {
                 tracing::warn!(error = %Chain(&other), "objects of the last applied spec not restored; retrying");

@@ -59,12 +59,12 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         context.publish_notices(catalog, &report).await;
     }
     let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
-    let retires_at = live.secret(&format!("{}-postgres", catalog.name_any())).and_then(|secret| {
+    let expire_at = live.secret(&format!("{}-postgres", catalog.name_any())).and_then(|secret| {
         let in_use = secrets::login_in_use(live);
-        secrets::retires_at(&secret.data.unwrap_or_default(), in_use.as_ref()).filter(|at| *at > now)
+        secrets::old_passwords_expire_at(&secret.data.unwrap_or_default(), in_use.as_ref()).filter(|at| *at > now)
     });
     let rotates_at = next_rotation(catalog, now);
-    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(keda_due_at(live, now)).chain(retires_at).chain(rotates_at).min();
+    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(keda_due_at(live, now)).chain(expire_at).chain(rotates_at).min();
     let until_change = issues.map_or(Some(UNLISTED), |issues| changes_at(issues).map(until));
     Ok(Reported { status: report, until_change })
 }

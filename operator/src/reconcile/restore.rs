@@ -1,4 +1,4 @@
-//! Healing by the last applied spec, while a newer one cannot be applied.
+//! Restores objects from the last applied spec while a newer spec cannot be applied.
 
 use super::{Context, advance::advance};
 use crate::{
@@ -12,12 +12,17 @@ use crate::{
     validate::{DatabasePlan, plan_to_restore},
 };
 
-/// While the spec is rejected: the last applied one is applied in its place, as if it had never been edited. If something
-/// that it refers to is missing now, its objects are restored.
+/// Applies the last applied spec while the current spec is rejected. If the last applied spec cannot be applied either, for example
+/// because a Secret is missing now, its objects are restored.
 ///
 /// # Errors
 /// If the API server rejects a request or is unavailable, or a name is taken.
-pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<(), Error> {
+pub async fn restore_after_rejection(
+    catalog: &Catalog,
+    referenced: &Referenced,
+    apply: &mut Apply<'_>,
+    context: &Context,
+) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
     let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
     match advance(&last, &referenced, apply, context).await {
@@ -28,16 +33,18 @@ pub async fn rejected(catalog: &Catalog, referenced: &Referenced, apply: &mut Ap
     }
 }
 
-/// While a migration hasn't succeeded, or an object of the spec is rejected: what the last applied spec declared and this one hasn't applied yet is restored.
+/// Restores the objects of the last applied spec that the current spec hasn't applied yet, while its migration hasn't succeeded or one of
+/// its objects is rejected.
 ///
 /// # Errors
 /// If the API server rejects a request or is unavailable, or a name is taken.
-pub async fn objects(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
+pub async fn restore_unapplied_objects(catalog: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
     let Some(last) = last_applied::catalog(catalog) else { return Ok(()) };
     let referenced = referenced.with(apply.client, apply.namespace, &last).await?;
     restore(&last, &referenced, apply).await
 }
 
+/// Restores deleted and edited objects of the last applied spec.
 async fn restore(last: &Catalog, referenced: &Referenced, apply: &mut Apply<'_>) -> Result<(), Error> {
     let Some(mut plan) = plan_to_restore(last, &observed(apply.live, referenced)) else { return Ok(()) };
     if let DatabasePlan::Embedded(database) = &mut plan.database {

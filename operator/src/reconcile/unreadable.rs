@@ -1,4 +1,4 @@
-//! Reports a Catalog that isn't one by its type. It is read and written without the type, which is what fails.
+//! Reports a Catalog that cannot be deserialised. It is handled as a `DynamicObject`, because deserialising it as `Catalog` fails.
 
 use kube::{
     Api, Resource, ResourceExt,
@@ -12,13 +12,14 @@ use super::Context;
 use crate::{
     crd::{Catalog, GuardedCatalog},
     error::Error,
-    status::unreadable::{REASON, conditions, unreadable},
+    status::unreadable::{REASON, conditions, unreadable_conditions},
 };
 
-/// Writes into the status of the Catalog why it cannot be read, if that is news, and into an Event and the log in any case.
+/// Reports in the status, an Event and the log why the Catalog cannot be deserialised, unless the status has this report already. If the
+/// API server rejects the status, Event and log are rate-limited.
 ///
 /// # Errors
-/// If the Catalog cannot be read, even without its type, or its status cannot be written.
+/// If the Catalog cannot be read, or its status cannot be written for another reason.
 pub async fn report_unreadable(guarded: &GuardedCatalog, context: &Context) -> Result<(), Error> {
     let name = guarded.name_any();
     let resource = ApiResource::erase::<Catalog>(&());
@@ -26,10 +27,10 @@ pub async fn report_unreadable(guarded: &GuardedCatalog, context: &Context) -> R
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let read = api.get_opt(&name).await.map_err(|source| Error::api("read", format!("Catalog {name}"), source))?;
     let Some(object) = read.filter(|object| object.metadata.deletion_timestamp.is_none()) else { return Ok(()) };
-    // Corrected meanwhile: it is reconciled again.
+    // If it was corrected in the meantime, the change triggers another reconcile.
     let Err(error) = serde_path_to_error::deserialize::<_, Catalog>(&serde_json::to_value(&object)?) else { return Ok(()) };
     let error = error.to_string();
-    let report = unreadable(&object, &error, context.now());
+    let report = unreadable_conditions(&object, &error, context.now());
     if report == conditions(&object) {
         return Ok(());
     }
@@ -38,11 +39,11 @@ pub async fn report_unreadable(guarded: &GuardedCatalog, context: &Context) -> R
     let written = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
     let rejected = match written.map_err(|source| Error::api("write the status of", format!("Catalog {name}"), source)) {
         Ok(_) => None,
-        // A CEL rule of the field cannot be evaluated, and the API server evaluates them on a write of the status, too.
+        // The API server evaluates CEL rules also when the status is written, and cannot evaluate that of the invalid field.
         Err(rejected) if rejected.is_rejected() => Some(rejected.to_string()),
         Err(other) => return Err(other),
     };
-    // What cannot be written into the status is news each time.
+    // Without a stored status every attempt looks new, so the report is rate-limited.
     if rejected.is_none() || context.limits.allow(&object.uid().unwrap_or_default(), "StatusRejected") {
         tracing::error!(error, reason = rejected, "Catalog cannot be read; correct the field or upgrade the operator");
         context.publish_event(&guarded.object_ref(&()), EventType::Warning, REASON, note, None).await;

@@ -1,4 +1,4 @@
-//! Which login role of the embedded database is used.
+//! Finds the login role of the embedded database that pods and KEDA use.
 
 use jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -9,33 +9,33 @@ use crate::{kinds::Kind, live::Live};
 /// The login role of the embedded database that all pods and KEDA use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginInUse {
-    /// Its name.
+    /// Name of the role.
     pub login: String,
-    /// When the last pod of an earlier template was deleted. It may be draining.
-    pub since: Timestamp,
+    /// When the last rollout ended, i.e. the last old pod was deleted; that pod may still be draining.
+    pub rolled_out_at: Timestamp,
 }
 
-/// The login role that all pods and KEDA use. None if there are no Deployments, while one of them replaces its pods, or
-/// if KEDA's objects name another role.
+/// Returns the login role that all pods and KEDA use. `None` if there are no Deployments, while one of them replaces its pods, or
+/// if KEDA's objects name a different role.
 #[must_use]
 pub fn login_in_use(live: &Live) -> Option<LoginInUse> {
     let deployments = live.of_kind(Kind::Deployment).map(|deployment| Some((login(deployment)?, rolled_out_at(deployment)?)));
     let deployments = deployments.collect::<Option<Vec<_>>>()?;
-    let since = deployments.iter().map(|(_, rolled_out_at)| *rolled_out_at).max()?;
+    let rolled_out_at = deployments.iter().map(|(_, rolled_out_at)| *rolled_out_at).max()?;
     let mut logins = deployments.into_iter().map(|(login, _)| login).chain(keda_logins(live));
     let first = logins.next()?;
-    logins.all(|login| login == first).then(|| LoginInUse { login: first.to_owned(), since })
+    logins.all(|login| login == first).then(|| LoginInUse { login: first.to_owned(), rolled_out_at })
 }
 
-/// The login role of a Deployment.
+/// Returns the login role in the template of a Deployment.
 pub fn login(deployment: &DynamicObject) -> Option<&str> {
     let containers = deployment.data["spec"]["template"]["spec"]["containers"].as_array()?;
     let mut variables = containers.iter().filter_map(|container| container["env"].as_array()).flatten();
     variables.find(|variable| variable["name"] == "PGUSER")?["value"].as_str()
 }
 
-/// The roles that triggers of `ScaledObjects` log in with, and the keys of their passwords, which are named like the roles. An
-/// object that could not be applied has the role before, also when all pods have been replaced.
+/// Returns the roles that triggers of `ScaledObjects` log in with, and the keys of their passwords, which are named like the roles. An
+/// object that could not be applied has the previous role, even after all pods were replaced.
 fn keda_logins(live: &Live) -> impl Iterator<Item = &str> {
     let triggers = live.of_kind(Kind::ScaledObject).filter_map(|object| object.data["spec"]["triggers"].as_array()).flatten();
     let users = triggers.filter_map(|trigger| trigger["metadata"]["userName"].as_str());
@@ -45,8 +45,8 @@ fn keda_logins(live: &Live) -> impl Iterator<Item = &str> {
     users.chain(passwords.filter_map(|reference| reference["key"].as_str()))
 }
 
-/// When the rollout ended, if it has. The deployment controller updates the condition `Progressing` with every progress of
-/// a rollout, and no more after its end.
+/// When the rollout ended, or `None` if it hasn't. The deployment controller updates the condition `Progressing` with every progress of
+/// a rollout, and not after it has ended.
 fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
     let status = &deployment.data["status"];
     let number = |field: &str| status.get(field).and_then(Value::as_i64).unwrap_or(0);
@@ -61,7 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::secrets::{entry, login_to_restore};
+    use crate::secrets::{Data, entry, login_to_restore};
 
     fn object(kind: Kind, name: &str, rest: &Value) -> (Kind, DynamicObject) {
         let resource = kind.resource();
@@ -92,13 +92,13 @@ mod tests {
     }
 
     fn used(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Option<(String, String)> {
-        login_in_use(&Live::of(objects)).map(|used| (used.login, used.since.to_string()))
+        login_in_use(&Live::of(objects)).map(|used| (used.login, used.rolled_out_at.to_string()))
     }
 
     #[test]
-    fn a_login_is_in_use_since_the_last_rollout_has_ended() {
-        let since = Some(("catalog_a".to_owned(), "2026-11-30T10:07:00Z".to_owned()));
-        assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_a", 3)]), since);
+    fn the_login_in_use_has_the_end_of_the_last_rollout() {
+        let expected = Some(("catalog_a".to_owned(), "2026-11-30T10:07:00Z".to_owned()));
+        assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_a", 3)]), expected);
         assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_b", 3)]), None, "two logins");
         assert_eq!(used([]), None);
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_keda_has_not_got_is_not_in_use_by_all() {
+    fn a_login_is_not_in_use_by_all_until_keda_uses_it() {
         let scaled = |login: &str| object(Kind::ScaledObject, "s", &json!({"spec": {"triggers": [{"metadata": {"userName": login}}]}}));
         let reference = |key: &str| json!({"spec": {"secretTargetRef": [{"parameter": "password", "name": "shop-postgres", "key": key}]}});
         let authentication = |key: &str| object(Kind::TriggerAuthentication, "s", &reference(key));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_restored_with_the_login_of_before_until_all_deployments_have_the_active_one() {
+    fn objects_are_restored_with_the_previous_login_until_all_deployments_have_the_active_one() {
         let both: Data = [entry("catalog_a", "1"), entry("catalog_b", "2")].into();
         let active_only: Data = [entry("catalog_b", "2")].into();
         let (a, b) = (rolled_out("api", "catalog_a", 1), rolled_out("notifier", "catalog_b", 1));

@@ -1,4 +1,4 @@
-//! Keys that sign access tokens: they are generated, rotated, and removed when all tokens that they signed have expired.
+//! Generates and rotates the keys that sign access tokens, and removes a key when all tokens that it signed have expired.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn other_entries_are_not_changed_and_a_missing_key_is_generated() {
         let plan = samples::minimal();
-        let data: Data = [("README".to_owned(), ByteString(b"hands off".to_vec()))].into();
+        let data: Data = [("README".to_owned(), ByteString(b"unrelated".to_vec()))].into();
         let filled = rotate(&plan, &data, at("2026-01-01T00:00:00Z"), &mut rng()).unwrap();
         assert_eq!(filled.len(), 2);
         assert_eq!(filled["README"], data["README"]);

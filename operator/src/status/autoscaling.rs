@@ -1,4 +1,4 @@
-//! The state of the autoscalers, from their conditions.
+//! Derives the condition `AutoscalingReady` from the conditions of the autoscalers.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_mins(2);
 /// Roles that run as Deployments.
 const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 
-/// Something that keeps an autoscaler from working.
-struct Issue {
+/// A reason why an autoscaler doesn't work.
+struct AutoscalerIssue {
     reason: String,
     message: String,
     /// When it began. Absent for issues that don't make the Catalog degraded.
@@ -33,9 +33,14 @@ struct Issue {
 
 /// Derives `AutoscalingReady`, and the issues that have lasted for the grace period.
 pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (ConditionState, Option<ConditionState>) {
-    let issues: Vec<_> = by_cpu(catalog, live).into_iter().chain(by_lag(catalog, live, now)).chain(foreign(catalog, live)).collect();
-    let is_old =
-        |issue: &&Issue| issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE));
+    let issues: Vec<_> = hpa_issues_of_api(catalog, live)
+        .into_iter()
+        .chain(scaled_object_issues(catalog, live, now))
+        .chain(issues_of_foreign_autoscalers(catalog, live))
+        .collect();
+    let is_old = |issue: &&AutoscalerIssue| {
+        issue.since.is_some_and(|since| Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= GRACE))
+    };
     let spec = &catalog.spec;
     let is_declared = spec.api.autoscaling.is_some() || workers(catalog).any(|(_, is_autoscaled)| is_autoscaled);
     let state = summary(issues.iter()).unwrap_or_else(|| {
@@ -48,7 +53,7 @@ pub fn autoscaling(catalog: &Catalog, live: &Live, now: Timestamp) -> (Condition
     (state, summary(issues.iter().filter(is_old)))
 }
 
-fn summary<'a>(issues: impl Iterator<Item = &'a Issue>) -> Option<ConditionState> {
+fn summary<'a>(issues: impl Iterator<Item = &'a AutoscalerIssue>) -> Option<ConditionState> {
     let issues: Vec<_> = issues.collect();
     let messages: Vec<_> = issues.iter().map(|issue| issue.message.as_str()).collect();
     Some(ConditionState::no(&issues.first()?.reason, messages.join("; ")))
@@ -60,27 +65,29 @@ fn workers(catalog: &Catalog) -> impl Iterator<Item = (&'static str, bool)> {
     all.into_iter().map(|(role, worker)| (role, worker.autoscaling.is_some()))
 }
 
-fn by_cpu(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+/// Issues of the `HorizontalPodAutoscaler` of the API.
+fn hpa_issues_of_api(catalog: &Catalog, live: &Live) -> Vec<AutoscalerIssue> {
     if catalog.spec.api.autoscaling.is_none() {
         return Vec::new();
     }
     let name = format!("{}-api", catalog.name_any());
-    let Some(scaler) = live.get(Kind::HorizontalPodAutoscaler, &name) else { return vec![missing("HorizontalPodAutoscaler", &name)] };
-    inactive(scaler).collect()
+    let Some(scaler) = live.get(Kind::HorizontalPodAutoscaler, &name) else { return vec![missing_issue("HorizontalPodAutoscaler", &name)] };
+    hpa_issues(scaler).collect()
 }
 
 /// Issues in the conditions of a `HorizontalPodAutoscaler`.
-fn inactive(scaler: &DynamicObject) -> impl Iterator<Item = Issue> {
+fn hpa_issues(scaler: &DynamicObject) -> impl Iterator<Item = AutoscalerIssue> {
     // ScalingDisabled means that the Deployment has 0 replicas, which the condition of the workload reports.
     let failing = conditions(scaler).filter(|condition| {
         matches!(condition["type"].as_str(), Some("AbleToScale" | "ScalingActive"))
             && condition["status"] == "False"
             && condition["reason"] != "ScalingDisabled"
     });
-    failing.map(|condition| quote("HorizontalPodAutoscaler", &scaler.name_any(), condition))
+    failing.map(|condition| quoted_issue("HorizontalPodAutoscaler", &scaler.name_any(), condition))
 }
 
-fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
+/// Issues of the `ScaledObjects` of the workers.
+fn scaled_object_issues(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<AutoscalerIssue> {
     let mut issues = Vec::new();
     for (role, _) in workers(catalog).filter(|(_, is_autoscaled)| *is_autoscaled) {
         let name = format!("{}-{role}", catalog.name_any());
@@ -88,39 +95,39 @@ fn by_lag(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<Issue> {
         match live.get(Kind::ScaledObject, &name) {
             _ if !live.has_keda() => {
                 let message = format!("{path} needs KEDA, which is not installed: Deployment {name} has a fixed number of pods");
-                issues.push(Issue { reason: "KedaNotInstalled".into(), message, since: None });
+                issues.push(AutoscalerIssue { reason: "KedaNotInstalled".into(), message, since: None });
             }
-            None => issues.push(missing("ScaledObject", &name)),
+            None => issues.push(missing_issue("ScaledObject", &name)),
             Some(_) if is_paused(live, &name) => {
                 let message = format!("ScaledObject {name} is paused by its annotation {PAUSED_REPLICAS} or {PAUSED}");
-                issues.push(Issue { reason: "Paused".into(), message, since: None });
+                issues.push(AutoscalerIssue { reason: "Paused".into(), message, since: None });
             }
-            Some(scaler) if is_ignored(scaler, now) => issues.push(ignored(scaler)),
+            Some(scaler) if is_ignored(scaler, now) => issues.push(ignored_issue(scaler)),
             Some(scaler) => {
-                issues.extend(failures(scaler).map(|condition| quote("ScaledObject", &name, condition)));
+                issues.extend(failures(scaler).map(|condition| quoted_issue("ScaledObject", &name, condition)));
                 let owned = live.unlabelled_autoscalers().filter(|owned| is_controlled_by(owned, "ScaledObject", &name));
-                issues.extend(owned.flat_map(inactive));
+                issues.extend(owned.flat_map(hpa_issues));
             }
         }
     }
     issues
 }
 
-/// When the next `ScaledObject` without a status counts as ignored by KEDA.
+/// When the next `ScaledObject` without a status will count as ignored by KEDA.
 #[must_use]
 pub fn keda_due_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
     let unobserved = live.of_kind(Kind::ScaledObject).filter(|scaler| is_unobserved(scaler));
     unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
 }
 
-fn ignored(scaler: &DynamicObject) -> Issue {
+fn ignored_issue(scaler: &DynamicObject) -> AutoscalerIssue {
     let name = scaler.name_any();
     let message = format!(
         "ScaledObject {name} has no status from KEDA {} s after it was created: check that Deployment keda-operator runs and watches \
          this namespace. Deployment {name} isn't scaled and keeps at least 1 pod",
         OBSERVED_WITHIN.as_secs()
     );
-    Issue { reason: "KedaNotRunning".into(), message, since: scaler.creation_timestamp().map(|created| created.0) }
+    AutoscalerIssue { reason: "KedaNotRunning".into(), message, since: scaler.creation_timestamp().map(|created| created.0) }
 }
 
 fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
@@ -128,7 +135,7 @@ fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
 }
 
 /// Autoscalers of other owners that scale a Deployment of this Catalog.
-fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
+fn issues_of_foreign_autoscalers(catalog: &Catalog, live: &Live) -> Vec<AutoscalerIssue> {
     let names = ROLES.map(|role| format!("{}-{role}", catalog.name_any()));
     let is_own = |scaler: &DynamicObject| {
         let controller = scaler.owner_references().iter().find(|owner| owner.controller == Some(true));
@@ -146,23 +153,23 @@ fn foreign(catalog: &Catalog, live: &Live) -> Vec<Issue> {
             scaler.name_any()
         );
         let since = scaler.creation_timestamp().map(|time| time.0);
-        issues.push(Issue { reason: "ForeignAutoscaler".into(), message, since });
+        issues.push(AutoscalerIssue { reason: "ForeignAutoscaler".into(), message, since });
     }
     issues
 }
 
-fn missing(kind: &str, name: &str) -> Issue {
-    Issue { reason: "NotCreated".into(), message: format!("{kind} {name} doesn't exist yet"), since: None }
+fn missing_issue(kind: &str, name: &str) -> AutoscalerIssue {
+    AutoscalerIssue { reason: "NotCreated".into(), message: format!("{kind} {name} doesn't exist yet"), since: None }
 }
 
-/// An issue with the text of the controller's condition.
-fn quote(kind: &str, name: &str, condition: &Value) -> Issue {
+/// Returns an issue that quotes a condition of the controller.
+fn quoted_issue(kind: &str, name: &str, condition: &Value) -> AutoscalerIssue {
     let text = |field: &str| condition[field].as_str().unwrap_or_default();
     let (condition_type, status, reason) = (text("type"), text("status"), text("reason"));
     let message = format!("{kind} {name}: {condition_type} is {status} ({reason}): {}", text("message"));
     // KEDA's conditions have no time. They change only after several polls.
     let since = text("lastTransitionTime").parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    Issue { reason: if reason.is_empty() { condition_type.into() } else { reason.into() }, message, since: Some(since) }
+    AutoscalerIssue { reason: if reason.is_empty() { condition_type.into() } else { reason.into() }, message, since: Some(since) }
 }
 
 #[cfg(test)]

@@ -1,42 +1,47 @@
-//! The condition `Degraded`.
+//! Derives the condition `Degraded`.
 
 use super::{Issues, Outcome, conditions::ConditionState, installation};
 use crate::observed::DatabaseFindings;
 
 /// Inputs of `Degraded` besides the outcome of the reconcile.
-pub struct Facts<'a> {
+pub struct DegradedInputs<'a> {
     /// Findings about the database.
     pub database: &'a DatabaseFindings,
     /// Issues of the parts; `None` if pods could not be listed.
     pub issues: Option<&'a Issues>,
     /// A failure of mail or autoscaling, without which the shop still serves.
-    pub broken: Option<ConditionState>,
-    /// The condition because of which a Catalog that was ready before is not ready.
-    pub unready: Option<(&'static str, &'a ConditionState)>,
+    pub mail_or_autoscaling: Option<ConditionState>,
+    /// Type and state of the condition because of which a Catalog that has served is not ready.
+    pub failing_condition: Option<(&'static str, &'a ConditionState)>,
 }
 
 /// Derives `Degraded`. `None` if it is unknown.
-pub fn degraded(outcome: &Outcome, facts: Facts<'_>) -> Option<ConditionState> {
+pub fn degraded(outcome: &Outcome, inputs: DegradedInputs<'_>) -> Option<ConditionState> {
     let of_outcome = of_outcome(outcome);
-    let failures: Vec<_> = facts.issues.into_iter().flat_map(Issues::failures).collect();
+    let failures: Vec<_> = inputs.issues.into_iter().flat_map(Issues::failures).collect();
     let of_pods = failures.first().map(|first| {
         let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
         ConditionState::yes(&first.reason, all.join("; "))
     });
-    let of_database = installation::problem(facts.database);
+    let of_database = installation::problem(inputs.database);
     if let Some(first) = of_outcome {
         // Database and pods may fail for another reason, so all messages are reported.
         let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|state| state.message).collect();
         return Some(ConditionState { message: all.join("; "), ..first });
     }
-    if of_database.is_none() && facts.issues.is_none() {
+    if of_database.is_none() && inputs.issues.is_none() {
         return None;
     }
-    let unready = facts.unready.map(|(kind, state)| ConditionState::yes(&state.reason, format!("{kind}: {}", state.message)));
-    of_database.or(of_pods).or(unready).or(facts.broken).or_else(|| Some(ConditionState::no("Healthy", "nothing is wrong")))
+    let failing_condition =
+        inputs.failing_condition.map(|(kind, state)| ConditionState::yes(&state.reason, format!("{kind}: {}", state.message)));
+    of_database
+        .or(of_pods)
+        .or(failing_condition)
+        .or(inputs.mail_or_autoscaling)
+        .or_else(|| Some(ConditionState::no("Healthy", "nothing is wrong")))
 }
 
-/// Why the spec is not applied.
+/// Derives the state from an outcome in which the spec is not applied.
 fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
     match outcome {
         Outcome::Rejected(problems, error) => {
@@ -58,9 +63,10 @@ mod tests {
         validate::{Problem, Problems, Reason},
     };
 
-    fn degraded_state(outcome: &Outcome, issues: Option<&Issues>, unready: Option<&ConditionState>) -> Option<ConditionState> {
-        let unready = unready.map(|state| ("ApiAvailable", state));
-        degraded(outcome, Facts { database: &DatabaseFindings::default(), issues, broken: None, unready })
+    fn degraded_state(outcome: &Outcome, issues: Option<&Issues>, api: Option<&ConditionState>) -> Option<ConditionState> {
+        let failing_condition = api.map(|state| ("ApiAvailable", state));
+        let database = &DatabaseFindings::default();
+        degraded(outcome, DegradedInputs { database, issues, mail_or_autoscaling: None, failing_condition })
     }
 
     fn crash_loop() -> Issues {
@@ -91,8 +97,8 @@ mod tests {
     fn a_lost_volume_and_failing_pods_are_reported_together_with_a_rejected_spec() {
         let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
         let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
-        let facts = Facts { database: &lost, issues: Some(&crash_loop()), broken: None, unready: None };
-        let found = degraded(&Outcome::Rejected(Problems(vec![problem]), None), facts).unwrap();
+        let inputs = DegradedInputs { database: &lost, issues: Some(&crash_loop()), mail_or_autoscaling: None, failing_condition: None };
+        let found = degraded(&Outcome::Rejected(Problems(vec![problem]), None), inputs).unwrap();
         assert_eq!(found.reason, "SecretNotFound");
         assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");
     }

@@ -1,4 +1,4 @@
-//! Whether the shop's mail goes out, as its notifiers report.
+//! Derives the condition `MailReady` from the reports of the notifiers.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -9,45 +9,45 @@ use crate::{crd::Catalog, kinds::Kind, live::Live, mail::MailReport};
 /// The condition `MailReady`.
 pub const CONDITION: &str = "MailReady";
 
-/// What `MailReady` says: `None` stands for Unknown.
+/// State of the condition `MailReady`.
 pub struct MailStatus {
-    /// Whether mail goes out.
+    /// Whether mail can be sent. `None` means Unknown.
     pub holds: Option<bool>,
-    /// A word in `CamelCase`.
+    /// Reason.
     pub reason: String,
-    /// For people.
+    /// Message.
     pub message: String,
 }
 
 impl MailStatus {
-    /// What makes the Catalog degraded.
+    /// Returns the state of `Degraded` if the condition is False.
     pub fn failure(&self) -> Option<ConditionState> {
         (self.holds == Some(false)).then(|| ConditionState::yes(&self.reason, self.message.clone()))
     }
 }
 
-/// Judges what the notifiers report. `before` is the condition as it was.
-pub fn mail(catalog: &Catalog, live: &Live, report: &MailReport, before: Option<&Condition>) -> MailStatus {
-    let said = |holds, reason: &str, message: String| MailStatus { holds, reason: reason.into(), message };
+/// Derives `MailReady` from the report of the notifiers. `previous` is the current condition.
+pub fn mail(catalog: &Catalog, live: &Live, report: &MailReport, previous: Option<&Condition>) -> MailStatus {
+    let state = |holds, reason: &str, message: String| MailStatus { holds, reason: reason.into(), message };
     let server = format!("mail server {}:{}", catalog.spec.mail.server, catalog.spec.mail.port);
     let deployment = format!("{}-notifier", catalog.name_any());
     let replicas = live.get(Kind::Deployment, &deployment).and_then(|live| live.data["spec"]["replicas"].as_i64());
     match report {
         MailReport::NoPods if replicas == Some(0) => {
-            said(None, "Idle", format!("Deployment {deployment} has no pods; one starts when mail waits"))
+            state(None, "Idle", format!("Deployment {deployment} has no pods; one starts when mail waits"))
         }
-        MailReport::NoPods => said(None, "NotRunning", format!("no pod of Deployment {deployment} runs: see NotifierAvailable")),
-        MailReport::NotAsked => match before {
-            Some(before) => said(before.status.to_lowercase().parse().ok(), &before.reason, before.message.clone()),
-            None => said(None, "NotReported", format!("the pods of Deployment {deployment} have not reported yet")),
+        MailReport::NoPods => state(None, "NotRunning", format!("no pod of Deployment {deployment} runs: see NotifierAvailable")),
+        MailReport::NotPolled => match previous {
+            Some(previous) => state(previous.status.to_lowercase().parse().ok(), &previous.reason, previous.message.clone()),
+            None => state(None, "NotReported", format!("the pods of Deployment {deployment} have not reported yet")),
         },
-        MailReport::NotAnswered(error) => {
-            said(None, "NotReported", format!("{error}; the operator reads /readyz of notifiers: allow it to reach their port 9090"))
+        MailReport::PollFailed(error) => {
+            state(None, "NotReported", format!("{error}; the operator reads /readyz of notifiers: allow it to reach their port 9090"))
         }
-        MailReport::Available => said(Some(true), "NoFailure", format!("no notifier reports a failure of {server}")),
+        MailReport::Available => state(Some(true), "NoFailure", format!("no notifier reports a failure of {server}")),
         MailReport::Unavailable(reply) => {
             let message = format!("{server}: {reply}. Mail waits and is sent later; check spec.mail, its credentials and the server");
-            said(Some(false), "MailServerUnavailable", message)
+            state(Some(false), "MailServerUnavailable", message)
         }
     }
 }
@@ -66,32 +66,32 @@ mod tests {
     }
 
     #[test]
-    fn mail_is_ready_unknown_or_failing_as_the_notifiers_say() {
+    fn mail_ready_follows_the_report_of_the_notifiers() {
         let (catalog, _) = samples::minimal_input();
         let server = format!("mail server {}:{}", catalog.spec.mail.server, catalog.spec.mail.port);
         for (replicas, report, holds, reason, message) in [
             (0, MailReport::NoPods, None, "Idle", "Deployment shop-notifier has no pods"),
             (1, MailReport::NoPods, None, "NotRunning", "no pod of Deployment shop-notifier runs"),
-            (1, MailReport::NotAsked, None, "NotReported", "the pods of Deployment shop-notifier have not reported yet"),
-            (1, MailReport::NotAnswered("Pod a: refused".into()), None, "NotReported", "Pod a: refused; the operator reads /readyz"),
+            (1, MailReport::NotPolled, None, "NotReported", "the pods of Deployment shop-notifier have not reported yet"),
+            (1, MailReport::PollFailed("Pod a: refused".into()), None, "NotReported", "Pod a: refused; the operator reads /readyz"),
             (1, MailReport::Available, Some(true), "NoFailure", "no notifier reports a failure of mail server"),
             (1, MailReport::Unavailable("535 no".into()), Some(false), "MailServerUnavailable", &format!("{server}: 535 no. ")),
         ] {
-            let said = mail(&catalog, &live(replicas), &report, None);
-            assert_eq!((said.holds, said.reason.as_str()), (holds, reason), "{report:?}");
-            assert!(said.message.starts_with(message), "{}", said.message);
-            assert_eq!(said.failure().is_some(), holds == Some(false));
+            let state = mail(&catalog, &live(replicas), &report, None);
+            assert_eq!((state.holds, state.reason.as_str()), (holds, reason), "{report:?}");
+            assert!(state.message.starts_with(message), "{}", state.message);
+            assert_eq!(state.failure().is_some(), holds == Some(false));
         }
     }
 
     #[test]
-    fn pods_that_were_replaced_change_nothing_until_they_are_asked() {
+    fn the_condition_does_not_change_until_new_pods_are_polled() {
         let (catalog, _) = samples::minimal_input();
         for (status, holds) in [("True", Some(true)), ("False", Some(false)), ("Unknown", None)] {
             let before =
                 json!({"type": CONDITION, "status": status, "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let said = mail(&catalog, &live(1), &MailReport::NotAsked, Some(&serde_json::from_value(before).unwrap()));
-            assert_eq!((said.holds, said.reason.as_str(), said.message.as_str()), (holds, "R", "M"));
+            let state = mail(&catalog, &live(1), &MailReport::NotPolled, Some(&serde_json::from_value(before).unwrap()));
+            assert_eq!((state.holds, state.reason.as_str(), state.message.as_str()), (holds, "R", "M"));
         }
     }
 }

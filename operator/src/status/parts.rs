@@ -3,7 +3,7 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{conditions::ConditionState, issue::Issue, issues::Issues, scaling};
+use super::{conditions::ConditionState, issue::Issue, issues::Issues, zero_replicas::may_be_zero};
 use crate::{
     crd::Catalog,
     kinds::Kind,
@@ -47,7 +47,7 @@ impl Parts {
         let name = catalog.name_any();
         let workload = |part: &str| {
             let deployment = live.get(Kind::Deployment, &format!("{name}-{part}"));
-            Workload::of(deployment, issues.of(part), scaling::may_be_zero(catalog, live, part))
+            Workload::of(deployment, issues.of(part), may_be_zero(catalog, live, part))
         };
         let spec = &catalog.spec;
         let database = if spec.database.embedded.is_some() {
@@ -85,7 +85,7 @@ impl Parts {
     }
 
     /// Whether every workload is available, and the API has a ready pod.
-    pub fn serve(&self) -> bool {
+    pub fn all_serve(&self) -> bool {
         self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds)
     }
 

@@ -1,4 +1,4 @@
-//! What is reported of a Catalog whose JSON isn't that of its type: stored under another definition, or with a field of another type.
+//! Derives the conditions of a Catalog that cannot be deserialised, for example because the definition of another release was installed.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,27 +7,28 @@ use serde::Deserialize;
 
 use super::conditions::{ConditionState, Conditions};
 
-/// The reason of its conditions.
+/// Reason of all its conditions.
 pub const REASON: &str = "InvalidSpec";
 
-/// The conditions of the object that cannot be read because of `error`. Parts are unknown: nothing is read of them.
+/// Derives the conditions of an object that cannot be deserialised because of `error`. Those of parts are Unknown, because the operator
+/// doesn't read their objects.
 #[must_use]
-pub fn unreadable(object: &DynamicObject, error: &str, now: Timestamp) -> Vec<Condition> {
-    let before = conditions(object);
+pub fn unreadable_conditions(object: &DynamicObject, error: &str, now: Timestamp) -> Vec<Condition> {
+    let previous = conditions(object);
     let message = format!(
-        "the Catalog cannot be read: {error}. Its objects are left as they are until the field is corrected; if the field is of a later \
-         release, upgrade the operator"
+        "the Catalog cannot be read: {error}. Its objects are neither changed nor restored until the field is corrected; \
+         if the field is of a later release, upgrade the operator"
     );
-    let mut conditions = Conditions::new(&before, object.metadata.generation, now);
+    let mut conditions = Conditions::new(&previous, object.metadata.generation, now);
     conditions.set("Ready", &ConditionState::no(REASON, message.clone()));
     conditions.set("Degraded", &ConditionState::yes(REASON, message));
-    for part in before.iter().filter(|condition| !["Ready", "Degraded"].contains(&condition.type_.as_str())) {
+    for part in previous.iter().filter(|condition| !["Ready", "Degraded"].contains(&condition.type_.as_str())) {
         conditions.set_unknown(&part.type_, REASON, "the Catalog cannot be read: see Ready");
     }
     conditions.finish()
 }
 
-/// The conditions that the object has, as far as they can be read.
+/// Returns the current conditions of the object, or none if they cannot be deserialised.
 #[must_use]
 pub fn conditions(object: &DynamicObject) -> Vec<Condition> {
     Vec::deserialize(&object.data["status"]["conditions"]).unwrap_or_default()
@@ -45,7 +46,7 @@ mod tests {
         serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap()
     }
 
-    fn said(conditions: &[Condition]) -> Vec<(&str, &str)> {
+    fn states(conditions: &[Condition]) -> Vec<(&str, &str)> {
         conditions.iter().map(|condition| (condition.type_.as_str(), condition.status.as_str())).collect()
     }
 
@@ -54,18 +55,18 @@ mod tests {
         let was = |kind: &str| json!({"type": kind, "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let (first, second) = (Timestamp::UNIX_EPOCH, "2026-01-02T00:00:00Z".parse().unwrap());
         let before = catalog(&json!([was("Ready"), was("ApiAvailable")]));
-        let now = unreadable(&before, "spec.currency: invalid type", first);
-        assert_eq!(said(&now), [("Ready", "False"), ("Degraded", "True"), ("ApiAvailable", "Unknown")]);
+        let now = unreadable_conditions(&before, "spec.currency: invalid type", first);
+        assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True"), ("ApiAvailable", "Unknown")]);
         assert!(now[0].message.contains(": spec.currency: invalid type.") && now[0].observed_generation == Some(2), "{:?}", now[0]);
-        let again = unreadable(&catalog(&json!(now)), "spec.currency: invalid type", second);
-        assert_eq!(again, now, "what hasn't changed isn't written again");
+        let again = unreadable_conditions(&catalog(&json!(now)), "spec.currency: invalid type", second);
+        assert_eq!(again, now, "an unchanged report is not written again");
     }
 
     #[test]
-    fn conditions_that_cannot_be_read_either_are_replaced() {
+    fn conditions_that_cannot_be_deserialised_are_replaced() {
         for before in [json!(null), json!("none"), json!([{"type": "Ready"}])] {
-            let now = unreadable(&catalog(&before), "status.conditions: invalid type", Timestamp::UNIX_EPOCH);
-            assert_eq!(said(&now), [("Ready", "False"), ("Degraded", "True")]);
+            let now = unreadable_conditions(&catalog(&before), "status.conditions: invalid type", Timestamp::UNIX_EPOCH);
+            assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True")]);
         }
     }
 }

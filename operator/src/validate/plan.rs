@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::crd::{MailTls, PullPolicy, Quantity, Resources};
 
 pub use self::database::{DatabasePlan, EmbeddedDatabasePlan, ExternalDatabasePlan, InstallationPlan, PostgresAddress};
-pub use super::scale::{ApiScale, RolePlan, WorkerScale};
+pub use super::role_plan::{ApiScale, RolePlan, WorkerScale};
 use super::worker::WorkerRole;
 
 /// A validated spec with all defaults resolved.

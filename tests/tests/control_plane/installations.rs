@@ -1,6 +1,6 @@
 //! Only one installation of the operator leads in a cluster.
 
-use catalog_operator::leader::{Candidate, Leadership};
+use catalog_operator::leader::{Elector, Leadership};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
     nats::free_port,
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const LEASE: &str = "catalog-operator";
 const DEPLOYMENT: &str = "operator";
 
-/// An operator process with the environment of its chart: the pod's name is the identity in the election, the pod's namespace is
+/// An operator process with the environment that the chart sets: the pod's name is the identity in the election, the pod's namespace is
 /// that of the Lease, and the Deployment, if it exists, becomes the owner of the Lease.
 struct Installed {
     process: Process,
@@ -74,7 +74,7 @@ async fn holder(namespace: &Namespace) -> Option<String> {
     lease(namespace).await.spec?.holder_identity
 }
 
-/// The Deployment of an installation. It has no pods, as no controllers run.
+/// Creates the Deployment of an installation. It has no pods, because no controllers run.
 async fn install(namespace: &Namespace) -> Deployment {
     let labels = json!({"app": DEPLOYMENT});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "operator"}]}});
@@ -83,7 +83,7 @@ async fn install(namespace: &Namespace) -> Deployment {
     namespace.apply(&deployment).await.unwrap().try_parse().unwrap()
 }
 
-/// Deletes the Deployment and, as the garbage collector does, what it owns.
+/// Deletes the Deployment and its Lease, which the garbage collector would delete.
 async fn uninstall(namespace: &Namespace) {
     let owner = namespace.api::<Deployment>().get(DEPLOYMENT).await.unwrap().owner_ref(&()).unwrap();
     namespace.api::<Deployment>().delete(DEPLOYMENT, &DeleteParams::background()).await.unwrap();
@@ -92,7 +92,7 @@ async fn uninstall(namespace: &Namespace) {
     }
 }
 
-async fn has_owner(namespace: &Namespace, deployment: &Deployment) {
+async fn wait_until_owned(namespace: &Namespace, deployment: &Deployment) {
     let owner = deployment.owner_ref(&()).unwrap();
     eventually("the Deployment owns the Lease", async || {
         let lease = namespace.api::<Lease>().get_opt(LEASE).await.unwrap().unwrap_or_default();
@@ -136,7 +136,7 @@ async fn only_one_of_two_installations_that_start_together_leads() {
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     for _ in 0..2 {
         let [mut first, mut second] = [&blue, &green].map(|namespace| Installed::start(&server, namespace, namespace.name()));
-        eventually("one of them ends", async || {
+        eventually("one of them exits", async || {
             assert!(!(first.is_ready().await && second.is_ready().await), "both lead");
             holds(!(first.process.is_running() && second.process.is_running()), || first.process.log().lines())
         })
@@ -157,7 +157,7 @@ async fn a_second_installation_never_leads_while_the_deployment_of_the_first_exi
     let deployment = install(&blue).await;
     install(&green).await;
     let first = Installed::start(&server, &blue, "first");
-    has_owner(&blue, &deployment).await;
+    wait_until_owned(&blue, &deployment).await;
     // The Lease is released, as after a drain of the node.
     first.stop().await;
     assert_eq!(holder(&blue).await, None);
@@ -166,9 +166,9 @@ async fn a_second_installation_never_leads_while_the_deployment_of_the_first_exi
     assert_eq!(second.wait_for_exit().await, Some(1));
     let why = format!("is installed in namespace {} (Lease catalog-operator, owner Deployment {DEPLOYMENT})", blue.name());
     assert!(second.process.log().lines().pop().unwrap().contains(&why), "{}", second.process.report());
-    let refused = lease(&green).await;
-    assert!(refused.owner_references().is_empty() && refused.annotations().is_empty(), "it has never led: {refused:?}");
-    // What the second one has left doesn't stop the first.
+    let released = lease(&green).await;
+    assert!(released.owner_references().is_empty() && released.annotations().is_empty(), "it has never led: {released:?}");
+    // The Lease of the second installation has no owner, so it doesn't stop the first.
     let first = Installed::start(&server, &blue, "replacement");
     first.wait_until_ready().await;
     assert_eq!(holder(&blue).await.as_deref(), Some("replacement"));
@@ -185,7 +185,7 @@ async fn an_operator_whose_deployment_is_not_found_leads_with_a_lease_without_an
     let namespace = Namespace::new(&server, "blue").await;
     let operator = Installed::start(&server, &namespace, "first");
     operator.wait_until_ready().await;
-    eventually("it says why the Lease has no owner", async || {
+    eventually("the operator logs why the Lease has no owner", async || {
         let lines = operator.process.log().lines();
         holds(lines.iter().any(|line| line.contains("lease has no owner") && line.contains("\\\"operator\\\" not found")), || lines.clone())
     })
@@ -193,43 +193,43 @@ async fn an_operator_whose_deployment_is_not_found_leads_with_a_lease_without_an
     assert!(lease(&namespace).await.owner_references().is_empty());
     // As after `kubectl replace --force`.
     let deployment = install(&namespace).await;
-    has_owner(&namespace, &deployment).await;
+    wait_until_owned(&namespace, &deployment).await;
     uninstall(&namespace).await;
     let deployment = install(&namespace).await;
-    has_owner(&namespace, &deployment).await;
+    wait_until_owned(&namespace, &deployment).await;
     operator.stop().await;
 }
 
 #[tokio::test]
-async fn a_leader_whose_lease_was_deleted_looks_for_other_installations_before_it_goes_on() {
+async fn a_leader_whose_lease_was_deleted_looks_for_other_installations_before_it_leads_again() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     let leadership = Leadership::default();
-    let candidate = Candidate::new(blue.client().clone(), blue.name(), "first".into(), leadership.clone()).alone_in_cluster(blue.name());
-    let first = tokio::spawn(candidate.run(std::future::pending()));
-    leadership.won().await;
+    let elector = Elector::new(blue.client().clone(), blue.name(), "first".into(), leadership.clone()).alone_in_cluster(blue.name());
+    let first = tokio::spawn(elector.run(std::future::pending()));
+    leadership.wait_until_won().await;
     let owner = json!([install(&green).await.owner_ref(&()).unwrap()]);
     let other = json!({"metadata": {"name": LEASE, "ownerReferences": owner}});
     green.api::<Lease>().create(&PostParams::default(), &serde_json::from_value(other).unwrap()).await.unwrap();
     blue.api::<Lease>().delete(LEASE, &DeleteParams::default()).await.unwrap();
-    let ended = timeout(DEFAULT_TIMEOUT, first).await.expect("it ends");
+    let ended = timeout(DEFAULT_TIMEOUT, first).await.expect("the election ends");
     let another = ended.unwrap().unwrap_err();
     assert!(another.to_string().contains(&format!("is installed in namespace {}", green.name())), "{another}");
     assert!(!leadership.holds());
 }
 
 #[tokio::test]
-async fn an_operator_that_waits_for_another_one_says_so_once() {
+async fn an_operator_that_waits_for_another_installation_logs_that_once() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
-    // Of a process that has ended without releasing it.
+    // The Lease of a process that has ended without releasing it.
     let held = json!({"metadata": {"name": LEASE}, "spec": {"holderIdentity": "ended"}});
     green.api::<Lease>().create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
     let operator = Installed::start(&server, &blue, "first");
     operator.wait_until_ready().await;
-    let said = operator.process.log().lines().into_iter().filter(|line| line.contains("may be running; waiting")).count();
+    let logged = operator.process.log().lines().into_iter().filter(|line| line.contains("may be running; waiting")).count();
     let notes: Vec<_> = blue.all::<Event>().await.into_iter().filter_map(|event| event.note).collect();
     let note = format!("first doesn't lead yet: another installation of the operator may be running in namespace {}", green.name());
-    assert!(said == 1 && notes.iter().filter(|found| found.starts_with(&note)).count() == 1, "{said} {notes:?}");
+    assert!(logged == 1 && notes.iter().filter(|found| found.starts_with(&note)).count() == 1, "{logged} {notes:?}");
     operator.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Leader election and the fence: only the leader writes.
 
-use catalog_operator::leader::{AnotherInstallation, Candidate, Leadership, fence};
+use catalog_operator::leader::{AnotherInstallation, Elector, Leadership, fence};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
     wait::{eventually, holds},
@@ -20,11 +20,11 @@ struct Running {
     task: JoinHandle<Result<(), AnotherInstallation>>,
 }
 
-fn candidate(namespace: &Namespace, identity: &str) -> Running {
+fn elector(namespace: &Namespace, identity: &str) -> Running {
     let leadership = Leadership::default();
     let (stop, stopped) = oneshot::channel();
-    let candidate = Candidate::new(namespace.client().clone(), namespace.name(), identity.into(), leadership.clone());
-    let task = tokio::spawn(candidate.run(async { drop(stopped.await) }));
+    let elector = Elector::new(namespace.client().clone(), namespace.name(), identity.into(), leadership.clone());
+    let task = tokio::spawn(elector.run(async { drop(stopped.await) }));
     Running { leadership, stop, task }
 }
 
@@ -40,10 +40,10 @@ async fn fenced(server: &ApiServer, leadership: &Leadership) -> Client {
 #[tokio::test]
 async fn a_standby_leads_after_the_leader_stops() {
     let namespace = Namespace::new(ApiServer::shared(), "leaders").await;
-    let first = candidate(&namespace, "first");
-    first.leadership.won().await;
-    let second = candidate(&namespace, "second");
-    eventually("the first candidate holds the Lease", async || {
+    let first = elector(&namespace, "first");
+    first.leadership.wait_until_won().await;
+    let second = elector(&namespace, "second");
+    eventually("the first elector holds the Lease", async || {
         holds(holder(&namespace).await.as_deref() == Some("first"), || "another holder or none")
     })
     .await;
@@ -52,7 +52,7 @@ async fn a_standby_leads_after_the_leader_stops() {
     first.stop.send(()).unwrap();
     first.task.await.unwrap().unwrap();
     assert!(!first.leadership.holds());
-    second.leadership.won().await;
+    second.leadership.wait_until_won().await;
     assert_eq!(holder(&namespace).await.as_deref(), Some("second"));
     assert_eq!(namespace.api::<Lease>().get("catalog-operator").await.unwrap().spec.unwrap().lease_transitions, Some(2));
 }
@@ -60,8 +60,8 @@ async fn a_standby_leads_after_the_leader_stops() {
 #[tokio::test]
 async fn losing_the_lease_publishes_an_event() {
     let namespace = Namespace::new(ApiServer::shared(), "lost-lease").await;
-    let first = candidate(&namespace, "first");
-    first.leadership.won().await;
+    let first = elector(&namespace, "first");
+    first.leadership.wait_until_won().await;
     let stolen = json!({"spec": {"holderIdentity": "thief"}});
     namespace.api::<Lease>().patch("catalog-operator", &PatchParams::default(), &Patch::Merge(stolen)).await.unwrap();
     eventually("both changes of the leader are published", async || {
@@ -78,12 +78,12 @@ async fn losing_the_lease_publishes_an_event() {
 #[tokio::test]
 async fn a_standby_leads_after_the_lease_of_a_dead_leader_expires() {
     let namespace = Namespace::new(ApiServer::shared(), "dead-leader").await;
-    let first = candidate(&namespace, "first");
-    first.leadership.won().await;
+    let first = elector(&namespace, "first");
+    first.leadership.wait_until_won().await;
     first.task.abort();
-    let second = candidate(&namespace, "second");
-    eventually("the second candidate leads", async || holds(second.leadership.holds(), || "it does not lead")).await;
-    // The renew deadline of the first one ended earlier.
+    let second = elector(&namespace, "second");
+    eventually("the second elector leads", async || holds(second.leadership.holds(), || "it does not lead")).await;
+    // The renew deadline of the first elector is before the expiry of its Lease.
     assert!(!first.leadership.holds());
 }
 
@@ -100,9 +100,9 @@ async fn a_standby_can_read_but_not_write() {
     assert!(error.to_string().contains("no longer leads"), "{error}");
     assert!(namespace.api::<ConfigMap>().get_opt("one").await.unwrap().is_none());
 
-    let candidate = Candidate::new(namespace.client().clone(), namespace.name(), "it".into(), leadership.clone());
-    let task = tokio::spawn(candidate.run(std::future::pending()));
-    leadership.won().await;
+    let elector = Elector::new(namespace.client().clone(), namespace.name(), "it".into(), leadership.clone());
+    let task = tokio::spawn(elector.run(std::future::pending()));
+    leadership.wait_until_won().await;
     fenced.create(&PostParams::default(), &config_map).await.unwrap();
     task.abort();
 }

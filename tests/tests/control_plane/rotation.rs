@@ -113,7 +113,7 @@ async fn a_rotation_replaces_the_pods_of_the_shop_without_restarting_postgresql(
     let pods = generations(operator.namespace().all().await);
     operator.reconcile_until_ready().await;
     assert_eq!(keys(&passwords(&operator).await), ["catalog_b", "changed-at", "username"]);
-    assert_eq!(generations(operator.namespace().all().await), pods, "retiring the previous password replaces no pod");
+    assert_eq!(generations(operator.namespace().all().await), pods, "removing the previous password replaces no pod");
 
     let after = postgres(&operator).await;
     assert_eq!((after.metadata.generation, after.spec.template), (server.metadata.generation, server.spec.template));
@@ -180,7 +180,7 @@ async fn the_previous_password_stays_while_keda_uses_it() {
     operator.controllers().complete_all().await;
     assert_eq!(logins(&operator).await, logins_of("catalog_b"));
     operator.advance_clock(SignedDuration::from_mins(10));
-    // As if the API server had rejected this object: pods have been replaced, and KEDA has the login before.
+    // As if the API server had rejected this object: pods have been replaced, and KEDA has the previous login.
     let keda: Api<TriggerAuthentication> = operator.namespace().api();
     let key = json!([{"op": "replace", "path": "/spec/secretTargetRef/0/key", "value": "catalog_a"}]);
     keda.patch("shop-notifier", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(key).unwrap())).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_rotation_that_is_requested_for_later_happens_at_that_instant() {
     let namespace = watched.namespace("requested-for-later").await;
     let controllers = FakeControllers::new(&namespace);
     namespace.apply(&catalog(&minimal())).await.unwrap();
-    within(Duration::from_secs(30), "the shop is at rest", async || {
+    within(Duration::from_secs(30), "the shop is ready and nothing is in progress", async || {
         controllers.complete_all().await;
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         let is_at = |kind: &str, expected: &str| status.conditions.iter().any(|it| it.type_ == kind && it.status == expected);
@@ -251,7 +251,7 @@ async fn the_password_of_an_older_release_is_kept_until_no_pod_uses_it() {
 
 #[tokio::test]
 async fn a_rotation_request_that_is_invalid_or_for_an_external_database_is_reported_as_a_warning() {
-    let mut operator = ready_operator("unreadable").await;
+    let mut operator = ready_operator("invalid-annotation").await;
     annotate(&operator, "soon").await;
     operator.reconcile_until_ready().await;
     let condition = operator.condition("Complete").await;

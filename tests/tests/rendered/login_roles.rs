@@ -75,7 +75,7 @@ async fn both_login_roles_act_as_the_owner_and_their_passwords_follow_the_secret
 }
 
 #[tokio::test]
-async fn a_volume_from_before_login_roles_keeps_its_data_and_its_password_until_it_is_retired() {
+async fn the_volume_of_a_release_without_login_roles_keeps_its_data_and_its_password_until_that_is_removed() {
     let Some((shop, rendered)) = embedded() else { return };
     let mut postgres = Server::postgres_without_login_roles(&rendered, shop, PASSWORD);
     let settings = rendered.pod(&format!("{shop}-api")).environment();

@@ -70,8 +70,8 @@ impl Rendered {
         let DatabasePlan::Embedded(database) = &plan.database else { panic!("the database is external") };
         let mut secrets = self.secrets.clone();
         let data = secrets.get_mut(&database.password.secret).expect("the Secret was generated");
-        let in_use = LoginInUse { login: database.login.clone(), since: Timestamp::UNIX_EPOCH };
-        let changed = secrets::changed_login(database, data, Some(&in_use), later, &mut rand::rng());
+        let in_use = LoginInUse { login: database.login.clone(), rolled_out_at: Timestamp::UNIX_EPOCH };
+        let changed = secrets::update_login(database, data, Some(&in_use), later, &mut rand::rng());
         (*data, _) = changed.expect("a rotation is due");
         let plan = validate(&catalog, &observed(&secrets)).unwrap_or_else(|problems| panic!("{problems}"));
         Self { objects: build(&plan), secrets, catalog, given: self.given.clone() }

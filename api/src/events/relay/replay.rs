@@ -15,9 +15,9 @@ use crate::events::{
 /// Delay before the first check is repeated.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Looks once before anything is published, however long that takes: to false when stopped meanwhile.
-pub(super) async fn first(nats: &Nats, pool: &PgPool, stop: &CancellationToken) -> bool {
-    let looked = async {
+/// Checks the streams before anything is published, and repeats that until it succeeds. Returns false if it was stopped.
+pub(super) async fn replay_at_start(nats: &Nats, pool: &PgPool, stop: &CancellationToken) -> bool {
+    let checked = async {
         loop {
             nats.connected().await;
             if check(nats, pool).await {
@@ -26,10 +26,10 @@ pub(super) async fn first(nats: &Nats, pool: &PgPool, stop: &CancellationToken) 
             tokio::time::sleep(RETRY).await;
         }
     };
-    stop.run_until_cancelled(looked).await.is_some()
+    stop.run_until_cancelled(checked).await.is_some()
 }
 
-/// Makes missing streams and consumers again until `stop`, and replays into a new stream of changes.
+/// Creates missing streams and consumers until `stop`, and replays events into a new stream of changes.
 pub(super) async fn watch(nats: &Nats, pool: &PgPool, stop: &CancellationToken) {
     while streams::check_due(nats, stop).await {
         check(nats, pool).await;
@@ -56,15 +56,14 @@ async fn check(nats: &Nats, pool: &PgPool) -> bool {
     replayed.is_ok()
 }
 
-/// Lets the relays publish the kept events again if the stream is newer than the one known.
-/// Gives how many those are.
+/// Makes the relays publish the events of the outbox again if the stream is newer than the known one. Returns the number of events.
 async fn replay_into(pool: &PgPool, name: &str, created: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let known = sqlx::query_scalar!("SELECT created_at FROM events.streams WHERE name = $1", name).fetch_optional(pool).await?;
     if known.is_some_and(|known| known >= micros(created)) {
         return Ok(0);
     }
     let mut tx = pool.begin().await?;
-    // Relays at work have published to the stream before: wait until they have marked that.
+    // Running relays may have published to the previous stream: wait until they have marked their events as published.
     sqlx::query!("SELECT partition FROM events.outbox_partitions ORDER BY partition FOR UPDATE").fetch_all(&mut *tx).await?;
     let newer = sqlx::query!(
         "INSERT INTO events.streams AS known (name, created_at) VALUES ($1, $2)
@@ -89,7 +88,7 @@ async fn replay_into(pool: &PgPool, name: &str, created: DateTime<Utc>, now: Dat
     Ok(replayed)
 }
 
-/// PostgreSQL's precision: what is written must compare equal to what is read.
+/// Truncates to PostgreSQL's precision, so that the value compares equal after it was stored and read.
 fn micros(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }

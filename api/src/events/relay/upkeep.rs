@@ -41,7 +41,7 @@ pub(super) async fn measure(pool: &PgPool, stop: &CancellationToken) {
 }
 
 async fn backlog(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
-    let mut tx = database::begin_by_index(pool).await?;
+    let mut tx = database::begin_with_index_scans(pool).await?;
     let row = sqlx::query!(r#"SELECT count(*) AS "rows!", min(created_at) AS oldest FROM events.outbox WHERE published_at IS NULL"#)
         .fetch_one(&mut *tx)
         .await?;

@@ -2,13 +2,13 @@
 //!
 //! The readers are synchronous because their parsers are. They run on a blocking thread.
 
+mod byte_counter;
 mod cells;
 mod columns;
 pub mod csv;
 mod decode;
 mod header;
 pub mod json;
-mod limit;
 pub mod ndjson;
 
 pub use cells::{pointer, quantity, quantity_rule};

@@ -11,7 +11,7 @@ use serde_json::{error::Category, value::RawValue};
 
 use super::{
     MAX_ROW, ReadError,
-    limit::{Limited, RowBytes},
+    byte_counter::{Limited, RowBytes},
 };
 use crate::{http::json_pointer::escape, products::import::report::Fault};
 

@@ -1,4 +1,4 @@
-//! The declared number of pods.
+//! Whether a role may have no pods.
 
 use kube::ResourceExt;
 

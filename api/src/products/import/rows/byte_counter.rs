@@ -1,4 +1,4 @@
-//! A limit on the bytes of one row, including what the parser buffers.
+//! Counts the bytes of one row, including what the parser buffers, and fails above a limit.
 
 use std::{
     cell::Cell,
