@@ -37,7 +37,7 @@ pub struct Account {
 }
 
 /// What differs between the accounts of the roles: their form in requests and responses.
-pub trait OfRole: From<Account> {
+pub trait RoleAccount: From<Account> {
     /// The role.
     const ROLE: Role;
     /// A new account.

@@ -2,7 +2,7 @@
 
 pub mod admins;
 pub mod auth;
-mod client;
+mod auth_allowance;
 pub mod customers;
 pub mod jwks;
 pub mod profile;
@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use super::{Error, Unique, error::RefreshTokenError, passwords::HashingError};
 use crate::http::{
     problem::{FieldError, Problem},
-    rate_limit::too_many,
+    rate_limit_response::too_many,
     validate::field_errors,
 };
 

@@ -126,7 +126,7 @@ async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateT
     )
     .execute(conn)
     .await
-    .map_err(accounts::taken)?;
+    .map_err(accounts::map_unique_violation)?;
     Ok(())
 }
 

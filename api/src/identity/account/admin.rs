@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Account, Changes, Details, OfRole, given, given_text};
+use super::{Account, Changes, Details, RoleAccount, given, given_text};
 use crate::{
     config::Secret,
     identity::{claims::Role, rules},
@@ -97,7 +97,7 @@ impl From<Account> for AdminAccount {
     }
 }
 
-impl OfRole for AdminAccount {
+impl RoleAccount for AdminAccount {
     const ROLE: Role = Role::Admin;
     type New = NewAdmin;
     type Patch = AdminPatch;

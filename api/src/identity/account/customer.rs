@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Account, Changes, Details, OfRole, given, given_text};
+use super::{Account, Changes, Details, RoleAccount, given, given_text};
 use crate::{
     config::Secret,
     identity::{claims::Role, rules},
@@ -96,7 +96,7 @@ impl From<Account> for CustomerAccount {
     }
 }
 
-impl OfRole for CustomerAccount {
+impl RoleAccount for CustomerAccount {
     const ROLE: Role = Role::Customer;
     type New = NewCustomer;
     type Patch = CustomerPatch;

@@ -9,7 +9,7 @@ use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::client::Client;
+use super::auth_allowance::AuthAllowance;
 use crate::{
     config::Secret,
     http::{body::Json, clock, problem::Problem},
@@ -41,8 +41,12 @@ pub struct RefreshToken {
         (status = 401, description = "The username or the password is wrong"),
         (status = 429, description = "Too many requests of this client, or too many failures for this account"),
     ))]
-pub async fn create_session(State(identity): State<Identity>, client: Client, body: Result<Json<Credentials>, Problem>) -> Response {
-    client.respond(
+pub async fn create_session(
+    State(identity): State<Identity>,
+    allowance: AuthAllowance,
+    body: Result<Json<Credentials>, Problem>,
+) -> Response {
+    allowance.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.sign_in(request, clock::now()).await?))
@@ -63,8 +67,12 @@ pub async fn create_session(State(identity): State<Identity>, client: Client, bo
         (status = 401, description = "The refresh token is unknown, expired, used or revoked; type says which"),
         (status = 429, description = "Too many requests of this client"),
     ))]
-pub async fn refresh_session(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
-    client.respond(
+pub async fn refresh_session(
+    State(identity): State<Identity>,
+    allowance: AuthAllowance,
+    body: Result<Json<RefreshToken>, Problem>,
+) -> Response {
+    allowance.respond(
         async {
             let Json(request) = body?;
             Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
@@ -95,7 +103,7 @@ pub async fn end_session(
         return Err(Problem::unauthorized("token-missing", detail));
     }
     if let Some(token) = access_token {
-        let subject = identity.subject_of(token, now).map_err(token_rejected)?;
+        let subject = identity.verify_access_token(token, now).map_err(token_rejected)?;
         identity.end_session(subject.session_id, now).await?;
     }
     if let Some(token) = refresh_token {

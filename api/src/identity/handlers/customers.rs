@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::client::Client;
+use super::auth_allowance::AuthAllowance;
 use crate::{
     http::{
         body::Json,
@@ -62,10 +62,10 @@ struct Position {
 pub async fn register_customer(
     State(identity): State<Identity>,
     State(public_url): State<PublicUrl>,
-    client: Client,
+    allowance: AuthAllowance,
     body: Result<Json<NewCustomer>, Problem>,
 ) -> Response {
-    client.respond(
+    allowance.respond(
         async {
             let Json(new) = body?;
             let customer: CustomerAccount = identity.create(new, clock::now()).await?;
