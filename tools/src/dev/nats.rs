@@ -61,7 +61,7 @@ impl Server {
             environment: Vec::new(),
             removed_variables: &[],
             clear_environment: true,
-            account: None,
+            user: None,
             addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: None,
             // The password is in plain text in a file that only this user can read.

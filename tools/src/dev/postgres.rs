@@ -14,12 +14,12 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    account::{self, Account},
     directory::{self, DataDirectory},
     name::Name,
     ports::ListenAddress,
     process::Spec,
     programs::Postgres,
+    system_user::{self, SystemUser},
 };
 
 /// Login role and database of the shop.
@@ -37,7 +37,7 @@ const DUPLICATE_DATABASE: &str = "42P04";
 pub struct Server {
     postgres: Postgres,
     data: PathBuf,
-    account: Option<Account>,
+    user: Option<SystemUser>,
     password: SecretString,
     port: u16,
 }
@@ -47,10 +47,10 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot be created.
-    pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
+    pub async fn prepare(postgres: Postgres, directory: &DataDirectory, user: Option<SystemUser>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
         let password = directory.secret("postgres")?;
-        let server = Self { postgres, data, account, password, port };
+        let server = Self { postgres, data, user, password, port };
         if !server.data.exists() {
             server.initialise(directory.root()).await.with_context(|| format!("cannot create a database in {}", server.data.display()))?;
         }
@@ -67,9 +67,9 @@ impl Server {
             }
             fs::create_dir(&unfinished)?;
             directory::write(&password_file, self.password.expose_secret().as_bytes(), 0o600)?;
-            if let Some(account) = &self.account {
-                account.chown(&unfinished)?;
-                account.chown(&password_file)?;
+            if let Some(user) = &self.user {
+                user.chown(&unfinished)?;
+                user.chown(&password_file)?;
             }
             let initialised = self.initdb(&unfinished, &password_file, locale, root).await;
             fs::remove_file(&password_file)?;
@@ -84,7 +84,7 @@ impl Server {
     }
 
     async fn initdb(&self, data: &Path, password_file: &Path, locale: &str, root: &Path) -> anyhow::Result<()> {
-        let mut command = account::command(self.postgres.bin.join("initdb"), root, self.account.as_ref());
+        let mut command = system_user::command(self.postgres.bin.join("initdb"), root, self.user.as_ref());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.arg("--pgdata").arg(data).arg("--pwfile").arg(password_file);
         command.args(["--username", SHOP, "--auth=scram-sha-256", "--encoding=UTF8", "--locale", locale]);
@@ -109,7 +109,7 @@ impl Server {
             environment: Vec::new(),
             removed_variables: &[],
             clear_environment: true,
-            account: self.account.clone(),
+            user: self.user.clone(),
             addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: Some(self.data.join("postmaster.pid")),
             is_shown: |line| !HIDDEN_MESSAGES.iter().any(|text| line.contains(text)),

@@ -25,7 +25,7 @@ pub use supervisor::{Stopping, Supervisor};
 
 use lines::Lines;
 
-use super::{account::Account, console::Console, name::Name, ports::ListenAddress};
+use super::{console::Console, name::Name, ports::ListenAddress, system_user::SystemUser};
 
 /// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
 /// was killed are found by it, also without their PID files.
@@ -45,7 +45,7 @@ pub struct Spec {
     /// Whether only PATH is inherited.
     pub clear_environment: bool,
     /// The user to run as.
-    pub account: Option<Account>,
+    pub user: Option<SystemUser>,
     /// Addresses it listens on.
     pub addresses: Vec<ListenAddress>,
     /// The lock file of PostgreSQL, which says whether it is shutting down.
@@ -58,7 +58,7 @@ impl Spec {
     /// Starts the child in its own process group, so that Ctrl-C reaches only `catalogctl dev`, which stops all children in
     /// order.
     fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
-        let mut command = super::account::command(&self.program, root, self.account.as_ref());
+        let mut command = super::system_user::command(&self.program, root, self.user.as_ref());
         self.configure(&mut command, root);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
         let lines = Lines::read(&mut child, self.name, self.is_shown, console);
@@ -87,7 +87,7 @@ impl Spec {
     /// # Errors
     /// If it cannot be started or fails.
     pub async fn run(&self, root: &Path, console: Console) -> anyhow::Result<()> {
-        let mut command = super::account::command(&self.program, root, self.account.as_ref());
+        let mut command = super::system_user::command(&self.program, root, self.user.as_ref());
         self.configure(&mut command, root);
         let mut child = command.kill_on_drop(true).spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
         let lines = Lines::read(&mut child, self.name, self.is_shown, console);

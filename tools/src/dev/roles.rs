@@ -144,7 +144,7 @@ impl Roles {
             environment,
             removed_variables: OWN_VARIABLES,
             clear_environment: false,
-            account: None,
+            user: None,
             addresses: self.addresses(name),
             lock_file: None,
             is_shown: |_| true,
