@@ -67,7 +67,7 @@ impl Postgres {
         for _ in 0..5 {
             postgres.port = free_port();
             postgres.spawn();
-            if postgres.came_up().await {
+            if postgres.wait_until_started().await {
                 return postgres;
             }
         }
@@ -91,11 +91,11 @@ impl Postgres {
         let mut args: Vec<OsString> = vec!["-D".into(), self.scratch.path().join("data").into(), "-p".into(), self.port.to_string().into()];
         args.extend(self.settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
         let user = programs.postgres_user();
-        let keeping = ServerOptions { directory: self.scratch.path(), signal: "QUIT", remove_directory: self.shared, user };
-        self.server = Some(Server::start(&programs.postgres("postgres"), &args, &keeping).expect("PostgreSQL can be started"));
+        let options = ServerOptions { directory: self.scratch.path(), signal: "QUIT", remove_directory: self.shared, user };
+        self.server = Some(Server::start(&programs.postgres("postgres"), &args, &options).expect("PostgreSQL can be started"));
     }
 
-    async fn came_up(&self) -> bool {
+    async fn wait_until_started(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
         wait::eventually("PostgreSQL starts or exits", async || match PgConnection::connect(&self.url("postgres")).await {
             Ok(connection) => connection.close().await.map(|()| true),
@@ -151,7 +151,7 @@ impl Postgres {
     /// If it doesn't come up.
     pub async fn start(&mut self) {
         self.spawn();
-        assert!(self.came_up().await, "PostgreSQL did not come back:\n{}", self.output());
+        assert!(self.wait_until_started().await, "PostgreSQL did not come back:\n{}", self.output());
     }
 
     /// What it printed.

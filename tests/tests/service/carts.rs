@@ -176,7 +176,7 @@ async fn the_number_of_carts_per_customer_is_limited() {
     shop.carol.post("/v1/carts", &json!({})).await.problem(409, "too-many-carts");
     let calls = (0..30).map(|_| shop.dave.post("/v1/carts", &json!({})).into_future());
     let made = futures::future::join_all(calls).await.iter().filter(|reply| reply.status == 201).count();
-    assert_eq!(made, 10, "all at once is not more");
+    assert_eq!(made, 10, "concurrent requests exceed the limit");
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn an_expired_cart_is_not_found_even_before_it_is_deleted() {
 
 #[tokio::test]
 async fn expired_reservations_are_released_once_despite_several_processes_and_a_kill() {
-    let mut shop = Shop::builder().only_api().troubled().start().await;
+    let mut shop = Shop::builder().only_api().allow_error_logs().start().await;
     shop.open(Role::Serve).await;
     let products = [stocked(&shop.ada, "A", 5000).await, stocked(&shop.ada, "B", 5000).await];
     // Inserted into the database, like those of a thousand customers.

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::traffic::{Traffic, counted, every_admin_was_notified_of_every_change, every_view_is_counted_once};
 
 async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
-    let mut shop = Shop::builder().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
+    let mut shop = Shop::builder().allow_error_logs().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
     let products = create_many(&shop.ada, "K", 12).await;
     let traffic = Traffic::start(&shop, &products);
     for role in roles {
@@ -27,7 +27,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     every_admin_was_notified_of_every_change(&mails, &confirmed);
     (shop, confirmed, asked, served)
@@ -74,7 +74,7 @@ async fn killing_all_processes_in_turn_loses_and_repeats_nothing() {
 #[tokio::test]
 async fn an_import_interrupted_by_a_kill_completes_when_sent_again() {
     // Makes housekeeping, which finishes abandoned imports, run every second.
-    let mut shop = Shop::builder().troubled().setting("DELETED_RETENTION", "4s").start().await;
+    let mut shop = Shop::builder().allow_error_logs().setting("DELETED_RETENTION", "4s").start().await;
     let items: Vec<_> = (0..4000).map(|number| catalog_tests::samples::plain(&format!("I-{number:05}"))).collect();
     let body = json!({"items": items});
     let import = tokio::spawn(shop.ada.post("/v1/products/bulk", &body).attempt());

@@ -77,7 +77,7 @@ async fn the_furniture_file_is_imported_with_merged_categories() {
     assert_eq!(table["name"], "FREKVENS");
     // One summary is mailed to each other admin.
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mut to: Vec<_> = shop.inbox().mails().await.into_iter().flat_map(|mail| mail.to).collect();
     to.sort_unstable();
     assert_eq!(to, [GRACE.1, OWNER.1]);
@@ -85,7 +85,7 @@ async fn the_furniture_file_is_imported_with_merged_categories() {
     let output = import(&shop, &file, &IKEA[..11]).await;
     assert!(output.status.success(), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 2962);
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 2);
 }
 

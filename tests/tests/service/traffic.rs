@@ -115,7 +115,7 @@ pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
         holds(counted >= served, || (counted, served))
     })
     .await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(counted(shop).await, served);
 }
 
