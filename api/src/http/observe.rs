@@ -302,20 +302,20 @@ impl ObservedRequest {
 
     fn should_log(&self, status: StatusCode) -> bool {
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => self.take_rejection_permit(1),
-            status if status.is_client_error() => self.take_rejection_permit(0),
+            StatusCode::SERVICE_UNAVAILABLE => self.acquire_log_permit(1),
+            status if status.is_client_error() => self.acquire_log_permit(0),
             status if status.is_server_error() => true,
             _ if is_read(&self.method) => self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample),
             _ => true,
         }
     }
 
-    fn take_rejection_permit(&self, kind: usize) -> bool {
-        let is_free = self.shared.rejections[kind].check().is_ok();
-        if !is_free {
+    fn acquire_log_permit(&self, kind: usize) -> bool {
+        let is_within_limit = self.shared.rejections[kind].check().is_ok();
+        if !is_within_limit {
             UNLOGGED.inc();
         }
-        is_free
+        is_within_limit
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Handlers that sign in, refresh tokens and sign out.
 
 use axum::{
     extract::State,
@@ -49,7 +49,7 @@ pub async fn create_session(
     allowance.respond(
         async {
             let Json(request) = body?;
-            Ok(private(identity.sign_in(request, clock::now()).await?))
+            Ok(uncacheable(identity.sign_in(request, clock::now()).await?))
         }
         .await,
     )
@@ -57,7 +57,7 @@ pub async fn create_session(
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token can be used once. Using one again revokes its session, because another client may have it.
+/// Each refresh token can be used once. Using it again revokes the session, because another client may have it.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth",
     request_body = RefreshToken,
     responses(
@@ -75,7 +75,7 @@ pub async fn refresh_session(
     allowance.respond(
         async {
             let Json(request) = body?;
-            Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
+            Ok(uncacheable(identity.refresh(&request.refresh_token, clock::now()).await?))
         }
         .await,
     )
@@ -112,7 +112,7 @@ pub async fn end_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Caches must not store tokens (RFC 6749, section 5.1).
-fn private(tokens: TokenPair) -> impl IntoResponse {
+/// Forbids caches to store the tokens (RFC 6749, section 5.1).
+fn uncacheable(tokens: TokenPair) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(tokens))
 }
