@@ -1,4 +1,4 @@
-//! `catalogctl dev`: runs a whole shop on this machine, with a PostgreSQL and a nats-server of its own.
+//! `catalogctl dev`: runs a whole shop on this machine, with its own PostgreSQL and nats-server.
 
 mod console;
 mod directory;
@@ -67,7 +67,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     if args.print_programs { print_programs().await } else { run_shop(args.settings.check()?).await }
 }
 
-/// Prints the paths of the servers for the test suite, which starts its own.
+/// Prints the paths of the programs for the test suite, which starts its own servers.
 async fn print_programs() -> anyhow::Result<()> {
     let user = SystemUser::for_postgres()?;
     let found = Finder { directory: &programs::cache_directory(), user: user.as_ref(), console: Console::new() }.find(None).await?;
@@ -109,7 +109,7 @@ async fn run_shop(settings: Settings) -> anyhow::Result<()> {
     started
 }
 
-/// Stops the roles together, then the inbox, which receives their last mail, then the servers.
+/// Stops the roles together, then the inbox, because the notifier may send mail until it has stopped, and then the servers.
 async fn stop_in_order(mut supervisors: Vec<Supervisor>) {
     for names in [&[Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
         let (now, later): (Vec<_>, Vec<_>) = supervisors.into_iter().partition(|supervisor| names.contains(&supervisor.name()));
@@ -201,7 +201,7 @@ impl Launcher {
         self.spawn(nats.spec());
         nats.wait_until_ready().await?;
         let password = match &self.settings.superuser_password {
-            Some(given) => given.clone(),
+            Some(configured) => configured.clone(),
             None => self.directory.secret(SUPERUSER_PASSWORD)?,
         };
         Ok(Roles {
@@ -221,8 +221,8 @@ impl Launcher {
 
     /// Saves the configured password and currency for the next run. The migration has accepted them.
     fn save_settings(&self, roles: &Roles, state: &mut SavedState) -> anyhow::Result<()> {
-        if let Some(given) = &self.settings.superuser_password {
-            self.directory.save_secret(SUPERUSER_PASSWORD, given)?;
+        if let Some(configured) = &self.settings.superuser_password {
+            self.directory.save_secret(SUPERUSER_PASSWORD, configured)?;
             state.password_configured = true;
         }
         state.currency = Some(roles.currency.clone());

@@ -24,16 +24,16 @@ use super::{
 
 /// Login role and database of the shop.
 const SHOP: &str = "catalog";
-/// Long, because recovery after a crash takes time.
+/// Timeout of the start, which includes recovery after a crash.
 const START_TIMEOUT: Duration = Duration::from_mins(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Messages about clients that connect while the server starts or stops.
+/// Messages that are not printed: they are about clients that connect while the server starts or stops.
 const HIDDEN_MESSAGES: [&str; 3] =
     ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
 /// PostgreSQL manual, appendix A: `duplicate_database`.
 const DUPLICATE_DATABASE: &str = "42P04";
 
-/// A PostgreSQL with a data directory.
+/// A PostgreSQL server with its data directory.
 pub struct Server {
     postgres: Postgres,
     data: PathBuf,
@@ -46,7 +46,7 @@ impl Server {
     /// Creates the data directory if it is missing.
     ///
     /// # Errors
-    /// If it cannot be created.
+    /// If the directory cannot be created.
     pub async fn prepare(postgres: Postgres, directory: &DataDirectory, user: Option<SystemUser>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
         let password = directory.secret("postgres")?;
@@ -57,7 +57,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Creates the data in another directory, which is renamed when it is complete.
+    /// Creates the data in a temporary directory, and renames it when it is complete.
     async fn initialise(&self, root: &Path) -> anyhow::Result<()> {
         let unfinished = self.data.with_added_extension("new");
         let password_file = self.data.with_added_extension("password");
@@ -119,7 +119,7 @@ impl Server {
     /// Waits until the server accepts connections, and creates the shop's database.
     ///
     /// # Errors
-    /// If it doesn't within [`START_TIMEOUT`], or the database cannot be created.
+    /// If the server doesn't accept connections within [`START_TIMEOUT`], or the database cannot be created.
     pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

@@ -27,8 +27,8 @@ use lines::Lines;
 
 use super::{console::Console, name::Name, ports::ListenAddress, system_user::SystemUser};
 
-/// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
-/// was killed are found by it, also without their PID files.
+/// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. The next run finds the
+/// children of a killed run by this mark, even if their PID files are missing.
 const MARK: &str = "CATALOG_DEV_CHILD";
 
 /// Specification of a child process.
@@ -46,11 +46,11 @@ pub struct Spec {
     pub clear_environment: bool,
     /// The user to run as.
     pub user: Option<SystemUser>,
-    /// Addresses it listens on.
+    /// Addresses on which the child listens.
     pub addresses: Vec<ListenAddress>,
     /// The lock file of PostgreSQL, which says whether it is shutting down.
     pub lock_file: Option<PathBuf>,
-    /// Whether a line of its output is printed.
+    /// Whether a line of the child's output is printed.
     pub is_shown: fn(&str) -> bool,
 }
 
@@ -82,10 +82,10 @@ impl Spec {
             .process_group(0);
     }
 
-    /// Runs the process and waits for its end.
+    /// Runs the process and waits until it exits.
     ///
     /// # Errors
-    /// If it cannot be started or fails.
+    /// If the process cannot be started or fails.
     pub async fn run(&self, root: &Path, console: Console) -> anyhow::Result<()> {
         let mut command = super::system_user::command(&self.program, root, self.user.as_ref());
         self.configure(&mut command, root);
@@ -107,7 +107,7 @@ fn mark(name: Name, root: &Path) -> OsString {
     mark
 }
 
-/// Sends a signal. A process that has exited is no error.
+/// Sends a signal. If the process has exited, does nothing.
 fn send(pid: Pid, signal: Signal) -> anyhow::Result<()> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),

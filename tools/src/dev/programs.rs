@@ -76,7 +76,7 @@ impl Finder<'_> {
     /// Finds both programs. `data_major` is the major version of PostgreSQL that the existing data needs, if there is any.
     ///
     /// # Errors
-    /// If a program is missing and cannot be installed, with advice.
+    /// If a program is missing and cannot be installed. The error says how to install it.
     pub async fn find(&self, data_major: Option<u32>) -> anyhow::Result<Programs> {
         Ok(Programs { postgres: self.postgres(data_major).await?, nats_server: self.nats_server().await? })
     }
@@ -138,7 +138,7 @@ impl Finder<'_> {
     }
 }
 
-/// Reads a program's version, as the user who will run it, to find out whether that user can.
+/// Reads a program's version. Runs the program as `user`, to check that this user can run it.
 async fn read_version(program: &Path, user: Option<&SystemUser>) -> anyhow::Result<String> {
     let mut command = system_user::command(program, Path::new("/"), user);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
@@ -162,7 +162,7 @@ fn on_path(program: &str) -> Vec<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|directory| directory.join(program)).filter(|program| program.is_file());
-    // Canonical, because PostgreSQL finds its files relative to the real path of its program.
+    // Canonical paths, because PostgreSQL finds its files relative to the real path of its program.
     let mut found: Vec<PathBuf> = found.filter_map(|program| program.canonicalize().ok()).collect();
     found.dedup();
     found

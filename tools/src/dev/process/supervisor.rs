@@ -58,7 +58,7 @@ impl Supervisor {
         self.name
     }
 
-    /// Stops the child and waits for its end.
+    /// Stops the child and waits until it exits.
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;
