@@ -212,14 +212,14 @@ pub fn token_rejected(error: TokenError) -> Problem {
     match error {
         TokenError::Expired => {
             let detail = "The access token has expired. Get a new one with the refresh token: POST /v1/auth/refresh.";
-            Problem::unauthorized("token-expired", detail).of_access_token()
+            Problem::unauthorized("token-expired", detail).with_invalid_token_challenge()
         }
         TokenError::Invalid => token_invalid("The access token is invalid. Sign in again: POST /v1/auth/login."),
     }
 }
 
 fn token_invalid(detail: &str) -> Problem {
-    Problem::unauthorized("token-invalid", detail).of_access_token()
+    Problem::unauthorized("token-invalid", detail).with_invalid_token_challenge()
 }
 
 #[cfg(test)]
