@@ -118,13 +118,13 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let mut shop = Shop::builder().only_api().setting("HTTP_WRITE_TIMEOUT", "1s").start().await;
     fill_with_long_descriptions(&shop).await;
     let mut unread = unread_list(&shop.anyone.base(), "192.0.2.1").await;
-    eventually("it is disconnected", async || {
+    eventually("the client is disconnected", async || {
         let count = shop.metric(Role::Serve, "http_write_timeouts_total", &[]).await;
         holds(count == Some(1.0), || count)
     })
     .await;
     let read = unread.read_to_end().await;
-    assert!(read.as_ref().map_or(true, |bytes| *bytes < 1_000_000), "it got everything: {read:?}");
+    assert!(read.as_ref().map_or(true, |bytes| *bytes < 1_000_000), "the client received the whole response: {read:?}");
     assert_eq!(shop.metric(Role::Serve, "http_response_budget_used_bytes", &[]).await, Some(0.0));
 }
 

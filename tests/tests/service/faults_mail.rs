@@ -34,7 +34,7 @@ async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
         })
         .await;
         shop.ada.patch(&product.path, &json!({"name": "While waiting"})).await.expect(200);
-        eventually("the server was asked", async || {
+        eventually("a delivery was attempted", async || {
             let log = shop.log_lines().join("\n");
             holds(log.contains("421") || log.contains("451"), || log)
         })

@@ -54,7 +54,7 @@ async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outa
     for address in [GRACE.1, OWNER.1] {
         for number in 0..5 {
             let name = format!("Name {number}");
-            assert!(mails.iter().any(|mail| mail.is_for(address) && mail.mentions(&name)), "{address} never heard of {name}");
+            assert!(mails.iter().any(|mail| mail.is_for(address) && mail.mentions(&name)), "{address} got no mail about {name}");
         }
     }
     shop.views_reach(&before.id, 6).await;

@@ -112,16 +112,16 @@ async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
     let products = create_many(&shop.ada, "N", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for round in 0..6 {
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         if round % 2 == 0 {
             shop.network().nats.disconnect();
         } else {
             shop.network().nats.freeze();
         }
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         shop.network().nats.restore();
     }
-    traffic.goes_on().await;
+    traffic.wait_for_progress().await;
     let (confirmed, _, served) = traffic.end().await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
@@ -142,7 +142,7 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
     let products = create_many(&shop.ada, "D", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for _ in 0..6 {
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         shop.network().postgres.disconnect();
         eventually("the API notices", async || {
             let status = shop.anyone.get("/v1/products").await.status;
@@ -151,7 +151,7 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
         .await;
         shop.network().postgres.restore();
     }
-    traffic.goes_on().await;
+    traffic.wait_for_progress().await;
     let (confirmed, _, served) = traffic.end().await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;

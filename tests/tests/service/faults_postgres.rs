@@ -95,7 +95,7 @@ async fn a_database_that_rejects_connections_is_unavailable() {
         reply.problem(503, "unavailable");
     }
     allow(true).await;
-    eventually("it goes on", async || {
+    eventually("the API responds with 200 again", async || {
         let status = shop.ada.get("/v1/products").await.status;
         holds(status == 200, || status)
     })

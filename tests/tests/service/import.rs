@@ -223,7 +223,7 @@ async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
             head.push(client.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
+        let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a CONNECT request").to_owned();
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         let mut server = TcpStream::connect(&target).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

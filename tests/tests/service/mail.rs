@@ -20,9 +20,9 @@ async fn mails_of_the_change(shop: &Shop, count: usize) -> Vec<Mail> {
     let mails = shop.inbox().mails().await;
     assert_eq!(recipients(&mails), [GRACE.1, OWNER.1], "{mails:#?}");
     for mail in &mails {
-        assert_eq!(mail.to.len(), 1, "one recipient per mail: {mail:?}");
+        assert_eq!(mail.to.len(), 1, "a mail has several recipients: {mail:?}");
         assert!(mail.from.contains("catalog@shop.test"), "{mail:?}");
-        assert!(mail.mentions(ADA.0), "who did it: {mail:?}");
+        assert!(mail.mentions(ADA.0), "the actor is missing: {mail:?}");
     }
     assert_ne!(mails[0].message_id, mails[1].message_id);
     shop.inbox().clear().await;
@@ -37,14 +37,14 @@ async fn each_change_is_one_mail_to_every_admin_but_the_one_who_made_it() {
         for fragment in ["T-1", "Bar table T-1", "995.50"] {
             assert!(mail.mentions(fragment), "{fragment} is missing: {mail:?}");
         }
-        assert!(mail.mentions(&product.id), "a link to the product: {mail:?}");
+        assert!(mail.mentions(&product.id), "the link to the product is missing: {mail:?}");
     }
 
     let patch = json!({"name": "Low table", "price": {"amount": "450"}, "brand": null, "attributes": {"colour": "white"}});
     shop.ada.patch(&product.path, &patch).await.expect(200);
     for mail in mails_of_the_change(&shop, 2).await {
         for fragment in ["Bar table T-1", "Low table", "995.50", "450.00", "Nordviken", "black", "white"] {
-            assert!(mail.mentions(fragment), "old and new: {fragment} is missing: {mail:?}");
+            assert!(mail.mentions(fragment), "{fragment} (an old or new value) is missing: {mail:?}");
         }
         assert!(!mail.text.contains("For two."), "an unchanged field is in the mail: {mail:?}");
     }

@@ -141,11 +141,11 @@ async fn a_role_waits_for_its_dependencies_and_reports_it() {
             holds(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
         })
         .await;
-        assert_eq!(probe("/livez").await.0, 200, "{role}: waiting is living");
+        assert_eq!(probe("/livez").await.0, 200, "{role} is not live while it waits");
         assert!(probe("/readyz?verbose").await.1.contains("[-] postgresql"), "{role}");
         process.terminate();
         let status = process.ended().await;
-        assert!(status.success(), "{role} can be stopped while it waits: {}", process.report());
+        assert!(status.success(), "{role} did not stop while it waited: {}", process.report());
     }
 }
 

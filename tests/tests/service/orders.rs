@@ -269,13 +269,13 @@ async fn orders_are_listed_in_pages_newest_first() {
         placed.push(order(&shop.carol, &[(&product, 1)]).await.expect(201).json()["id"].clone());
     }
     placed.reverse();
-    let mut walked = Vec::new();
+    let mut listed = Vec::new();
     let mut path = "/v1/orders?limit=2".to_owned();
     loop {
         let page = shop.carol.get(&path).await.expect(200).json();
-        walked.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
+        listed.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/v1/orders?limit=2&cursor={cursor}");
     }
-    assert_eq!(walked, placed);
+    assert_eq!(listed, placed);
 }

@@ -101,7 +101,7 @@ async fn race(units: i64) {
     });
     let shopping: Vec<_> = shopping.collect();
     for kills in 1..=4 {
-        eventually("the race goes on", async || {
+        eventually("more customers have finished", async || {
             let done = done.load(Ordering::Relaxed);
             holds(done >= kills * CUSTOMERS / 6, || done)
         })

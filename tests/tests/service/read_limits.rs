@@ -79,7 +79,7 @@ async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
     let blocked = block_lists(&shop.database).await;
     for _ in 0..3 {
         let problem = shop.anyone.get("/v1/products").await.problem(503, "statement-timeout");
-        assert!(problem["detail"].as_str().unwrap().contains("filters"), "it doesn't say what to do: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("filters"), "the detail doesn't say what to do: {problem}");
     }
     blocked.rollback().await.unwrap();
     eventually("lists are served", async || {

@@ -46,7 +46,7 @@ async fn a_request_in_flight_is_finished() {
         holds(status == 503 && text.contains("draining"), || text)
     })
     .await;
-    assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are taken while draining");
+    assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are accepted while draining");
     pieces.send(row(3)).await.unwrap();
     drop(pieces);
     let result = upload.await.unwrap().expect("the upload is answered").expect(200).json();
@@ -97,7 +97,7 @@ async fn an_unfinished_request_does_not_delay_the_exit_beyond_the_timeout() {
     shop.process(Role::Serve).terminate();
     let status = shop.process(Role::Serve).ended().await;
     assert!(upload.await.unwrap().is_err());
-    assert!(status.code().is_some(), "it ended by itself: {}", shop.process(Role::Serve).report());
+    assert!(status.code().is_some(), "the process was killed by a signal: {}", shop.process(Role::Serve).report());
 }
 
 #[tokio::test]
