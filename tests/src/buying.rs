@@ -48,7 +48,7 @@ pub fn put(customer: &Api, cart: &str, product: &Created, quantity: i64) -> Call
 ///
 /// # Panics
 /// If the path is empty.
-pub fn id_of(path: &str) -> &str {
+pub fn last_segment(path: &str) -> &str {
     path.rsplit('/').next().expect("a path")
 }
 

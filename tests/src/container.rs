@@ -39,7 +39,7 @@ pub struct Container<'a> {
 
 impl<'a> Container<'a> {
     /// Specifies a container of an image, with the environment of the image, that runs as a user and group.
-    pub fn of(image: &'a Image, user: (u32, u32)) -> Self {
+    pub fn new(image: &'a Image, user: (u32, u32)) -> Self {
         Self { image, user, environment: image.environment().into_iter().collect(), volumes: Vec::new() }
     }
 

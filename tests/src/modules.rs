@@ -35,7 +35,7 @@ impl Crate {
     ///
     /// Uses between a module and its parent are left out, because a parent declares its children, which share its types.
     pub fn siblings(&self) -> Vec<Siblings> {
-        siblings::of(&self.modules, &resolve::uses(&self.modules))
+        siblings::find_siblings(&self.modules, &resolve::uses(&self.modules))
     }
 
     /// Formats the modules of the crate's root as a Mermaid flowchart.

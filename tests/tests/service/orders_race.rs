@@ -7,7 +7,7 @@ use std::sync::{
 
 use catalog_tests::{
     Api, Reply, Role, Shop,
-    buying::{self, StockAudit, id_of, stocked},
+    buying::{self, StockAudit, last_segment, stocked},
     concurrent_clients,
     samples::Created,
     wait::{eventually, holds},
@@ -74,7 +74,7 @@ async fn shop_once(customer: Shopper, number: usize, product: Created) -> Outcom
                 send_until_answered(&customer, Method::DELETE, &item, "-", None).await.expect(204);
                 None
             }
-            (200, _) => order(&customer, &json!({"cart_id": id_of(&cart)})).await,
+            (200, _) => order(&customer, &json!({"cart_id": last_segment(&cart)})).await,
             (other, _) => panic!("{other}: {}", reserved.text()),
         }
     };
