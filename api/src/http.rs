@@ -18,7 +18,7 @@ pub(crate) mod path;
 pub(crate) mod problem;
 pub(crate) mod public_url;
 pub(crate) mod query;
-pub(crate) mod rate_limit;
+pub(crate) mod rate_limit_response;
 pub(crate) mod read_limit;
 pub(crate) mod response_budget;
 pub(crate) mod server;

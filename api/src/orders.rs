@@ -22,7 +22,7 @@ mod transition;
 
 pub use change::OrderChange;
 pub use error::{CartDifference, Error, LineLocation, Shortage};
-pub use order::{HistoryEntry, Order, OrderLine, Party};
+pub use order::{HistoryEntry, Order, OrderActor, OrderLine};
 pub use read::{Filter, find_order, list_orders, read_chunk};
 pub use request::{CartItemInput, OrderInput, OrderSource};
 pub use service::Orders;

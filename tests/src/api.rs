@@ -66,32 +66,32 @@ impl Api {
         Call { api: self.clone(), method, path: path.to_owned(), headers, body: None }
     }
 
-    /// GET.
+    /// Returns a GET request.
     pub fn get(&self, path: &str) -> Call {
         self.request(Method::GET, path)
     }
 
-    /// HEAD.
+    /// Returns a HEAD request.
     pub fn head(&self, path: &str) -> Call {
         self.request(Method::HEAD, path)
     }
 
-    /// DELETE.
+    /// Returns a DELETE request.
     pub fn delete(&self, path: &str) -> Call {
         self.request(Method::DELETE, path)
     }
 
-    /// POST without a body.
+    /// Returns a POST request without a body.
     pub fn post_empty(&self, path: &str) -> Call {
         self.request(Method::POST, path)
     }
 
-    /// POST of a JSON document.
+    /// Returns a POST request with a JSON document.
     pub fn post(&self, path: &str, body: &Value) -> Call {
         self.request(Method::POST, path).json(body)
     }
 
-    /// PATCH with a JSON document.
+    /// Returns a PATCH request with a JSON document.
     pub fn patch(&self, path: &str, body: &Value) -> Call {
         self.request(Method::PATCH, path).json(body)
     }
@@ -139,7 +139,7 @@ impl Call {
         self
     }
 
-    /// Sends the request when the connection may fail.
+    /// Sends the request. For tests in which the connection may fail.
     ///
     /// # Errors
     /// If there is no complete response.
@@ -156,7 +156,7 @@ impl Call {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await?;
         let reply = Reply { call: format!("{} {}", self.method, self.path), status, headers, body };
-        reply.assert_rules_of_all_replies(&self.method);
+        reply.assert_common_rules(&self.method);
         if let Some(contract) = &self.api.contract {
             contract.check(&self.method, &self.path, &reply);
         }
@@ -192,43 +192,43 @@ impl Reply {
     /// Asserts the status and returns the reply.
     ///
     /// # Panics
-    /// If the status is another.
+    /// If the reply has another status.
     #[track_caller]
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "often the status is all a test wants")]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "many tests check only the status")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.call, self.text());
         self
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Panics
-    /// If it isn't.
+    /// If the body isn't JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.call, self.text()))
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's text, empty when missing.
+    /// Returns the value of a header, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Asserts status and type (last segment) of a problem document, and returns it.
+    /// Asserts the status and the last segment of the type of a problem document, and returns the document.
     ///
     /// # Panics
-    /// If the reply is another.
+    /// If they differ.
     #[track_caller]
     pub fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status, status, "{}: {}", self.call, self.text());
         let problem = self.json();
-        let given = problem["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
-        assert_eq!(given, kind, "{}: {problem}", self.call);
+        let last_segment = problem["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+        assert_eq!(last_segment, kind, "{}: {problem}", self.call);
         problem
     }
 
@@ -242,7 +242,7 @@ impl Reply {
     }
 
     #[track_caller]
-    fn assert_rules_of_all_replies(&self, method: &Method) {
+    fn assert_common_rules(&self, method: &Method) {
         let call = &self.call;
         let shown = || format!("{call}: {} {:?} {}", self.status, self.headers, self.text());
         assert_ne!(self.status, 500, "internal error: {}", shown());

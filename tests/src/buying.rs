@@ -9,10 +9,10 @@ use crate::{
     samples::{self, Created},
 };
 
-/// Creates a product with this stock.
+/// Creates a product with a quantity in stock.
 ///
 /// # Panics
-/// If it cannot be created.
+/// If the product cannot be created.
 pub async fn stocked(admin: &Api, sku: &str, quantity: i64) -> Created {
     let mut body = samples::plain(sku);
     body["quantity"] = json!(quantity);
@@ -44,11 +44,11 @@ pub fn put(customer: &Api, cart: &str, product: &Created, quantity: i64) -> Call
     customer.request(reqwest::Method::PUT, &format!("{cart}/items/{}", product.id)).json(&json!({"quantity": quantity}))
 }
 
-/// The last segment of a path.
+/// Returns the last segment of a path.
 ///
 /// # Panics
 /// If the path is empty.
-pub fn id_of(path: &str) -> &str {
+pub fn last_segment(path: &str) -> &str {
     path.rsplit('/').next().expect("a path")
 }
 
@@ -60,14 +60,14 @@ pub async fn available(anyone: &Api, product: &Created) -> i64 {
     anyone.get(&product.at("stock")).await.expect(200).json()["quantity"].as_i64().expect("tracked stock")
 }
 
-/// All units of a product, by where they are recorded.
+/// The units of a product in all tables that record them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StockAudit {
     /// Units on hand.
     pub on_hand: i64,
-    /// Reserved units, by the stock table.
+    /// Reserved units, from the stock table.
     pub reserved: i64,
-    /// Reserved units, by the carts.
+    /// Reserved units, from the carts.
     pub in_carts: i64,
     /// Units in orders that were not cancelled and did not fail.
     pub sold: i64,
@@ -96,10 +96,10 @@ impl StockAudit {
         Self { on_hand, reserved, in_carts, sold, ledger }
     }
 
-    /// Asserts that no unit is lost or sold twice, of `units` in total.
+    /// Asserts that none of `units` in total is lost or sold twice.
     ///
     /// # Panics
-    /// If a unit is.
+    /// If a unit is lost or sold twice.
     #[track_caller]
     pub fn assert_total(&self, units: i64) {
         assert_eq!(self.on_hand + self.sold, units, "units are lost or sold twice: {self:?}");

@@ -1,5 +1,5 @@
-//! Many signed-in customers, without the cost of password hashing: their accounts and sessions are inserted into the database,
-//! and their tokens are signed with the key of the shop.
+//! Creates many signed-in customers without hashing passwords: inserts accounts and sessions into the database, and signs tokens
+//! with the key of the shop.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Containers without an engine: a read-only root with the files of an image, an unprivileged user, and a PID namespace. The
-//! network is that of the machine.
+//! Containers without an engine: a read-only root with the files of an image, an unprivileged user, and a PID namespace. They
+//! share the network of the machine.
 
 use std::{
     fs,
@@ -38,13 +38,13 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// A container of this image, with the environment of the image, as this user and group.
-    pub fn of(image: &'a Image, user: (u32, u32)) -> Self {
+    /// Specifies a container of an image, with the environment of the image, that runs as a user and group.
+    pub fn new(image: &'a Image, user: (u32, u32)) -> Self {
         Self { image, user, environment: image.environment().into_iter().collect(), volumes: Vec::new() }
     }
 
-    /// Whether this machine allows containers: nearly always for root, and otherwise with user namespaces. Without, tests are
-    /// skipped.
+    /// Whether this machine allows containers: for root nearly always, for other users if user namespaces are allowed. Tests are
+    /// skipped otherwise.
     pub fn possible() -> bool {
         let mut command = Command::new("unshare");
         command.args(namespaces((65532, 65532))).args(["mount", "-t", "proc", "proc", "/proc"]);
@@ -55,7 +55,7 @@ impl<'a> Container<'a> {
         possible
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
@@ -69,7 +69,7 @@ impl<'a> Container<'a> {
         self
     }
 
-    /// Starts the entrypoint with these arguments, or with the image's own if there are none.
+    /// Starts the entrypoint with these arguments, or with the arguments of the image if there are none.
     pub fn start(self, args: &[&str]) -> Process {
         let mut command = self.image.words("Entrypoint");
         if args.is_empty() {
@@ -102,16 +102,16 @@ impl<'a> Container<'a> {
     }
 }
 
-/// Kills all processes of a container, and waits for their end.
+/// Kills all processes of a container, and waits until they have ended.
 ///
 /// # Panics
-/// If they don't end in time.
+/// If the processes don't end in time.
 pub async fn kill(container: &mut Process) {
     kill_inside(container.pid());
     container.ended().await;
 }
 
-/// Kills the first process in the container of this unshare(1), and so all others.
+/// Kills the first process in the container of an unshare(1) process. The kernel then kills all others.
 ///
 /// `--kill-child` is not enough, because the setting is lost when the process changes its user.
 pub fn kill_inside(pid: u32) {

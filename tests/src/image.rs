@@ -14,19 +14,19 @@ use crate::{programs, scratch::Scratch};
 pub struct Image {
     /// Names of the image.
     pub names: Vec<String>,
-    /// The part `config` of its configuration: user, entrypoint, environment …
+    /// The part `config` of the image configuration: user, entrypoint, environment …
     pub config: Value,
-    /// Digest of its manifest.
+    /// Digest of the manifest.
     pub digest: String,
     root: PathBuf,
     _scratch: Scratch,
 }
 
 impl Image {
-    /// Builds the image of this name from the programs of this build, and unpacks it.
+    /// Builds the image with this name from the programs of this build, and unpacks the image.
     ///
     /// # Panics
-    /// If it cannot be built.
+    /// If the image cannot be built.
     pub fn make(name: &str) -> Self {
         let scratch = Scratch::new(None);
         // Builds for tests are not optimised, so they are large.
@@ -48,7 +48,7 @@ impl Image {
         Self { names: names.collect(), config: read(&blob(&manifest["config"]))["config"].clone(), digest, root, _scratch: scratch }
     }
 
-    /// Returns the directory of its files.
+    /// Returns the root directory of the image.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -71,13 +71,13 @@ impl Image {
         files
     }
 
-    /// Returns its `Env`.
+    /// Returns the environment variables (`Env`) of the image.
     pub fn environment(&self) -> Vec<(String, String)> {
         let settings = self.config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
         settings.filter_map(|setting| setting.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// Returns a list of texts in its configuration, such as `Entrypoint`.
+    /// Returns a list of texts of the image configuration, such as `Entrypoint`.
     pub fn words(&self, name: &str) -> Vec<String> {
         self.config[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
@@ -86,17 +86,24 @@ impl Image {
 /// Runs `tests/images/make` for the programs of this build.
 ///
 /// # Panics
-/// If it cannot be run.
+/// If the script cannot be run.
 pub fn make(out: &Path, args: &[&str]) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/make");
     let built = programs::catalog().parent().expect("a program lies in a directory");
-    Command::new(script).arg("--programs").arg(built).arg("--out").arg(out).args(args).output().expect("python3 is there to make images")
+    Command::new(script)
+        .arg("--programs")
+        .arg(built)
+        .arg("--out")
+        .arg(out)
+        .args(args)
+        .output()
+        .expect("tests/images/make can be run with python3")
 }
 
 fn unpack(archive: &Path, into: &Path) {
     fs::create_dir_all(into).expect("the scratch directory can be written");
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--preserve-permissions", "--numeric-owner", "--file"]).arg(archive).arg("--directory").arg(into);
-    let output = tar.output().expect("tar is there");
+    let output = tar.output().expect("tar can be run");
     assert!(output.status.success(), "{}: {}", archive.display(), String::from_utf8_lossy(&output.stderr));
 }

@@ -9,7 +9,7 @@ use crate::wait::{eventually, holds};
 /// A received mail.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Mail {
-    /// Grows with every mail.
+    /// Number of the mail. It increases with every mail.
     pub n: u64,
     /// Envelope sender.
     pub from: String,
@@ -19,19 +19,19 @@ pub struct Mail {
     pub subject: String,
     /// `Message-ID`.
     pub message_id: String,
-    /// When it arrived.
+    /// Time of arrival.
     pub date: Option<DateTime<FixedOffset>>,
     /// The text part, decoded.
     pub text: String,
 }
 
 impl Mail {
-    /// Whether subject or text contain it.
+    /// Whether the subject or the text of the mail contains `text`.
     pub fn mentions(&self, text: &str) -> bool {
         self.subject.contains(text) || self.text.contains(text)
     }
 
-    /// Whether it went to this address.
+    /// Whether the mail was sent to this address.
     pub fn is_for(&self, address: &str) -> bool {
         self.to.iter().any(|to| to == address)
     }
@@ -42,11 +42,11 @@ impl Mail {
 pub enum SmtpMode {
     /// Accepts every mail.
     Normal,
-    /// 421 instead of a greeting.
+    /// Responds with 421 instead of a greeting.
     Busy,
-    /// 451 for every recipient.
+    /// Responds with 451 to every recipient.
     Defer,
-    /// 550 for every recipient.
+    /// Responds with 550 to every recipient.
     Reject,
     /// Stores the mail and closes the connection without a reply.
     Drop,
@@ -60,7 +60,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// `base` is the URL of the inbox's API.
+    /// Creates a client. `base` is the URL of the inbox's API.
     pub fn new(base: String) -> Self {
         Self { http: reqwest::Client::new(), base }
     }
@@ -70,7 +70,7 @@ impl Inbox {
     /// # Panics
     /// If the request fails.
     pub async fn mails(&self) -> Vec<Mail> {
-        let response = self.http.get(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
+        let response = self.http.get(format!("{}/api/messages", self.base)).send().await.expect("the inbox responds");
         let mut mails: Vec<Mail> = response.json().await.expect("a list of messages");
         mails.sort_by_key(|mail| mail.n);
         mails
@@ -81,7 +81,7 @@ impl Inbox {
         self.mails().await.into_iter().filter(|mail| mail.is_for(address)).collect()
     }
 
-    /// Waits until at least `count` mails have arrived, and returns all.
+    /// Waits until at least `count` mails have arrived, and returns all mails.
     pub async fn at_least(&self, count: usize) -> Vec<Mail> {
         eventually(&format!("{count} mails arrive"), async || {
             let mails = self.mails().await;
@@ -104,7 +104,7 @@ impl Inbox {
     /// # Panics
     /// If the request fails.
     pub async fn clear(&self) {
-        let response = self.http.delete(format!("{}/api/messages", self.base)).send().await.expect("the inbox answers");
+        let response = self.http.delete(format!("{}/api/messages", self.base)).send().await.expect("the inbox responds");
         assert!(response.status().is_success());
         eventually("the inbox is empty", async || {
             let left = self.mails().await;
@@ -126,7 +126,7 @@ impl Inbox {
             SmtpMode::Drop => "drop",
         };
         let response = self.http.post(format!("{}/api/chaos", self.base)).json(&json!({"mode": mode})).send().await;
-        let response = response.expect("the inbox answers");
+        let response = response.expect("the inbox responds");
         assert!(response.status().is_success(), "{}", response.status());
     }
 }

@@ -1,5 +1,5 @@
 //! Library of the test suites: they start real PostgreSQL, nats-server, SMTP and `catalog` processes, which end with the test
-//! process, however it ends.
+//! process, even if it is killed.
 //!
 //! A test starts a [`Shop`], sends requests as one of its accounts, and waits for effects with [`eventually`]. To test that an
 //! action has no effect, a test performs it, then an action with an effect, and waits for the latter.

@@ -44,17 +44,17 @@ impl Log {
         self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.lock().clone()
     }
 
-    /// The lines so far that are JSON objects.
+    /// Returns the lines so far that are JSON.
     pub fn entries(&self) -> Vec<Value> {
         self.lock().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Waits for the end of all streams. They stay open after the end of the process if it has a running child.
+    /// Waits until all streams have ended. If the process has a running child, the streams stay open after the process has ended.
     pub async fn complete(&self) {
         let end = async {
             loop {
@@ -73,7 +73,7 @@ impl Log {
     /// Waits for the first entry for which `pick` returns a value, and returns the value.
     ///
     /// # Panics
-    /// With the log, if none is written in time, or the process ends first.
+    /// If no such entry is written in time, or the process ends first. The message has the log.
     pub async fn find<T>(&self, what: &str, pick: impl Fn(&Value) -> Option<T>) -> T {
         let search = async {
             loop {

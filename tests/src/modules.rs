@@ -19,7 +19,7 @@ pub const CRATES: [(&str, &str); 3] = [("api", "api/src/lib.rs"), ("operator", "
 /// Parses the crate whose root file is at `root` in the repository.
 ///
 /// # Panics
-/// If a file of it cannot be read or parsed.
+/// If a file of the crate cannot be read or parsed.
 pub fn parse(root: &str) -> Crate {
     Crate { modules: tree::parse(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root)) }
 }
@@ -30,14 +30,15 @@ pub struct Crate {
 }
 
 impl Crate {
-    /// The children of each module that has more than one, with the uses between them. A use by a module counts for its parent.
+    /// Returns the children of each module that has more than one, with the uses between them. A use by a module counts for its
+    /// parent.
     ///
-    /// Uses between a module and its own parent are left out: a parent declares its children, and they share its types.
+    /// Uses between a module and its parent are left out, because a parent declares its children, which share its types.
     pub fn siblings(&self) -> Vec<Siblings> {
-        siblings::of(&self.modules, &resolve::uses(&self.modules))
+        siblings::find_siblings(&self.modules, &resolve::uses(&self.modules))
     }
 
-    /// The modules of the crate's root as a Mermaid flowchart.
+    /// Formats the modules of the crate's root as a Mermaid flowchart.
     pub fn flowchart(&self) -> String {
         self.siblings().first().map(Siblings::flowchart).unwrap_or_default()
     }

@@ -51,7 +51,7 @@ impl Nats {
         for _ in 0..5 {
             nats.port = free_port();
             nats.spawn();
-            if nats.came_up().await {
+            if nats.wait_until_started().await {
                 return nats;
             }
         }
@@ -68,21 +68,21 @@ impl Nats {
         );
         std::fs::write(&config, text).expect("the directory can be written");
         let args: [OsString; 2] = ["-c".into(), config.into()];
-        let keeping = ServerOptions { directory: self.scratch.path(), signal: "KILL", remove_directory: self.shared, user: None };
-        let server = Server::start(&programs::servers().nats_server, &args, &keeping).expect("nats-server can be started");
+        let options = ServerOptions { directory: self.scratch.path(), signal: "KILL", remove_directory: self.shared, user: None };
+        let server = Server::start(&programs::servers().nats_server, &args, &options).expect("nats-server can be started");
         self.server = Some(server);
     }
 
-    async fn came_up(&self) -> bool {
+    async fn wait_until_started(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
         wait::eventually("nats-server starts or exits", async || {
-            if self.greets() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
+            if self.sends_info() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
         })
         .await
     }
 
-    /// Whether it sends its greeting. `JetStream` is ready then, because streams are recovered before the port is opened.
-    fn greets(&self) -> bool {
+    /// Whether the server sends its INFO message. `JetStream` is then ready, because streams are recovered before the port is opened.
+    fn sends_info(&self) -> bool {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let limit = Duration::from_secs(1);
         let Ok(mut stream) = TcpStream::connect_timeout(&address, limit) else { return false };
@@ -90,41 +90,41 @@ impl Nats {
         stream.set_read_timeout(Some(limit)).is_ok() && stream.read_exact(&mut greeting).is_ok() && &greeting == b"INFO "
     }
 
-    /// The port.
+    /// Returns the port of the server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns its URL.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Returns its directory, for files that are removed with it.
+    /// Returns the server's directory, for files that are removed with it.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// Kills it.
+    /// Kills the server.
     ///
     /// # Panics
-    /// If it isn't running.
+    /// If the server isn't running.
     pub async fn stop(&mut self) {
-        let server = self.server.take().expect("nats-server runs");
+        let server = self.server.take().expect("nats-server is running");
         server.signal(Signal::SIGKILL);
         wait::eventually("nats-server ends", async || wait::holds(server.has_ended(), || "running")).await;
     }
 
-    /// Restarts it on the same port with the same data.
+    /// Restarts the server on the same port with the same data.
     ///
     /// # Panics
-    /// If it doesn't start.
+    /// If the server doesn't start.
     pub async fn start(&mut self) {
         self.spawn();
-        assert!(self.came_up().await, "nats-server did not restart:\n{}", self.output());
+        assert!(self.wait_until_started().await, "nats-server did not restart:\n{}", self.output());
     }
 
-    /// Returns its output.
+    /// Returns the output of the server.
     pub fn output(&self) -> String {
         std::fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
     }

@@ -15,21 +15,21 @@ impl OpenApi {
     /// Reads the document.
     ///
     /// # Panics
-    /// If it has no paths.
+    /// If the document has no paths.
     pub fn new(document: Value) -> Self {
         assert!(document["paths"].as_object().is_some_and(|paths| !paths.is_empty()), "an OpenAPI document without paths");
         Self { schemas: Schemas::new(&document), document }
     }
 
-    /// The whole document.
+    /// Returns the whole document.
     pub fn document(&self) -> &Value {
         &self.document
     }
 
-    /// The response that an operation documents for a status, also if it is one that operations share.
+    /// Returns the response that an operation documents for a status. A reference to a shared response is resolved.
     ///
     /// # Panics
-    /// If it refers to no response.
+    /// If the reference cannot be resolved.
     pub fn response<'a>(&'a self, operation: &'a Value, status: &str) -> &'a Value {
         let response = &operation["responses"][status];
         response["$ref"].as_str().map_or(response, |reference| {
@@ -37,7 +37,7 @@ impl OpenApi {
         })
     }
 
-    /// How a value differs from a schema of the document.
+    /// Returns how a value differs from a schema of the document.
     pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         self.schemas.faults(schema, value)
     }
@@ -58,27 +58,27 @@ impl OpenApi {
     /// Checks that status and body of the reply are documented for the operation.
     ///
     /// # Panics
-    /// If they aren't.
+    /// If they are not documented.
     #[track_caller]
     pub fn check(&self, method: &Method, path: &str, reply: &Reply) {
         if path.starts_with("/docs") || path == "/openapi.json" {
-            // Not operations of the API.
+            // These paths are not operations of the API.
             return;
         }
         let Some(template) = self.template(path) else {
             // An undocumented path must not exist.
             assert!(
                 matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 414),
-                "{method} {path} is undocumented, yet answers {}",
+                "{method} {path} is undocumented, but responds with {}",
                 reply.status
             );
             return;
         };
-        // The responses to HEAD are those to GET.
+        // A HEAD request has the responses of GET.
         let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
         let operation = &self.document["paths"][template][&method];
         if operation.is_null() {
-            assert!(matches!(reply.status, 405 | 200 | 204), "{method} {template} is undocumented, yet answers {}", reply.status);
+            assert!(matches!(reply.status, 405 | 200 | 204), "{method} {template} is undocumented, but responds with {}", reply.status);
             return;
         }
         let status = reply.status.to_string();

@@ -1,4 +1,4 @@
-//! The accounts of every shop. They are part of the template database and signed in, so that tests don't hash passwords.
+//! The accounts of every shop. They are created and signed in once, in the template database, so that tests don't hash passwords.
 
 use serde_json::{Value, json};
 
@@ -21,14 +21,14 @@ pub struct Account {
 
 /// Username, address and password of the superuser.
 pub const OWNER: (&str, &str, &str) = ("owner", "owner@shop.test", "owner's passphrase 1!");
-/// The same of an admin.
+/// Username, address and password of an admin.
 pub const ADA: (&str, &str, &str) = ("ada", "ada@shop.test", "ada's passphrase 2!");
-/// The same of another admin.
+/// Username, address and password of another admin.
 pub const GRACE: (&str, &str, &str) = ("grace", "grace@shop.test", "grace's passphrase 3!");
 
-/// The same of a customer.
+/// Username, address and password of a customer.
 pub const CAROL: (&str, &str, &str) = ("carol", "carol@customers.test", "carol's passphrase 4!");
-/// The same of another customer.
+/// Username, address and password of another customer.
 pub const DAVE: (&str, &str, &str) = ("dave", "dave@customers.test", "dave's passphrase 5!");
 
 /// All accounts of the template database.
@@ -47,7 +47,7 @@ pub struct People {
 }
 
 impl People {
-    /// Signs the superuser in, creates the other admins, and registers the customers.
+    /// Signs in as the superuser, creates the other admins, and registers the customers.
     pub async fn create(anyone: &Api) -> Self {
         let (owner, _) = sign_in(anyone, OWNER).await;
         let api = anyone.with_token(&owner);

@@ -1,4 +1,4 @@
-//! A real PostgreSQL. It is fast because its data survives crashes of processes but not of the machine.
+//! A real PostgreSQL server. It runs without `fsync`, so it is fast, but its data does not survive a crash of the machine.
 
 use std::{
     ffi::OsString,
@@ -17,7 +17,7 @@ use crate::{
     wait,
 };
 
-/// Settings besides the port. Without `fsync`, commits survive the death of any process but not a power failure. Statistics and
+/// Settings besides the port. Without `fsync`, commits survive a crash of any process, but not a power failure. Statistics and
 /// replication are not tested.
 const SETTINGS: [&str; 13] = [
     "listen_addresses=127.0.0.1",
@@ -67,7 +67,7 @@ impl Postgres {
         for _ in 0..5 {
             postgres.port = free_port();
             postgres.spawn();
-            if postgres.came_up().await {
+            if postgres.wait_until_started().await {
                 return postgres;
             }
         }
@@ -91,11 +91,11 @@ impl Postgres {
         let mut args: Vec<OsString> = vec!["-D".into(), self.scratch.path().join("data").into(), "-p".into(), self.port.to_string().into()];
         args.extend(self.settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
         let user = programs.postgres_user();
-        let keeping = ServerOptions { directory: self.scratch.path(), signal: "QUIT", remove_directory: self.shared, user };
-        self.server = Some(Server::start(&programs.postgres("postgres"), &args, &keeping).expect("PostgreSQL can be started"));
+        let options = ServerOptions { directory: self.scratch.path(), signal: "QUIT", remove_directory: self.shared, user };
+        self.server = Some(Server::start(&programs.postgres("postgres"), &args, &options).expect("PostgreSQL can be started"));
     }
 
-    async fn came_up(&self) -> bool {
+    async fn wait_until_started(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
         wait::eventually("PostgreSQL starts or exits", async || match PgConnection::connect(&self.url("postgres")).await {
             Ok(connection) => connection.close().await.map(|()| true),
@@ -105,25 +105,25 @@ impl Postgres {
         .await
     }
 
-    /// The URL of a database.
+    /// Returns the URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port.
+    /// Returns the port of the server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Creates a database, as a copy of `template` unless that is empty.
+    /// Creates a database. If `template` is not empty, the database is a copy of it.
     ///
     /// # Panics
     /// If PostgreSQL fails.
     pub async fn create_database(&self, name: &str, template: &str) {
-        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("PostgreSQL is up");
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("PostgreSQL is running");
         let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.expect("a database can be made");
-        connection.close().await.expect("the connection ends in order");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.expect("a database can be created");
+        connection.close().await.expect("the connection can be closed");
     }
 
     /// Removes a database that a test has used, without waiting for it.
@@ -135,26 +135,26 @@ impl Postgres {
         std::thread::spawn(move || command.status());
     }
 
-    /// Ends it at once, as a crash of the server would.
+    /// Kills the server, to simulate a crash.
     ///
     /// # Panics
-    /// If it isn't running.
+    /// If the server isn't running.
     pub async fn stop(&mut self) {
-        let server = self.server.take().expect("PostgreSQL runs");
+        let server = self.server.take().expect("PostgreSQL is running");
         server.signal(Signal::SIGQUIT);
         wait::eventually("PostgreSQL ends", async || wait::holds(server.has_ended(), || "running")).await;
     }
 
-    /// Starts it again, on the same port with the same data.
+    /// Restarts the server on the same port with the same data.
     ///
     /// # Panics
-    /// If it doesn't come up.
+    /// If the server doesn't start.
     pub async fn start(&mut self) {
         self.spawn();
-        assert!(self.came_up().await, "PostgreSQL did not come back:\n{}", self.output());
+        assert!(self.wait_until_started().await, "PostgreSQL did not restart:\n{}", self.output());
     }
 
-    /// What it printed.
+    /// Returns the output of the server.
     pub fn output(&self) -> String {
         std::fs::read_to_string(self.scratch.path().join("output")).unwrap_or_default()
     }

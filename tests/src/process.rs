@@ -88,9 +88,9 @@ impl Process {
     pub fn of(program: &Path, args: &[impl AsRef<OsStr>], environment: &Environment, name: &str) -> Self {
         let mut command = process_guard::guarded_command(program);
         command.args(args).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Paths, and the file for the coverage of an instrumented build.
-        let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
-        let mut child = command.envs(kept).envs(environment).spawn().expect("a shell can be started");
+        // The paths of programs and temporary files, and the coverage file of an instrumented build.
+        let inherited = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR" || name == "LLVM_PROFILE_FILE");
+        let mut child = command.envs(inherited).envs(environment).spawn().expect("the program can be started");
         let log = Log::default();
         log.collect(child.stderr.take().expect("standard error is piped"));
         log.collect(child.stdout.take().expect("standard output is piped"));
@@ -107,10 +107,10 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns the CPU seconds that it has used, to a hundredth.
+    /// Returns the CPU seconds that the process has used, with a resolution of 10 ms.
     ///
     /// # Panics
-    /// If it has ended.
+    /// If the process has ended.
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds(self.pid())
     }
@@ -129,13 +129,13 @@ impl Process {
     /// Waits until `/readyz` is successful.
     ///
     /// # Panics
-    /// With its log, if the process ends or isn't ready in time.
+    /// If the process ends or isn't ready in time; the message has the log.
     pub async fn ready(&mut self) {
         let ops = self.address("OPS_ADDRESS").await;
         let what = format!("`{}` is ready", self.name);
         let running = wait::eventually(&what, async || {
             if !self.is_running() {
-                // It cannot become ready.
+                // A process that has ended cannot become ready.
                 return Ok(false);
             }
             let response = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
@@ -143,10 +143,10 @@ impl Process {
             wait::holds(status.is_success(), || text).map(|()| true)
         })
         .await;
-        assert!(running, "it ended before it was ready:\n{}", self.report());
+        assert!(running, "the process ended before it was ready:\n{}", self.report());
     }
 
-    /// Kills it.
+    /// Kills the process.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -161,18 +161,18 @@ impl Process {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
-        kill(pid, signal).expect("the process is there to be signalled");
+        kill(pid, signal).expect("the process is running");
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     ///
     /// # Panics
-    /// If it doesn't end in time.
+    /// If the process doesn't end in time.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("`{}` ends", self.name);
         let status = wait::eventually(&what, async || {
             let ended = self.child.try_wait().expect("a child can be waited for");
-            ended.ok_or_else(|| format!("it is running; last log line: {}", self.log.lines().pop().unwrap_or_default()))
+            ended.ok_or_else(|| format!("the process is running; last log line: {}", self.log.lines().pop().unwrap_or_default()))
         })
         .await;
         process_guard::release(self.child.stdin.take());
@@ -180,12 +180,12 @@ impl Process {
         status
     }
 
-    /// Whether it runs.
+    /// Whether the process is running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Returns its state and log, for the report of a failed test.
+    /// Returns the state and the log of the process, for the report of a failed test.
     pub fn report(&mut self) -> String {
         let end = match self.child.try_wait() {
             Ok(Some(status)) => match status.signal() {
@@ -203,7 +203,7 @@ impl Process {
 /// # Panics
 /// If there is no such process.
 pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is running");
     // The first field after the name in parentheses is field 3.
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<f64>().ok()).expect("a number of ticks");
@@ -227,7 +227,7 @@ pub fn memory(pid: u32) -> f64 {
 }
 
 fn memory_field(pid: u32, name: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is running");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a size");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("kibibytes") / 1024.0
 }
@@ -245,7 +245,7 @@ pub fn raise_open_file_limit(files: u64) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An instrumented build writes its coverage only when it ends regularly.
+        // An instrumented build writes its coverage only when it exits normally.
         if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.is_running() {
             self.terminate();
             let _ = self.child.wait();

@@ -9,7 +9,7 @@ use std::{
 use nix::unistd::{User, geteuid};
 use serde::Deserialize;
 
-/// The servers the shop needs.
+/// The servers that a shop needs.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Programs {
     /// Directory of `initdb`, `postgres`, `pgbench`.
@@ -30,7 +30,7 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// The `catalog-operator` binary of the same build.
+/// Returns the path of `catalog-operator` of the same build.
 pub fn catalog_operator() -> PathBuf {
     match std::env::var_os("CATALOG_TEST_BINARY") {
         Some(given) => PathBuf::from(given).with_file_name("catalog-operator"),
@@ -38,7 +38,7 @@ pub fn catalog_operator() -> PathBuf {
     }
 }
 
-/// The `catalog` binary of the same build, in the parent of the directory of the test executable.
+/// Returns the path of `catalog` of the same build, in the parent of the directory of the test executable.
 pub fn catalog() -> &'static Path {
     static CATALOG: OnceLock<PathBuf> = OnceLock::new();
     CATALOG.get_or_init(|| match std::env::var_os("CATALOG_TEST_BINARY") {
@@ -47,15 +47,15 @@ pub fn catalog() -> &'static Path {
     })
 }
 
-/// The `catalogctl` binary of the same build.
+/// Returns the path of `catalogctl` of the same build.
 pub fn catalogctl() -> PathBuf {
     catalog().with_file_name("catalogctl")
 }
 
-/// A program of the same build as the tests.
+/// Returns the path of a program of the same build as the tests.
 ///
 /// # Panics
-/// If it isn't built.
+/// If the program isn't built.
 pub fn beside(name: &str) -> PathBuf {
     let executable = std::env::current_exe().expect("the test executable has a path");
     let directory = executable.parent().expect("an executable lies in a directory");
@@ -93,7 +93,7 @@ fn query_catalogctl() -> Programs {
 }
 
 impl Programs {
-    /// A program of PostgreSQL.
+    /// Returns the path of a program of PostgreSQL.
     pub fn postgres(&self, name: &str) -> PathBuf {
         self.postgres_bin.join(name)
     }

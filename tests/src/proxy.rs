@@ -1,4 +1,4 @@
-//! Network faults: a TCP proxy in front of a server that can freeze or close its connections.
+//! A TCP proxy in front of a server that simulates network faults: it can freeze or close its connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -22,7 +22,7 @@ enum NetworkState {
     Down,
 }
 
-/// A proxy. It ends when it is dropped.
+/// A proxy. It stops on drop.
 pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<NetworkState>,
@@ -33,7 +33,7 @@ impl Proxy {
     /// Starts a proxy in front of `server`.
     ///
     /// # Panics
-    /// If it cannot listen.
+    /// If the proxy cannot listen.
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("this machine has free ports");
         let address = listener.local_addr().expect("a listener has an address");
@@ -43,7 +43,7 @@ impl Proxy {
         Self { address, state, _connections: tasks }
     }
 
-    /// Where it listens.
+    /// Returns the address on which the proxy listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -53,7 +53,7 @@ impl Proxy {
         self.state.send_replace(NetworkState::Frozen);
     }
 
-    /// Closes all connections; new ones fail.
+    /// Closes all connections, and lets new connections fail.
     pub fn disconnect(&self) {
         self.state.send_replace(NetworkState::Down);
     }

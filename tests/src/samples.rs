@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Reply};
 
-/// A product with every field.
+/// Returns a product with every field.
 pub fn product(sku: &str) -> Value {
     json!({
         "sku": sku,
@@ -19,7 +19,7 @@ pub fn product(sku: &str) -> Value {
     })
 }
 
-/// A product with only the required fields.
+/// Returns a product with only the required fields.
 pub fn plain(sku: &str) -> Value {
     json!({"sku": sku, "name": format!("Stool {sku}"), "price": {"amount": "10.00", "currency": "EUR"}})
 }
@@ -27,18 +27,18 @@ pub fn plain(sku: &str) -> Value {
 /// A created product.
 #[derive(Debug, Clone)]
 pub struct Created {
-    /// Its id.
+    /// Product id.
     pub id: String,
     /// `/v1/products/{id}`.
     pub path: String,
-    /// Its entity tag.
+    /// Entity tag.
     pub etag: String,
-    /// Its body.
+    /// Body of the response.
     pub body: Value,
 }
 
 impl Created {
-    /// The path of something below the product.
+    /// Returns the path of a subresource of the product.
     pub fn at(&self, below: &str) -> String {
         format!("{}/{below}", self.path)
     }

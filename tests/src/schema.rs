@@ -15,7 +15,7 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// The schemas of a document.
+    /// Reads the schemas of a document.
     pub fn new(document: &Value) -> Self {
         let mut components = document["components"].clone();
         for schema in components["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {

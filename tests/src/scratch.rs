@@ -1,4 +1,4 @@
-//! Temporary directories that are removed with the test process, however it ends.
+//! Temporary directories. They are removed even if the test process is killed.
 
 use std::{
     fs,
@@ -14,8 +14,8 @@ use crate::programs::RunAs;
 
 const PREFIX: &str = "catalog-tests-";
 
-/// A directory of this process, removed on drop. If the process is killed, the process guard of the server in it removes it, or
-/// the next run.
+/// A directory of this process, removed on drop. If this process is killed, the process guard of the server in the directory
+/// removes it, or the next run does.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -33,7 +33,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// Returns its path.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Shared by all tests of one process: the servers, the keys, and a template database.
+//! The servers, the keys and the template database that all tests of one process share.
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ use crate::{
 /// The name of the migrated database.
 pub const TEMPLATE: &str = "template_shop";
 
-/// Started by the first test; ends with the process.
+/// What all tests of one process share. The first test starts the servers, which end with the process.
 pub struct Shared {
     /// PostgreSQL.
     pub postgres: Postgres,
@@ -40,14 +40,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Returns the shared parts, and starts them at the first call.
+    /// Returns the shared servers. The first call starts them.
     ///
     /// # Panics
-    /// In every test, if they could not be started.
+    /// In every test, if the servers could not be started.
     pub fn get() -> &'static Self {
         static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
-            // In another runtime, because that of the first test ends with it.
+            // Uses another runtime, because the runtime of the first test ends with that test.
             let starting = thread::Builder::new().name("shared servers".into()).spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 runtime.block_on(Self::start())
@@ -73,7 +73,7 @@ impl Shared {
 /// Creates and migrates the template database, with its accounts.
 ///
 /// # Panics
-/// If that fails.
+/// If a step fails.
 pub async fn prepare(postgres: &Postgres, settings: &Environment) -> People {
     postgres.create_database(TEMPLATE, "template0").await;
     let mut settings = settings.clone();

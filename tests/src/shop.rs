@@ -1,7 +1,7 @@
 //! The shop of one test, with its own database, streams, inbox and processes.
 
 mod builder;
-mod rest;
+mod idle;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -94,7 +94,7 @@ pub struct Shop {
     pub carol: Api,
     /// Another customer.
     pub dave: Api,
-    /// Their accounts.
+    /// The accounts of the admins and customers.
     pub people: People,
     /// The shop's database, for state that the API doesn't expose.
     pub database: PgPool,
@@ -106,7 +106,7 @@ pub struct Shop {
     network: Option<Network>,
     nats: Source<Nats>,
     postgres: Source<Postgres>,
-    troubled: bool,
+    allow_error_logs: bool,
     _suite_lock: SuiteLock,
 }
 
@@ -134,7 +134,7 @@ impl Shop {
         &self.inbox.as_ref().expect("a shop with a notifier").1
     }
 
-    /// Returns the network between its roles and their servers.
+    /// Returns the proxies between the shop's processes and its servers.
     ///
     /// # Panics
     /// In a shop that isn't proxied.
@@ -142,33 +142,33 @@ impl Shop {
         self.network.as_ref().expect("a proxied shop")
     }
 
-    /// Returns the settings of its processes.
+    /// Returns the settings of the shop's processes.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Returns the prefix of its streams, subjects and consumers, which is also the name of its database.
+    /// Returns the prefix of the shop's streams, subjects and consumers, which is also the name of its database.
     pub fn prefix(&self) -> &str {
         &self.name
     }
 
-    /// Its nats-server.
+    /// Returns the shop's nats-server.
     pub fn nats(&self) -> &Nats {
         &self.nats
     }
 
-    /// Its private nats-server, to be stopped and started.
+    /// Returns the private nats-server of the shop, to stop and start it.
     ///
     /// # Panics
-    /// If it isn't private.
+    /// If the shop uses the shared nats-server.
     pub fn nats_mut(&mut self) -> &mut Nats {
         &mut self.nats
     }
 
-    /// Its private PostgreSQL, to be stopped and started.
+    /// Returns the private PostgreSQL of the shop, to stop and start it.
     ///
     /// # Panics
-    /// If it isn't private.
+    /// If the shop uses the shared PostgreSQL.
     pub fn postgres_mut(&mut self) -> &mut Postgres {
         &mut self.postgres
     }
@@ -200,7 +200,7 @@ impl Shop {
         &mut found.unwrap_or_else(|| panic!("no {role} runs here")).1
     }
 
-    /// Starts another process of a role and waits until it is ready. All clients use a new API from then on.
+    /// Starts another process of a role and waits until it is ready. All clients use the last API that was started.
     ///
     /// # Panics
     /// If it isn't ready in time.
@@ -227,7 +227,7 @@ impl Shop {
         }
     }
 
-    /// Kills the process of a role. Its log is kept for the report of a failure.
+    /// Kills the process of a role. The log is kept for the report of a failure.
     pub fn kill(&mut self, role: Role) {
         self.process(role).kill();
     }
@@ -244,11 +244,11 @@ impl Shop {
     /// If the request fails.
     pub async fn ops(&mut self, role: Role, path: &str) -> (u16, String) {
         let address = self.process(role).address("OPS_ADDRESS").await;
-        let response = reqwest::get(format!("http://{address}{path}")).await.expect("the private listener answers");
+        let response = reqwest::get(format!("http://{address}{path}")).await.expect("the private listener responds");
         (response.status().as_u16(), response.text().await.expect("text"))
     }
 
-    /// The sum of all samples of a metric whose line contains each of `labels`; `None` without any.
+    /// Returns the sum of the samples of a metric whose line contains each of `labels`, or `None` if there are no samples.
     pub async fn metric(&mut self, role: Role, name: &str, labels: &[&str]) -> Option<f64> {
         let (_, text) = self.ops(role, "/metrics").await;
         let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
@@ -300,7 +300,7 @@ impl Shop {
                 for field in entry.as_object().into_iter().flatten().map(|(name, _)| name).filter(|_| is_ours) {
                     assert!(LOGGING.contains(&format!("`{field}`")), "docs/logging.md doesn't list {field} of {role}: {line}");
                 }
-                assert!(self.troubled || !line.contains(r#""level":"ERROR""#), "{role} logged an error: {line}");
+                assert!(self.allow_error_logs || !line.contains(r#""level":"ERROR""#), "{role} logged an error: {line}");
             }
         }
     }
@@ -327,5 +327,5 @@ impl Drop for Shop {
     }
 }
 
-/// Longest time of an effect in tests that measure it.
-pub const TWO_SECONDS: Duration = Duration::from_secs(2);
+/// Upper bound for measured delays.
+pub const MAX_DELAY: Duration = Duration::from_secs(2);

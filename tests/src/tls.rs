@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-/// A TLS listener that forwards to the shop. It ends on drop.
+/// A TLS listener that forwards to the shop. It stops on drop.
 pub struct Gateway {
     address: SocketAddr,
     authority: String,
@@ -23,7 +23,7 @@ impl Gateway {
     /// Starts a gateway in front of `base` (scheme, host and port), with a certificate for `name`.
     ///
     /// # Panics
-    /// If it cannot listen.
+    /// If the gateway cannot listen.
     pub async fn start(base: &str, name: &str) -> Self {
         let (authority, config) = certified(name);
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -44,12 +44,12 @@ impl Gateway {
         Self { address, authority, passing }
     }
 
-    /// The port.
+    /// Returns the port of the gateway.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The certificate of its authority, PEM.
+    /// Returns the certificate of the gateway's certificate authority, in PEM form.
     pub fn authority(&self) -> &str {
         &self.authority
     }

@@ -12,27 +12,27 @@ use p256::{
 use rand::RngExt;
 use serde_json::Value;
 
-/// Writes a new ES256 key with the creation time `made` into a directory, and returns its path.
+/// Writes a new ES256 key with the creation time `created_at` into a directory, and returns its path.
 ///
 /// # Panics
 /// If the directory cannot be written.
-pub fn new_key(directory: &Path, made: DateTime<Utc>, name: &str) -> PathBuf {
-    // A random number is a valid key except with negligible probability.
+pub fn new_key(directory: &Path, created_at: DateTime<Utc>, name: &str) -> PathBuf {
+    // Nearly every random number is a valid key.
     let secret: [u8; 32] = rand::rng().random();
     let key = SecretKey::from_slice(&secret).expect("a random number is a valid key");
     let pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key has a PEM form");
-    let path = directory.join(format!("{}-{name}.pem", made.format("%Y%m%dT%H%M%SZ")));
+    let path = directory.join(format!("{}-{name}.pem", created_at.format("%Y%m%dT%H%M%SZ")));
     // Renamed, so that no process reads a partial key.
-    let half = directory.join(format!(".{name}"));
-    std::fs::write(&half, pem.as_bytes()).expect("the key directory can be written");
-    std::fs::rename(&half, &path).expect("the key directory can be written");
+    let partial = directory.join(format!(".{name}"));
+    std::fs::write(&partial, pem.as_bytes()).expect("the key directory can be written");
+    std::fs::rename(&partial, &path).expect("the key directory can be written");
     path
 }
 
-/// The one key of a directory.
+/// Returns the path of the only key in a directory.
 ///
 /// # Panics
-/// If there is none.
+/// If the directory has no key.
 pub fn only_key(directory: &Path) -> PathBuf {
     let entries = std::fs::read_dir(directory).expect("the key directory can be read").map(|entry| entry.expect("an entry").path());
     entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pem")).expect("a key")
@@ -41,7 +41,7 @@ pub fn only_key(directory: &Path) -> PathBuf {
 /// Returns header and claims of a token, unverified.
 ///
 /// # Panics
-/// If it isn't a token.
+/// If the text isn't a token.
 pub fn read(token: &str) -> (Value, Value) {
     let mut parts = token.split('.').map(|part| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap_or_default());
     let mut next = || serde_json::from_slice(&parts.next().expect("three parts")).expect("JSON");

@@ -29,16 +29,16 @@ pub async fn within<T, E: Debug>(limit: Duration, what: &str, mut probe: impl As
     loop {
         ticks.tick().await;
         match probe().await {
-            Ok(held) => return held,
-            Err(why) => assert!(started.elapsed() < limit, "{what}: not within {limit:?}; at last: {why:?}"),
+            Ok(value) => return value,
+            Err(why) => assert!(started.elapsed() < limit, "{what}: not met within {limit:?}; last state: {why:?}"),
         }
     }
 }
 
-/// `Ok` if `condition`, otherwise the reason. For probes.
+/// Returns `Ok` if `condition` is true, otherwise the reason. For probes.
 ///
 /// # Errors
-/// `why`, unless `condition`.
+/// The result of `why`, if `condition` is false.
 pub fn holds<E>(condition: bool, why: impl FnOnce() -> E) -> Result<(), E> {
     if condition { Ok(()) } else { Err(why()) }
 }

@@ -65,9 +65,9 @@ impl Dev {
 
     fn start(&mut self) {
         let _ = fs::remove_file(self.output_file());
-        let keeping = ServerOptions { directory: self.scratch.path(), signal: "TERM", remove_directory: false, user: None };
+        let options = ServerOptions { directory: self.scratch.path(), signal: "TERM", remove_directory: false, user: None };
         let arguments: Vec<_> = self.arguments().into_iter().map(Into::into).collect();
-        self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &keeping).unwrap());
+        self.running = Some(Server::start("/usr/bin/env".as_ref(), &arguments, &options).unwrap());
     }
 
     /// Starts the shop and waits until its addresses are printed.

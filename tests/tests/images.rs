@@ -109,7 +109,7 @@ async fn own_images_run_on_a_read_only_root() {
     }
     for (name, _) in own() {
         let image = Image::make(name);
-        let mut inside = Container::of(&image, NONROOT).start(&["--help"]);
+        let mut inside = Container::new(&image, NONROOT).start(&["--help"]);
         let status = inside.ended().await;
         assert!(status.success(), "{}", inside.report());
         let outside = Command::new(programs::beside(name)).arg("--help").env("COLUMNS", "100").output().unwrap();
@@ -124,7 +124,7 @@ async fn the_inbox_runs_in_its_image() {
     }
     let image = Image::make("catalogctl");
     let addresses = ["OPS_ADDRESS", "SMTP_ADDRESS", "INBOX_ADDRESS"];
-    let inbox = addresses.iter().fold(Container::of(&image, NONROOT), |inbox, name| inbox.setting(name, "127.0.0.1:0"));
+    let inbox = addresses.iter().fold(Container::new(&image, NONROOT), |inbox, name| inbox.setting(name, "127.0.0.1:0"));
     inbox.setting("LOG_FORMAT", "json").start(&[]).ready().await;
 }
 
@@ -157,7 +157,7 @@ fn volumes(user: (u32, u32)) -> [(Scratch, &'static str); 3] {
 }
 
 fn postgres<'a>(image: &'a Image, user: (u32, u32), volumes: &[(Scratch, &str)], port: u16) -> Container<'a> {
-    let container = Container::of(image, user).setting("PGPORT", port.to_string());
+    let container = Container::new(image, user).setting("PGPORT", port.to_string());
     // Without these arguments it trusts local connections, and the test connects locally.
     let container = container.setting("POSTGRES_INITDB_ARGS", "--auth-host='scram-sha-256' --data-checksums");
     let container = container.setting("POSTGRES_USER", "shop").setting("POSTGRES_DB", "the shop");
@@ -268,7 +268,7 @@ async fn nats_uses_its_configuration_and_keeps_streams_on_its_volume() {
     }
     let text = format!("port: {port}\njetstream {{ store_dir: /data, sync_interval: always }}\nauthorization {{ token: $NATS_TOKEN }}\n");
     fs::write(config.path().join("nats.conf"), text).unwrap();
-    let container = Container::of(&image, (1000, 1000)).volume(config.path(), "/etc/nats").volume(store.path(), "/data");
+    let container = Container::new(&image, (1000, 1000)).volume(config.path(), "/etc/nats").volume(store.path(), "/data");
     let mut server = container.setting("NATS_TOKEN", "sesame").start(&["--config", "/etc/nats/nats.conf"]);
     let address = format!("nats://127.0.0.1:{port}");
     let client = eventually("NATS lets us in", async || {

@@ -1,6 +1,5 @@
-//! `catalogctl dev`: runs a whole shop on this machine, with a PostgreSQL and a nats-server of its own.
+//! `catalogctl dev`: runs a whole shop on this machine, with its own PostgreSQL and nats-server.
 
-mod account;
 mod console;
 mod directory;
 mod greeting;
@@ -15,6 +14,7 @@ mod programs;
 mod roles;
 mod samples;
 mod settings;
+mod system_user;
 mod wheels;
 
 use anyhow::Context;
@@ -25,7 +25,6 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
-    account::Account,
     console::Console,
     directory::{DataDirectory, SavedState},
     greeting::Greeting,
@@ -34,8 +33,9 @@ use self::{
     process::{Startup, Stopping, Supervisor, stop_orphans},
     programs::Finder,
     roles::{Binaries, Roles},
-    samples::Shop,
+    samples::ShopClient,
     settings::{Settings, SettingsArgs},
+    system_user::SystemUser,
 };
 
 /// Name of the secret with the superuser's password.
@@ -67,14 +67,14 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     if args.print_programs { print_programs().await } else { run_shop(args.settings.check()?).await }
 }
 
-/// Prints the paths of the servers for the test suite, which starts its own.
+/// Prints the paths of the programs for the test suite, which starts its own servers.
 async fn print_programs() -> anyhow::Result<()> {
-    let account = Account::for_postgres()?;
-    let found = Finder { directory: &programs::cache_directory(), account: account.as_ref(), console: Console::new() }.find(None).await?;
+    let user = SystemUser::for_postgres()?;
+    let found = Finder { directory: &programs::cache_directory(), user: user.as_ref(), console: Console::new() }.find(None).await?;
     let found = json!({
         "postgres_bin": found.postgres.bin,
         "nats_server": found.nats_server,
-        "run_as": account.map(|account| account.name),
+        "run_as": user.map(|user| user.name),
     });
     Ok(catalog::roles::output::print_line(&found.to_string())?)
 }
@@ -109,7 +109,7 @@ async fn run_shop(settings: Settings) -> anyhow::Result<()> {
     started
 }
 
-/// Stops the roles together, then the inbox, which receives their last mail, then the servers.
+/// Stops the roles together, then the inbox, because the notifier may send mail until it has stopped, and then the servers.
 async fn stop_in_order(mut supervisors: Vec<Supervisor>) {
     for names in [&[Name::Serve, Name::Notifier, Name::Tracker, Name::Fulfiller][..], &[Name::Inbox], &[Name::Nats], &[Name::Postgres]] {
         let (now, later): (Vec<_>, Vec<_>) = supervisors.into_iter().partition(|supervisor| names.contains(&supervisor.name()));
@@ -155,9 +155,9 @@ struct Launcher {
 
 impl Launcher {
     async fn start_shop(&mut self) -> anyhow::Result<()> {
-        let account = Account::for_postgres()?;
-        if let Some(account) = &account {
-            account.check_access(self.directory.root()).await?;
+        let user = SystemUser::for_postgres()?;
+        if let Some(user) = &user {
+            user.check_access(self.directory.root()).await?;
         }
         stop_orphans(self.directory.root(), self.console).await?;
         let mut state = self.directory.load_state()?;
@@ -166,14 +166,14 @@ impl Launcher {
 
         let existing = self.directory.existing_postgres(state.postgres_major)?;
         let programs =
-            Finder { directory: &programs::cache_directory(), account: account.as_ref(), console: self.console }.find(existing).await?;
+            Finder { directory: &programs::cache_directory(), user: user.as_ref(), console: self.console }.find(existing).await?;
         self.console.log(format!("PostgreSQL {} is {}", programs.postgres.major, programs.postgres.bin.display()));
         self.console.log(format!("nats-server is {}", programs.nats_server.display()));
         state.postgres_major = Some(programs.postgres.major);
         self.directory.save_state(&state)?;
 
         keys::ensure_key(&self.directory.keys(), Utc::now())?;
-        let roles = self.start_servers(programs, account, &state).await?;
+        let roles = self.start_servers(programs, user, &state).await?;
         roles.spec(Name::Migrate, &self.directory).run(self.directory.root(), self.console).await?;
         self.save_settings(&roles, &mut state)?;
         self.start_roles(&roles).await?;
@@ -183,7 +183,7 @@ impl Launcher {
             url: &self.settings.local_url(),
             inbox: self.settings.inbox_address,
             username: &roles.username,
-            password: Some(&roles.password).filter(|_| !state.own_password),
+            password: Some(&roles.password).filter(|_| !state.password_configured),
             editor_password: &editor_password,
             ports: state.ports,
             currency: &roles.currency,
@@ -193,15 +193,15 @@ impl Launcher {
         Ok(())
     }
 
-    async fn start_servers(&mut self, programs: programs::Programs, account: Option<Account>, state: &SavedState) -> anyhow::Result<Roles> {
-        let postgres = postgres::Server::prepare(programs.postgres, &self.directory, account, state.ports.postgres).await?;
+    async fn start_servers(&mut self, programs: programs::Programs, user: Option<SystemUser>, state: &SavedState) -> anyhow::Result<Roles> {
+        let postgres = postgres::Server::prepare(programs.postgres, &self.directory, user, state.ports.postgres).await?;
         self.spawn(postgres.spec());
         postgres.wait_until_ready().await?;
         let nats = nats::Server::prepare(programs.nats_server, &self.directory, state.ports.nats)?;
         self.spawn(nats.spec());
         nats.wait_until_ready().await?;
         let password = match &self.settings.superuser_password {
-            Some(given) => given.clone(),
+            Some(configured) => configured.clone(),
             None => self.directory.secret(SUPERUSER_PASSWORD)?,
         };
         Ok(Roles {
@@ -221,9 +221,9 @@ impl Launcher {
 
     /// Saves the configured password and currency for the next run. The migration has accepted them.
     fn save_settings(&self, roles: &Roles, state: &mut SavedState) -> anyhow::Result<()> {
-        if let Some(given) = &self.settings.superuser_password {
-            self.directory.save_secret(SUPERUSER_PASSWORD, given)?;
-            state.own_password = true;
+        if let Some(configured) = &self.settings.superuser_password {
+            self.directory.save_secret(SUPERUSER_PASSWORD, configured)?;
+            state.password_configured = true;
         }
         state.currency = Some(roles.currency.clone());
         self.directory.save_state(state)
@@ -246,7 +246,7 @@ impl Launcher {
         if state.editor && state.samples {
             return Ok(());
         }
-        let shop = Shop::sign_in(self.settings.local_url(), &roles.username, &roles.password).await?;
+        let shop = ShopClient::sign_in(self.settings.local_url(), &roles.username, &roles.password).await?;
         if !state.editor {
             shop.add_editor(editor_password).await?;
             state.editor = true;

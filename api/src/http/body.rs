@@ -1,4 +1,4 @@
-//! JSON bodies: bounded, strict, and rejected with the location of every error.
+//! JSON bodies: their limits, strict parsing, and errors with locations.
 
 mod duplicate_key;
 mod object;
@@ -32,14 +32,14 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// Largest body of one product, in bytes: it has a description and attributes.
 pub const MAX_PRODUCT_BODY: usize = 1024 * 1024;
 
-/// A JSON body of type `T`, which should deny unknown fields. Rules beyond types are the domain's.
+/// A JSON body of type `T`, which should deny unknown fields. Domains check further rules.
 pub struct Json<T>(pub T);
 
 /// A JSON merge patch (RFC 7396) of at most `MAX` bytes: `application/merge-patch+json`, or plain `application/json`.
 pub struct MergePatch<const MAX: usize = MAX_BODY>(pub Value);
 
 impl MergePatch {
-    /// The patch as `T`, which should deny unknown fields, where it isn't applied to a document.
+    /// Deserializes a patch that isn't applied to a document. `T` should deny unknown fields.
     ///
     /// # Errors
     /// 422 with every error.
@@ -51,7 +51,7 @@ impl MergePatch {
     }
 }
 
-/// The exact bytes of a JSON body of at most `MAX` bytes, for what must hash them before reading them.
+/// The bytes of a JSON body of at most `MAX` bytes, for handlers that hash the body before parsing it.
 pub struct JsonBytes<const MAX: usize = MAX_BODY>(pub Bytes);
 
 impl<S: Send + Sync, T: DeserializeOwned + ToSchema + Validate<Context = ()>> FromRequest<S> for Json<T> {
@@ -102,11 +102,10 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     }
 }
 
-/// The essence of the `Content-Type` header (without parameters), or 415 unless it is one of `allowed`, in UTF-8 and
-/// not compressed.
+/// Returns the essence of the `Content-Type` header (without parameters).
 ///
 /// # Errors
-/// 415.
+/// 415 unless the essence is one of `allowed` and the body is UTF-8 without compression.
 pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Result<&'static str, Problem> {
     let (essence, charset) = content_type(headers, allowed)?;
     if charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")) {
@@ -116,11 +115,10 @@ pub fn require_content_type(headers: &HeaderMap, allowed: &[&'static str]) -> Re
     }
 }
 
-/// The essence of the `Content-Type` header and its charset, or 415 unless the essence is one of `allowed` and the body
-/// is not compressed.
+/// Returns the essence of the `Content-Type` header and its charset.
 ///
 /// # Errors
-/// 415.
+/// 415 unless the essence is one of `allowed` and the body is not compressed.
 pub fn content_type<'a>(headers: &'a HeaderMap, allowed: &[&'static str]) -> Result<(&'static str, Option<&'a str>), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
@@ -137,7 +135,7 @@ pub fn content_type<'a>(headers: &'a HeaderMap, allowed: &[&'static str]) -> Res
     if charsets.next().is_some() { Err(unsupported_media_type("Give one charset in Content-Type.")) } else { Ok((essence, charset)) }
 }
 
-/// 415 with what to send instead.
+/// Returns the problem 415. `detail` says what to send instead.
 pub fn unsupported_media_type(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
 }

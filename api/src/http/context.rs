@@ -43,18 +43,18 @@ impl RequestContext {
         match (request_id, traceparent) {
             (Some(request_id), Some(traceparent)) => Self { request_id, traceparent, client },
             (request_id, traceparent) => {
-                let made = made();
-                Self { request_id: request_id.unwrap_or(made.0), traceparent: traceparent.unwrap_or(made.1), client }
+                let generated = generate_ids();
+                Self { request_id: request_id.unwrap_or(generated.0), traceparent: traceparent.unwrap_or(generated.1), client }
             }
         }
     }
 
-    /// The id as text.
+    /// Returns the request id as text.
     pub fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// The trace as text.
+    /// Returns the `traceparent` as text.
     pub fn traceparent(&self) -> &str {
         self.traceparent.to_str().unwrap_or_default()
     }
@@ -68,8 +68,9 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// A random request id (UUID) and the `traceparent` of a new trace that isn't sampled (flags 00). Both are slices of one allocation.
-fn made() -> (HeaderValue, HeaderValue) {
+/// Generates a random request id (UUID) and the `traceparent` of a new trace that isn't sampled (flags 00). Both are slices of one
+/// allocation.
+fn generate_ids() -> (HeaderValue, HeaderValue) {
     let (id, trace): ([u8; 16], [u8; 24]) = rand::rng().random();
     let mut text = [b'-'; REQUEST_ID_LENGTH + TRACEPARENT_LENGTH];
     let (request_id, traceparent) = text.split_at_mut(REQUEST_ID_LENGTH);
@@ -87,7 +88,7 @@ fn is_request_id(id: &[u8]) -> bool {
     (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// Version 00 only: 2-32-16-2 lower-case hex digits, neither id all zero.
+/// Accepts only version 00: 2-32-16-2 lower-case hex digits, and neither id all zero.
 fn is_traceparent(value: &[u8]) -> bool {
     let hex = |part: &[u8]| part.iter().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(c));
     let id = |part: &[u8]| hex(part) && part.iter().any(|c| *c != b'0');
@@ -115,8 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_make_is_what_we_take() {
-        let (one, other) = (made(), made());
+    fn generated_ids_are_valid_and_unique() {
+        let (one, other) = (generate_ids(), generate_ids());
         assert!(is_traceparent(one.1.as_bytes()), "{one:?}");
         assert_eq!(one.0.to_str().unwrap().parse::<Uuid>().unwrap().get_version_num(), 4);
         assert_ne!(one.0, other.0);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_ids_are_replaced() {
+    fn invalid_ids_are_detected() {
         for bad in ["", "with space", &"x".repeat(129), "umläut"] {
             assert!(!is_request_id(bad.as_bytes()), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! CSV downloads of any number of rows, read in chunks as the client reads them.
+//! CSV downloads of any number of rows. The rows are read from the database in chunks, as fast as the client reads them.
 
 use axum::{
     body::{Body, Bytes},
@@ -13,36 +13,36 @@ use crate::database::ReadError;
 
 /// A CSV file and its format.
 pub struct Download<T, P> {
-    /// Its name.
+    /// File name.
     pub file: &'static str,
-    /// Rows read at once, at most.
+    /// Maximum number of rows per read.
     pub chunk: i64,
-    /// Rows as CSV, with a header if it says so.
+    /// Formats rows as CSV, with a header if the flag is set.
     pub write: fn(&[T], bool) -> Result<Vec<u8>, csv::Error>,
-    /// The position of a row.
+    /// Returns the position of a row.
     pub position: fn(&T) -> P,
 }
 
-/// Why a download ends early. The client sees that it is incomplete.
+/// Why a download ends early. The client can detect that it is incomplete.
 #[derive(Debug, thiserror::Error)]
-enum CutShort {
+enum DownloadError {
     #[error("the rows could not be read")]
     Read(#[from] ReadError),
     #[error("the rows could not be written")]
     Csv(#[from] csv::Error),
 }
 
-impl From<CutShort> for Problem {
-    fn from(error: CutShort) -> Self {
+impl From<DownloadError> for Problem {
+    fn from(error: DownloadError) -> Self {
         match error {
-            CutShort::Read(error) => error.into(),
-            CutShort::Csv(error) => Self::internal(&error),
+            DownloadError::Read(error) => error.into(),
+            DownloadError::Csv(error) => Self::internal(&error),
         }
     }
 }
 
 impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
-    /// All rows after `after`; `read` gives at most `chunk` of them after a position.
+    /// Responds with all rows after `after`. `read` reads at most `chunk` rows after a position.
     ///
     /// # Errors
     /// If the first chunk cannot be read: an unavailable database is reported as a problem document, not as a truncated file.
@@ -58,12 +58,12 @@ impl<T: Send + Sync + 'static, P: Send + 'static> Download<T, P> {
                 let rows = read.await?;
                 let full = i64::try_from(rows.len()).is_ok_and(|length| length == chunk);
                 let next = rows.last().filter(|_| full).map(|last| Some(position(last)));
-                Ok::<_, CutShort>(Some((Bytes::from(write(&rows, header)?), (next, false))))
+                Ok::<_, DownloadError>(Some((Bytes::from(write(&rows, header)?), (next, false))))
             }
         });
         let mut rows = Box::pin(rows);
         let first = rows.try_next().await?;
-        // The body is sent after the response; its log lines belong to the request.
+        // The body is sent after the handler has returned, so its log lines need the span of the request.
         let request = Span::current();
         let rows = rows.inspect_err(move |error| request.in_scope(|| tracing::warn!(error = %Chain(error), file, "download aborted")));
         let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rows));

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same request sent again gets the stored response, not a second effect.
+//! `Idempotency-Key`: a repeated request gets the stored response and has no second effect.
 //!
 //! The response is stored in the transaction of the effect, so that either both exist or neither. The transaction holds an
 //! advisory lock, by which a request in progress is recognised.
@@ -18,14 +18,15 @@ use uuid::Uuid;
 use super::problem::{FieldError, Problem};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks a response as a stored one.
+/// Marks a stored response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key, in characters.
 const MAX_KEY: usize = 255;
 /// How long responses are kept.
 pub const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
-/// A key, scoped to its principal and route, with the hash of the request body.
+/// A key, scoped to its principal and route, with the hash of the request body. The column `caller` of
+/// `http.idempotency_keys` has the principal.
 pub struct IdempotencyKey {
     principal: Uuid,
     route: &'static str,
@@ -35,11 +36,11 @@ pub struct IdempotencyKey {
 
 /// A response in a form that can be stored.
 pub struct StorableResponse {
-    /// Status.
+    /// Status code.
     pub status: StatusCode,
-    /// Headers to repeat.
+    /// Headers to store.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// JSON.
+    /// JSON body.
     pub body: Vec<u8>,
 }
 
@@ -54,7 +55,7 @@ impl StorableResponse {
 }
 
 impl IdempotencyKey {
-    /// The request's key, or `None` without one. Quoted and bare keys are the same key.
+    /// Reads the key of a request, or returns `None` without one. A key in quotes equals the same key without.
     ///
     /// # Errors
     /// 400 for a key that is empty, too long or not of visible ASCII characters.
@@ -79,7 +80,7 @@ impl IdempotencyKey {
         Ok(Some(Self { principal, route, key: key.to_owned(), request_hash: Sha256::digest(body).to_vec() }))
     }
 
-    /// The request's key, for operations that require one.
+    /// Reads the key of a request to an operation that requires one.
     ///
     /// # Errors
     /// 400 without one, and as [`IdempotencyKey::of`].
@@ -90,16 +91,16 @@ impl IdempotencyKey {
         })
     }
 
-    /// The same key for a body that was hashed (SHA-256) while it was read.
+    /// Replaces the hash of the body by one (SHA-256) that was computed while the body was read.
     #[must_use]
     pub fn for_hash(self, request_hash: [u8; 32]) -> Self {
         Self { request_hash: request_hash.to_vec(), ..self }
     }
 
-    /// Takes the key for this transaction, or finds the response stored under it.
+    /// Locks the key for this transaction, or returns the response that is stored under it.
     ///
     /// # Errors
-    /// 409 while the first request is still running, 422 if that had another body.
+    /// 409 while the first request with the key is in progress, 422 if its body was different.
     pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<StorableResponse>, Problem> {
         let name = format!("{}/{}/{}", self.principal, self.route, self.key);
         let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, name)
@@ -121,7 +122,7 @@ impl IdempotencyKey {
         )
         .fetch_optional(&mut *tx)
         .await?;
-        // As a condition in SQL, PostgreSQL might scan all keys that are recent enough.
+        // Not a condition in SQL, because PostgreSQL might then scan all recent keys.
         let Some(stored) = stored.filter(|stored| stored.created_at > now - KEPT) else { return Ok(None) };
         if stored.request_hash != self.request_hash {
             let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
@@ -138,7 +139,7 @@ impl IdempotencyKey {
         Ok(Some(StorableResponse { status, headers, body: stored.body }))
     }
 
-    /// Stores the response in the effect's own transaction.
+    /// Stores the response in the transaction of the effect.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,8 +1,8 @@
-//! One layer around every route: request id and trace, span, timing, metrics, access log, and the bodies
-//! of problem documents, those of panics included. It is on the path of every cached read, so it allocates next to nothing.
+//! A layer around every route: request id and trace, span, timing, metrics, access log, and the bodies of problem documents,
+//! also of panics. Every cached read passes through it, so it allocates almost nothing.
 //!
-//! Each request has a span with the fields of docs/logging.md. A span costs 3 % of a cached read, which neither waits nor logs:
-//! so reads of anonymous clients get theirs when they first wait, fail or are logged (docs/decisions/0014).
+//! Each request has a span with the fields of docs/logging.md. Creating a span costs 3 % of a cached read. Anonymous reads
+//! therefore create it lazily: when they first wait, fail or log (docs/decisions/0014).
 
 use std::{
     cell::RefCell,
@@ -59,15 +59,15 @@ static UNLOGGED: LazyLock<IntCounter> = LazyLock::new(|| {
     )
 });
 
-/// Log lines per second of requests that end with 4xx, and of those that end with 503: clients can cause any number of them.
-/// `http_request_duration_seconds` counts all.
+/// Maximum number of log lines per second for responses with 4xx, and for responses with 503, because clients can cause any
+/// number of them. `http_request_duration_seconds` counts all.
 const LOGGED_REJECTIONS: NonZeroU32 = NonZeroU32::new(100).unwrap();
-/// A request that takes longer is aborted: a server that it waits for does not respond.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
-/// Routes that take as long as their bodies. They have their own limits.
+/// A request that takes longer is aborted with 503, because PostgreSQL or another server does not respond.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Routes whose duration depends on the size of the body. They have their own limits.
 const STREAMING: [&str; 1] = ["/v1/products/bulk"];
 
-/// Characters of a path or a method that are logged.
+/// Maximum number of logged characters of a path or a method.
 const MAX_LOGGED: usize = 256;
 /// The route label of requests that no route matched.
 const UNMATCHED: &str = "unmatched";
@@ -89,7 +89,7 @@ struct Shared {
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 const STATUSES: usize = 500;
 
-/// The histograms of one route, made when first needed. There are as many as routes, and they live as long as the process.
+/// The histograms of one route, created when first used and never freed.
 struct RouteHandles {
     route: &'static str,
     by_method: [[OnceLock<Histogram>; STATUSES]; METHODS.len()],
@@ -100,18 +100,18 @@ type Routes = HashMap<&'static str, &'static RouteHandles, RandomState>;
 static ROUTES: LazyLock<Mutex<Routes>> = LazyLock::new(Mutex::default);
 
 thread_local! {
-    /// The routes of this thread, so that cached reads of several threads share no lock.
-    static MET: RefCell<Routes> = RefCell::default();
+    /// The routes that this thread has served. Only the first request of a route takes the lock of [`ROUTES`].
+    static LOCAL_ROUTES: RefCell<Routes> = RefCell::default();
 }
 
 impl RouteHandles {
     fn of(route: &str) -> &'static Self {
-        MET.with_borrow_mut(|met| {
-            met.get(route).copied().unwrap_or_else(|| {
+        LOCAL_ROUTES.with_borrow_mut(|local| {
+            local.get(route).copied().unwrap_or_else(|| {
                 let mut routes = ROUTES.lock().unwrap_or_else(PoisonError::into_inner);
                 let handles = routes.get(route).copied().unwrap_or_else(|| Self::new(route));
                 routes.insert(handles.route, handles);
-                met.insert(handles.route, handles);
+                local.insert(handles.route, handles);
                 handles
             })
         })
@@ -134,8 +134,8 @@ impl RouteHandles {
 }
 
 impl ObserveLayer {
-    /// `log_sample`: one in this many successful reads is logged.
-    /// `trusted_proxy_hops`: proxies in front whose `X-Forwarded-For` entries are trusted.
+    /// Logs one of `log_sample` successful reads. `trusted_proxy_hops` is the number of proxies in front of the
+    /// API whose `X-Forwarded-For` entries are trusted.
     #[must_use]
     pub fn new(log_sample: u64, trusted_proxy_hops: usize) -> Self {
         LazyLock::force(&UNLOGGED);
@@ -183,15 +183,15 @@ where
         let path = request.uri().path_and_query().cloned();
         let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
         request.extensions_mut().insert(context.clone());
-        let mut seen = Seen { started, context, route, method, path, span: Span::none(), shared: self.shared.clone() };
-        // At debug level, a read logs before it waits.
-        if !(is_anonymous && is_read(&seen.method)) || LevelFilter::current() > LevelFilter::INFO {
-            seen.open_span();
+        let mut observed = ObservedRequest { started, context, route, method, path, span: Span::none(), shared: self.shared.clone() };
+        // At debug level, reads log before they first wait, so the span is needed at once.
+        if !(is_anonymous && is_read(&observed.method)) || LevelFilter::current() > LevelFilter::INFO {
+            observed.open_span();
         }
         let rejected = (!has_one_host(&request)).then(|| Problem::malformed("An HTTP/1.1 request must have one Host header.").into());
         // The future is instrumented so that what it drops when the client disconnects is logged with the request's fields.
-        let future = self.inner.call(request).instrument(seen.span.clone());
-        ObserveFuture { future, rejected, deadline: None, seen: Some(seen) }
+        let future = self.inner.call(request).instrument(observed.span.clone());
+        ObserveFuture { future, rejected, deadline: None, observed: Some(observed) }
     }
 }
 
@@ -204,13 +204,13 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-struct Seen {
+struct ObservedRequest {
     started: Instant,
     context: RequestContext,
     route: &'static RouteHandles,
     method: Method,
     path: Option<PathAndQuery>,
-    /// None until it is opened.
+    /// A disabled span until [`ObservedRequest::open_span`].
     span: Span,
     shared: Arc<Shared>,
 }
@@ -220,11 +220,11 @@ pin_project! {
     pub struct ObserveFuture<F> {
         #[pin]
         future: F,
-        // The problem of a request that is not processed.
+        // The response to a request that is rejected before routing.
         rejected: Option<Box<Problem>>,
-        // Created when the request first waits; cached reads never do.
+        // Created when the request first waits. Cached reads never wait.
         deadline: Option<Pin<Box<Sleep>>>,
-        seen: Option<Seen>,
+        observed: Option<ObservedRequest>,
     }
 }
 
@@ -233,40 +233,40 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObserveFuture<
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // A panic of a handler is that request's failure, not the connection's or the process's.
+        // A panic of a handler fails only this request, not the connection or the process.
         let polled = if let Some(problem) = this.rejected.take() {
             Ok(Poll::Ready(Ok(problem.into_response())))
         } else {
-            let _entered = this.seen.as_ref().map(|seen| seen.span.enter());
+            let _entered = this.observed.as_ref().map(|observed| observed.span.enter());
             panics::catch(|| this.future.poll(cx))
         };
         let mut response = match polled {
             Ok(Poll::Ready(Ok(response))) => response,
             Ok(Poll::Pending) => {
-                if let Some(seen) = this.seen {
-                    seen.open_span();
+                if let Some(observed) = this.observed {
+                    observed.open_span();
                 }
-                if this.seen.as_ref().is_some_and(|seen| STREAMING.contains(&seen.route.route)) {
+                if this.observed.as_ref().is_some_and(|observed| STREAMING.contains(&observed.route.route)) {
                     return Poll::Pending;
                 }
-                let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_PATIENCE)));
+                let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_TIMEOUT)));
                 ready!(deadline.as_mut().poll(cx));
-                let detail = format!("The request did not complete within {} s. Retry it.", REQUEST_PATIENCE.as_secs());
+                let detail = format!("The request did not complete within {} s. Retry it.", REQUEST_TIMEOUT.as_secs());
                 Problem::unavailable(detail).into_response()
             }
             Err(panic) => Problem::internal(&panic).into_response(),
         };
-        if let Some(seen) = this.seen.take() {
-            seen.complete(&mut response);
+        if let Some(observed) = this.observed.take() {
+            observed.complete(&mut response);
         }
         Poll::Ready(Ok(response))
     }
 }
 
-impl Seen {
+impl ObservedRequest {
     fn open_span(&mut self) {
         if self.span.is_none() {
-            // At this level it passes every filter.
+            // Error level, so that no log filter drops the span.
             self.span = tracing::error_span!(
                 "request",
                 request_id = self.context.request_id(),
@@ -291,7 +291,7 @@ impl Seen {
         let status = response.status();
         let elapsed = self.started.elapsed();
         self.route.observe(&self.method, status, elapsed.as_secs_f64());
-        if self.worth_logging(status) {
+        if self.should_log(status) {
             self.open_span();
             self.span.in_scope(|| log(status, elapsed, problem.as_ref()));
         }
@@ -300,31 +300,31 @@ impl Seen {
         headers.insert(TRACEPARENT, self.context.traceparent);
     }
 
-    fn worth_logging(&self, status: StatusCode) -> bool {
+    fn should_log(&self, status: StatusCode) -> bool {
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => self.may_log_rejection(1),
-            status if status.is_client_error() => self.may_log_rejection(0),
+            StatusCode::SERVICE_UNAVAILABLE => self.acquire_log_permit(1),
+            status if status.is_client_error() => self.acquire_log_permit(0),
             status if status.is_server_error() => true,
             _ if is_read(&self.method) => self.shared.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.shared.log_sample),
             _ => true,
         }
     }
 
-    fn may_log_rejection(&self, kind: usize) -> bool {
-        let may = self.shared.rejections[kind].check().is_ok();
-        if !may {
+    fn acquire_log_permit(&self, kind: usize) -> bool {
+        let is_within_limit = self.shared.rejections[kind].check().is_ok();
+        if !is_within_limit {
             UNLOGGED.inc();
         }
-        may
+        is_within_limit
     }
 }
 
-/// A client can send a path or a method of 32 KiB with every request.
+/// Limits the logged length, because a client can send a path or a method of 32 KiB with every request.
 fn clip(text: &str) -> &str {
     text.char_indices().nth(MAX_LOGGED).map_or(text, |(end, _)| &text[..end])
 }
 
-/// One line per request. The line of a failed one has the cause.
+/// Writes the access log line of a request, with the cause if the server failed.
 fn log(status: StatusCode, elapsed: Duration, problem: Option<&Problem>) {
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     let kind = problem.map(Problem::kind);

@@ -25,7 +25,7 @@ use super::{
 pub const DEFAULT_LIMIT: u16 = 50;
 /// Items per page at most.
 pub const MAX_LIMIT: u16 = 200;
-/// Longest cursor, in characters: one that holds the longest name has some 1300.
+/// Maximum length of a cursor, in characters. A cursor with the longest possible name has about 1300.
 const MAX_CURSOR: usize = 2048;
 
 /// One page of a list.
@@ -37,7 +37,7 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
-/// utoipa's own schema would repeat that of the items.
+/// Written by hand, because the schema that utoipa derives would repeat the schema of the items.
 impl<T: ToSchema> PartialSchema for Page<T> {
     fn schema() -> RefOr<Schema> {
         let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The items."));
@@ -68,7 +68,7 @@ impl<T: Serialize> Page<T> {
             Ok(body) => body,
             Err(error) => return Problem::internal(&error).into_response(),
         };
-        // It grew by doubling, and a slow client may keep it for long.
+        // Growing by doubling leaves spare capacity, and a slow client may keep the body in memory for long.
         body.shrink_to_fit();
         let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response();
         if let Some(link) = self.next_cursor.as_ref().and_then(|cursor| next_link(uri, cursor)) {
@@ -134,7 +134,7 @@ pub fn encode_cursor<T: Serialize>(position: &T) -> String {
 /// # Errors
 /// 400 for a cursor that this kind of list did not issue.
 pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
-    // As strict as for bodies: a forged cursor may have values that the database cannot store.
+    // Parsed as strictly as bodies: a forged cursor may have values that the database cannot store.
     if cursor.len() > MAX_CURSOR {
         return Err(bad_cursor());
     }
@@ -144,6 +144,6 @@ pub fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
 
 /// 400 for a cursor that this list did not issue.
 pub fn bad_cursor() -> Problem {
-    let detail = "cursor is not one this list handed out; start again without it, and keep sort and filters while you walk";
+    let detail = "cursor was not issued by this list; start again without it, and use the same sort and filters for all pages";
     Problem::bad_parameters(vec![FieldError::parameter("cursor", detail)])
 }

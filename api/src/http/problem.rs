@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problem documents.
 //!
-//! A [`Problem`] travels in the response's extensions; [`super::observe`] writes its body, because
-//! only there the request id is known. It also logs the cause, so no other code logs why a request failed.
+//! A [`Problem`] is an extension of the response. [`super::observe`] writes the body, because it knows the request id. It also
+//! logs the cause, so that no other code has to.
 
 mod field_error;
 
@@ -16,10 +16,10 @@ use utoipa::ToSchema;
 pub use self::field_error::FieldError;
 use crate::database::{Busy, ReadError};
 
-/// Where problem types are described. The last path segment is the stable part.
+/// Base URL of problem types. The last path segment identifies the type.
 pub const TYPE_BASE: &str = "https://catalog.rs/problems/";
 
-/// Errors of a body that are listed at most; the others are counted.
+/// Maximum number of listed errors of a body. Further errors are only counted.
 const MAX_ERRORS: usize = 100;
 /// Seconds after which a read may get a connection.
 const RETRY_AFTER_BUSY: u16 = 2;
@@ -65,7 +65,7 @@ pub struct Document<'a> {
 }
 
 impl Problem {
-    /// A problem of a type of its own.
+    /// Creates a problem of any type.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), more_errors: 0, headers: Vec::new(), cause: None }
     }
@@ -88,9 +88,9 @@ impl Problem {
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// The same 401 for an access token that is rejected: `error="invalid_token"` in the challenge.
+    /// Adds `error="invalid_token"` to the challenge of a 401, for a rejected access token.
     #[must_use]
-    pub fn of_access_token(self) -> Self {
+    pub fn with_invalid_token_challenge(self) -> Self {
         self.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
     }
 
@@ -119,7 +119,7 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", summary(&errors)).with_errors(errors)
     }
 
-    /// The same, with at most 100 errors: a body can have any number of unknown fields.
+    /// 422 with at most 100 listed errors, because a body can have any number of unknown fields.
     pub fn invalid_body(mut errors: Vec<FieldError>) -> Self {
         let (detail, more) = (summary(&errors), errors.len().saturating_sub(MAX_ERRORS));
         errors.truncate(MAX_ERRORS);
@@ -156,12 +156,12 @@ impl Problem {
         self
     }
 
-    /// Why the request failed, for logs.
+    /// Returns why the request failed, for logs.
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or(&self.detail)
     }
 
-    /// The stable part of its type, for logs.
+    /// Returns the last segment of the problem type, for logs.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
@@ -194,7 +194,7 @@ impl Problem {
         self
     }
 
-    /// The body for a request id.
+    /// Formats the document with a request id.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
         let document = Document {
             r#type: format!("{TYPE_BASE}{}", self.kind),
@@ -229,7 +229,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Database errors that no domain handles.
+/// Maps database errors that no domain handles.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if crate::database::is_statement_timeout(&error) {
@@ -248,7 +248,7 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// Reads that got no connection in time.
+/// Maps reads that got no connection in time to 503.
 impl From<Busy> for Problem {
     fn from(Busy { kind }: Busy) -> Self {
         let detail = format!("The database is busy with other {kind}. Retry after the seconds in Retry-After.");

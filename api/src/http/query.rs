@@ -39,7 +39,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
             let at = error.path().to_string();
-            let error = match Fault::of(&error.inner().to_string()) {
+            let error = match Fault::parse(&error.inner().to_string()) {
                 Fault::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
                 Fault::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
                 // Messages of the service begin with a verb.

@@ -11,7 +11,7 @@ use axum::{
 use super::{
     context::RequestContext,
     problem::Problem,
-    rate_limit::{headers, too_many},
+    rate_limit_response::{headers, too_many},
 };
 use crate::rate_limit::{self, Allowance, Limit};
 
@@ -27,13 +27,14 @@ impl ReadLimit {
     }
 }
 
-/// One read, charged to the allowance of an anonymous client; rejected with 429 when that is used up. Requests with a token are
-/// exempt: an invalid one is rejected before anything is read, and accounts can be deactivated.
+/// Charges an anonymous read to the allowance of its client address, and rejects it with 429 when that is used up. Requests with
+/// a token are exempt: an invalid token is rejected before anything is read; abuse by a signed-in account is stopped by
+/// deactivating it.
 pub struct ReadAllowance(Option<Allowance>);
 
 impl ReadAllowance {
-    /// The response with the remaining allowance in its headers.
-    pub fn describe(&self, mut response: Response) -> Response {
+    /// Adds the headers with the remaining allowance to a response.
+    pub fn add_headers(&self, mut response: Response) -> Response {
         if let Some(allowance) = &self.0 {
             response.headers_mut().extend(headers(allowance));
         }

@@ -1,5 +1,5 @@
-//! The memory of responses that clients haven't read yet. A large response takes its length from a budget of the process
-//! before it is sent, and gives it back when it has been written to the socket or dropped.
+//! Limits the memory of responses that clients haven't read yet. A large response acquires permits for its length from a budget
+//! of the process before it is sent, and releases them when it has been written to the socket or dropped.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -30,17 +30,17 @@ use tower::{Layer, Service};
 use super::{context::RequestContext, problem::Problem};
 use crate::{metrics, rate_limit};
 
-/// Bytes from which a response takes part in the budget. Smaller ones are bounded by the number of connections.
+/// Minimum size of a response that uses the budget, in bytes. The number of connections bounds the smaller ones.
 const LARGE: u64 = 16 * 1024;
-/// Bytes of a permit.
+/// Size of one permit, in bytes.
 const UNIT: usize = 1024;
-/// Part of the budget that one client may hold, so that a client that doesn't read leaves the rest to others.
-const CLIENT_SHARE: usize = 4;
+/// One client may hold a quarter of the budget, so that a client that doesn't read leaves the rest to others.
+const CLIENT_DIVISOR: usize = 4;
 /// How long a large response waits for its part of the budget.
 const WAIT: Duration = Duration::from_secs(1);
-/// Responses that wait for the budget take memory themselves: at most this part of it.
-const WAITING_SHARE: usize = 4;
-/// How long the next chunk of a stream waits. The stream ends with an error then.
+/// Responses that wait for the budget take memory themselves: at most a quarter of the budget.
+const WAITING_DIVISOR: usize = 4;
+/// How long a chunk of a stream waits for its part of the budget. The stream then ends with an error.
 const STREAM_WAIT: Duration = Duration::from_secs(30);
 
 static IN_FLIGHT: LazyLock<IntGauge> =
@@ -63,32 +63,32 @@ struct Budget {
     client_share: usize,
 }
 
-/// The remaining share of one client, and how many of its responses use it.
+/// The permits of one client, and how many of its responses use them.
 struct Client {
     free: Arc<Semaphore>,
     users: usize,
 }
 
 impl ResponseBudgetLayer {
-    /// A budget of `bytes`. It lives as long as the process: requests don't count their references to it.
+    /// Creates a budget of `bytes`. It is never freed, so that requests need no reference count.
     pub fn new(bytes: usize) -> Self {
         LazyLock::force(&IN_FLIGHT);
         LazyLock::force(&REJECTED);
-        let units = (bytes / UNIT).clamp(CLIENT_SHARE, u32::MAX as usize);
+        let units = (bytes / UNIT).clamp(CLIENT_DIVISOR, u32::MAX as usize);
         Self(Box::leak(Box::new(Budget {
             free: Arc::new(Semaphore::new(units)),
-            waiting: Arc::new(Semaphore::new(units / WAITING_SHARE)),
+            waiting: Arc::new(Semaphore::new(units / WAITING_DIVISOR)),
             clients: Mutex::default(),
-            client_share: units / CLIENT_SHARE,
+            client_share: units / CLIENT_DIVISOR,
         })))
     }
 }
 
 /// A part of the budget that is in use.
 struct Held {
-    _client: ClientUse,
-    _of_client: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    _client: ClientRef,
+    _client_permits: OwnedSemaphorePermit,
+    _global_permits: OwnedSemaphorePermit,
     bytes: i64,
 }
 
@@ -98,14 +98,14 @@ impl Drop for Held {
     }
 }
 
-/// Keeps the state of a client while it has responses.
-struct ClientUse {
+/// A counted reference to a client. Dropping the last one removes the client from the budget.
+struct ClientRef {
     budget: &'static Budget,
     client: IpAddr,
     free: Arc<Semaphore>,
 }
 
-impl Drop for ClientUse {
+impl Drop for ClientRef {
     fn drop(&mut self) {
         let mut clients = self.budget.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut client) = clients.entry(self.client) {
@@ -118,14 +118,15 @@ impl Drop for ClientUse {
 }
 
 impl Budget {
-    fn use_of(&'static self, client: IpAddr) -> ClientUse {
+    /// Counts a response of the client until the reference is dropped.
+    fn register_client(&'static self, client: IpAddr) -> ClientRef {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let state = clients.entry(client).or_insert_with(|| Client { free: Arc::new(Semaphore::new(self.client_share)), users: 0 });
         state.users += 1;
-        ClientUse { budget: self, client, free: state.free.clone() }
+        ClientRef { budget: self, client, free: state.free.clone() }
     }
 
-    /// Permits for so many bytes. What is larger than a client's share takes the whole share.
+    /// Converts bytes to permits. A response that is larger than the client's share takes the whole share.
     fn units(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT).min(self.client_share)).unwrap_or(u32::MAX)
     }
@@ -133,18 +134,18 @@ impl Budget {
     /// Acquires permits for `bytes`, if they become available within `wait`.
     async fn hold(&'static self, client: IpAddr, bytes: usize, wait: Duration) -> Option<Held> {
         let units = self.units(bytes);
-        let client = self.use_of(client);
+        let client = self.register_client(client);
         let permits = async {
-            let of_client = client.free.clone().acquire_many_owned(units).await.ok()?;
-            Some((of_client, self.free.clone().acquire_many_owned(units).await.ok()?))
+            let client_permits = client.free.clone().acquire_many_owned(units).await.ok()?;
+            Some((client_permits, self.free.clone().acquire_many_owned(units).await.ok()?))
         };
-        let (of_client, of_all) = timeout(wait, permits).await.ok()??;
+        let (client_permits, global_permits) = timeout(wait, permits).await.ok()??;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         IN_FLIGHT.add(bytes);
-        Some(Held { _client: client, _of_client: of_client, _of_all: of_all, bytes })
+        Some(Held { _client: client, _client_permits: client_permits, _global_permits: global_permits, bytes })
     }
 
-    /// Takes the length of a response that is complete: at once, or after a short wait if not too many wait already.
+    /// Acquires permits for a complete response: at once, or after a short wait unless too many responses wait already.
     async fn hold_response(&'static self, client: IpAddr, bytes: usize) -> Option<Held> {
         let now = self.hold(client, bytes, Duration::ZERO).await;
         if now.is_some() {
@@ -168,7 +169,7 @@ impl Budget {
         }
     }
 
-    /// A body of unknown length: each large chunk takes its part.
+    /// Streams a body of unknown length. Each large chunk acquires permits for itself.
     fn stream(&'static self, client: IpAddr, body: Body) -> Body {
         Body::from_stream(body.into_data_stream().then(move |chunk| async move {
             let chunk = chunk?;
@@ -337,7 +338,11 @@ mod tests {
         let layer = ResponseBudgetLayer::new(400 * KIB);
         let chunks = futures::stream::iter((0..10).map(|_| Ok::<_, io::Error>(Bytes::from(vec![0; 60 * KIB]))));
         let body = send(layer, "192.0.2.1", Body::from_stream(chunks)).await.into_body();
-        assert_eq!(body.collect().await.unwrap_err().to_string(), "the response budget is used up", "collecting drops none");
+        assert_eq!(
+            body.collect().await.unwrap_err().to_string(),
+            "the response budget is used up",
+            "collect() keeps all chunks, so the budget runs out"
+        );
         let chunks = futures::stream::iter((0..10).map(|_| Ok::<_, io::Error>(Bytes::from(vec![0; 60 * KIB]))));
         let mut body = send(layer, "192.0.2.1", Body::from_stream(chunks)).await.into_body();
         let mut read = 0;

@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => server.admit(stream, peer, &connections),
-            Err(error) if is_of_one_connection(&error) => tracing::debug!(%error, "a connection was aborted before it was accepted"),
+            Err(error) if is_connection_error(&error) => tracing::debug!(%error, "a connection was aborted before it was accepted"),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; retrying");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -95,15 +95,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     server.tasks.wait().await;
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
 impl Server {
     fn admit(&self, stream: TcpStream, peer: SocketAddr, connections: &GracefulShutdown) {
-        // Responses are written whole: waiting to fill a packet would only delay them.
+        // Disables Nagle's algorithm: responses are written whole, and it would only delay them.
         let _ = stream.set_nodelay(true);
-        // Data that the peer doesn't acknowledge, also after close.
+        // Limits how long unacknowledged data is kept, also after close.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.write_timeout));
         match self.limits.admit(peer.ip()) {
             Ok(permit) => {
@@ -179,7 +179,8 @@ impl Server {
     }
 }
 
-/// Bytes of a request's head. Hyper compares its limit with what it has not parsed yet, and takes more of it at once.
+/// Returns the size of a request's head in bytes. Hyper checks its limit only against unparsed bytes, so a larger head that
+/// arrives at once passes. Check again.
 fn head_length(parts: &Parts) -> usize {
     let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());

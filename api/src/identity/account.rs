@@ -15,7 +15,7 @@ pub use self::{
 use super::claims::Role;
 use crate::{config::Secret, text::Text};
 
-/// An account as it is kept, without its password. Which role it has is what the query asked for.
+/// An account as stored, without the password. The role is known from the query that read the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Identifier (`UUIDv7`).
@@ -26,29 +26,29 @@ pub struct Account {
     pub email: String,
     /// Name to show.
     pub full_name: Option<String>,
-    /// Whether it cannot be changed or deactivated through the API. Admins only.
+    /// Whether this admin is the superuser, which cannot be changed or deactivated through the API.
     pub is_superuser: bool,
-    /// Whether it may sign in.
+    /// Whether the account may sign in.
     pub is_active: bool,
-    /// When it was created.
+    /// Time of the creation.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What differs between the accounts of the roles: their form in requests and responses.
-pub trait OfRole: From<Account> {
+/// An account of one role in responses, with the types of the role in requests.
+pub trait RoleAccount: From<Account> {
     /// The role.
     const ROLE: Role;
-    /// A new account.
+    /// A request to create an account.
     type New: Validate<Context = ()>;
-    /// What to change of one.
+    /// A request to change an account.
     type Patch: Validate<Context = ()>;
 
-    /// The fields of a new account.
+    /// Returns the fields of a new account.
     fn details(new: &Self::New) -> Details<'_>;
 
-    /// The fields that a patch gives.
+    /// Returns the fields that a patch changes.
     fn changes(patch: &Self::Patch) -> Changes<'_>;
 }
 
@@ -64,8 +64,8 @@ pub struct Details<'a> {
     pub password: &'a Secret,
 }
 
-/// The fields to change; what is `None` stays.
-#[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
+/// The fields to change. A field that is `None` keeps its value.
+#[allow(clippy::option_option, reason = "removing a name differs from keeping it")]
 pub struct Changes<'a> {
     /// Unique among all accounts, case-insensitive.
     pub username: Option<&'a str>,
@@ -77,22 +77,22 @@ pub struct Changes<'a> {
     pub password: Option<&'a Secret>,
 }
 
-/// A field that is present, so that null is an error where it cannot remove anything.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a field that is present, so that null is an error for fields that cannot be removed.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// The same for text, in NFC.
-fn given_text<'de, D: Deserializer<'de>, T: Deserialize<'de> + Text>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(|given| Some(given.into_nfc()))
+/// Like [`present`], for text, which is normalised to NFC.
+fn present_text<'de, D: Deserializer<'de>, T: Deserialize<'de> + Text>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(|text| Some(text.into_nfc()))
 }
 
 /// The recipient of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
-    /// Account.
+    /// Account id.
     pub id: Uuid,
-    /// Address.
+    /// E-mail address.
     pub email: String,
     /// Full name, or else the username.
     pub name: String,
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    /// A schema without what is said of it in words.
-    fn bare(schema: &impl serde::Serialize) -> Value {
+    /// Returns a schema without its descriptions.
+    fn without_descriptions(schema: &impl serde::Serialize) -> Value {
         fn strip(value: &mut Value) {
             if let Value::Object(fields) = value {
                 fields.retain(|name, value| !(name == "description" && value.is_string()));
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn customers_have_the_same_rules_as_admins() {
-        assert_eq!(bare(&NewCustomer::schema()), bare(&NewAdmin::schema()));
-        assert_eq!(bare(&CustomerPatch::schema()), bare(&AdminPatch::schema()));
+        assert_eq!(without_descriptions(&NewCustomer::schema()), without_descriptions(&NewAdmin::schema()));
+        assert_eq!(without_descriptions(&CustomerPatch::schema()), without_descriptions(&AdminPatch::schema()));
         let cases = [
             ("username", json!("with space")),
             ("email", json!("no-address")),
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    fn messages(given: &impl Validate<Context = ()>) -> Option<String> {
-        given.validate().err().map(|report| report.to_string())
+    fn messages(request: &impl Validate<Context = ()>) -> Option<String> {
+        request.validate().err().map(|report| report.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! The accounts of one role: created, listed, changed, deactivated and restored.
+//! Queries that create, list, change, deactivate and restore accounts of one role.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    account::{Account, Changes, OfRole},
+    account::{Account, Changes, RoleAccount},
     claims::Role,
     error::Unique,
     sessions,
 };
 
-/// Creates an account whose password has this hash.
+/// Creates an account with the hash of its password.
 ///
 /// # Errors
-/// [`Error::Taken`] if another account has the username or the address.
-pub async fn create<A: OfRole>(conn: &mut PgConnection, new: &A::New, password_hash: &str, now: DateTime<Utc>) -> Result<A, Error> {
+/// [`Error::Taken`] if another account has the username or the e-mail address.
+pub async fn create<A: RoleAccount>(conn: &mut PgConnection, new: &A::New, password_hash: &str, now: DateTime<Utc>) -> Result<A, Error> {
     let id = Uuid::now_v7();
     let new = A::details(new);
     reject_taken(conn, A::ROLE, id, Some(new.username), Some(new.email)).await?;
@@ -35,16 +35,21 @@ pub async fn create<A: OfRole>(conn: &mut PgConnection, new: &A::New, password_h
     )
     .fetch_one(conn)
     .await
-    .map_err(taken)?;
+    .map_err(map_unique_violation)?;
     Ok(account.into())
 }
 
-/// One page of accounts, oldest first, and where the next page starts; with `email`, only the one that
-/// has it, case-insensitively.
+/// Reads one page of accounts, oldest first, and the start of the next page. With `email`, reads only the account with this
+/// address, case-insensitively.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list<A: OfRole>(pool: &PgPool, email: Option<&str>, after: Option<Uuid>, limit: u16) -> Result<(Vec<A>, Option<Uuid>), Error> {
+pub async fn list<A: RoleAccount>(
+    pool: &PgPool,
+    email: Option<&str>,
+    after: Option<Uuid>,
+    limit: u16,
+) -> Result<(Vec<A>, Option<Uuid>), Error> {
     let mut accounts = sqlx::query_as!(
         Account,
         "SELECT id, username, email, full_name, is_superuser, is_active, created_at, updated_at FROM identity.accounts
@@ -62,28 +67,28 @@ pub async fn list<A: OfRole>(pool: &PgPool, email: Option<&str>, after: Option<U
     Ok((accounts.into_iter().map(A::from).collect(), next))
 }
 
-/// One account, active or not.
+/// Finds an account, active or not.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn find<A: OfRole>(pool: &PgPool, id: Uuid) -> Result<A, Error> {
+pub async fn find<A: RoleAccount>(pool: &PgPool, id: Uuid) -> Result<A, Error> {
     Ok(read(pool, A::ROLE, id).await?.into())
 }
 
-/// Rejects changes of the superuser and of unknown accounts.
+/// Returns an error if the account is the superuser or does not exist.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Superuser`].
-pub async fn reject_unchangeable<A: OfRole>(pool: &PgPool, id: Uuid) -> Result<(), Error> {
-    changeable(read(pool, A::ROLE, id).await?).map(drop)
+pub async fn reject_unchangeable<A: RoleAccount>(pool: &PgPool, id: Uuid) -> Result<(), Error> {
+    require_changeable(read(pool, A::ROLE, id).await?).map(drop)
 }
 
-/// Changes an account; `password_hash` is that of the patch's password. Fields with their current value change nothing; a
-/// password always does, because the old one cannot be compared.
+/// Applies a patch to an account. `password_hash` is the hash of the patch's password. If all fields have their current value,
+/// nothing is written; a password is always written, because it cannot be compared with the old one.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Superuser`] or [`Error::Taken`].
-pub async fn change<A: OfRole>(
+pub async fn change<A: RoleAccount>(
     pool: &PgPool,
     id: Uuid,
     patch: &A::Patch,
@@ -115,7 +120,7 @@ pub async fn change<A: OfRole>(
     )
     .execute(&mut *tx)
     .await
-    .map_err(taken)?;
+    .map_err(map_unique_violation)?;
     if password_hash.is_some() {
         sessions::revoke_all(&mut tx, id, now).await?;
     }
@@ -123,12 +128,11 @@ pub async fn change<A: OfRole>(
     Ok(Account { updated_at: now, ..after }.into())
 }
 
-/// Deactivates an account and ends its sessions, or activates it again. Doing it
-/// again changes nothing.
+/// Deactivates an account and revokes its sessions, or activates the account. Repeating it changes nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Superuser`].
-pub async fn set_active<A: OfRole>(pool: &PgPool, id: Uuid, active: bool, now: DateTime<Utc>) -> Result<A, Error> {
+pub async fn set_active<A: RoleAccount>(pool: &PgPool, id: Uuid, active: bool, now: DateTime<Utc>) -> Result<A, Error> {
     let mut tx = pool.begin().await?;
     let before = lock(&mut tx, A::ROLE, id).await?;
     if before.is_active == active {
@@ -155,7 +159,7 @@ async fn read(pool: &PgPool, role: Role, id: Uuid) -> Result<Account, Error> {
     .ok_or(Error::NotFound(role))
 }
 
-/// An account that may be changed, locked against other changes.
+/// Locks the row of an account for a change, and returns the account.
 async fn lock(conn: &mut PgConnection, role: Role, id: Uuid) -> Result<Account, Error> {
     let account = sqlx::query_as!(
         Account,
@@ -167,14 +171,14 @@ async fn lock(conn: &mut PgConnection, role: Role, id: Uuid) -> Result<Account, 
     .fetch_optional(conn)
     .await?
     .ok_or(Error::NotFound(role))?;
-    changeable(account)
+    require_changeable(account)
 }
 
-fn changeable(account: Account) -> Result<Account, Error> {
+fn require_changeable(account: Account) -> Result<Account, Error> {
     if account.is_superuser { Err(Error::Superuser) } else { Ok(account) }
 }
 
-/// Reports all taken values at once; the unique indexes alone would report one at a time.
+/// Returns an error with all values that another account has. The unique indexes would report only the first of them.
 pub(super) async fn reject_taken(
     conn: &mut PgConnection,
     role: Role,
@@ -194,13 +198,13 @@ pub(super) async fn reject_taken(
     .await?;
     let taken: Vec<_> = [(found.username, Unique::Username), (found.email, Unique::Email)]
         .into_iter()
-        .filter_map(|(yes, field)| yes.then_some(field))
+        .filter_map(|(is_taken, field)| is_taken.then_some(field))
         .collect();
     if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
 }
 
-/// The same, for an account that was created after [`reject_taken`].
-pub(super) fn taken(error: sqlx::Error) -> Error {
+/// Maps a unique violation caused by a concurrent request to [`Error::Taken`].
+pub(super) fn map_unique_violation(error: sqlx::Error) -> Error {
     match error.as_database_error().and_then(|error| error.constraint()) {
         Some("accounts_username_key") => Error::Taken(vec![Unique::Username]),
         Some("accounts_email_key") => Error::Taken(vec![Unique::Email]),

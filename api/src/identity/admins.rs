@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{AdminAccount, Error, NewAdmin, Recipient, account::Account, accounts, claims::Role, sessions};
 
-/// Creates an admin whose password has this hash.
+/// Creates an admin with the hash of the password.
 ///
 /// # Errors
 /// [`Error::Taken`] if another account has the username or the address.
@@ -14,7 +14,7 @@ pub async fn create(conn: &mut PgConnection, new: &NewAdmin, password_hash: &str
     accounts::create(conn, new, password_hash, now).await
 }
 
-/// One page of admins, oldest first, and where the next page starts.
+/// Reads one page of admins, oldest first, and the start of the next page.
 ///
 /// # Errors
 /// If the database fails.
@@ -22,7 +22,7 @@ pub async fn list(pool: &PgPool, after: Option<Uuid>, limit: u16) -> Result<(Vec
     accounts::list(pool, None, after, limit).await
 }
 
-/// One admin by username, case-insensitively.
+/// Finds an admin by username, case-insensitively.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -38,7 +38,7 @@ pub async fn find_by_username(pool: &PgPool, username: &str) -> Result<AdminAcco
     found.map(AdminAccount::from).ok_or(Error::NotFound(Role::Admin))
 }
 
-/// Deactivates an admin and ends all sessions. Doing it again changes nothing.
+/// Deactivates an admin and revokes the admin's sessions. Repeating it changes nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Superuser`].
@@ -46,13 +46,13 @@ pub async fn deactivate(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<A
     accounts::set_active(pool, id, false, now).await
 }
 
-/// Sets the password of any admin, the superuser included, and ends all sessions.
+/// Sets the password of any admin, the superuser included, and revokes the admin's sessions.
 ///
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn set_password(pool: &PgPool, id: Uuid, password_hash: &str, now: DateTime<Utc>) -> Result<(), Error> {
     let mut tx = pool.begin().await?;
-    let set = sqlx::query!(
+    let updated = sqlx::query!(
         "UPDATE identity.accounts SET password_hash = $2, updated_at = $3 WHERE id = $1 AND role = 'admin'",
         id,
         password_hash,
@@ -60,7 +60,7 @@ pub async fn set_password(pool: &PgPool, id: Uuid, password_hash: &str, now: Dat
     )
     .execute(&mut *tx)
     .await?;
-    if set.rows_affected() == 0 {
+    if updated.rows_affected() == 0 {
         return Err(Error::NotFound(Role::Admin));
     }
     sessions::revoke_all(&mut tx, id, now).await?;
@@ -68,7 +68,7 @@ pub async fn set_password(pool: &PgPool, id: Uuid, password_hash: &str, now: Dat
     Ok(())
 }
 
-/// The recipients of notifications about changes by `actor_id`: every other active admin.
+/// Reads the recipients of notifications about changes by `actor_id`: every other active admin.
 ///
 /// # Errors
 /// If the database fails.

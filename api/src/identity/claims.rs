@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Tokens remembered as good, at most.
+/// Maximum number of cached tokens.
 const VERIFIED_KEPT: usize = 10_000;
 
-/// What an account may do.
+/// The role of an account, which determines what the account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Role {
     /// Manages the catalogue.
     Admin,
-    /// Buys.
+    /// Orders products.
     Customer,
 }
 
 impl Role {
-    /// The name of the role.
+    /// Returns the name of the role.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,15 +33,15 @@ impl Role {
 /// The account and session of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {
-    /// Account.
+    /// Account id.
     pub account_id: Uuid,
     /// Role of the account.
     pub role: Role,
-    /// The sign-in it comes from.
+    /// Session id.
     pub session_id: Uuid,
 }
 
-/// RFC 7519, with `role` and `sid` (the session) of our own. Times are in seconds since 1970.
+/// The claims of RFC 7519, and the private claims `role` and `sid` (the session). Times are in seconds since 1970.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
@@ -55,8 +55,8 @@ pub struct Claims {
     pub sid: Uuid,
 }
 
-/// Cache of the tokens that the keys of a ring have verified: verification takes longer than the rest of a read, and a session sends
-/// the same token with every request. The keys of the cache are digests, so that a heap dump contains no token.
+/// Cache of tokens whose signature was verified with the keys of one ring. Verification takes longer than the rest of a read,
+/// and a session sends the same token with every request. The keys of the cache are digests, so that a heap dump contains no token.
 pub struct Verified(Cache<[u8; 32], Claims>);
 
 impl Default for Verified {
@@ -66,7 +66,7 @@ impl Default for Verified {
 }
 
 impl Verified {
-    /// The claims of a token, which `decode` verifies if it isn't known.
+    /// Returns the claims of a token. `decode` verifies the token if it isn't cached.
     pub fn claims<E>(&self, issuer: &str, token: &str, decode: impl FnOnce() -> Result<Claims, E>) -> Result<Claims, E> {
         let digest: [u8; 32] = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token).finalize().into();
         self.0.get_or_insert_with(&digest, decode)

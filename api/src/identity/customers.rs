@@ -5,8 +5,7 @@ use uuid::Uuid;
 
 use super::Recipient;
 
-/// Deletes a customer permanently. Foreign keys delete the sessions and tokens.
-/// Doing it again changes nothing.
+/// Deletes a customer permanently, if present. Foreign keys delete the sessions and tokens.
 ///
 /// # Errors
 /// If the database fails.
@@ -15,7 +14,7 @@ pub async fn delete(pool: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The mail recipient of a customer, if the account exists and is active.
+/// Reads the mail recipient of a customer, if the account exists and is active.
 ///
 /// # Errors
 /// If the database fails.

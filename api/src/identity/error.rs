@@ -1,4 +1,4 @@
-//! Why a command on accounts or sessions failed.
+//! Errors of commands on accounts and sessions.
 
 use thiserror::Error;
 
@@ -8,14 +8,14 @@ use crate::rate_limit::Allowance;
 /// A field that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unique {
-    /// Among all accounts.
+    /// Unique among all accounts.
     Username,
-    /// Among the accounts of one role.
+    /// Unique among the accounts of one role.
     Email,
 }
 
 impl Unique {
-    /// The field's name.
+    /// Returns the name of the field.
     #[must_use]
     pub fn field(self) -> &'static str {
         match self {
@@ -28,42 +28,42 @@ impl Unique {
 /// Why a refresh token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RefreshTokenError {
-    /// The service did not issue it, or issued it so long ago that it was deleted.
+    /// The service did not issue the token, or has already deleted it because it expired long ago.
     #[error("the refresh token is unknown")]
     Unknown,
-    /// It was not used in time.
+    /// The token was not used before its expiry.
     #[error("the refresh token has expired")]
     Expired,
-    /// Its session has ended, or its account was deactivated.
+    /// The session was revoked, or the account was deactivated.
     #[error("the refresh token is revoked")]
     Revoked,
-    /// It was used before, so two clients have it: its session is revoked.
+    /// The token was used before, so two clients may have it. The session is revoked.
     #[error("the refresh token was used before")]
     Reused,
 }
 
-/// Errors of commands; each variant says how to recover.
+/// Errors of commands.
 #[derive(Debug, Error)]
 pub enum Error {
     /// No account of this role has the id.
     #[error("{} not found", .0.name())]
     NotFound(Role),
-    /// The superuser can only be changed by its settings, or get a new password from an operator.
+    /// The superuser can only be changed by its settings or by `catalog admin set-password`.
     #[error("the superuser cannot be changed this way; `catalog admin set-password` gives it another password")]
     Superuser,
-    /// Other accounts have these values: choose others. Not empty.
+    /// Other accounts have the values of these fields. Not empty.
     #[error("taken by another account: {}", .0.iter().map(|unique| unique.field()).collect::<Vec<_>>().join(" and "))]
     Taken(Vec<Unique>),
-    /// A rule is broken.
+    /// The request violates rules of accounts.
     #[error("not allowed: {}", messages(.0))]
     Invalid(garde::Report),
-    /// Username or password is wrong, or the account isn't active. The client doesn't learn which.
+    /// The username or the password is wrong, or the account isn't active. The response doesn't say which.
     #[error("username or password is wrong")]
     InvalidCredentials,
-    /// The refresh token is rejected: sign in.
+    /// The refresh token is rejected. The client must sign in again.
     #[error(transparent)]
     RefreshToken(#[from] RefreshTokenError),
-    /// Too many failed sign-ins to this account: retry later.
+    /// Too many recent sign-ins to this account failed.
     #[error("too many failed sign-ins")]
     TooManyFailures(Allowance),
     /// A password could not be hashed.

@@ -1,8 +1,8 @@
-//! The HTTP side of accounts and sessions.
+//! HTTP handlers of accounts and sessions.
 
 pub mod admins;
 pub mod auth;
-mod client;
+mod auth_allowance;
 pub mod customers;
 pub mod jwks;
 pub mod profile;
@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use super::{Error, Unique, error::RefreshTokenError, passwords::HashingError};
 use crate::http::{
     problem::{FieldError, Problem},
-    rate_limit::too_many,
+    rate_limit_response::too_many,
     validate::field_errors,
 };
 
@@ -26,7 +26,7 @@ impl From<Error> for Problem {
                 "Not allowed",
                 "The superuser cannot be changed through the API. An operator can set its password: catalog admin set-password.",
             ),
-            Error::Taken(fields) => taken(&fields),
+            Error::Taken(fields) => taken_problem(&fields),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::InvalidCredentials => Self::unauthorized("invalid-credentials", "The username or the password is wrong."),
             Error::RefreshToken(error) => refresh_token_rejected(error),
@@ -48,7 +48,7 @@ fn refresh_token_rejected(error: RefreshTokenError) -> Problem {
         RefreshTokenError::Unknown => {
             Problem::unauthorized("token-invalid", "The refresh token is invalid. Sign in again: POST /v1/auth/login.")
         }
-        // Not token-expired: clients react to that with the refresh that has just failed.
+        // Not `token-expired`, because clients react to `token-expired` with a refresh, which has just failed.
         RefreshTokenError::Expired => {
             Problem::unauthorized("refresh-token-expired", "The refresh token has expired. Sign in again: POST /v1/auth/login.")
         }
@@ -63,7 +63,7 @@ fn refresh_token_rejected(error: RefreshTokenError) -> Problem {
     }
 }
 
-fn taken(fields: &[Unique]) -> Problem {
+fn taken_problem(fields: &[Unique]) -> Problem {
     let kind = if fields.contains(&Unique::Username) { "username-taken" } else { "email-taken" };
     let names: Vec<_> = fields.iter().map(|unique| unique.field()).collect();
     let errors = names.iter().map(|name| FieldError::body(format!("/{name}"), format!("another account has this {name}")));

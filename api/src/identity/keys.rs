@@ -1,7 +1,7 @@
 //! Signing keys: a watched directory of PEM files, so that keys are rotated without a restart.
 //!
-//! Every key verifies from the moment it is read. A new one signs only after clients that cache the public keys have had time to
-//! fetch it.
+//! Every key verifies tokens as soon as it is read. A new key signs tokens only after clients that cache the public keys have had
+//! time to fetch it.
 
 pub(super) mod ring;
 
@@ -29,10 +29,10 @@ pub use ring::{Jwks, KeyRing};
 
 use ring::NAME_FORMAT;
 
-/// How often the directory is read again.
+/// Poll interval of the directory.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Why there are no keys to sign with.
+/// Why no signing keys could be read.
 #[derive(Debug, Error)]
 pub enum KeysError {
     /// The directory cannot be listed.
@@ -43,12 +43,12 @@ pub enum KeysError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The directory holds no key that can be used.
+    /// The directory contains no usable key.
     #[error("AUTH_SIGNING_KEYS_DIR={dir:?} holds no usable key: give ES256 private keys named like 20261121T100000Z-name.pem{}", list(.ignored))]
     NoKey {
         /// The directory.
         dir: PathBuf,
-        /// Files that were ignored, and why.
+        /// Ignored files, each with the reason.
         ignored: BTreeMap<String, String>,
     },
 }
@@ -65,7 +65,7 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Reads the directory. Broken files are logged and ignored.
+    /// Reads the directory. Invalid files are logged and ignored.
     ///
     /// # Errors
     /// If the directory cannot be listed, or no file in it is a usable key.
@@ -78,25 +78,25 @@ impl SigningKeys {
         Ok(Self { dir: dir.into(), current: Arc::new(ArcSwap::from_pointee(ring)) })
     }
 
-    /// The current keys.
+    /// Returns the current keys.
     #[must_use]
     pub fn current(&self) -> Arc<KeyRing> {
         self.current.load_full()
     }
 
-    /// Reads the directory again every few seconds until `stop`.
+    /// Polls the directory until `stop`.
     pub async fn watch(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let keys = self.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || keys.reread()).await {
+            if let Err(error) = tokio::task::spawn_blocking(move || keys.reload()).await {
                 tracing::error!(%error, "signing key reload failed; retrying");
             }
         }
     }
 
-    /// Reads the directory again. If it cannot be read or has no usable key, the current keys stay in use: a mistake in a rotation
+    /// Reloads the directory. If it cannot be read or has no usable key, the current keys stay in use: a mistake in a rotation
     /// must not sign all users out.
-    fn reread(&self) {
+    fn reload(&self) {
         let before = self.current();
         let mut ring = KeyRing::read(&self.dir).unwrap_or_else(|error| KeyRing {
             ignored: BTreeMap::from([("the directory".to_owned(), format!("cannot be read: {error}"))]),
@@ -109,14 +109,14 @@ impl SigningKeys {
         if ring.kids() != before.kids() {
             tracing::info!(kids = ?ring.kids(), "signing keys changed");
         }
-        // Verified tokens are cached as long as their keys are in use.
+        // Replacing the ring clears its cache of verified tokens, so replace it only if it has changed.
         if ring.public() != before.public() || ring.ignored != before.ignored {
             self.current.store(Arc::new(ring));
         }
     }
 }
 
-/// Logs each reason once, not every few seconds.
+/// Logs the ignored files that are new or have a new reason, so that each is logged only once.
 fn log_ignored(before: &KeyRing, after: &KeyRing) {
     for (file, why) in &after.ignored {
         if before.ignored.get(file) != Some(why) {
@@ -125,7 +125,7 @@ fn log_ignored(before: &KeyRing, after: &KeyRing) {
     }
 }
 
-/// Writes a new key into `dir`, readable by this user only, and gives its path.
+/// Writes a new key into `dir`, readable only by this user, and returns its path.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -137,7 +137,7 @@ pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
-    // Watchers of the directory see the whole key or none.
+    // Renamed when complete, so that processes that poll the directory never read a partial key.
     fs::rename(&unfinished, &path)?;
     Ok(path)
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_keys_are_read_back_and_are_nobody_elses_to_read() {
+    fn generated_keys_can_be_loaded_and_only_their_owner_can_read_them() {
         use std::os::unix::fs::PermissionsExt;
         let dir = Dir::new();
         let path = generate(&dir.0, at(0)).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_files_are_ignored_but_an_empty_directory_names_the_setting_and_every_reason() {
+    fn invalid_files_are_ignored_and_without_any_key_the_error_names_the_setting_and_every_reason() {
         let dir = Dir::new();
         fs::write(dir.0.join("20261121T100000Z-a.pem"), "nonsense").unwrap();
         fs::write(dir.0.join("undated.pem"), "nonsense").unwrap();
@@ -206,21 +206,21 @@ mod tests {
     }
 
     #[test]
-    fn rotation_is_noticed_and_an_emptied_directory_keeps_the_keys_at_hand() {
+    fn rotated_keys_are_reloaded_and_the_last_keys_stay_in_use_if_the_directory_is_emptied() {
         let dir = Dir::new();
         let first = generate(&dir.0, at(0)).unwrap();
         let keys = SigningKeys::open(&dir.0).unwrap();
         let second = generate(&dir.0, at(1)).unwrap();
-        keys.reread();
+        keys.reload();
         assert_eq!(keys.current().keys.len(), 2);
         fs::remove_file(first).unwrap();
-        keys.reread();
+        keys.reload();
         assert_eq!(keys.current().keys.len(), 1);
         fs::remove_file(second).unwrap();
-        keys.reread();
+        keys.reload();
         assert_eq!(keys.current().keys.len(), 1);
         fs::remove_dir(&dir.0).unwrap();
-        keys.reread();
+        keys.reload();
         assert_eq!(keys.current().keys.len(), 1);
     }
 }

@@ -1,8 +1,8 @@
-//! Passwords: argon2id, in a pool so small that many sign-ins cannot starve other work.
+//! Hashing of passwords with argon2id. Permits limit the concurrency, so that many sign-ins cannot starve other work.
 //!
-//! They are hashed in Unicode Normalization Form KC, as NIST SP 800-63B (section 3.1.1.2) recommends, so that a password
-//! is the same on every keyboard and system. Hashes of older releases are of the characters as they were sent: where
-//! those differ from their NFKC, both are tried.
+//! Passwords are hashed in Unicode Normalization Form KC, as NIST SP 800-63B (section 3.1.1.2) recommends, so that a password is
+//! the same on every keyboard and system. Older releases hashed passwords without normalisation; if a password differs from its
+//! NFKC form, both forms are tried.
 
 mod memory;
 
@@ -21,19 +21,19 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use self::memory::Memory;
 use crate::config::Secret;
 
-/// How many passwords may wait for a permit: a few seconds' work for one core.
+/// Maximum number of passwords that wait for a permit: the work of a few seconds for one core.
 const QUEUE: usize = 128;
 
-/// A hash of an unknown password, with the parameters of all hashes, so that checking it takes as long.
+/// A hash of an unknown password, with the parameters of all hashes, so that verifying it takes the same time.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Why a password could not be hashed or checked.
+/// Why a password could not be hashed or verified.
 #[derive(Debug, Error)]
 pub enum HashingError {
-    /// The queue is full: retry shortly.
+    /// The queue is full. The client can retry.
     #[error("too many passwords are waiting to be checked")]
     Busy,
-    /// The stored hash or the system's random numbers are at fault.
+    /// The stored hash is invalid, or the system provides no random numbers.
     #[error("hashing a password failed")]
     Failed(#[from] password_hash::Error),
     /// The process is stopping, or the hashing thread panicked.
@@ -41,17 +41,16 @@ pub enum HashingError {
     Interrupted,
 }
 
-/// Hashes a password with a fresh salt: argon2id, 19 MiB, 2 passes, 1 lane (the OWASP Password
-/// Storage Cheat Sheet's first choice, which are the library's defaults too). Takes tens of
-/// milliseconds of a core; requests go through [`Hashing`].
+/// Hashes a password with a random salt: argon2id, 19 MiB, 2 passes, 1 lane. These are the first choice of the OWASP Password
+/// Storage Cheat Sheet and the defaults of the library. Takes tens of milliseconds of a core, so requests use [`Hashing`].
 ///
 /// # Errors
-/// If the system gives no random salt.
+/// If the system provides no random numbers.
 pub fn hash(password: &Secret) -> Result<String, password_hash::Error> {
     hash_in(&Memory::default(), password)
 }
 
-/// Whether `hash` is one of `password`. Takes as long as [`hash`].
+/// Whether `hash` is a hash of `password`. Takes the same time as [`hash`].
 ///
 /// # Errors
 /// If `hash` isn't an argon2 hash.
@@ -66,7 +65,8 @@ fn hash_in(memory: &Memory, password: &Secret) -> Result<String, password_hash::
     Ok(hash.to_string())
 }
 
-/// How many attempts a wrong password costs depends on the password alone, so the time does not reveal whether an account exists.
+/// Verifies a password. The number of hash computations for a wrong password depends only on the password, so the time does not
+/// reveal whether an account exists.
 fn verify_in(memory: &Memory, password: &Secret, hash: &str) -> Result<bool, password_hash::Error> {
     let hash = PasswordHash::new(hash)?;
     let matches = |password: &Secret| match memory.verify_password(password.expose_secret().as_bytes(), &hash) {
@@ -80,29 +80,29 @@ fn verify_in(memory: &Memory, password: &Secret, hash: &str) -> Result<bool, pas
     }
 }
 
-/// The password in NFKC, unless it is already.
+/// Normalises a password to NFKC, or returns `None` if it is normalised already.
 fn nfkc(password: &Secret) -> Option<Secret> {
     let text = password.expose_secret();
     let normalized = text.is_ascii() || is_nfkc(text);
     (!normalized).then(|| text.nfkc().collect::<String>().into())
 }
 
-/// How many characters are hashed of a password.
+/// Returns the length of a password in characters, after normalisation.
 #[must_use]
 pub fn length(password: &Secret) -> usize {
     password.expose_secret().nfkc().count()
 }
 
-/// Permits for hashing: one per core, with a bounded queue.
+/// Hashes passwords in blocking threads, at most one per core, with a bounded queue.
 #[derive(Clone)]
 pub struct Hashing {
     working: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
-    /// Of workers that are idle: never more than there are workers.
+    /// Memory of idle workers, at most one per worker.
     memories: Arc<Mutex<Vec<Memory>>>,
 }
 
-/// Permission to hash one password. Released when the work is done, even if the request was aborted.
+/// Permission to hash one password. It is released when the work is done, even if the request was aborted.
 pub struct Permit {
     memories: Arc<Mutex<Vec<Memory>>>,
     _working: OwnedSemaphorePermit,
@@ -130,43 +130,43 @@ impl Hashing {
         Ok(Permit { memories: self.memories.clone(), _working: working, _admitted: admitted })
     }
 
-    /// Hashes a password, with a permit.
+    /// Waits for a permit and hashes a password.
     ///
     /// # Errors
     /// See [`HashingError`].
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
         let permit = self.acquire().await?;
-        permit.spend(move |memory| hash_in(memory, &password)).await
+        permit.run(move |memory| hash_in(memory, &password)).await
     }
 }
 
 impl Permit {
-    /// Whether `hash` is one of `password`. Without a hash the answer is no, and takes as long.
+    /// Whether `hash` is a hash of `password`. Without a hash, returns false after the same time.
     ///
     /// # Errors
     /// See [`HashingError`].
     pub async fn verify(self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
-        self.spend(move |memory| match hash {
+        self.run(move |memory| match hash {
             Some(hash) => verify_in(memory, &password, &hash),
             None => verify_in(memory, &password, DUMMY_HASH).map(|_| false),
         })
         .await
     }
 
-    async fn spend<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce(&Memory) -> Result<T, password_hash::Error> + Send + 'static,
     ) -> Result<T, HashingError> {
         let request = Span::current();
         let work = move || {
             let _entered = request.entered();
-            // Moves the whole permit in, so that it is held as long as the work takes.
+            // Moves the whole permit into the closure, so that it is held until the work is done.
             let permit = self;
             let memory = permit.memories.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-            let done = work(&memory);
-            // Before the permit is released, or the next one would allocate memory.
+            let result = work(&memory);
+            // Returned before the permit is released; otherwise the next permit would allocate memory.
             permit.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            done
+            result
         };
         Ok(tokio::task::spawn_blocking(work).await.map_err(|_| HashingError::Interrupted)??)
     }
@@ -186,7 +186,7 @@ mod tests {
         assert_ne!(one, other);
         assert!(verify(&password, &one).unwrap());
         assert!(!verify(&Secret::from("wrong horse"), &one).unwrap());
-        // The library itself, in memory of its own, agrees.
+        // The library verifies the hash with its own memory.
         assert!(Argon2::default().verify_password(b"correct horse", one.as_str()).is_ok());
     }
 
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_password_is_the_same_in_every_unicode_form() {
-        // Composed and decomposed, full-width and ligature: what keyboards and systems make of the same characters.
+        // Composed and decomposed, full-width and ligature: keyboards and systems encode the same characters differently.
         for (chosen, typed) in
             [("Pässwörter", "Pa\u{308}sswo\u{308}rter"), ("passwort１２３", "passwort123"), ("ﬁsh and chips", "fish and chips")]
         {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_of_a_password_as_it_was_sent_still_verifies() {
+    fn hashes_of_passwords_without_normalisation_still_verify() {
         for old in ["Pa\u{308}sswo\u{308}rter", "passwort１２３", "Passwörter", "password"] {
             let stored: PasswordHash = Argon2::default().hash_password(old.as_bytes()).unwrap();
             assert!(verify(&Secret::from(old), &stored.to_string()).unwrap(), "{old}");
@@ -223,13 +223,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_hash_no_password_is_right() {
+    async fn without_a_hash_every_password_is_wrong() {
         let permit = Hashing::new(1, 0).acquire().await.unwrap();
         assert!(!permit.verify(Secret::from("anything"), None).await.unwrap());
     }
 
     #[tokio::test]
-    async fn permits_share_their_memory_and_nothing_else() {
+    async fn permits_reuse_memory_without_affecting_results() {
         let hashing = Hashing::new(1, 0);
         let (one, other) = (Secret::from("correct horse"), Secret::from("battery staple"));
         let hash = hashing.hash(one.clone()).await.unwrap();
@@ -246,19 +246,19 @@ mod tests {
         let hashing = Hashing::new(1, 0);
         let (finish, finished) = std::sync::mpsc::channel();
         let permit = hashing.acquire().await.unwrap();
-        let mut spent = Box::pin(permit.spend(move |_| {
+        let mut work = Box::pin(permit.run(move |_| {
             finished.recv().unwrap();
             Ok(())
         }));
-        assert!(futures::poll!(&mut spent).is_pending());
-        drop(spent);
+        assert!(futures::poll!(&mut work).is_pending());
+        drop(work);
         assert!(matches!(hashing.acquire().await, Err(HashingError::Busy)));
         finish.send(()).unwrap();
         let _ended = hashing.working.acquire().await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_busy_at_once_and_frees_up() {
+    async fn a_full_queue_rejects_at_once_and_accepts_again_when_a_permit_is_released() {
         let hashing = Hashing::new(1, 1);
         let first = hashing.acquire().await.unwrap();
         let mut second = Box::pin(hashing.acquire());

@@ -67,31 +67,31 @@ pub enum Principal {
     Admin(Admin),
 }
 
-/// The principal of an operation that needs none. An invalid token is 401, not anonymous.
+/// For operations that don't require authentication. An invalid token is still rejected with 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalPrincipal {
-    /// The request has no token. Its reads count as views.
+    /// The request has no token. Reads of products count as views.
     Anonymous,
     /// A customer or an admin.
     SignedIn,
 }
 
 impl Admin {
-    /// The origin of this admin's commands in this request.
+    /// Returns the origin of the admin's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         origin(self.id, &self.username, context)
     }
 }
 
 impl Customer {
-    /// The origin of this customer's commands in this request.
+    /// Returns the origin of the customer's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         origin(self.id, &self.username, context)
     }
 }
 
 impl Principal {
-    /// The account that resources must belong to; `None` for admins, who see those of all accounts.
+    /// Returns the account that resources must belong to, or `None` for admins, who can access the resources of all accounts.
     pub fn own_id(&self) -> Option<Uuid> {
         match self {
             Self::Customer(customer) => Some(customer.id),
@@ -99,7 +99,7 @@ impl Principal {
         }
     }
 
-    /// The origin of the principal's commands in this request.
+    /// Returns the origin of the principal's commands in this request.
     pub fn origin(&self, context: &RequestContext) -> Origin {
         match self {
             Self::Customer(customer) => customer.origin(context),
@@ -124,7 +124,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let identity = Identity::from_ref(state);
-        let subject = subject(&identity, &parts.headers)?.ok_or_else(|| {
+        let subject = authenticate(&identity, &parts.headers)?.ok_or_else(|| {
             Problem::unauthorized("token-missing", "Send an access token in the Authorization header. POST /v1/auth/login issues one.")
         })?;
         let username = identity.active_username(subject).await?;
@@ -174,27 +174,29 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Most requests: not even the handle is cloned.
+        // Fast path for most requests: avoids cloning `Identity`.
         if !parts.headers.contains_key(header::AUTHORIZATION) {
             return Ok(Self::Anonymous);
         }
-        let subject = subject(&Identity::from_ref(state), &parts.headers)?;
+        let subject = authenticate(&Identity::from_ref(state), &parts.headers)?;
         Ok(if subject.is_some() { Self::SignedIn } else { Self::Anonymous })
     }
 }
 
-fn subject(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
-    let subject = bearer_token(headers)?.map(|token| identity.subject_of(token, clock::now()).map_err(token_rejected)).transpose()?;
+/// Verifies the access token of a request, if there is one.
+fn authenticate(identity: &Identity, headers: &HeaderMap) -> Result<Option<Subject>, Problem> {
+    let subject =
+        bearer_token(headers)?.map(|token| identity.verify_access_token(token, clock::now()).map_err(token_rejected)).transpose()?;
     if let Some(subject) = subject {
         telemetry::record_account(subject.account_id);
     }
     Ok(subject)
 }
 
-/// The bearer token of the request (RFC 6750, section 2.1), if there is an `Authorization` header.
+/// Reads the bearer token of a request (RFC 6750, section 2.1), or `None` without an `Authorization` header.
 ///
 /// # Errors
-/// 401 for a header of another kind, or several of them.
+/// 401 for another scheme than `Bearer`, or for several `Authorization` headers.
 pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -205,19 +207,19 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     Ok(Some(token.trim()))
 }
 
-/// 401 for an access token that is rejected.
+/// Returns the problem 401 for a rejected access token.
 pub fn token_rejected(error: TokenError) -> Problem {
     match error {
         TokenError::Expired => {
             let detail = "The access token has expired. Get a new one with the refresh token: POST /v1/auth/refresh.";
-            Problem::unauthorized("token-expired", detail).of_access_token()
+            Problem::unauthorized("token-expired", detail).with_invalid_token_challenge()
         }
         TokenError::Invalid => token_invalid("The access token is invalid. Sign in again: POST /v1/auth/login."),
     }
 }
 
 fn token_invalid(detail: &str) -> Problem {
-    Problem::unauthorized("token-invalid", detail).of_access_token()
+    Problem::unauthorized("token-invalid", detail).with_invalid_token_challenge()
 }
 
 #[cfg(test)]
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_bearer_header_is_understood() {
+    fn a_request_has_at_most_one_authorization_header_with_the_scheme_bearer() {
         assert_eq!(token(&[]), Ok(None));
         assert_eq!(token(&["Bearer abc"]), Ok(Some("abc".into())));
         assert_eq!(token(&["bearer abc"]), Ok(Some("abc".into())));

@@ -1,28 +1,28 @@
-//! Rules for the fields of accounts. The error of each says what is allowed.
+//! Rules for the fields of accounts. Each error says which values are allowed.
 
-#![allow(clippy::trivially_copy_pass_by_ref, reason = "rules get their context, here none, by reference")]
+#![allow(clippy::trivially_copy_pass_by_ref, reason = "garde passes the context, here (), by reference")]
 
 use secrecy::ExposeSecret;
 
 use super::passwords;
 use crate::{characters, config::Secret};
 
-/// Longest username, in characters.
+/// Maximum length of a username, in characters.
 pub const MAX_USERNAME: usize = 64;
-/// Longest password, in characters after normalisation.
+/// Maximum length of a password, in characters after normalisation.
 pub const MAX_PASSWORD: usize = 256;
-/// Longest e-mail address, in characters (RFC 5321, section 4.5.3.1.3, without the angle brackets).
+/// Maximum length of an e-mail address, in characters (RFC 5321, section 4.5.3.1.3, without the angle brackets).
 const MAX_EMAIL: usize = 254;
-/// Longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_FULL_NAME: usize = 200;
-/// Shortest password, in characters after normalisation.
+/// Minimum length of a password, in characters after normalisation.
 const MIN_PASSWORD: usize = 8;
 
 fn reject(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
 }
 
-/// `username`: ASCII, which has one Unicode form only.
+/// Checks a new `username`. It must be ASCII, because ASCII text has only one Unicode form.
 pub fn username(username: &str, (): &()) -> garde::Result {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if !(1..=MAX_USERNAME).contains(&username.len()) || !username.chars().all(allowed) {
@@ -31,7 +31,7 @@ pub fn username(username: &str, (): &()) -> garde::Result {
     Ok(())
 }
 
-/// `email`. It must be one that the mail transport can write to, too.
+/// Checks an `email`. The mail transport must accept the address as well.
 pub fn email(email: &str, (): &()) -> garde::Result {
     let sendable = email.parse::<lettre::Address>().is_ok();
     if email.len() > MAX_EMAIL || !sendable || garde::rules::email::parse_email(email).is_err() {
@@ -40,7 +40,7 @@ pub fn email(email: &str, (): &()) -> garde::Result {
     Ok(())
 }
 
-/// `full_name`.
+/// Checks a `full_name`.
 pub fn full_name(name: &str, (): &()) -> garde::Result {
     if name.chars().count() > MAX_FULL_NAME || !characters::is_plain_line(name) {
         return reject(format!(
@@ -50,7 +50,7 @@ pub fn full_name(name: &str, (): &()) -> garde::Result {
     Ok(())
 }
 
-/// A new `password`.
+/// Checks a new `password`.
 pub fn new_password(password: &Secret, (): &()) -> garde::Result {
     let control = password.expose_secret().chars().any(char::is_control);
     if control || !(MIN_PASSWORD..=MAX_PASSWORD).contains(&passwords::length(password)) {
@@ -59,7 +59,7 @@ pub fn new_password(password: &Secret, (): &()) -> garde::Result {
     Ok(())
 }
 
-/// A `username` for signing in: any that an account can have.
+/// Checks the `username` of a sign-in: any that an account can have.
 pub fn known_username(username: &str, (): &()) -> garde::Result {
     if (1..=MAX_USERNAME).contains(&username.chars().count()) {
         Ok(())
@@ -68,7 +68,7 @@ pub fn known_username(username: &str, (): &()) -> garde::Result {
     }
 }
 
-/// A `password` for signing in: any that an account can have, also from before passwords were normalised.
+/// Checks the `password` of a sign-in: any that an account can have, also from releases that did not normalise passwords.
 pub fn known_password(password: &Secret, (): &()) -> garde::Result {
     let lengths = [password.expose_secret().chars().count(), passwords::length(password)];
     if lengths.iter().any(|length| (1..=MAX_PASSWORD).contains(length)) {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_must_be_ones_mail_can_be_sent_to() {
+    fn mail_can_be_sent_to_every_allowed_address() {
         for good in ["a@b.example", "first.last+tag@sub.example.com", "root@localhost"] {
             assert!(email(good, &()).is_ok(), "{good}");
         }
@@ -116,14 +116,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_password_is_8_to_256_characters_whatever_their_bytes(text in "\\PC{0,300}") {
+        fn the_length_of_a_password_is_counted_in_characters_not_bytes(text in "\\PC{0,300}") {
             let length = text.nfkc().count();
             let control = text.chars().any(char::is_control);
             prop_assert_eq!(new_password(&Secret::from(text), &()).is_ok(), (8..=256).contains(&length) && !control);
         }
 
         #[test]
-        fn whatever_may_be_chosen_may_be_used_to_sign_in(name in "[a-zA-Z0-9._@-]{0,80}", word in "\\PC{0,300}") {
+        fn every_allowed_username_and_password_can_be_used_to_sign_in(name in "[a-zA-Z0-9._@-]{0,80}", word in "\\PC{0,300}") {
             let word = Secret::from(word);
             prop_assert!(username(&name, &()).is_err() || known_username(&name, &()).is_ok());
             prop_assert!(new_password(&word, &()).is_err() || known_password(&word, &()).is_ok());

@@ -29,10 +29,10 @@ use crate::{
     telemetry,
 };
 
-/// How often expired sessions are deleted.
+/// Interval at which expired sessions are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Accounts, sessions and keys. Cheap to clone.
+/// The service for accounts, sessions and signing keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
 
@@ -80,10 +80,10 @@ pub struct TokenPair {
 }
 
 impl Identity {
-    /// Reads the signing keys; `issuer` is the public URL.
+    /// Creates the service and reads the signing keys. `issuer` is the public URL.
     ///
     /// # Errors
-    /// If there is no key to sign with.
+    /// If the directory has no usable signing key.
     pub fn new(database: &Database, settings: AuthSettings, issuer: &str) -> Result<Self, KeysError> {
         Ok(Self(Arc::new(Inner {
             pool: database.primary.clone(),
@@ -96,10 +96,10 @@ impl Identity {
         })))
     }
 
-    /// Watches the signing keys and deletes expired sessions until `stop`. Run by the supervisor.
+    /// Watches the signing keys and deletes expired sessions until `stop`. The supervisor runs it.
     ///
     /// # Errors
-    /// None so far.
+    /// Never fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let purge = async {
             while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
@@ -112,58 +112,58 @@ impl Identity {
         Ok(())
     }
 
-    /// The limit on requests of one client address.
+    /// Returns the rate limit of sign-ins, refreshes and registrations per client address.
     #[must_use]
     pub fn per_client(&self) -> &Limit {
         &self.0.per_client
     }
 
-    /// The public keys.
+    /// Returns the public keys of the signing keys.
     #[must_use]
     pub fn public_keys(&self) -> Jwks {
         self.0.keys.current().public()
     }
 
-    /// The account and session of an access token. Does not query the database, so the session may have ended.
+    /// Verifies an access token, and returns its account and session. Does not query the database, so the session may have ended.
     ///
     /// # Errors
-    /// If this service did not issue the token, or it has expired.
-    pub fn subject_of(&self, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
+    /// If this service did not issue the token, or the token has expired.
+    pub fn verify_access_token(&self, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
         tokens::verify(&self.0.keys.current(), &self.0.issuer, token, now)
     }
 
-    /// The username of the subject, if account and session are active.
+    /// Returns the username of the subject, if the account and the session are active.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn active_username(&self, subject: Subject) -> Result<Option<String>, sqlx::Error> {
-        sessions::username_in(&self.0.pool, subject.session_id, subject.account_id).await
+        sessions::active_username(&self.0.pool, subject.session_id, subject.account_id).await
     }
 
     /// Signs in. A wrong username, a wrong password and a deactivated account get the same response after the same time.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] when too many sign in at once.
+    /// [`Error::InvalidCredentials`], [`Error::TooManyFailures`], [`Error::Hashing`] if too many sign-ins wait for a permit.
     pub async fn sign_in(&self, request: Credentials, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         request.validate()?;
-        // Usernames are ASCII. PostgreSQL's lower() and ours differ beyond it: a look-alike would find the
-        // account and have an allowance of its own.
+        // Usernames are ASCII. For non-ASCII names lower() differs, so a variant spelling could reach the same account under
+        // another rate-limit key.
         let account_key = request.username.to_ascii_lowercase();
-        let login = if account_key.is_ascii() { sessions::login_of(&self.0.pool, &account_key).await? } else { None };
+        let login = if account_key.is_ascii() { sessions::find_login(&self.0.pool, &account_key).await? } else { None };
         if let Some(login) = &login {
             telemetry::record_account(login.account_id);
         }
         let permit = self.0.hashing.acquire().await?;
-        // With the permit, or all waiting attempts would pass before the first of them has failed.
+        // Checked only after acquiring the permit: otherwise concurrent attempts would all pass the check.
         self.0.failures.peek(&account_key).map_err(Error::TooManyFailures)?;
-        let is_right = permit.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
-        let Some(login) = login.filter(|login| is_right && login.is_active) else {
+        let is_correct = permit.verify(request.password, login.as_ref().map(|login| login.password_hash.clone())).await?;
+        let Some(login) = login.filter(|login| is_correct && login.is_active) else {
             // The response must not reveal how many attempts are left.
             let _ = self.0.failures.charge(&account_key);
             return Err(Error::InvalidCredentials);
         };
         let (session_id, refresh_token) = sessions::start(&self.0.pool, &login, now, self.0.settings.refresh_token_ttl).await?;
-        self.pair(Subject { account_id: login.account_id, role: login.role, session_id }, &refresh_token, now)
+        self.issue_tokens(Subject { account_id: login.account_id, role: login.role, session_id }, &refresh_token, now)
     }
 
     /// Exchanges a refresh token for the next pair.
@@ -172,19 +172,19 @@ impl Identity {
     /// [`Error::RefreshToken`].
     pub async fn refresh(&self, token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         let (subject, next) = sessions::rotate(&self.0.pool, token.expose_secret(), now, self.0.settings.refresh_token_ttl).await?;
-        self.pair(subject, &next, now)
+        self.issue_tokens(subject, &next, now)
     }
 
-    /// Ends the session of a refresh token.
+    /// Revokes the session of a refresh token.
     ///
     /// # Errors
-    /// [`Error::RefreshToken`] if it is unknown.
+    /// [`Error::RefreshToken`] if the token is unknown.
     pub async fn sign_out(&self, token: &Secret, now: DateTime<Utc>) -> Result<(), Error> {
-        let session_id = sessions::of_refresh_token(&self.0.pool, token.expose_secret()).await?;
+        let session_id = sessions::find_session_by_refresh_token(&self.0.pool, token.expose_secret()).await?;
         self.end_session(session_id, now).await
     }
 
-    /// Ends a session: its refresh tokens at once, and its access tokens in operations that check the session.
+    /// Revokes a session. Its refresh tokens are rejected from then on, and its access tokens by operations that check the session.
     ///
     /// # Errors
     /// If the database fails.
@@ -193,7 +193,7 @@ impl Identity {
         Ok(sessions::revoke(&mut conn, session_id, now).await?)
     }
 
-    fn pair(&self, subject: Subject, refresh_token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
+    fn issue_tokens(&self, subject: Subject, refresh_token: &Secret, now: DateTime<Utc>) -> Result<TokenPair, Error> {
         let settings = &self.0.settings;
         let keys = self.0.keys.current();
         Ok(TokenPair {

@@ -16,27 +16,27 @@ use super::{
 };
 use crate::{config::Secret, telemetry};
 
-/// Refresh tokens are kept this long after their expiry, because the access tokens of their session
-/// may live on: as long as an access token can live at most.
+/// Refresh tokens are kept this long after their expiry, because access tokens of the session may still be valid; this is the
+/// longest lifetime that can be configured.
 const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
 
-/// The data for checking a password.
+/// What a sign-in needs to know about an account.
 pub struct Login {
-    /// Account.
+    /// Account id.
     pub account_id: Uuid,
-    /// Its role.
+    /// Role of the account.
     pub role: Role,
-    /// Its password's hash.
+    /// Hash of the password.
     pub password_hash: String,
-    /// Whether it may sign in.
+    /// Whether the account may sign in.
     pub is_active: bool,
 }
 
-/// The account that signs in with this username.
+/// Finds the account with this username, case-insensitively.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sqlx::Error> {
+pub async fn find_login(pool: &PgPool, username: &str) -> Result<Option<Login>, sqlx::Error> {
     sqlx::query_as!(
         Login,
         r#"SELECT id AS account_id, role AS "role: Role", password_hash, is_active FROM identity.accounts WHERE lower(username) = lower($1)"#,
@@ -46,14 +46,14 @@ pub async fn login_of(pool: &PgPool, username: &str) -> Result<Option<Login>, sq
     .await
 }
 
-/// Starts a session, unless the account was deactivated or got another password since [`login_of`].
+/// Starts a session, unless the account was deactivated or got another password since [`find_login`].
 ///
 /// # Errors
 /// [`Error::InvalidCredentials`] in that case.
 pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Duration) -> Result<(Uuid, Secret), Error> {
     let session_id = Uuid::now_v7();
     let token = new_refresh_token();
-    // The share lock makes a change of the account wait, and then find this session to end it.
+    // The share lock makes a concurrent change of the account wait, so that it revokes this session as well.
     let started = sqlx::query!(
         "WITH account AS (
              SELECT id FROM identity.accounts WHERE id = $1 AND password_hash = $2 AND is_active FOR SHARE
@@ -73,15 +73,15 @@ pub async fn start(pool: &PgPool, login: &Login, now: DateTime<Utc>, ttl: Durati
     if started.rows_affected() == 1 { Ok((session_id, token)) } else { Err(Error::InvalidCredentials) }
 }
 
-/// Exchanges a refresh token for the next one of its session. A token that was exchanged before may have been stolen: its
-/// session is revoked.
+/// Exchanges a refresh token for the next one of the same session. A token that was exchanged before may have been stolen, so
+/// its session is revoked.
 ///
 /// # Errors
 /// [`Error::RefreshToken`] unless the token is the current one of an active session.
 pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(Subject, Secret), Error> {
     let token_hash = digest(token);
     let mut tx = pool.begin().await?;
-    // The session is locked before the token, as when its account is deleted: neither waits for the other in a circle.
+    // Locks the session before the token: the same lock order as deleting an account, to avoid deadlocks.
     let found = sqlx::query!(
         r#"SELECT t.session_id, t.expires_at, t.used_at, s.revoked_at, a.id AS account_id, a.role AS "role: Role", a.is_active
            FROM identity.refresh_tokens t
@@ -121,22 +121,22 @@ pub async fn rotate(pool: &PgPool, token: &str, now: DateTime<Utc>, ttl: Duratio
     Ok((Subject { account_id: found.account_id, role: found.role, session_id: found.session_id }, next))
 }
 
-/// The session a refresh token belongs to, also if it is used, expired or revoked.
+/// Finds the session of a refresh token, also of one that is used, expired or revoked.
 ///
 /// # Errors
-/// [`RefreshTokenError::Unknown`] if there is none.
-pub async fn of_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error> {
+/// [`RefreshTokenError::Unknown`] if no session has issued the token.
+pub async fn find_session_by_refresh_token(pool: &PgPool, token: &str) -> Result<Uuid, Error> {
     sqlx::query_scalar!("SELECT session_id FROM identity.refresh_tokens WHERE token_hash = $1", digest(token))
         .fetch_optional(pool)
         .await?
         .ok_or(RefreshTokenError::Unknown.into())
 }
 
-/// The username of an active account, if this session of it goes on.
+/// Returns the username of an account, if the account and this session of it are active.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> Result<Option<String>, sqlx::Error> {
+pub async fn active_username(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT a.username FROM identity.sessions s JOIN identity.accounts a ON a.id = s.account_id
          WHERE s.id = $1 AND a.id = $2 AND s.revoked_at IS NULL AND a.is_active",
@@ -147,7 +147,7 @@ pub async fn username_in(pool: &PgPool, session_id: Uuid, account_id: Uuid) -> R
     .await
 }
 
-/// Ends a session. Doing it again changes nothing.
+/// Revokes a session. A session that is revoked already stays as it is.
 ///
 /// # Errors
 /// If the database fails.
@@ -158,8 +158,8 @@ pub async fn revoke(conn: &mut PgConnection, session_id: Uuid, now: DateTime<Utc
     Ok(())
 }
 
-/// Ends every session of an account. The same transaction must have changed the account's row before
-/// transaction, so that no session can start beside it.
+/// Revokes all sessions of an account. Call it after the account's row was changed in the same transaction; the row lock then
+/// keeps new sessions from starting meanwhile.
 ///
 /// # Errors
 /// If the database fails.
@@ -187,12 +187,12 @@ pub async fn purge(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// 256 random bits.
+/// Generates a token of 256 random bits.
 fn new_refresh_token() -> Secret {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into()
 }
 
-/// A fast hash is enough for 256 random bits.
+/// Hashes a refresh token for storage. A fast hash is enough for 256 random bits.
 fn digest(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

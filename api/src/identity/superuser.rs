@@ -12,7 +12,7 @@ use crate::{config::SuperuserSettings, text::Text};
 /// Why the superuser could not be created or updated.
 #[derive(Debug, Error)]
 pub enum SuperuserError {
-    /// The settings break rules of accounts.
+    /// The settings violate rules of accounts.
     #[error("the superuser's settings are not allowed: {}", messages(.0))]
     Invalid(garde::Report),
     /// Another account has the username or the address.
@@ -40,14 +40,14 @@ impl From<super::Error> for SuperuserError {
     }
 }
 
-/// What [`ensure`] did.
+/// Result of [`ensure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ensured {
-    /// It was created.
+    /// The superuser was created.
     Created,
-    /// It was updated to changed settings.
+    /// The superuser was updated to changed settings.
     Changed,
-    /// It already matched the settings.
+    /// The superuser already matched the settings.
     Unchanged,
 }
 
@@ -56,10 +56,10 @@ pub enum Ensured {
 /// # Errors
 /// [`SuperuserError::Invalid`].
 pub fn check(settings: &SuperuserSettings) -> Result<(), SuperuserError> {
-    wanted(settings).validate().map_err(SuperuserError::Invalid)
+    desired_account(settings).validate().map_err(SuperuserError::Invalid)
 }
 
-fn wanted(settings: &SuperuserSettings) -> NewAdmin {
+fn desired_account(settings: &SuperuserSettings) -> NewAdmin {
     NewAdmin {
         username: settings.username.clone(),
         email: settings.email.clone().into_nfc(),
@@ -68,14 +68,14 @@ fn wanted(settings: &SuperuserSettings) -> NewAdmin {
     }
 }
 
-/// Creates the superuser or updates it to the settings. A changed password setting is applied and ends its sessions; an
-/// unchanged one does not overwrite a password that was set with `catalog admin set-password`.
+/// Creates the superuser, or updates it to the settings. A changed password setting is applied and revokes the superuser's
+/// sessions. An unchanged setting does not overwrite a password that was set with `catalog admin set-password`.
 ///
 /// # Errors
 /// See [`SuperuserError`].
 pub async fn ensure(conn: &mut PgConnection, settings: &SuperuserSettings, now: DateTime<Utc>) -> Result<Ensured, SuperuserError> {
     check(settings)?;
-    let wanted = wanted(settings);
+    let desired = desired_account(settings);
     let mut tx = conn.begin().await?;
     let applied = sqlx::query!(
         "SELECT s.account_id, s.password_hash, a.username, a.email
@@ -85,17 +85,17 @@ pub async fn ensure(conn: &mut PgConnection, settings: &SuperuserSettings, now: 
     .await?;
     let ensured = match applied {
         None => {
-            create(&mut tx, &wanted, now).await?;
+            create(&mut tx, &desired, now).await?;
             Ensured::Created
         }
         Some(applied) => {
             let mut ensured = Ensured::Unchanged;
-            if applied.username != wanted.username || applied.email != wanted.email {
-                rename(&mut tx, applied.account_id, &wanted, now).await?;
+            if applied.username != desired.username || applied.email != desired.email {
+                rename(&mut tx, applied.account_id, &desired, now).await?;
                 ensured = Ensured::Changed;
             }
-            if !passwords::verify(&wanted.password, &applied.password_hash)? {
-                reset_password(&mut tx, applied.account_id, &passwords::hash(&wanted.password)?, now).await?;
+            if !passwords::verify(&desired.password, &applied.password_hash)? {
+                reset_password(&mut tx, applied.account_id, &passwords::hash(&desired.password)?, now).await?;
                 ensured = Ensured::Changed;
             }
             ensured
@@ -105,9 +105,9 @@ pub async fn ensure(conn: &mut PgConnection, settings: &SuperuserSettings, now: 
     Ok(ensured)
 }
 
-async fn create(conn: &mut PgConnection, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
-    let hash = passwords::hash(&wanted.password)?;
-    let account = admins::create(conn, wanted, &hash, now).await?;
+async fn create(conn: &mut PgConnection, desired: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
+    let hash = passwords::hash(&desired.password)?;
+    let account = admins::create(conn, desired, &hash, now).await?;
     sqlx::query!("UPDATE identity.accounts SET is_superuser = true WHERE id = $1", account.id).execute(&mut *conn).await?;
     sqlx::query!("INSERT INTO identity.superuser_setting (account_id, password_hash) VALUES ($1, $2)", account.id, hash)
         .execute(conn)
@@ -115,18 +115,18 @@ async fn create(conn: &mut PgConnection, wanted: &NewAdmin, now: DateTime<Utc>) 
     Ok(())
 }
 
-async fn rename(conn: &mut PgConnection, id: Uuid, wanted: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
-    accounts::reject_taken(conn, Role::Admin, id, Some(&wanted.username), Some(&wanted.email)).await?;
+async fn rename(conn: &mut PgConnection, id: Uuid, desired: &NewAdmin, now: DateTime<Utc>) -> Result<(), SuperuserError> {
+    accounts::reject_taken(conn, Role::Admin, id, Some(&desired.username), Some(&desired.email)).await?;
     sqlx::query!(
         "UPDATE identity.accounts SET username = $2, email = $3, updated_at = $4 WHERE id = $1",
         id,
-        wanted.username,
-        wanted.email,
+        desired.username,
+        desired.email,
         now,
     )
     .execute(conn)
     .await
-    .map_err(accounts::taken)?;
+    .map_err(accounts::map_unique_violation)?;
     Ok(())
 }
 

@@ -14,21 +14,21 @@ use super::{
 
 /// The audience of tokens.
 const AUDIENCE: &str = "catalog";
-/// How far clocks may be apart, in seconds.
+/// Tolerated clock skew, in seconds.
 const LEEWAY: i64 = 5;
 
 /// Why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// Issued by this service and expired: refresh it.
+    /// This service issued the token, and it has expired. The client must refresh it.
     #[error("the token has expired")]
     Expired,
-    /// Not issued by this service, or tampered with: sign in.
+    /// This service did not issue the token, or it was tampered with. The client must sign in.
     #[error("the token is not valid")]
     Invalid,
 }
 
-/// No token could be signed: there is no key, or it doesn't work.
+/// Why a token could not be signed.
 #[derive(Debug, Error)]
 pub enum SigningError {
     /// The key ring is empty.
@@ -42,7 +42,7 @@ pub enum SigningError {
 /// Signs a token that is valid from `now` for `ttl`.
 ///
 /// # Errors
-/// If there is no key or it cannot sign.
+/// If the ring has no key, or the key cannot sign.
 pub fn issue(keys: &KeyRing, issuer: &str, subject: Subject, now: DateTime<Utc>, ttl: Duration) -> Result<String, SigningError> {
     let key = keys.signer(now).ok_or(SigningError::NoKey)?;
     let now = now.timestamp();
@@ -61,10 +61,10 @@ pub fn issue(keys: &KeyRing, issuer: &str, subject: Subject, now: DateTime<Utc>,
     Ok(jsonwebtoken::encode(&header, &claims, &key.signing)?)
 }
 
-/// Checks the signature and every claim.
+/// Verifies the signature and every claim of a token.
 ///
 /// # Errors
-/// If anything about the token is wrong.
+/// See [`TokenError`].
 pub fn verify(keys: &KeyRing, issuer: &str, token: &str, now: DateTime<Utc>) -> Result<Subject, TokenError> {
     let claims = keys.verified.claims(issuer, token, || decode(keys, issuer, token))?;
     let now = now.timestamp();
@@ -77,7 +77,7 @@ pub fn verify(keys: &KeyRing, issuer: &str, token: &str, now: DateTime<Utc>) -> 
     Ok(Subject { account_id: claims.sub, role: claims.role, session_id: claims.sid })
 }
 
-/// Checks the signature, and every claim but the times.
+/// Verifies the signature and every claim except the times, so that the result can be cached.
 fn decode(keys: &KeyRing, issuer: &str, token: &str) -> Result<Claims, TokenError> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
     let key = header.kid.and_then(|kid| keys.find(&kid)).ok_or(TokenError::Invalid)?;
@@ -85,7 +85,7 @@ fn decode(keys: &KeyRing, issuer: &str, token: &str) -> Result<Claims, TokenErro
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[AUDIENCE]);
     validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
-    // The library asks the system's clock; ours is a parameter.
+    // The library would use the system clock; `verify` compares the times with `now`.
     validation.validate_exp = false;
     Ok(jsonwebtoken::decode(token, &key.verifying, &validation).map_err(|_| TokenError::Invalid)?.claims)
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_found_good_is_so_only_for_its_time_its_issuer_and_its_keys() {
+    fn a_cached_token_is_still_rejected_after_its_expiry_for_another_issuer_and_with_other_keys() {
         assert!(verify(&KEYS, ISSUER, &TOKEN, at(1)).is_ok());
         assert!(matches!(verify(&KEYS, ISSUER, &TOKEN, at(100_000)), Err(TokenError::Expired)));
         assert!(matches!(verify(&KEYS, "https://other.example", &TOKEN, at(1)), Err(TokenError::Invalid)));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_issued_is_accepted_until_it_expires() {
+    fn an_issued_token_is_accepted_until_it_expires() {
         assert_eq!(verify(&KEYS, ISSUER, &TOKEN, at(0)), Ok(SUBJECT));
         assert_eq!(verify(&KEYS, ISSUER, &TOKEN, at(904)), Ok(SUBJECT));
         assert_eq!(verify(&KEYS, ISSUER, &TOKEN, at(905)), Err(TokenError::Expired));
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_outlives_its_key_only_as_long_as_the_key_is_published() {
+    fn a_token_of_a_removed_key_is_rejected() {
         let token = issue(&ring(vec![key("removed", at(-1000))]), ISSUER, SUBJECT, at(0), TTL).unwrap();
         assert_eq!(verify(&KEYS, ISSUER, &token, at(0)), Err(TokenError::Invalid));
     }
 
     #[test]
-    fn another_key_under_the_same_name_is_refused() {
+    fn a_signature_by_another_key_with_the_same_id_is_rejected() {
         let token = issue(&ring(vec![key("b", at(-1000))]), ISSUER, SUBJECT, at(0), TTL).unwrap();
         assert_eq!(verify(&KEYS, ISSUER, &token, at(0)), Err(TokenError::Invalid));
     }
@@ -196,7 +196,7 @@ mod tests {
                 assert_eq!(verify(&KEYS, ISSUER, &format!("{header}.{payload}.{signature}"), at(0)), Err(TokenError::Invalid));
             }
         }
-        // The classic confusion: the public key, which everybody has, as the secret of an HMAC.
+        // Algorithm confusion: an HMAC with the public key as its secret.
         let public_key = KEYS.find("b").unwrap().verifying.try_get_as_bytes().unwrap();
         let secret = jsonwebtoken::EncodingKey::from_secret(public_key);
         let confused = Header { kid: Some("b".into()), ..Header::new(Algorithm::HS256) };
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_key_id_is_refused() {
+    fn a_token_without_a_key_id_is_rejected() {
         let token = signed(&Header::new(Algorithm::ES256), &claims());
         assert_eq!(verify(&KEYS, ISSUER, &token, at(0)), Err(TokenError::Invalid));
     }
@@ -214,7 +214,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn a_changed_character_anywhere_spoils_a_token(position in any::<prop::sample::Index>(), replacement in "[A-Za-z0-9_.-]") {
+        fn a_token_with_any_changed_character_is_rejected(position in any::<prop::sample::Index>(), replacement in "[A-Za-z0-9_.-]") {
             let position = position.index(TOKEN.len());
             let mut tampered = TOKEN.clone();
             tampered.replace_range(position..=position, &replacement);
@@ -223,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_refused_without_a_panic(text in ".{0,200}") {
+        fn any_other_text_is_rejected_without_a_panic(text in ".{0,200}") {
             prop_assert_eq!(verify(&KEYS, ISSUER, &text, at(0)), Err(TokenError::Invalid));
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct LineRow {
     pub price: Decimal,
     pub quantity: i64,
     /// Units that were deducted from tracked stock.
-    pub taken: i64,
+    pub deducted: i64,
 }
 
 impl LineRow {
@@ -38,11 +38,19 @@ impl LineRow {
 
 /// Reads the lines of orders, ordered by order and position.
 pub(super) async fn read_lines(conn: &mut PgConnection, order_ids: &[Uuid]) -> Result<Vec<LineRow>, sqlx::Error> {
-    sqlx::query_as!(
-        LineRow,
+    sqlx::query!(
         "SELECT order_id, product_id, sku, name, price, quantity, taken FROM orders.lines WHERE order_id = ANY($1) ORDER BY order_id, position",
         order_ids,
     )
+    .map(|row| LineRow {
+        order_id: row.order_id,
+        product_id: row.product_id,
+        sku: row.sku,
+        name: row.name,
+        price: row.price,
+        quantity: row.quantity,
+        deducted: row.taken,
+    })
     .fetch_all(conn)
     .await
 }

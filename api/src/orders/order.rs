@@ -58,7 +58,7 @@ pub struct HistoryEntry {
     /// Time from which the order had it.
     pub at: DateTime<Utc>,
     /// Who changed the status.
-    pub by: Party,
+    pub by: OrderActor,
     /// Reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -68,8 +68,7 @@ pub struct HistoryEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-#[schema(as = OrderActor)]
-pub enum Party {
+pub enum OrderActor {
     /// The customer who placed it.
     Customer,
     /// An admin.

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
-    CartDifference, Error, HistoryEntry, LineLocation, Order, OrderChange, Orders, Party, Shortage, Status, carts, change, lines::LineRow,
-    request::OrderSource,
+    CartDifference, Error, HistoryEntry, LineLocation, Order, OrderActor, OrderChange, Orders, Shortage, Status, carts, change,
+    lines::LineRow, request::OrderSource,
 };
 use crate::{
     events::{Draft, Origin},
@@ -29,8 +29,8 @@ struct RequestedItem {
     in_cart: Option<(String, Decimal)>,
 }
 
-/// An order that is written but has not taken its stock yet.
-#[must_use = "an order that takes no stock must not be committed"]
+/// An order that is written, but whose stock is not deducted yet.
+#[must_use = "the stock of the order must be deducted before the commit"]
 pub struct Prepared {
     pub order: Order,
     requested: Vec<RequestedItem>,
@@ -136,7 +136,7 @@ impl Orders {
             total: self.money(total),
             created_at: now,
             updated_at: now,
-            history: vec![HistoryEntry { status: Status::Pending, at: now, by: Party::Customer, reason: None }],
+            history: vec![HistoryEntry { status: Status::Pending, at: now, by: OrderActor::Customer, reason: None }],
         };
         let data = OrderChange { order: order.clone(), previous_status: None, version: 1, actor: origin.actor.clone() };
         self.catalogue.outbox.append(tx, origin, Draft { kind: change::CREATED, aggregate_id: order_id, time: now, data }).await?;
@@ -182,7 +182,7 @@ fn line_rows(order_id: Uuid, requested: &[RequestedItem], sellable: &HashMap<Uui
             name: product.name.clone(),
             price: product.price,
             quantity: requested.quantity,
-            taken: if product.tracked { requested.quantity } else { 0 },
+            deducted: if product.tracked { requested.quantity } else { 0 },
         })
     };
     requested.iter().filter_map(row).collect()
@@ -213,7 +213,7 @@ async fn insert_order(
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let prices: Vec<Decimal> = rows.iter().map(|row| row.price).collect();
     let quantities: Vec<i64> = rows.iter().map(|row| row.quantity).collect();
-    let taken: Vec<i64> = rows.iter().map(|row| row.taken).collect();
+    let deducted: Vec<i64> = rows.iter().map(|row| row.deducted).collect();
     sqlx::query!(
         "WITH placed AS (
              INSERT INTO orders.orders (id, customer_id, status, total, created_at, updated_at) VALUES ($1, $2, 'pending', $3, $4, $4)
@@ -233,7 +233,7 @@ async fn insert_order(
         &names as _,
         &prices,
         &quantities,
-        &taken,
+        &deducted,
     )
     .execute(tx)
     .await?;

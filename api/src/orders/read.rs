@@ -8,10 +8,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    Error, HistoryEntry, Order, Party, Status,
+    Error, HistoryEntry, Order, OrderActor, Status,
     lines::{self, LineRow},
 };
 use crate::{config::Currency, products::Money};
+
+/// The name of [`OrderActor`] in a query whose text keys its cached metadata in `.sqlx`.
+type Party = OrderActor;
 
 /// Conditions that an order must all meet.
 #[derive(Debug, Clone, Default)]

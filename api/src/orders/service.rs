@@ -46,7 +46,7 @@ impl Orders {
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::InvalidTransition`].
-    pub async fn advance_order(
+    pub async fn change_status(
         &self,
         origin: &Origin,
         customer_id: Option<Uuid>,
@@ -55,7 +55,7 @@ impl Orders {
         now: DateTime<Utc>,
     ) -> Result<Order, Error> {
         let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
-        match self.transitions.advance_order(&mut tx, origin, customer_id, id, transition, now).await? {
+        match self.transitions.change_status(&mut tx, origin, customer_id, id, transition, now).await? {
             TransitionOutcome::Applied(order, stale) => {
                 tx.commit().await?;
                 self.catalogue.invalidate_products(&stale);

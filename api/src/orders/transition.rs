@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Order, OrderChange, Party, Status, change, lines, lines::LineRow, read};
+use super::{Error, Order, OrderActor, OrderChange, Status, change, lines, lines::LineRow, read};
 use crate::{
     config::Currency,
     events::{Draft, Origin, Outbox},
@@ -26,7 +26,7 @@ pub struct Transition<'a> {
     /// New status.
     pub to: Status,
     /// Who requests it.
-    pub by: Party,
+    pub by: OrderActor,
     /// Reason, for the history.
     pub reason: Option<&'a str>,
     /// Time at which a confirmed order becomes due; `None` if an admin fulfils it.
@@ -36,7 +36,7 @@ pub struct Transition<'a> {
 /// Result of a [`Transition`].
 #[derive(Debug)]
 pub enum TransitionOutcome {
-    /// The status was changed. The products came back into stock: invalidate them in caches, up to these versions.
+    /// The status was changed. The products that came back into stock, with their current versions, to be invalidated in caches.
     Applied(Order, Vec<(Uuid, i64)>),
     /// The order already had the status.
     Unchanged(Order),
@@ -50,7 +50,7 @@ impl TransitionService {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn advance_order(
+    pub async fn change_status(
         &self,
         tx: &mut PgConnection,
         origin: &Origin,
@@ -87,9 +87,9 @@ impl TransitionService {
         transition: Transition<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
-        let taken = lines::read_lines(tx, &[id]).await?;
-        let delta = |line: &LineRow| StockDelta { product_id: line.product_id, on_hand: line.taken, reserved: 0 };
-        let deltas: Vec<_> = taken.iter().filter(|line| line.taken > 0).map(delta).collect();
+        let lines = lines::read_lines(tx, &[id]).await?;
+        let delta = |line: &LineRow| StockDelta { product_id: line.product_id, on_hand: line.deducted, reserved: 0 };
+        let deltas: Vec<_> = lines.iter().filter(|line| line.deducted > 0).map(delta).collect();
         let actor_id = actor_id(origin, transition.by);
         let cause = Cause { kind: MovementKind::Return, order_id: Some(id), actor_id, reason: transition.reason, at: now };
         let changes = stock::apply_deltas(tx, Some(&cause), &deltas).await?.require_applied()?;
@@ -114,7 +114,7 @@ async fn write_transition(
         version,
         transition.to as Status,
         now,
-        transition.by as Party,
+        transition.by as OrderActor,
         actor_id(origin, transition.by),
         transition.reason,
         transition.fulfil_at,
@@ -124,6 +124,6 @@ async fn write_transition(
     Ok(())
 }
 
-fn actor_id(origin: &Origin, by: Party) -> Option<Uuid> {
-    (by != Party::Shop).then_some(origin.actor.id)
+fn actor_id(origin: &Origin, by: OrderActor) -> Option<Uuid> {
+    (by != OrderActor::Shop).then_some(origin.actor.id)
 }

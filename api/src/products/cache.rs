@@ -31,9 +31,9 @@ const MAX_BYTES: u64 = 32 * 1024 * 1024;
 const ENTRY_BYTES: u64 = 300;
 /// Longest cached body, in bytes. A longer one would evict hundreds that are read more often.
 const MAX_BODY: usize = 64 * 1024;
-/// Longest life of an entry, in case an invalidation is missed.
+/// Lifetime of an entry, in case an invalidation is missed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-/// Time after its last answer for which the feed counts as alive.
+/// Time without a response after which the feed counts as dead.
 const FEED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A product that is ready to be sent.
@@ -95,10 +95,10 @@ impl Weighter<Uuid, Slot> for ByteWeighter {
 
 struct Times {
     started: Instant,
-    /// Milliseconds since `started` until which the cache may serve.
+    /// Time until which the cache may serve, in milliseconds since `started`.
     alive_until: AtomicU64,
-    /// Milliseconds since `started` before which a read must have begun not to fill: the time of the last clearing or of the
-    /// latest evicted tombstone.
+    /// Reads that began at or before this time (milliseconds since `started`) may not fill the cache: the time of the last
+    /// clearing or of the latest evicted tombstone.
     fills_from: AtomicU64,
 }
 
@@ -112,7 +112,7 @@ impl Times {
     }
 }
 
-/// Makes the cache reject what an evicted tombstone would have rejected.
+/// Keeps rejecting the fills that an evicted tombstone would have rejected.
 #[derive(Clone)]
 struct Eviction(Arc<Times>);
 
@@ -153,7 +153,7 @@ impl Cache {
         }
     }
 
-    /// Stores the result of a read that began at `read_at`, unless the cache knows of a later change.
+    /// Stores the result of a read that began at `read_at`, unless the product was invalidated since.
     pub fn fill(&self, id: Uuid, rendered: &Arc<Rendered>, read_at: Instant) {
         let now = Instant::now();
         if !self.is_alive(self.times.millis(now)) || rendered.body.len() > MAX_BODY {
@@ -190,7 +190,7 @@ impl Cache {
         }
     }
 
-    /// Call when the invalidation feed has answered.
+    /// Call when the invalidation feed has responded.
     pub fn feed_answered(&self) {
         let until = self.times.millis(Instant::now() + FEED_TIMEOUT);
         self.times.alive_until.fetch_max(until, Ordering::AcqRel);
@@ -216,11 +216,11 @@ impl Cache {
             }
             EntryAction::Retain(())
         });
-        if let EntryResult::Vacant(place) = entry
+        if let EntryResult::Vacant(vacancy) = entry
             && let Some(slot) = next.and_then(|next| next(None))
         {
             // Fails if the cache was cleared meanwhile, which removed this product, too.
-            let _ = place.insert(slot);
+            let _ = vacancy.insert(slot);
         }
     }
 }
@@ -236,10 +236,10 @@ mod tests {
     fn alive() -> Cache {
         let cache = Cache::default();
         cache.feed_answered();
-        // A read in the first millisecond counts as before the last clearing.
         cache
     }
 
+    /// Past the first millisecond, in which fills are rejected.
     fn later() -> Instant {
         Instant::now() + Duration::from_millis(5)
     }
@@ -278,7 +278,7 @@ mod tests {
         invalidate_others();
         cache.invalidate(id, 2);
         invalidate_others();
-        assert!(cache.slots.get(&id).is_none(), "2,001 tombstones fit into 64 places");
+        assert!(cache.slots.get(&id).is_none(), "the tombstone is not evicted");
         cache.fill(id, &rendered(1), before);
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(2), later());

@@ -201,7 +201,7 @@ impl<'a> Import<'a> {
             return Err(Error::Rejected(totals.result));
         }
         totals.result.sort();
-        stale.add(totals.add_restocked(stock_counts.apply(tx, &command).await?));
+        stale.add(totals.count_quantity_changes(stock_counts.apply(tx, &command).await?));
         progress::append_summary(tx, &self.catalogue.outbox, staged.id, self.origin, totals.counts, 0, now).await?;
         Ok((totals.result, stale))
     }
@@ -231,10 +231,10 @@ impl<'a> Import<'a> {
                     in_flight.push(self.commit_chunk(staged.id, chunk, failed));
                 }
             }
-            let Some((applied, restocked)) = in_flight.try_next().await? else { break };
+            let Some((applied, quantity_changes)) = in_flight.try_next().await? else { break };
             let mut stale = StaleProducts::default();
             stale.add(totals.add(applied));
-            stale.add(totals.add_restocked(restocked));
+            stale.add(totals.count_quantity_changes(quantity_changes));
             stale.invalidate(self.catalogue);
         }
         staged.require_all_read(&rows)?;
@@ -243,7 +243,7 @@ impl<'a> Import<'a> {
     }
 
     /// Applies one chunk in a transaction of its own and retries if other transactions contend for its products.
-    async fn commit_chunk(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, Restocked), Error> {
+    async fn commit_chunk(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, QuantityChanges), Error> {
         let mut backoff =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(MAX_ATTEMPTS - 1).build();
         loop {
@@ -255,20 +255,20 @@ impl<'a> Import<'a> {
                 applied.rejected.extend(chunk.rejected.iter().cloned());
                 let rejected_rows: u64 = applied.rejected.iter().map(|row| row.count).sum();
                 progress::record_progress(&mut tx, id, self.origin, applied.counts, failed, rejected_rows, now).await?;
-                let restocked = applied.stock_counts.apply(&mut tx, &command).await?;
+                let quantity_changes = applied.stock_counts.apply(&mut tx, &command).await?;
                 tx.commit().await?;
-                Ok((applied, restocked))
+                Ok((applied, quantity_changes))
             };
             match (attempt.await, backoff.next()) {
                 (Err(Error::Contended), Some(delay)) => tokio::time::sleep(delay).await,
-                (done, _) => return done,
+                (result, _) => return result,
             }
         }
     }
 }
 
-/// Products with a new quantity, and their versions.
-type Restocked = Vec<(Uuid, i64)>;
+/// Products of which only the quantity changed, with their versions.
+type QuantityChanges = Vec<(Uuid, i64)>;
 
 /// Sum of all chunks.
 #[derive(Default)]
@@ -291,13 +291,13 @@ impl Totals {
         applied.stale
     }
 
-    /// Adds products that were counted as unchanged but have a new quantity. The result reports them as updated; the mailed
-    /// summary does not, because changes of stock are not mailed.
-    fn add_restocked(&mut self, restocked: Restocked) -> Restocked {
-        let count = restocked.len() as u64;
+    /// Counts products that were counted as unchanged but have a new quantity as updated, and returns them. The mailed summary does not
+    /// count them, because changes of stock are not mailed.
+    fn count_quantity_changes(&mut self, changes: QuantityChanges) -> QuantityChanges {
+        let count = changes.len() as u64;
         self.result.updated += count;
         self.result.unchanged -= count;
-        restocked
+        changes
     }
 }
 

@@ -1,4 +1,4 @@
-//! Folding of names for searches, without case, accents and normalisation.
+//! Folds names for searches, ignoring case, accents and Unicode normalisation.
 
 mod refold;
 
@@ -12,7 +12,7 @@ use crate::characters;
 pub const MIN_PHRASE: usize = 3;
 
 /// Folds a text: compatibility decomposition (NFKD) and full case folding, without combining marks and invisible characters.
-/// The fold of a part of a text is a part of the fold of the text, in any case and normalisation.
+/// If `a` is part of `b`, then `fold(a)` is part of `fold(b)`, in whatever case or normal form either is written.
 ///
 /// Letters whose accent is not a combining mark in Unicode lose it as well: `ø`, `ł`, `đ`, `ħ`, `ŧ` and the dotless `ı`; `æ` and
 /// `œ` become two letters. Otherwise a search without accents would find some accented names and not others.

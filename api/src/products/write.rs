@@ -39,8 +39,8 @@ pub struct Command<'a> {
 pub struct Outcome {
     /// The product afterwards.
     pub product: Product,
-    /// Whether an event was written.
-    pub changed: bool,
+    /// Whether the product has a new version.
+    pub has_new_version: bool,
 }
 
 /// Amount of a valid price.
@@ -82,8 +82,8 @@ impl Command<'_> {
         Ok(product)
     }
 
-    /// Applies a merge patch (RFC 7396) if `expected` accepts the current entity tag.
-    /// Writes no event if nothing changes or only the quantity does.
+    /// Applies a merge patch (RFC 7396) if `expected` accepts the current entity tag. Writes no `product.updated` event if
+    /// nothing changes or only the quantity does (a change of availability has its own event).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`], [`Error::Shape`], [`Error::Invalid`], [`Error::SkuTaken`].
@@ -93,18 +93,18 @@ impl Command<'_> {
         input.validate_with(&self.rules).map_err(Error::Invalid)?;
         let quantity = input.quantity;
         let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
-        let changed = after != before.to_input();
-        if changed {
+        let has_new_version = after != before.to_input();
+        if has_new_version {
             self.write(tx, id, &after).await?;
         }
         let changes = self.set_quantity(tx, id, quantity).await?;
         let product = self.reload(tx, id).await?;
-        if changed {
+        if has_new_version {
             self.append_event(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
         } else {
             stock::append_availability_events(tx, self.outbox, self.origin, &changes, self.now).await?;
         }
-        Ok(Outcome { product, changed })
+        Ok(Outcome { product, has_new_version })
     }
 
     async fn write(&self, tx: &mut PgConnection, id: Uuid, after: &ProductInput) -> Result<(), Error> {
@@ -172,7 +172,7 @@ impl Command<'_> {
     pub async fn restore(&self, tx: &mut PgConnection, id: Uuid) -> Result<Outcome, Error> {
         let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
         if !locked.deleted {
-            return Ok(Outcome { product: locked.row.into_product(self.rules.currency), changed: false });
+            return Ok(Outcome { product: locked.row.into_product(self.rules.currency), has_new_version: false });
         }
         let restored = sqlx::query!(
             "UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
@@ -184,7 +184,7 @@ impl Command<'_> {
         restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
         let product = self.reload(tx, id).await?;
         self.append_event(tx, "product.restored", &product, Vec::new()).await?;
-        Ok(Outcome { product, changed: true })
+        Ok(Outcome { product, has_new_version: true })
     }
 
     /// Cause of the stock movements of this command.

@@ -1,4 +1,5 @@
-//! The benchmark of reads: rounds of bare, cached, pgbench and uncached, so that changes in the speed of the machine affect all.
+//! The benchmark of reads. Each round measures bare, cached, pgbench and uncached, so that changes in the speed of the machine
+//! affect all four.
 
 use std::{
     io::{BufRead, BufReader},

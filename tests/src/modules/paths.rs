@@ -8,23 +8,23 @@ use syn::{
 
 /// A `use` of one item.
 pub struct Import {
-    /// What is used.
+    /// The path that is used.
     pub path: Vec<String>,
-    /// The name that it has in the module, and for others to use from there. `*` for all.
+    /// The name of the item in the module, which other modules can use, or `*` for all items.
     pub name: String,
 }
 
-/// What a module refers to.
+/// The paths that a module uses.
 #[derive(Default)]
 pub struct Paths {
-    /// By `use`.
+    /// Paths of `use` items.
     pub imports: Vec<Import>,
-    /// In place.
+    /// Paths in other code.
     pub inline: Vec<Vec<String>>,
 }
 
-/// The paths of a module's items.
-pub fn of(items: &[Item]) -> Paths {
+/// Collects the paths of a module's items.
+pub fn collect_paths(items: &[Item]) -> Paths {
     let mut paths = Paths::default();
     for item in items {
         paths.visit_item(item);

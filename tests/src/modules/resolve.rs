@@ -15,7 +15,7 @@ const MAX_REEXPORTS: usize = 16;
 
 /// Who uses whom.
 pub fn uses(modules: &[Module]) -> Uses {
-    let paths: Vec<_> = modules.iter().map(|module| paths::of(&module.items)).collect();
+    let paths: Vec<_> = modules.iter().map(|module| paths::collect_paths(&module.items)).collect();
     let resolver = Resolver { modules, paths: &paths };
     let mut uses = Uses::new();
     for (module, paths) in paths.iter().enumerate() {

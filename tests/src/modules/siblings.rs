@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{resolve::Uses, tree::Module};
 
-/// The children of one module, and who uses whom of them.
+/// The children of one module, and which of them use which others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Siblings {
-    /// Path of their parent from the crate's root, such as `crate::products`.
+    /// Path of the parent from the crate's root, such as `crate::products`.
     pub parent: String,
-    /// Who uses whom, and by which modules.
+    /// For each child, the children that it uses, and the modules in which it uses them.
     pub uses: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
-/// All of a crate.
-pub fn of(modules: &[Module], uses: &Uses) -> Vec<Siblings> {
+/// Finds the siblings of all modules of a crate.
+pub fn find_siblings(modules: &[Module], uses: &Uses) -> Vec<Siblings> {
     let mut all: BTreeMap<usize, Siblings> = BTreeMap::new();
     for module in modules {
         let Some(parent) = module.parent else { continue };

@@ -24,8 +24,8 @@ pub struct Builder {
     private_postgres: bool,
     proxied: bool,
     alone: bool,
-    guest: bool,
-    troubled: bool,
+    second: bool,
+    allow_error_logs: bool,
 }
 
 impl Default for Builder {
@@ -38,42 +38,42 @@ impl Default for Builder {
             private_postgres: false,
             proxied: false,
             alone: false,
-            guest: false,
-            troubled: false,
+            second: false,
+            allow_error_logs: false,
         }
     }
 }
 
 impl Builder {
-    /// Only the API: no mail is sent, no view counted.
+    /// Starts only the API: no mail is sent, and no view is counted.
     #[must_use]
     pub fn only_api(mut self) -> Self {
         self.roles = vec![Role::Serve];
         self
     }
 
-    /// These roles (and the inbox, if the notifier is among them).
+    /// Starts these roles (and the inbox, if the notifier is among them).
     #[must_use]
     pub fn roles(mut self, roles: &[Role]) -> Self {
         self.roles = roles.to_vec();
         self
     }
 
-    /// A setting for every role.
+    /// Sets a setting of every role.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// A nats-server that the test may stop.
+    /// Starts a nats-server for this shop alone, so that the test may stop it.
     #[must_use]
     pub fn private_nats(mut self) -> Self {
         self.private_nats = true;
         self
     }
 
-    /// A PostgreSQL that the test may stop.
+    /// Starts a PostgreSQL for this shop alone, so that the test may stop it.
     #[must_use]
     pub fn private_postgres(mut self) -> Self {
         self.private_postgres = true;
@@ -94,17 +94,17 @@ impl Builder {
         self
     }
 
-    /// A second shop in a test that has one already.
+    /// Starts a second shop in a test. It doesn't take the lock of the suite, which the first shop holds.
     #[must_use]
     pub fn beside_another(mut self) -> Self {
-        self.guest = true;
+        self.second = true;
         self
     }
 
     /// Allows errors in the logs, because the test causes faults.
     #[must_use]
-    pub fn troubled(mut self) -> Self {
-        self.troubled = true;
+    pub fn allow_error_logs(mut self) -> Self {
+        self.allow_error_logs = true;
         self
     }
 
@@ -116,7 +116,7 @@ impl Builder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let shared = tokio::task::spawn_blocking(Shared::get).await.expect("the shared servers run");
-        let suite_lock = if self.guest {
+        let suite_lock = if self.second {
             SuiteLock::None
         } else if self.alone {
             SuiteLock::Exclusive { _guard: shared.suite_lock.clone().write_owned().await }
@@ -156,7 +156,7 @@ impl Builder {
             network,
             nats,
             postgres,
-            troubled: self.troubled,
+            allow_error_logs: self.allow_error_logs,
             _suite_lock: suite_lock,
         };
         for role in &self.roles {

@@ -26,7 +26,7 @@ pub async fn confirm(shop: &Shop) -> Confirmed {
     let before = units(shop, product).await;
     let (username, email, password) = CUSTOMER;
     shop.anyone.post("/v1/customers", &json!({"username": username, "email": email, "password": password})).await.expect(201);
-    let items = json!({"items": [{"product_id": buying::id_of(product), "quantity": 2}]});
+    let items = json!({"items": [{"product_id": buying::last_segment(product), "quantity": 2}]});
     let placed = buying::place(&customer(shop).await, &items).await.expect(201).json();
     assert_eq!(placed["status"], "pending");
     let order = Confirmed { id: placed["id"].as_str().unwrap().to_owned() };

@@ -141,7 +141,7 @@ fn canonical(name: &str) -> String {
 
 fn container_of<'i>(pod: &Pod, image: &'i Image, scratch: &Scratch, overrides: &Environment) -> Container<'i> {
     let user = pod.user();
-    let mut container = Container::of(image, user);
+    let mut container = Container::new(image, user);
     for (name, value) in pod.environment().iter().chain(overrides) {
         container = container.setting(name, value);
     }

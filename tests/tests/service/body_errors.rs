@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use catalog_tests::{
     Api, Shop,
-    buying::{cart, id_of, put, stocked},
+    buying::{cart, last_segment, put, stocked},
     samples,
     shared::Shared,
 };
@@ -147,7 +147,7 @@ async fn examples(shop: &Shop) -> Vec<Example> {
         (anyone, &post, "/v1/customers", "/v1/customers".into(), account.clone()),
         (customer, &patch, "/v1/customers/me", "/v1/customers/me".into(), account),
         (customer, &post, "/v1/orders", "/v1/orders".into(), json!({"items": [line, {"product_id": unknown, "quantity": 2}]})),
-        (customer, &post, "/v1/orders", "/v1/orders".into(), json!({"cart_id": id_of(&cart)})),
+        (customer, &post, "/v1/orders", "/v1/orders".into(), json!({"cart_id": last_segment(&cart)})),
         (admin, &patch, "/v1/orders/{id}", format!("/v1/orders/{unknown}"), json!({"status": "confirmed", "reason": "x"})),
         (customer, &post, "/v1/orders/{id}/cancel", format!("/v1/orders/{unknown}/cancel"), json!({"reason": "x"})),
         (admin, &post, "/v1/products", "/v1/products".into(), whole.clone()),

@@ -173,7 +173,7 @@ async fn rows_are_read_from_chunks_of_any_size() {
 
 #[tokio::test]
 async fn an_interrupted_upload_imports_nothing() {
-    let shop = Shop::builder().only_api().troubled().start().await;
+    let shop = Shop::builder().only_api().allow_error_logs().start().await;
     let row = format!("{}\n", samples::plain("B-1"));
     let pieces =
         [Ok(row.clone().into_bytes()), Ok(row.replace("B-1", "B-2").into_bytes()), Err(std::io::Error::other("the client disconnects"))];

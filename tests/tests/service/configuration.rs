@@ -67,7 +67,7 @@ async fn all_invalid_settings_are_reported_at_once_with_their_names() {
         assert!(log.contains(name), "{name} is not reported:\n{log}");
     }
     for given in ["many", "euros", "everywhere", "forever"] {
-        assert!(log.contains(given), "what was given is not shown: {given}\n{log}");
+        assert!(log.contains(given), "the error doesn't quote the value {given}:\n{log}");
     }
     for secret in ["hunter2-secret", "nats-secret"] {
         assert!(!log.contains(secret), "{secret} is shown:\n{log}");
@@ -85,7 +85,7 @@ async fn missing_settings_are_reported_by_every_role() {
     ] {
         let log = rejected(role, &[("NATS_URL", "nats://127.0.0.1:9")]).await;
         for name in names {
-            assert!(log.contains(name), "{role} does not miss {name}:\n{log}");
+            assert!(log.contains(name), "{role} doesn't report that {name} is missing:\n{log}");
         }
     }
 }

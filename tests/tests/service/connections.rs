@@ -118,13 +118,13 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let mut shop = Shop::builder().only_api().setting("HTTP_WRITE_TIMEOUT", "1s").start().await;
     fill_with_long_descriptions(&shop).await;
     let mut unread = unread_list(&shop.anyone.base(), "192.0.2.1").await;
-    eventually("it is disconnected", async || {
+    eventually("the client is disconnected", async || {
         let count = shop.metric(Role::Serve, "http_write_timeouts_total", &[]).await;
         holds(count == Some(1.0), || count)
     })
     .await;
     let read = unread.read_to_end().await;
-    assert!(read.as_ref().map_or(true, |bytes| *bytes < 1_000_000), "it got everything: {read:?}");
+    assert!(read.as_ref().map_or(true, |bytes| *bytes < 1_000_000), "the client received the whole response: {read:?}");
     assert_eq!(shop.metric(Role::Serve, "http_response_budget_used_bytes", &[]).await, Some(0.0));
 }
 
@@ -299,14 +299,14 @@ async fn stall(base: &str, number: usize, head: &str, rest: String) -> Raw {
 async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 {
     raise_open_file_limit(8000);
     // Measures memory in use, not memory that the allocator retains.
-    let shop = Shop::builder().only_api().troubled().setting("MIMALLOC_PURGE_DELAY", "0");
+    let shop = Shop::builder().only_api().allow_error_logs().setting("MIMALLOC_PURGE_DELAY", "0");
     let mut shop = shop.setting("TRUSTED_PROXY_HOPS", "1").start().await;
     samples::create(&shop.ada, &samples::plain("T-1")).await;
     fill_with_long_descriptions(&shop).await;
     shop.anyone.get("/v1/products?limit=200").await.expect(200);
     let base = shop.anyone.base();
     let pid = shop.process(Role::Serve).pid();
-    // An unoptimized program needs much for the work before, and may reuse it: its peak is compared with the peak.
+    // A debug build already used much memory during the setup and may reuse it, so compare the peaks before and after.
     let (before, resident) = (peak_memory(pid), memory(pid));
     let login = "POST /v1/auth/login HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let chunks = format!("\r\n{}", format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(body_bytes / 1024));

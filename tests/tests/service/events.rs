@@ -164,7 +164,7 @@ async fn the_catalogue_can_be_rebuilt_from_its_events() {
 
 #[tokio::test]
 async fn malformed_messages_are_dead_lettered_with_the_reason() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     let jetstream = shop.jetstream().await;
     let prefix = shop.prefix().to_owned();
     let mut dead = shop.stream("dead").await;
@@ -188,7 +188,7 @@ async fn malformed_messages_are_dead_lettered_with_the_reason() {
     shop.inbox().at_least(2).await;
     shop.anyone.get(&product.path).await.expect(200);
     shop.views_reach(&product.id, 1).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     for role in [Role::Notifier, Role::Tracker] {
         let (_, metrics) = shop.ops(role, "/metrics").await;
         assert!(metrics.contains("dead"), "{role} says nothing of dead messages:\n{metrics}");

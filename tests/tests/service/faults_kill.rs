@@ -11,26 +11,26 @@ use serde_json::json;
 use crate::traffic::{Traffic, counted, every_admin_was_notified_of_every_change, every_view_is_counted_once};
 
 async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
-    let mut shop = Shop::builder().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
+    let mut shop = Shop::builder().allow_error_logs().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
     let products = create_many(&shop.ada, "K", 12).await;
     let traffic = Traffic::start(&shop, &products);
     for role in roles {
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         if *role == Role::Serve {
             assert_few_views_are_lost(&shop).await;
         }
         shop.kill(*role);
         shop.open(*role).await;
     }
-    traffic.goes_on().await;
-    let (confirmed, asked, served) = traffic.end().await;
+    traffic.wait_for_progress().await;
+    let (confirmed, sent, served) = traffic.end().await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     every_admin_was_notified_of_every_change(&mails, &confirmed);
-    (shop, confirmed, asked, served)
+    (shop, confirmed, sent, served)
 }
 
 /// A killed API loses at most the views of some 50 ms.
@@ -45,10 +45,10 @@ async fn assert_few_views_are_lost(shop: &Shop) {
 
 #[tokio::test]
 async fn killing_the_api_loses_no_committed_change_and_counts_no_view_twice() {
-    let (shop, _, asked, served) = kill_in_the_middle(&[Role::Serve; 4]).await;
+    let (shop, _, sent, served) = kill_in_the_middle(&[Role::Serve; 4]).await;
     let counted = counted(&shop).await;
     // The views of the unpublished batch are lost, and the outcome of the last reads is unknown.
-    assert!(counted <= asked, "{counted} views of {asked} reads");
+    assert!(counted <= sent, "{counted} views of {sent} reads");
     assert!(counted * 2 > served, "{counted} views of {served} reads: far more than a batch is lost");
 }
 
@@ -66,15 +66,15 @@ async fn killing_the_tracker_loses_no_view_and_counts_none_twice() {
 
 #[tokio::test]
 async fn killing_all_processes_in_turn_loses_and_repeats_nothing() {
-    let (shop, _, asked, _) = kill_in_the_middle(&[Role::Notifier, Role::Serve, Role::Tracker, Role::Serve, Role::Notifier]).await;
-    assert!(counted(&shop).await <= asked);
+    let (shop, _, sent, _) = kill_in_the_middle(&[Role::Notifier, Role::Serve, Role::Tracker, Role::Serve, Role::Notifier]).await;
+    assert!(counted(&shop).await <= sent);
 }
 
 /// An interrupted import can be sent again, and its committed rows have a mail.
 #[tokio::test]
 async fn an_import_interrupted_by_a_kill_completes_when_sent_again() {
     // Makes housekeeping, which finishes abandoned imports, run every second.
-    let mut shop = Shop::builder().troubled().setting("DELETED_RETENTION", "4s").start().await;
+    let mut shop = Shop::builder().allow_error_logs().setting("DELETED_RETENTION", "4s").start().await;
     let items: Vec<_> = (0..4000).map(|number| catalog_tests::samples::plain(&format!("I-{number:05}"))).collect();
     let body = json!({"items": items});
     let import = tokio::spawn(shop.ada.post("/v1/products/bulk", &body).attempt());

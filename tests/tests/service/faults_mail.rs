@@ -25,7 +25,7 @@ async fn add_admin(shop: &Shop, username: &str) {
 #[tokio::test]
 async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
     for mode in [SmtpMode::Busy, SmtpMode::Defer] {
-        let shop = Shop::builder().troubled().beside_another().start().await;
+        let shop = Shop::builder().allow_error_logs().beside_another().start().await;
         shop.inbox().set_mode(mode).await;
         let product = create(&shop.ada, &samples::product("T-1")).await;
         eventually("mail waits", async || {
@@ -34,7 +34,7 @@ async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
         })
         .await;
         shop.ada.patch(&product.path, &json!({"name": "While waiting"})).await.expect(200);
-        eventually("the server was asked", async || {
+        eventually("a delivery was attempted", async || {
             let log = shop.log_lines().join("\n");
             holds(log.contains("421") || log.contains("451"), || log)
         })
@@ -42,7 +42,7 @@ async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
         assert_eq!(shop.inbox().mails().await.len(), 0);
         shop.inbox().set_mode(SmtpMode::Normal).await;
         let mails = shop.inbox().at_least(4).await;
-        shop.at_rest().await;
+        shop.wait_until_idle().await;
         assert_eq!(shop.inbox().mails().await.len(), 4, "{mails:#?}");
         assert_eq!((deliveries(&shop, "sent").await, deliveries(&shop, "refused").await), (4, 0));
     }
@@ -51,12 +51,12 @@ async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
 /// Like a crash of the notifier between the server's reply and the commit.
 #[tokio::test]
 async fn a_mail_whose_reply_was_lost_is_sent_again_with_the_same_message_id() {
-    let shop = Shop::builder().troubled().start().await;
+    let shop = Shop::builder().allow_error_logs().start().await;
     shop.inbox().set_mode(SmtpMode::Drop).await;
     create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
     shop.inbox().set_mode(SmtpMode::Normal).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     assert!(mails.len() > 2, "it came again: {mails:#?}");
     for address in [GRACE.1, OWNER.1] {
@@ -69,11 +69,11 @@ async fn a_mail_whose_reply_was_lost_is_sent_again_with_the_same_message_id() {
 
 #[tokio::test]
 async fn a_permanently_rejected_address_is_reported_and_does_not_affect_others() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     add_admin(&shop, "refuse-me").await;
     create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mut to: Vec<_> = shop.inbox().mails().await.into_iter().flat_map(|mail| mail.to).collect();
     to.sort_unstable();
     assert_eq!(to, [GRACE.1, OWNER.1]);
@@ -90,7 +90,7 @@ async fn a_permanently_rejected_address_is_reported_and_does_not_affect_others()
 
 #[tokio::test]
 async fn a_temporarily_rejected_address_is_retried_without_delaying_others() {
-    let shop = Shop::builder().troubled().start().await;
+    let shop = Shop::builder().allow_error_logs().start().await;
     add_admin(&shop, "busy-one").await;
     let products: Vec<_> = (0..10).map(|number| samples::plain(&format!("B-{number}"))).collect();
     futures::future::join_all(products.iter().map(|body| create(&shop.ada, body))).await;
@@ -106,7 +106,7 @@ async fn a_temporarily_rejected_address_is_retried_without_delaying_others() {
 
 #[tokio::test]
 async fn permanent_rejections_are_final_and_later_mails_are_sent() {
-    let shop = Shop::builder().troubled().start().await;
+    let shop = Shop::builder().allow_error_logs().start().await;
     shop.inbox().set_mode(SmtpMode::Reject).await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     eventually("both are rejected", async || {
@@ -117,14 +117,14 @@ async fn permanent_rejections_are_final_and_later_mails_are_sent() {
     shop.inbox().set_mode(SmtpMode::Normal).await;
     shop.ada.patch(&product.path, &json!({"name": "Later"})).await.expect(200);
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     assert!(mails.len() == 2 && mails.iter().all(|mail| mail.mentions("Later")), "{mails:#?}");
 }
 
 #[tokio::test]
 async fn mail_that_is_pending_when_the_notifier_is_killed_is_sent_by_the_next() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     shop.inbox().set_mode(SmtpMode::Busy).await;
     for number in 0..5 {
         create(&shop.ada, &samples::plain(&format!("P-{number}"))).await;
@@ -138,7 +138,7 @@ async fn mail_that_is_pending_when_the_notifier_is_killed_is_sent_by_the_next() 
     shop.inbox().set_mode(SmtpMode::Normal).await;
     shop.open(Role::Notifier).await;
     shop.inbox().at_least(10).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 10);
 }
 
@@ -155,7 +155,7 @@ async fn reports(shop: &mut Shop, sign: &str, text: &str) {
 
 #[tokio::test]
 async fn the_notifier_reports_an_outage_of_the_mail_server_and_its_end_and_stays_ready() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     reports(&mut shop, "[+]", "ok").await;
     shop.inbox().set_mode(SmtpMode::Busy).await;
     create(&shop.ada, &samples::product("T-1")).await;
@@ -170,7 +170,7 @@ async fn the_notifier_reports_an_outage_of_the_mail_server_and_its_end_and_stays
 /// Another notifier has sent the pending mail.
 #[tokio::test]
 async fn a_notifier_without_mail_sees_that_the_server_is_available_again() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     shop.inbox().set_mode(SmtpMode::Busy).await;
     create(&shop.ada, &samples::product("T-1")).await;
     reports(&mut shop, "[-]", "421").await;

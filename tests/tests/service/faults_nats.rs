@@ -9,7 +9,7 @@ use catalog_tests::{
 use serde_json::json;
 
 async fn open() -> Shop {
-    Shop::builder().private_nats().troubled().start().await
+    Shop::builder().private_nats().allow_error_logs().start().await
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outa
     shop.inbox().at_least(2).await;
     shop.anyone.get(&before.path).await.expect(200);
     shop.views_reach(&before.id, 1).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     shop.inbox().clear().await;
 
     shop.nats_mut().stop().await;
@@ -49,12 +49,12 @@ async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outa
     shop.nats_mut().start().await;
     // created, 5 × updated, deleted, restored, imported: each to two admins.
     let mails = shop.inbox().at_least(18).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(mails.len(), 18, "{mails:#?}");
     for address in [GRACE.1, OWNER.1] {
         for number in 0..5 {
             let name = format!("Name {number}");
-            assert!(mails.iter().any(|mail| mail.is_for(address) && mail.mentions(&name)), "{address} never heard of {name}");
+            assert!(mails.iter().any(|mail| mail.is_for(address) && mail.mentions(&name)), "{address} got no mail about {name}");
         }
     }
     shop.views_reach(&before.id, 6).await;
@@ -100,8 +100,13 @@ async fn without_nats_the_api_starts_and_workers_wait() {
 
 #[tokio::test]
 async fn views_are_buffered_up_to_a_limit_and_dropped_ones_are_counted() {
-    let mut shop =
-        Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_nats().troubled().setting("VIEWS_BUFFER_LIMIT", "50").start().await;
+    let mut shop = Shop::builder()
+        .roles(&[Role::Serve, Role::Tracker])
+        .private_nats()
+        .allow_error_logs()
+        .setting("VIEWS_BUFFER_LIMIT", "50")
+        .start()
+        .await;
     let products = create_many(&shop.ada, "V", 2).await;
     shop.nats_mut().stop().await;
     for _ in 0..100 {

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use crate::traffic::{Traffic, every_admin_was_notified_of_every_change, every_view_is_counted_once};
 
 async fn open() -> Shop {
-    Shop::builder().proxied().troubled().setting("ACCESS_LOG_SAMPLE", "1000").start().await
+    Shop::builder().proxied().allow_error_logs().setting("ACCESS_LOG_SAMPLE", "1000").start().await
 }
 
 #[tokio::test]
 async fn requests_to_an_unresponsive_database_time_out() {
-    let shop = Shop::builder().only_api().proxied().troubled().start().await;
+    let shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let unread = create(&shop.ada, &samples::product("T-2")).await;
     shop.network().postgres.freeze();
@@ -53,7 +53,7 @@ async fn requests_to_an_unresponsive_database_time_out() {
 
 #[tokio::test]
 async fn a_migration_times_out_at_an_unresponsive_server() {
-    let shop = Shop::builder().only_api().proxied().troubled().start().await;
+    let shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
     shop.network().postgres.freeze();
     let mut migrate = Process::start(&["migrate"], shop.environment());
     let timed_out = |entry: &Value| entry["error"].as_str().is_some_and(|error| error.contains("no answer within")).then_some(());
@@ -64,7 +64,7 @@ async fn a_migration_times_out_at_an_unresponsive_server() {
 
 #[tokio::test]
 async fn an_unresponsive_nats_never_causes_stale_prices() {
-    let mut shop = Shop::builder().only_api().proxied().troubled().start().await;
+    let mut shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
     let other = Api::anonymous(&shop.anyone.base(), None);
     shop.open(Role::Serve).await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
@@ -112,21 +112,21 @@ async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
     let products = create_many(&shop.ada, "N", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for round in 0..6 {
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         if round % 2 == 0 {
             shop.network().nats.disconnect();
         } else {
             shop.network().nats.freeze();
         }
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         shop.network().nats.restore();
     }
-    traffic.goes_on().await;
+    traffic.wait_for_progress().await;
     let (confirmed, _, served) = traffic.end().await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     every_admin_was_notified_of_every_change(&mails, &confirmed);
     every_view_is_counted_once(&shop, served).await;
@@ -142,7 +142,7 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
     let products = create_many(&shop.ada, "D", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for _ in 0..6 {
-        traffic.goes_on().await;
+        traffic.wait_for_progress().await;
         shop.network().postgres.disconnect();
         eventually("the API notices", async || {
             let status = shop.anyone.get("/v1/products").await.status;
@@ -151,12 +151,12 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
         .await;
         shop.network().postgres.restore();
     }
-    traffic.goes_on().await;
+    traffic.wait_for_progress().await;
     let (confirmed, _, served) = traffic.end().await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     every_admin_was_notified_of_every_change(&shop.inbox().mails().await, &confirmed);
     every_view_is_counted_once(&shop, served).await;
 }

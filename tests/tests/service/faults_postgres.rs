@@ -11,11 +11,11 @@ use sqlx::Connection;
 
 #[tokio::test]
 async fn without_the_database_requests_get_503_until_it_is_available_again() {
-    let mut shop = Shop::builder().private_postgres().troubled().start().await;
+    let mut shop = Shop::builder().private_postgres().allow_error_logs().start().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     let unread = create(&shop.ada, &samples::product("T-2")).await;
     shop.inbox().at_least(4).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     shop.postgres_mut().stop().await;
 
     let login = json!({"username": ADA.0, "password": ADA.2});
@@ -75,7 +75,7 @@ async fn without_the_database_requests_get_503_until_it_is_available_again() {
 
 #[tokio::test]
 async fn a_database_that_rejects_connections_is_unavailable() {
-    let mut shop = Shop::builder().only_api().private_postgres().troubled().start().await;
+    let mut shop = Shop::builder().only_api().private_postgres().allow_error_logs().start().await;
     let (server, name) = (shop.postgres_mut().url("postgres"), shop.prefix().to_owned());
     let mut operator = sqlx::PgConnection::connect(&server).await.unwrap();
     let mut allow = async |allowed: bool| {
@@ -95,7 +95,7 @@ async fn a_database_that_rejects_connections_is_unavailable() {
         reply.problem(503, "unavailable");
     }
     allow(true).await;
-    eventually("it goes on", async || {
+    eventually("the API responds with 200 again", async || {
         let status = shop.ada.get("/v1/products").await.status;
         holds(status == 200, || status)
     })
@@ -104,10 +104,10 @@ async fn a_database_that_rejects_connections_is_unavailable() {
 
 #[tokio::test]
 async fn views_served_during_a_database_outage_are_counted_afterwards() {
-    let mut shop = Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_postgres().troubled().start().await;
+    let mut shop = Shop::builder().roles(&[Role::Serve, Role::Tracker]).private_postgres().allow_error_logs().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     // After the events of its own changes, the product stays in the cache.
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let marker = create(&shop.ada, &samples::plain("marker")).await;
     shop.anyone.get(&product.path).await.expect(200);
     shop.anyone.get(&marker.path).await.expect(200);
@@ -132,7 +132,7 @@ async fn views_served_during_a_database_outage_are_counted_afterwards() {
 
 #[tokio::test]
 async fn a_killed_database_keeps_every_committed_change() {
-    let mut shop = Shop::builder().private_postgres().troubled().start().await;
+    let mut shop = Shop::builder().private_postgres().allow_error_logs().start().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let mut confirmed = Vec::new();
     for round in 0..3 {
@@ -173,7 +173,7 @@ async fn a_killed_database_keeps_every_committed_change() {
     for name in [&confirmed[0], confirmed.last().unwrap()] {
         shop.inbox().mail_about(GRACE.1, name).await;
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails_for(GRACE.1).await;
     for name in &confirmed {
         assert!(mails.iter().any(|mail| mail.mentions(name)), "no mail about {name}");

@@ -26,7 +26,7 @@ async fn an_order_is_confirmed_automatically_and_fulfilled_after_the_delay() {
     assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
     assert!(at(&order["history"][2]) - at(&order["history"][1]) >= TimeDelta::seconds(1), "{order}");
     assert!(order["history"].as_array().unwrap()[1..].iter().all(|entry| entry["by"] == "shop"), "{order}");
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     for status in ["confirmed", "fulfilled"] {
         assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &[status]).await, Some(1.0), "{status}");
     }
@@ -58,7 +58,7 @@ async fn a_cancelled_order_is_not_confirmed_later() {
     let marker = buyer.place_order(&[&stool], "two").await;
     shop.open(Fulfiller).await;
     buyer.wait_for_status(&marker, "fulfilled").await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(statuses(&buyer.read_order(&cancelled).await), ["pending", "cancelled"]);
 }
 
@@ -89,7 +89,7 @@ async fn an_order_cancelled_before_it_is_due_is_not_fulfilled() {
     buyer.wait_for_status(&marker, "confirmed").await;
     make_all_due(&shop).await;
     buyer.wait_for_status(&marker, "fulfilled").await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(statuses(&buyer.read_order(&order).await), ["pending", "confirmed", "cancelled"]);
     StockAudit::read(&shop.database, &stool.id).await.assert_total(STOCK);
 }
@@ -100,7 +100,7 @@ async fn an_order_of_a_closed_account_fails_with_a_reason_and_returns_its_stock(
     let order = buyer.place_order(&[&stool], "one").await;
     close_account(&shop, &buyer.id).await;
     shop.open(Fulfiller).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_failed_with_closed_account(&shop, &order).await;
     let audit = StockAudit::read(&shop.database, &stool.id).await;
     audit.assert_total(STOCK);
@@ -138,7 +138,7 @@ async fn an_order_whose_event_is_lost_is_confirmed_later() {
 
 #[tokio::test]
 async fn an_order_that_cannot_be_fulfilled_does_not_block_others() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h").troubled()).await;
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h").allow_error_logs()).await;
     let broken = buyer.place_order(&[&stool], "one").await;
     buyer.wait_for_status(&broken, "confirmed").await;
     // The history row that the transition would insert exists already.
@@ -155,13 +155,13 @@ async fn an_order_that_cannot_be_fulfilled_does_not_block_others() {
         .await
         .unwrap();
     buyer.wait_for_status(&broken, "fulfilled").await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.metric(Fulfiller, "orders_advanced_total", &["fulfilled"]).await, Some(2.0), "what failed is not counted");
 }
 
 #[tokio::test]
 async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").troubled()).await;
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").allow_error_logs()).await;
     shop.open(Fulfiller).await;
     let mut orders = Vec::new();
     for round in 0..4 {
@@ -174,7 +174,7 @@ async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
         let order = buyer.wait_for_status(order, "fulfilled").await;
         assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
     }
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails_for(BUYER).await;
     for order in &orders {
         let mut steps: Vec<_> =
@@ -187,7 +187,7 @@ async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
 
 #[tokio::test]
 async fn a_redelivered_new_order_changes_nothing() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "0s").troubled()).await;
+    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "0s").allow_error_logs()).await;
     let order = buyer.place_order(&[&stool], "one").await;
     let before = buyer.wait_for_status(&order, "fulfilled").await;
     wait_until_published(&shop).await;
@@ -202,7 +202,7 @@ async fn a_redelivered_new_order_changes_nothing() {
     jetstream.publish_with_headers(subject, headers, created.payload.clone()).await.unwrap().await.unwrap();
     // A malformed message becomes a dead letter.
     jetstream.publish(format!("{}.changes.order.created", shop.prefix()), "x".into()).await.unwrap().await.unwrap();
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(buyer.read_order(&order).await, before);
     assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["acknowledged"]).await, Some(2.0));
     assert_eq!(shop.metric(Fulfiller, "consumer_messages_total", &["dead_lettered"]).await, Some(1.0));
@@ -210,7 +210,7 @@ async fn a_redelivered_new_order_changes_nothing() {
 
 #[tokio::test]
 async fn fulfillers_recover_after_a_database_outage() {
-    let shop = buyer::shop(&[Serve, Fulfiller], "1s").private_postgres().troubled();
+    let shop = buyer::shop(&[Serve, Fulfiller], "1s").private_postgres().allow_error_logs();
     let (mut shop, stool, buyer) = buyer::open(shop).await;
     let order = buyer.place_order(&[&stool], "one").await;
     buyer.wait_for_status(&order, "confirmed").await;

@@ -123,11 +123,11 @@ async fn hostile_bodies_get_documented_responses() {
     let mut whole = samples::product("fuzz-new");
     whole["quantity"] = json!(5);
     let admin = json!({"username": "fuzz", "email": "fuzz@shop.test", "password": "a passphrase of mine", "full_name": "F. Uzz"});
-    let hired = shop.ada.post("/v1/admins", &admin).await.expect(201).json();
+    let created_admin = shop.ada.post("/v1/admins", &admin).await.expect(201).json();
     with_bodies(&shop.ada, &Method::POST, "/v1/products", &whole).await;
     with_bodies(&shop.ada, &Method::PATCH, &product.path, &whole).await;
     with_bodies(&shop.ada, &Method::POST, "/v1/products/bulk", &json!({"items": [whole]})).await;
-    with_bodies(&shop.ada, &Method::PATCH, &format!("/v1/admins/{}", hired["id"].as_str().unwrap()), &admin).await;
+    with_bodies(&shop.ada, &Method::PATCH, &format!("/v1/admins/{}", created_admin["id"].as_str().unwrap()), &admin).await;
     with_bodies(&shop.ada, &Method::POST, "/v1/admins", &admin).await;
     with_bodies(&shop.anyone, &Method::POST, "/v1/auth/refresh", &json!({"refresh_token": "x"})).await;
     with_bodies(&shop.anyone, &Method::POST, "/v1/auth/login", &json!({"username": "fuzz", "password": "a passphrase of mine"})).await;

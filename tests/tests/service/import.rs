@@ -77,7 +77,7 @@ async fn the_furniture_file_is_imported_with_merged_categories() {
     assert_eq!(table["name"], "FREKVENS");
     // One summary is mailed to each other admin.
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mut to: Vec<_> = shop.inbox().mails().await.into_iter().flat_map(|mail| mail.to).collect();
     to.sort_unstable();
     assert_eq!(to, [GRACE.1, OWNER.1]);
@@ -85,7 +85,7 @@ async fn the_furniture_file_is_imported_with_merged_categories() {
     let output = import(&shop, &file, &IKEA[..11]).await;
     assert!(output.status.success(), "{}", output_text(&output));
     assert_eq!(count(&shop).await, 2962);
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 2);
 }
 
@@ -223,7 +223,7 @@ async fn proxy() -> (String, tokio::task::JoinHandle<String>) {
             head.push(client.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a tunnel is asked for").to_owned();
+        let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a CONNECT request").to_owned();
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         let mut server = TcpStream::connect(&target).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

@@ -24,7 +24,7 @@ async fn a_page_has_fifty_items_by_default() {
         assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
         assert!(page["next_cursor"].is_string(), "{query}");
         let fields: Vec<_> = page.as_object().unwrap().keys().collect();
-        assert_eq!(fields, ["items", "next_cursor"], "no total: it would cost a count");
+        assert_eq!(fields, ["items", "next_cursor"], "a page must not have a total, which would need a count");
     }
 }
 

@@ -18,7 +18,7 @@ async fn line_of(shop: &mut Shop, request_id: &str) -> Value {
 
 #[tokio::test]
 async fn a_503_is_found_by_its_request_id_with_its_cause_and_its_client() {
-    let mut shop = Shop::builder().only_api().private_postgres().troubled().start().await;
+    let mut shop = Shop::builder().only_api().private_postgres().allow_error_logs().start().await;
     let product = create(&shop.ada, &samples::plain("L-1")).await;
     shop.postgres_mut().stop().await;
     let mut ids = HashSet::new();
@@ -41,7 +41,7 @@ async fn a_503_is_found_by_its_request_id_with_its_cause_and_its_client() {
 
 #[tokio::test]
 async fn a_500_is_found_by_its_request_id_with_its_cause() {
-    let mut shop = Shop::builder().only_api().troubled().start().await;
+    let mut shop = Shop::builder().only_api().allow_error_logs().start().await;
     sqlx::query("ALTER TABLE products.products RENAME TO elsewhere").execute(&shop.database).await.unwrap();
     // Without `Api`, which fails on every 500.
     let response = reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.unwrap();
@@ -103,7 +103,7 @@ async fn the_mails_of_a_write_are_found_by_request_id_and_event_id() {
 
 #[tokio::test]
 async fn a_message_that_is_dead_lettered_is_logged_with_its_event_id_and_request_id() {
-    let mut shop = Shop::builder().troubled().start().await;
+    let mut shop = Shop::builder().allow_error_logs().start().await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Msg-Id", "broken-event");
     headers.insert("X-Request-Id", "broken-request");

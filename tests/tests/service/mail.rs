@@ -16,13 +16,13 @@ fn recipients(mails: &[Mail]) -> Vec<String> {
 /// Returns the mails of one change by Ada, after all work is done.
 async fn mails_of_the_change(shop: &Shop, count: usize) -> Vec<Mail> {
     shop.inbox().at_least(count).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     assert_eq!(recipients(&mails), [GRACE.1, OWNER.1], "{mails:#?}");
     for mail in &mails {
-        assert_eq!(mail.to.len(), 1, "one recipient per mail: {mail:?}");
+        assert_eq!(mail.to.len(), 1, "a mail has several recipients: {mail:?}");
         assert!(mail.from.contains("catalog@shop.test"), "{mail:?}");
-        assert!(mail.mentions(ADA.0), "who did it: {mail:?}");
+        assert!(mail.mentions(ADA.0), "the actor is missing: {mail:?}");
     }
     assert_ne!(mails[0].message_id, mails[1].message_id);
     shop.inbox().clear().await;
@@ -37,14 +37,14 @@ async fn each_change_is_one_mail_to_every_admin_but_the_one_who_made_it() {
         for fragment in ["T-1", "Bar table T-1", "995.50"] {
             assert!(mail.mentions(fragment), "{fragment} is missing: {mail:?}");
         }
-        assert!(mail.mentions(&product.id), "a link to the product: {mail:?}");
+        assert!(mail.mentions(&product.id), "the link to the product is missing: {mail:?}");
     }
 
     let patch = json!({"name": "Low table", "price": {"amount": "450"}, "brand": null, "attributes": {"colour": "white"}});
     shop.ada.patch(&product.path, &patch).await.expect(200);
     for mail in mails_of_the_change(&shop, 2).await {
         for fragment in ["Bar table T-1", "Low table", "995.50", "450.00", "Nordviken", "black", "white"] {
-            assert!(mail.mentions(fragment), "old and new: {fragment} is missing: {mail:?}");
+            assert!(mail.mentions(fragment), "{fragment} (an old or new value) is missing: {mail:?}");
         }
         assert!(!mail.text.contains("For two."), "an unchanged field is in the mail: {mail:?}");
     }
@@ -79,7 +79,7 @@ async fn requests_that_change_nothing_send_no_mail() {
     // The marker.
     shop.ada.patch(&product.path, &json!({"name": "At last"})).await.expect(200);
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     assert_eq!(recipients(&mails), [GRACE.1, OWNER.1], "{mails:#?}");
     assert!(mails.iter().all(|mail| mail.mentions("At last")), "{mails:#?}");
@@ -129,7 +129,7 @@ async fn deactivated_admins_get_no_mail_and_new_ones_do() {
     shop.owner.post("/v1/admins", &newcomer).await.expect(201);
     create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(recipients(&shop.inbox().mails().await), ["barbara@shop.test", OWNER.1]);
 }
 
@@ -158,7 +158,7 @@ async fn several_notifiers_send_each_mail_once() {
     let products: Vec<_> = (0..30).map(|number| samples::plain(&format!("N-{number:02}"))).collect();
     futures::future::join_all(products.iter().map(|body| create(&shop.ada, body))).await;
     shop.inbox().at_least(60).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
     assert_eq!(mails.len(), 60);
     for address in [GRACE.1, OWNER.1] {

@@ -99,7 +99,7 @@ async fn events_mails_and_views_have_metrics() {
     }
     shop.views_reach(&product.id, 7).await;
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let wanted = [
         (Role::Serve, vec![("outbox", None), ("outbox", Some("age")), ("views_published", None), ("views_dropped", None)]),
         (Role::Notifier, vec![("deliveries", None), ("lag", None)]),
@@ -126,7 +126,7 @@ async fn events_mails_and_views_have_metrics() {
 
 #[tokio::test]
 async fn a_role_waits_for_its_dependencies_and_reports_it() {
-    let shop = Shop::builder().roles(&[]).private_nats().troubled().start().await;
+    let shop = Shop::builder().roles(&[]).private_nats().allow_error_logs().start().await;
     let mut settings = shop.environment().clone();
     settings.insert("DATABASE_URL".into(), format!("postgres://postgres@127.0.0.1:{}/{}", free_port(), shop.prefix()));
     for role in [Role::Serve, Role::Notifier, Role::Tracker] {
@@ -141,17 +141,17 @@ async fn a_role_waits_for_its_dependencies_and_reports_it() {
             holds(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
         })
         .await;
-        assert_eq!(probe("/livez").await.0, 200, "{role}: waiting is living");
+        assert_eq!(probe("/livez").await.0, 200, "{role} is not live while it waits");
         assert!(probe("/readyz?verbose").await.1.contains("[-] postgresql"), "{role}");
         process.terminate();
         let status = process.ended().await;
-        assert!(status.success(), "{role} can be stopped while it waits: {}", process.report());
+        assert!(status.success(), "{role} did not stop while it waited: {}", process.report());
     }
 }
 
 #[tokio::test]
 async fn a_role_waits_for_the_migration_of_its_database() {
-    let shop = Shop::builder().roles(&[]).private_postgres().troubled().start().await;
+    let shop = Shop::builder().roles(&[]).private_postgres().allow_error_logs().start().await;
     let empty = format!("{}_empty", shop.prefix());
     let url = sqlx::query_scalar::<_, i32>("SELECT inet_server_port()").fetch_one(&shop.database).await.unwrap();
     let mut settings = shop.environment().clone();
@@ -199,7 +199,7 @@ async fn migrate_applies_a_changed_superuser_password_and_ends_its_sessions() {
 
 #[tokio::test]
 async fn the_currency_is_fixed_once_products_exist() {
-    let shop = Shop::builder().only_api().troubled().start().await;
+    let shop = Shop::builder().only_api().allow_error_logs().start().await;
     create(&shop.ada, &samples::plain("T-1")).await;
     let mut settings = shop.environment().clone();
     settings.insert("CURRENCY".into(), "USD".into());
@@ -211,7 +211,7 @@ async fn the_currency_is_fixed_once_products_exist() {
 
 #[tokio::test]
 async fn a_database_of_an_incompatible_release_is_rejected() {
-    let shop = Shop::builder().roles(&[]).troubled().start().await;
+    let shop = Shop::builder().roles(&[]).allow_error_logs().start().await;
     sqlx::query("UPDATE release.installation SET min_compatible = '99.0.0', migrated_by = '99.1.0'").execute(&shop.database).await.unwrap();
     let mut migrate = Process::start(&["migrate"], shop.environment());
     let status = migrate.ended().await;

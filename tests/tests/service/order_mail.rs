@@ -13,13 +13,13 @@ async fn the_customer_gets_one_mail_for_each_transition_and_admins_none() {
     let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "1s")).await;
     let table = create(&shop.ada, &plain("T-1")).await;
     shop.inbox().at_least(4).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     shop.inbox().clear().await;
 
     let order = buyer.place_order(&[&stool, &table], "one").await;
     buyer.wait_for_status(&order, "fulfilled").await;
     let mails = shop.inbox().at_least(3).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 3, "{mails:#?}");
     let short = order.rsplit('-').next().unwrap();
     for step in ["placed", "confirmed", "fulfilled"] {
@@ -56,6 +56,6 @@ async fn a_closed_account_gets_no_mail() {
         .await
         .unwrap();
     shop.open(Fulfiller).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails_for(BUYER).await.len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use catalog_tests::{
     Shop,
-    buying::{StockAudit, available, cart, id_of, order, place, put, stocked},
+    buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
     eventually,
     samples::{self, Created, create},
     wait::holds,
@@ -88,10 +88,10 @@ async fn ordering_a_cart_sells_its_reservations_and_deletes_it() {
     let path = cart(&shop.carol).await;
     put(&shop.carol, &path, &products[0], 3).await.expect(200);
     put(&shop.carol, &path, &products[1], 1).await.expect(200);
-    let placed = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201).json();
+    let placed = place(&shop.carol, &json!({"cart_id": last_segment(&path)})).await.expect(201).json();
     assert_eq!((&placed["total"], placed["items"].as_array().unwrap().len()), (&euros("40.00"), 2));
     shop.carol.get(&path).await.problem(404, "not-found");
-    place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(404, "not-found");
+    place(&shop.carol, &json!({"cart_id": last_segment(&path)})).await.problem(404, "not-found");
     for product in &products {
         let audit = StockAudit::read(&shop.database, &product.id).await;
         audit.assert_total(3);
@@ -108,7 +108,7 @@ async fn a_cart_with_changed_prices_or_deleted_products_is_rejected_with_the_dif
     put(&shop.carol, &path, &deleted, 1).await.expect(200);
     shop.ada.patch(&repriced.path, &json!({"price": euros("12.00")})).await.expect(200);
     shop.ada.delete(&deleted.path).await.expect(204);
-    let problem = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(409, "cart-changed");
+    let problem = place(&shop.carol, &json!({"cart_id": last_segment(&path)})).await.problem(409, "cart-changed");
     let differences: Vec<_> =
         problem["errors"].as_array().unwrap().iter().map(|e| (&e["product_id"], e["detail"].as_str().unwrap())).collect();
     assert_eq!(differences[0].0, &json!(repriced.id));
@@ -118,7 +118,7 @@ async fn a_cart_with_changed_prices_or_deleted_products_is_rejected_with_the_dif
     assert_eq!(available(&shop.anyone, &repriced).await, 1);
     shop.carol.delete(&format!("{path}/items/{}", deleted.id)).await.expect(204);
     put(&shop.carol, &path, &repriced, 2).await.expect(200);
-    let placed = place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.expect(201).json();
+    let placed = place(&shop.carol, &json!({"cart_id": last_segment(&path)})).await.expect(201).json();
     assert_eq!(placed["total"], euros("24.00"));
 }
 
@@ -175,7 +175,7 @@ async fn a_long_lock_on_stock_does_not_block_other_requests() {
 async fn an_empty_cart_cannot_be_ordered() {
     let shop = Shop::api().await;
     let path = cart(&shop.carol).await;
-    place(&shop.carol, &json!({"cart_id": id_of(&path)})).await.problem(409, "cart-empty");
+    place(&shop.carol, &json!({"cart_id": last_segment(&path)})).await.problem(409, "cart-empty");
     shop.carol.get(&path).await.expect(200);
 }
 
@@ -269,13 +269,13 @@ async fn orders_are_listed_in_pages_newest_first() {
         placed.push(order(&shop.carol, &[(&product, 1)]).await.expect(201).json()["id"].clone());
     }
     placed.reverse();
-    let mut walked = Vec::new();
+    let mut listed = Vec::new();
     let mut path = "/v1/orders?limit=2".to_owned();
     loop {
         let page = shop.carol.get(&path).await.expect(200).json();
-        walked.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
+        listed.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/v1/orders?limit=2&cursor={cursor}");
     }
-    assert_eq!(walked, placed);
+    assert_eq!(listed, placed);
 }

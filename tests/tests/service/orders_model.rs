@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use catalog_tests::{
     Api, Reply, Shop,
-    buying::{StockAudit, available, cart, id_of, order, place, put, stocked},
+    buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
     concurrent_clients, eventually,
     samples::Created,
     wait::holds,
@@ -172,7 +172,7 @@ impl<'a> Real<'a> {
                 204
             }
             Action::OrderCart { cart: number } => {
-                let reply = place(customer, &json!({"cart_id": id_of(&self.carts[*number])})).await;
+                let reply = place(customer, &json!({"cart_id": last_segment(&self.carts[*number])})).await;
                 if reply.status == 201 {
                     self.carts[*number] = cart(customer).await;
                 }
@@ -205,7 +205,7 @@ impl<'a> Real<'a> {
 
     /// Lets this cart expire.
     async fn expire(&self, cart: usize) {
-        let id = id_of(&self.carts[cart]);
+        let id = last_segment(&self.carts[cart]);
         let aged = sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second' WHERE id = $1::uuid");
         aged.bind(id).execute(&self.shop.database).await.unwrap();
         eventually("the cart is swept", async || {

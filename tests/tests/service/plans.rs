@@ -106,7 +106,7 @@ async fn sending_mail_scans_no_whole_table() {
     freeze_statistics(&shop.database, &MAIL_TABLES).await;
     let product = create(&shop.ada, &plain("A")).await;
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     let old = "INSERT INTO notifications.messages (event_id, subject, body, created_at)
                    SELECT gen_random_uuid(), 'Old', 'Old', now() FROM generate_series(1, 5000);
                INSERT INTO notifications.deliveries

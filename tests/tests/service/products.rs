@@ -243,7 +243,7 @@ async fn deleted_products_are_purged_after_the_retention() {
     shop.anyone.get(&kept.path).await.expect(200);
     let ledger = shop.ada.get(&deleted.at("stock-movements")).await.expect(200).json();
     let last = &ledger["items"][0];
-    assert_eq!((&last["kind"], &last["delta"], &last["actor_id"]), (&json!("purge"), &json!(-10), &Value::Null), "the shop did it");
+    assert_eq!((&last["kind"], &last["delta"], &last["actor_id"]), (&json!("purge"), &json!(-10), &Value::Null), "the purge has no actor");
 }
 
 #[tokio::test]

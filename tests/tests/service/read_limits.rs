@@ -29,7 +29,7 @@ async fn in_use(shop: &mut Shop, kind: &str, count: f64) {
 #[tokio::test]
 async fn waiting_lists_are_rejected_while_orders_and_sign_ins_continue() {
     let settings = [("DATABASE_LIST_CONNECTIONS", "1"), ("DATABASE_LIST_TIMEOUT", "1m"), ("DATABASE_MAX_CONNECTIONS", "5")];
-    let builder = settings.iter().fold(Shop::builder().only_api().troubled(), |shop, (name, value)| shop.setting(name, *value));
+    let builder = settings.iter().fold(Shop::builder().only_api().allow_error_logs(), |shop, (name, value)| shop.setting(name, *value));
     let mut shop = builder.start().await;
     let product = stocked(&shop.ada, "T-1", 1000).await;
     let blocked = block_lists(&shop.database).await;
@@ -70,7 +70,7 @@ async fn waiting_lists_are_rejected_while_orders_and_sign_ins_continue() {
 async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
     let shop = Shop::builder()
         .only_api()
-        .troubled()
+        .allow_error_logs()
         .setting("DATABASE_LIST_CONNECTIONS", "1")
         .setting("DATABASE_LIST_TIMEOUT", "100ms")
         .start()
@@ -79,7 +79,7 @@ async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
     let blocked = block_lists(&shop.database).await;
     for _ in 0..3 {
         let problem = shop.anyone.get("/v1/products").await.problem(503, "statement-timeout");
-        assert!(problem["detail"].as_str().unwrap().contains("filters"), "it doesn't say what to do: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("filters"), "the detail doesn't say what to do: {problem}");
     }
     blocked.rollback().await.unwrap();
     eventually("lists are served", async || {
@@ -93,7 +93,7 @@ async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
 async fn reports_that_wait_for_the_database_do_not_delay_lists() {
     let mut shop = Shop::builder()
         .only_api()
-        .troubled()
+        .allow_error_logs()
         .setting("DATABASE_REPORT_CONNECTIONS", "1")
         .setting("DATABASE_REPORT_TIMEOUT", "1m")
         .start()

@@ -112,7 +112,7 @@ async fn names_written_by_the_previous_release_are_folded_soon() {
         holds(skus == ["T-1", "T-2"], || skus)
     })
     .await;
-    assert_eq!(found(&shop.anyone, "stool").await, [""; 0], "it isn't called that any more");
+    assert_eq!(found(&shop.anyone, "stool").await, [""; 0], "the old name is still found");
 }
 
 #[tokio::test]

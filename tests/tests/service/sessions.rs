@@ -127,13 +127,13 @@ async fn of_concurrent_refreshes_with_one_token_at_most_one_succeeds() {
     let shop = Shop::api().await;
     let (_, pair) = signed_in(&shop).await;
     let replies = futures::future::join_all((0..8).map(|_| refresh(&shop.anyone, &pair["refresh_token"]))).await;
-    let won: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
-    assert!(won.len() <= 1, "{} pairs came of one token", won.len());
+    let succeeded: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert!(succeeded.len() <= 1, "{} requests succeeded with one token", succeeded.len());
     let failed: Vec<_> = replies.iter().filter(|reply| reply.status != 200).map(|reply| kind(reply, 401)).collect();
     // The first reuse revokes the session.
     assert_eq!(failed.iter().filter(|kind| **kind == "token-reused").count(), 1, "{failed:?}");
     assert!(failed.iter().all(|kind| matches!(kind.as_str(), "token-reused" | "token-revoked")), "{failed:?}");
-    for reply in won {
+    for reply in succeeded {
         refresh(&shop.anyone, &reply.json()["refresh_token"]).await.problem(401, "token-revoked");
     }
 }
@@ -189,11 +189,11 @@ async fn unknown_expired_and_foreign_refresh_tokens_are_rejected() {
     }
     let refresh_as_access = shop.anyone.with_token(pair["refresh_token"].as_str().unwrap());
     assert!(!is_admin(&refresh_as_access).await);
-    assert!(is_admin(&api).await, "an expired refresh token ended the sign-in itself");
+    assert!(is_admin(&api).await, "an expired refresh token ended the session");
 }
 
 #[tokio::test]
-async fn signing_out_ends_its_session_at_once_and_no_other() {
+async fn signing_out_ends_only_its_session_and_ends_it_at_once() {
     let shop = Shop::api().await;
     let (here, pair) = signed_in(&shop).await;
     let (there, _) = signed_in(&shop).await;
@@ -235,7 +235,7 @@ async fn sign_ins_are_limited_per_client_with_retry_after() {
     reply.problem(429, "too-many-requests");
     assert!(!reply.header("ratelimit").is_empty(), "{:?}", reply.headers);
     refresh(&shop.anyone, &json!("x")).await.problem(429, "too-many-requests");
-    // Reads go on.
+    // Reads are still served.
     shop.anyone.get("/v1/products").await.expect(200);
     shop.ada.get("/v1/admins").await.expect(200);
 }
@@ -248,7 +248,7 @@ async fn failed_sign_ins_are_limited_per_account_without_affecting_others() {
     }
     login(&shop.anyone, ADA.0, "not her password").await.problem(429, "too-many-requests");
     login(&shop.anyone, GRACE.0, GRACE.2).await.expect(200);
-    assert!(is_admin(&shop.ada).await, "who is signed in stays signed in");
+    assert!(is_admin(&shop.ada).await, "existing sessions stay valid");
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn many_sign_ins_do_not_starve_reads() {
             shop.anyone.get(&product.path).await.expect(200);
         }
     };
-    // Twenty reads are through before forty logins are.
+    // Twenty reads finish before forty logins.
     tokio::select! {
         biased;
         () = reads => {}

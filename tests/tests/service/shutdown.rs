@@ -17,7 +17,7 @@ use tokio::{
 async fn every_role_drains_and_stops_on_sigterm() {
     let mut shop = Shop::builder().roles(&[Role::Serve, Role::Notifier, Role::Tracker, Role::Fulfiller]).start().await;
     create(&shop.ada, &samples::plain("T-1")).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     for role in [Role::Fulfiller, Role::Tracker, Role::Notifier, Role::Serve] {
         shop.process(role).terminate();
         let status = shop.process(role).ended().await;
@@ -46,7 +46,7 @@ async fn a_request_in_flight_is_finished() {
         holds(status == 503 && text.contains("draining"), || text)
     })
     .await;
-    assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are taken while draining");
+    assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are accepted while draining");
     pieces.send(row(3)).await.unwrap();
     drop(pieces);
     let result = upload.await.unwrap().expect("the upload is answered").expect(200).json();
@@ -84,7 +84,7 @@ async fn a_busy_connection_gets_connection_close_before_it_is_closed() {
 
 #[tokio::test]
 async fn an_unfinished_request_does_not_delay_the_exit_beyond_the_timeout() {
-    let mut shop = Shop::builder().only_api().troubled().setting("SHUTDOWN_TIMEOUT", "1s").start().await;
+    let mut shop = Shop::builder().only_api().allow_error_logs().setting("SHUTDOWN_TIMEOUT", "1s").start().await;
     let (asked_for_more, begun) = tokio::sync::oneshot::channel();
     let stuck = futures::stream::once(async { Ok::<_, std::io::Error>(b"{\"sku\":".to_vec()) }).chain(futures::stream::once(async {
         let _ = asked_for_more.send(());
@@ -97,7 +97,7 @@ async fn an_unfinished_request_does_not_delay_the_exit_beyond_the_timeout() {
     shop.process(Role::Serve).terminate();
     let status = shop.process(Role::Serve).ended().await;
     assert!(upload.await.unwrap().is_err());
-    assert!(status.code().is_some(), "it ended by itself: {}", shop.process(Role::Serve).report());
+    assert!(status.code().is_some(), "the process was killed by a signal: {}", shop.process(Role::Serve).report());
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn stopping_workers_under_load_loses_and_repeats_nothing() {
     let mut shop = Shop::start().await;
     let products = create_many(&shop.ada, "W", 5).await;
     shop.inbox().at_least(2).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     shop.inbox().clear().await;
     for round in 0..3 {
         for product in &products {
@@ -140,7 +140,7 @@ async fn stopping_workers_under_load_loses_and_repeats_nothing() {
         }
     }
     shop.inbox().at_least(30).await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 30);
     for product in &products {
         shop.views_reach(&product.id, 3).await;

@@ -20,7 +20,7 @@ use serde_json::json;
 pub struct Traffic {
     stop: Arc<AtomicBool>,
     /// Reads that were sent, with and without a response.
-    asked: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
     /// Reads with status 200.
     served: Arc<AtomicU64>,
     /// Changes that were confirmed.
@@ -32,7 +32,7 @@ pub struct Traffic {
 impl Traffic {
     pub fn start(shop: &Shop, products: &[Created]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (asked, served, changes) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (sent, served, changes) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let writers = (0..2).map(|writer| {
             let (ada, stop, products, changes) = (shop.ada.clone(), stop.clone(), products.to_vec(), changes.clone());
             tokio::spawn(async move {
@@ -59,13 +59,13 @@ impl Traffic {
         });
         let readers = (0..4).map(|reader| {
             let (anyone, stop, products) = (shop.anyone.clone(), stop.clone(), products.to_vec());
-            let (asked, served) = (asked.clone(), served.clone());
+            let (sent, served) = (sent.clone(), served.clone());
             tokio::spawn(async move {
                 for product in products.iter().cycle().skip(reader) {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    sent.fetch_add(1, Ordering::Relaxed);
                     if let Ok(reply) = anyone.get(&product.path).attempt().await {
                         assert!(matches!(reply.status, 200 | 503), "{}", reply.text());
                         served.fetch_add(u64::from(reply.status == 200), Ordering::Relaxed);
@@ -75,13 +75,13 @@ impl Traffic {
             })
         });
         let (writers, readers) = (writers.collect(), readers.collect());
-        Self { stop, asked, served, changes, writers, readers }
+        Self { stop, sent, served, changes, writers, readers }
     }
 
-    /// Waits for further changes and reads.
-    pub async fn goes_on(&self) {
+    /// Waits until more changes are confirmed and more reads are served.
+    pub async fn wait_for_progress(&self) {
         let (changes, served) = (self.changes.load(Ordering::Relaxed) + 8, self.served.load(Ordering::Relaxed) + 40);
-        eventually("changes and reads go on", async || {
+        eventually("more changes are confirmed and more reads are served", async || {
             let now = (self.changes.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed));
             holds(now.0 >= changes && now.1 >= served, || now)
         })
@@ -98,7 +98,7 @@ impl Traffic {
         for reader in self.readers {
             reader.await.expect("a reader");
         }
-        (confirmed, self.asked.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed))
+        (confirmed, self.sent.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed))
     }
 }
 
@@ -115,7 +115,7 @@ pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
         holds(counted >= served, || (counted, served))
     })
     .await;
-    shop.at_rest().await;
+    shop.wait_until_idle().await;
     assert_eq!(counted(shop).await, served);
 }
 

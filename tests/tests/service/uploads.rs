@@ -121,7 +121,7 @@ async fn a_request_whose_session_ends_during_its_body_is_rejected() {
          content-length: {length}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
     );
     client.write_all(head.as_bytes()).await.unwrap();
-    // The body is asked for once the request is authenticated.
+    // The server sends 100 Continue when the request is authenticated.
     let mut reply = [0; 25];
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&reply), "HTTP/1.1 100 Continue\r\n\r\n");

@@ -11,7 +11,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Colours the names on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// Creates a console that colours the names on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn new() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colour: io::stderr().is_terminal() && !unwanted }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock              id of the process that uses the directory
-//! memory.json       ports and completed one-time steps
+//! memory.json       the saved state: ports and completed one-time steps
 //! secrets/          generated passwords, one file each
 //! keys/             signing keys
 //! postgres-<major>/ PostgreSQL's data, per major version
@@ -29,7 +29,8 @@ use super::ports::Ports;
 const PASSWORD_LENGTH: usize = 24;
 const POSTGRES_PREFIX: &str = "postgres-";
 
-/// State that is saved for the next run.
+/// State that is saved in `memory.json` for the next run. Renaming the file or its fields would make existing shops lose their
+/// ports and repeat the one-time steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedState {
@@ -40,7 +41,8 @@ pub struct SavedState {
     /// Currency of the catalogue.
     pub currency: Option<String>,
     /// Whether the superuser's password was configured. If so, it isn't printed.
-    pub own_password: bool,
+    #[serde(rename = "own_password")]
+    pub password_configured: bool,
     /// Whether the second admin exists.
     pub editor: bool,
     /// Whether the sample products have been loaded.
@@ -114,7 +116,7 @@ impl DataDirectory {
         self.root.join("secrets")
     }
 
-    /// Returns the major version of the existing PostgreSQL data: that of the last run if present, otherwise the newest.
+    /// Returns the major version of the existing PostgreSQL data: the version of the last run if its data exist, otherwise the newest.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -148,7 +150,7 @@ impl DataDirectory {
         write(&path, &serde_json::to_vec_pretty(state)?, 0o644).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Returns the secret of that name, and generates it if it is missing.
+    /// Returns the secret with this name. Generates it if it is missing.
     ///
     /// # Errors
     /// If its file cannot be read or written.

@@ -7,8 +7,8 @@ use procfs::{
     process::{self, FDTarget, Process},
 };
 
-/// Returns name and id of the process that listens on an address, such as `nginx (process 812)`, or `None` if there is none or
-/// this user may not see it.
+/// Returns name and id of the process that listens on an address, such as `nginx (process 812)`, or `None` if no process listens
+/// or this user may not see the process.
 pub fn find_listening_process(address: SocketAddr) -> Option<String> {
     let listeners = [net::tcp(), net::tcp6()].into_iter().flatten().flatten().filter(|entry| entry.state == TcpState::Listen);
     let sockets: Vec<u64> = listeners

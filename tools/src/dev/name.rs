@@ -1,8 +1,8 @@
-//! The names of the processes of a shop.
+//! Names of the processes of a shop.
 
 use nix::sys::signal::Signal;
 
-/// The name of a process, in the order in which they are stopped.
+/// Process names, in the order of stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     /// `catalogctl dev` itself.

@@ -16,11 +16,11 @@ use super::{
 const USER: &str = "catalog";
 /// Largest message: an event with a product before and after a change, each up to 1 MiB, and the envelope.
 const MAX_PAYLOAD: &str = "8MB";
-/// Long, because nats-server checks its store before it accepts connections.
+/// Timeout of the start. nats-server checks its store before it accepts connections.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A nats-server with a configuration file.
+/// A nats-server with its configuration file.
 pub struct Server {
     program: PathBuf,
     configuration: PathBuf,
@@ -29,10 +29,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Writes the configuration.
+    /// Writes the configuration file.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn prepare(program: PathBuf, directory: &DataDirectory, port: u16) -> anyhow::Result<Self> {
         let password = directory.secret("nats")?;
         let configuration = directory.nats().join("nats.conf");
@@ -61,10 +61,10 @@ impl Server {
             environment: Vec::new(),
             removed_variables: &[],
             clear_environment: true,
-            account: None,
+            user: None,
             addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: None,
-            // The password is in plain text in a file that only this user can read.
+            // Hides the warning about plain-text passwords: only this user can read the configuration file.
             is_shown: |line| !["[INF]", "[DBG]", "[TRC]", "Plaintext passwords detected"].iter().any(|part| line.contains(part)),
         }
     }
@@ -72,7 +72,7 @@ impl Server {
     /// Waits until the server accepts connections.
     ///
     /// # Errors
-    /// If it doesn't within [`START_TIMEOUT`].
+    /// If the server doesn't accept connections within [`START_TIMEOUT`].
     pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {

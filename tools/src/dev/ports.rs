@@ -1,4 +1,4 @@
-//! Allocates free ports, where possible those of the last run.
+//! Allocates free ports. Ports of the last run are used again if they are free.
 
 use std::{
     fs,
@@ -40,8 +40,8 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Allocates ports: those of `self` that are still free, otherwise the defaults for probes, otherwise random ones. No other
-    /// `catalogctl dev` allocates them while the reservation exists, even before the children listen on them.
+    /// Allocates ports: the ports of `self` if they are free, otherwise the default ports of probes, otherwise random ports. No
+    /// other `catalogctl dev` allocates them while the reservation exists, even before the children listen on them.
     ///
     /// # Errors
     /// If this machine has no free port.
@@ -89,7 +89,7 @@ impl Reservation {
 #[derive(Debug, Clone, Copy)]
 pub struct ListenAddress {
     pub address: SocketAddr,
-    /// The setting that configures it, unless it is one of [`Ports`].
+    /// The setting that configures the address, or `None` for a port of [`Ports`].
     pub setting: Option<&'static str>,
 }
 
@@ -104,12 +104,12 @@ impl ListenAddress {
         Self { address, setting: Some(setting) }
     }
 
-    /// Describes why the child cannot listen, if it cannot.
+    /// Describes why the child cannot listen on the address, or returns `None` if it can.
     pub fn find_conflict(self) -> Option<String> {
         find_bind_error(self.address).map(|error| self.describe_conflict(&error, &[]))
     }
 
-    /// Describes an error of the address and proposes another port, which is none of `excluded`.
+    /// Describes why the address cannot be used, and proposes another port that is not in `excluded`.
     pub fn describe_conflict(self, error: &str, excluded: &[u16]) -> String {
         let Self { address, setting } = self;
         let Some(setting) = setting else {
@@ -126,7 +126,7 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Returns why no server can listen on an address, as the predicate of a sentence about the address.
+/// Returns why no server can listen on an address, worded to follow the address, such as `is in use by nginx`.
 pub fn find_bind_error(address: SocketAddr) -> Option<String> {
     let error = listener::bind(address).err()?;
     Some(match (error.kind(), find_listening_process(address)) {
@@ -140,7 +140,7 @@ fn is_free(address: SocketAddr) -> bool {
     listener::bind(address).is_ok()
 }
 
-/// Returns a free loopback port that is none of `taken`.
+/// Returns a free loopback port that is not in `taken`.
 ///
 /// # Errors
 /// If this machine has none.

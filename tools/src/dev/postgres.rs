@@ -14,30 +14,30 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    account::{self, Account},
     directory::{self, DataDirectory},
     name::Name,
     ports::ListenAddress,
     process::Spec,
     programs::Postgres,
+    system_user::{self, SystemUser},
 };
 
 /// Login role and database of the shop.
 const SHOP: &str = "catalog";
-/// Long, because recovery after a crash takes time.
+/// Timeout of the start, which includes recovery after a crash.
 const START_TIMEOUT: Duration = Duration::from_mins(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Messages about clients that connect while the server starts or stops.
+/// Messages that are not printed: they are about clients that connect while the server starts or stops.
 const HIDDEN_MESSAGES: [&str; 3] =
     ["terminating connection due to", "the database system is", "Consistent recovery state has not been yet reached"];
 /// PostgreSQL manual, appendix A: `duplicate_database`.
 const DUPLICATE_DATABASE: &str = "42P04";
 
-/// A PostgreSQL with a data directory.
+/// A PostgreSQL server with its data directory.
 pub struct Server {
     postgres: Postgres,
     data: PathBuf,
-    account: Option<Account>,
+    user: Option<SystemUser>,
     password: SecretString,
     port: u16,
 }
@@ -46,18 +46,18 @@ impl Server {
     /// Creates the data directory if it is missing.
     ///
     /// # Errors
-    /// If it cannot be created.
-    pub async fn prepare(postgres: Postgres, directory: &DataDirectory, account: Option<Account>, port: u16) -> anyhow::Result<Self> {
+    /// If the directory cannot be created.
+    pub async fn prepare(postgres: Postgres, directory: &DataDirectory, user: Option<SystemUser>, port: u16) -> anyhow::Result<Self> {
         let data = directory.postgres(postgres.major);
         let password = directory.secret("postgres")?;
-        let server = Self { postgres, data, account, password, port };
+        let server = Self { postgres, data, user, password, port };
         if !server.data.exists() {
             server.initialise(directory.root()).await.with_context(|| format!("cannot create a database in {}", server.data.display()))?;
         }
         Ok(server)
     }
 
-    /// Creates the data in another directory, which is renamed when it is complete.
+    /// Creates the data in a temporary directory, and renames it when it is complete.
     async fn initialise(&self, root: &Path) -> anyhow::Result<()> {
         let unfinished = self.data.with_added_extension("new");
         let password_file = self.data.with_added_extension("password");
@@ -67,9 +67,9 @@ impl Server {
             }
             fs::create_dir(&unfinished)?;
             directory::write(&password_file, self.password.expose_secret().as_bytes(), 0o600)?;
-            if let Some(account) = &self.account {
-                account.chown(&unfinished)?;
-                account.chown(&password_file)?;
+            if let Some(user) = &self.user {
+                user.chown(&unfinished)?;
+                user.chown(&password_file)?;
             }
             let initialised = self.initdb(&unfinished, &password_file, locale, root).await;
             fs::remove_file(&password_file)?;
@@ -84,7 +84,7 @@ impl Server {
     }
 
     async fn initdb(&self, data: &Path, password_file: &Path, locale: &str, root: &Path) -> anyhow::Result<()> {
-        let mut command = account::command(self.postgres.bin.join("initdb"), root, self.account.as_ref());
+        let mut command = system_user::command(self.postgres.bin.join("initdb"), root, self.user.as_ref());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.arg("--pgdata").arg(data).arg("--pwfile").arg(password_file);
         command.args(["--username", SHOP, "--auth=scram-sha-256", "--encoding=UTF8", "--locale", locale]);
@@ -109,7 +109,7 @@ impl Server {
             environment: Vec::new(),
             removed_variables: &[],
             clear_environment: true,
-            account: self.account.clone(),
+            user: self.user.clone(),
             addresses: vec![ListenAddress::automatic(self.port)],
             lock_file: Some(self.data.join("postmaster.pid")),
             is_shown: |line| !HIDDEN_MESSAGES.iter().any(|text| line.contains(text)),
@@ -119,7 +119,7 @@ impl Server {
     /// Waits until the server accepts connections, and creates the shop's database.
     ///
     /// # Errors
-    /// If it doesn't within [`START_TIMEOUT`], or the database cannot be created.
+    /// If the server doesn't accept connections within [`START_TIMEOUT`], or the database cannot be created.
     pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

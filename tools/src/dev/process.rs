@@ -25,10 +25,10 @@ pub use supervisor::{Stopping, Supervisor};
 
 use lines::Lines;
 
-use super::{account::Account, console::Console, name::Name, ports::ListenAddress};
+use super::{console::Console, name::Name, ports::ListenAddress, system_user::SystemUser};
 
-/// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. Children of a run that
-/// was killed are found by it, also without their PID files.
+/// Environment variable that marks a child with its name and data directory: `notifier@/var/lib/catalog`. The next run finds the
+/// children of a killed run by this mark, even if their PID files are missing.
 const MARK: &str = "CATALOG_DEV_CHILD";
 
 /// Specification of a child process.
@@ -45,12 +45,12 @@ pub struct Spec {
     /// Whether only PATH is inherited.
     pub clear_environment: bool,
     /// The user to run as.
-    pub account: Option<Account>,
-    /// Addresses it listens on.
+    pub user: Option<SystemUser>,
+    /// Addresses on which the child listens.
     pub addresses: Vec<ListenAddress>,
     /// The lock file of PostgreSQL, which says whether it is shutting down.
     pub lock_file: Option<PathBuf>,
-    /// Whether a line of its output is printed.
+    /// Whether a line of the child's output is printed.
     pub is_shown: fn(&str) -> bool,
 }
 
@@ -58,7 +58,7 @@ impl Spec {
     /// Starts the child in its own process group, so that Ctrl-C reaches only `catalogctl dev`, which stops all children in
     /// order.
     fn spawn(&self, root: &Path, console: Console) -> anyhow::Result<(Child, Lines)> {
-        let mut command = super::account::command(&self.program, root, self.account.as_ref());
+        let mut command = super::system_user::command(&self.program, root, self.user.as_ref());
         self.configure(&mut command, root);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
         let lines = Lines::read(&mut child, self.name, self.is_shown, console);
@@ -82,12 +82,12 @@ impl Spec {
             .process_group(0);
     }
 
-    /// Runs the process and waits for its end.
+    /// Runs the process and waits until it exits.
     ///
     /// # Errors
-    /// If it cannot be started or fails.
+    /// If the process cannot be started or fails.
     pub async fn run(&self, root: &Path, console: Console) -> anyhow::Result<()> {
-        let mut command = super::account::command(&self.program, root, self.account.as_ref());
+        let mut command = super::system_user::command(&self.program, root, self.user.as_ref());
         self.configure(&mut command, root);
         let mut child = command.kill_on_drop(true).spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
         let lines = Lines::read(&mut child, self.name, self.is_shown, console);
@@ -107,7 +107,7 @@ fn mark(name: Name, root: &Path) -> OsString {
     mark
 }
 
-/// Sends a signal. A process that has exited is no error.
+/// Sends a signal. If the process has exited, does nothing.
 fn send(pid: Pid, signal: Signal) -> anyhow::Result<()> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),

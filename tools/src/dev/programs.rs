@@ -11,8 +11,8 @@ use anyhow::{Context, anyhow, bail};
 use nix::unistd::Uid;
 
 use super::{
-    account::{self, Account},
     console::Console,
+    system_user::{self, SystemUser},
     wheels,
 };
 
@@ -22,7 +22,7 @@ const OLDEST_POSTGRES: u32 = 15;
 const OLDEST_NATS: (u32, u32) = (2, 11);
 /// Directory in which Debian and Ubuntu install PostgreSQL, one directory per major version, not on PATH.
 const DEBIAN_SERVERS: &str = "/usr/lib/postgresql";
-/// Set to 1, only the wheels are used, to test them on machines that have the programs.
+/// Environment variable that, set to 1, makes this module ignore installed programs, to test the wheels on any machine.
 const ONLY_WHEELS: &str = "CATALOG_DEV_WHEELS";
 /// Timeout of reading a program's version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -59,7 +59,7 @@ pub fn cache_directory() -> PathBuf {
     // XDG Base Directory Specification: a relative XDG_CACHE_HOME is ignored.
     let cache_home = named("XDG_CACHE_HOME").filter(|path| path.is_absolute());
     let cache_home = cache_home.or_else(|| named("HOME").map(|home| home.join(".cache")));
-    // Without a home directory, beside the data.
+    // Without a home directory, the cache is next to the data directory.
     cache_home.unwrap_or_else(|| super::settings::default_directory().join("cache")).join("catalog/programs")
 }
 
@@ -68,28 +68,28 @@ pub struct Finder<'a> {
     /// Directory of wheels.
     pub directory: &'a Path,
     /// The user of PostgreSQL, who must have access to the program.
-    pub account: Option<&'a Account>,
+    pub user: Option<&'a SystemUser>,
     pub console: Console,
 }
 
 impl Finder<'_> {
-    /// Finds both programs. `data` is the major version of the existing PostgreSQL data.
+    /// Finds both programs. `data_major` is the major version of PostgreSQL that the existing data needs, if there is any.
     ///
     /// # Errors
-    /// If a program is missing and cannot be installed, with advice.
-    pub async fn find(&self, data: Option<u32>) -> anyhow::Result<Programs> {
-        Ok(Programs { postgres: self.postgres(data).await?, nats_server: self.nats_server().await? })
+    /// If a program is missing and cannot be installed. The error says how to install it.
+    pub async fn find(&self, data_major: Option<u32>) -> anyhow::Result<Programs> {
+        Ok(Programs { postgres: self.postgres(data_major).await?, nats_server: self.nats_server().await? })
     }
 
-    async fn postgres(&self, data: Option<u32>) -> anyhow::Result<Postgres> {
+    async fn postgres(&self, data_major: Option<u32>) -> anyhow::Result<Postgres> {
         for bin in postgres_candidates() {
             match self.probe_postgres(&bin).await {
-                Ok(found) if data.is_none_or(|major| major == found.major) => return Ok(found),
+                Ok(found) if data_major.is_none_or(|major| major == found.major) => return Ok(found),
                 Ok(_) => {}
                 Err(reason) => self.console.log(format!("not using {}: {reason:#}", bin.display())),
             }
         }
-        if let Some(major) = data.filter(|major| *major != wheels::POSTGRES_MAJOR) {
+        if let Some(major) = data_major.filter(|major| *major != wheels::POSTGRES_MAJOR) {
             bail!(
                 "PostgreSQL {major} created the data in this data directory, but is not installed any more{}. \
                  Install it again (on Debian and Ubuntu: apt-get install postgresql-{major}), or start an empty shop with another --data-dir",
@@ -102,8 +102,8 @@ impl Finder<'_> {
     }
 
     async fn probe_postgres(&self, bin: &Path) -> anyhow::Result<Postgres> {
-        let text = read_version(&bin.join("postgres"), self.account).await?;
-        let (major, _) = parse_version(&text).with_context(|| format!("it has no version in {text:?}"))?;
+        let text = read_version(&bin.join("postgres"), self.user).await?;
+        let (major, _) = parse_version(&text).with_context(|| format!("its version is missing in {text:?}"))?;
         if major < OLDEST_POSTGRES {
             bail!("it is version {major}, and the shop needs {OLDEST_POSTGRES} or newer");
         }
@@ -130,7 +130,7 @@ impl Finder<'_> {
 
     async fn probe_nats(program: &Path) -> anyhow::Result<()> {
         let text = read_version(program, None).await?;
-        let found = parse_version(&text).with_context(|| format!("it has no version in {text:?}"))?;
+        let found = parse_version(&text).with_context(|| format!("its version is missing in {text:?}"))?;
         if found < OLDEST_NATS {
             bail!("it is version {}.{}, and the shop needs {}.{} or newer", found.0, found.1, OLDEST_NATS.0, OLDEST_NATS.1);
         }
@@ -138,15 +138,15 @@ impl Finder<'_> {
     }
 }
 
-/// Reads a program's version, as the user who will run it, to find out whether that user can.
-async fn read_version(program: &Path, account: Option<&Account>) -> anyhow::Result<String> {
-    let mut command = account::command(program, Path::new("/"), account);
+/// Reads a program's version. Runs the program as `user`, to check that this user can run it.
+async fn read_version(program: &Path, user: Option<&SystemUser>) -> anyhow::Result<String> {
+    let mut command = system_user::command(program, Path::new("/"), user);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(PROBE_TIMEOUT, command.output())
         .await
         .map_err(|_| anyhow!("it doesn't print its version"))?
-        .with_context(|| match account {
-            Some(account) => format!("it cannot be run as {}", account.name),
+        .with_context(|| match user {
+            Some(user) => format!("it cannot be run as {}", user.name),
             None => "it cannot be run".to_owned(),
         })?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -162,7 +162,7 @@ fn on_path(program: &str) -> Vec<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|directory| directory.join(program)).filter(|program| program.is_file());
-    // Canonical, because PostgreSQL finds its files relative to the real path of its program.
+    // Canonical paths, because PostgreSQL finds its files relative to the real path of its program.
     let mut found: Vec<PathBuf> = found.filter_map(|program| program.canonicalize().ok()).collect();
     found.dedup();
     found

@@ -144,7 +144,7 @@ impl Roles {
             environment,
             removed_variables: OWN_VARIABLES,
             clear_environment: false,
-            account: None,
+            user: None,
             addresses: self.addresses(name),
             lock_file: None,
             is_shown: |_| true,
@@ -154,7 +154,7 @@ impl Roles {
     /// Waits until a role is ready.
     ///
     /// # Errors
-    /// If it isn't ready within [`START_TIMEOUT`].
+    /// If the role isn't ready within [`START_TIMEOUT`].
     pub async fn wait_until_ready(&self, name: Name) -> anyhow::Result<()> {
         let port = self.ops_port(name).with_context(|| format!("{} has no probes", name.as_str()))?;
         let url = format!("http://{}/readyz", loopback(port));

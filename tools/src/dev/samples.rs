@@ -15,7 +15,7 @@ pub const EDITOR: &str = "editor";
 const EDITOR_EMAIL: &str = "editor@example.com";
 
 /// A signed-in client of the new shop.
-pub struct Shop {
+pub struct ShopClient {
     client: Client,
     url: String,
     token: String,
@@ -34,7 +34,7 @@ struct ImportResult {
     failed: u64,
 }
 
-impl Shop {
+impl ShopClient {
     /// Signs in.
     ///
     /// # Errors
@@ -42,8 +42,8 @@ impl Shop {
     pub async fn sign_in(url: String, username: &str, password: &SecretString) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
         let body = json!({ "username": username, "password": password.expose_secret() });
-        let answer = send(client.post(format!("{url}/v1/auth/login")).json(&body)).await.context("cannot sign in")?;
-        let Tokens { access_token: token } = answer.json().await.context("cannot read the response to the login")?;
+        let response = send(client.post(format!("{url}/v1/auth/login")).json(&body)).await.context("cannot sign in")?;
+        let Tokens { access_token: token } = response.json().await.context("cannot read the response to the login")?;
         Ok(Self { client, url, token })
     }
 
@@ -54,11 +54,11 @@ impl Shop {
     pub async fn add_editor(&self, password: &SecretString) -> anyhow::Result<()> {
         let body = json!({ "username": EDITOR, "email": EDITOR_EMAIL, "full_name": "Eddie Editor", "password": password.expose_secret() });
         let request = self.client.post(format!("{}/v1/admins", self.url)).bearer_auth(&self.token).json(&body);
-        let answer = request.send().await?;
-        if answer.status() == StatusCode::CONFLICT {
+        let response = request.send().await?;
+        if response.status() == StatusCode::CONFLICT {
             return Ok(());
         }
-        expect_success(answer).await.context("cannot create the second admin")?;
+        expect_success(response).await.context("cannot create the second admin")?;
         Ok(())
     }
 
@@ -68,9 +68,9 @@ impl Shop {
     /// If the API rejects some or is unavailable.
     pub async fn load_products(&self) -> anyhow::Result<u64> {
         let request = self.client.post(format!("{}/v1/products/bulk", self.url)).bearer_auth(&self.token);
-        let answer =
+        let response =
             send(request.header(header::CONTENT_TYPE, "text/csv").body(PRODUCTS)).await.context("cannot load the sample products")?;
-        let imported: ImportResult = answer.json().await.context("cannot read the response to the import")?;
+        let imported: ImportResult = response.json().await.context("cannot read the response to the import")?;
         if imported.failed > 0 {
             bail!("{} of the sample products were rejected", imported.failed);
         }
@@ -82,12 +82,12 @@ async fn send(request: RequestBuilder) -> anyhow::Result<reqwest::Response> {
     expect_success(request.send().await?).await
 }
 
-async fn expect_success(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
-    let status = answer.status();
+async fn expect_success(response: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    let status = response.status();
     if status.is_success() {
-        return Ok(answer);
+        return Ok(response);
     }
-    bail!("the API answered {status}: {}", answer.text().await.unwrap_or_default());
+    bail!("the API responded {status}: {}", response.text().await.unwrap_or_default());
 }
 
 #[cfg(test)]

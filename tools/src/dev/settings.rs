@@ -15,7 +15,7 @@ use catalog::{
     roles::healthcheck::reachable,
 };
 
-/// Raw settings.
+/// Settings of `catalogctl dev`, as given.
 #[derive(Args)]
 pub struct SettingsArgs {
     /// Data directory [default: /var/lib/catalog as root, otherwise ~/.local/share/catalog]
@@ -46,7 +46,7 @@ pub struct SettingsArgs {
 
 /// Checked settings.
 pub struct Settings {
-    /// Absolute.
+    /// Data directory, as an absolute path.
     pub data_dir: PathBuf,
     /// Address of the API; its port is not 0 after [`Settings::check_addresses`].
     pub http_address: SocketAddr,
@@ -75,7 +75,7 @@ impl SettingsArgs {
     /// Checks the settings.
     ///
     /// # Errors
-    /// If any is wrong.
+    /// If any setting is invalid.
     pub fn check(&self) -> anyhow::Result<Settings> {
         let mut check = Checker::default();
         let data_dir = self.data_dir()?;
@@ -118,7 +118,7 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { bail!(problems.join("\n")) }
     }
 
-    /// Returns the configured currency, otherwise that of the last run.
+    /// Returns the configured currency, otherwise the currency of the last run.
     pub fn currency(&self, last: Option<&str>) -> String {
         self.currency.map(Currency::code).or(last).unwrap_or("EUR").to_owned()
     }

@@ -32,7 +32,7 @@ Examples:
   catalogctl import entries.json --map name=title,url=uri,released_on=date --sku-from url --set price=0
   catalogctl import preise.csv --encoding windows-1252 --map 'sku=EAN,name=Titel,price=\"Preis, EUR\"'
 
-Rows are numbered from 1 after the header. Blank rows are numbered but skipped, so row 17 is row 18 of a spreadsheet.
+Rows are numbered from 1. Row 17 is line 18 of a spreadsheet, because the header is not counted and blank rows are.
 Quotes in CSV follow RFC 4180: a quote inside a quoted cell is doubled, and an unquoted cell contains none.
 At the first quote that doesn't, reading ends and nothing is imported. CSV has at most 110 columns with unique names.
 

@@ -110,7 +110,7 @@ impl Session {
     }
 }
 
-/// Parses the body of a successful response. The outer error is that of a response with an error status.
+/// Parses the body of a response. The outer error: the API rejected the request. The inner: the body isn't the expected JSON.
 fn read<T: DeserializeOwned>(reply: &Reply, what: &str) -> anyhow::Result<Result<T, serde_json::Error>> {
     let status = reply.status;
     if status.is_success() {
@@ -119,9 +119,9 @@ fn read<T: DeserializeOwned>(reply: &Reply, what: &str) -> anyhow::Result<Result
     if let Some(location) = reply.location.as_ref().filter(|_| status.is_redirection()) {
         bail!("cannot {what}: the API redirects to {location}; give the URL of the API itself");
     }
-    let Ok(problem) = serde_json::from_slice::<Problem>(&reply.body) else { bail!("cannot {what}: the API answered {status}") };
+    let Ok(problem) = serde_json::from_slice::<Problem>(&reply.body) else { bail!("cannot {what}: the API responded {status}") };
     let mut reasons = problem.detail;
-    // A problem with one error has its text as its detail.
+    // With one error, `detail` already repeats its text.
     if problem.errors.len() > 1 {
         for error in problem.errors {
             reasons.push_str("\n  ");

@@ -1,10 +1,26 @@
-//! Parses dates in many formats, with patterns of fixed numbers of digits. Ambiguous dates are rejected: neither a missing year
-//! nor the order of day and month is guessed.
+//! Parses dates in many formats. Ambiguous dates are rejected: neither a missing year nor the order of day and month is guessed.
+//!
+//! A pattern is a text in which these letters stand for a part of a date or time, and other characters for themselves. Unlike in
+//! strftime, each letter also determines the number of digits:
+//!
+//! | letter | part | digits |
+//! | --- | --- | --- |
+//! | `Y` | year | 4 |
+//! | `m`, `M` | month | 1 or 2, 2 |
+//! | `d`, `D` | day | 1 or 2, 2 |
+//! | `B` | name of a month, long or of three letters | |
+//! | `A` | name of a weekday, long or of three letters | |
+//! | `h`, `H` | hour from 0 to 23 | 1 or 2, 2 |
+//! | `i` | hour from 1 to 12 | 1 or 2 |
+//! | `n` | minute | 2 |
+//! | `s` | second | 2 |
+//! | `f` | fraction of a second | 1 to 9 |
+//! | `p` | AM or PM | |
+//! | `z` | offset from UTC such as +02:00 or +0200 | |
 
 use chrono::{Datelike, Month, NaiveDate, Weekday};
 
-/// Formats of a date. `Y` is a year of four digits, `m` and `d` are a month and a day of one or two, `M` and `D` of two, `B` is
-/// the name of a month and `A` that of a weekday, long or of three letters. Other characters are literal.
+/// Patterns of a date.
 const DATES: [&str; 19] = [
     "Y-m-d",
     "Y/m/d",
@@ -28,10 +44,9 @@ const DATES: [&str; 19] = [
 ];
 /// Separators of date and time.
 const SEPARATORS: [&str; 3] = ["T", " ", ", "];
-/// Formats of a time: `h` is an hour of one or two digits, `H` of two, `i` an hour of twelve, `n` and `s` are minutes
-/// and seconds of two, `f` is a fraction of any number of digits, and `p` is AM or PM.
+/// Patterns of a time.
 const TIMES: [&str; 8] = ["H", "h:n", "h:n:s", "h:n:s.f", "Hns", "Hn", "i:n p", "i:n:s p"];
-/// Formats of a time zone: `z` is an offset such as +02:00 or +0200.
+/// Patterns of a time zone.
 const ZONES: [&str; 6] = ["", "Z", "z", " z", " UTC", " GMT"];
 
 /// Parses an unambiguous date. A time may follow and is ignored, so the date is that of the text's time zone.

@@ -12,7 +12,7 @@ use super::{
 };
 use catalog::{
     full_date,
-    http::body::whole::{Literal, of_literal},
+    http::body::whole::{Literal, parse_literal},
     products::import::{
         Fault,
         rows::{Column, pointer},
@@ -203,7 +203,7 @@ impl Mapping {
                 return Ok(if amount == Value::Text(String::new()) { None } else { Some(json!({"amount": amount.into_json()})) });
             }
             (Column::Quantity, Value::Number(number)) => {
-                let Literal::Whole(quantity) = of_literal(&number) else {
+                let Literal::Whole(quantity) = parse_literal(&number) else {
                     return Err(fault("/quantity", format!("must be a whole number, not {}", clip(&number))));
                 };
                 return Ok(Some(quantity.into()));

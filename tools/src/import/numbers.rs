@@ -33,7 +33,7 @@ impl Notation {
     /// The validation error.
     pub fn quantity(self, text: &str) -> Result<i64, String> {
         match self {
-            Self::Point => rows::quantity(text).ok_or_else(|| rows::quantity_rule(text)),
+            Self::Point => rows::quantity(text).ok_or_else(|| rows::quantity_error(text)),
             Self::Comma => parse_decimal_comma(text)
                 .and_then(|digits| digits.parse().ok())
                 .ok_or_else(|| validation_error("a whole number such as 12 or 1.299", text)),

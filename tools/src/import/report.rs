@@ -37,7 +37,7 @@ pub fn errors(outcome: &Outcome, source: &Source, mapping: &Mapping) -> String {
         }
         match mapping.sku_from() {
             Some(from) if detail == "sku is missing" => {
-                push(&mut lines, *row, &label, None, &format!("{detail}, because it is generated from {from}, which is missing"));
+                push(&mut lines, *row, &label, None, &format!("{detail}: it is generated from {from}, which is missing"));
             }
             _ => push(&mut lines, *row, &label, field.as_deref(), detail),
         }

@@ -122,7 +122,7 @@ fn tcp_connector() -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
 fn describe_tls_error(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut causes = std::iter::successors(Some(error), |error| cause(*error));
     let reason = match causes.find_map(|error| error.downcast_ref::<TlsError>())? {
-        // BadSignature: of another authority with the name of a trusted one.
+        // BadSignature: another authority with the same name has signed it.
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate is not signed by a trusted authority: if the shop has its own certificate authority, \
              set --ca-file or CATALOG_CA_FILE to the authority's certificate"

@@ -1,4 +1,5 @@
-//! Values of a record. Numbers are kept as text, because an ICCID has more than the 15 digits of a binary64 number.
+//! Values of a record. Numbers are kept as text, because a SIM card number (ICCID) has more
+//! digits than the 15 that a binary64 number keeps.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ pub fn find_duplicate_key(text: &str) -> serde_json::Result<Option<String>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Keys(&found).deserialize(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track));
     if read.is_err() && found.get() {
-        return Ok(Some(json_pointer::of_path(&track.path())));
+        return Ok(Some(json_pointer::from_path(&track.path())));
     }
     read.and_then(|()| deserializer.end()).map(|()| None)
 }

@@ -1,4 +1,4 @@
-//! JSON documents, read strictly, and rejected with all their errors at once.
+//! Parses JSON documents strictly, and reports all errors at once.
 
 use std::str::from_utf8;
 
@@ -21,7 +21,7 @@ use crate::http::{
 pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T) -> Result<(), garde::Report>) -> Result<T, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let duplicate = find_duplicate_key(text).map_err(|error| not_json(&error))?;
-    // Derived structs would take an array of their fields as well.
+    // Derived structs would also accept an array of their fields.
     let is_array = text.trim_start().starts_with('[');
     // PostgreSQL text cannot hold NUL; raw control characters aren't JSON, so only the escape can carry one.
     let may_have_nul = text.contains("\\u0000");
@@ -35,14 +35,14 @@ pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T
     let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let errors: Vec<_> = duplicate.map(|pointer| FieldError::body(pointer, DUPLICATE)).into_iter().chain(first).collect();
     let errors = all_errors(&value, errors, rules);
-    // Behind an escaped backslash, u0000 is text.
+    // After an escaped backslash, `u0000` is ordinary text.
     if errors.is_empty() { deserialize(text).map_err(|error| Problem::invalid(vec![error])) } else { Err(Problem::invalid_body(errors)) }
 }
 
-/// What is wrong with a key that its object has twice.
+/// Error detail for a key that an object has twice.
 pub const DUPLICATE: &str = "duplicate field; send it once";
 
-/// A JSON object that the service wrote itself, such as a cursor. `None` for everything else.
+/// Parses a JSON object that the service itself has written, such as a cursor. Returns `None` for everything else.
 #[must_use]
 pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let text = from_utf8(bytes).ok()?;
@@ -51,7 +51,7 @@ pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     if is_strict { serde_json::from_str(text).ok() } else { None }
 }
 
-/// Any JSON object without duplicate keys and NUL characters.
+/// Parses any JSON object without duplicate keys and NUL characters.
 ///
 /// # Errors
 /// 400 unless it is JSON, 422 unless it is such an object.
@@ -71,8 +71,8 @@ pub fn parse_object(bytes: &[u8]) -> Result<Value, Problem> {
     }
 }
 
-/// All errors of a body that could not be deserialized: those that are known, those of its structure, and those of the rules of
-/// what is left.
+/// Returns all errors of a body that could not be deserialized: the known errors, the errors of its structure, and the violated
+/// rules of its other fields.
 pub fn all_errors<T: DeserializeOwned + ToSchema>(
     body: &Value,
     known: Vec<FieldError>,
@@ -104,16 +104,16 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::malformed(format!("The body is not valid JSON: {error}."))
 }
 
-/// Serde's first error: the JSON pointer of the value that doesn't fit, and what is wrong with it, in our words.
+/// Translates an error of serde to the JSON pointer of the wrong value and an error detail.
 #[must_use]
 pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
     let text = error.inner().to_string();
-    // Texts have lines and columns, documents don't; a pointer says more.
+    // Removes line and column, because the pointer is more precise. Only errors of texts have them.
     let message = if error.inner().line() == 0 { None } else { text.rsplit_once(" at line ") };
-    let at = json_pointer::of_path(error.path());
+    let at = json_pointer::from_path(error.path());
     let path = error.path().to_string();
     let name = |field: &str| if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-    match Fault::of(message.map_or(&text, |(message, _)| message)) {
+    match Fault::parse(message.map_or(&text, |(message, _)| message)) {
         Fault::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
         Fault::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
         // Messages of the service begin with a verb.

@@ -1,22 +1,22 @@
-//! Serde's errors in the terms of JSON.
+//! Rewrites error messages of serde in terms of JSON.
 
-/// Characters of a value that are quoted.
+/// Maximum number of quoted characters of a value.
 const MAX_QUOTED: usize = 100;
 
-/// What one of serde's messages says.
+/// The meaning of an error message of serde.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault<'a> {
     /// A required field is missing.
     Missing(&'a str),
     /// A field is unknown.
     Unknown(&'a str),
-    /// A value is wrong, and this is what to say of it.
+    /// A value is invalid; with the error detail.
     Value(String),
 }
 
 impl<'a> Fault<'a> {
-    /// Reads a message. One that isn't serde's is ours and stays.
-    pub fn of(message: &'a str) -> Self {
+    /// Parses a message. A message of this service is kept unchanged.
+    pub fn parse(message: &'a str) -> Self {
         let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').nth(1);
         if let Some(name) = quoted("missing field ") {
             return Self::Missing(name);
@@ -30,11 +30,11 @@ impl<'a> Fault<'a> {
             Some(("invalid value", given)) => quote(given),
             _ => given.strip_prefix("unknown variant ").map_or_else(|| quote(given), |name| format!("{:?}", clip(name.trim_matches('`')))),
         };
-        Self::Value(format!("must be {}, not {given}", described(expected)))
+        Self::Value(format!("must be {}, not {given}", translate_expected(expected)))
     }
 }
 
-/// The type of a value, without the value, which could be secret.
+/// Returns the type of a value without the value itself, which could be secret.
 fn kind(given: &str) -> String {
     let kinds = [
         ("string", "a string"),
@@ -48,7 +48,7 @@ fn kind(given: &str) -> String {
     kinds.into_iter().find(|(name, _)| given.starts_with(name)).map_or_else(|| quote(given), |(_, kind)| kind.to_owned())
 }
 
-/// A number or another short value.
+/// Quotes a number or another short value.
 fn quote(given: &str) -> String {
     clip(given.split('`').nth(1).unwrap_or(given))
 }
@@ -57,8 +57,8 @@ fn clip(text: &str) -> String {
     text.chars().take(MAX_QUOTED).collect()
 }
 
-/// What serde expected: it names Rust's types.
-fn described(expected: &str) -> String {
+/// Translates what serde expected, because serde names Rust types.
+fn translate_expected(expected: &str) -> String {
     match expected {
         "i16" | "i32" | "i64" | "u16" | "u32" | "u64" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn serdes_messages_are_in_the_terms_of_json() {
+    fn messages_of_serde_are_rewritten_in_terms_of_json() {
         for (text, expected) in [
             ("1.5", "must be a whole number, not 1.5"),
             ("\"7\"", "must be a whole number, not a string"),
@@ -106,20 +106,20 @@ mod tests {
             ("null", "must be a whole number, not null"),
             ("true", "must be a whole number, not a boolean"),
         ] {
-            assert_eq!(Fault::of(&message::<i64>(text)), Fault::Value(expected.into()), "{text}");
+            assert_eq!(Fault::parse(&message::<i64>(text)), Fault::Value(expected.into()), "{text}");
         }
-        assert_eq!(Fault::of(&message::<Vec<i64>>("7")), Fault::Value("must be an array, not 7".into()));
-        assert_eq!(Fault::of(&message::<Structure>("\"x\"")), Fault::Value("must be an object, not a string".into()));
-        assert_eq!(Fault::of(&message::<Structure>("{}")), Fault::Missing("units"));
-        assert_eq!(Fault::of(&message::<Structure>(r#"{"nuits": 1}"#)), Fault::Unknown("nuits"));
+        assert_eq!(Fault::parse(&message::<Vec<i64>>("7")), Fault::Value("must be an array, not 7".into()));
+        assert_eq!(Fault::parse(&message::<Structure>("\"x\"")), Fault::Value("must be an object, not a string".into()));
+        assert_eq!(Fault::parse(&message::<Structure>("{}")), Fault::Missing("units"));
+        assert_eq!(Fault::parse(&message::<Structure>(r#"{"nuits": 1}"#)), Fault::Unknown("nuits"));
         let choices = r#"must be one of "pending", "confirmed", "cancelled", not "shipped""#;
-        assert_eq!(Fault::of(&message::<Choice>("\"shipped\"")), Fault::Value(choices.into()));
-        assert_eq!(Fault::of("give a date such as 2024-05-23"), Fault::Value("give a date such as 2024-05-23".into()));
+        assert_eq!(Fault::parse(&message::<Choice>("\"shipped\"")), Fault::Value(choices.into()));
+        assert_eq!(Fault::parse("give a date such as 2024-05-23"), Fault::Value("give a date such as 2024-05-23".into()));
     }
 
     #[test]
     fn long_values_are_clipped() {
         let message = message::<Choice>(&format!("{:?}", "x".repeat(1000)));
-        assert!(matches!(Fault::of(&message), Fault::Value(text) if text.len() < 200));
+        assert!(matches!(Fault::parse(&message), Fault::Value(text) if text.len() < 200));
     }
 }

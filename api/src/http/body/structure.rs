@@ -1,7 +1,7 @@
-//! All errors in the structure of a body: fields that are missing, unknown or of the wrong type.
+//! Finds all errors in the structure of a body: fields that are missing, unknown or of the wrong type.
 //!
-//! Serde stops at the first error, and describes Rust's types. This check follows the schema that the OpenAPI document has of
-//! the body, so that it needs no code per type. It runs only for bodies that could not be deserialized.
+//! Serde stops at the first error and describes Rust types. This check uses the schema of the body in the OpenAPI document, so it
+//! needs no code per type. It runs only for bodies that could not be deserialized.
 
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -13,11 +13,11 @@ use crate::{
     http::{ids, problem::FieldError},
 };
 
-/// What to do about a field that the schema doesn't have.
+/// Error detail for a field that the schema doesn't have.
 pub const UNKNOWN_FIELD: &str = "unknown field; remove it or check its spelling";
-/// Characters of a wrong value that an error quotes.
+/// Maximum number of characters of a wrong value in an error.
 const MAX_QUOTED: usize = 32;
-/// Characters of a field's name that an error quotes. Pointers have all of them.
+/// Maximum number of characters of a field name in an error. Pointers have the whole name.
 const MAX_NAME: usize = 100;
 
 /// The JSON schema of a body, with the schemas that it refers to.
@@ -26,7 +26,7 @@ pub struct BodySchema {
     components: Map<String, Value>,
 }
 
-/// What [`BodySchema::check`] found.
+/// Result of [`BodySchema::check`].
 #[derive(Debug, Default)]
 pub struct Checked {
     /// Every error, with its JSON pointer.
@@ -39,7 +39,7 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Adds an error at a value, if none is reported there, above it or below it.
+    /// Adds an error, unless an error is reported for the same value, a part of it or a value that contains it.
     pub fn add(&mut self, error: FieldError) {
         let pointer = error.pointer.clone().unwrap_or_default();
         let known = |other: &FieldError| is_related(other.pointer.as_deref().unwrap_or_default(), &pointer);
@@ -49,21 +49,21 @@ impl Checked {
         }
     }
 
-    /// Whether a rule about this value says something about the value that the client sent.
+    /// Whether the value is as the client sent it, so that errors of rules about it can be reported.
     #[must_use]
     pub fn is_as_sent(&self, pointer: &str) -> bool {
         !self.replaced.iter().any(|replaced| is_related(replaced, pointer))
     }
 }
 
-/// Whether one JSON pointer is the other or leads to a part of it.
+/// Whether two JSON pointers are equal, or one is a prefix of the other.
 fn is_related(a: &str, b: &str) -> bool {
     let is_within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     is_within(a, b) || is_within(b, a)
 }
 
 impl BodySchema {
-    /// The schema of `T`.
+    /// Creates the schema of `T`.
     #[must_use]
     pub fn of<T: ToSchema>() -> Self {
         let mut components = Vec::new();
@@ -80,13 +80,13 @@ impl BodySchema {
         checked
     }
 
-    /// The smallest body with the structure of the schema. It may break rules.
+    /// Returns the smallest body with the structure of the schema. It may violate rules.
     #[must_use]
     pub fn placeholder(&self) -> Value {
         self.placeholder_of(&self.root)
     }
 
-    /// The value with its errors repaired.
+    /// Compares a value with its schema, and returns the value with its errors repaired.
     fn compare(&self, schema: &Value, value: &Value, at: &Location, checked: &mut Checked) -> Value {
         let schema = self.resolved(schema);
         match value {
@@ -98,7 +98,9 @@ impl BodySchema {
             }
             Value::String(text) if text.contains('\0') => self.replace(&schema, at, checked, "must not contain NUL characters"),
             Value::String(text) if schema.allows("string") && schema.allows_text(text) => value.clone(),
-            Value::Number(_) if schema.allows("integer") && matches!(whole::of_literal(&value.to_string()), whole::Literal::Whole(_)) => {
+            Value::Number(_)
+                if schema.allows("integer") && matches!(whole::parse_literal(&value.to_string()), whole::Literal::Whole(_)) =>
+            {
                 value.clone()
             }
             Value::Number(_) if schema.allows("number") => value.clone(),
@@ -155,7 +157,7 @@ impl BodySchema {
         }
     }
 
-    /// The schema that a reference leads to, or the one beside `null` of a choice.
+    /// Resolves references, and replaces a choice between `null` and a schema by that schema.
     fn resolved<'a>(&'a self, schema: &'a Value) -> Resolved<'a> {
         let is_null = |schema: &Value| schema["type"] == "null";
         let mut keywords = schema;
@@ -181,10 +183,10 @@ impl BodySchema {
     }
 }
 
-/// A schema that is no reference.
+/// A schema that is not a reference.
 struct Resolved<'a> {
     keywords: &'a Value,
-    /// Without `null`.
+    /// The allowed types without `null`.
     types: Vec<&'a str>,
     is_nullable: bool,
 }
@@ -194,7 +196,7 @@ impl<'a> Resolved<'a> {
         self.types.contains(&name) || (name == "null" && self.is_nullable)
     }
 
-    /// Whether deserialization takes this text. The other rules of text have errors of their own.
+    /// Whether the text can be deserialized. Other rules for texts are checked later.
     fn allows_text(&self, text: &str) -> bool {
         let listed = self.keywords["enum"].as_array().is_none_or(|values| values.iter().any(|value| value == text));
         listed
@@ -236,7 +238,8 @@ impl<'a> Resolved<'a> {
         if self.is_nullable && !self.types.is_empty() { format!("{expected} or null") } else { expected }
     }
 
-    /// The type of a wrong value, or the value if its type is right. Never a secret: those may be any text.
+    /// Describes a wrong value: the value if its type is right, otherwise its type. It shows no secret, because every text is
+    /// a valid secret.
     fn described(&self, value: &Value) -> String {
         match value {
             Value::Null => "null".to_owned(),
@@ -251,12 +254,12 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// Where a value is in the body.
+/// The location of a value in the body.
 #[derive(Default)]
 struct Location {
     /// JSON pointer.
     pointer: String,
-    /// As JavaScript has it, such as `items[0].quantity`.
+    /// Path in JavaScript notation, such as `items[0].quantity`.
     path: String,
 }
 

@@ -1,5 +1,5 @@
-//! Whole numbers as JSON Schema has them: `3.0` and `3e0` are the integer 3. They are parsed as text: through binary64,
-//! `1.0000000000000000001` would be 1 and `1e-400` would be 0.
+//! Whole numbers as JSON Schema defines them: `3.0` and `3e0` are the integer 3. They are parsed as text, because as binary64
+//! numbers `1.0000000000000000001` would be 1 and `1e-400` would be 0.
 
 use serde::{
     Deserialize, Deserializer,
@@ -7,27 +7,27 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-/// A field that is a whole number.
+/// Deserializes a field that is a whole number.
 ///
 /// # Errors
-/// If it is anything else.
+/// If the field is anything else.
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     let text = raw.get();
     if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return Err(D::Error::invalid_type(unexpected(&serde_json::from_str(text).unwrap_or_default()), INTEGER));
     }
-    match of_literal(text) {
+    match parse_literal(text) {
         Literal::Whole(number) => Ok(number),
         Literal::Fraction => Err(D::Error::invalid_type(Unexpected::Other(&format!("number `{text}`")), INTEGER)),
         Literal::TooGreat => Err(D::Error::invalid_value(Unexpected::Other(&format!("number `{text}`")), INTEGER)),
     }
 }
 
-/// A field that is a whole number, or null or absent; with `#[serde(default)]`.
+/// Deserializes a field that is a whole number, null or absent. Needs `#[serde(default)]`.
 ///
 /// # Errors
-/// If it is anything else.
+/// If the field is anything else.
 pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// As serde calls it: [`super::serde_message`] puts it in the terms of JSON.
+/// The name that serde uses. [`super::serde_message`] translates it.
 const INTEGER: &dyn Expected = &"i64";
 
 fn unexpected(value: &Value) -> Unexpected<'_> {
@@ -54,7 +54,7 @@ fn unexpected(value: &Value) -> Unexpected<'_> {
     }
 }
 
-/// What a number of JSON is.
+/// The value of a JSON number.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Literal {
     /// A whole number.
@@ -65,9 +65,9 @@ pub enum Literal {
     Fraction,
 }
 
-/// Reads a number as JSON writes it (RFC 8259, section 6), digit by digit.
+/// Parses a JSON number (RFC 8259, section 6) digit by digit.
 #[must_use]
-pub fn of_literal(text: &str) -> Literal {
+pub fn parse_literal(text: &str) -> Literal {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -76,19 +76,19 @@ pub fn of_literal(text: &str) -> Literal {
     if digits.is_empty() {
         return Literal::Whole(0);
     }
-    // An exponent that is no i64 is far beyond every number of digits in a body.
+    // An exponent that doesn't fit into an i64 is far larger than the number of digits in any body.
     let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
     let fraction_digits = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
     let trailing_zeros = i64::try_from(all.len() - all.trim_end_matches('0').len()).unwrap_or(i64::MAX);
     match usize::try_from(exponent.saturating_sub(fraction_digits).saturating_add(trailing_zeros)) {
         Err(_) => Literal::Fraction,
-        // As many digits as the greatest i64 has.
+        // 19 is the number of digits of the greatest i64.
         Ok(zeros) if digits.len().saturating_add(zeros) > 19 => Literal::TooGreat,
         Ok(zeros) => format!("{sign}{digits}{}", "0".repeat(zeros)).parse().map_or(Literal::TooGreat, Literal::Whole),
     }
 }
 
-/// The first number in `text`, which is JSON, that [`Value`] turns into another one than its digits say.
+/// Finds the first number in a JSON text whose value changes when it is parsed as a [`Value`].
 #[must_use]
 pub fn inexact_number(text: &str) -> Option<&str> {
     let mut rest = text;
@@ -97,8 +97,8 @@ pub fn inexact_number(text: &str) -> Option<&str> {
         let is_string = rest.starts_with('"');
         let end = if is_string { string_length(rest) } else { rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))) };
         let (token, behind) = rest.split_at(end.unwrap_or(rest.len()));
-        let read = || serde_json::from_str::<Value>(token).map(|value| of_literal(&value.to_string()));
-        if !is_string && read().ok() != Some(of_literal(token)) {
+        let read = || serde_json::from_str::<Value>(token).map(|value| parse_literal(&value.to_string()));
+        if !is_string && read().ok() != Some(parse_literal(token)) {
             return Some(token);
         }
         rest = behind;
@@ -106,7 +106,7 @@ pub fn inexact_number(text: &str) -> Option<&str> {
     None
 }
 
-/// How many bytes the string at the start of `text` has, with its quotes.
+/// Returns the length in bytes of the string at the start of `text`, including the quotes.
 fn string_length(text: &str) -> Option<usize> {
     let mut escaped = false;
     let close = text.bytes().enumerate().skip(1).find(|(_, byte)| {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_one_however_it_is_written() {
+    fn whole_numbers_are_accepted_in_every_notation() {
         for (text, quantity) in
             [("3", 3), ("3.0", 3), ("3e2", 300), ("-0", 0), ("-0.0", 0), ("-3.00", -3), ("9223372036854775807", i64::MAX)]
         {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_rejected_in_the_terms_of_json() {
+    fn errors_of_other_values_use_terms_of_json() {
         for (text, words) in [
             ("1.5", "must be a whole number, not 1.5"),
             ("\"1\"", "must be a whole number, not a string"),
@@ -151,7 +151,7 @@ mod tests {
             ("[]", "must be a whole number, not an array"),
         ] {
             let value = serde_json::from_str::<serde_json::Value>(&format!("{{\"quantity\": {text}}}")).unwrap();
-            assert_eq!(Fault::of(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), Fault::Value(words.to_owned()));
+            assert_eq!(Fault::parse(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), Fault::Value(words.to_owned()));
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
             ("120.50e1", Literal::Whole(1205)),
             ("0.00100e3", Literal::Whole(1)),
         ] {
-            assert_eq!(of_literal(text), literal, "{text}");
+            assert_eq!(parse_literal(text), literal, "{text}");
         }
         let error = serde_json::from_str::<Units>(r#"{"quantity": 1.0000000000000000001}"#).unwrap_err().to_string();
         assert!(error.starts_with("invalid type: number `1.0000000000000000001`, expected i64"), "{error}");

@@ -1,5 +1,5 @@
-//! Examples of all bodies, which "Try it out" can send as they are. They are in `examples.json`, by schema, because the same
-//! product, customer and order appear in most of them.
+//! Examples of all bodies, which "Try it out" can send unchanged. They are in `examples.json`, by schema, because most of them have
+//! the same product, customer and order.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -14,34 +14,34 @@ use crate::http::problem::TYPE_BASE;
 struct Examples {
     /// By the name of the schema.
     bodies: BTreeMap<String, Value>,
-    /// By status, or by status and operation where other operations have other problems. Without what all problems have.
+    /// By status, or by status and operation if operations have different problems. Without the common fields of all problems.
     problems: BTreeMap<String, Map<String, Value>>,
 }
 
-// A test reads the file as well.
+// A test checks that the file can be parsed.
 static EXAMPLES: LazyLock<Examples> = LazyLock::new(|| serde_json::from_str(include_str!("examples.json")).unwrap_or_default());
 
-/// Adds the examples of its schemas to the bodies of an operation that have none.
+/// Adds the example of its schema to each body of an operation that has no example.
 pub(super) fn add(operation: &mut Operation) {
     let request = operation.request_body.iter_mut().filter_map(as_value).flat_map(|body| body.content.values_mut());
     let responses = operation.responses.responses.values_mut().filter_map(as_value).flat_map(|response| response.content.values_mut());
     for content in request.chain(responses).filter_map(as_value) {
         if content.example.is_none() {
-            content.example = of_body(name_of(content));
+            content.example = find_body(schema_name(content));
         }
     }
 }
 
-/// A page has the example of its items.
-fn of_body(schema: &str) -> Option<Value> {
+/// Finds the example of a schema. The example of a page has the example of its items.
+fn find_body(schema: &str) -> Option<Value> {
     let bodies = &EXAMPLES.bodies;
     let Some(item) = schema.strip_suffix("Page") else { return bodies.get(schema).cloned() };
     let item = bodies.get(&format!("Listed{item}")).or_else(|| bodies.get(item))?;
     Some(json!({"items": [item], "next_cursor": null}))
 }
 
-/// The problem document that an operation returns with a status.
-pub(super) fn of_problem(operation: &str, status: &str) -> Option<Value> {
+/// Returns the example of the problem document that an operation returns with a status.
+pub(super) fn find_problem(operation: &str, status: &str) -> Option<Value> {
     let problems = &EXAMPLES.problems;
     let mut problem = problems.get(&format!("{status} {operation}")).or_else(|| problems.get(status))?.clone();
     let kind = format!("{TYPE_BASE}{}", problem.get("type")?.as_str()?);
@@ -51,8 +51,8 @@ pub(super) fn of_problem(operation: &str, status: &str) -> Option<Value> {
     Some(problem.into())
 }
 
-/// The name of the schema of a body; empty if it has none.
-pub(super) fn name_of(content: &Content) -> &str {
+/// Returns the name of the schema of a body, or an empty text.
+pub(super) fn schema_name(content: &Content) -> &str {
     let schema = match &content.schema {
         Some(RefOr::T(Schema::OneOf(choice))) => choice.items.iter().find(|item| matches!(item, RefOr::Ref(_))),
         other => other.as_ref(),
@@ -63,8 +63,8 @@ pub(super) fn name_of(content: &Content) -> &str {
     }
 }
 
-fn as_value<T>(of: &mut RefOr<T>) -> Option<&mut T> {
-    match of {
+fn as_value<T>(value: &mut RefOr<T>) -> Option<&mut T> {
+    match value {
         RefOr::T(value) => Some(value),
         RefOr::Ref(_) => None,
     }

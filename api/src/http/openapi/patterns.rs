@@ -1,6 +1,6 @@
 //! Patterns that several fields share, generated from the rules.
 //!
-//! utoipa takes patterns as literals only, so attributes give the name of one, such as `pattern = "line"`.
+//! utoipa accepts only literal patterns, so attributes have the name of a pattern, such as `pattern = "line"`.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ const AMOUNT: &str = r"^0*[0-9]{1,9}(\.[0-9]{1,4}0*)?$";
 /// [`crate::products::rules::sku`].
 static SKU: LazyLock<String> = LazyLock::new(|| format!(r"^(?!\.{{1,2}}$)[^{}]+$", class(|c| is_blank(c) || c.is_control())));
 
-/// The same in the parameters of an operation.
+/// Replaces the names of patterns in the parameters of an operation.
 pub(super) fn resolve_in_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
@@ -48,8 +48,8 @@ pub(super) fn resolve(schema: &mut RefOr<Schema>) {
     object.pattern = Some(named.to_owned());
 }
 
-/// The characters of which something holds, as the inside of a class. Only those of the Basic Multilingual Plane: no
-/// escape for the others is read alike by all dialects of regular expressions.
+/// Formats the characters for which `holds` is true as the inside of a character class. It has only characters of the Basic
+/// Multilingual Plane, because dialects of regular expressions have different escapes for the others.
 fn class(holds: impl Fn(char) -> bool) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in ('\0'..='\u{ffff}').filter(|c| holds(*c)).map(u32::from) {

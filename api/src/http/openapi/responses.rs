@@ -77,7 +77,7 @@ fn errors(path: &str, is_read: bool, operation: &Operation) -> Vec<&'static str>
 
 fn complete_error(operation: &str, status: &str, response: &mut Response) {
     let mut content = Content::new(Some(Ref::from_schema_name("Problem")));
-    content.example = examples::of_problem(operation, status);
+    content.example = examples::find_problem(operation, status);
     response.content.insert("application/problem+json".to_owned(), content.into());
     match status {
         "415" => add_header(response, "Accept-Encoding", Type::String, "identity, if the body was compressed; absent otherwise"),
@@ -99,7 +99,7 @@ fn has_header(operation: &Operation, name: &str) -> bool {
 
 /// Whether the body is a [`crate::http::page::Page`].
 fn is_page(response: &Response) -> bool {
-    let is_page = |content: &RefOr<Content>| matches!(content, RefOr::T(content) if examples::name_of(content).ends_with("Page"));
+    let is_page = |content: &RefOr<Content>| matches!(content, RefOr::T(content) if examples::schema_name(content).ends_with("Page"));
     response.content.values().any(is_page)
 }
 

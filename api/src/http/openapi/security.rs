@@ -1,4 +1,4 @@
-//! Who may use an operation, from its security requirements.
+//! Reads from the security requirements who may use an operation.
 
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
@@ -16,7 +16,7 @@ pub(super) struct Access {
 /// Reads the requirements. The list of a bearer requirement has the role that the account must have (OpenAPI 3.1, Security
 /// Requirement Object).
 pub(super) fn access(operation: &Operation) -> Access {
-    // utoipa has no access to what is in a requirement.
+    // Converted to JSON, because utoipa's type has private fields.
     let requirements: Vec<Value> =
         operation.security.iter().flatten().filter_map(|requirement| serde_json::to_value(requirement).ok()).collect();
     let roles = |requirement: &Value| requirement["bearer"].as_array().map(Vec::len);
@@ -27,7 +27,8 @@ pub(super) fn access(operation: &Operation) -> Access {
     }
 }
 
-/// States that an operation without requirements is public. Absent `security` would mean that of the whole document.
+/// States that an operation without requirements is public. Without `security`, the requirements of the whole document
+/// would apply.
 pub(super) fn state(operation: &mut Operation) {
     operation.security.get_or_insert_default();
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// All but `pchar`, `/` and `?`.
+/// The ASCII characters that RFC 3986 forbids in a fragment: all except `pchar`, `/` and `?`.
 const NOT_IN_FRAGMENTS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -43,30 +43,30 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// An invalid value in the body. `path` is a JSON pointer such as `/price/amount`.
+    /// Creates the error of an invalid value in the body. `path` is a JSON pointer such as `/price/amount`.
     pub fn body(path: impl AsRef<str>, detail: impl Into<String>) -> Self {
         Self { pointer: Some(path.as_ref().to_owned()), parameter: None, detail: detail.into(), product_id: None, available: None }
     }
 
-    /// An invalid query parameter or header.
+    /// Creates the error of an invalid query parameter or header.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: None, parameter: Some(name.into()), detail: detail.into(), product_id: None, available: None }
     }
 
-    /// The same, about a product.
+    /// Adds the product that the error concerns.
     #[must_use]
     pub fn about(self, product_id: Uuid) -> Self {
         Self { product_id: Some(product_id), ..self }
     }
 
-    /// The same, with what can be sold now of the product it is about.
+    /// Adds the units of the product that the client can get.
     #[must_use]
     pub fn with_available(self, available: i64) -> Self {
         Self { available: Some(available), ..self }
     }
 }
 
-/// RFC 6901, section 6: in UTF-8, and percent-encoded where RFC 3986 wants it in a fragment (section 3.5).
+/// Writes a JSON pointer as a URI fragment (RFC 6901, section 6): UTF-8, percent-encoded as RFC 3986 (section 3.5) requires.
 #[allow(clippy::ref_option, reason = "serde's signature")]
 fn as_fragment<S: Serializer>(pointer: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     let pointer = pointer.as_deref().unwrap_or_default();

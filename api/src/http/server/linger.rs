@@ -1,4 +1,4 @@
-//! Lets a client that is still sending when its connection closes read the response first.
+//! Lets a client read the response if it is still sending when the server closes the connection.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::{
     time::timeout,
 };
 
-/// After the response that ends a connection, what the client is still sending is read and discarded up to these limits.
-/// Closing a socket with unread input resets the connection, and the client may lose the response (nginx: `lingering_close`).
+/// After the last response of a connection, further input is read and discarded up to these limits. Closing a socket with
+/// unread input resets the connection, and the client may lose the response (nginx: `lingering_close`).
 const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gets the stream of a connection that closes while its client may still be sending. Everything else of the connection, such
-/// as its read buffer, is freed by then.
+/// Receives the stream of a connection that closes while the client may still be sending. The other memory of the connection,
+/// such as its read buffer, is then already freed.
 pub struct Linger<S>(pub oneshot::Receiver<S>);
 
 impl<S: AsyncRead + Unpin> Linger<S> {
-    /// Called when the connection has ended: discards further input, if there may be any.
+    /// Discards further input, if there may be any. Call it when the connection has ended.
     pub async fn discard(mut self) {
         if let Ok(stream) = self.0.try_recv() {
             let _ = timeout(LINGER_TIMEOUT, tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink())).await;
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closing_waits_for_what_the_client_is_still_sending() {
+    async fn closing_reads_the_input_that_the_client_is_still_sending() {
         let (mut client, mut transport, linger, activity) = transport();
         activity.input();
         let sent = tokio::spawn(async move {

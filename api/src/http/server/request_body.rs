@@ -43,11 +43,11 @@ struct Rest {
     state: State,
 }
 
-/// What the handler leaves unread.
+/// The part of a body that the handler leaves unread.
 pub struct Unread(oneshot::Receiver<Rest>);
 
 impl RequestBody {
-    /// The body for a handler, and its unread rest; `None` for an empty body.
+    /// Wraps a body for a handler, and returns access to the part that is left unread, or `None` for an empty body.
     pub fn watch(incoming: Incoming, headers: &HeaderMap) -> (Body, Option<Unread>) {
         if incoming.is_end_stream() {
             return (Body::empty(), None);
@@ -94,12 +94,12 @@ impl Drop for RequestBody {
 }
 
 impl Unread {
-    /// Reads the rest within its limits; whether the body has been read to its end.
+    /// Reads and discards the rest within limits. Returns whether the end of the body was reached.
     pub async fn drain(mut self) -> bool {
         match self.0.try_recv() {
             Ok(rest) => rest.drain().await,
             Err(oneshot::error::TryRecvError::Closed) => true,
-            // The handler moved it to a task.
+            // The handler has moved the body to a task.
             Err(oneshot::error::TryRecvError::Empty) => false,
         }
     }

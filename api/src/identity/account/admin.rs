@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Account, Changes, Details, OfRole, given, given_text};
+use super::{Account, Changes, Details, RoleAccount, present, present_text};
 use crate::{
     config::Secret,
     identity::{claims::Role, rules},
@@ -34,7 +34,7 @@ pub struct AdminAccount {
     pub is_active: bool,
     /// When the account was created.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// When the account was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -63,28 +63,28 @@ pub struct NewAdmin {
     pub full_name: Option<String>,
 }
 
-/// Changes of an admin. Absent fields stay.
-#[allow(clippy::option_option, reason = "a name that is removed is not one that stays")]
+/// Changes of an admin. Absent fields keep their values.
+#[allow(clippy::option_option, reason = "removing a name differs from keeping it")]
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminPatch {
     /// Unique among admins and customers, case-insensitive.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "present")]
     #[garde(inner(custom(rules::username)))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     pub username: Option<String>,
     /// Unique among admins, case-insensitive.
-    #[serde(default, deserialize_with = "given_text")]
+    #[serde(default, deserialize_with = "present_text")]
     #[garde(inner(custom(rules::email)))]
     #[schema(value_type = String, required = false, max_length = 254, format = "email")]
     pub email: Option<String>,
-    /// Password. A new one ends all of the admin's sessions.
-    #[serde(default, deserialize_with = "given")]
+    /// Password. A new password revokes all sessions of the admin.
+    #[serde(default, deserialize_with = "present")]
     #[garde(inner(custom(rules::new_password)))]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256, format = "password", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub password: Option<Secret>,
     /// Name to show; null removes it.
-    #[serde(default, deserialize_with = "given_text")]
+    #[serde(default, deserialize_with = "present_text")]
     #[garde(inner(inner(custom(rules::full_name))))]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "line")]
     pub full_name: Option<Option<String>>,
@@ -97,7 +97,7 @@ impl From<Account> for AdminAccount {
     }
 }
 
-impl OfRole for AdminAccount {
+impl RoleAccount for AdminAccount {
     const ROLE: Role = Role::Admin;
     type New = NewAdmin;
     type Patch = AdminPatch;
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_removes_a_name_and_nothing_else() {
+    fn null_removes_a_name_and_is_rejected_for_other_fields() {
         let patch: AdminPatch = serde_json::from_value(json!({"full_name": null})).unwrap();
         assert_eq!(patch.full_name, Some(None));
         assert!(patch.username.is_none() && patch.email.is_none() && patch.password.is_none());
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_decides_cannot_be_set() {
+    fn fields_that_the_service_sets_cannot_be_patched() {
         for field in ["id", "is_superuser", "is_active", "created_at", "role"] {
             assert!(serde_json::from_value::<AdminPatch>(json!({ (field): true })).is_err(), "{field}");
         }
     }
 
     #[test]
-    fn a_password_is_never_printed() {
+    fn debug_output_has_no_password() {
         let body = json!({"username": "a", "email": "a@b.example", "password": "top secret"});
         let new: NewAdmin = serde_json::from_value(body).unwrap();
         assert!(!format!("{new:?}").contains("top secret"));

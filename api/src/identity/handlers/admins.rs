@@ -1,4 +1,4 @@
-//! Admins.
+//! Handlers of admins.
 
 use axum::{
     extract::State,
@@ -21,14 +21,14 @@ use crate::{
     identity::{AdminAccount, AdminPatch, Identity, NewAdmin, principal::Admin},
 };
 
-/// Where a page of admins ends.
+/// Position of the cursor in a list of admins.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
     admin: Uuid,
 }
 
-/// A page, with its name in the document.
+/// Names the page in the OpenAPI document.
 type AdminPage = Page<AdminAccount>;
 
 /// List admins
@@ -77,7 +77,7 @@ pub async fn read_admin(State(identity): State<Identity>, _: Admin, Id(id): Id) 
 
 /// Change an admin
 ///
-/// A JSON merge patch (RFC 7396): absent fields stay. A new password ends all of the admin's sessions.
+/// A JSON merge patch (RFC 7396): absent fields keep their values. A new password revokes all sessions of the admin.
 #[utoipa::path(patch, path = "/v1/admins/{id}", tag = "admins",
     params(("id" = Uuid, Path, description = "Admin id")),
     request_body(content = AdminPatch, content_type = "application/merge-patch+json"),

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Handlers that sign in, refresh tokens and sign out.
 
 use axum::{
     extract::State,
@@ -9,7 +9,7 @@ use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::client::Client;
+use super::auth_allowance::AuthAllowance;
 use crate::{
     config::Secret,
     http::{body::Json, clock, problem::Problem},
@@ -41,11 +41,15 @@ pub struct RefreshToken {
         (status = 401, description = "The username or the password is wrong"),
         (status = 429, description = "Too many requests of this client, or too many failures for this account"),
     ))]
-pub async fn create_session(State(identity): State<Identity>, client: Client, body: Result<Json<Credentials>, Problem>) -> Response {
-    client.respond(
+pub async fn create_session(
+    State(identity): State<Identity>,
+    allowance: AuthAllowance,
+    body: Result<Json<Credentials>, Problem>,
+) -> Response {
+    allowance.respond(
         async {
             let Json(request) = body?;
-            Ok(private(identity.sign_in(request, clock::now()).await?))
+            Ok(uncacheable(identity.sign_in(request, clock::now()).await?))
         }
         .await,
     )
@@ -53,7 +57,7 @@ pub async fn create_session(State(identity): State<Identity>, client: Client, bo
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token can be used once. Using one again revokes its session, because another client may have it.
+/// Each refresh token can be used once. Using it again revokes the session, because another client may have it.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth",
     request_body = RefreshToken,
     responses(
@@ -63,11 +67,15 @@ pub async fn create_session(State(identity): State<Identity>, client: Client, bo
         (status = 401, description = "The refresh token is unknown, expired, used or revoked; type says which"),
         (status = 429, description = "Too many requests of this client"),
     ))]
-pub async fn refresh_session(State(identity): State<Identity>, client: Client, body: Result<Json<RefreshToken>, Problem>) -> Response {
-    client.respond(
+pub async fn refresh_session(
+    State(identity): State<Identity>,
+    allowance: AuthAllowance,
+    body: Result<Json<RefreshToken>, Problem>,
+) -> Response {
+    allowance.respond(
         async {
             let Json(request) = body?;
-            Ok(private(identity.refresh(&request.refresh_token, clock::now()).await?))
+            Ok(uncacheable(identity.refresh(&request.refresh_token, clock::now()).await?))
         }
         .await,
     )
@@ -95,7 +103,7 @@ pub async fn end_session(
         return Err(Problem::unauthorized("token-missing", detail));
     }
     if let Some(token) = access_token {
-        let subject = identity.subject_of(token, now).map_err(token_rejected)?;
+        let subject = identity.verify_access_token(token, now).map_err(token_rejected)?;
         identity.end_session(subject.session_id, now).await?;
     }
     if let Some(token) = refresh_token {
@@ -104,7 +112,7 @@ pub async fn end_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Caches must not store tokens (RFC 6749, section 5.1).
-fn private(tokens: TokenPair) -> impl IntoResponse {
+/// Forbids caches to store the tokens (RFC 6749, section 5.1).
+fn uncacheable(tokens: TokenPair) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(tokens))
 }

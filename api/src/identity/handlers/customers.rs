@@ -1,4 +1,4 @@
-//! Customers: registration, and what admins read and change.
+//! Handlers for the registration of customers, and for admins who manage customers.
 
 use axum::{
     extract::State,
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::client::Client;
+use super::auth_allowance::AuthAllowance;
 use crate::{
     http::{
         body::Json,
@@ -23,7 +23,7 @@ use crate::{
     identity::{CustomerAccount, Identity, NewCustomer, principal::Admin, rules},
 };
 
-/// Which page.
+/// Parameters of the list of customers.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -39,7 +39,7 @@ pub struct ListParams {
     cursor: Option<String>,
 }
 
-/// Where a page of customers ends.
+/// Position of the cursor in a list of customers.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
@@ -62,10 +62,10 @@ struct Position {
 pub async fn register_customer(
     State(identity): State<Identity>,
     State(public_url): State<PublicUrl>,
-    client: Client,
+    allowance: AuthAllowance,
     body: Result<Json<NewCustomer>, Problem>,
 ) -> Response {
-    client.respond(
+    allowance.respond(
         async {
             let Json(new) = body?;
             let customer: CustomerAccount = identity.create(new, clock::now()).await?;
@@ -76,7 +76,7 @@ pub async fn register_customer(
     )
 }
 
-/// A page, with its name in the document.
+/// Names the page in the OpenAPI document.
 type CustomerPage = Page<CustomerAccount>;
 
 /// List customers

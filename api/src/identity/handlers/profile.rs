@@ -1,4 +1,4 @@
-//! A customer's own account.
+//! Handlers of a customer's own account.
 
 use axum::{extract::State, http::StatusCode};
 
@@ -11,12 +11,13 @@ use crate::{
 #[utoipa::path(get, path = "/v1/customers/me", tag = "customers",
     responses((status = 200, body = CustomerAccount)), security(("bearer" = ["customer"])))]
 pub async fn read_profile(State(identity): State<Identity>, customer: Customer) -> Result<axum::Json<CustomerAccount>, Problem> {
-    identity.account(customer.id).await.map(axum::Json).map_err(of_own_account)
+    identity.account(customer.id).await.map(axum::Json).map_err(map_own_account_error)
 }
 
 /// Change your own account
 ///
-/// A JSON merge patch (RFC 7396): absent fields stay. A new password ends all sessions, this one included: sign in again.
+/// A JSON merge patch (RFC 7396): absent fields keep their values. A new password revokes all sessions, the current one included: sign in
+/// again.
 #[utoipa::path(patch, path = "/v1/customers/me", tag = "customers",
     request_body(content = CustomerPatch, content_type = "application/merge-patch+json"),
     responses(
@@ -29,7 +30,7 @@ pub async fn patch_profile(
     patch: MergePatch,
 ) -> Result<axum::Json<CustomerAccount>, Problem> {
     let patch: CustomerPatch = patch.read()?;
-    identity.change(customer.id, patch, clock::now()).await.map(axum::Json).map_err(of_own_account)
+    identity.change(customer.id, patch, clock::now()).await.map(axum::Json).map_err(map_own_account_error)
 }
 
 /// Delete your own account
@@ -43,8 +44,8 @@ pub async fn delete_profile(State(identity): State<Identity>, customer: Customer
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The account existed when the token was checked. If it does not now, the token is revoked.
-fn of_own_account(error: Error) -> Problem {
+/// Maps [`Error::NotFound`] to 401: the account existed when the token was verified, so it was deleted meanwhile.
+fn map_own_account_error(error: Error) -> Problem {
     match error {
         Error::NotFound(_) => session_ended("Sign in with another account."),
         other => other.into(),
@@ -59,9 +60,9 @@ mod tests {
     use crate::identity::claims::Role;
 
     #[test]
-    fn an_account_deleted_during_its_own_request_is_401() {
+    fn a_request_whose_account_is_deleted_meanwhile_gets_401() {
         let status = |problem: Problem| problem.into_response().status();
-        assert_eq!(status(of_own_account(Error::NotFound(Role::Customer))), StatusCode::UNAUTHORIZED);
-        assert_eq!(status(of_own_account(Error::Superuser)), StatusCode::FORBIDDEN);
+        assert_eq!(status(map_own_account_error(Error::NotFound(Role::Customer))), StatusCode::UNAUTHORIZED);
+        assert_eq!(status(map_own_account_error(Error::Superuser)), StatusCode::FORBIDDEN);
     }
 }

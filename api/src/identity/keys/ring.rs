@@ -1,4 +1,4 @@
-//! Keys in memory: read from files, chosen from, and shown in public.
+//! The loaded signing keys: reading their files, choosing the key that signs, and publishing the public keys.
 
 use std::{
     collections::BTreeMap,
@@ -22,21 +22,21 @@ use crate::identity::claims::Verified;
 
 /// How long a key is published before it signs.
 const PUBLISHED_BEFORE_SIGNING: TimeDelta = TimeDelta::minutes(5);
-/// How file names start: the creation time, UTC.
+/// Format of the creation time (UTC) at the start of file names.
 pub const NAME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
-/// A PEM file of a P-256 key has a few hundred bytes.
+/// Maximum size of a key file, in bytes. A PEM file of a P-256 key has a few hundred.
 const MAX_FILE: u64 = 16 * 1024;
 
-/// One private key with its public half.
+/// A private key with its public key.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// The file's name without `.pem`.
+    /// Key id: the file name without `.pem`.
     pub kid: String,
-    /// The time its name starts with.
+    /// Creation time, from the file name.
     pub created_at: DateTime<Utc>,
-    /// For signing.
+    /// Signs tokens.
     pub signing: EncodingKey,
-    /// For verifying.
+    /// Verifies tokens.
     pub verifying: DecodingKey,
     public: Jwk,
 }
@@ -54,12 +54,12 @@ pub struct Jwk {
     pub x: String,
     /// Coordinate, base64url.
     pub y: String,
-    /// What tokens name in their header.
+    /// Key id, which tokens name in their header.
     pub kid: String,
     /// Algorithm.
     #[schema(example = "ES256")]
     pub alg: &'static str,
-    /// What the key is for.
+    /// Use of the key: signatures.
     #[schema(example = "sig")]
     pub r#use: &'static str,
 }
@@ -71,31 +71,31 @@ pub struct Jwks {
     pub keys: Vec<Jwk>,
 }
 
-/// The keys of one moment, oldest first.
+/// All usable keys of the directory, oldest first.
 #[derive(Default)]
 pub struct KeyRing {
     pub(super) keys: Vec<SigningKey>,
-    /// Files that could not be used, and why.
+    /// Ignored files, each with the reason.
     pub(super) ignored: BTreeMap<String, String>,
-    /// Tokens that these keys were found to have signed.
+    /// Cache of tokens whose signature these keys have verified.
     pub verified: Verified,
 }
 
 impl KeyRing {
-    /// The key that signs at `now`: the newest that has been published long enough, else the oldest
-    /// there is, which is the one most verifiers know.
+    /// Returns the key that signs at `now`: the newest key that has been published long enough, otherwise the oldest key, which
+    /// most verifiers have fetched.
     #[must_use]
     pub fn signer(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
         self.keys.iter().rev().find(|key| key.created_at <= now - PUBLISHED_BEFORE_SIGNING).or(self.keys.first())
     }
 
-    /// The key a token names.
+    /// Finds a key by the key id in the header of a token.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// The public halves.
+    /// Returns the public keys.
     #[must_use]
     pub fn public(&self) -> Jwks {
         Jwks { keys: self.keys.iter().map(|key| key.public.clone()).collect() }
@@ -106,7 +106,7 @@ impl KeyRing {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            // Kubernetes keeps the versions of a mounted Secret under names with dots in front.
+            // Kubernetes stores the versions of a mounted Secret in directories whose names start with dots.
             let Some(kid) = name.strip_suffix(".pem").filter(|_| !name.starts_with('.')) else { continue };
             match SigningKey::read(kid, &path) {
                 Ok(key) => ring.keys.push(key),
@@ -170,12 +170,12 @@ pub mod tests {
 
     use super::*;
 
-    /// A key made at `created_at`.
+    /// Generates a key with a creation time.
     pub fn key(kid: &str, created_at: DateTime<Utc>) -> SigningKey {
         SigningKey::new(kid, created_at, &SecretKey::random(&mut OsRng)).unwrap()
     }
 
-    /// A ring of keys.
+    /// Creates a ring of keys.
     pub fn ring(mut keys: Vec<SigningKey>) -> KeyRing {
         keys.sort_by_key(|key| key.created_at);
         KeyRing { keys, ..KeyRing::default() }
@@ -204,12 +204,12 @@ pub mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn no_key_signs_early_while_another_may(ages in proptest::collection::vec(-1000_i64..1000, 1..6)) {
+        fn a_key_signs_early_only_if_no_key_has_been_published_long_enough(ages in proptest::collection::vec(-1000_i64..1000, 1..6)) {
             let secret = SecretKey::random(&mut OsRng);
             let keys = ring(ages.iter().map(|age| SigningKey::new(&age.to_string(), at(-age), &secret).unwrap()).collect());
             let signer: i64 = keys.signer(at(0)).unwrap().kid.parse().unwrap();
-            let ripe = ages.iter().copied().filter(|age| *age >= 300).min();
-            prop_assert_eq!(Some(signer), ripe.or(ages.iter().copied().max()));
+            let published_long_enough = ages.iter().copied().filter(|age| *age >= 300).min();
+            prop_assert_eq!(Some(signer), published_long_enough.or(ages.iter().copied().max()));
         }
     }
 

@@ -1,7 +1,7 @@
-//! Argon2 in memory that is used again.
+//! Argon2 with memory that is reused.
 //!
-//! Getting 19 MiB from the system for every password costs nearly as much time as hashing, varies
-//! from thread to thread, and leaves the memory with each of the allocator's arenas.
+//! Allocating 19 MiB for every password takes nearly as much time as hashing, takes a different time in each thread, and leaves
+//! the memory in the arenas of the allocator.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ use argon2::{
     },
 };
 
-/// The memory of one worker, got when first needed.
+/// The memory of one worker, allocated when first used.
 #[derive(Default)]
 pub struct Memory(RefCell<Vec<Block>>);
 
@@ -23,7 +23,7 @@ impl PasswordHasher<PasswordHash> for Memory {
     }
 }
 
-/// What verifying needs: the parameters of the hash at hand.
+/// Verifying needs this trait, to use the parameters of the stored hash.
 impl CustomizedPasswordHasher<PasswordHash> for Memory {
     type Params = Params;
 

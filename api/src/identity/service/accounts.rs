@@ -5,23 +5,28 @@ use garde::Validate;
 use uuid::Uuid;
 
 use super::Identity;
-use crate::identity::{Error, account::OfRole, accounts, customers};
+use crate::identity::{Error, account::RoleAccount, accounts, customers};
 
 impl Identity {
-    /// One page of accounts, oldest first, and where the next page starts; with `email`, in any case,
-    /// only the one that has it.
+    /// Reads one page of accounts, oldest first, and the start of the next page. With `email`, reads only the account with this
+    /// address, case-insensitively.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn accounts<A: OfRole>(&self, email: Option<&str>, after: Option<Uuid>, limit: u16) -> Result<(Vec<A>, Option<Uuid>), Error> {
+    pub async fn accounts<A: RoleAccount>(
+        &self,
+        email: Option<&str>,
+        after: Option<Uuid>,
+        limit: u16,
+    ) -> Result<(Vec<A>, Option<Uuid>), Error> {
         accounts::list(&self.0.pool, email, after, limit).await
     }
 
-    /// One account, active or not.
+    /// Finds an account, active or not.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn account<A: OfRole>(&self, id: Uuid) -> Result<A, Error> {
+    pub async fn account<A: RoleAccount>(&self, id: Uuid) -> Result<A, Error> {
         accounts::find(&self.0.pool, id).await
     }
 
@@ -29,7 +34,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::Taken`].
-    pub async fn create<A: OfRole>(&self, new: A::New, now: DateTime<Utc>) -> Result<A, Error> {
+    pub async fn create<A: RoleAccount>(&self, new: A::New, now: DateTime<Utc>) -> Result<A, Error> {
         new.validate()?;
         let hash = self.0.hashing.hash(A::details(&new).password.clone()).await?;
         let mut conn = self.0.pool.acquire().await?;
@@ -40,8 +45,8 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Superuser`], [`Error::Invalid`] or [`Error::Taken`].
-    pub async fn change<A: OfRole>(&self, id: Uuid, patch: A::Patch, now: DateTime<Utc>) -> Result<A, Error> {
-        // Before any password is hashed.
+    pub async fn change<A: RoleAccount>(&self, id: Uuid, patch: A::Patch, now: DateTime<Utc>) -> Result<A, Error> {
+        // Checked first, because hashing the password is expensive.
         accounts::reject_unchangeable::<A>(&self.0.pool, id).await?;
         patch.validate()?;
         let hash = match A::changes(&patch).password {
@@ -51,23 +56,23 @@ impl Identity {
         accounts::change(&self.0.pool, id, &patch, hash.as_deref(), now).await
     }
 
-    /// Deactivates an account and ends all sessions.
+    /// Deactivates an account and revokes its sessions.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Superuser`].
-    pub async fn deactivate<A: OfRole>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
+    pub async fn deactivate<A: RoleAccount>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
         accounts::set_active(&self.0.pool, id, false, now).await
     }
 
-    /// Activates an account again.
+    /// Activates a deactivated account.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Superuser`].
-    pub async fn restore<A: OfRole>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
+    pub async fn restore<A: RoleAccount>(&self, id: Uuid, now: DateTime<Utc>) -> Result<A, Error> {
         accounts::set_active(&self.0.pool, id, true, now).await
     }
 
-    /// Deletes a customer permanently, with all sessions.
+    /// Deletes a customer and its sessions permanently.
     ///
     /// # Errors
     /// If the database fails.

@@ -81,7 +81,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::orders::{HistoryEntry, Party};
+    use crate::orders::{HistoryEntry, OrderActor};
 
     fn when() -> DateTime<Utc> {
         "2026-11-25T10:00:00Z".parse().unwrap()
@@ -106,8 +106,8 @@ mod tests {
             created_at: when(),
             updated_at: when(),
             history: vec![
-                HistoryEntry { status: Status::Pending, at: when(), by: Party::Customer, reason: None },
-                HistoryEntry { status, at: when(), by: Party::Shop, reason: reason.map(str::to_owned) },
+                HistoryEntry { status: Status::Pending, at: when(), by: OrderActor::Customer, reason: None },
+                HistoryEntry { status, at: when(), by: OrderActor::Shop, reason: reason.map(str::to_owned) },
             ],
         }
     }

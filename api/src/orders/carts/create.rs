@@ -67,8 +67,8 @@ impl Orders {
         rows::lock_cart(tx, id, origin.actor.id, now).await?;
         let items = rows::take_items(tx, id).await?;
         rows::delete_carts(tx, &[id]).await?;
-        let held: Vec<_> = items.iter().map(|item| (item.product_id, item.reserved)).collect();
-        Ok(release_reservations(tx, &self.catalogue.outbox, origin, &held, now).await?)
+        let reserved: Vec<_> = items.iter().map(|item| (item.product_id, item.reserved)).collect();
+        Ok(release_reservations(tx, &self.catalogue.outbox, origin, &reserved, now).await?)
     }
 
     /// Builds a cart from its items and the products that they refer to.

@@ -53,16 +53,16 @@ async fn expire_batch(database: &Database, outbox: &Outbox, now: DateTime<Utc>) 
         return Ok(Expired { carts: 0, stale: Vec::new() });
     }
     let carts = within_limit(&mut tx, carts).await?;
-    let held = sqlx::query!(
+    let items = sqlx::query!(
         r#"WITH gone AS (DELETE FROM orders.cart_items WHERE cart_id = ANY($1) RETURNING product_id, reserved)
            SELECT product_id AS "product_id!", sum(reserved)::bigint AS "reserved!" FROM gone GROUP BY product_id"#,
         &carts,
     )
     .fetch_all(&mut *tx)
     .await?;
-    let held: Vec<_> = held.into_iter().map(|row| (row.product_id, row.reserved)).collect();
+    let reserved: Vec<_> = items.into_iter().map(|row| (row.product_id, row.reserved)).collect();
     super::delete_carts(&mut tx, &carts).await?;
-    let stale = release_reservations(&mut tx, outbox, &Origin::shop("cart expiry"), &held, now).await?;
+    let stale = release_reservations(&mut tx, outbox, &Origin::shop("cart expiry"), &reserved, now).await?;
     tx.commit().await?;
     Ok(Expired { carts: carts.len(), stale })
 }

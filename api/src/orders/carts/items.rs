@@ -31,26 +31,26 @@ impl Orders {
         tx: &mut PgConnection,
         origin: &Origin,
         (id, product_id): (Uuid, Uuid),
-        units: &CartItemInput,
+        input: &CartItemInput,
         now: DateTime<Utc>,
     ) -> Result<(Cart, Vec<(Uuid, i64)>), Error> {
-        units.validate().map_err(Error::Invalid)?;
-        let quantity = units.quantity;
+        input.validate().map_err(Error::Invalid)?;
+        let quantity = input.quantity;
         rows::lock_cart(tx, id, origin.actor.id, now).await?;
         let items = rows::read_items(tx, id).await?;
-        let held = items.iter().find(|item| item.product_id == product_id);
-        if held.is_none() && items.len() >= rules::MAX_LINES {
+        let item = items.iter().find(|item| item.product_id == product_id);
+        if item.is_none() && items.len() >= rules::MAX_LINES {
             return Err(Error::CartFull);
         }
-        let held = held.map_or(0, |item| item.reserved);
+        let already_reserved = item.map_or(0, |item| item.reserved);
         // Before the stock is locked, because other transactions wait for that lock.
         let sellable = read_sellable(tx, &items, Some(product_id)).await?;
         let product = sellable.get(&product_id).ok_or(Error::ProductNotFound)?;
-        let delta = StockDelta { product_id, on_hand: 0, reserved: quantity - held };
+        let delta = StockDelta { product_id, on_hand: 0, reserved: quantity - already_reserved };
         let (reserved, changes) = match stock::apply_deltas(tx, None, &[delta]).await? {
             DeltaOutcome::Applied { available, changes } => (if available.contains_key(&product_id) { quantity } else { 0 }, changes),
             DeltaOutcome::Insufficient { available } => {
-                let available = available.get(&product_id).copied().unwrap_or_default() + held;
+                let available = available.get(&product_id).copied().unwrap_or_default() + already_reserved;
                 return Err(Error::InsufficientStock(vec![Shortage {
                     location: LineLocation::Quantity,
                     product_id,
@@ -79,9 +79,9 @@ impl Orders {
         now: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, i64)>, Error> {
         rows::lock_cart(tx, id, origin.actor.id, now).await?;
-        let held =
+        let deleted =
             sqlx::query_scalar!("DELETE FROM orders.cart_items WHERE cart_id = $1 AND product_id = $2 RETURNING reserved", id, product_id,);
-        let Some(reserved) = held.fetch_optional(&mut *tx).await? else { return Ok(Vec::new()) };
+        let Some(reserved) = deleted.fetch_optional(&mut *tx).await? else { return Ok(Vec::new()) };
         rows::extend_expiry(tx, id, self.cart_ttl, now).await?;
         Ok(release_reservations(tx, &self.catalogue.outbox, origin, &[(product_id, reserved)], now).await?)
     }
@@ -92,11 +92,11 @@ pub(super) async fn release_reservations(
     tx: &mut PgConnection,
     outbox: &Outbox,
     origin: &Origin,
-    held: &[(Uuid, i64)],
+    reserved: &[(Uuid, i64)],
     now: DateTime<Utc>,
 ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
-    let held = held.iter().filter(|(_, units)| *units > 0);
-    let deltas: Vec<_> = held.map(|(product_id, units)| StockDelta { product_id: *product_id, on_hand: 0, reserved: -units }).collect();
+    let reserved = reserved.iter().filter(|(_, units)| *units > 0);
+    let deltas: Vec<_> = reserved.map(|(product_id, units)| StockDelta { product_id: *product_id, on_hand: 0, reserved: -units }).collect();
     let changes = stock::apply_deltas(tx, None, &deltas).await?.require_applied()?;
     stock::append_availability_events(tx, outbox, origin, &changes, now).await
 }

@@ -46,11 +46,11 @@ impl Handle for Fulfiller {
     /// Tries every order of the batch, even if one fails. The batch is then redelivered, and the others are no longer pending.
     async fn handle(&self, batch: &[Incoming]) -> Result<Vec<Malformed>, HandleError> {
         let (ids, malformed) = parse_order_ids(batch.iter().map(Incoming::payload));
-        let mut failed = Ok(());
+        let mut result = Ok(());
         for id in self.filter_pending(&ids).await? {
-            failed = failed.and(self.policy.apply(id, IfLocked::Wait, clock::now()).await);
+            result = result.and(self.policy.apply(id, IfLocked::Wait, clock::now()).await);
         }
-        failed?;
+        result?;
         Ok(malformed)
     }
 }

@@ -1,4 +1,5 @@
-//! Polls for due orders: confirmed orders whose fulfilment delay has passed, and pending orders whose event did not arrive.
+//! Polls for due orders (confirmed, and the fulfilment delay has passed) and overlooked orders (pending, and their event did not
+//! arrive).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -88,8 +89,8 @@ impl DueOrders {
 
     /// Returns an error only if the next order would fail as well.
     async fn advance_order(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        let moved = tokio::time::timeout(ORDER_TIMEOUT, self.policy.apply(id, IfLocked::Skip, now)).await;
-        match moved.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
+        let result = tokio::time::timeout(ORDER_TIMEOUT, self.policy.apply(id, IfLocked::Skip, now)).await;
+        match result.unwrap_or(Err(Error::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(()),
             Err(Error::Database(error)) if database::is_outage(&error) => Err(error),
             Err(error) => {

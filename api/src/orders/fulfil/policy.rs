@@ -12,7 +12,7 @@ use crate::{
     database,
     events::Origin,
     identity,
-    orders::{Error, Party, Status, Transition, TransitionOutcome, TransitionService},
+    orders::{Error, OrderActor, Status, Transition, TransitionOutcome, TransitionService},
 };
 
 /// Reason of a failed order whose customer was deleted or deactivated.
@@ -73,10 +73,10 @@ impl FulfilmentPolicy {
         let is_active = identity::active_customer(&mut tx, order.customer_id).await?.is_some();
         let (to, reason) = if is_active { (to, None) } else { (Status::Failed, Some(NO_CUSTOMER)) };
         let fulfil_at = (to == Status::Confirmed).then(|| now + self.delay);
-        let transition = Transition { to, by: Party::Shop, reason, fulfil_at };
+        let transition = Transition { to, by: OrderActor::Shop, reason, fulfil_at };
         // The caches of the API processes are invalidated by the events.
         let advance = async {
-            if let TransitionOutcome::Applied(..) = self.transitions.advance_order(&mut tx, &self.origin, None, id, transition, now).await?
+            if let TransitionOutcome::Applied(..) = self.transitions.change_status(&mut tx, &self.origin, None, id, transition, now).await?
             {
                 tx.commit().await?;
                 metrics::count_advanced(to);
@@ -84,7 +84,7 @@ impl FulfilmentPolicy {
             }
             Ok(())
         };
-        // `event_id` is set when the event is written. At this level every log filter passes the span.
+        // `event_id` is set when the event is written. Error level, so that no log filter drops the span.
         advance.instrument(tracing::error_span!("order", order_id = %id, order_status = to.as_str(), reason, event_id = Empty)).await
     }
 }

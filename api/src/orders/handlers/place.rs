@@ -87,7 +87,7 @@ async fn try_place_order(
             tx.rollback().await?;
             return Ok(None);
         }
-        taken => taken?,
+        result => result?,
     };
     tx.commit().await?;
     metrics::ORDERS_PLACED.inc();

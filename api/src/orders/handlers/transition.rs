@@ -16,7 +16,7 @@ use crate::{
         problem::Problem,
     },
     identity::principal::{Admin, Principal},
-    orders::{Error, Order, Orders, Party, Status, Transition, rules},
+    orders::{Error, Order, OrderActor, Orders, Status, Transition, rules},
     text,
 };
 
@@ -67,17 +67,17 @@ pub async fn cancel_order(
     let cancellation = body.and_then(|Json(body)| body).unwrap_or_default();
     cancellation.validate().map_err(Error::Invalid)?;
     let by = match principal {
-        Principal::Customer(_) => Party::Customer,
-        Principal::Admin(_) => Party::Admin,
+        Principal::Customer(_) => OrderActor::Customer,
+        Principal::Admin(_) => OrderActor::Admin,
     };
     let transition = Transition { to: Status::Cancelled, by, reason: cancellation.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.advance_order(&principal.origin(&context), principal.own_id(), id, transition, clock::now()).await?))
+    Ok(axum::Json(orders.change_status(&principal.origin(&context), principal.own_id(), id, transition, clock::now()).await?))
 }
 
 /// Change the status of an order
 ///
-/// For admins. The status only moves forward; an order that already has it stays as it is. Only an admin fulfils an order
-/// that an admin has confirmed.
+/// For admins. The status only moves forward; an order that already has it stays as it is. Orders that an admin
+/// confirms are not fulfilled automatically.
 #[utoipa::path(patch, path = "/v1/orders/{id}", tag = "orders",
     params(("id" = Uuid, Path, description = "Order id")),
     request_body(content = OrderPatch, content_type = "application/merge-patch+json"),
@@ -94,6 +94,6 @@ pub async fn patch_order(
 ) -> Result<axum::Json<Order>, Problem> {
     let patch: OrderPatch = patch.read()?;
     patch.validate().map_err(Error::Invalid)?;
-    let transition = Transition { to: patch.status, by: Party::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.advance_order(&admin.origin(&context), None, id, transition, clock::now()).await?))
+    let transition = Transition { to: patch.status, by: OrderActor::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
+    Ok(axum::Json(orders.change_status(&admin.origin(&context), None, id, transition, clock::now()).await?))
 }

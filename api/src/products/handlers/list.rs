@@ -109,7 +109,7 @@ pub async fn list_products(
     let mut read = catalogue.database.lists.begin().await?;
     let (items, end) = list::page(&mut read, catalogue.currency, &filter, sort, after, limit).await?;
     drop(read);
-    Ok(allowance.describe(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri)))
+    Ok(allowance.add_headers(Page { items, next_cursor: end.as_ref().map(page::encode_cursor) }.respond(&uri)))
 }
 
 /// Rejects filters that no product can match, by the rules of product fields.

@@ -40,7 +40,7 @@ pub async fn read_product(
     request: Request,
 ) -> Result<Response, Problem> {
     let rendered = catalogue.read(id).await?;
-    Ok(allowance.describe(respond(&request, principal, &views, id, &rendered)))
+    Ok(allowance.add_headers(respond(&request, principal, &views, id, &rendered)))
 }
 
 /// Read a product by its sku
@@ -61,7 +61,7 @@ pub async fn read_product_by_sku(
     request: Request,
 ) -> Result<Response, Problem> {
     let (id, rendered) = catalogue.read_by_sku(&sku).await?;
-    Ok(allowance.describe(respond(&request, principal, &views, id, &rendered)))
+    Ok(allowance.add_headers(respond(&request, principal, &views, id, &rendered)))
 }
 
 fn respond(request: &Request, principal: OptionalPrincipal, views: &Views, id: Uuid, rendered: &Rendered) -> Response {

@@ -29,7 +29,7 @@ pub async fn restore_product(
     let mut tx = catalogue.database.primary.begin().await?;
     let outcome = catalogue.command(&origin, clock::now()).restore(&mut tx, id).await?;
     tx.commit().await?;
-    if outcome.changed {
+    if outcome.has_new_version {
         catalogue.invalidate_product(id, outcome.product.version);
     }
     Ok(with_etag(&outcome.product))

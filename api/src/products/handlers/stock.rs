@@ -47,7 +47,7 @@ pub async fn read_product_stock(
 ) -> Result<Response, Problem> {
     let _permit = catalogue.database.lookups.acquire().await?;
     let stock: Stock = stock::read_stock(&catalogue.database.primary, id, clock::now()).await?;
-    Ok(allowance.describe(axum::Json(stock).into_response()))
+    Ok(allowance.add_headers(axum::Json(stock).into_response()))
 }
 
 /// Adjust a product's stock

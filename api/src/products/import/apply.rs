@@ -47,7 +47,7 @@ pub struct Applied {
 #[derive(Default)]
 pub struct StockCounts {
     quantities: HashMap<Uuid, i64>,
-    /// Versions of products without other changes. A change of their availability needs an event of its own.
+    /// Versions of products without other changes. A change of their availability has its own event.
     unchanged: HashMap<Uuid, i64>,
 }
 
@@ -64,10 +64,10 @@ impl StockCounts {
     /// Database errors.
     pub async fn apply(&self, tx: &mut PgConnection, command: &Command<'_>) -> Result<Vec<(Uuid, i64)>, Error> {
         let counted = stock::set_quantities(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
-        let restocked = counted.iter().filter(|counted| counted.is_change() && self.unchanged.contains_key(&counted.product_id));
-        let changes: Vec<AvailabilityChange> = restocked.clone().filter_map(StockCount::availability_change).collect();
+        let changed = counted.iter().filter(|count| count.is_change() && self.unchanged.contains_key(&count.product_id));
+        let changes: Vec<AvailabilityChange> = changed.clone().filter_map(StockCount::availability_change).collect();
         stock::append_availability_events(tx, command.outbox, command.origin, &changes, command.now).await?;
-        Ok(restocked.filter_map(|counted| Some((counted.product_id, *self.unchanged.get(&counted.product_id)?))).collect())
+        Ok(changed.filter_map(|count| Some((count.product_id, *self.unchanged.get(&count.product_id)?))).collect())
     }
 }
 
@@ -138,15 +138,15 @@ impl<'a> Plan<'a> {
         applied: &mut Applied,
     ) -> Result<Vec<&'a Merged>, Error> {
         let created = upsert::insert(tx, &self.creates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
-        let mut overtaken = Vec::new();
+        let mut conflicts = Vec::new();
         if created.len() < self.creates.len() {
             let created: HashSet<Uuid> = created.into_iter().collect();
             let all = std::mem::take(&mut self.creates);
-            let (ours, theirs): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, product)| created.contains(&product.id));
-            self.creates = ours;
-            for (merged, product) in theirs {
+            let (inserted, conflicting): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, product)| created.contains(&product.id));
+            self.creates = inserted;
+            for (merged, product) in conflicting {
                 self.quantities.remove(&product.id);
-                overtaken.push(merged);
+                conflicts.push(merged);
             }
         }
         upsert::update(tx, &self.updates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
@@ -163,7 +163,7 @@ impl<'a> Plan<'a> {
         let counted = self.unchanged.iter().filter(|product| self.quantities.contains_key(&product.id));
         let unchanged = counted.map(|product| (product.id, product.version)).collect();
         applied.stock_counts.add(StockCounts { quantities: self.quantities, unchanged });
-        Ok(overtaken)
+        Ok(conflicts)
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Error,
     report::{Fault, RejectedRow, RowWarning},
-    row::{FieldUpdate, ImportRow},
+    row::{FieldUpdate, ValidRow},
     staging::{self, StagedRow},
 };
 use crate::products::rules::{self, Rules};
@@ -23,18 +23,18 @@ const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// Merged values.
-    pub row: ImportRow,
+    pub row: ValidRow,
     /// Number of the last row, from 1.
     pub last: u64,
     /// Number of rows.
     pub count: u64,
 }
 
-impl ImportRow {
+impl ValidRow {
     /// Merges a later row of the same sku into this one.
     ///
     /// # Errors
-    /// If the merged values violate a rule that each row meets alone. This row then stays as it is.
+    /// If each row is valid, but the merged values are not. This row is then unchanged.
     pub fn merge(&mut self, later: Self, rules: &Rules) -> Result<(), Fault> {
         let fault = |pointer: &str, error: &garde::Error| Fault {
             pointer: pointer.to_owned(),
@@ -78,10 +78,10 @@ fn later_value<T: Clone>(before: &FieldUpdate<T>, after: &FieldUpdate<T>) -> Fie
     if after.is_present() { after.clone() } else { before.clone() }
 }
 
-/// Warning about a later row of the same sku with another name.
-fn name_warning(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarning> {
-    let ImportRow { sku, name, .. } = later;
-    let (before, last) = (&open.row.name, open.last);
+/// Returns a warning if a later row of the same sku has another name.
+fn name_warning(current: &Merged, number: u64, later: &ValidRow) -> Option<RowWarning> {
+    let ValidRow { sku, name, .. } = later;
+    let (before, last) = (&current.row.name, current.last);
     (before != name).then(|| RowWarning {
         row: number,
         sku: sku.clone(),
@@ -93,12 +93,14 @@ fn name_warning(open: &Merged, number: u64, later: &ImportRow) -> Option<RowWarn
 pub struct MergedRows {
     import_id: Uuid,
     page: vec::IntoIter<StagedRow>,
-    after: (String, i64),
-    open: Option<Merged>,
-    read: u64,
+    /// Sku and number of the last row that was read.
+    position: (String, i64),
+    /// The product whose rows are being merged.
+    current: Option<Merged>,
+    rows_read: u64,
 }
 
-/// The rows of some products.
+/// The merged rows of several products.
 #[derive(Default)]
 pub struct Chunk {
     /// Sorted by sku; each sku occurs once.
@@ -120,13 +122,13 @@ impl MergedRows {
     /// Starts before the first sku.
     #[must_use]
     pub fn new(import_id: Uuid) -> Self {
-        Self { import_id, page: Vec::new().into_iter(), after: (String::new(), 0), open: None, read: 0 }
+        Self { import_id, page: Vec::new().into_iter(), position: (String::new(), 0), current: None, rows_read: 0 }
     }
 
     /// Number of staged rows read so far.
     #[must_use]
     pub fn rows_read(&self) -> u64 {
-        self.read
+        self.rows_read
     }
 
     /// Reads the next products. The chunk is empty after the last.
@@ -139,20 +141,20 @@ impl MergedRows {
         while let Some(staged) = self.next(connection).await? {
             bytes += staged.document.len();
             let number = u64::try_from(staged.row).unwrap_or_default();
-            let row: ImportRow = serde_json::from_str(&staged.document)?;
-            match &mut self.open {
-                Some(open) if open.row.sku == row.sku => {
-                    let warning = name_warning(open, number, &row);
-                    match open.row.merge(row, rules) {
+            let row: ValidRow = serde_json::from_str(&staged.document)?;
+            match &mut self.current {
+                Some(current) if current.row.sku == row.sku => {
+                    let warning = name_warning(current, number, &row);
+                    match current.row.merge(row, rules) {
                         Ok(()) => {
-                            (open.last, open.count) = (number, open.count + 1);
+                            (current.last, current.count) = (number, current.count + 1);
                             chunk.warnings.extend(warning);
                         }
                         Err(fault) => chunk.rejected.push(RejectedRow::new(number, vec![fault])),
                     }
                 }
-                open => {
-                    let complete = open.replace(Merged { row, last: number, count: 1 });
+                current => {
+                    let complete = current.replace(Merged { row, last: number, count: 1 });
                     chunk.rows.extend(complete);
                     if chunk.rows.len() >= CHUNK_PRODUCTS || bytes >= CHUNK_BYTES {
                         return Ok(chunk);
@@ -160,16 +162,16 @@ impl MergedRows {
                 }
             }
         }
-        chunk.rows.extend(self.open.take());
+        chunk.rows.extend(self.current.take());
         Ok(chunk)
     }
 
     async fn next(&mut self, connection: &mut PgConnection) -> Result<Option<StagedRow>, sqlx::Error> {
         if self.page.as_slice().is_empty() {
-            let page = staging::read_page(connection, self.import_id, &self.after.0, self.after.1).await?;
-            self.read += page.len() as u64;
+            let page = staging::read_page(connection, self.import_id, &self.position.0, self.position.1).await?;
+            self.rows_read += page.len() as u64;
             if let Some(last) = page.last() {
-                self.after = (last.sku.clone(), last.row);
+                self.position = (last.sku.clone(), last.row);
             }
             self.page = page.into_iter();
         }

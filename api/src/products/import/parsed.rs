@@ -56,8 +56,8 @@ where
     let request = Span::current();
     let reading = task::spawn_blocking(move || {
         let _entered = request.entered();
-        let read = read(format, &mut source, &rules, &sender);
-        (read, source)
+        let outcome = read(format, &mut source, &rules, &sender);
+        (outcome, source)
     });
     let mut parsed_rows = ParsedRows { staged: 0, result: ImportResult::default(), hash: [0; 32] };
     while let Some(ParsedBatch { batch, rejected, blank }) = receiver.recv().await {
@@ -69,8 +69,8 @@ where
         parsed_rows.result.blank += blank;
         parsed_rows.result.add_rejected(rejected);
     }
-    let (read, source) = reading.await?;
-    read?;
+    let (outcome, source) = reading.await?;
+    outcome?;
     parsed_rows.hash = source.hash.finalize().into();
     Ok(parsed_rows)
 }
@@ -78,7 +78,7 @@ where
 fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::Sender<ParsedBatch>) -> Result<(), Error> {
     let mut parsed = ParsedBatch::default();
     let mut failure = None;
-    let read = rows::read(format, source, &mut |number, row| {
+    let outcome = rows::read(format, source, &mut |number, row| {
         let checked = match row {
             Row::Document(document) => document.into_nfc().check(rules),
             Row::Unreadable(faults) => Err(faults),
@@ -104,7 +104,7 @@ fn read<R: Read>(format: Format, source: &mut R, rules: &Rules, sender: &mpsc::S
     if let Some(error) = failure {
         return Err(error.into());
     }
-    read?;
+    outcome?;
     if send(sender, parsed).is_break() { Err(ReadError::Stopped.into()) } else { Ok(()) }
 }
 
@@ -112,7 +112,7 @@ fn send(sender: &mpsc::Sender<ParsedBatch>, parsed: ParsedBatch) -> ControlFlow<
     if sender.blocking_send(parsed).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// Hashes the bytes that are read.
+/// A reader that hashes the bytes it reads.
 struct Hashing<R> {
     source: R,
     hash: Sha256,
@@ -120,8 +120,8 @@ struct Hashing<R> {
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.hash.update(&buffer[..read]);
-        Ok(read)
+        let length = self.source.read(buffer)?;
+        self.hash.update(&buffer[..length]);
+        Ok(length)
     }
 }

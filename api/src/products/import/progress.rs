@@ -14,17 +14,17 @@ use crate::{
 
 /// Heartbeat interval of a running import.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// Time without progress or heartbeat after which an import counts as aborted.
-const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(10);
+/// Time without progress or heartbeat after which an import counts as abandoned.
+const HEARTBEAT_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
 
 /// Products of an import, by outcome.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Created.
+    /// New products.
     pub created: u64,
-    /// Changed, with an event.
+    /// Products with a new version.
     pub updated: u64,
-    /// Without an event: unchanged, or only with a new quantity.
+    /// Products without a new version: unchanged, or only with a new quantity.
     pub unchanged: u64,
 }
 
@@ -90,8 +90,8 @@ pub async fn finish_import(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now:
     Ok(())
 }
 
-/// Ends aborted imports and returns their number. An import whose process is still alive continues and reports the rest in
-/// a second summary, so that each product is reported once.
+/// Ends abandoned imports, whose heartbeat has stopped, and returns their number. An import whose process is still alive
+/// continues and reports the rest in a second summary, so that each product is reported once.
 ///
 /// # Errors
 /// Database errors.
@@ -104,12 +104,12 @@ pub async fn finish_abandoned_imports(pool: &PgPool, outbox: &Outbox, now: DateT
             "DELETE FROM products.imports WHERE id =
                  (SELECT id FROM products.imports WHERE progressed_at < $1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
              RETURNING *",
-            now - ABANDONED_AFTER,
+            now - HEARTBEAT_TIMEOUT,
         )
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(finished) };
-        tracing::warn!(import_id = %row.id, request_id = row.request_id, "import aborted; reporting its committed rows");
+        tracing::warn!(import_id = %row.id, request_id = row.request_id, "import abandoned; reporting its committed rows");
         row.append_summary(&mut tx, outbox, now).await?;
         tx.commit().await?;
         outbox.wake();

@@ -1,4 +1,4 @@
-//! A row of an import: as a document, and validated.
+//! A row of an import: the document that was sent, and the valid row that is staged.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -170,7 +170,7 @@ impl RowDocument {
     ///
     /// # Errors
     /// All violated rules.
-    pub fn check(self, rules: &Rules) -> Result<ImportRow, Vec<Fault>> {
+    pub fn check(self, rules: &Rules) -> Result<ValidRow, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut missing = |field: &str, absent: bool| {
             if absent {
@@ -192,7 +192,7 @@ impl RowDocument {
             ),
         };
         let (Some(sku), Some(name), Some(price)) = (self.sku, self.name, self.price) else { return Err(faults) };
-        let row = ImportRow {
+        let row = ValidRow {
             sku,
             name,
             brand: self.brand,
@@ -219,9 +219,9 @@ fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RowPrice>,
     Object::deserialize(deserializer).map(|Object(price)| Some(price))
 }
 
-/// A valid row, as it is staged.
+/// A valid row. It is staged in this form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportRow {
+pub struct ValidRow {
     /// As in [`RowDocument`].
     pub sku: String,
     /// As in [`RowDocument`].
@@ -251,7 +251,7 @@ pub struct ImportRow {
     pub quantity: Option<i64>,
 }
 
-impl ImportRow {
+impl ValidRow {
     /// Applies the row to the existing product, or makes a new one.
     #[must_use]
     pub fn apply_to(self, before: Option<&Product>) -> ProductInput {
@@ -271,10 +271,10 @@ impl ImportRow {
 }
 
 fn apply_attributes(
-    given: FieldUpdate<BTreeMap<String, Option<String>>>,
+    update: FieldUpdate<BTreeMap<String, Option<String>>>,
     mut attributes: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    match given {
+    match update {
         FieldUpdate::Absent => attributes,
         FieldUpdate::Null => BTreeMap::new(),
         FieldUpdate::Value(changes) => {

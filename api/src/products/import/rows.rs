@@ -11,7 +11,7 @@ mod header;
 pub mod json;
 pub mod ndjson;
 
-pub use cells::{pointer, quantity, quantity_rule};
+pub use cells::{pointer, quantity, quantity_error};
 pub use columns::{Column, clip};
 pub use decode::{Charset, Decoded, EncodingError};
 pub use header::names;

@@ -9,14 +9,14 @@ use sqlx::{PgConnection, PgPool};
 use tracing::{Instrument, Span};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::row::ImportRow;
+use super::row::ValidRow;
 
 /// Maximum number of rows per page.
 const PAGE_ROWS: i64 = 1000;
 /// Maximum size of a page in bytes, except for a single larger row.
 const PAGE_BYTES: i64 = 8 * 1024 * 1024;
-/// Age at which staged rows no longer belong to a running import.
-const ABANDONED_AFTER: TimeDelta = TimeDelta::days(1);
+/// How long staged rows are kept at most. No import runs that long.
+const STAGED_ROWS_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// A batch of rows, as columns.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Batch {
     ///
     /// # Errors
     /// If the row cannot be serialised as JSON.
-    pub fn push(&mut self, number: u64, row: ImportRow) -> serde_json::Result<()> {
+    pub fn push(&mut self, number: u64, row: ValidRow) -> serde_json::Result<()> {
         let document = serde_json::to_string(&row)?;
         self.bytes += document.len();
         self.rows.push(i64::try_from(number).unwrap_or(i64::MAX));
@@ -55,7 +55,7 @@ impl Batch {
     }
 }
 
-/// The staged rows of one import. They are deleted when it is dropped.
+/// The staged rows of one import. Dropping this deletes them.
 pub struct Staging {
     pool: PgPool,
     import_id: Uuid,
@@ -63,7 +63,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Creates an empty stage.
+    /// Creates the staging of an import, without rows.
     #[must_use]
     pub fn new(pool: PgPool, import_id: Uuid) -> Self {
         Self { pool, import_id, cleared: false }
@@ -158,7 +158,7 @@ pub async fn read_page(connection: &mut PgConnection, import_id: Uuid, sku: &str
 /// Database errors.
 pub async fn purge_abandoned_rows(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     // An import id is a UUIDv7, which starts with its time.
-    let millis = u64::try_from((now - ABANDONED_AFTER).timestamp_millis()).unwrap_or(0);
+    let millis = u64::try_from((now - STAGED_ROWS_KEPT).timestamp_millis()).unwrap_or(0);
     let time = Duration::from_millis(millis);
     let oldest = Uuid::new_v7(Timestamp::from_unix(NoContext, time.as_secs(), time.subsec_nanos()));
     let deleted = sqlx::query!("DELETE FROM products.import_rows WHERE import_id < $1", oldest).execute(pool).await?;

@@ -26,7 +26,7 @@ impl Operator {
     /// Starts the operator for an API server.
     ///
     /// # Errors
-    /// If it cannot be started.
+    /// If the operator cannot be started.
     pub fn start(server: &ApiServer) -> anyhow::Result<Self> {
         let (scratch, ops) = (Scratch::new(None), free_port());
         let mut command = process_guard::guarded_command(&programs::catalog_operator());
@@ -36,7 +36,7 @@ impl Operator {
         Ok(Self { child, ops, scratch })
     }
 
-    /// Waits until it is ready, which means that it leads.
+    /// Waits until the operator is ready, which means that it holds the Lease.
     pub async fn ready(&self) {
         eventually("the operator is ready", async || {
             let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await.map_err(|error| error.to_string())?;
@@ -61,7 +61,7 @@ impl Operator {
     /// Checks that the process still runs.
     ///
     /// # Errors
-    /// If it has ended, with its log.
+    /// If the process has ended. The error has its log.
     pub fn still_runs(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.try_wait()?.is_none(), "the operator has ended:\n{}", self.log());
         Ok(())

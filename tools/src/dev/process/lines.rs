@@ -19,7 +19,7 @@ use super::Name;
 /// Longest line, in bytes. Longer ones are split.
 const MAX_LINE: u64 = 16 * 1024;
 /// Number of last lines in the error of a child that fails.
-const KEPT: usize = 10;
+const KEPT_LINES: usize = 10;
 /// Timeout for reading the last lines of a child that has exited, because a grandchild may keep the output open.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -72,7 +72,7 @@ async fn read_output(
                     console.log_line(name, text);
                 }
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.truncate(KEPT - 1);
+                kept.truncate(KEPT_LINES - 1);
                 kept.push_front(text.to_owned());
             }
         }

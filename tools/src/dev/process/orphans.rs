@@ -1,4 +1,4 @@
-//! Stops children of a run that was killed.
+//! Stops the child processes that a killed run has left behind.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
@@ -12,11 +12,11 @@ use super::{Console, MARK, Name, mark, send};
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// Time after which a killed process counts as stuck in the kernel.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Poll interval for the end of an orphan, which is not a child of this process and cannot be waited for.
+/// Poll interval for the end of an orphan. This process cannot wait for an orphan, because it is not its child.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Stops the processes of earlier runs in this data directory, in order. The directory is locked, so every process with its mark
-/// is an orphan.
+/// Stops the processes of earlier runs in this data directory, in order. The directory is locked, so every process with a
+/// mark of this directory is an orphan.
 ///
 /// # Errors
 /// If a process cannot be stopped.
@@ -37,7 +37,7 @@ pub async fn stop_orphans(root: &Path, console: Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the processes with this mark, without their children, which inherit it.
+/// Returns the processes with the mark of a child, without their own children, which inherit the mark.
 fn find_marked(name: Name, root: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids: Vec<i32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

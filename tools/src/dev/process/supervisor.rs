@@ -18,7 +18,7 @@ use super::{Console, Name, Spec, Startup, send};
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 /// Longest delay before a restart.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// A child that ran for this long has started successfully: its backoff starts again at [`MIN_BACKOFF`].
+/// Run time after which a start counts as successful, so that the backoff starts again at [`MIN_BACKOFF`].
 const STABLE: Duration = Duration::from_secs(10);
 /// Poll interval of PostgreSQL's lock file, for a shutdown that another process requested.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl Supervisor {
         self.name
     }
 
-    /// Stops the child and waits for its end.
+    /// Stops the child and waits until it exits.
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;
@@ -84,20 +84,20 @@ impl SupervisedChild {
             if self.stop.is_cancelled() {
                 break;
             }
-            // The child has exited, so another program uses the address.
-            let taken = self.spec.addresses.iter().find_map(|address| address.find_conflict());
+            // The child has exited, so a conflict shows that another program uses the address.
+            let conflict = self.spec.addresses.iter().find_map(|address| address.find_conflict());
             let name = self.spec.name.as_str();
             if !self.startup.is_complete() {
-                let taken = taken.map(|taken| format!(": {taken}")).unwrap_or_default();
-                self.startup.fail(format!("{name} {end} while the shop started{taken}{last_lines}"));
+                let conflict = conflict.map(|conflict| format!(": {conflict}")).unwrap_or_default();
+                self.startup.fail(format!("{name} {end} while the shop started{conflict}{last_lines}"));
                 break;
             }
             if started.elapsed() >= STABLE {
                 backoff = MIN_BACKOFF;
             }
             self.console.log(format!("{name} {end}; restarting in {backoff:?}"));
-            if let Some(taken) = taken {
-                self.console.log(taken);
+            if let Some(conflict) = conflict {
+                self.console.log(conflict);
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff) => {}
@@ -133,8 +133,8 @@ impl SupervisedChild {
         (end, last_lines)
     }
 
-    /// Returns when another process has sent SIGTERM to PostgreSQL. It then rejects connections and waits for its clients to
-    /// disconnect, but those of the shop never do.
+    /// Returns when another process has sent SIGTERM to PostgreSQL. PostgreSQL then rejects connections and waits for its clients
+    /// to disconnect, but the clients of this shop never disconnect.
     async fn wait_for_external_shutdown(&self, pid: Option<Pid>) {
         let (Some(lock_file), Some(pid)) = (&self.spec.lock_file, pid) else { return std::future::pending().await };
         while self.stopping.begun.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
@@ -199,7 +199,7 @@ mod tests {
             environment: Vec::new(),
             removed_variables: &[],
             clear_environment: true,
-            account: None,
+            user: None,
             addresses: Vec::new(),
             lock_file: None,
             is_shown: |_| false,

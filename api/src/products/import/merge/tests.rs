@@ -16,13 +16,13 @@ prop_compose! {
         name in "[a-c]", brand in field_update("[a-c]"), description in field_update("[a-c]"),
         categories in field_update(collection::btree_set("[a-e]", 0..4).prop_map(Vec::from_iter)), amount in "[0-9]", url in field_update("/[a-c]"),
         attributes in field_update(collection::btree_map("[a-d]", option::of("[a-c]"), 0..4)), quantity in option::of(0..4_i64),
-    ) -> ImportRow {
+    ) -> ValidRow {
         let price = Money { amount, currency: "SAR".into() };
-        ImportRow { sku: "a".into(), name, brand, description, categories, price, url, released_on: FieldUpdate::Absent, attributes, quantity }
+        ValidRow { sku: "a".into(), name, brand, description, categories, price, url, released_on: FieldUpdate::Absent, attributes, quantity }
     }
 }
 
-fn merged(rows: &[ImportRow]) -> ImportRow {
+fn merged(rows: &[ValidRow]) -> ValidRow {
     let mut merged = rows[0].clone();
     for row in &rows[1..] {
         merged.merge(row.clone(), &rules()).unwrap();
@@ -30,7 +30,7 @@ fn merged(rows: &[ImportRow]) -> ImportRow {
     merged
 }
 
-fn product_of(row: &ImportRow, before: Option<&Product>) -> Product {
+fn product_of(row: &ValidRow, before: Option<&Product>) -> Product {
     let input = row.clone().apply_to(before);
     let time = chrono::DateTime::UNIX_EPOCH;
     Product {
@@ -77,14 +77,14 @@ proptest! {
                 expected.push(category.clone());
             }
         }
-        let rows: Vec<_> = rows.into_iter().map(|categories| ImportRow { categories: FieldUpdate::Value(categories), ..base.clone() }).collect();
+        let rows: Vec<_> = rows.into_iter().map(|categories| ValidRow { categories: FieldUpdate::Value(categories), ..base.clone() }).collect();
         prop_assert_eq!(merged(&rows).categories, FieldUpdate::Value(expected));
     }
 }
 
 #[test]
 fn rows_that_are_invalid_only_together_are_rejected_and_change_nothing() {
-    let with = |range: std::ops::Range<u32>| ImportRow {
+    let with = |range: std::ops::Range<u32>| ValidRow {
         sku: "a".into(),
         name: "A".into(),
         brand: FieldUpdate::Absent,
@@ -97,7 +97,7 @@ fn rows_that_are_invalid_only_together_are_rejected_and_change_nothing() {
         quantity: None,
     };
     let mut row = with(0..40);
-    let fault = row.merge(ImportRow { name: "B".into(), ..with(40..60) }, &rules()).unwrap_err();
+    let fault = row.merge(ValidRow { name: "B".into(), ..with(40..60) }, &rules()).unwrap_err();
     assert_eq!(fault.pointer, "/categories");
     assert_eq!(fault.detail, "together with the earlier rows of this sku: must have at most 50 categories");
     assert_eq!(row, with(0..40));

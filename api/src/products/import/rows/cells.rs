@@ -82,7 +82,7 @@ fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Ve
             Column::Quantity => {
                 document.quantity = quantity(cell);
                 if document.quantity.is_none() {
-                    faults.push(Fault { pointer: pointer(column), detail: quantity_rule(cell) });
+                    faults.push(Fault { pointer: pointer(column), detail: quantity_error(cell) });
                 }
             }
             Column::Attribute(name) => {
@@ -107,7 +107,7 @@ pub fn quantity(text: &str) -> Option<i64> {
 
 /// Error detail for a text that is not a [`quantity`].
 #[must_use]
-pub fn quantity_rule(text: &str) -> String {
+pub fn quantity_error(text: &str) -> String {
     let clipped: String = text.chars().take(32).collect();
     format!("quantity must be a whole number written in digits only, such as 12, not {clipped:?}")
 }

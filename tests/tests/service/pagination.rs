@@ -11,7 +11,7 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 
 /// Reads all pages of a list and returns their items.
-async fn walk(api: &Api, query: &str) -> Vec<Value> {
+async fn read_all_pages(api: &Api, query: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut path = format!("/v1/products?{query}");
     loop {
@@ -32,7 +32,7 @@ async fn walk(api: &Api, query: &str) -> Vec<Value> {
         if !query.contains("views") {
             // Views may be counted between two requests.
             let linked = api.get(linked).await.expect(200).json();
-            assert_eq!(linked, api.get(&path).await.expect(200).json(), "the link leads elsewhere than the cursor");
+            assert_eq!(linked, api.get(&path).await.expect(200).json(), "the link and the cursor lead to different pages");
         }
     }
 }
@@ -160,7 +160,7 @@ async fn all_pages_contain_every_match_exactly_once_in_order() {
             (filters, sort) = (Filters([("in_stock", "any".to_owned())].into()), each);
         }
         let query = format!("sort={sort}&limit={limit}{}", filters.query());
-        let found = walk(&shop.anyone, &query).await;
+        let found = read_all_pages(&shop.anyone, &query).await;
         check_order(&found, sort);
         let mut found = skus(&found);
         found.sort_unstable();
@@ -174,25 +174,25 @@ async fn a_descending_list_is_the_reverse_of_an_ascending_one() {
     let shop = Shop::api().await;
     create_products(&shop).await;
     for sort in ["created_at", "name", "price", "views"] {
-        let mut forwards = skus(&walk(&shop.anyone, &format!("sort={sort}&limit=7&in_stock=any")).await);
-        let backwards = skus(&walk(&shop.anyone, &format!("sort=-{sort}&limit=11&in_stock=any")).await);
+        let mut forwards = skus(&read_all_pages(&shop.anyone, &format!("sort={sort}&limit=7&in_stock=any")).await);
+        let backwards = skus(&read_all_pages(&shop.anyone, &format!("sort=-{sort}&limit=11&in_stock=any")).await);
         forwards.reverse();
         assert_eq!(forwards, backwards, "{sort}");
     }
 }
 
 #[tokio::test]
-async fn concurrent_creates_and_deletes_do_not_affect_other_products_of_a_walk() {
+async fn concurrent_creates_and_deletes_do_not_affect_other_products_of_the_pages() {
     let shop = Shop::api().await;
     create_products(&shop).await;
     for sort in ["name", "-price", "created_at"] {
-        let before = skus(&walk(&shop.anyone, &format!("sort={sort}&limit=200&in_stock=any")).await);
+        let before = skus(&read_all_pages(&shop.anyone, &format!("sort={sort}&limit=200&in_stock=any")).await);
         let mut found = Vec::new();
         let mut cursor = String::new();
         for round in 0.. {
             let page = shop.anyone.get(&format!("/v1/products?sort={sort}&limit=9&in_stock=any{cursor}")).await.expect(200).json();
             found.extend(skus(page["items"].as_array().unwrap()));
-            // Changes products around the position of the walk, but no sort key of those that stay.
+            // Creates and deletes products around the current position, but changes no sort key of the other products.
             let mut body = samples::plain(&format!("X-{}-{round}", sort.trim_start_matches('-')));
             body["name"] = json!(["A", "Stool", "~"][round % 3]);
             let temporary = create(&shop.ada, &body).await;
@@ -217,12 +217,12 @@ async fn the_most_viewed_come_first_once_their_views_are_counted() {
         }
     }
     let ordered = eventually("the order by views follows the counts", async || {
-        let items = walk(&shop.ada, "sort=-views&limit=2").await;
+        let items = read_all_pages(&shop.ada, "sort=-views&limit=2").await;
         let views: Vec<_> = items.iter().map(|item| item["views"].as_u64().unwrap()).collect();
         holds(views == [8, 6, 4, 2, 0], || views).map(|()| items)
     })
     .await;
     assert_eq!(skus(&ordered), ["V-00004", "V-00003", "V-00002", "V-00001", "V-00000"]);
-    let least = walk(&shop.ada, "sort=views&limit=2").await;
+    let least = read_all_pages(&shop.ada, "sort=views&limit=2").await;
     assert_eq!(skus(&least), ["V-00000", "V-00001", "V-00002", "V-00003", "V-00004"]);
 }

@@ -1,4 +1,4 @@
-//! The rate limit per client address on signing in and registering.
+//! The rate limit per client address on signing in, refreshing and registering.
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -10,28 +10,28 @@ use crate::{
     http::{
         context::RequestContext,
         problem::Problem,
-        rate_limit::{headers, too_many},
+        rate_limit_response::{headers, too_many},
     },
     identity::Identity,
     rate_limit::{self, Allowance},
 };
 
-/// One request, charged to the allowance of its client; rejected with 429 when that is used up.
-pub struct Client(Allowance);
+/// Charges the request to the allowance of its client address, and rejects it with 429 when that is used up.
+pub struct AuthAllowance(Allowance);
 
-impl Client {
-    /// The handler's response with the remaining allowance in its headers.
+impl AuthAllowance {
+    /// Converts the handler's result into a response with the remaining allowance in its headers.
     pub fn respond(&self, result: Result<impl IntoResponse, Problem>) -> Response {
         let mut response = result.into_response();
         for (name, value) in headers(&self.0) {
-            // A rejection because of the account's failures has headers of its own.
+            // The rejection of an account with too many failed sign-ins already has these headers.
             response.headers_mut().entry(name).or_insert(value);
         }
         response
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Client
+impl<S: Sync> FromRequestParts<S> for AuthAllowance
 where
     Identity: FromRef<S>,
 {
@@ -42,7 +42,8 @@ where
         match Identity::from_ref(state).per_client().charge(&rate_limit::client(address)) {
             Ok(allowance) => Ok(Self(allowance)),
             Err(allowance) => {
-                Err(too_many(&allowance, "Too many sign-ins and registrations from this address. Retry after the seconds in Retry-After."))
+                let detail = "Too many sign-ins, refreshes and registrations from this address. Retry after the seconds in Retry-After.";
+                Err(too_many(&allowance, detail))
             }
         }
     }

@@ -14,7 +14,7 @@ impl Shop {
     ///
     /// # Panics
     /// If work is in flight for too long.
-    pub async fn at_rest(&self) {
+    pub async fn wait_until_idle(&self) {
         let jetstream = self.jetstream().await;
         // Without its worker, a consumer has a growing lag.
         let caught_up = async |role: Role, stream: &str| {
@@ -29,7 +29,7 @@ impl Shop {
             holds(left == 0, || format!("{left} {what}"))
         };
         let outbox = "SELECT count(*) FROM events.outbox WHERE published_at IS NULL";
-        eventually("the shop comes to rest", async || {
+        eventually("the shop is idle", async || {
             none("events in the outbox", outbox).await?;
             if self.has(Role::Fulfiller) {
                 // The fulfiller writes events while it handles events, so the outbox is checked again.

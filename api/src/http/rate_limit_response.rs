@@ -1,4 +1,5 @@
-//! Rate limits in responses: `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10, and 429.
+//! Rate limits in responses: the headers `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10, and the
+//! problem 429.
 
 use std::time::Duration;
 
@@ -10,18 +11,18 @@ use crate::rate_limit::{Allowance, WINDOW};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// 429 with the headers of an exhausted allowance.
+/// Builds the problem 429 with the headers of an exhausted allowance.
 pub fn too_many(allowance: &Allowance, detail: &str) -> Problem {
     let problem = Problem::too_many(detail, seconds(allowance.reset));
     headers(allowance).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
 }
 
-/// Whole seconds, rounded up.
+/// Converts a time to whole seconds, rounded up.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The headers that describe an allowance.
+/// Formats an allowance as headers.
 pub fn headers(allowance: &Allowance) -> [(HeaderName, HeaderValue); 2] {
     let Allowance { policy, quota, remaining, reset } = allowance;
     let policy_text = format!("\"{policy}\";q={quota};w={}", WINDOW.as_secs());

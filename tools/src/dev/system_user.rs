@@ -11,14 +11,14 @@ const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
 /// A user of this machine.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct SystemUser {
     /// Login name.
     pub name: String,
     uid: u32,
     gid: u32,
 }
 
-impl Account {
+impl SystemUser {
     /// Returns the user for PostgreSQL, or `None` if this process doesn't run as root.
     ///
     /// # Errors
@@ -63,14 +63,14 @@ impl Account {
     }
 }
 
-/// Returns a command that runs in `directory` as `account`, or as the user of this process.
+/// Returns a command that runs in `directory` as `user`, or as the user of this process if `user` is `None`.
 ///
-/// With an account, the standard library drops the supplementary groups of root as well.
-pub fn command(program: impl AsRef<OsStr>, directory: &Path, account: Option<&Account>) -> Command {
+/// With a user, the standard library drops the supplementary groups of root as well.
+pub fn command(program: impl AsRef<OsStr>, directory: &Path, user: Option<&SystemUser>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory);
-    if let Some(account) = account {
-        command.uid(account.uid).gid(account.gid);
+    if let Some(user) = user {
+        command.uid(user.uid).gid(user.gid);
     }
     command
 }
