@@ -171,7 +171,12 @@ impl Elector {
         let Some(installations) = self.installations.as_mut().filter(|_| taken == TakeResult::HeldButNotLeading) else {
             return Ok(AttemptOutcome::Leads(taken));
         };
-        Ok(match installations.find_others().await? {
+        let others = installations.find_others().await;
+        if !matches!(others, Ok(Others::None)) {
+            // This process keeps others of its installation from leading, and doesn't lead.
+            self.leadership.mark_leader_unknown();
+        }
+        Ok(match others? {
             Others::None => AttemptOutcome::Leads(taken),
             Others::Undecided(another) => AttemptOutcome::Waits(another),
             Others::MustYieldTo(another) => AttemptOutcome::Yields(another),
@@ -206,6 +211,7 @@ impl Elector {
         let spec = self.renewed_spec(record.as_ref(), ours);
         let exists = found.is_some();
         let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
+        let references = lease.metadata.owner_references.clone();
         if leads {
             lease.annotations_mut().remove(NOT_LEADING_YET);
             if let Some(owner) = &mut self.owner {
@@ -214,19 +220,27 @@ impl Elector {
         } else {
             lease.annotations_mut().insert(NOT_LEADING_YET.into(), self.identity.clone());
         }
-        let written = if exists {
+        let mut written = if exists {
             self.api.replace(NAME, &PostParams::default(), &lease).await
         } else {
             lease.metadata.name = Some(NAME.into());
             self.api.create(&PostParams::default(), &lease).await
         };
+        if let (Err(kube::Error::Api(status)), Some(owner)) = (&written, &mut self.owner)
+            && status.is_forbidden()
+            && lease.metadata.owner_references != references
+        {
+            owner.record_failure(Some(status.message.clone()));
+            lease.metadata.owner_references = references;
+            written = self.api.replace(NAME, &PostParams::default(), &lease).await;
+        }
         match written {
             Ok(lease) => {
                 self.journal.set_lease(Some(&lease));
                 Ok(if leads { TakeResult::HeldAndLeading } else { TakeResult::HeldButNotLeading })
             }
-            // Another process has written the Lease in the meantime.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(TakeResult::NotHeld),
+            // Another process has taken the Lease in the meantime.
+            Err(kube::Error::Api(status)) if !ours && (status.is_conflict() || status.is_already_exists()) => Ok(TakeResult::NotHeld),
             Err(error) => Err(error),
         }
     }

@@ -18,6 +18,8 @@ use crate::{error::Error, kinds::Kind, observed::DatabaseFindings};
 
 /// Label with the part of an object, such as `api`.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The parts of a Catalog that are Deployments, named `<Catalog>-<part>`.
+pub const DEPLOYMENTS: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 /// Label with the name of the Catalog.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the name of the operator.

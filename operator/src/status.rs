@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 pub use autoscaling::keda_due_at;
+pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};
 

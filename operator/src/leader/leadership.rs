@@ -66,6 +66,11 @@ impl Leadership {
         self.until.send_replace(deadline);
     }
 
+    /// Makes [`is_leader_known`](Self::is_leader_known) return false.
+    pub(super) fn mark_leader_unknown(&self) {
+        self.is_leader_known.store(false, Ordering::Relaxed);
+    }
+
     /// Makes [`is_leader_known`](Self::is_leader_known) return true.
     pub(super) fn mark_leader_known(&self) {
         self.is_leader_known.store(true, Ordering::Relaxed);

@@ -43,6 +43,11 @@ impl Owner {
             Ok(Err(error)) => Some(Chain(&error).to_string()),
             Err(_) => Some("the API server did not respond in time".to_owned()),
         };
+        self.record_failure(failure);
+    }
+
+    /// Logs why the owner could not be set, unless the last failure had the same reason.
+    pub fn record_failure(&mut self, failure: Option<String>) {
         if let Some(error) = failure.as_ref().filter(|_| failure != self.failure) {
             tracing::warn!(error, object_kind = "Deployment", object_name = self.name, "lease has no owner; retrying");
         }

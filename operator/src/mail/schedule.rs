@@ -93,7 +93,11 @@ impl Schedule {
         let factor = 1_u32 << known.failed_polls.saturating_sub(1).min(10);
         known.due = now + interval.saturating_mul(factor).min(UNRESPONSIVE_INTERVAL.max(interval));
         known.is_in_flight = false;
-        let should_publish = republish_after(&known.report, &report).is_some_and(|after| now >= known.reported_at + after);
+        // A notifier that misses a poll now and then must not change the condition.
+        let is_passing = known.failed_polls > 0
+            && known.failed_polls < FAILED_POLLS
+            && matches!(known.report, MailReport::Available | MailReport::Unavailable(_));
+        let should_publish = !is_passing && republish_after(&known.report, &report).is_some_and(|after| now >= known.reported_at + after);
         if should_publish {
             (known.report, known.reported_at) = (report, now);
         }
@@ -105,6 +109,9 @@ impl Schedule {
         INTERVAL_PER_POD.saturating_mul(u32::try_from(pods).unwrap_or(u32::MAX)).max(self.interval)
     }
 }
+
+/// Failed polls in a row before a report of mail that is ready or not becomes unknown.
+const FAILED_POLLS: u32 = 3;
 
 /// Returns how long the previous report must have been published before this one is. `None` if they are equal.
 fn republish_after(previous: &MailReport, report: &MailReport) -> Option<Duration> {
@@ -189,8 +196,17 @@ mod tests {
         assert!(one.fails(63, "no reply within 30 s"));
         assert!(!one.fails(64, "Connection error: refused (os error 111)"));
         assert!(one.fails(123, "Connection error: refused (os error 111)"));
-        assert!(one.reports(124, MailReport::PollFailed("x".into())));
-        assert!(!one.reports(125, MailReport::PollFailed("y".into())));
+    }
+
+    #[test]
+    fn a_failed_poll_is_published_after_the_third_in_a_row() {
+        let mut one = OneCatalog::new();
+        let failed = |reason: &str| MailReport::PollFailed(reason.into());
+        assert!(one.reports(0, MailReport::Available));
+        assert!(!one.reports(5, failed("x")) && !one.reports(10, failed("x")) && !one.reports(15, MailReport::Available));
+        assert!(!one.reports(20, failed("x")) && !one.reports(25, failed("x")) && one.reports(35, failed("x")));
+        assert!(!one.reports(36, failed("y")));
+        assert!(one.reports(40, MailReport::Available));
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn readiness(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Timesta
 fn migration(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
     let was = before.and_then(|before| condition(before, "Migrated"));
     let is = condition(after, "Migrated")?;
-    let ended = is.status == "True" && was.is_some_and(|was| was.status != "True");
+    let ended = is.status == "True" && was.is_some_and(|was| was.status == "False");
     let failed = is.reason == "MigrationFailed" && was.is_none_or(|was| was.reason != is.reason);
     if ended {
         Some(normal("MigrationSucceeded", is.message.clone()))

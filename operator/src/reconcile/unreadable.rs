@@ -12,7 +12,10 @@ use super::Context;
 use crate::{
     crd::{Catalog, GuardedCatalog},
     error::Error,
-    status::unreadable::{REASON, conditions, unreadable_conditions},
+    status::{
+        UNREADABLE,
+        unreadable::{conditions, unreadable_conditions},
+    },
 };
 
 /// Reports in the status, an Event and the log why the Catalog cannot be deserialised, unless the status has this report already. If the
@@ -46,7 +49,7 @@ pub async fn report_unreadable(guarded: &GuardedCatalog, context: &Context) -> R
     // Without a stored status every attempt looks new, so the report is rate-limited.
     if rejected.is_none() || context.limits.allow(&object.uid().unwrap_or_default(), "StatusRejected") {
         tracing::error!(error, reason = rejected, "Catalog cannot be read; correct the field or upgrade the operator");
-        context.publish_event(&guarded.object_ref(&()), EventType::Warning, REASON, note, None).await;
+        context.publish_event(&guarded.object_ref(&()), EventType::Warning, UNREADABLE, note, None).await;
     }
     Ok(())
 }

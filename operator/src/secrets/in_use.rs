@@ -15,11 +15,14 @@ pub struct LoginInUse {
     pub rolled_out_at: Timestamp,
 }
 
-/// Returns the login role that all pods and KEDA use. `None` if there are no Deployments, while one of them replaces its pods, or
+/// Returns the login role that all pods and KEDA use. `None` while one of the `deployments` is missing or replaces its pods, or
 /// if KEDA's objects name a different role.
 #[must_use]
-pub fn login_in_use(live: &Live) -> Option<LoginInUse> {
-    let deployments = live.of_kind(Kind::Deployment).map(|deployment| Some((login(deployment)?, rolled_out_at(deployment)?)));
+pub fn login_in_use(live: &Live, deployments: impl IntoIterator<Item = String>) -> Option<LoginInUse> {
+    let deployments = deployments.into_iter().map(|name| {
+        let deployment = live.get(Kind::Deployment, &name)?;
+        Some((login(deployment)?, rolled_out_at(deployment)?))
+    });
     let deployments = deployments.collect::<Option<Vec<_>>>()?;
     let rolled_out_at = deployments.iter().map(|(_, rolled_out_at)| *rolled_out_at).max()?;
     let mut logins = deployments.into_iter().map(|(login, _)| login).chain(keda_logins(live));
@@ -36,11 +39,13 @@ pub fn login(deployment: &DynamicObject) -> Option<&str> {
 
 /// Returns the roles that triggers of `ScaledObjects` log in with, and the keys of their passwords, which are named like the roles. An
 /// object that could not be applied has the previous role, even after all pods were replaced.
+///
+/// Objects that are being deleted don't count: one may stay for its finalizer after KEDA was removed.
 fn keda_logins(live: &Live) -> impl Iterator<Item = &str> {
-    let triggers = live.of_kind(Kind::ScaledObject).filter_map(|object| object.data["spec"]["triggers"].as_array()).flatten();
+    let of_kind = |kind| live.of_kind(kind).filter(|object| object.metadata.deletion_timestamp.is_none());
+    let triggers = of_kind(Kind::ScaledObject).filter_map(|object| object.data["spec"]["triggers"].as_array()).flatten();
     let users = triggers.filter_map(|trigger| trigger["metadata"]["userName"].as_str());
-    let references =
-        live.of_kind(Kind::TriggerAuthentication).filter_map(|object| object.data["spec"]["secretTargetRef"].as_array()).flatten();
+    let references = of_kind(Kind::TriggerAuthentication).filter_map(|object| object.data["spec"]["secretTargetRef"].as_array()).flatten();
     let passwords = references.filter(|reference| reference["parameter"] == "password");
     users.chain(passwords.filter_map(|reference| reference["key"].as_str()))
 }
@@ -58,6 +63,8 @@ fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::ResourceExt;
     use serde_json::json;
 
     use super::*;
@@ -92,7 +99,9 @@ mod tests {
     }
 
     fn used(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Option<(String, String)> {
-        login_in_use(&Live::of(objects)).map(|used| (used.login, used.rolled_out_at.to_string()))
+        let live = Live::of(objects);
+        let names: Vec<_> = live.of_kind(Kind::Deployment).map(ResourceExt::name_any).collect();
+        login_in_use(&live, names).map(|used| (used.login, used.rolled_out_at.to_string()))
     }
 
     #[test]
@@ -101,6 +110,13 @@ mod tests {
         assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_a", 3)]), expected);
         assert_eq!(used([rolled_out("api", "catalog_a", 7), rolled_out("notifier", "catalog_b", 3)]), None, "two logins");
         assert_eq!(used([]), None);
+    }
+
+    #[test]
+    fn no_login_is_in_use_while_a_deployment_is_missing() {
+        let live = Live::of([rolled_out("api", "catalog_a", 7)]);
+        assert!(login_in_use(&live, ["api".to_owned()]).is_some());
+        assert_eq!(login_in_use(&live, ["api".to_owned(), "notifier".to_owned()]), None, "its pods may still run");
     }
 
     #[test]
@@ -128,6 +144,9 @@ mod tests {
             let found = used([rolled_out("api", "catalog_b", 7), scaled(user), authentication(key)]);
             assert_eq!(found.is_some(), expected, "{user} {key}");
         }
+        let (kind, mut deleted) = scaled("catalog_a");
+        deleted.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert!(used([rolled_out("api", "catalog_b", 7), (kind, deleted)]).is_some(), "it waits for a finalizer");
         let other = object(Kind::ScaledObject, "s", &json!({"spec": {"triggers": [{"metadata": {"stream": "S"}}]}}));
         assert!(used([rolled_out("api", "catalog_b", 7), other]).is_some());
     }

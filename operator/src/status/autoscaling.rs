@@ -11,7 +11,7 @@ use crate::{
     crd::Catalog,
     kinds::Kind,
     live::{
-        Live,
+        DEPLOYMENTS, Live,
         conditions::conditions,
         scaled_objects::{OBSERVED_WITHIN, failures, is_ignored, is_unobserved},
         scaling::{PAUSED, PAUSED_REPLICAS, is_paused},
@@ -20,8 +20,6 @@ use crate::{
 
 /// Time after which a failing autoscaler makes the Catalog degraded. A new pod has no metrics for its first minute.
 const GRACE: Duration = Duration::from_mins(2);
-/// Roles that run as Deployments.
-const ROLES: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 
 /// A reason why an autoscaler doesn't work.
 struct AutoscalerIssue {
@@ -136,7 +134,7 @@ fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
 
 /// Autoscalers of other owners that scale a Deployment of this Catalog.
 fn issues_of_foreign_autoscalers(catalog: &Catalog, live: &Live) -> Vec<AutoscalerIssue> {
-    let names = ROLES.map(|role| format!("{}-{role}", catalog.name_any()));
+    let names = DEPLOYMENTS.map(|role| format!("{}-{role}", catalog.name_any()));
     let is_own = |scaler: &DynamicObject| {
         let controller = scaler.owner_references().iter().find(|owner| owner.controller == Some(true));
         controller.is_some_and(|owner| {

@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 /// Maximum length of a message, from the definition of `Condition`.
 const MAX_MESSAGE: usize = 32_768;
 
+/// Reason of the conditions of a Catalog that cannot be deserialised.
+pub const UNREADABLE: &str = "InvalidSpec";
+
 /// Status, reason and message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionState {
@@ -67,9 +70,10 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition of `before`.
+    /// Keeps a condition of `before`, unless it is unknown only because the Catalog could not be read.
     pub fn keep(&mut self, kind: &str) {
-        self.set.extend(self.before(kind).cloned());
+        let is_known = |before: &&Condition| before.status != "Unknown" || before.reason != UNREADABLE;
+        self.set.extend(self.before(kind).filter(is_known).cloned());
     }
 
     /// The condition of `before`.

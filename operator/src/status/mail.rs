@@ -34,7 +34,8 @@ pub fn mail(catalog: &Catalog, live: &Live, report: &MailReport, previous: Optio
     let replicas = live.get(Kind::Deployment, &deployment).and_then(|live| live.data["spec"]["replicas"].as_i64());
     match report {
         MailReport::NoPods if replicas == Some(0) => {
-            state(None, "Idle", format!("Deployment {deployment} has no pods; one starts when mail waits"))
+            let starts = if live.get(Kind::ScaledObject, &deployment).is_some() { "; one starts when mail waits" } else { "; mail waits" };
+            state(None, "Idle", format!("Deployment {deployment} has no pods{starts}"))
         }
         MailReport::NoPods => state(None, "NotRunning", format!("no pod of Deployment {deployment} runs: see NotifierAvailable")),
         MailReport::NotPolled => match previous {

@@ -5,10 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
-use super::conditions::{ConditionState, Conditions};
-
-/// Reason of all its conditions.
-pub const REASON: &str = "InvalidSpec";
+use super::conditions::{ConditionState, Conditions, UNREADABLE};
 
 /// Derives the conditions of an object that cannot be deserialised because of `error`. Those of parts are Unknown, because the operator
 /// doesn't read their objects.
@@ -20,10 +17,10 @@ pub fn unreadable_conditions(object: &DynamicObject, error: &str, now: Timestamp
          if the field is of a later release, upgrade the operator"
     );
     let mut conditions = Conditions::new(&previous, object.metadata.generation, now);
-    conditions.set("Ready", &ConditionState::no(REASON, message.clone()));
-    conditions.set("Degraded", &ConditionState::yes(REASON, message));
+    conditions.set("Ready", &ConditionState::no(UNREADABLE, message.clone()));
+    conditions.set("Degraded", &ConditionState::yes(UNREADABLE, message));
     for part in previous.iter().filter(|condition| !["Ready", "Degraded"].contains(&condition.type_.as_str())) {
-        conditions.set_unknown(&part.type_, REASON, "the Catalog cannot be read: see Ready");
+        conditions.set_unknown(&part.type_, UNREADABLE, "the Catalog cannot be read: see Ready");
     }
     conditions.finish()
 }

@@ -13,7 +13,7 @@ pub const ROTATE_DATABASE_PASSWORD: &str = "catalog.rs/rotate-database-password"
 /// The instant in an annotation, if there is one.
 pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> Option<Timestamp> {
     let text = given(catalog, annotation)?;
-    let instant = text.parse().ok();
+    let instant = parse(text);
     if instant.is_none() {
         let message = format!("no rotation: {text:?} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation");
         check.skip(path(annotation), message);
@@ -24,7 +24,7 @@ pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> 
 /// The next instant after `now` for which an annotation requests a rotation.
 #[must_use]
 pub fn next_rotation(catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
-    let instants = [ROTATE, ROTATE_DATABASE_PASSWORD].into_iter().filter_map(|annotation| given(catalog, annotation)?.parse().ok());
+    let instants = [ROTATE, ROTATE_DATABASE_PASSWORD].into_iter().filter_map(|annotation| parse(given(catalog, annotation)?));
     instants.filter(|instant| *instant > now).min()
 }
 
@@ -34,6 +34,12 @@ pub fn no_database_password(catalog: &Catalog, check: &mut Check<'_>) {
         let message = "no rotation: the password of an external database is changed in its Secret; remove the annotation";
         check.skip(path(ROTATE_DATABASE_PASSWORD), message);
     }
+}
+
+/// Parses an instant in whole seconds, the precision of the times in Secrets: otherwise the rotation that it requests would seem older.
+fn parse(text: &str) -> Option<Timestamp> {
+    let instant: Timestamp = text.parse().ok()?;
+    Timestamp::from_second(instant.as_second()).ok()
 }
 
 fn given<'a>(catalog: &'a Catalog, annotation: &str) -> Option<&'a String> {
@@ -75,6 +81,7 @@ mod tests {
         assert_eq!(next(earlier, later).as_deref(), Some(earlier));
         assert_eq!(next("now", later).as_deref(), Some(later));
         assert_eq!(next("2026-11-30T10:00:00Z", "2026-11-30T09:00:00Z"), None);
+        assert_eq!(next("2026-11-30T10:00:20.9Z", later).as_deref(), Some(earlier), "whole seconds");
         assert_eq!(next_rotation(&minimal_input().0, Timestamp::UNIX_EPOCH), None);
     }
 
