@@ -16,7 +16,6 @@
 //! | `s` | second | 2 |
 //! | `f` | fraction of a second | 1 to 9 |
 //! | `p` | AM or PM | |
-//! | `z` | offset from UTC such as +02:00 or +0200 | |
 
 use chrono::{Datelike, Month, NaiveDate, Weekday};
 
@@ -46,9 +45,6 @@ const DATES: [&str; 19] = [
 const SEPARATORS: [&str; 3] = ["T", " ", ", "];
 /// Patterns of a time.
 const TIMES: [&str; 8] = ["H", "h:n", "h:n:s", "h:n:s.f", "Hns", "Hn", "i:n p", "i:n:s p"];
-/// Patterns of a time zone.
-const ZONES: [&str; 6] = ["", "Z", "z", " z", " UTC", " GMT"];
-
 /// Parses an unambiguous date. A time may follow and is ignored, so the date is that of the text's time zone.
 #[must_use]
 pub fn parse(text: &str) -> Option<NaiveDate> {
@@ -70,7 +66,12 @@ fn day(text: &str, pattern: &str) -> Option<NaiveDate> {
 
 fn is_time(rest: &str) -> bool {
     let Some(time) = SEPARATORS.iter().find_map(|separator| rest.strip_prefix(separator)) else { return false };
-    TIMES.iter().any(|time_pattern| ZONES.iter().any(|zone| Fields::default().read(time, &format!("{time_pattern}{zone}")) == Some("")))
+    TIMES.iter().any(|pattern| Fields::default().read(time, pattern).is_some_and(is_zone))
+}
+
+/// Whether a text is empty or a time zone.
+fn is_zone(text: &str) -> bool {
+    matches!(text, "" | "Z" | " UTC" | " GMT") || zone(text.strip_prefix(' ').unwrap_or(text)) == Some("")
 }
 
 /// Values that a pattern has matched.
@@ -91,7 +92,6 @@ impl Fields {
     fn read_part<'a>(&mut self, text: &'a str, part: char) -> Option<&'a str> {
         let (length, allowed) = match part {
             'B' | 'A' | 'p' => return self.read_word(text, part),
-            'z' => return zone(text),
             'Y' => (4..=4, 1000..=9999),
             'm' | 'i' => (1..=2, 1..=12),
             'M' => (2..=2, 1..=12),
@@ -178,6 +178,9 @@ mod tests {
             ("6. October 1980", "1980-10-06"),
             ("06-Oct-1980", "1980-10-06"),
             ("Mon, 06 Oct 1980 12:30:00 +0200", "1980-10-06"),
+            ("Mon, 06 Oct 1980 12:30:00 GMT", "1980-10-06"),
+            ("1980-10-06 12:30 UTC", "1980-10-06"),
+            ("1980-10-06 12:30:00 -0800", "1980-10-06"),
             ("Monday, October 6, 1980", "1980-10-06"),
             ("October 6, 1980 3:15 PM", "1980-10-06"),
             ("23.05.2014", "2014-05-23"),
