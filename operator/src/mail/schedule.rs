@@ -90,7 +90,7 @@ impl Schedule {
         // If the pods were replaced in the meantime, a poll of the new ones is due.
         let Some(known) = self.followed.get_mut(key).filter(|known| known.pods == pods) else { return false };
         known.failed_polls = if matches!(report, MailReport::PollFailed(_)) { known.failed_polls.saturating_add(1) } else { 0 };
-        let factor = 1_u32 << known.failed_polls.saturating_sub(1).min(10);
+        let factor = 1_u32 << known.failed_polls.saturating_sub(FAILED_POLLS - 1).min(10);
         known.due = now + interval.saturating_mul(factor).min(UNRESPONSIVE_INTERVAL.max(interval));
         known.is_in_flight = false;
         // A notifier that misses a poll now and then must not change the condition.
@@ -232,7 +232,7 @@ mod tests {
             one.0.next_due().unwrap().duration_since(one.1).as_secs()
         };
         let failed = || MailReport::PollFailed("no response within 5 s".into());
-        assert_eq!([(); 7].map(|()| due(failed())), [5, 10, 20, 40, 60, 60, 60]);
+        assert_eq!([(); 7].map(|()| due(failed())), [5, 5, 10, 20, 40, 60, 60]);
         assert_eq!([due(MailReport::Available), due(failed())], [5, 5]);
     }
 

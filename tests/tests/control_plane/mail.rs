@@ -15,7 +15,7 @@ use catalog_tests::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// The time within which the status must follow the notifier.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 
 async fn condition(namespace: &Namespace, kind: &str) -> Option<Condition> {
     let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status?;
