@@ -18,8 +18,6 @@ use crate::{error::Error, kinds::Kind, observed::DatabaseFindings};
 
 /// Label with the part of an object, such as `api`.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// The parts of a Catalog that are Deployments, named `<Catalog>-<part>`.
-pub const DEPLOYMENTS: [&str; 4] = ["api", "notifier", "tracker", "fulfiller"];
 /// Label with the name of the Catalog.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the name of the operator.
@@ -138,6 +136,12 @@ impl Live {
 /// Selects the objects that the operator created for the Catalog `name`.
 fn selector(name: &str) -> String {
     format!("{INSTANCE}={name},{MANAGED_BY}={OPERATOR}")
+}
+
+/// Names of the Deployments of the Catalog `name`.
+#[must_use]
+pub fn deployment_names(name: &str) -> [String; 4] {
+    ["api", "notifier", "tracker", "fulfiller"].map(|part| format!("{name}-{part}"))
 }
 
 /// Selects the pods of the Catalog `name`. Their labels come from pod templates.

@@ -3,8 +3,14 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::managers::owns;
+use super::{conditions::conditions, managers::owns};
 use crate::observed::ClaimFacts;
+
+/// Name of the claim of the embedded database of the Catalog `name`.
+#[must_use]
+pub fn database_claim_name(name: &str) -> String {
+    format!("{name}-postgres-data")
+}
 
 /// Returns the observed state of a claim.
 #[must_use]
@@ -13,7 +19,7 @@ pub fn claim_facts(claim: &DynamicObject) -> ClaimFacts {
     let failed = |condition: &&Value| {
         matches!(condition["type"].as_str(), Some("ControllerResizeError" | "NodeResizeError")) && condition["status"] == "True"
     };
-    let resize_error = status["conditions"].as_array().into_iter().flatten().find(failed);
+    let resize_error = conditions(claim).find(failed);
     ClaimFacts {
         uid: claim.uid(),
         storage: spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().into(),

@@ -13,7 +13,7 @@ use crate::{
     dereference::{Referenced, observed},
     error::Error,
     kinds::Kind,
-    live::{DEPLOYMENTS, conditions::has_condition},
+    live::{conditions::has_condition, deployment_names},
     secrets,
     status::Outcome,
     validate::{DatabasePlan, Plan, validate},
@@ -65,7 +65,7 @@ async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> 
     let DatabasePlan::Embedded(database) = &plan.database else { return Ok(false) };
     let name = &database.password.secret;
     let Some(secret) = apply.live.secret(name) else { return Ok(false) };
-    let in_use = secrets::login_in_use(apply.live, DEPLOYMENTS.map(|part| format!("{}-{part}", apply.name)));
+    let in_use = secrets::login_in_use(apply.live, deployment_names(apply.name));
     let data = secret.data.unwrap_or_default();
     let Some((data, change)) = secrets::update_login(database, &data, in_use.as_ref(), context.now(), &mut rand::rng()) else {
         return Ok(false);

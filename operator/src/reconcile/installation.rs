@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     installation::{after_migration, expected_installation, rejected, reported, volume_lost},
     kinds::Kind,
-    live::{INSTANCE, Live, MANAGED_BY, OPERATOR, conditions::has_condition, managers::MANAGER},
+    live::{INSTANCE, Live, MANAGED_BY, OPERATOR, claims::database_claim_name, conditions::has_condition, managers::MANAGER},
     validate::{DatabasePlan, Plan},
 };
 
@@ -26,7 +26,7 @@ const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// # Errors
 /// If the API server is unavailable.
 pub async fn relabel_claim(catalog: &Catalog, context: &Context, namespace: &str, live: &mut Live) -> Result<(), Error> {
-    let name = format!("{}-postgres-data", catalog.name_any());
+    let name = database_claim_name(&catalog.name_any());
     let is_known = catalog.status.as_ref().and_then(|status| status.database.as_ref()).is_some_and(|known| known.claim_uid.is_some());
     if !is_known || catalog.spec.database.embedded.is_none() || live.get(Kind::PersistentVolumeClaim, &name).is_some() {
         return Ok(());

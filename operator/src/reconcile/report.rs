@@ -20,7 +20,7 @@ use crate::{
     crd::{Catalog, CatalogStatus, DatabaseStatus},
     error::Error,
     kinds::Kind,
-    live::{DEPLOYMENTS, Live},
+    live::{Live, deployment_names},
     secrets,
     status::{Issues, Outcome, keda_due_at, status},
     validate::next_rotation,
@@ -60,7 +60,7 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
     }
     let until = |time: jiff::Timestamp| time.duration_since(now).try_into().unwrap_or_default();
     let expire_at = live.secret(&format!("{}-postgres", catalog.name_any())).and_then(|secret| {
-        let in_use = secrets::login_in_use(live, DEPLOYMENTS.map(|part| format!("{}-{part}", catalog.name_any())));
+        let in_use = secrets::login_in_use(live, deployment_names(&catalog.name_any()));
         secrets::old_passwords_expire_at(&secret.data.unwrap_or_default(), in_use.as_ref()).filter(|at| *at > now)
     });
     let rotates_at = next_rotation(catalog, now);

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::{kinds::Kind, live::Live};
+use crate::{
+    kinds::Kind,
+    live::{Live, conditions::conditions},
+};
 
 /// The login role of the embedded database that all pods and KEDA use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
     let status = &deployment.data["status"];
     let number = |field: &str| status.get(field).and_then(Value::as_i64).unwrap_or(0);
     let is_observed = deployment.metadata.generation.is_none_or(|generation| number("observedGeneration") >= generation);
-    let progressing = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Progressing")?;
+    let progressing = conditions(deployment).find(|condition| condition["type"] == "Progressing")?;
     let is_complete = progressing["reason"] == "NewReplicaSetAvailable" && number("updatedReplicas") == number("replicas");
     progressing["lastUpdateTime"].as_str()?.parse().ok().filter(|_| is_observed && is_complete)
 }

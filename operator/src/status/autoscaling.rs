@@ -11,8 +11,9 @@ use crate::{
     crd::Catalog,
     kinds::Kind,
     live::{
-        DEPLOYMENTS, Live,
+        Live,
         conditions::conditions,
+        deployment_names,
         scaled_objects::{OBSERVED_WITHIN, failures, is_ignored, is_unobserved},
         scaling::{PAUSED, PAUSED_REPLICAS, is_paused},
     },
@@ -134,7 +135,7 @@ fn is_controlled_by(object: &DynamicObject, kind: &str, name: &str) -> bool {
 
 /// Autoscalers of other owners that scale a Deployment of this Catalog.
 fn issues_of_foreign_autoscalers(catalog: &Catalog, live: &Live) -> Vec<AutoscalerIssue> {
-    let names = DEPLOYMENTS.map(|role| format!("{}-{role}", catalog.name_any()));
+    let names = deployment_names(&catalog.name_any());
     let is_own = |scaler: &DynamicObject| {
         let controller = scaler.owner_references().iter().find(|owner| owner.controller == Some(true));
         controller.is_some_and(|owner| {

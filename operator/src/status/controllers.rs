@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     kinds::Kind,
-    live::{COMPONENT, Live, conditions::has_condition, scaling::last_raise},
+    live::{
+        COMPONENT, Live,
+        conditions::{conditions, has_condition},
+        scaling::{last_raise, replicas},
+    },
 };
 
 /// Finds issues of Deployments, `StatefulSets` and Jobs.
@@ -43,8 +47,7 @@ pub fn slow_at(live: &Live) -> impl Iterator<Item = Timestamp> {
 }
 
 fn of_deployment(deployment: &DynamicObject) -> Vec<Issue> {
-    let conditions = deployment.data["status"]["conditions"].as_array();
-    let found = conditions.into_iter().flatten().filter_map(|condition| {
+    let found = conditions(deployment).filter_map(|condition| {
         let source = match (condition["type"].as_str()?, condition["status"].as_str()?) {
             ("ReplicaFailure", "True") => Source::Creation,
             ("Progressing", "False") => Source::Deadline,
@@ -60,15 +63,14 @@ fn scaled_below_minimum(deployment: &DynamicObject, now: Timestamp) -> Option<Is
     let (managers, raised_at) = last_raise(deployment)?;
     let available = deployment.data["status"]["availableReplicas"].as_i64().unwrap_or(0);
     let until = raised_at + HEALTHY_AFTER;
-    let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
+    let replicas = replicas(deployment);
     let message = format!("{managers} had scaled it below the minimum of its autoscaler; the operator scaled it back to {replicas}");
     let issue = failure(Kind::Deployment, deployment, Source::Creation, "ScaledBelowMinimum".into(), message);
     (available == 0 && now < until).then_some(Issue { until: Some(until), ..issue })
 }
 
 fn failed_job(job: &DynamicObject) -> Option<Issue> {
-    let conditions = job.data["status"]["conditions"].as_array();
-    let failed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Failed" && condition["status"] == "True")?;
+    let failed = conditions(job).find(|condition| condition["type"] == "Failed" && condition["status"] == "True")?;
     let message = format!("{}: {}", text(&failed["reason"]), text(&failed["message"]));
     Some(failure(Kind::Job, job, Source::Deadline, "MigrationFailed".into(), message))
 }

@@ -6,7 +6,7 @@ use super::{conditions::ConditionState, parts::Parts};
 use crate::{
     crd::Catalog,
     kinds::Kind,
-    live::Live,
+    live::{Live, claims::database_claim_name},
     observed::{DatabaseFindings, DatabaseProblem},
 };
 
@@ -26,7 +26,7 @@ pub fn set_conditions(findings: &DatabaseFindings, parts: &mut Parts) {
 /// installation, until the migration has succeeded.
 pub fn has_other_volume(catalog: &Catalog, live: &Live) -> bool {
     let known = catalog.status.as_ref().and_then(|status| status.database.as_ref()?.claim_uid.as_ref());
-    let claim = live.get(Kind::PersistentVolumeClaim, &format!("{}-postgres-data", catalog.name_any()));
+    let claim = live.get(Kind::PersistentVolumeClaim, &database_claim_name(&catalog.name_any()));
     catalog.spec.database.embedded.is_some() && known.zip(claim).is_some_and(|(known, claim)| claim.uid().as_ref() != Some(known))
 }
 
