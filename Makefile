@@ -26,7 +26,7 @@ endif
 
 test: lint unit service documents control-plane ## lint, unit, service, documents and control-plane
 
-lint: lint-fast ## lint-fast, clippy without warnings, cargo deny (STRICT=yes: fail if advisories cannot be checked)
+lint: lint-fast ## lint-fast, clippy without warnings, cargo shear, cargo deny (STRICT=yes: fail if advisories cannot be checked)
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
 	tests/lint/dependencies
 
