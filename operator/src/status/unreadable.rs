@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::conditions::{ConditionState, Conditions, UNREADABLE};
 
-/// Derives the conditions of an object that cannot be deserialised because of `error`. Those of components are Unknown, because the operator
-/// doesn't read their objects.
+/// Derives the conditions of an object that cannot be deserialised because of `error`. Those of components are Unknown, because the
+/// operator doesn't read their objects.
 #[must_use]
 pub fn unreadable_conditions(object: &DynamicObject, error: &str, now: Timestamp) -> Vec<Condition> {
     let previous = conditions(object);
