@@ -6,7 +6,7 @@ async fn survives_a_fault_at_every_call(change: fn() -> Change) {
     change().assert_converges_with_each_fault(&Fault::CALL_FAULTS).await;
 }
 
-async fn survives_every_stale_read(change: fn() -> Change) {
+async fn survives_a_stale_response_at_every_read(change: fn() -> Change) {
     change().assert_converges_with_each_fault(&[Fault::Stale]).await;
 }
 
@@ -41,9 +41,9 @@ async fn a_deletion_survives_a_fault_at_every_call() {
 }
 
 #[tokio::test]
-async fn every_change_survives_every_stale_read() {
+async fn every_change_survives_a_stale_response_at_every_read() {
     for change in changes::all() {
-        survives_every_stale_read(change).await;
+        survives_a_stale_response_at_every_read(change).await;
     }
 }
 

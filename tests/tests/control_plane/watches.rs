@@ -129,7 +129,7 @@ async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     .await;
     let _operator = RunningOperator::on(server).await;
     apply_until_ready(&namespace, &full()).await;
-    eventually("its status says why", async || {
+    eventually("its status reports InvalidSpec", async || {
         let invalid = namespace.dynamic(&resource).get("invalid").await.unwrap();
         check(invalid.data["status"]["conditions"][0]["reason"] == "InvalidSpec", || invalid.data["status"].clone())
     })
@@ -165,9 +165,9 @@ fn find(catalog: &DynamicObject, kind: &str) -> [String; 3] {
     ["status", "reason", "message"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
 }
 
-/// The note of its Event.
-async fn noted(namespace: &Namespace) -> String {
-    eventually("an Event says so", async || {
+/// Waits for the Event `InvalidSpec` and returns its note.
+async fn invalid_spec_note(namespace: &Namespace) -> String {
+    eventually("an Event reports InvalidSpec", async || {
         let event = namespace.all::<Event>().await.into_iter().find(|event| event.reason.as_deref() == Some("InvalidSpec"));
         event.and_then(|event| event.note).ok_or("no Event")
     })
@@ -175,11 +175,11 @@ async fn noted(namespace: &Namespace) -> String {
 }
 
 #[tokio::test]
-async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
+async fn a_catalog_that_cannot_be_read_reports_the_field_until_it_is_corrected() {
     let server = ApiServer::start().await;
     let (namespace, catalogs) = store_with(&server, "/spec/paused", json!("no")).await;
     let operator = RunningOperator::on(server).await;
-    eventually("the status says so", async || {
+    eventually("the status names the invalid field", async || {
         let catalog = catalogs.get(NAME).await.unwrap();
         let [status, reason, message] = find(&catalog, "Ready");
         let is_named = message.contains("spec.paused: invalid type: string \"no\", expected a boolean");
@@ -187,7 +187,7 @@ async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
         check(status == "False" && reason == "InvalidSpec" && is_named && is_unknown, || catalog.data["status"].clone())
     })
     .await;
-    assert!(noted(&namespace).await.contains("spec.paused: invalid type"));
+    assert!(invalid_spec_note(&namespace).await.contains("spec.paused: invalid type"));
     let counted = operator.metrics();
     assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
     let corrected = json!({"spec": {"paused": false}});
@@ -197,12 +197,12 @@ async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn an_event_says_why_a_catalog_cannot_be_read_whose_status_the_api_server_rejects() {
+async fn an_event_reports_the_field_of_an_unreadable_catalog_if_the_api_server_rejects_its_status() {
     let server = ApiServer::start().await;
     // Its CEL rule cannot be evaluated.
     let (namespace, _) = store_with(&server, "/spec/currency", json!(["EUR"])).await;
     let operator = RunningOperator::on(server).await;
-    assert!(noted(&namespace).await.contains("spec.currency: invalid type: sequence, expected a string"));
+    assert!(invalid_spec_note(&namespace).await.contains("spec.currency: invalid type: sequence, expected a string"));
     let counted = operator.metrics();
     assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
 }

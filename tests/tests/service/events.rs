@@ -191,6 +191,6 @@ async fn malformed_messages_are_dead_lettered_with_the_reason() {
     shop.wait_until_idle().await;
     for role in [Role::Notifier, Role::Tracker] {
         let (_, metrics) = shop.ops(role, "/metrics").await;
-        assert!(metrics.contains("dead"), "{role} says nothing of dead messages:\n{metrics}");
+        assert!(metrics.contains("dead"), "{role} has no metric of dead messages:\n{metrics}");
     }
 }

@@ -136,7 +136,7 @@ async fn a_role_waits_for_its_dependencies_and_reports_it() {
             let response = reqwest::get(format!("http://{ops}{path}")).await.unwrap();
             (response.status().as_u16(), response.text().await.unwrap())
         };
-        eventually("it says what it waits for", async || {
+        eventually("it reports what it waits for", async || {
             let (status, text) = probe("/readyz").await;
             check(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
         })

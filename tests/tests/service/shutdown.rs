@@ -40,7 +40,7 @@ async fn a_request_in_flight_is_finished() {
     pieces.send(row(2)).await.unwrap();
     let address = shop.process(Role::Serve).address("OPS_ADDRESS").await;
     shop.process(Role::Serve).terminate();
-    eventually("it says that it drains", async || {
+    eventually("it reports that it drains", async || {
         let response = reqwest::get(format!("http://{address}/readyz")).await.map_err(|error| error.to_string())?;
         let (status, text) = (response.status(), response.text().await.unwrap_or_default());
         check(status == 503 && text.contains("draining"), || text)
