@@ -49,7 +49,7 @@ pub async fn run(client: Client, metrics: Metrics, concurrency: u16) {
     let catalogs = with_retry(catalogs, "Catalog".into(), &relists).applied_objects();
     let controller = Controller::for_stream(catalogs, reader).with_config(Config::default().concurrency(concurrency));
     let controller = triggers::add(controller, &client, &relists);
-    metrics.counts(controller.store());
+    metrics.set_store(controller.store());
     let context = Arc::new(Context::new(client));
     let controller = controller.reconcile_on(context.mail().changes());
     let shared = Arc::new(Shared { context, metrics, backoff: Backoff::default() });

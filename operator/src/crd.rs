@@ -63,7 +63,7 @@ pub type GuardedCatalog = DeserializeGuard<Catalog>;
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1,"description":"Message of the Ready condition"}"#,
     validation = ("size(self.metadata.name) <= 40", "metadata.name is too long: use at most 40 characters, because names such as <name>-migrate-01234567 are derived from it"),
     validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name is also the name of Services: start with a letter and use only lower-case letters, digits and '-'"),
-    validation = ("!has(self.status) || !has(self.status.lastApplied) || self.spec.currency == oldSelf.spec.currency", "spec.currency cannot be changed after the shop was applied, because prices are stored in it: create another Catalog for another currency")
+    validation = ("!has(self.status) || !has(self.status.lastApplied) || self.spec.currency == oldSelf.spec.currency", "spec.currency cannot be changed after the shop was applied, because prices are stored in this currency: create another Catalog for another currency")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -71,7 +71,7 @@ impl Error {
         self.reason() == "Conflict"
     }
 
-    /// Returns the reason of conditions, which is also a label of metrics.
+    /// Returns the reason of conditions, which is also a label of metrics. `Refused` means any other rejection by the API server (4xx).
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

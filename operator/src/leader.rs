@@ -25,7 +25,7 @@ pub use self::{
     leadership::{Leadership, fence},
 };
 use self::{
-    installations::{Installations, NOT_LEADING_YET, Others, is_not_leading_yet},
+    installations::{CANDIDATE, Installations, Others, is_candidate},
     journal::Journal,
     owner::Owner,
 };
@@ -201,7 +201,7 @@ impl Elector {
         let ours = holder == self.identity;
         let expired = self.seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= LEASE_DURATION);
         if !ours && !holder.is_empty() && !expired {
-            if found.is_some_and(|lease| !is_not_leading_yet(&lease)) {
+            if found.is_some_and(|lease| !is_candidate(&lease)) {
                 self.leadership.mark_leader_known();
             }
             return Ok(TakeResult::NotHeld);
@@ -213,12 +213,12 @@ impl Elector {
         let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
         let references = lease.metadata.owner_references.clone();
         if leads {
-            lease.annotations_mut().remove(NOT_LEADING_YET);
+            lease.annotations_mut().remove(CANDIDATE);
             if let Some(owner) = &mut self.owner {
                 owner.set(&mut lease).await;
             }
         } else {
-            lease.annotations_mut().insert(NOT_LEADING_YET.into(), self.identity.clone());
+            lease.annotations_mut().insert(CANDIDATE.into(), self.identity.clone());
         }
         let mut written = if exists {
             self.api.replace(NAME, &PostParams::default(), &lease).await
@@ -269,7 +269,7 @@ impl Elector {
             let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
             if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.identity)) {
                 spec.holder_identity = None;
-                lease.annotations_mut().remove(NOT_LEADING_YET);
+                lease.annotations_mut().remove(CANDIDATE);
                 self.api.replace(NAME, &PostParams::default(), &lease).await?;
             }
             Ok::<_, kube::Error>(())

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notifier_that_cannot_send_decides_and_one_that_does_not_answer_is_ignored_unless_none_answers() {
+    fn the_worst_report_wins_and_unreachable_notifiers_count_only_if_all_are() {
         let (bad, unresponsive) = (MailReport::Unavailable("421".into()), MailReport::PollFailed("x".into()));
         assert_eq!(select_worst(vec![MailReport::Available, unresponsive.clone(), bad.clone()]), bad);
         assert_eq!(select_worst(vec![unresponsive.clone(), MailReport::Available]), MailReport::Available);

@@ -83,7 +83,7 @@ pub fn selector(plan: &Plan, component: Component) -> LabelSelector {
     LabelSelector { match_labels: Some(identity(plan, component)), ..LabelSelector::default() }
 }
 
-/// Selects the pods of a part, in the form of Services.
+/// Selects the pods of a component, in the form of Services.
 #[must_use]
 pub fn service_selector(plan: &Plan, component: Component) -> BTreeMap<String, String> {
     identity(plan, component)

@@ -69,7 +69,7 @@ impl Metrics {
     }
 
     /// Sets the store whose Catalogs are counted at each scrape.
-    pub fn counts(&self, store: Store<GuardedCatalog>) {
+    pub fn set_store(&self, store: Store<GuardedCatalog>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
     }
 

@@ -21,7 +21,7 @@ mod zero_replicas;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-pub use autoscaling::keda_due_at;
+pub use autoscaling::next_ignored_at;
 pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};

@@ -7,10 +7,10 @@
 pub mod bare;
 pub mod lists;
 pub mod load;
+pub mod numbered_products;
 pub mod operator;
 pub mod orders;
 pub mod pgbench;
 pub mod run;
-pub mod shelf;
 pub mod starvation;
 pub mod table;

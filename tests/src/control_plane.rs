@@ -5,6 +5,7 @@
 
 pub mod api_server;
 pub mod audit;
+pub mod call_recorder;
 pub mod certificates;
 pub mod change;
 pub mod changes;
@@ -18,12 +19,11 @@ pub mod programs;
 pub mod running_operator;
 pub mod snapshot;
 pub mod specs;
-pub mod wire;
 
 pub use api_server::ApiServer;
+pub use call_recorder::{Call, CallRecorder, Fault};
 pub use change::Change;
 pub use fake_controllers::FakeControllers;
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use running_operator::RunningOperator;
-pub use wire::{Call, Fault, Wire};

@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::wait::{eventually, holds};
+use crate::wait::{check, eventually};
 
 /// A received mail.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,7 +108,7 @@ impl Inbox {
         assert!(response.status().is_success());
         eventually("the inbox is empty", async || {
             let left = self.mails().await;
-            holds(left.is_empty(), || left)
+            check(left.is_empty(), || left)
         })
         .await;
     }

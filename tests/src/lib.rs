@@ -14,9 +14,9 @@
 pub mod api;
 pub mod bench;
 pub mod buying;
-pub mod concurrent_clients;
 pub mod container;
 pub mod control_plane;
+pub mod customer_sessions;
 pub mod image;
 pub mod inbox;
 pub mod log;

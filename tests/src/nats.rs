@@ -76,7 +76,7 @@ impl Nats {
     async fn wait_until_started(&self) -> bool {
         let server = self.server.as_ref().expect("it was started");
         wait::eventually("nats-server starts or exits", async || {
-            if self.sends_info() { Ok(true) } else { wait::holds(server.has_ended(), || "neither up nor ended").map(|()| false) }
+            if self.sends_info() { Ok(true) } else { wait::check(server.has_ended(), || "neither up nor ended").map(|()| false) }
         })
         .await
     }
@@ -112,7 +112,7 @@ impl Nats {
     pub async fn stop(&mut self) {
         let server = self.server.take().expect("nats-server is running");
         server.signal(Signal::SIGKILL);
-        wait::eventually("nats-server ends", async || wait::holds(server.has_ended(), || "running")).await;
+        wait::eventually("nats-server ends", async || wait::check(server.has_ended(), || "running")).await;
     }
 
     /// Restarts the server on the same port with the same data.

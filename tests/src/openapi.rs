@@ -37,9 +37,9 @@ impl OpenApi {
         })
     }
 
-    /// Returns how a value differs from a schema of the document.
-    pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
-        self.schemas.faults(schema, value)
+    /// Returns the errors of a value against a schema of the document.
+    pub fn validation_errors(&self, schema: &Value, value: &Value) -> Vec<String> {
+        self.schemas.validation_errors(schema, value)
     }
 
     /// Returns the path template of a request path. Literal segments are preferred to parameters.
@@ -98,8 +98,8 @@ impl OpenApi {
         let schema = &content[&essence]["schema"];
         assert!(!schema.is_null(), "{method} {template} {status} is {essence}, which is not documented");
         if essence.ends_with("json") {
-            let faults = self.schemas.faults(schema, &reply.json());
-            assert!(faults.is_empty(), "{method} {template} {status} is not as documented: {faults:#?}\n{}", reply.text());
+            let errors = self.schemas.validation_errors(schema, &reply.json());
+            assert!(errors.is_empty(), "{method} {template} {status} is not as documented: {errors:#?}\n{}", reply.text());
         }
     }
 }

@@ -142,7 +142,7 @@ impl Postgres {
     pub async fn stop(&mut self) {
         let server = self.server.take().expect("PostgreSQL is running");
         server.signal(Signal::SIGQUIT);
-        wait::eventually("PostgreSQL ends", async || wait::holds(server.has_ended(), || "running")).await;
+        wait::eventually("PostgreSQL ends", async || wait::check(server.has_ended(), || "running")).await;
     }
 
     /// Restarts the server on the same port with the same data.

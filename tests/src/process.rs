@@ -140,7 +140,7 @@ impl Process {
             }
             let response = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
             let (status, text) = (response.status(), response.text().await.unwrap_or_default());
-            wait::holds(status.is_success(), || text).map(|()| true)
+            wait::check(status.is_success(), || text).map(|()| true)
         })
         .await;
         assert!(running, "the process ended before it was ready:\n{}", self.report());

@@ -24,11 +24,11 @@ impl Schemas {
         Self { components, validators: Mutex::default() }
     }
 
-    /// Returns all validation errors of `value` by `schema`, which may refer to the document's components.
+    /// Returns all errors of `value` against `schema`, which may refer to the document's components.
     ///
     /// # Panics
     /// If the schema is invalid.
-    pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
+    pub fn validation_errors(&self, schema: &Value, value: &Value) -> Vec<String> {
         let known = self
             .validators
             .lock()
@@ -88,7 +88,7 @@ mod tests {
         let schemas = Schemas::new(&document);
         let mut value = json!({"price": {"amount": "1.0"}, "id": "019aa3f0-0000-7000-8000-000000000000", "tags": ["a"], "count": 1,
             "words": {"any": "thing"}, "whole": {"name": "x", "at": "2026-11-26T00:00:00Z"}});
-        assert_eq!(schemas.faults(&schema, &value), Vec::<String>::new());
+        assert_eq!(schemas.validation_errors(&schema, &value), Vec::<String>::new());
         for (pointer, wrong) in [
             ("/price/amount", json!("1.000")),
             ("/price", json!({"amount": "1", "extra": 1})),
@@ -101,8 +101,8 @@ mod tests {
             ("/whole", json!({"name": "x", "extra": 1})),
         ] {
             let right = std::mem::replace(value.pointer_mut(pointer).unwrap(), wrong);
-            let errors = schemas.faults(&schema, &value);
-            assert!(errors.first().is_some_and(|fault| fault.starts_with(pointer)), "{pointer}: {errors:?}");
+            let errors = schemas.validation_errors(&schema, &value);
+            assert!(errors.first().is_some_and(|error| error.starts_with(pointer)), "{pointer}: {errors:?}");
             *value.pointer_mut(pointer).unwrap() = right;
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     postgres::Postgres,
     process::{Environment, Process, Role},
     proxy::Proxy,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 
 /// A server that all tests share, or that one test may stop.
@@ -51,7 +51,7 @@ impl<T> DerefMut for Source<T> {
     }
 }
 
-/// The lock of the suite, held while the shop is open. A second shop of a test takes none.
+/// The lock of the suite, held while the shop runs. A second shop of a test takes none.
 enum SuiteLock {
     Shared { _guard: OwnedRwLockReadGuard<()> },
     Exclusive { _guard: OwnedRwLockWriteGuard<()> },
@@ -80,7 +80,7 @@ impl Network {
     }
 }
 
-/// An open shop.
+/// A running shop.
 pub struct Shop {
     /// An anonymous client.
     pub anyone: Api,
@@ -204,7 +204,7 @@ impl Shop {
     ///
     /// # Panics
     /// If it isn't ready in time.
-    pub async fn open(&mut self, role: Role) {
+    pub async fn start_role(&mut self, role: Role) {
         self.launch(role);
         self.wait_until_ready(role).await;
     }
@@ -235,7 +235,7 @@ impl Shop {
     /// Kills the process of a role and starts another.
     pub async fn kill_and_restart(&mut self, role: Role) {
         self.kill(role);
-        self.open(role).await;
+        self.start_role(role).await;
     }
 
     /// Sends GET to the private listener of a role, and returns status and text.
@@ -273,7 +273,7 @@ impl Shop {
     pub async fn views_reach(&self, id: &str, count: u64) {
         eventually(&format!("{count} views of {id} are counted"), async || {
             let views = self.views(id).await;
-            holds(views >= count, || views)
+            check(views >= count, || views)
         })
         .await;
         assert_eq!(self.views(id).await, count, "more views are counted than there were");

@@ -35,10 +35,10 @@ pub async fn within<T, E: Debug>(limit: Duration, what: &str, mut probe: impl As
     }
 }
 
-/// Returns `Ok` if `condition` is true, otherwise the reason. For probes.
+/// Returns `Ok` if `condition` is true, otherwise the result of `why`. For probes.
 ///
 /// # Errors
-/// The result of `why`, if `condition` is false.
-pub fn holds<E>(condition: bool, why: impl FnOnce() -> E) -> Result<(), E> {
+/// If `condition` is false.
+pub fn check<E>(condition: bool, why: impl FnOnce() -> E) -> Result<(), E> {
     if condition { Ok(()) } else { Err(why()) }
 }

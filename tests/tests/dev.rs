@@ -15,7 +15,7 @@ use catalog_tests::{
     process_guard::{Server, ServerOptions},
     programs,
     scratch::Scratch,
-    wait::{self, holds},
+    wait::{self, check},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -71,7 +71,7 @@ impl Dev {
     }
 
     /// Starts the shop and waits until its addresses are printed.
-    async fn open(&mut self) {
+    async fn start_and_wait(&mut self) {
         self.start();
         self.wait_for_output("To start with an empty shop").await;
         let output = self.output();
@@ -101,7 +101,7 @@ impl Dev {
         wait::within(TIMEOUT, &format!("catalogctl dev prints {text:?}"), async || {
             let output = self.output();
             assert!(output.contains(text) || !self.running.as_ref().unwrap().has_ended(), "it has ended:\n{output}");
-            holds(output.contains(text), || output)
+            check(output.contains(text), || output)
         })
         .await;
     }
@@ -192,7 +192,7 @@ impl Drop for Dev {
 #[tokio::test]
 async fn the_shop_survives_kills_and_restarts_and_leaves_no_process_running() {
     let mut dev = Dev::at("127.0.0.1:0");
-    dev.open().await;
+    dev.start_and_wait().await;
     let samples = dev.products().await;
     assert!(samples.len() >= 40 && samples.iter().any(|name| name == "Alder bar table"), "{samples:?}");
     assert_eq!(dev.mails(1).await.len(), 1, "one summary to the other admin");
@@ -215,7 +215,7 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_no_process_running() {
     dev.signal(Signal::SIGKILL);
     dev.running = None;
     assert!(kill(orphan, None).is_ok(), "PostgreSQL outlives a killed parent");
-    dev.open().await;
+    dev.start_and_wait().await;
     assert!(
         dev.output().contains(&format!("stopping postgres (process {orphan}), an orphan of a run that was killed")),
         "{}",
@@ -232,7 +232,7 @@ async fn the_shop_survives_kills_and_restarts_and_leaves_no_process_running() {
     let _ = kill(dev.pid("postgres").unwrap_or(children[6]), Signal::SIGTERM);
     dev.wait_for_output("stopped").await;
     assert!(!dev.output().contains("postgres is shutting down"), "{}", dev.output());
-    wait::eventually("it ends", async || holds(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
+    wait::eventually("it ends", async || check(dev.running.as_ref().unwrap().has_ended(), || "it runs")).await;
     assert!(children.iter().all(|child| kill(*child, None).is_err()), "no child is left");
     assert_eq!(fs::read_dir(dev.data().join("run")).unwrap().count(), 0);
 }
@@ -246,7 +246,7 @@ async fn an_address_that_is_taken_during_the_start_is_reported() {
     // Its addresses were free when it started, and the servers start first.
     dev.wait_for_output("nats-server is ").await;
     let _taken = TcpListener::bind(&address).unwrap();
-    wait::within(TIMEOUT, "it gives up", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    wait::within(TIMEOUT, "it gives up", async || check(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     let output = dev.output();
     let error = format!("serve exited with code 1 while the shop started: HTTP_ADDRESS={address} is in use by ");
     assert!(output.contains(&error) && output.contains("The end of its log:\n    "), "{output}");
@@ -278,9 +278,9 @@ async fn every_address_in_use_is_reported_with_its_process_before_the_start() {
 #[tokio::test]
 async fn a_server_that_exits_during_the_start_fails_it_with_its_last_lines() {
     let mut dev = Dev::at("127.0.0.1:0");
-    dev.open().await;
+    dev.start_and_wait().await;
     dev.signal(Signal::SIGINT);
-    wait::within(TIMEOUT, "it stops", async || holds(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
+    wait::within(TIMEOUT, "it stops", async || check(dev.running.as_ref().unwrap().has_ended(), || dev.output())).await;
     // A JetStream directory that is a file.
     let store = dev.data().join("nats/jetstream");
     fs::remove_dir_all(&store).unwrap();

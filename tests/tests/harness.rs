@@ -6,7 +6,7 @@ use std::{path::Path, process::Command};
 use catalog_tests::{
     nats::Nats,
     postgres::Postgres,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use sqlx::{Connection, PgConnection};
 
@@ -58,11 +58,11 @@ async fn tests_that_are_killed_leave_no_server_behind() {
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("both servers end, and their directories go", async || {
-        holds(PgConnection::connect(&url).await.is_err(), || "PostgreSQL runs".to_owned())?;
-        holds(async_nats::connect(nats).await.is_err(), || "nats-server runs".to_owned())?;
+        check(PgConnection::connect(&url).await.is_err(), || "PostgreSQL runs".to_owned())?;
+        check(async_nats::connect(nats).await.is_err(), || "nats-server runs".to_owned())?;
         let left = (0..2).map(|n| std::env::temp_dir().join(format!("catalog-tests-{}-{n}", child.id())));
         let left: Vec<_> = left.filter(|path| Path::new(path).exists()).collect();
-        holds(left.is_empty(), || format!("{left:?}"))
+        check(left.is_empty(), || format!("{left:?}"))
     })
     .await;
 }

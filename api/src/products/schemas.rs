@@ -21,7 +21,7 @@ pub fn categories() -> Array {
 /// `categories` of a row of an import.
 pub fn categories_of_row() -> Array {
     let description =
-        "Categories, each at most once. They replace those of the product; rows with the same sku are united. Null removes them.";
+        "Categories, each at most once. They replace those of the product; rows with the same sku are combined. Null removes them.";
     categories_or_null(description)
 }
 

@@ -73,7 +73,7 @@ impl Change {
     #[must_use]
     pub fn database_login(name: &str, change: &LoginChange) -> Self {
         let (reason, event) = match change {
-            LoginChange::Completed => ("the active password, its role or its time was missing", None),
+            LoginChange::MissingKeysAdded => ("the active password, its role or its time was missing", None),
             LoginChange::Rotated { login } => {
                 let note = format!(
                     "Secret {name} has a new password for login role {login}. The old one stays valid until all pods use the new one."

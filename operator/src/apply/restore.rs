@@ -1,4 +1,4 @@
-//! Restores what was applied before, and changes nothing else.
+//! Restores objects of the last applied spec.
 
 use kube::ResourceExt;
 use serde_json::Value;
@@ -7,11 +7,11 @@ use super::{APPLIED, Apply, SECRETS_HASH, keep_minimum, name_of, with_applied_ha
 use crate::{build::Objects, error::Error, kinds::Kind};
 
 impl Apply<'_> {
-    /// Restores those of `objects` that were deleted or edited, unless they were applied in another form already. Pods are
-    /// not replaced because a Secret changed. Claims, Secrets and migrations are left to the spec that is current.
+    /// Restores those of `objects` that were deleted or edited, unless a newer spec has already been applied to them (other applied hash).
+    /// A changed Secret doesn't replace pods. Claims, Secrets and migrations are not restored; only the current spec applies them.
     ///
     /// # Errors
-    /// The first, after all objects were tried: one that the API server rejects holds no other back.
+    /// Tries every object, then returns the first error.
     pub async fn restore(&mut self, objects: &Objects) -> Result<(), Error> {
         let Objects { prerequisites, migration: _, workloads } = objects;
         let minimums = keep_minimum::minimums(workloads);
@@ -22,7 +22,7 @@ impl Apply<'_> {
                 continue;
             }
             let mut restored = self.restore_one(kind, &name, declared).await;
-            // The minimum is that of the last applied spec, as the object must be.
+            // Only if the Deployment matches the last applied spec does that spec's minimum apply.
             if let (Ok(true), Kind::Deployment, Some(minimum)) = (&restored, kind, minimums.get(&name)) {
                 restored = self.keep_minimum(&name, *minimum).await.map(|()| true);
             }
@@ -31,7 +31,7 @@ impl Apply<'_> {
         first
     }
 
-    /// Whether the object is now as `declared`. One that was applied in another form is left as it is.
+    /// Applies `declared` unless a newer spec has already been applied to the object. Returns whether it was applied.
     async fn restore_one(&mut self, kind: Kind, name: &str, mut declared: Value) -> Result<bool, Error> {
         self.read_unlisted(kind, name).await?;
         let mut applied = None;
@@ -40,7 +40,7 @@ impl Apply<'_> {
             keep_secrets_hash(&mut declared, &live.data);
         }
         let declared = with_applied_hash(declared);
-        // Another hash is that of another spec or another operator.
+        // Another hash was written for another spec or by another release of the operator.
         let is_of_this_spec = applied.is_none_or(|applied| declared["metadata"]["annotations"][APPLIED] == applied);
         if is_of_this_spec {
             self.apply_object(kind, declared).await?;

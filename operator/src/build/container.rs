@@ -48,7 +48,7 @@ pub fn pod_security(user: i64) -> PodSecurityContext {
     }
 }
 
-/// Builds the pod template of a part, with the hash of the Secrets that it uses.
+/// Builds the pod template of a component, with the hash of the Secrets that it uses.
 pub fn template(plan: &Plan, component: Component, mut annotations: BTreeMap<String, String>, spec: PodSpec) -> PodTemplateSpec {
     let spec = PodSpec {
         automount_service_account_token: Some(false),

@@ -19,8 +19,8 @@ use crate::{
     validate::{ApiScale, Plan, RolePlan, WorkerRole, WorkerScale},
 };
 
-/// Seconds that the API keeps accepting requests before it gets SIGTERM. Proxies learn of a terminating pod no earlier than the pod, and
-/// route requests to it until then.
+/// Seconds that the API keeps accepting requests before it gets SIGTERM: kube-proxy may still route to the pod for a few seconds after it
+/// starts terminating.
 const DRAIN_SECONDS: i64 = 5;
 /// Seconds between the end of `SHUTDOWN_TIMEOUT` and SIGKILL.
 const SPARE_SECONDS: i64 = 5;

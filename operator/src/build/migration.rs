@@ -61,7 +61,7 @@ pub fn job(plan: &Plan) -> Job {
         ..JobSpec::default()
     };
     let mut hash = Sha256::new();
-    // Serialising an object that was just built cannot fail. If it did, the name would only depend on less.
+    // Serialising an object that was just built cannot fail. On failure the spec is left out of the hash.
     hash.update(serde_json::to_vec(&spec).unwrap_or_default());
     let installation = &plan.installation;
     for (name, value) in [("claim", &installation.claim_uid), ("abandoned", &installation.abandoned)] {

@@ -18,7 +18,7 @@ use crate::{
 /// Builds the claims of the embedded servers.
 pub fn claims(plan: &Plan) -> Vec<PersistentVolumeClaim> {
     let postgres = match &plan.database {
-        // A new, empty volume would make an empty shop of one whose volume was lost.
+        // A lost volume must not be silently replaced by an empty one.
         DatabasePlan::Embedded(database) if plan.installation.lost_claim.is_none() => Some((&database.volume, Component::Postgres)),
         DatabasePlan::Embedded(_) | DatabasePlan::External(_) => None,
     };

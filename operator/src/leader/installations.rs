@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{LEASE_DURATION, NAME};
 
-/// Annotation of a Lease whose holder doesn't lead yet. Older releases don't know the annotation and leave it in place, so its value is
-/// compared with the holder.
-pub const NOT_LEADING_YET: &str = "catalog.rs/candidate";
+/// Annotation of a Lease whose holder is a candidate: it doesn't lead yet. The value is the holder, because older releases leave the
+/// annotation in place when they become the holder.
+pub const CANDIDATE: &str = "catalog.rs/candidate";
 
 /// Another installation of the operator in this cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,10 +61,10 @@ pub enum Others {
     MustYieldTo(AnotherInstallation),
 }
 
-/// Whether the Lease has a holder that doesn't lead yet.
-pub fn is_not_leading_yet(lease: &Lease) -> bool {
+/// Whether the holder of the Lease is a candidate, which doesn't lead yet.
+pub fn is_candidate(lease: &Lease) -> bool {
     let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref());
-    holder.is_some() && lease.annotations().get(NOT_LEADING_YET) == holder
+    holder.is_some() && lease.annotations().get(CANDIDATE) == holder
 }
 
 /// Reads the Leases of other installations.
@@ -129,12 +129,13 @@ impl Observed {
             if now.duration_since(record.since) >= LEASE_DURATION {
                 continue;
             }
-            // It yields to the owner of this one's Lease. One that cannot list Leases would otherwise renew its own without end.
-            if is_owned && is_not_leading_yet(lease) && owner(lease).is_none() {
+            // Ignore candidates whose Lease has no owner: they yield to us. Otherwise a candidate that may not list Leases would
+            // block us forever.
+            if is_owned && is_candidate(lease) && owner(lease).is_none() {
                 continue;
             }
             // Of two candidates, the one that led before wins; if neither or both did, the namespace that sorts first wins.
-            if record.is_renewed && !is_not_leading_yet(lease) {
+            if record.is_renewed && !is_candidate(lease) {
                 return Others::MustYieldTo(another(State::Leads, evidence));
             }
             if record.is_renewed && namespace < self.namespace && (owner(lease).is_some() || !is_owned) {
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     fn lease(namespace: &str, holder: &str, renewals: i32, annotated: Option<&str>) -> Lease {
-        let metadata = json!({"name": NAME, "namespace": namespace, "annotations": {NOT_LEADING_YET: annotated.unwrap_or_default()}});
+        let metadata = json!({"name": NAME, "namespace": namespace, "annotations": {CANDIDATE: annotated.unwrap_or_default()}});
         // Any change of the spec counts as a renewal.
         let spec = json!({"holderIdentity": holder, "leaseTransitions": renewals});
         serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
@@ -226,7 +227,7 @@ mod tests {
         let (mut observed, now) = (observed(), Instant::now());
         observed.evaluate(&[lease("c", "other", 1, Some("earlier"))], now);
         assert_eq!(observed.evaluate(&[lease("c", "other", 2, Some("earlier"))], now), must_yield_to(State::Leads, "c"));
-        assert!(!is_not_leading_yet(&lease("c", "", 1, Some("earlier"))));
+        assert!(!is_candidate(&lease("c", "", 1, Some("earlier"))));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Journal {
     lease: Option<ObjectReference>,
     /// Events to publish. The Lease is mostly lost while the API server is unavailable, so its Event is published later.
     pending: VecDeque<Event>,
-    /// The installation for which the last recorded wait was.
+    /// The installation that the last logged wait was for.
     waits_for: Option<AnotherInstallation>,
 }
 

@@ -110,7 +110,7 @@ impl Schedule {
     }
 }
 
-/// Failed polls in a row before a report of mail that is ready or not becomes unknown.
+/// Consecutive failed polls after which `MailReady` (True or False) becomes Unknown.
 const FAILED_POLLS: u32 = 3;
 
 /// Returns how long the previous report must have been published before this one is. `None` if they are equal.

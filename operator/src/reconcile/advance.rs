@@ -60,7 +60,7 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     Ok(!missing.is_empty() || rotated.is_some() || login_changed)
 }
 
-/// Rotates or completes the passwords of the embedded database, or removes old ones. Returns whether any changed.
+/// Rotates passwords of the embedded database, adds missing keys of its Secret, or removes old passwords. Returns whether any changed.
 async fn change_login(plan: &Plan, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let DatabasePlan::Embedded(database) = &plan.database else { return Ok(false) };
     let name = &database.password.secret;

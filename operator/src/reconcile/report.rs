@@ -22,7 +22,7 @@ use crate::{
     kinds::Kind,
     live::{Live, deployment_names},
     secrets,
-    status::{Issues, Outcome, keda_due_at, status},
+    status::{Issues, Outcome, next_ignored_at, status},
     validate::next_rotation,
 };
 
@@ -30,7 +30,7 @@ use crate::{
 const MAX_NOTE: usize = 1024;
 
 /// Pause before pods that could not be listed are listed again.
-const UNLISTED: Duration = Duration::from_secs(10);
+const RETRY_LISTING_PODS_AFTER: Duration = Duration::from_secs(10);
 
 /// Result of [`report`].
 pub struct Reported {
@@ -64,8 +64,9 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         secrets::old_passwords_expire_at(&secret.data.unwrap_or_default(), in_use.as_ref()).filter(|at| *at > now)
     });
     let rotates_at = next_rotation(catalog, now);
-    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(keda_due_at(live, now)).chain(expire_at).chain(rotates_at).min();
-    let until_change = issues.map_or(Some(UNLISTED), |issues| changes_at(issues).map(until));
+    let changes_at =
+        |issues: Issues| issues.changes_at.into_iter().chain(next_ignored_at(live, now)).chain(expire_at).chain(rotates_at).min();
+    let until_change = issues.map_or(Some(RETRY_LISTING_PODS_AFTER), |issues| changes_at(issues).map(until));
     Ok(Reported { status: report, until_change })
 }
 

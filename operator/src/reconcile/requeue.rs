@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::crd::{CatalogStatus, Condition};
 
-/// Resync interval, as kube has none: it recovers from lost watch events. Jitter adds up to a fifth.
+/// Resync interval. kube has no resync; this one catches lost events. Jitter adds up to a fifth.
 const RESYNC: Duration = Duration::from_mins(10);
-/// Bounds of the pause while the Catalog is progressing. Between them it is the time since progress began. The upper bound is the
-/// delay that a lost watch event costs.
+/// Bounds of the pause while the Catalog is progressing. The pause equals the time since progress began, within these bounds. The upper
+/// bound is the longest delay that a lost watch event causes.
 const PROGRESSING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
 /// Upper bound of the pause while the Catalog is not ready and waits for an edit of its spec or a Secret.
 const MAX_NOT_READY: Duration = Duration::from_mins(5);

@@ -31,7 +31,7 @@ const KEEP_FOR: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginChange {
     /// Missing keys were added, for example after an upgrade from a release without login roles.
-    Completed,
+    MissingKeysAdded,
     /// The other login role became active, with a new password.
     Rotated {
         /// The active login role.
@@ -64,7 +64,7 @@ pub fn update(
             completed.extend([entry(active, &generate_password(rng))]);
         }
         completed.extend([entry(USERNAME, active), entry(CHANGED_AT, &format_seconds(now))]);
-        return Some((completed, LoginChange::Completed));
+        return Some((completed, LoginChange::MissingKeysAdded));
     };
     let in_use = in_use.filter(|in_use| in_use.login == active)?;
     let inactive = inactive_login(active);
@@ -123,7 +123,7 @@ fn inactive_login(active: &str) -> &'static str {
     if active == first { second } else { first }
 }
 
-/// Formats a time in whole seconds, the precision of the annotation: a request with the time of the last rotation starts no other one.
+/// Formats a time in whole seconds, to which the annotation is truncated, too.
 fn format_seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -220,7 +220,7 @@ mod tests {
     fn the_secret_of_a_release_without_login_roles_is_completed_and_its_password_is_removed_when_no_pod_uses_it() {
         let before: Data = [entry("password", "old")].into();
         let (completed, done) = change(&before, Some(30), None, 60).unwrap();
-        assert_eq!((keys(&completed), done), (vec!["catalog_a", "changed-at", "password", "username"], LoginChange::Completed));
+        assert_eq!((keys(&completed), done), (vec!["catalog_a", "changed-at", "password", "username"], LoginChange::MissingKeysAdded));
         assert_eq!(change(&completed, Some(30), None, 70), None);
         let (one, done) = change(&completed, Some(30), Some("catalog_a"), 70).unwrap();
         assert_eq!((keys(&one), done), (vec!["catalog_a", "changed-at", "username"], LoginChange::OldPasswordsRemoved));
@@ -238,7 +238,7 @@ mod tests {
         ] {
             let broken: Data = broken.into_iter().map(|(key, value)| entry(key, value)).collect();
             let (completed, done) = change(&broken, None, Some("catalog_a"), 60).unwrap();
-            assert_eq!(done, LoginChange::Completed, "{:?}", keys(&broken));
+            assert_eq!(done, LoginChange::MissingKeysAdded, "{:?}", keys(&broken));
             assert_eq!(change(&completed, None, Some("catalog_a"), 60), None, "{:?}", keys(&broken));
         }
         let mut edited = first();

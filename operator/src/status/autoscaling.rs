@@ -112,9 +112,9 @@ fn scaled_object_issues(catalog: &Catalog, live: &Live, now: Timestamp) -> Vec<A
     issues
 }
 
-/// When the next `ScaledObject` without a status will count as ignored by KEDA.
+/// When the next `ScaledObject` without a status starts to count as ignored by KEDA.
 #[must_use]
-pub fn keda_due_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
+pub fn next_ignored_at(live: &Live, now: Timestamp) -> Option<Timestamp> {
     let unobserved = live.of_kind(Kind::ScaledObject).filter(|scaler| is_unobserved(scaler));
     unobserved.filter_map(|scaler| Some(scaler.creation_timestamp()?.0 + OBSERVED_WITHIN)).filter(|at| *at > now).min()
 }
@@ -245,7 +245,7 @@ mod tests {
             live.put(Kind::ScaledObject, tracker.clone());
             let state_at = |seconds| autoscaling(&samples::full_input().0, &live, created + SignedDuration::from_secs(seconds));
             assert!(state_at(59).0.holds);
-            assert_eq!(keda_due_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
+            assert_eq!(next_ignored_at(&live, created), is_ignored.then_some(created + OBSERVED_WITHIN));
             let (state, degraded) = state_at(60);
             assert_eq!((state.reason.as_str(), degraded), (if is_ignored { "KedaNotRunning" } else { "Active" }, None));
             assert!(!is_ignored || state.message.starts_with("ScaledObject shop-tracker has no status from KEDA 60 s after"), "{state:?}");

@@ -20,7 +20,7 @@ pub fn unbound(live: &Live) -> impl Iterator<Item = &DynamicObject> {
     live.of_kind(Kind::PersistentVolumeClaim).filter(|claim| !claim_facts(claim).is_bound)
 }
 
-/// Appends skipped fields of a volume to the condition of its part.
+/// Appends skipped fields of a volume to the condition of its component.
 pub fn append_skipped(skipped: &[Skipped], part: &str, state: &mut ConditionState) {
     for Skipped { path, message } in skipped.iter().filter(|skipped| skipped.path.starts_with(part)) {
         state.message = format!("{}; {path}: {message}", state.message);

@@ -7,7 +7,7 @@ use crate::observed::DatabaseFindings;
 pub struct DegradedInputs<'a> {
     /// Findings about the database.
     pub database: &'a DatabaseFindings,
-    /// Issues of the parts; `None` if pods could not be listed.
+    /// Issues of the components; `None` if pods could not be listed.
     pub issues: Option<&'a Issues>,
     /// A failure of mail or autoscaling, without which the shop still serves.
     pub mail_or_autoscaling: Option<ConditionState>,

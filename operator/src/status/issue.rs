@@ -1,4 +1,4 @@
-//! One issue of a part of a Catalog.
+//! One issue of a component of a Catalog.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 /// Time after which a waiting pod, or a Job without pods, is an issue. Pulling an image usually takes less.
 pub const SLOW_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// A current or recent failure or delay of a part.
+/// A current or recent failure or delay of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
-    /// The part, such as `api`.
+    /// The component, such as `api`.
     pub component: String,
-    /// Which component reports the issue.
+    /// Which controller reports the issue.
     pub source: Source,
     /// Reason such as `ImagePullBackOff`.
     pub reason: String,
     /// Kind and name of the object, such as `Pod shop-api-1`.
     pub object: String,
-    /// Text of the cluster, if it has one.
+    /// Message from Kubernetes, if there is one; otherwise the operator's own.
     pub message: String,
     /// Whether the issue makes the Catalog degraded. A delay does not.
     pub is_failure: bool,
@@ -26,16 +26,16 @@ pub struct Issue {
     pub until: Option<Timestamp>,
 }
 
-/// Which component reports an issue, most specific first.
+/// Which controller reports an issue, most specific first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The provisioner: the volume of a claim.
+    /// The volume provisioner: a claim is not bound, terminating or lost.
     Claim,
-    /// The kubelet or the scheduler: a pod.
+    /// The kubelet or the scheduler: a pod fails or waits.
     Pod,
-    /// A controller: pods that it cannot create.
+    /// The controller of a workload: it cannot create pods.
     Creation,
-    /// A controller: an exceeded deadline.
+    /// The controller of a workload: a deadline was exceeded.
     Deadline,
 }
 

@@ -1,4 +1,4 @@
-//! The issues of all parts of a Catalog.
+//! The issues of all components of a Catalog.
 
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
@@ -6,13 +6,13 @@ use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use super::{claims, controllers, issue::Issue, pods};
 use crate::{live::Live, mail::MailReport};
 
-/// Parts in the order of their dependencies: the first issue is usually the cause of the later ones.
+/// Components in the order of their dependencies: the first issue is usually the cause of the later ones.
 const COMPONENTS: [&str; 7] = ["postgres", "nats", "migrate", "api", "notifier", "tracker", "fulfiller"];
 
 /// The issues of a Catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issues {
-    /// At most one issue per part.
+    /// At most one issue per component.
     pub list: Vec<Issue>,
     /// When the list changes without an event.
     pub changes_at: Option<Timestamp>,
@@ -38,7 +38,7 @@ impl Issues {
         Self { list, changes_at, mail: MailReport::default() }
     }
 
-    /// The issue of a part.
+    /// The issue of a component.
     #[must_use]
     pub fn of(&self, component: &str) -> Option<&Issue> {
         self.list.iter().find(|issue| issue.component == component)
@@ -50,7 +50,7 @@ impl Issues {
     }
 }
 
-/// Uids of objects whose Events have the cause of an issue: those without pods, unbound claims, and one slow pod per part.
+/// Uids of objects whose Events have the cause of an issue: those without pods, unbound claims, and one slow pod per component.
 #[must_use]
 pub fn uids_needing_events(live: &Live, pods: &[Pod], now: Timestamp) -> Vec<String> {
     let mut slow: Vec<_> = pods.iter().filter(|pod| pods::slow_at(pod, live).is_some_and(|at| at <= now)).collect();

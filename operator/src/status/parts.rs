@@ -1,4 +1,4 @@
-//! The conditions of the parts of a Catalog, derived from their objects.
+//! The conditions of the components of a Catalog, derived from their objects.
 
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::{
 /// Label with the release that an object runs.
 const VERSION: &str = "app.kubernetes.io/version";
 
-/// Conditions of all parts.
+/// Conditions of all components.
 pub struct Parts {
     /// PostgreSQL.
     pub database: ConditionState,

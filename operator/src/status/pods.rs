@@ -20,7 +20,7 @@ use crate::{
 /// Label with the name of the Job that created a pod.
 const JOB: &str = "batch.kubernetes.io/job-name";
 
-/// The part that a pod belongs to, such as `api`.
+/// The component that a pod belongs to, such as `api`.
 pub fn component(pod: &Pod) -> &str {
     pod.labels().get(COMPONENT).map_or("", String::as_str)
 }

@@ -1,4 +1,4 @@
-//! Derives the conditions of a Catalog that cannot be deserialised, for example because the definition of another release was installed.
+//! Derives the conditions of a Catalog that cannot be deserialised, for example because the CRD of another release was installed.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::conditions::{ConditionState, Conditions, UNREADABLE};
 
-/// Derives the conditions of an object that cannot be deserialised because of `error`. Those of parts are Unknown, because the operator
-/// doesn't read their objects.
+/// Derives the conditions of an object that cannot be deserialised because of `error`. Those of components are Unknown, because the
+/// operator doesn't read their objects.
 #[must_use]
 pub fn unreadable_conditions(object: &DynamicObject, error: &str, now: Timestamp) -> Vec<Condition> {
     let previous = conditions(object);

@@ -36,7 +36,8 @@ pub fn no_database_password(catalog: &Catalog, check: &mut Check<'_>) {
     }
 }
 
-/// Parses an instant in whole seconds, the precision of the times in Secrets: otherwise the rotation that it requests would seem older.
+/// Parses an instant. Truncated to seconds like the times in Secrets, so that a request for exactly the last rotation's time is not newer
+/// than it.
 fn parse(text: &str) -> Option<Timestamp> {
     let instant: Timestamp = text.parse().ok()?;
     Timestamp::from_second(instant.as_second()).ok()

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{crd::Quantity, observed::ClaimFacts};
 
-/// Checks the volume of a part, and returns it with its size in bytes.
+/// Checks the volume of a component, and returns it with its size in bytes.
 pub fn check(
     shop: &Shop,
     part: &str,

@@ -106,15 +106,15 @@ async fn connection(plan: &Plan, number: u64, from: Instant, until: Instant) -> 
     stream.set_nodelay(true)?;
     let mut random = SmallRng::seed_from_u64(number + 1);
     let buyer = plan.buyers.get(usize::try_from(number)?);
-    let mut request = super::shelf::request(plan.first, plan.address);
+    let mut request = super::numbered_products::request(plan.first, plan.address);
     let expected: &[u8] = if buyer.is_some() { b"HTTP/1.1 201 " } else { b"HTTP/1.1 200 " };
     let mut buffer = vec![0; 64 * 1024];
     let mut seen = Counts { latencies: vec![0; MAX_LATENCY], requests: 0, all_requests: 0 };
     loop {
         let product = plan.first + random.random_range(0..plan.products);
         match buyer {
-            Some(token) => request = super::shelf::order(product, plan.address, token, rand::random()),
-            None => super::shelf::set_product(&mut request, product),
+            Some(token) => request = super::numbered_products::order(product, plan.address, token, rand::random()),
+            None => super::numbered_products::set_product(&mut request, product),
         }
         let started = Instant::now();
         if started >= until {

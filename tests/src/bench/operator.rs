@@ -21,7 +21,7 @@ use self::{process::Operator, traffic::Traffic};
 use super::table::{grouped, median};
 use crate::{
     control_plane::{ApiServer, FakeControllers, Namespace, definitions, specs},
-    wait::{holds, within},
+    wait::{check, within},
 };
 
 /// The number of Catalogs, the number of their namespaces, and how many namespaces are filled concurrently. More would load the
@@ -147,7 +147,7 @@ async fn wait_until_all_ready(namespace: &Namespace) {
         controllers.complete_all().await;
         let list = namespace.api::<Catalog>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let unready = list.items.iter().filter(|catalog| !is_ready(catalog)).count();
-        holds(unready == 0, || format!("{unready} of {} are not ready", list.items.len()))
+        check(unready == 0, || format!("{unready} of {} are not ready", list.items.len()))
     })
     .await;
 }

@@ -11,13 +11,12 @@ use sqlx::PgPool;
 
 use super::{
     load::{self, Outcome, Plan},
-    pgbench,
+    numbered_products, pgbench,
     run::{POSTGRES, as_f64, run_to_completion},
-    shelf,
     table::{grouped, row},
 };
 use crate::{
-    concurrent_clients,
+    customer_sessions,
     nats::Nats,
     people,
     postgres::Postgres,
@@ -99,7 +98,7 @@ impl Bench {
         settings.extend(shared::superuser());
         run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
-        shelf::stock(&pool, PRODUCTS).await?;
+        numbered_products::stock(&pool, PRODUCTS).await?;
         sqlx::query("INSERT INTO products.stock (product_id, on_hand) SELECT id, $1 FROM products.products")
             .bind(UNITS)
             .execute(&pool)
@@ -110,7 +109,7 @@ impl Bench {
         let address = serve.address("HTTP_ADDRESS").await;
         let owner = people::token_of_owner(&format!("http://{address}")).await;
         let (header, claims) = tokens::read(&owner);
-        let buyers = concurrent_clients::tokens_of_customers(&pool, &key, &header, &claims, CONNECTIONS).await;
+        let buyers = customer_sessions::tokens_of_customers(&pool, &key, &header, &claims, CONNECTIONS).await;
         Ok(Self { postgres, serve, address, pool, buyers, scratch, _nats: nats })
     }
 

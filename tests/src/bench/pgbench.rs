@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context, bail};
 
-use super::shelf::id_in_sql;
+use super::numbered_products::id_in_sql;
 use crate::{postgres::Postgres, programs};
 
 /// The statement that reads one product by id.

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use super::{
     bare::Canned,
     load::{Outcome, Plan},
-    pgbench, shelf,
+    numbered_products, pgbench,
     table::{grouped, row},
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     process_guard,
     scratch::Scratch,
     shared, tokens,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 
 /// Products in the catalogue: ten times the size of the cache.
@@ -113,7 +113,7 @@ impl Bench {
         settings.extend(shared::superuser());
         run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
-        shelf::stock(&pool, PRODUCTS).await?;
+        numbered_products::stock(&pool, PRODUCTS).await?;
         let mut serve = Process::start(&[Role::Serve.command()], &settings);
         let mut tracker = Process::start(&[Role::Tracker.command()], &settings);
         serve.ready().await;
@@ -134,7 +134,7 @@ impl Bench {
     async fn wait_until_counted(&self, views: u64) {
         eventually("the views are counted", async || {
             let counted = self.counted().await.map_err(|error| error.to_string())?;
-            holds(counted >= views, || format!("{counted} of {views}"))
+            check(counted >= views, || format!("{counted} of {views}"))
         })
         .await;
     }
@@ -173,7 +173,7 @@ impl Drop for Bare {
 
 /// Returns the API's response for a product, without the headers that every server adds. The request counts as a view.
 async fn canned(address: SocketAddr) -> anyhow::Result<Canned> {
-    let request = String::from_utf8(shelf::request(1, address))?;
+    let request = String::from_utf8(numbered_products::request(1, address))?;
     let path = request.split(' ').nth(1).context("a path")?;
     let response = reqwest::get(format!("http://{address}{path}")).await?;
     let headers = response.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "date" | "content-length"));

@@ -9,12 +9,12 @@ use sqlx::PgPool;
 use super::{
     lists,
     load::{self, Plan},
+    numbered_products,
     run::{POSTGRES, as_f64, run_to_completion},
-    shelf,
     table::{grouped, median, row},
 };
 use crate::{
-    concurrent_clients,
+    customer_sessions,
     nats::Nats,
     people,
     postgres::Postgres,
@@ -96,7 +96,7 @@ impl Bench {
         settings.extend(shared::superuser());
         run_to_completion(&["migrate"], &settings).await?;
         let pool = PgPool::connect(&postgres.url(DATABASE)).await?;
-        shelf::put(&pool, 1, PRODUCTS).await?;
+        numbered_products::put(&pool, 1, PRODUCTS).await?;
         sqlx::query(
             "INSERT INTO products.stock (product_id, on_hand) SELECT id, CASE WHEN sku = ANY($1) THEN 0 ELSE $2 END FROM products.products",
         )
@@ -112,7 +112,7 @@ impl Bench {
         let address = serve.address("HTTP_ADDRESS").await;
         let owner = people::token_of_owner(&format!("http://{address}")).await;
         let (header, claims) = tokens::read(&owner);
-        let buyers = concurrent_clients::tokens_of_customers(&pool, &key, &header, &claims, BUYERS).await;
+        let buyers = customer_sessions::tokens_of_customers(&pool, &key, &header, &claims, BUYERS).await;
         Ok(Self { _serve: serve, address, buyers, _nats: nats, _postgres: postgres, _scratch: scratch })
     }
 

@@ -16,10 +16,10 @@ use kube::{
 
 use super::{
     audit::{self, Audit},
+    call_recorder::CallRecorder,
     certificates::Certificates,
     definitions,
     programs::programs,
-    wire::Wire,
 };
 use crate::{
     nats::free_port,
@@ -154,12 +154,12 @@ impl ApiServer {
         Client::try_from(self.config().await).expect("a client of our own kubeconfig")
     }
 
-    /// Creates an operator's client whose calls pass through `wire`.
+    /// Creates an operator's client whose calls pass through `recorder`.
     ///
     /// # Panics
     /// If the kubeconfig is wrong.
-    pub async fn client_through(&self, wire: &Wire) -> Client {
-        wire.client(self.operator_config().await)
+    pub async fn client_through(&self, recorder: &CallRecorder) -> Client {
+        recorder.client(self.operator_config().await)
     }
 
     /// Returns the path of an operator's kubeconfig.

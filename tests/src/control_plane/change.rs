@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Operator,
+    call_recorder::{Call, Fault, RecordedCall},
     snapshot::{self, Snapshot, differences},
-    wire::{Call, Fault, RecordedCall},
 };
 
 /// Concurrent runs. They wait for the API server most of the time.
@@ -43,7 +43,7 @@ impl Change {
             operator.apply(spec).await.expect("the spec before is valid");
             operator.reconcile_until_ready().await;
         }
-        operator.wire().reset();
+        operator.recorder().reset();
         operator
     }
 
@@ -52,7 +52,7 @@ impl Change {
         let mut operator = self.prepare().await;
         (self.action)(&mut operator).await;
         operator.reconcile_until_ready().await;
-        let calls = operator.wire().calls();
+        let calls = operator.recorder().calls();
         Reference { snapshot: snapshot::take(operator.namespace()).await, calls }
     }
 
@@ -62,10 +62,10 @@ impl Change {
     /// If the final objects differ from `reference`.
     pub async fn run_with_fault(&self, call: &Call, fault: Fault, reference: &Snapshot) -> Result<usize, String> {
         let mut operator = self.prepare().await;
-        operator.wire().plan(call.clone(), fault);
+        operator.recorder().plan(call.clone(), fault);
         (self.action)(&mut operator).await;
         operator.reconcile_until_ready().await;
-        let injected = operator.wire().injected();
+        let injected = operator.recorder().injected();
         // A call is stale only if its response was recorded before.
         if fault != Fault::Stale && injected == 0 {
             return Err(format!("{call} was not made in this run: the calls of a reconcile are not deterministic"));
@@ -90,10 +90,10 @@ impl Change {
         let reference = self.run_without_faults().await;
         let mut operator = self.prepare().await;
         (self.action)(&mut operator).await;
-        operator.wire().make_all_reads_stale(true);
+        operator.recorder().make_all_reads_stale(true);
         operator.reconcile().await;
-        operator.wire().make_all_reads_stale(false);
-        println!("{}: {} stale reads at once", self.name, operator.wire().injected());
+        operator.recorder().make_all_reads_stale(false);
+        println!("{}: {} stale reads at once", self.name, operator.recorder().injected());
         operator.reconcile_until_ready().await;
         compare(&reference.snapshot, &operator, "all reads stale").await.unwrap_or_else(|what| panic!("{}: {what}", self.name));
     }

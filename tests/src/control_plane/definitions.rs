@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{certificates::OPERATOR, programs::script};
-use crate::wait::{eventually, holds};
+use crate::wait::{check, eventually};
 
 /// The resources of KEDA that the operator creates.
 const KEDA: [&str; 2] = ["scaledobjects", "triggerauthentications"];
@@ -70,7 +70,7 @@ async fn install(client: &Client, yaml: &str) {
         let live = definitions.get(&name).await.map_err(|error| error.to_string())?;
         let conditions = live.status.and_then(|status| status.conditions).unwrap_or_default();
         let established = conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
-        holds(established, || format!("{conditions:?}"))?;
+        check(established, || format!("{conditions:?}"))?;
         // The condition is set shortly before the path is served.
         let version = &definition.spec.versions[0].name;
         let resource = ApiResource::from_gvk_with_plural(

@@ -17,7 +17,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{ApiServer, FakeControllers, Namespace, Wire};
+use super::{ApiServer, CallRecorder, FakeControllers, Namespace};
 
 /// The name of the Catalog in every namespace of the suite.
 pub const NAME: &str = "shop";
@@ -52,7 +52,7 @@ pub struct Condition {
 /// An operator in its own namespace that reconciles when the test calls it.
 pub struct Operator {
     namespace: Namespace,
-    wire: Wire,
+    recorder: CallRecorder,
     client: Client,
     controllers: FakeControllers,
     clock_offset: Arc<AtomicI64>,
@@ -68,11 +68,11 @@ impl Operator {
 
     /// Creates an operator in a namespace of `server`, with the Secrets to which the specs of the suite refer.
     pub async fn on(server: &ApiServer, namespace: Namespace) -> Self {
-        let wire = Wire::default();
-        let client = server.client_through(&wire).await;
+        let recorder = CallRecorder::default();
+        let client = server.client_through(&recorder).await;
         let clock_offset = Arc::default();
         let context = context(&client, &clock_offset);
-        let operator = Self { controllers: FakeControllers::new(&namespace), namespace, wire, client, clock_offset, context };
+        let operator = Self { controllers: FakeControllers::new(&namespace), namespace, recorder, client, clock_offset, context };
         operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;
         operator.write_secret("registry", &[(".dockerconfigjson", "{}")]).await;
         operator.write_secret("database", &[("uri", "postgres://shop:secret@db.example.com/shop")]).await;
@@ -85,8 +85,8 @@ impl Operator {
     }
 
     /// Returns the layer that records its API calls and injects faults.
-    pub fn wire(&self) -> &Wire {
-        &self.wire
+    pub fn recorder(&self) -> &CallRecorder {
+        &self.recorder
     }
 
     /// Returns the fake controllers of its namespace.
@@ -142,7 +142,7 @@ impl Operator {
                 Ok(_) => ReconcileOutcome::Succeeded,
                 Err(error) => ReconcileOutcome::Failed(error),
             },
-            () = self.wire.crashed() => ReconcileOutcome::Crashed,
+            () = self.recorder.crashed() => ReconcileOutcome::Crashed,
         };
         if matches!(ended, ReconcileOutcome::Crashed) {
             // A new process starts without state.
@@ -182,9 +182,9 @@ impl Operator {
     pub async fn reconcile_until_idle(&mut self) {
         let mut last = String::new();
         for _ in 0..MAX_RECONCILES {
-            let before = self.wire.writes().len();
+            let before = self.recorder.writes().len();
             let ended = self.reconcile().await;
-            let writes = self.wire.writes().split_off(before);
+            let writes = self.recorder.writes().split_off(before);
             let changed = self.controllers.complete_all().await;
             if matches!(ended, ReconcileOutcome::Succeeded | ReconcileOutcome::NoCatalog) && writes.is_empty() && changed == 0 {
                 return;

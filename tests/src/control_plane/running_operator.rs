@@ -4,7 +4,7 @@ use std::{sync::OnceLock, thread};
 
 use catalog_operator::{connection::with_timeouts, controller, metrics::Metrics};
 
-use super::{ApiServer, Namespace, Wire};
+use super::{ApiServer, CallRecorder, Namespace};
 
 /// Catalogs that are reconciled at the same time.
 const CONCURRENCY: u16 = 4;
@@ -12,7 +12,7 @@ const CONCURRENCY: u16 = 4;
 /// A running operator with its own API server. On the shared one it would reconcile the Catalogs of all tests.
 pub struct RunningOperator {
     server: ApiServer,
-    wire: Wire,
+    recorder: CallRecorder,
     metrics: Metrics,
 }
 
@@ -43,19 +43,19 @@ impl RunningOperator {
     /// # Panics
     /// If it doesn't start.
     pub async fn on(server: ApiServer) -> Self {
-        let wire = Wire::default();
+        let recorder = CallRecorder::default();
         let config = server.operator_config().await;
         let metrics = Metrics::new().expect("metrics");
-        let (its_wire, its_metrics) = (wire.clone(), metrics.clone());
+        let (its_recorder, its_metrics) = (recorder.clone(), metrics.clone());
         // In a separate runtime, because the runtime of a test ends with the test.
         let running = thread::Builder::new().name("operator".into()).spawn(move || {
             runtime().block_on(async {
-                let client = its_wire.client(with_timeouts(config));
+                let client = its_recorder.client(with_timeouts(config));
                 controller::run(client, its_metrics, CONCURRENCY).await;
             });
         });
         drop(running.expect("a thread can be started"));
-        Self { server, wire, metrics }
+        Self { server, recorder, metrics }
     }
 
     /// Returns the API server.
@@ -64,8 +64,8 @@ impl RunningOperator {
     }
 
     /// Returns the layer that records its API calls and disturbs its watches.
-    pub fn wire(&self) -> &Wire {
-        &self.wire
+    pub fn recorder(&self) -> &CallRecorder {
+        &self.recorder
     }
 
     /// Returns its metrics in the text format of Prometheus.

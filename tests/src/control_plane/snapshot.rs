@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Namespace, operator::NAME, wire};
+use super::{Namespace, call_recorder, operator::NAME};
 
 /// Kinds that record what happened, or that the API server creates itself.
 const IGNORED_KINDS: [&str; 5] = ["Event", "Lease", "Namespace", "Endpoints", "EndpointSlice"];
@@ -71,7 +71,7 @@ pub fn resource(object: &DynamicObject) -> ApiResource {
 pub async fn take(namespace: &Namespace) -> Snapshot {
     let normalised = objects(namespace).await.into_iter().map(|object| {
         let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-        let name = format!("{kind}/{}", wire::without_hash(&object.name_any()));
+        let name = format!("{kind}/{}", call_recorder::without_hash(&object.name_any()));
         let value = serde_json::to_value(&object).expect("an object is JSON");
         (name, normalised(&kind, value, namespace.name()))
     });

@@ -5,7 +5,7 @@ use async_nats::jetstream;
 use super::Shop;
 use crate::{
     process::Role,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 
 impl Shop {
@@ -22,11 +22,11 @@ impl Shop {
                 return Ok(());
             }
             let lag = consumer_lag(&jetstream, &format!("{}_{stream}", self.name), role.command()).await?;
-            holds(lag == 0, || format!("{lag} messages in {stream} for the {role}"))
+            check(lag == 0, || format!("{lag} messages in {stream} for the {role}"))
         };
         let none = async |what: &str, count: &'static str| {
             let left: i64 = sqlx::query_scalar(count).fetch_one(&self.database).await.map_err(|error| error.to_string())?;
-            holds(left == 0, || format!("{left} {what}"))
+            check(left == 0, || format!("{left} {what}"))
         };
         let outbox = "SELECT count(*) FROM events.outbox WHERE published_at IS NULL";
         eventually("the shop is idle", async || {

@@ -13,7 +13,7 @@ use catalog_tests::{
         operator::{NAME, catalog},
         specs::{minimal, with},
     },
-    wait::{holds, within},
+    wait::{check, within},
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -115,7 +115,7 @@ impl Fault {
                 namespace.apply(&catalog(&with(self.spec(), "/image/tag", json!("9.9.9")))).await.unwrap();
                 within(DETECTION_LIMIT, "the new migration exists", async || {
                     let failed = controllers.finish_jobs(JobEnd::Failed).await;
-                    holds(failed == 1, || "no Job was unfinished")
+                    check(failed == 1, || "no Job was unfinished")
                 })
                 .await;
             }
@@ -204,7 +204,7 @@ async fn wait_until_ready(namespace: &Namespace, controllers: &FakeControllers) 
     within(RECOVERY_LIMIT, "the Catalog is ready and not degraded", async || {
         controllers.complete_all().await;
         let status = status(namespace).await;
-        holds(is(&status, "Ready", "True") && is(&status, "Degraded", "False"), || format!("{:?}", status.conditions))
+        check(is(&status, "Ready", "True") && is(&status, "Degraded", "False"), || format!("{:?}", status.conditions))
     })
     .await;
 }
@@ -224,7 +224,7 @@ async fn measure(operator: &RunningOperator, fault: Fault) -> (Fault, f64, f64) 
         let is_ready = !is(&status, "Ready", "False");
         let degraded = status.conditions.iter().find(|condition| condition.type_ == "Degraded" && condition.status == "True");
         let has_cause = degraded.is_some_and(|found| format!("{}: {}", found.reason, found.message).contains(fault.cause()));
-        holds(has_cause && !(is_ready && fault.affects_clients()), || format!("{:?}", status.conditions))
+        check(has_cause && !(is_ready && fault.affects_clients()), || format!("{:?}", status.conditions))
     })
     .await;
     let detected = began.elapsed().as_secs_f64();

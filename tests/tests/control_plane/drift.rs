@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use catalog_tests::control_plane::{
     Operator,
+    call_recorder::without_hash,
     declared::{another, fields, remove, same_field},
     operator::ReconcileOutcome,
     snapshot::{self, differences, resource},
     specs::{full, with},
-    wire::without_hash,
 };
 use k8s_openapi::api::{apps::v1::Deployment, events::v1::Event};
 use kube::{
@@ -224,9 +224,12 @@ async fn fields_that_others_added_are_kept() {
         "spec": {"template": {"spec": {"containers": [{"name": "sidecar", "image": "example.com/sidecar"}]}}},
     });
     deployments.patch("shop-api", &PatchParams::default(), &Patch::Strategic(added)).await.unwrap();
-    operator.wire().reset();
+    operator.recorder().reset();
     operator.reconcile_until_ready().await;
-    assert!(operator.wire().writes().iter().all(|call| !call.path.starts_with("deployments")), "fields of other managers cause no write");
+    assert!(
+        operator.recorder().writes().iter().all(|call| !call.path.starts_with("deployments")),
+        "fields of other managers cause no write"
+    );
     operator.apply(&with(full(), "/image/tag", json!("9.9.9"))).await.unwrap();
     operator.reconcile_until_ready().await;
     let live = deployments.get("shop-api").await.unwrap();

@@ -3,9 +3,9 @@
 use catalog_operator::crd::{Catalog, DatabaseStatus};
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
+    call_recorder::Verb,
     operator::{NAME, ReconcileOutcome},
     specs::{full, with},
-    wire::Verb,
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -85,9 +85,9 @@ async fn pods_are_listed_once_in_each_reconcile_of_a_migration() {
         if let Some(id) = end {
             finish_migration(&operator, id).await;
         }
-        operator.wire().reset();
+        operator.recorder().reset();
         assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
-        let lists = operator.wire().calls().into_iter().filter(|made| made.call.path == "pods");
+        let lists = operator.recorder().calls().into_iter().filter(|made| made.call.path == "pods");
         assert_eq!(lists.count(), 1, "{end:?}");
     }
 }
@@ -126,8 +126,8 @@ async fn a_failed_reconcile_of_an_outdated_catalog_keeps_the_installation_id() {
     let older = operator.catalog().await.unwrap();
     finish_migration(&operator, FIRST).await;
     operator.reconcile_until_ready().await;
-    operator.wire().reset();
-    operator.wire().plan(Call { verb: Verb::GET, path: "services".into(), occurrence: 1 }, Fault::NotSent);
+    operator.recorder().reset();
+    operator.recorder().plan(Call { verb: Verb::GET, path: "services".into(), occurrence: 1 }, Fault::NotSent);
     assert!(matches!(operator.reconcile_as(older).await, ReconcileOutcome::Failed(_)));
     assert_eq!(database(&operator).await.installation_id.as_deref(), Some(FIRST));
 }

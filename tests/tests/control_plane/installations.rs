@@ -6,7 +6,7 @@ use catalog_tests::{
     nats::free_port,
     process::Process,
     programs,
-    wait::{DEFAULT_TIMEOUT, eventually, holds},
+    wait::{DEFAULT_TIMEOUT, check, eventually},
 };
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, events::v1::Event};
 use kube::{
@@ -47,14 +47,14 @@ impl Installed {
     }
 
     async fn wait_until_ready(&self) {
-        eventually("the operator is ready", async || holds(self.is_ready().await, || self.process.log().lines())).await;
+        eventually("the operator is ready", async || check(self.is_ready().await, || self.process.log().lines())).await;
     }
 
     /// Waits until it exits without having become ready, and returns the exit code.
     async fn wait_for_exit(&mut self) -> Option<i32> {
         eventually("the operator exits", async || {
             assert!(!self.is_ready().await, "an installation that does not lead must not be ready");
-            holds(!self.process.is_running(), || self.process.log().lines())
+            check(!self.process.is_running(), || self.process.log().lines())
         })
         .await;
         self.process.ended().await.code()
@@ -96,7 +96,7 @@ async fn wait_until_owned(namespace: &Namespace, deployment: &Deployment) {
     let owner = deployment.owner_ref(&()).unwrap();
     eventually("the Deployment owns the Lease", async || {
         let lease = namespace.api::<Lease>().get_opt(LEASE).await.unwrap().unwrap_or_default();
-        holds(lease.owner_references() == [owner.clone()] && lease.annotations().is_empty(), || lease.metadata.clone())
+        check(lease.owner_references() == [owner.clone()] && lease.annotations().is_empty(), || lease.metadata.clone())
     })
     .await;
 }
@@ -138,7 +138,7 @@ async fn only_one_of_two_installations_that_start_together_leads() {
         let [mut first, mut second] = [&blue, &green].map(|namespace| Installed::start(&server, namespace, namespace.name()));
         eventually("one of them exits", async || {
             assert!(!(first.is_ready().await && second.is_ready().await), "both lead");
-            holds(!(first.process.is_running() && second.process.is_running()), || first.process.log().lines())
+            check(!(first.process.is_running() && second.process.is_running()), || first.process.log().lines())
         })
         .await;
         let (stays, mut yields) = if first.process.is_running() { (first, second) } else { (second, first) };
@@ -187,7 +187,7 @@ async fn an_operator_whose_deployment_is_not_found_leads_with_a_lease_without_an
     operator.wait_until_ready().await;
     eventually("the operator logs why the Lease has no owner", async || {
         let lines = operator.process.log().lines();
-        holds(lines.iter().any(|line| line.contains("lease has no owner") && line.contains("\\\"operator\\\" not found")), || lines.clone())
+        check(lines.iter().any(|line| line.contains("lease has no owner") && line.contains("\\\"operator\\\" not found")), || lines.clone())
     })
     .await;
     assert!(lease(&namespace).await.owner_references().is_empty());

@@ -63,7 +63,7 @@ async fn workers_are_scaled_by_keda_only_while_it_is_installed() {
 }
 
 #[tokio::test]
-async fn an_autoscaler_of_the_api_takes_over_the_replicas_and_returns_them() {
+async fn an_autoscaler_of_the_api_sets_the_replicas_and_fixed_replicas_apply_again_without_it() {
     let mut operator = Operator::new("handover").await;
     let fixed = |replicas: i32| with(minimal(), "/api", json!({"replicas": replicas}));
     let scaled =

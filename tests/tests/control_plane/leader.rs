@@ -3,7 +3,7 @@
 use catalog_operator::leader::{AnotherInstallation, Elector, Leadership, fence};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap, events::v1::Event};
 use kube::{
@@ -44,7 +44,7 @@ async fn a_standby_leads_after_the_leader_stops() {
     first.leadership.wait_until_won().await;
     let second = elector(&namespace, "second");
     eventually("the first elector holds the Lease", async || {
-        holds(holder(&namespace).await.as_deref() == Some("first"), || "another holder or none")
+        check(holder(&namespace).await.as_deref() == Some("first"), || "another holder or none")
     })
     .await;
     assert!(first.leadership.holds() && !second.leadership.holds());
@@ -68,7 +68,7 @@ async fn losing_the_lease_publishes_an_event() {
         let events = namespace.all::<Event>().await.into_iter().filter(|event| event.reason.as_deref() == Some("LeaderElection"));
         let notes: Vec<_> = events.filter_map(|event| event.note).collect();
         let has = |text: &str| notes.iter().any(|note| note == text);
-        holds(has("first became leader") && has("first stopped leading: thief holds the Lease"), || notes.clone())
+        check(has("first became leader") && has("first stopped leading: thief holds the Lease"), || notes.clone())
     })
     .await;
     assert!(!first.leadership.holds());
@@ -82,7 +82,7 @@ async fn a_standby_leads_after_the_lease_of_a_dead_leader_expires() {
     first.leadership.wait_until_won().await;
     first.task.abort();
     let second = elector(&namespace, "second");
-    eventually("the second elector leads", async || holds(second.leadership.holds(), || "it does not lead")).await;
+    eventually("the second elector leads", async || check(second.leadership.holds(), || "it does not lead")).await;
     // The renew deadline of the first elector is before the expiry of its Lease.
     assert!(!first.leadership.holds());
 }

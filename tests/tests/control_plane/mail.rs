@@ -10,7 +10,7 @@ use catalog_tests::{
         operator::{NAME, catalog},
         specs::minimal,
     },
-    wait::{holds, within},
+    wait::{check, within},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -27,7 +27,7 @@ async fn wait_for(namespace: &Namespace, kind: &str, status: &str, reason: &str,
         let condition = condition(namespace, kind).await;
         let matches =
             |condition: &Condition| condition.status == status && condition.reason == reason && condition.message.contains(message);
-        holds(condition.as_ref().is_some_and(matches), || format!("{condition:?}"))
+        check(condition.as_ref().is_some_and(matches), || format!("{condition:?}"))
     })
     .await;
 }
@@ -41,7 +41,7 @@ async fn mail_ready_follows_the_report_of_the_notifier() {
     within(Duration::from_secs(30), "the shop is ready", async || {
         controllers.complete_all().await;
         let ready = condition(&namespace, "Ready").await;
-        holds(ready.as_ref().is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
+        check(ready.as_ref().is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
     })
     .await;
     wait_for(&namespace, "MailReady", "Unknown", "NotRunning", "no pod of Deployment shop-notifier runs").await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod autoscaling;
+mod call_recorder;
 mod degraded;
 mod drift;
 mod faults;
@@ -23,4 +24,3 @@ mod scale;
 mod volumes;
 mod watch_faults;
 mod watches;
-mod wire;

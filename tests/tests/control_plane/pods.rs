@@ -2,10 +2,10 @@
 
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
+    call_recorder::Verb,
     fake_controllers::JobEnd,
     operator::Condition,
     specs::{full, with},
-    wire::Verb,
 };
 use k8s_openapi::{
     api::{
@@ -219,10 +219,10 @@ async fn the_degraded_condition_is_kept_while_pods_cannot_be_listed() {
     let mut operator = ready_operator("unlisted").await;
     operator.controllers().create_waiting_pod("shop-api", "ImagePullBackOff", "Back-off pulling image").await;
     assert_degraded(&mut operator, "ImagePullBackOff", "Back-off pulling image").await;
-    operator.wire().reset();
-    operator.wire().plan(Call { verb: Verb::GET, path: "pods".into(), occurrence: 1 }, Fault::NotSent);
+    operator.recorder().reset();
+    operator.recorder().plan(Call { verb: Verb::GET, path: "pods".into(), occurrence: 1 }, Fault::NotSent);
     assert_degraded(&mut operator, "ImagePullBackOff", "Back-off pulling image").await;
-    assert_eq!(operator.wire().injected(), 1);
+    assert_eq!(operator.recorder().injected(), 1);
 }
 
 #[tokio::test]

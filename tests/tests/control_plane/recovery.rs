@@ -2,11 +2,11 @@
 
 use catalog_tests::control_plane::{
     Call, Fault, Operator,
+    call_recorder::Verb,
     fake_controllers::JobEnd,
     operator::ReconcileOutcome,
     snapshot::{self, differences},
     specs::{full, minimal, with},
-    wire::Verb,
 };
 use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Service},
@@ -88,7 +88,7 @@ async fn a_failed_migration_blocks_the_workloads_until_another_release() {
     }
     let condition = operator.condition("Migrated").await;
     assert!(!condition.is_true && condition.reason == "MigrationFailed", "{condition:?}");
-    assert!(!operator.wire().writes().iter().any(|call| call.path.starts_with("deployments")), "no workload is applied");
+    assert!(!operator.recorder().writes().iter().any(|call| call.path.starts_with("deployments")), "no workload is applied");
     operator.apply(&with(full(), "/image/tag", json!("1.2.4"))).await.unwrap();
     operator.reconcile_until_ready().await;
 }
@@ -144,10 +144,10 @@ async fn a_failed_read_keeps_the_reported_status() {
     operator.apply(&full()).await.unwrap();
     operator.reconcile_until_ready().await;
     let before = operator.catalog().await.unwrap().status.unwrap();
-    operator.wire().reset();
-    operator.wire().plan(Call { verb: Verb::GET, path: "deployments".into(), occurrence: 1 }, Fault::NotSent);
+    operator.recorder().reset();
+    operator.recorder().plan(Call { verb: Verb::GET, path: "deployments".into(), occurrence: 1 }, Fault::NotSent);
     assert!(matches!(operator.reconcile().await, ReconcileOutcome::Failed(_)));
-    assert_eq!(operator.wire().injected(), 1);
+    assert_eq!(operator.recorder().injected(), 1);
     let after = operator.catalog().await.unwrap().status.unwrap();
     assert_eq!((after.replicas, after.version), (before.replicas, before.version));
     for kind in ["DatabaseReady", "Migrated", "ApiAvailable", "Complete"] {
@@ -165,10 +165,10 @@ async fn remove_autoscalers_with_a_conflict(operator: &mut Operator, more: impl 
     operator.apply(&more(with(minimal(), "/api", api))).await.unwrap();
     operator.reconcile_until_ready().await;
     operator.apply(&minimal()).await.unwrap();
-    operator.wire().reset();
-    operator.wire().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
+    operator.recorder().reset();
+    operator.recorder().plan(Call { verb: Verb::DELETE, path: "horizontalpodautoscalers/shop-api".into(), occurrence: 1 }, Fault::Conflict);
     assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
-    assert_eq!(operator.wire().injected(), 1);
+    assert_eq!(operator.recorder().injected(), 1);
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn pruned_objects_are_not_restored_while_another_deletion_fails() {
     let tracker = json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "lagThreshold": 50}});
     // The autoscaler of the API is deleted last.
     remove_autoscalers_with_a_conflict(&mut operator, |spec| with(spec, "/tracker", tracker)).await;
-    let writes = operator.wire().writes();
+    let writes = operator.recorder().writes();
     assert!(writes.iter().any(|call| call.verb == Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
     assert!(!writes.iter().any(|call| call.verb != Verb::DELETE && call.path.starts_with("scaledobjects/")), "{writes:?}");
     operator.reconcile_until_ready().await;

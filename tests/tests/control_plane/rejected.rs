@@ -161,7 +161,7 @@ async fn unknown_fields_are_rejected() {
 }
 
 #[tokio::test]
-async fn names_that_cannot_start_the_names_of_objects_are_rejected() {
+async fn catalog_names_that_are_invalid_prefixes_of_object_names_are_rejected() {
     let namespace = Namespace::new(ApiServer::shared(), "names").await;
     let mut wrong = Vec::new();
     for (name, expected) in [

@@ -12,7 +12,7 @@ use catalog_tests::{
     eventually,
     process::Process,
     programs,
-    wait::holds,
+    wait::check,
 };
 use k8s_openapi::{
     api::{apps::v1::Deployment, events::v1::Event},
@@ -131,7 +131,7 @@ async fn each_write_is_logged_once_with_documented_fields() {
     let is_ready = async || {
         controllers.complete_all().await;
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
-        holds(status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"), || format!("{:?}", operator.log().lines()))
+        check(status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"), || format!("{:?}", operator.log().lines()))
     };
     eventually("the shop is ready", is_ready).await;
 
@@ -144,7 +144,7 @@ async fn each_write_is_logged_once_with_documented_fields() {
         let created = lines(&log, "object created", "Deployment", "shop-tracker");
         let patched = lines(&log, "object patched", "Deployment", "shop-notifier");
         let deleted = lines(&log, "object deleted", "HorizontalPodAutoscaler", "shop-api");
-        holds(created.len() == 2 && !patched.is_empty() && deleted.len() == 1, || format!("{created:?} {patched:?} {deleted:?}"))
+        check(created.len() == 2 && !patched.is_empty() && deleted.len() == 1, || format!("{created:?} {patched:?} {deleted:?}"))
     })
     .await;
     let log = operator.log().entries();

@@ -9,7 +9,7 @@ use catalog_tests::{
         operator::{NAME, ReconcileOutcome, catalog},
         specs::{full, minimal, with},
     },
-    wait::{holds, within},
+    wait::{check, within},
 };
 use k8s_openapi::{
     ByteString,
@@ -220,7 +220,7 @@ async fn a_rotation_that_is_requested_for_later_happens_at_that_instant() {
         controllers.complete_all().await;
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
         let is_at = |kind: &str, expected: &str| status.conditions.iter().any(|it| it.type_ == kind && it.status == expected);
-        holds(is_at("Ready", "True") && is_at("Progressing", "False"), || format!("{status:?}"))
+        check(is_at("Ready", "True") && is_at("Progressing", "False"), || format!("{status:?}"))
     })
     .await;
     let later = Timestamp::now() + SignedDuration::from_secs(3);
@@ -231,7 +231,7 @@ async fn a_rotation_that_is_requested_for_later_happens_at_that_instant() {
         let secrets = namespace.api::<Secret>();
         let keys = async |name: &str| secrets.get(name).await.unwrap().data.unwrap().into_keys().collect::<Vec<_>>();
         let (passwords, signing_keys) = (keys("shop-postgres").await, keys("shop-signing-keys").await);
-        holds(passwords.contains(&"catalog_b".to_owned()) && signing_keys.len() == 2, || format!("{passwords:?} {signing_keys:?}"))
+        check(passwords.contains(&"catalog_b".to_owned()) && signing_keys.len() == 2, || format!("{passwords:?} {signing_keys:?}"))
     })
     .await;
 }

@@ -6,12 +6,12 @@ use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
         FakeControllers, Namespace, RunningOperator,
+        call_recorder::Disturbance,
         fake_controllers::JobEnd,
         operator::{NAME, catalog},
         specs::{minimal, with},
-        wire::Disturbance,
     },
-    wait::{holds, within},
+    wait::{check, within},
 };
 use futures::future::join_all;
 use k8s_openapi::api::{
@@ -45,31 +45,31 @@ async fn measure_steps(namespace: &Namespace) -> Vec<(&'static str, Duration)> {
     wait_for_step(&mut took, "created → objects", async || {
         let sets = namespace.all::<StatefulSet>().await.len();
         let jobs = namespace.all::<Job>().await.len();
-        holds(sets == 2 && jobs == 1, || format!("{sets} StatefulSets, {jobs} Jobs"))
+        check(sets == 2 && jobs == 1, || format!("{sets} StatefulSets, {jobs} Jobs"))
     })
     .await;
     controllers.bind_claims().await;
     controllers.roll_out_stateful_sets().await;
     wait_for_step(&mut took, "pods ready → status", async || {
-        holds(condition(namespace, "DatabaseReady").await == Some(true), || "DatabaseReady isn't True".into())
+        check(condition(namespace, "DatabaseReady").await == Some(true), || "DatabaseReady isn't True".into())
     })
     .await;
     controllers.finish_jobs(JobEnd::Complete).await;
     wait_for_step(&mut took, "migration succeeded → workloads", async || {
         let deployments = namespace.all::<Deployment>().await.len();
-        holds(deployments == 4, || format!("{deployments} Deployments"))
+        check(deployments == 4, || format!("{deployments} Deployments"))
     })
     .await;
     controllers.roll_out_deployments().await;
     wait_for_step(&mut took, "pods available → Ready", async || {
-        holds(condition(namespace, "Ready").await == Some(true), || "Ready isn't True".into())
+        check(condition(namespace, "Ready").await == Some(true), || "Ready isn't True".into())
     })
     .await;
     took
 }
 
 async fn assert_ready_despite(operator: &RunningOperator, disturbance: Disturbance) {
-    operator.wire().disturb(disturbance);
+    operator.recorder().disturb(disturbance);
     let names = join_all((0..4).map(|_| operator.namespace("disturbed"))).await;
     let catalogs = join_all(names.iter().map(measure_steps)).await;
     for (what, _) in &catalogs[0] {
@@ -95,9 +95,9 @@ async fn catalogs_become_ready_despite_repeatedly_interrupted_watches() {
     let operator = RunningOperator::start().await;
     let breaking = async {
         loop {
-            operator.wire().break_watches(true);
+            operator.recorder().break_watches(true);
             sleep(Duration::from_millis(700)).await;
-            operator.wire().break_watches(false);
+            operator.recorder().break_watches(false);
             sleep(Duration::from_secs(4)).await;
         }
     };
@@ -112,16 +112,16 @@ async fn a_kind_that_is_not_installed_does_not_delay_other_events() {
     // The CRDs of KEDA are not installed on this server.
     let operator = RunningOperator::start().await;
     within(LIMIT, "three lists of a kind that isn't installed fail", async || {
-        let calls = operator.wire().calls();
+        let calls = operator.recorder().calls();
         let failed = calls.iter().filter(|made| made.call.path.ends_with("/scaledobjects")).count();
-        holds(failed >= 3, || failed)
+        check(failed >= 3, || failed)
     })
     .await;
     let namespace = operator.namespace("no-keda").await;
     let started = Instant::now();
     namespace.apply(&catalog(&minimal())).await.unwrap();
     within(Duration::from_secs(8), "the Catalog is reconciled", async || {
-        holds(condition(&namespace, "Ready").await.is_some(), || "it has no status")
+        check(condition(&namespace, "Ready").await.is_some(), || "it has no status")
     })
     .await;
     println!("without KEDA: a Catalog is reconciled {:.2} s after its creation", started.elapsed().as_secs_f64());
@@ -136,29 +136,29 @@ async fn changes_that_an_expired_watch_missed_are_found_by_the_next_list() {
     let controllers = FakeControllers::new(&namespace);
     within(LIMIT, "the shop is ready", async || {
         controllers.complete_all().await;
-        holds(condition(&namespace, "Ready").await == Some(true), || "Ready isn't True")
+        check(condition(&namespace, "Ready").await == Some(true), || "Ready isn't True")
     })
     .await;
     let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
     let before = autoscalers.get("shop-api").await.unwrap().uid();
-    operator.wire().break_watches(true);
-    operator.wire().expire("horizontalpodautoscalers");
+    operator.recorder().break_watches(true);
+    operator.recorder().expire("horizontalpodautoscalers");
     autoscalers.delete("shop-api", &DeleteParams::default()).await.unwrap();
-    operator.wire().break_watches(false);
+    operator.recorder().break_watches(false);
     within(LIMIT, "the HorizontalPodAutoscaler is recreated", async || {
         let now = autoscalers.get_opt("shop-api").await.unwrap();
-        holds(operator.wire().has_expired() && now.is_some_and(|now| now.uid() != before), || "it is missing")
+        check(operator.recorder().has_expired() && now.is_some_and(|now| now.uid() != before), || "it is missing")
     })
     .await;
 
-    operator.wire().break_watches(true);
-    operator.wire().expire("catalogs");
+    operator.recorder().break_watches(true);
+    operator.recorder().expire("catalogs");
     let created = operator.namespace("created-unwatched").await;
     created.apply(&catalog(&minimal())).await.unwrap();
-    operator.wire().break_watches(false);
+    operator.recorder().break_watches(false);
     within(LIMIT, "a Catalog that was created during the outage is reconciled", async || {
-        let is_reconciled = operator.wire().has_expired() && condition(&created, "Ready").await.is_some();
-        holds(is_reconciled, || "it has no status")
+        let is_reconciled = operator.recorder().has_expired() && condition(&created, "Ready").await.is_some();
+        check(is_reconciled, || "it has no status")
     })
     .await;
 }

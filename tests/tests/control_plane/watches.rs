@@ -8,7 +8,7 @@ use catalog_tests::{
         specs::{full, minimal, with},
     },
     eventually,
-    wait::holds,
+    wait::check,
 };
 use k8s_openapi::{
     api::{apps::v1::Deployment, events::v1::Event},
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 async fn is_ready(namespace: &Namespace, name: &str) -> Result<(), String> {
     let status = namespace.api::<Catalog>().get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-    holds(ready.is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
+    check(ready.is_some_and(|ready| ready.status == "True"), || format!("{ready:?}"))
 }
 
 /// Applies a Catalog and the Secrets to which it refers, and waits until it is ready.
@@ -54,7 +54,7 @@ async fn secrets_hash(namespace: &Namespace) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_applied_catalog_apply_until_ready() {
+async fn an_applied_catalog_becomes_ready() {
     let namespace = RunningOperator::shared().namespace("applied").await;
     apply_until_ready(&namespace, &full()).await;
 }
@@ -68,7 +68,7 @@ async fn the_metrics_count_catalogs_that_are_not_ready() {
     eventually("the metric counts one Catalog", async || {
         let text = operator.metrics();
         let counted = text.lines().find(|line| line.starts_with(r#"catalog_operator_catalogs{condition="Ready",status="False"}"#));
-        holds(counted.is_some_and(|line| line.ends_with(" 1")), || text.clone())
+        check(counted.is_some_and(|line| line.ends_with(" 1")), || text.clone())
     })
     .await;
 }
@@ -95,7 +95,7 @@ async fn a_changed_secret_replaces_the_pods_that_use_it() {
     assert!(before.is_some());
     write_secret(&namespace, "mail", "another").await;
     eventually("the pod template of the notifier has another hash", async || {
-        holds(secrets_hash(&namespace).await != before, || "the same hash")
+        check(secrets_hash(&namespace).await != before, || "the same hash")
     })
     .await;
 }
@@ -106,7 +106,7 @@ async fn a_catalog_becomes_ready_when_its_missing_secret_is_created() {
     namespace.apply(&catalog(&with(minimal(), "/mail/credentialsSecretRef", json!({"name": "late"})))).await.unwrap();
     eventually("the missing Secret is reported", async || {
         let status = namespace.api::<Catalog>().get(NAME).await.unwrap().status.unwrap_or_default();
-        holds(status.conditions.iter().any(|condition| condition.reason == "SecretNotFound"), || format!("{status:?}"))
+        check(status.conditions.iter().any(|condition| condition.reason == "SecretNotFound"), || format!("{status:?}"))
     })
     .await;
     write_secret(&namespace, "late", "secret").await;
@@ -117,7 +117,7 @@ async fn a_catalog_becomes_ready_when_its_missing_secret_is_created() {
 async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     let server = ApiServer::start().await;
     let client = server.client().await;
-    // A definition of another release, which says less of what is allowed.
+    // The CRD of another release, with a more permissive schema.
     set_schema(&client, &json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})).await;
     let namespace = Namespace::new(&server, "misunderstood").await;
     let resource = definitions::resource_of::<Catalog>();
@@ -129,14 +129,14 @@ async fn a_catalog_that_cannot_be_parsed_does_not_block_other_catalogs() {
     .await;
     let _operator = RunningOperator::on(server).await;
     apply_until_ready(&namespace, &full()).await;
-    eventually("its status says why", async || {
+    eventually("its status reports InvalidSpec", async || {
         let invalid = namespace.dynamic(&resource).get("invalid").await.unwrap();
-        holds(invalid.data["status"]["conditions"][0]["reason"] == "InvalidSpec", || invalid.data["status"].clone())
+        check(invalid.data["status"]["conditions"][0]["reason"] == "InvalidSpec", || invalid.data["status"].clone())
     })
     .await;
 }
 
-/// A Catalog with a field of another type, as it was stored under the definition of an earlier release, which is replaced by now.
+/// A Catalog with a field of another type, as it was stored with the CRD of an earlier release. That CRD has been replaced.
 async fn store_with(server: &ApiServer, field: &str, value: Value) -> (Namespace, Api<DynamicObject>) {
     let client = server.client().await;
     let current = Api::<CustomResourceDefinition>::all(client.clone()).get("catalogs.catalog.rs").await.unwrap();
@@ -144,16 +144,16 @@ async fn store_with(server: &ApiServer, field: &str, value: Value) -> (Namespace
     let namespace = Namespace::new(server, "unreadable").await;
     let catalogs = namespace.dynamic(&definitions::resource_of::<Catalog>());
     let stored: DynamicObject = serde_json::from_value(with(catalog(&full()), field, value)).unwrap();
-    eventually("the definition allows it", async || catalogs.create(&PostParams::default(), &stored).await).await;
+    eventually("the CRD accepts the Catalog", async || catalogs.create(&PostParams::default(), &stored).await).await;
     let was = |kind: &str| json!({"type": kind, "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
     let status = json!({"status": {"conditions": [was("Ready"), was("ApiAvailable")]}});
     catalogs.patch_status(NAME, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
     set_schema(&client, &serde_json::to_value(&current.spec.versions[0].schema).unwrap()["openAPIV3Schema"]).await;
-    eventually("the definition forbids it", async || {
+    eventually("the CRD rejects it", async || {
         let mut another = stored.clone();
         another.metadata.name = Some("another".into());
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        holds(catalogs.create(&dry_run, &another).await.is_err(), || "it is still allowed")
+        check(catalogs.create(&dry_run, &another).await.is_err(), || "the CRD still accepts it")
     })
     .await;
     (namespace, catalogs)
@@ -165,9 +165,9 @@ fn find(catalog: &DynamicObject, kind: &str) -> [String; 3] {
     ["status", "reason", "message"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
 }
 
-/// The note of its Event.
-async fn noted(namespace: &Namespace) -> String {
-    eventually("an Event says so", async || {
+/// Waits for the Event `InvalidSpec` and returns its note.
+async fn invalid_spec_note(namespace: &Namespace) -> String {
+    eventually("an Event reports InvalidSpec", async || {
         let event = namespace.all::<Event>().await.into_iter().find(|event| event.reason.as_deref() == Some("InvalidSpec"));
         event.and_then(|event| event.note).ok_or("no Event")
     })
@@ -175,19 +175,19 @@ async fn noted(namespace: &Namespace) -> String {
 }
 
 #[tokio::test]
-async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
+async fn a_catalog_that_cannot_be_read_reports_the_field_until_it_is_corrected() {
     let server = ApiServer::start().await;
     let (namespace, catalogs) = store_with(&server, "/spec/paused", json!("no")).await;
     let operator = RunningOperator::on(server).await;
-    eventually("the status says so", async || {
+    eventually("the status names the invalid field", async || {
         let catalog = catalogs.get(NAME).await.unwrap();
         let [status, reason, message] = find(&catalog, "Ready");
         let is_named = message.contains("spec.paused: invalid type: string \"no\", expected a boolean");
         let is_unknown = find(&catalog, "ApiAvailable")[0] == "Unknown" && find(&catalog, "Degraded")[0] == "True";
-        holds(status == "False" && reason == "InvalidSpec" && is_named && is_unknown, || catalog.data["status"].clone())
+        check(status == "False" && reason == "InvalidSpec" && is_named && is_unknown, || catalog.data["status"].clone())
     })
     .await;
-    assert!(noted(&namespace).await.contains("spec.paused: invalid type"));
+    assert!(invalid_spec_note(&namespace).await.contains("spec.paused: invalid type"));
     let counted = operator.metrics();
     assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
     let corrected = json!({"spec": {"paused": false}});
@@ -197,12 +197,12 @@ async fn a_catalog_that_cannot_be_read_says_why_until_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn an_event_says_why_a_catalog_cannot_be_read_whose_status_the_api_server_rejects() {
+async fn an_event_reports_the_field_of_an_unreadable_catalog_if_the_api_server_rejects_its_status() {
     let server = ApiServer::start().await;
     // Its CEL rule cannot be evaluated.
     let (namespace, _) = store_with(&server, "/spec/currency", json!(["EUR"])).await;
     let operator = RunningOperator::on(server).await;
-    assert!(noted(&namespace).await.contains("spec.currency: invalid type: sequence, expected a string"));
+    assert!(invalid_spec_note(&namespace).await.contains("spec.currency: invalid type: sequence, expected a string"));
     let counted = operator.metrics();
     assert!(counted.contains(r#"catalog_operator_catalogs{condition="Ready",status="False"} 1"#), "{counted}");
 }
@@ -219,21 +219,21 @@ async fn changes_during_a_watch_outage_are_reconciled_after_it() {
     let operator = RunningOperator::start().await;
     let namespace = operator.namespace("watch-outage").await;
     apply_until_ready(&namespace, &full()).await;
-    operator.wire().break_watches(true);
+    operator.recorder().break_watches(true);
     let deployments = namespace.api::<Deployment>();
     deployments.delete("shop-tracker", &DeleteParams::background()).await.unwrap();
     let container = deployments.get("shop-api").await.unwrap().spec.template.spec.unwrap().containers.remove(0).name;
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": container, "image": "example.com/another"}]}}}});
     deployments.patch("shop-api", &PatchParams::default(), &Patch::Strategic(image)).await.unwrap();
     namespace.apply(&catalog(&with(full(), "/notifier", json!({"replicas": 3})))).await.unwrap();
-    operator.wire().break_watches(false);
+    operator.recorder().break_watches(false);
     eventually("all changes are reconciled", async || {
         let list = deployments.list(&ListParams::default()).await.unwrap().items;
         let find = |name: &str| list.iter().find(|one| one.name_any() == name);
         let image = find("shop-api").and_then(|api| api.spec.template.spec.as_ref()?.containers[0].image.clone());
         let replicas = find("shop-notifier").and_then(|notifier| notifier.spec.replicas);
         let is_reconciled = find("shop-tracker").is_some() && image.as_deref() != Some("example.com/another") && replicas == Some(3);
-        holds(is_reconciled, || format!("{image:?} {replicas:?}"))
+        check(is_reconciled, || format!("{image:?} {replicas:?}"))
     })
     .await;
 }

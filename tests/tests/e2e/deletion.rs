@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use catalog_tests::wait::{self, holds};
+use catalog_tests::wait::{self, check};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -45,7 +45,7 @@ pub async fn delete(shop: &Shop) -> Kept {
         left.extend(shop.names::<HorizontalPodAutoscaler>().await);
         let scaled = shop.dynamic("keda.sh", "v1alpha1", "ScaledObject").list(&kube::api::ListParams::default()).await.unwrap();
         left.extend(scaled.items.iter().map(ResourceExt::name_any));
-        holds(left.is_empty(), || left)
+        check(left.is_empty(), || left)
     })
     .await;
     let names = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>();

@@ -11,7 +11,7 @@ use std::{
 
 use catalog_tests::{
     Api,
-    wait::{self, holds},
+    wait::{self, check},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -73,7 +73,7 @@ async fn quota(shop: &Shop) -> Measured {
         quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
         wait::within(TIMEOUT, "the quota is active", async || {
             let status = quotas.get("no-pods").await.unwrap().status;
-            holds(status.as_ref().is_some_and(|status| status.used.is_some()), || status.clone())
+            check(status.as_ref().is_some_and(|status| status.used.is_some()), || status.clone())
         })
         .await;
         for pod in shop.pods("api").await {
@@ -106,7 +106,7 @@ async fn measure(
     let began = Instant::now();
     wait::within(REPORTED_WITHIN, &format!("Degraded names the {fault}"), async || {
         let degraded = condition(shop, "Degraded").await;
-        holds(degraded["status"] == "True" && degraded["message"].as_str().is_some_and(|message| message.contains(cause)), || degraded)
+        check(degraded["status"] == "True" && degraded["message"].as_str().is_some_and(|message| message.contains(cause)), || degraded)
     })
     .await;
     let reported = began.elapsed();
@@ -115,7 +115,7 @@ async fn measure(
     wait::within(TIMEOUT, &format!("the shop works after the {fault}"), async || {
         let [ready, degraded] = [condition(shop, "Ready").await, condition(shop, "Degraded").await];
         let is_reported = degraded["message"].as_str().is_some_and(|message| message.contains(cause));
-        holds(ready["status"] == "True" && !is_reported && is_open(&shop.anyone).await, || (ready, degraded))
+        check(ready["status"] == "True" && !is_reported && is_open(&shop.anyone).await, || (ready, degraded))
     })
     .await;
     let recovered = ended.elapsed();

@@ -27,7 +27,7 @@ pub async fn each_pod(shop: &Shop) {
         wait::within(TIMEOUT, &format!("{component} has a new ready pod"), async || {
             let pods = shop.pods(component).await;
             let new = pods.iter().any(|pod| !killed.contains(&pod.uid().unwrap()) && is_ready(pod));
-            wait::holds(new, || pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
+            wait::check(new, || pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
         })
         .await;
         shop.becomes_ready().await;
@@ -36,7 +36,7 @@ pub async fn each_pod(shop: &Shop) {
         for mail in [&before, &after] {
             wait::within(TIMEOUT, &format!("the mail about {mail} arrives"), async || {
                 let mails = shop.inbox.mails_for(EDITOR.1).await;
-                wait::holds(mails.iter().any(|arrived| arrived.mentions(mail)), || mails.len())
+                wait::check(mails.iter().any(|arrived| arrived.mentions(mail)), || mails.len())
             })
             .await;
         }
@@ -47,7 +47,7 @@ pub async fn each_pod(shop: &Shop) {
 async fn rename(shop: &Shop, path: &str, name: &str) {
     wait::within(TIMEOUT, "a change succeeds", async || {
         let reply = shop.admin.patch(path, &json!({"name": name})).attempt().await.map_err(|error| error.to_string())?;
-        wait::holds(reply.status == 200, || reply.text())
+        wait::check(reply.status == 200, || reply.text())
     })
     .await;
 }

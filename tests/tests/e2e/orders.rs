@@ -76,7 +76,7 @@ async fn units(shop: &Shop, product: &str) -> i64 {
 async fn fulfiller_is_at_zero(shop: &Shop) {
     wait::within(AUTOSCALERS, "the fulfiller is scaled to zero", async || {
         let replicas = shop.replicas("shop-fulfiller").await;
-        wait::holds(replicas == (0, 0), || replicas)
+        wait::check(replicas == (0, 0), || replicas)
     })
     .await;
 }

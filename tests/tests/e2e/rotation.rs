@@ -25,13 +25,13 @@ pub struct Published {
 
 /// Rotates the signing key, and checks that the new one is published and that tokens of the old one stay valid.
 pub async fn publish_a_key(shop: &Shop) -> Published {
-    let before = kids(shop).await;
+    let before = key_ids(shop).await;
     let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     shop.patch(json!({"metadata": {"annotations": {"catalog.rs/rotate-signing-key": now}}})).await;
     let kid = wait::within(TIMEOUT, "a new key is published", async || {
-        let kids = kids(shop).await;
-        let new = kids.iter().find(|kid| !before.contains(kid)).cloned();
-        new.filter(|_| before.iter().all(|old| kids.contains(old))).ok_or(kids)
+        let ids = key_ids(shop).await;
+        let new = ids.iter().find(|kid| !before.contains(kid)).cloned();
+        new.filter(|_| before.iter().all(|old| ids.contains(old))).ok_or(ids)
     })
     .await;
     shop.admin.get("/v1/admins").await.expect(200);
@@ -44,12 +44,12 @@ pub async fn new_key_signs(shop: &Shop, published: Published) {
     let limit = Duration::from_mins(7).saturating_sub(published.since.elapsed()) + TIMEOUT;
     wait::within(limit, "the new key signs", async || {
         let kid = decode_header(shop.signed_in().await.token()).unwrap().kid.unwrap();
-        wait::holds(kid == published.kid, || kid)
+        wait::check(kid == published.kid, || kid)
     })
     .await;
 }
 
-async fn kids(shop: &Shop) -> Vec<String> {
+async fn key_ids(shop: &Shop) -> Vec<String> {
     let keys: Value = shop.anyone.get("/.well-known/jwks.json").await.expect(200).json();
     keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
@@ -126,12 +126,12 @@ pub async fn deleted_database_password(shop: &Shop) {
     wait::within(TIMEOUT, "a new password is generated", async || {
         let secret = secrets.get("shop-postgres").await.map_err(|error| error.to_string())?;
         let data = secret.data.unwrap_or_default();
-        wait::holds(data.values().all(|value| *value != before), || "the old password".to_owned())
+        wait::check(data.values().all(|value| *value != before), || "the old password".to_owned())
     })
     .await;
     wait::within(TIMEOUT, "all pods of the API are replaced", async || {
         let now = uids(shop, "api").await;
-        wait::holds(!now.is_empty() && now.is_disjoint(&api), || now)
+        wait::check(!now.is_empty() && now.is_disjoint(&api), || now)
     })
     .await;
     shop.becomes_ready().await;
@@ -140,7 +140,7 @@ pub async fn deleted_database_password(shop: &Shop) {
     wait::within(TIMEOUT, "a write to the database succeeds", async || {
         let product = json!({"sku": "after-rotation", "name": "After the rotation", "price": {"amount": "1", "currency": "EUR"}});
         let reply = shop.admin.post("/v1/products", &product).attempt().await.map_err(|error| error.to_string())?;
-        wait::holds(matches!(reply.status, 201 | 409), || reply.text())
+        wait::check(matches!(reply.status, 201 | 409), || reply.text())
     })
     .await;
 }

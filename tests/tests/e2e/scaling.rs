@@ -24,7 +24,7 @@ pub async fn tracker(shop: &Shop) {
     let readers = Readers::start(&shop.anyone, 2, &paths);
     wait::within(AUTOSCALERS, "the tracker is scaled up", async || {
         let (wanted, _) = shop.replicas("shop-tracker").await;
-        wait::holds(wanted > 1, || wanted)
+        wait::check(wanted > 1, || wanted)
     })
     .await;
     let (served, failures) = readers.stop().await;
@@ -33,7 +33,7 @@ pub async fn tracker(shop: &Shop) {
     usage::counted(shop, &paths, before + served).await;
     wait::within(AUTOSCALERS, "the tracker is scaled down", async || {
         let (wanted, ready) = shop.replicas("shop-tracker").await;
-        wait::holds((wanted, ready) == (1, 1), || (wanted, ready))
+        wait::check((wanted, ready) == (1, 1), || (wanted, ready))
     })
     .await;
 }
@@ -46,14 +46,14 @@ pub async fn api(shop: &Shop) {
     let readers = Readers::start(&shop.anyone, 16, &lists);
     wait::within(AUTOSCALERS, "the API is scaled up", async || {
         let (wanted, _) = shop.replicas("shop-api").await;
-        wait::holds(wanted > minimum, || wanted)
+        wait::check(wanted > minimum, || wanted)
     })
     .await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
     wait::within(AUTOSCALERS, "the API is scaled down", async || {
         let (wanted, ready) = shop.replicas("shop-api").await;
-        wait::holds((wanted, ready) == (minimum, minimum), || (wanted, ready))
+        wait::check((wanted, ready) == (minimum, minimum), || (wanted, ready))
     })
     .await;
 }

@@ -71,7 +71,7 @@ impl Shop {
         let value = |key: &str| String::from_utf8(secret.data.as_ref().unwrap()[key].0.clone()).unwrap();
         let credentials = json!({"username": value("username"), "password": value("password")});
         let reply = self.anyone.post("/v1/auth/login", &credentials).attempt().await.map_err(|error| error.to_string())?;
-        wait::holds(reply.status == 200, || reply.text())?;
+        wait::check(reply.status == 200, || reply.text())?;
         Ok(self.anyone.with_token(reply.json()["access_token"].as_str().unwrap()))
     }
 

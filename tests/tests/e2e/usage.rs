@@ -30,7 +30,7 @@ pub async fn views(shop: &Shop) {
     let paths = paths(shop).await;
     let before = total(shop, &paths).await;
     let readers = Readers::start(&shop.anyone, 8, &paths);
-    wait::within(TIMEOUT, "reads succeed", async || wait::holds(readers.served() >= READS, || readers.served())).await;
+    wait::within(TIMEOUT, "reads succeed", async || wait::check(readers.served() >= READS, || readers.served())).await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new());
     counted(shop, &paths, before + served).await;
@@ -60,7 +60,7 @@ pub async fn counted(shop: &Shop, paths: &[String], expected: u64) {
     wait::within(TIMEOUT, "views are counted", async || {
         let total = total(shop, paths).await;
         assert!(total <= expected, "{total} views counted, {expected} served");
-        wait::holds(total == expected, || (total, expected))
+        wait::check(total == expected, || (total, expected))
     })
     .await;
 }

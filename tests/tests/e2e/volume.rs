@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog_tests::wait::{self, holds};
+use catalog_tests::wait::{self, check};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -37,14 +37,14 @@ pub async fn lose_and_abandon(shop: &Shop) {
     shop.patch(json!({"metadata": {"annotations": {"catalog.rs/abandon-installation": lost}}})).await;
     wait::within(TIMEOUT, "the shop has a new installation", async || {
         let now = installation(shop).await;
-        holds(now.as_ref().is_some_and(|now| *now != lost), || now.clone())
+        check(now.as_ref().is_some_and(|now| *now != lost), || now.clone())
     })
     .await;
     // Connects again, because the addresses of the Services changed with the recreated Catalog.
     let shop = Shop::connect().await;
     wait::within(TIMEOUT, "the shop is ready and empty", async || {
         let reply = shop.anyone.get("/v1/products").attempt().await.map_err(|error| error.to_string())?;
-        holds(reply.status == 200 && reply.json()["items"].as_array().is_some_and(Vec::is_empty), || reply.text())
+        check(reply.status == 200 && reply.json()["items"].as_array().is_some_and(Vec::is_empty), || reply.text())
     })
     .await;
 }

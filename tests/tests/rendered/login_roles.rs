@@ -136,7 +136,7 @@ impl Shop {
 }
 
 async fn assert_all_served(readers: Readers) {
-    eventually("more than 50 reads succeed", async || wait::holds(readers.served() > 50, || readers.served())).await;
+    eventually("more than 50 reads succeed", async || wait::check(readers.served() > 50, || readers.served())).await;
     let (served, failures) = readers.stop().await;
     assert_eq!(failures, Vec::<String>::new(), "of {served} reads");
 }

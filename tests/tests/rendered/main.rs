@@ -52,10 +52,10 @@ spec:
 ";
 
 /// With certificate authorities and credentials for external servers.
-const GUARDED: &str = "
+const EXTERNAL_WITH_TLS_AND_CREDENTIALS: &str = "
 apiVersion: catalog.rs/v1alpha1
 kind: Catalog
-metadata: {name: guarded, namespace: shops, uid: 7c1f}
+metadata: {name: external-tls, namespace: shops, uid: 7c1f}
 spec:
   database:
     external:
@@ -96,7 +96,7 @@ fn rendered() -> [(&'static str, Rendered); 3] {
         secret("mail", &[("username", "shop"), ("password", "post")]),
         secret("boss", &[("username", "boss"), ("email", "boss@example.com"), ("password", "a password of their own")]),
     ];
-    let shops = [("embedded", EMBEDDED), ("external", EXTERNAL), ("guarded", GUARDED)];
+    let shops = [("embedded", EMBEDDED), ("external", EXTERNAL), ("external-tls", EXTERNAL_WITH_TLS_AND_CREDENTIALS)];
     shops.map(|(shop, catalog)| (shop, Rendered::of(catalog, &given)))
 }
 

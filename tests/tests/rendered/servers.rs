@@ -66,7 +66,7 @@ impl Server {
             let story = process.report();
             // The output begins with the text of the script.
             let set = story.lines().filter(|line| line.trim() == "login roles set").count();
-            wait::holds(set >= times, || story)
+            wait::check(set >= times, || story)
         })
         .await;
     }

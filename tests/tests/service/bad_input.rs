@@ -85,7 +85,7 @@ async fn every_invalid_field_is_reported_at_its_pointer_and_nothing_is_stored() 
         let shown: String = value.to_string().chars().take(60).collect();
         let created = shop.ada.post("/v1/products", &body).await;
         let patched = shop.ada.patch(&kept.path, &json!({"name": "Half a patch", field: value})).await;
-        // A patch may merge into what is there, so that fewer things are wrong with it: never more.
+        // After merging, a patch can have fewer errors than a new product, never more.
         for (reply, what) in [(created, "POST"), (patched, "PATCH")] {
             if what == "PATCH" && field == "price" && value == json!({"amount": "1", "currency": null}) {
                 continue;

@@ -5,7 +5,7 @@ use catalog_tests::{
     buying::stocked,
     people::CAROL,
     samples::Created,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ pub fn shop(roles: &[Role], delay: &str) -> Builder {
 }
 
 /// Starts a shop with a product and a customer.
-pub async fn open(shop: Builder) -> (Shop, Created, Buyer) {
+pub async fn start(shop: Builder) -> (Shop, Created, Buyer) {
     let shop = shop.start().await;
     let stool = stocked(&shop.ada, "S-1", STOCK).await;
     let buyer = Buyer { api: shop.carol.clone(), id: shop.people.carol.id.clone() };
@@ -73,7 +73,7 @@ pub async fn wait_until_published(shop: &Shop) {
     eventually("all events are published", async || {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
-        holds(left == 0, || left)
+        check(left == 0, || left)
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use catalog_tests::{
     Api, Role, Shop,
     samples::{self, create},
-    wait::{holds, within},
+    wait::{check, within},
 };
 use serde_json::json;
 
@@ -50,7 +50,7 @@ async fn a_reader_never_sees_an_older_version_after_a_newer_one() {
 async fn a_change_through_one_api_is_read_through_another_within_two_seconds() {
     let mut shop = Shop::api().await;
     let first = Api::anonymous(&shop.anyone.base(), None);
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let second = shop.anyone.clone();
     assert_ne!(first.base(), second.base());
 
@@ -65,20 +65,20 @@ async fn a_change_through_one_api_is_read_through_another_within_two_seconds() {
         shop.ada.patch(&product.path, &json!({"name": name})).await.expect(200);
         within(STALE_AT_MOST, "the other API shows the change", async || {
             let shown = first.get(&product.path).await.expect(200).json();
-            holds(shown["name"] == name.as_str(), || shown)
+            check(shown["name"] == name.as_str(), || shown)
         })
         .await;
     }
     shop.ada.patch(&product.path, &json!({"quantity": 0})).await.expect(200);
     within(STALE_AT_MOST, "the other API shows that it is sold out", async || {
         let shown = first.get(&product.path).await.expect(200).json();
-        holds(shown["in_stock"] == false, || shown)
+        check(shown["in_stock"] == false, || shown)
     })
     .await;
     shop.ada.delete(&product.path).await.expect(204);
     within(STALE_AT_MOST, "the other API returns that it is deleted", async || {
         let status = first.get(&product.path).await.status;
-        holds(status == 404, || status)
+        check(status == 404, || status)
     })
     .await;
 }

@@ -5,7 +5,7 @@ use catalog_tests::{
     buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
     eventually,
     samples::{self, create},
-    wait::{holds, within},
+    wait::{check, within},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn every_api_process_learns_that_a_product_is_out_of_stock() {
     let mut shop = Shop::api().await;
     let product = stocked(&shop.ada, "T-1", 1).await;
     let first = shop.process(Role::Serve).address("HTTP_ADDRESS").await;
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let read = async || {
         let body: Value = reqwest::get(format!("http://{first}{}", product.path)).await.unwrap().json().await.unwrap();
         body["in_stock"].clone()
@@ -91,7 +91,7 @@ async fn every_api_process_learns_that_a_product_is_out_of_stock() {
     // Well before the cached copy would expire.
     within(Duration::from_secs(10), "the other process knows", async || {
         let in_stock = read().await;
-        holds(in_stock == false, || in_stock)
+        check(in_stock == false, || in_stock)
     })
     .await;
 }
@@ -204,7 +204,7 @@ async fn an_expired_cart_releases_its_reservations_within_five_seconds() {
     let left = (expires_at - chrono::Utc::now()).to_std().unwrap_or_default();
     within(left + Duration::from_secs(5), "the stock is back", async || {
         let now = available(&shop.anyone, &product).await;
-        holds(now == 5, || now)
+        check(now == 5, || now)
     })
     .await;
     assert!(chrono::Utc::now() >= expires_at, "too early");
@@ -231,7 +231,7 @@ async fn an_expired_cart_is_not_found_even_before_it_is_deleted() {
                 .fetch_one(&shop.database)
                 .await
                 .unwrap();
-        holds(waiting > 0, || waiting)
+        check(waiting > 0, || waiting)
     })
     .await;
     lock.commit().await.unwrap();
@@ -239,7 +239,7 @@ async fn an_expired_cart_is_not_found_even_before_it_is_deleted() {
     shop.carol.get(&path).await.problem(404, "not-found");
     eventually("the stock is back", async || {
         let now = available(&shop.anyone, &product).await;
-        holds(now == 5, || now)
+        check(now == 5, || now)
     })
     .await;
 }
@@ -247,7 +247,7 @@ async fn an_expired_cart_is_not_found_even_before_it_is_deleted() {
 #[tokio::test]
 async fn expired_reservations_are_released_once_despite_several_processes_and_a_kill() {
     let mut shop = Shop::builder().only_api().allow_error_logs().start().await;
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let products = [stocked(&shop.ada, "A", 5000).await, stocked(&shop.ada, "B", 5000).await];
     // Inserted into the database, like those of a thousand customers.
     sqlx::query("INSERT INTO orders.carts SELECT gen_random_uuid(), gen_random_uuid(), now(), now() + interval '1 hour' FROM generate_series(1, 1000)")
@@ -270,15 +270,15 @@ async fn expired_reservations_are_released_once_despite_several_processes_and_a_
     }
     let carts = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders.carts").fetch_one(&shop.database).await.unwrap();
     sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second'").execute(&shop.database).await.unwrap();
-    eventually("the sweep has begun", async || {
+    eventually("cart expiry has begun", async || {
         let left = carts().await;
-        holds(left < 1000, || left)
+        check(left < 1000, || left)
     })
     .await;
     shop.kill_and_restart(Role::Serve).await;
-    eventually("all is swept", async || {
+    eventually("all carts are deleted", async || {
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.carts").fetch_one(&shop.database).await.unwrap();
-        holds(left == 0, || left)
+        check(left == 0, || left)
     })
     .await;
     for product in &products {

@@ -7,7 +7,7 @@ use catalog_tests::{
     process::{memory, peak_memory, raise_open_file_limit},
     raw::{Raw, RawResponse},
     samples,
-    wait::{holds, within},
+    wait::{check, within},
 };
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn connections_over_the_limit_get_503_until_one_closes() {
     drop(open);
     eventually("all three are closed", async || {
         let count = shop.metric(Role::Serve, "http_connections", &["public"]).await;
-        holds(count == Some(0.0), || count)
+        check(count == Some(0.0), || count)
     })
     .await;
     assert_eq!(is_served(&mut Raw::connect(&base).await).await.unwrap().status, 404);
@@ -83,7 +83,7 @@ async fn many_idle_connections_of_one_client_do_not_block_other_clients() {
     }
     within(Duration::from_secs(15), "another client is served", async || {
         let response = is_served(&mut Raw::connect(&base).await).await;
-        holds(response.as_ref().is_some_and(|response| response.status == 404), || response.map(|response| response.status))
+        check(response.as_ref().is_some_and(|response| response.status == 404), || response.map(|response| response.status))
     })
     .await;
 }
@@ -120,7 +120,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let mut unread = unread_list(&shop.anyone.base(), "192.0.2.1").await;
     eventually("the client is disconnected", async || {
         let count = shop.metric(Role::Serve, "http_write_timeouts_total", &[]).await;
-        holds(count == Some(1.0), || count)
+        check(count == Some(1.0), || count)
     })
     .await;
     let read = unread.read_to_end().await;
@@ -136,7 +136,7 @@ async fn a_client_with_unread_lists_gets_503_and_others_are_served() {
     let _unread = unread_list(&shop.anyone.base(), "192.0.2.1").await;
     eventually("the first list waits for its client", async || {
         let used = shop.metric(Role::Serve, "http_response_budget_used_bytes", &[]).await;
-        holds(used > Some(0.0), || used)
+        check(used > Some(0.0), || used)
     })
     .await;
     let list = async |address: &str| shop.anyone.get("/v1/products?limit=200").header("x-forwarded-for", address).await;
@@ -322,7 +322,7 @@ async fn memory_of_stalled_clients(head_bytes: usize, body_bytes: usize) -> f64 
         let now = peak_memory(pid);
         unchanged = if now > peak { 0 } else { unchanged + 1 };
         peak = now;
-        holds(unchanged >= 200, || now)
+        check(unchanged >= 200, || now)
     })
     .await;
     shop.anyone.get("/v1/products/by-sku/T-1").await.expect(200);

@@ -30,8 +30,8 @@ async fn refresh(shop: &Shop, pair: &Value) -> Reply {
     shop.anyone.post("/v1/auth/refresh", &json!({"refresh_token": pair["refresh_token"]})).await
 }
 
-/// A new customer: as shown, signed in, and where admins find the account.
-async fn join(shop: &Shop, username: &str) -> (Value, Api, String) {
+/// Registers a customer. Returns its JSON, a signed-in client and its path under `/v1/customers`.
+async fn register(shop: &Shop, username: &str) -> (Value, Api, String) {
     let customer = shop.anyone.post("/v1/customers", &newcomer(username)).await.expect(201).json();
     let (api, _) = sign_in(shop, username, PASSWORD).await;
     let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
@@ -52,7 +52,7 @@ async fn newcomers(shop: &Shop) -> Vec<String> {
 #[tokio::test]
 async fn a_patch_changes_its_fields_and_a_new_password_ends_the_sessions() {
     let shop = Shop::api().await;
-    let (before, clara, path) = join(&shop, "clara").await;
+    let (before, clara, path) = register(&shop, "clara").await;
     let after = clara.patch(ME, &json!({"email": "c@home.test", "full_name": null})).await.expect(200).json();
     assert_eq!(after["email"], "c@home.test");
     assert!(after.get("full_name").is_none(), "{after}");
@@ -61,7 +61,7 @@ async fn a_patch_changes_its_fields_and_a_new_password_ends_the_sessions() {
     }
     assert_eq!(clara.get(ME).await.expect(200).json(), after);
     assert_eq!(shop.ada.get(&path).await.expect(200).json(), after);
-    // What is so already changes nothing.
+    // Setting the current value changes nothing.
     assert_eq!(clara.patch(ME, &json!({"email": "c@home.test"})).await.expect(200).json(), after);
     assert_eq!(clara.patch(ME, &json!({})).await.expect(200).json(), after);
 
@@ -81,8 +81,8 @@ async fn a_patch_changes_its_fields_and_a_new_password_ends_the_sessions() {
 #[tokio::test]
 async fn taken_invalid_and_read_only_values_cannot_be_patched() {
     let shop = Shop::api().await;
-    let (before, clara, _) = join(&shop, "clara").await;
-    join(&shop, "dan").await;
+    let (before, clara, _) = register(&shop, "clara").await;
+    register(&shop, "dan").await;
     let both = json!({"username": "Dan", "email": "DAN@home.test"});
     assert_eq!(clara.patch(ME, &both).await.expect(409).pointers(), ["#/username", "#/email"]);
     assert_eq!(clara.patch(ME, &json!({"username": ADA.0})).await.expect(409).pointers(), ["#/username"]);
@@ -109,9 +109,9 @@ async fn taken_invalid_and_read_only_values_cannot_be_patched() {
 #[tokio::test]
 async fn a_deleted_account_has_no_access_and_its_username_can_be_used_again() {
     let shop = Shop::api().await;
-    let (before, clara, path) = join(&shop, "clara").await;
+    let (before, clara, path) = register(&shop, "clara").await;
     let (elsewhere, pair) = sign_in(&shop, "clara", PASSWORD).await;
-    let (_, dan, _) = join(&shop, "dan").await;
+    let (_, dan, _) = register(&shop, "dan").await;
     assert!(clara.delete(ME).await.expect(204).body.is_empty());
 
     for token in [&clara, &elsewhere] {
@@ -132,7 +132,7 @@ async fn a_deleted_account_has_no_access_and_its_username_can_be_used_again() {
         .unwrap();
     assert_eq!(sessions, 0);
 
-    let (after, clara, _) = join(&shop, "clara").await;
+    let (after, clara, _) = register(&shop, "clara").await;
     assert_ne!(after["id"], before["id"]);
     clara.get(ME).await.expect(200);
 }
@@ -142,7 +142,7 @@ async fn refreshing_while_the_account_is_deleted_never_fails_with_500() {
     let shop = Shop::api().await;
     for round in 0..5 {
         let username = format!("clara{round}");
-        let (_, clara, _) = join(&shop, &username).await;
+        let (_, clara, _) = register(&shop, &username).await;
         let mut pairs = Vec::new();
         for _ in 0..3 {
             pairs.push(sign_in(&shop, &username, PASSWORD).await.1);
@@ -160,8 +160,8 @@ async fn refreshing_while_the_account_is_deleted_never_fails_with_500() {
 #[tokio::test]
 async fn a_token_of_the_other_role_is_403_and_no_token_401() {
     let shop = Shop::api().await;
-    let (before, clara, path) = join(&shop, "clara").await;
-    let (_, _, others) = join(&shop, "dan").await;
+    let (before, clara, path) = register(&shop, "clara").await;
+    let (_, _, others) = register(&shop, "dan").await;
     let name = json!({"full_name": "x"});
     for (api, status, kind) in [(&shop.ada, 403, "forbidden"), (&shop.owner, 403, "forbidden"), (&shop.anyone, 401, "token-missing")] {
         api.get(ME).await.problem(status, kind);

@@ -97,8 +97,8 @@ async fn every_example_matches_its_schema() {
         let responses = operation["responses"].as_object().unwrap().keys().map(|status| contract.response(operation, status));
         for body in std::iter::once(&operation["requestBody"]).chain(responses) {
             for (media_type, body) in body["content"].as_object().into_iter().flatten().filter(|(name, _)| !name.ends_with("ndjson")) {
-                let faults = contract.faults(&body["schema"], &body["example"]);
-                assert!(faults.is_empty(), "{method} {path} {media_type}: {faults:#?}\n{}", body["example"]);
+                let errors = contract.validation_errors(&body["schema"], &body["example"]);
+                assert!(errors.is_empty(), "{method} {path} {media_type}: {errors:#?}\n{}", body["example"]);
             }
         }
     }

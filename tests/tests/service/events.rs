@@ -4,7 +4,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use catalog_tests::{
     Role, Shop, eventually,
     samples::{self, create},
-    wait::holds,
+    wait::check,
 };
 use futures::StreamExt;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -71,7 +71,7 @@ async fn each_change_is_published_as_a_cloud_event() {
 async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
     let mut shop = Shop::api().await;
     // A second relay that could overtake the first.
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let products = samples::create_many(&shop.ada, "O", 5).await;
     let edit = async |number: usize, path: &str| {
         for step in 0..20 {
@@ -84,7 +84,7 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
     let published = eventually("all events are published", async || {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
-        holds(left == 0, || left)?;
+        check(left == 0, || left)?;
         Ok::<_, i64>(stream.info().await.unwrap().state.messages)
     })
     .await;
@@ -102,7 +102,7 @@ async fn the_events_of_one_product_come_in_the_order_of_its_versions() {
 async fn the_catalogue_can_be_rebuilt_from_its_events() {
     let mut shop = Shop::builder().only_api().setting("IMPORT_MAX_PER_ADMIN", "4").start().await;
     let first = shop.ada.clone();
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let second = shop.ada.clone();
     let skus: Vec<String> = (0..6).map(|number| format!("E-{number}")).collect();
     // Some requests fail: the sku is taken, or the product was deleted concurrently.
@@ -133,7 +133,7 @@ async fn the_catalogue_can_be_rebuilt_from_its_events() {
     let published = eventually("all events are published", async || {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
-        holds(left == 0, || left)?;
+        check(left == 0, || left)?;
         Ok::<_, i64>(stream.info().await.unwrap().state.messages)
     })
     .await;
@@ -177,7 +177,7 @@ async fn malformed_messages_are_dead_lettered_with_the_reason() {
     }
     eventually("all of them are dead", async || {
         let messages = dead.info().await.unwrap().state.messages;
-        holds(messages >= sent, || messages)
+        check(messages >= sent, || messages)
     })
     .await;
     let first = dead.get_raw_message(1).await.unwrap();
@@ -191,6 +191,6 @@ async fn malformed_messages_are_dead_lettered_with_the_reason() {
     shop.wait_until_idle().await;
     for role in [Role::Notifier, Role::Tracker] {
         let (_, metrics) = shop.ops(role, "/metrics").await;
-        assert!(metrics.contains("dead"), "{role} says nothing of dead messages:\n{metrics}");
+        assert!(metrics.contains("dead"), "{role} has no metric of dead messages:\n{metrics}");
     }
 }

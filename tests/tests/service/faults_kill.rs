@@ -4,13 +4,15 @@ use catalog_tests::{
     Role, Shop,
     people::{GRACE, OWNER},
     samples::create_many,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::json;
 
-use crate::traffic::{Traffic, counted, every_admin_was_notified_of_every_change, every_view_is_counted_once};
+use crate::traffic::{Traffic, assert_every_admin_was_notified_of_every_change, assert_every_view_is_counted_once, counted};
 
-async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
+/// Kills a process of each of `roles` during traffic, one after the other, and restarts it. Asserts that every admin gets mail about every
+/// confirmed change. Returns the shop, the confirmed changes, and the numbers of sent and of served reads.
+async fn kill_and_assert_all_mail_arrives(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     let mut shop = Shop::builder().allow_error_logs().setting("ACCESS_LOG_SAMPLE", "1000").start().await;
     let products = create_many(&shop.ada, "K", 12).await;
     let traffic = Traffic::start(&shop, &products);
@@ -20,7 +22,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
             assert_few_views_are_lost(&shop).await;
         }
         shop.kill(*role);
-        shop.open(*role).await;
+        shop.start_role(*role).await;
     }
     traffic.wait_for_progress().await;
     let (confirmed, sent, served) = traffic.end().await;
@@ -29,7 +31,7 @@ async fn kill_in_the_middle(roles: &[Role]) -> (Shop, Vec<String>, u64, u64) {
     }
     shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
-    every_admin_was_notified_of_every_change(&mails, &confirmed);
+    assert_every_admin_was_notified_of_every_change(&mails, &confirmed);
     (shop, confirmed, sent, served)
 }
 
@@ -38,14 +40,14 @@ async fn assert_few_views_are_lost(shop: &Shop) {
     let before = counted(shop).await;
     eventually("more views are counted", async || {
         let now = counted(shop).await;
-        holds(now >= before + 200, || (before, now))
+        check(now >= before + 200, || (before, now))
     })
     .await;
 }
 
 #[tokio::test]
 async fn killing_the_api_loses_no_committed_change_and_counts_no_view_twice() {
-    let (shop, _, sent, served) = kill_in_the_middle(&[Role::Serve; 4]).await;
+    let (shop, _, sent, served) = kill_and_assert_all_mail_arrives(&[Role::Serve; 4]).await;
     let counted = counted(&shop).await;
     // The views of the unpublished batch are lost, and the outcome of the last reads is unknown.
     assert!(counted <= sent, "{counted} views of {sent} reads");
@@ -53,20 +55,21 @@ async fn killing_the_api_loses_no_committed_change_and_counts_no_view_twice() {
 }
 
 #[tokio::test]
-async fn killing_the_notifier_loses_no_mail() {
-    let (shop, _, _, served) = kill_in_the_middle(&[Role::Notifier; 4]).await;
-    every_view_is_counted_once(&shop, served).await;
+async fn killing_the_notifier_loses_no_mail_and_no_view() {
+    let (shop, _, _, served) = kill_and_assert_all_mail_arrives(&[Role::Notifier; 4]).await;
+    assert_every_view_is_counted_once(&shop, served).await;
 }
 
 #[tokio::test]
 async fn killing_the_tracker_loses_no_view_and_counts_none_twice() {
-    let (shop, _, _, served) = kill_in_the_middle(&[Role::Tracker; 4]).await;
-    every_view_is_counted_once(&shop, served).await;
+    let (shop, _, _, served) = kill_and_assert_all_mail_arrives(&[Role::Tracker; 4]).await;
+    assert_every_view_is_counted_once(&shop, served).await;
 }
 
 #[tokio::test]
 async fn killing_all_processes_in_turn_loses_and_repeats_nothing() {
-    let (shop, _, sent, _) = kill_in_the_middle(&[Role::Notifier, Role::Serve, Role::Tracker, Role::Serve, Role::Notifier]).await;
+    let (shop, _, sent, _) =
+        kill_and_assert_all_mail_arrives(&[Role::Notifier, Role::Serve, Role::Tracker, Role::Serve, Role::Notifier]).await;
     assert!(counted(&shop).await <= sent);
 }
 
@@ -80,7 +83,7 @@ async fn an_import_interrupted_by_a_kill_completes_when_sent_again() {
     let import = tokio::spawn(shop.ada.post("/v1/products/bulk", &body).attempt());
     eventually("some rows are in", async || {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM products.products").fetch_one(&shop.database).await.unwrap();
-        holds(rows > 0 || import.is_finished(), || rows)
+        check(rows > 0 || import.is_finished(), || rows)
     })
     .await;
     shop.kill_and_restart(Role::Serve).await;

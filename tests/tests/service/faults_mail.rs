@@ -5,7 +5,7 @@ use catalog_tests::{
     inbox::SmtpMode,
     people::{GRACE, OWNER},
     samples::{self, create},
-    wait::holds,
+    wait::check,
 };
 use serde_json::json;
 
@@ -30,13 +30,13 @@ async fn mail_is_retried_while_the_server_is_busy_or_defers_and_arrives_once() {
         let product = create(&shop.ada, &samples::product("T-1")).await;
         eventually("mail waits", async || {
             let waiting = deliveries(&shop, "pending").await;
-            holds(waiting == 2, || waiting)
+            check(waiting == 2, || waiting)
         })
         .await;
         shop.ada.patch(&product.path, &json!({"name": "While waiting"})).await.expect(200);
         eventually("a delivery was attempted", async || {
             let log = shop.log_lines().join("\n");
-            holds(log.contains("421") || log.contains("451"), || log)
+            check(log.contains("421") || log.contains("451"), || log)
         })
         .await;
         assert_eq!(shop.inbox().mails().await.len(), 0);
@@ -81,7 +81,7 @@ async fn a_permanently_rejected_address_is_reported_and_does_not_affect_others()
     eventually("the metrics show it", async || {
         let (_, metrics) = shop.ops(Role::Notifier, "/metrics").await;
         let line = metrics.lines().find(|line| line.contains("state=\"refused\"")).map(str::to_owned);
-        holds(line.as_ref().is_some_and(|line| line.ends_with(" 1")), || line)
+        check(line.as_ref().is_some_and(|line| line.ends_with(" 1")), || line)
     })
     .await;
     let log = shop.log_lines().join("\n");
@@ -99,7 +99,7 @@ async fn a_temporarily_rejected_address_is_retried_without_delaying_others() {
     // A mail arrives before it is marked as sent.
     eventually("the others are pending", async || {
         let (pending, rejected) = (deliveries(&shop, "pending").await, deliveries(&shop, "refused").await);
-        holds((pending, rejected) == (10, 0), || (pending, rejected))
+        check((pending, rejected) == (10, 0), || (pending, rejected))
     })
     .await;
 }
@@ -111,7 +111,7 @@ async fn permanent_rejections_are_final_and_later_mails_are_sent() {
     let product = create(&shop.ada, &samples::product("T-1")).await;
     eventually("both are rejected", async || {
         let rejected = deliveries(&shop, "refused").await;
-        holds(rejected == 2, || rejected)
+        check(rejected == 2, || rejected)
     })
     .await;
     shop.inbox().set_mode(SmtpMode::Normal).await;
@@ -131,12 +131,12 @@ async fn mail_that_is_pending_when_the_notifier_is_killed_is_sent_by_the_next() 
     }
     eventually("all are pending", async || {
         let pending = deliveries(&shop, "pending").await;
-        holds(pending == 10, || pending)
+        check(pending == 10, || pending)
     })
     .await;
     shop.kill(Role::Notifier);
     shop.inbox().set_mode(SmtpMode::Normal).await;
-    shop.open(Role::Notifier).await;
+    shop.start_role(Role::Notifier).await;
     shop.inbox().at_least(10).await;
     shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails().await.len(), 10);
@@ -148,7 +148,7 @@ async fn reports(shop: &mut Shop, sign: &str, text: &str) {
         let (status, report) = shop.ops(Role::Notifier, "/readyz?verbose").await;
         assert_eq!(status, 200, "the notifier must stay ready while mail is pending: {report}");
         let line = report.lines().find(|line| line.contains("mail server: ")).unwrap_or_default();
-        holds(line.starts_with(&format!("{sign} mail server: ")) && line.contains(text), || report.clone())
+        check(line.starts_with(&format!("{sign} mail server: ")) && line.contains(text), || report.clone())
     })
     .await;
 }
@@ -178,7 +178,7 @@ async fn a_notifier_without_mail_sees_that_the_server_is_available_again() {
         let sent = "UPDATE notifications.deliveries SET state = 'sent', finished_at = now() WHERE state = 'pending'";
         sqlx::query(sent).execute(&shop.database).await.unwrap();
         let waiting = deliveries(&shop, "pending").await;
-        holds(waiting == 0, || waiting)
+        check(waiting == 0, || waiting)
     })
     .await;
     reports(&mut shop, "[-]", "421").await;

@@ -4,17 +4,17 @@ use catalog_tests::{
     Role, Shop,
     people::{GRACE, OWNER},
     samples::{self, create, create_many},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::json;
 
-async fn open() -> Shop {
+async fn start_shop() -> Shop {
     Shop::builder().private_nats().allow_error_logs().start().await
 }
 
 #[tokio::test]
 async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outage() {
-    let mut shop = open().await;
+    let mut shop = start_shop().await;
     let before = create(&shop.ada, &samples::product("before")).await;
     shop.inbox().at_least(2).await;
     shop.anyone.get(&before.path).await.expect(200);
@@ -40,9 +40,9 @@ async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outa
         assert_eq!(shop.ops(role, "/readyz").await.0, 200, "{role}: an outage must not make the process unready");
         assert_eq!(shop.ops(role, "/livez").await.0, 200, "{role}");
     }
-    eventually("the outage shows where people look", async || {
+    eventually("/readyz?verbose reports the outage", async || {
         let (_, verbose) = shop.ops(Role::Serve, "/readyz?verbose").await;
-        holds(verbose.contains("[-] nats"), || verbose)
+        check(verbose.contains("[-] nats"), || verbose)
     })
     .await;
 
@@ -64,12 +64,12 @@ async fn requests_are_served_without_nats_and_their_events_arrive_after_the_outa
 
 #[tokio::test]
 async fn changes_survive_a_kill_of_the_api_during_an_outage_of_nats() {
-    let mut shop = open().await;
+    let mut shop = start_shop().await;
     shop.nats_mut().stop().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.kill(Role::Serve);
     shop.nats_mut().start().await;
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     for address in [GRACE.1, OWNER.1] {
         shop.inbox().mail_about(address, "T-1").await;
     }
@@ -78,7 +78,7 @@ async fn changes_survive_a_kill_of_the_api_during_an_outage_of_nats() {
 
 #[tokio::test]
 async fn without_nats_the_api_starts_and_workers_wait() {
-    let mut shop = open().await;
+    let mut shop = start_shop().await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     shop.inbox().at_least(2).await;
     shop.nats_mut().stop().await;
@@ -126,7 +126,7 @@ async fn views_are_buffered_up_to_a_limit_and_dropped_ones_are_counted() {
         counted = sum(&shop).await;
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
         let total = counted as f64 + dropped(&mut shop).await;
-        holds((total - 200.0).abs() < 0.1, || (counted, total))
+        check((total - 200.0).abs() < 0.1, || (counted, total))
     })
     .await;
     assert!((1..200).contains(&counted), "{counted} counted");

@@ -6,13 +6,13 @@ use catalog_tests::{
     Api, Process, Role, Shop,
     people::{ADA, GRACE, OWNER},
     samples::{self, create, create_many},
-    wait::{eventually, holds, within},
+    wait::{check, eventually, within},
 };
 use serde_json::{Value, json};
 
-use crate::traffic::{Traffic, every_admin_was_notified_of_every_change, every_view_is_counted_once};
+use crate::traffic::{Traffic, assert_every_admin_was_notified_of_every_change, assert_every_view_is_counted_once};
 
-async fn open() -> Shop {
+async fn start_shop() -> Shop {
     Shop::builder().proxied().allow_error_logs().setting("ACCESS_LOG_SAMPLE", "1000").start().await
 }
 
@@ -41,12 +41,12 @@ async fn requests_to_an_unresponsive_database_time_out() {
     shop.network().postgres.restore();
     eventually("reads are answered again", async || {
         let status = shop.anyone.get("/v1/products").await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
     eventually("writes are answered again", async || {
         let status = shop.ada.patch(&product.path, &json!({"name": "Back"})).await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
 }
@@ -66,11 +66,11 @@ async fn a_migration_times_out_at_an_unresponsive_server() {
 async fn an_unresponsive_nats_never_causes_stale_prices() {
     let mut shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
     let other = Api::anonymous(&shop.anyone.base(), None);
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     let product = create(&shop.ada, &samples::product("T-1")).await;
     eventually("both show it", async || {
         let seen = [other.get(&product.path).await.status, shop.anyone.get(&product.path).await.status];
-        holds(seen == [200, 200], || seen)
+        check(seen == [200, 200], || seen)
     })
     .await;
     shop.network().nats.freeze();
@@ -82,7 +82,7 @@ async fn an_unresponsive_nats_never_causes_stale_prices() {
         // Two seconds without a reply, and some for a busy machine.
         within(Duration::from_secs(5), "the other API shows the new price", async || {
             let shown = other.get(&product.path).await.expect(200).json();
-            holds(shown == changed, || shown)
+            check(shown == changed, || shown)
         })
         .await;
         for _ in 0..20 {
@@ -94,21 +94,21 @@ async fn an_unresponsive_nats_never_causes_stale_prices() {
     eventually("events flow again", async || {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events.outbox WHERE published_at IS NULL").fetch_one(&shop.database).await.unwrap();
-        holds(left == 0, || left)
+        check(left == 0, || left)
     })
     .await;
     // Products that changed during the outage are not served from the cache.
     let latest = shop.ada.patch(&product.path, &json!({"name": "Latest"})).await.expect(200).json();
     within(Duration::from_secs(5), "the other API shows the latest", async || {
         let shown = other.get(&product.path).await.expect(200).json();
-        holds(shown == latest, || shown)
+        check(shown == latest, || shown)
     })
     .await;
 }
 
 #[tokio::test]
 async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let products = create_many(&shop.ada, "N", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for round in 0..6 {
@@ -128,8 +128,8 @@ async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
     }
     shop.wait_until_idle().await;
     let mails = shop.inbox().mails().await;
-    every_admin_was_notified_of_every_change(&mails, &confirmed);
-    every_view_is_counted_once(&shop, served).await;
+    assert_every_admin_was_notified_of_every_change(&mails, &confirmed);
+    assert_every_view_is_counted_once(&shop, served).await;
     let mut ids: Vec<_> = mails.iter().map(|mail| mail.message_id.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -138,7 +138,7 @@ async fn repeated_disconnections_from_nats_lose_and_repeat_nothing() {
 
 #[tokio::test]
 async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let products = create_many(&shop.ada, "D", 10).await;
     let traffic = Traffic::start(&shop, &products);
     for _ in 0..6 {
@@ -146,7 +146,7 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
         shop.network().postgres.disconnect();
         eventually("the API notices", async || {
             let status = shop.anyone.get("/v1/products").await.status;
-            holds(status == 503, || status)
+            check(status == 503, || status)
         })
         .await;
         shop.network().postgres.restore();
@@ -157,6 +157,6 @@ async fn repeated_disconnections_from_the_database_lose_and_repeat_nothing() {
         shop.inbox().mail_about(address, confirmed.last().unwrap()).await;
     }
     shop.wait_until_idle().await;
-    every_admin_was_notified_of_every_change(&shop.inbox().mails().await, &confirmed);
-    every_view_is_counted_once(&shop, served).await;
+    assert_every_admin_was_notified_of_every_change(&shop.inbox().mails().await, &confirmed);
+    assert_every_view_is_counted_once(&shop, served).await;
 }

@@ -4,7 +4,7 @@ use catalog_tests::{
     Role, Shop,
     people::{ADA, GRACE},
     samples::{self, create},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -56,13 +56,13 @@ async fn without_the_database_requests_get_503_until_it_is_available_again() {
     shop.postgres_mut().start().await;
     eventually("reads are answered again", async || {
         let status = shop.anyone.get("/v1/products").await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
     shop.inbox().clear().await;
     eventually("writes are answered again", async || {
         let status = shop.ada.patch(&product.path, &json!({"name": "Back again"})).await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
     shop.inbox().mail_about(GRACE.1, "Back again").await;
@@ -88,7 +88,7 @@ async fn a_database_that_rejects_connections_is_unavailable() {
     eventually("every connection is rejected", async || {
         let reply = shop.anyone.get("/v1/products").await;
         assert_ne!(reply.status, 500);
-        holds(reply.status == 503, || reply.status)
+        check(reply.status == 503, || reply.status)
     })
     .await;
     for reply in [shop.anyone.get("/v1/products").await, shop.ada.post("/v1/products", &samples::plain("T-1")).await] {
@@ -97,7 +97,7 @@ async fn a_database_that_rejects_connections_is_unavailable() {
     allow(true).await;
     eventually("the API responds with 200 again", async || {
         let status = shop.ada.get("/v1/products").await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
 }
@@ -124,7 +124,7 @@ async fn views_served_during_a_database_outage_are_counted_afterwards() {
     shop.postgres_mut().start().await;
     eventually("the database answers again", async || {
         let status = shop.anyone.get("/v1/products").await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
     shop.views_reach(&product.id, served + 1).await;
@@ -154,7 +154,7 @@ async fn a_killed_database_keeps_every_committed_change() {
         // Some have been committed.
         eventually("changes are under way", async || {
             let name = shop.anyone.get(&product.path).await.json()["name"].as_str().unwrap_or_default().to_owned();
-            holds(name.starts_with(&format!("Change {round}-")) && !name.contains("-0 "), || name)
+            check(name.starts_with(&format!("Change {round}-")) && !name.contains("-0 "), || name)
         })
         .await;
         shop.postgres_mut().stop().await;
@@ -164,7 +164,7 @@ async fn a_killed_database_keeps_every_committed_change() {
         shop.postgres_mut().start().await;
         eventually("the database answers again", async || {
             let status = shop.ada.get("/v1/admins").await.status;
-            holds(status == 200, || status)
+            check(status == 200, || status)
         })
         .await;
     }

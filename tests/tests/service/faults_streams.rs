@@ -7,7 +7,7 @@ use catalog_tests::{
     Process, Shop,
     people::GRACE,
     samples::{self, create},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
@@ -30,9 +30,9 @@ async fn the_streams_and_consumers_are_as_documented() {
     assert_eq!(changes.cached_info().config.discard, async_nats::jetstream::stream::DiscardPolicy::New);
     for (stream, durable) in [("changes", "notifier"), ("changes", "fulfiller"), ("views", "tracker")] {
         let stream = shop.stream(stream).await;
-        eventually("the consumer is there", async || {
+        eventually("the consumer exists", async || {
             let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(|_| Vec::new())?;
-            holds(names.iter().any(|name| name == durable), || names.clone())
+            check(names.iter().any(|name| name == durable), || names.clone())
         })
         .await;
     }
@@ -52,7 +52,7 @@ async fn a_deleted_stream_of_changes_is_recreated_and_refilled_without_repeated_
         let jetstream = shop.jetstream().await;
         let stream = jetstream.get_stream(format!("{}_changes", shop.prefix())).await.map_err(|error| error.to_string())?;
         let messages = stream.cached_info().state.messages;
-        holds(messages == 5, || format!("{messages} messages"))
+        check(messages == 5, || format!("{messages} messages"))
     })
     .await;
     shop.ada.patch(&product.path, &json!({"name": "After the loss"})).await.expect(200);

@@ -5,7 +5,7 @@ use catalog_tests::{
     Role::{Fulfiller, Notifier, Serve},
     Shop,
     buying::StockAudit,
-    wait::{eventually, holds, within},
+    wait::{check, eventually, within},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -20,7 +20,7 @@ fn at(entry: &Value) -> DateTime<Utc> {
 
 #[tokio::test]
 async fn an_order_is_confirmed_automatically_and_fulfilled_after_the_delay() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1s")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Fulfiller], "1s")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     let order = buyer.wait_for_status(&order, "fulfilled").await;
     assert_eq!(statuses(&order), ["pending", "confirmed", "fulfilled"], "{order}");
@@ -34,16 +34,16 @@ async fn an_order_is_confirmed_automatically_and_fulfilled_after_the_delay() {
 
 #[tokio::test]
 async fn an_order_that_is_locked_when_its_event_arrives_is_confirmed_afterwards() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "1h")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve], "1h")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     // Like a transaction of an admin that is rolled back.
     let mut other = shop.database.begin().await.unwrap();
     sqlx::query("SELECT FROM orders.orders WHERE id = $1::uuid FOR UPDATE").bind(&order).execute(&mut *other).await.unwrap();
-    shop.open(Fulfiller).await;
+    shop.start_role(Fulfiller).await;
     eventually("the fulfiller waits for the order", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&shop.database).await.unwrap();
-        holds(waiting > 0, || waiting)
+        check(waiting > 0, || waiting)
     })
     .await;
     other.rollback().await.unwrap();
@@ -52,11 +52,11 @@ async fn an_order_that_is_locked_when_its_event_arrives_is_confirmed_afterwards(
 
 #[tokio::test]
 async fn a_cancelled_order_is_not_confirmed_later() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve], "0s")).await;
     let cancelled = buyer.place_order(&[&stool], "one").await;
     buyer.cancel_order(&cancelled).await;
     let marker = buyer.place_order(&[&stool], "two").await;
-    shop.open(Fulfiller).await;
+    shop.start_role(Fulfiller).await;
     buyer.wait_for_status(&marker, "fulfilled").await;
     shop.wait_until_idle().await;
     assert_eq!(statuses(&buyer.read_order(&cancelled).await), ["pending", "cancelled"]);
@@ -81,7 +81,7 @@ async fn assert_failed_with_closed_account(shop: &Shop, order: &str) {
 
 #[tokio::test]
 async fn an_order_cancelled_before_it_is_due_is_not_fulfilled() {
-    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
+    let (shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Fulfiller], "1h")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     buyer.wait_for_status(&order, "confirmed").await;
     buyer.cancel_order(&order).await;
@@ -96,10 +96,10 @@ async fn an_order_cancelled_before_it_is_due_is_not_fulfilled() {
 
 #[tokio::test]
 async fn an_order_of_a_closed_account_fails_with_a_reason_and_returns_its_stock() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve], "0s")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     close_account(&shop, &buyer.id).await;
-    shop.open(Fulfiller).await;
+    shop.start_role(Fulfiller).await;
     shop.wait_until_idle().await;
     assert_failed_with_closed_account(&shop, &order).await;
     let audit = StockAudit::read(&shop.database, &stool.id).await;
@@ -109,7 +109,7 @@ async fn an_order_of_a_closed_account_fails_with_a_reason_and_returns_its_stock(
 
 #[tokio::test]
 async fn a_confirmed_order_fails_if_its_account_is_closed_before_it_is_due() {
-    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h")).await;
+    let (shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Fulfiller], "1h")).await;
     // Orders the whole stock, so that its return is a change of availability.
     sqlx::query("UPDATE products.stock SET on_hand = 1").execute(&shop.database).await.unwrap();
     let order = buyer.place_order(&[&stool], "one").await;
@@ -119,7 +119,7 @@ async fn a_confirmed_order_fails_if_its_account_is_closed_before_it_is_due() {
     make_all_due(&shop).await;
     within(Duration::from_secs(10), "the product can be bought again", async || {
         let product = shop.anyone.get(&stool.path).await.expect(200).json();
-        holds(product["in_stock"] == true, || product)
+        check(product["in_stock"] == true, || product)
     })
     .await;
     assert_failed_with_closed_account(&shop, &order).await;
@@ -127,18 +127,18 @@ async fn a_confirmed_order_fails_if_its_account_is_closed_before_it_is_due() {
 
 #[tokio::test]
 async fn an_order_whose_event_is_lost_is_confirmed_later() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve], "0s")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve], "0s")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     wait_until_published(&shop).await;
     shop.stream("changes").await.purge().await.unwrap();
     sqlx::query("UPDATE orders.orders SET created_at = created_at - interval '2 minutes'").execute(&shop.database).await.unwrap();
-    shop.open(Fulfiller).await;
+    shop.start_role(Fulfiller).await;
     buyer.wait_for_status(&order, "fulfilled").await;
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_be_fulfilled_does_not_block_others() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "1h").allow_error_logs()).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Fulfiller], "1h").allow_error_logs()).await;
     let broken = buyer.place_order(&[&stool], "one").await;
     buyer.wait_for_status(&broken, "confirmed").await;
     // The history row that the transition would insert exists already.
@@ -161,8 +161,8 @@ async fn an_order_that_cannot_be_fulfilled_does_not_block_others() {
 
 #[tokio::test]
 async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").allow_error_logs()).await;
-    shop.open(Fulfiller).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Notifier, Fulfiller], "0s").allow_error_logs()).await;
+    shop.start_role(Fulfiller).await;
     let mut orders = Vec::new();
     for round in 0..4 {
         for number in 0..5 {
@@ -187,7 +187,7 @@ async fn killing_the_fulfiller_loses_no_order_and_mails_each_status_once() {
 
 #[tokio::test]
 async fn a_redelivered_new_order_changes_nothing() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Fulfiller], "0s").allow_error_logs()).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Fulfiller], "0s").allow_error_logs()).await;
     let order = buyer.place_order(&[&stool], "one").await;
     let before = buyer.wait_for_status(&order, "fulfilled").await;
     wait_until_published(&shop).await;
@@ -211,7 +211,7 @@ async fn a_redelivered_new_order_changes_nothing() {
 #[tokio::test]
 async fn fulfillers_recover_after_a_database_outage() {
     let shop = buyer::shop(&[Serve, Fulfiller], "1s").private_postgres().allow_error_logs();
-    let (mut shop, stool, buyer) = buyer::open(shop).await;
+    let (mut shop, stool, buyer) = buyer::start(shop).await;
     let order = buyer.place_order(&[&stool], "one").await;
     buyer.wait_for_status(&order, "confirmed").await;
     shop.postgres_mut().stop().await;

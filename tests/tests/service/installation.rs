@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use catalog_tests::{Process, Role, Shop, eventually, scratch::Scratch, wait::holds};
+use catalog_tests::{Process, Role, Shop, eventually, scratch::Scratch, wait::check};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -59,7 +59,7 @@ async fn every_role_answers(shop: &mut Shop, status: u16, part: &str) {
     for role in ROLES {
         eventually("the role knows the state of the schema", async || {
             let (answered, text) = shop.ops(role, "/readyz").await;
-            holds(answered == status && text.contains(part), || format!("{role}: {answered} {text}"))
+            check(answered == status && text.contains(part), || format!("{role}: {answered} {text}"))
         })
         .await;
     }

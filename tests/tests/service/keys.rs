@@ -7,7 +7,7 @@ use catalog_tests::{
     people::ADA,
     scratch::Scratch,
     tokens::{self, new_key},
-    wait::holds,
+    wait::check,
 };
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -43,7 +43,7 @@ async fn a_new_key_is_published_at_once_and_signs_only_after_five_minutes() {
     new_key(keys.path(), Utc::now(), "second");
     eventually("the new key is published", async || {
         let ids = published(&shop).await;
-        holds(ids.len() == 2, || ids)
+        check(ids.len() == 2, || ids)
     })
     .await;
     let after = login(&shop).await;
@@ -71,7 +71,7 @@ async fn the_newest_key_published_for_five_minutes_signs_and_older_tokens_stay_v
     std::fs::remove_file(first).unwrap();
     eventually("tokens of the removed key are rejected", async || {
         let status = before.get("/v1/admins").await.status;
-        holds(status == 401, || status)
+        check(status == 401, || status)
     })
     .await;
     after.get("/v1/admins").await.expect(200);
@@ -91,7 +91,7 @@ async fn files_without_keys_are_ignored() {
     new_key(keys.path(), Utc::now(), "second");
     eventually("the good key is published", async || {
         let ids = published(&shop).await;
-        holds(ids.len() == 2, || ids)
+        check(ids.len() == 2, || ids)
     })
     .await;
     before.get("/v1/admins").await.expect(200);

@@ -153,8 +153,8 @@ async fn fields_of_a_product_cannot_inject_mail_headers() {
 #[tokio::test]
 async fn several_notifiers_send_each_mail_once() {
     let mut shop = Shop::start().await;
-    shop.open(catalog_tests::Role::Notifier).await;
-    shop.open(catalog_tests::Role::Serve).await;
+    shop.start_role(catalog_tests::Role::Notifier).await;
+    shop.start_role(catalog_tests::Role::Serve).await;
     let products: Vec<_> = (0..30).map(|number| samples::plain(&format!("N-{number:02}"))).collect();
     futures::future::join_all(products.iter().map(|body| create(&shop.ada, body))).await;
     shop.inbox().at_least(60).await;

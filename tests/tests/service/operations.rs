@@ -10,7 +10,7 @@ use catalog_tests::{
     programs,
     samples::{self, create},
     shared,
-    wait::holds,
+    wait::check,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ async fn successful_reads_are_sampled_in_the_log_and_other_requests_are_not() {
     assert_eq!(last.header("x-request-id"), "the-last-one");
     let entries = eventually("the last request is logged", async || {
         let entries: Vec<Value> = shop.log_lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        holds(entries.iter().any(|entry| entry["request_id"] == "the-last-one"), || "not yet").map(|()| entries)
+        check(entries.iter().any(|entry| entry["request_id"] == "the-last-one"), || "not yet").map(|()| entries)
     })
     .await;
     let count = |method: &str, status: u16| entries.iter().filter(|entry| entry["method"] == method && entry["status"] == status).count();
@@ -136,9 +136,9 @@ async fn a_role_waits_for_its_dependencies_and_reports_it() {
             let response = reqwest::get(format!("http://{ops}{path}")).await.unwrap();
             (response.status().as_u16(), response.text().await.unwrap())
         };
-        eventually("it says what it waits for", async || {
+        eventually("it reports what it waits for", async || {
             let (status, text) = probe("/readyz").await;
-            holds(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
+            check(status == 503 && text.to_lowercase().contains("waiting for") && text.to_lowercase().contains("database"), || text)
         })
         .await;
         assert_eq!(probe("/livez").await.0, 200, "{role} is not live while it waits");
@@ -161,7 +161,7 @@ async fn a_role_waits_for_the_migration_of_its_database() {
     let ops = serve.address("OPS_ADDRESS").await;
     eventually("it waits", async || {
         let response = reqwest::get(format!("http://{ops}/readyz")).await.unwrap();
-        holds(response.status() == 503, || "ready without tables")
+        check(response.status() == 503, || "ready without tables")
     })
     .await;
     settings.extend(shared::superuser());
@@ -241,12 +241,12 @@ async fn a_command_whose_output_pipe_is_closed_ends_without_an_error() {
 async fn the_exit_status_of_healthcheck_is_that_of_readiness() {
     let mut shop = Shop::api().await;
     let ops = shop.process(Role::Serve).address("OPS_ADDRESS").await;
-    let check = async |address: String| {
+    let is_healthy = async |address: String| {
         let settings: Environment = [("OPS_ADDRESS".to_owned(), address)].into();
         Process::start(&["healthcheck"], &settings).ended().await.success()
     };
-    assert!(check(ops.to_string()).await);
-    assert!(!check(format!("127.0.0.1:{}", free_port())).await);
+    assert!(is_healthy(ops.to_string()).await);
+    assert!(!is_healthy(format!("127.0.0.1:{}", free_port())).await);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::buyer::{self, BUYER};
 
 #[tokio::test]
 async fn the_customer_gets_one_mail_for_each_transition_and_admins_none() {
-    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier, Fulfiller], "1s")).await;
+    let (shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Notifier, Fulfiller], "1s")).await;
     let table = create(&shop.ada, &plain("T-1")).await;
     shop.inbox().at_least(4).await;
     shop.wait_until_idle().await;
@@ -38,7 +38,7 @@ async fn the_customer_gets_one_mail_for_each_transition_and_admins_none() {
 
 #[tokio::test]
 async fn a_customer_who_cancels_an_order_gets_a_mail() {
-    let (shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier], "1s")).await;
+    let (shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Notifier], "1s")).await;
     let order = buyer.place_order(&[&stool], "one").await;
     buyer.cancel_order(&order).await;
     let mail = shop.inbox().mail_about(BUYER, "Order cancelled: Stool S-1 (").await;
@@ -47,7 +47,7 @@ async fn a_customer_who_cancels_an_order_gets_a_mail() {
 
 #[tokio::test]
 async fn a_closed_account_gets_no_mail() {
-    let (mut shop, stool, buyer) = buyer::open(buyer::shop(&[Serve, Notifier], "0s")).await;
+    let (mut shop, stool, buyer) = buyer::start(buyer::shop(&[Serve, Notifier], "0s")).await;
     buyer.place_order(&[&stool], "one").await;
     shop.inbox().mail_about(BUYER, "Order placed").await;
     sqlx::query("UPDATE identity.accounts SET is_active = false WHERE id = $1::uuid")
@@ -55,7 +55,7 @@ async fn a_closed_account_gets_no_mail() {
         .execute(&shop.database)
         .await
         .unwrap();
-    shop.open(Fulfiller).await;
+    shop.start_role(Fulfiller).await;
     shop.wait_until_idle().await;
     assert_eq!(shop.inbox().mails_for(BUYER).await.len(), 1);
 }

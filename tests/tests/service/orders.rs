@@ -5,7 +5,7 @@ use catalog_tests::{
     buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
     eventually,
     samples::{self, Created, create},
-    wait::holds,
+    wait::check,
 };
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ async fn an_order_that_waited_for_stock_is_placed_at_the_new_price() {
                 .fetch_one(&shop.database)
                 .await
                 .unwrap();
-        holds(waiting > 0, || waiting)
+        check(waiting > 0, || waiting)
     })
     .await;
     shop.ada.patch(&product.path, &json!({"price": euros("12.00")})).await.expect(200);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use catalog_tests::{
     Api, Reply, Shop,
     buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
-    concurrent_clients, eventually,
+    customer_sessions, eventually,
     samples::Created,
-    wait::holds,
+    wait::check,
 };
 use proptest::{
     prelude::*,
@@ -140,12 +140,12 @@ struct Real<'a> {
 }
 
 impl<'a> Real<'a> {
-    async fn open(shop: &'a Shop, stock: [i64; PRODUCTS]) -> Self {
+    async fn create(shop: &'a Shop, stock: [i64; PRODUCTS]) -> Self {
         let mut products = Vec::new();
         for quantity in stock {
             products.push(stocked(&shop.ada, &uuid::Uuid::now_v7().to_string(), quantity).await);
         }
-        let customer = concurrent_clients::customers(shop, 1).await.remove(0);
+        let customer = customer_sessions::customers(shop, 1).await.remove(0);
         let mut carts = Vec::new();
         for _ in 0..CARTS {
             carts.push(cart(&customer).await);
@@ -208,13 +208,13 @@ impl<'a> Real<'a> {
         let id = last_segment(&self.carts[cart]);
         let aged = sqlx::query("UPDATE orders.carts SET expires_at = now() - interval '1 second' WHERE id = $1::uuid");
         aged.bind(id).execute(&self.shop.database).await.unwrap();
-        eventually("the cart is swept", async || {
+        eventually("the expired cart is deleted", async || {
             let left: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.carts WHERE id = $1::uuid")
                 .bind(id)
                 .fetch_one(&self.shop.database)
                 .await
                 .unwrap();
-            holds(left == 0, || left)
+            check(left == 0, || left)
         })
         .await;
     }
@@ -246,7 +246,7 @@ fn random_actions_have_the_results_of_the_model() {
     let outcome = TestRunner::new(config).run(&strategy, |(stock, deeds)| {
         runtime.block_on(async {
             let mut model = Model { on_hand: stock, ..Model::default() };
-            let mut real = Real::open(&shop, stock).await;
+            let mut real = Real::create(&shop, stock).await;
             for action in &deeds {
                 let (expected, answered) = (model.apply(action), real.apply(action).await);
                 prop_assert_eq!(answered, expected, "{:?}", action);

@@ -8,9 +8,9 @@ use std::sync::{
 use catalog_tests::{
     Api, Reply, Role, Shop,
     buying::{self, StockAudit, last_segment, stocked},
-    concurrent_clients,
+    customer_sessions,
     samples::Created,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ async fn send_until_answered(shopper: &Shopper, method: Method, path: &str, key:
         let reply = call.attempt().await.map_err(|error| error.to_string())?;
         // The first request may still be in progress in the killed process.
         let waits = reply.status == 503 || reply.status == 409 && reply.text().contains("idempotency-key-in-use");
-        holds(!waits, || reply.text())?;
+        check(!waits, || reply.text())?;
         Ok::<_, String>(reply)
     })
     .await
@@ -89,7 +89,7 @@ async fn shop_once(customer: Shopper, number: usize, product: Created) -> Outcom
 async fn race(units: i64) {
     let mut shop = Shop::builder().only_api().allow_error_logs().start().await;
     let product = stocked(&shop.ada, "prize", units).await;
-    let customers = concurrent_clients::customers(&shop, CUSTOMERS).await;
+    let customers = customer_sessions::customers(&shop, CUSTOMERS).await;
     let (done, closed) = (Arc::<AtomicUsize>::default(), Arc::<RwLock<()>>::default());
     let shopping = customers.into_iter().enumerate().map(|(number, api)| {
         let (product, done, customer) = (product.clone(), done.clone(), Shopper { api, closed: closed.clone() });
@@ -103,7 +103,7 @@ async fn race(units: i64) {
     for kills in 1..=4 {
         eventually("more customers have finished", async || {
             let done = done.load(Ordering::Relaxed);
-            holds(done >= kills * CUSTOMERS / 6, || done)
+            check(done >= kills * CUSTOMERS / 6, || done)
         })
         .await;
         let _closed = closed.write().await;
@@ -161,7 +161,7 @@ async fn orders_and_imports_of_the_same_products_in_any_order_never_deadlock() {
             shop.ada.post("/v1/products/bulk?atomic=true", &json!({"items": all})).await.expect(200);
         }
     };
-    let customers = concurrent_clients::customers(&shop, 12).await;
+    let customers = customer_sessions::customers(&shop, 12).await;
     let buy = async |number: usize, customer: &Api| {
         let mut products: Vec<&Created> = products.iter().collect();
         for round in 0..15 {

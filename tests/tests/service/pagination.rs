@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use catalog_tests::{
     Api, Shop, eventually,
     samples::{self, create},
-    wait::holds,
+    wait::check,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
@@ -219,7 +219,7 @@ async fn the_most_viewed_come_first_once_their_views_are_counted() {
     let ordered = eventually("the order by views follows the counts", async || {
         let items = read_all_pages(&shop.ada, "sort=-views&limit=2").await;
         let views: Vec<_> = items.iter().map(|item| item["views"].as_u64().unwrap()).collect();
-        holds(views == [8, 6, 4, 2, 0], || views).map(|()| items)
+        check(views == [8, 6, 4, 2, 0], || views).map(|()| items)
     })
     .await;
     assert_eq!(skus(&ordered), ["V-00004", "V-00003", "V-00002", "V-00001", "V-00000"]);

@@ -2,11 +2,11 @@
 
 use catalog_tests::{
     Role, Shop,
-    bench::shelf,
+    bench::numbered_products,
     buying::{cart, place},
     eventually,
     samples::{create, plain},
-    wait::holds,
+    wait::check,
 };
 use futures::future::join_all;
 use reqwest::Method;
@@ -34,7 +34,7 @@ const MAIL_TABLES: [&str; 2] = ["notifications.messages", "notifications.deliver
 
 /// Places and cancels an order, fills and empties a cart, fills it again and orders it.
 async fn buy_once(shop: &Shop, number: u64) {
-    let id = shelf::id(number);
+    let id = numbered_products::id(number);
     let items = json!({"items": [{"product_id": id, "quantity": 1}]});
     let order = place(&shop.carol, &items).await.expect(201).json();
     shop.carol.post_empty(&format!("/v1/orders/{}/cancel", order["id"].as_str().unwrap())).await.expect(200);
@@ -60,7 +60,7 @@ async fn rows_read_by_buyers(shop: &Shop) -> i64 {
 
 /// Fills the tables with rows, starting at number `first`.
 async fn fill(database: &PgPool, first: u64) {
-    shelf::put(database, first, ROWS).await.unwrap();
+    numbered_products::put(database, first, ROWS).await.unwrap();
     let others = format!(
         "INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products ON CONFLICT DO NOTHING;
          INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload, published_at)
@@ -85,7 +85,7 @@ async fn buying_scans_no_whole_table() {
 async fn buying_in_a_recently_empty_shop_scans_no_whole_table() {
     let shop = Shop::builder().only_api().setting("DATABASE_MAX_CONNECTIONS", "7").start().await;
     freeze_statistics(&shop.database, &ORDER_TABLES).await;
-    shelf::put(&shop.database, 1, 1).await.unwrap();
+    numbered_products::put(&shop.database, 1, 1).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, 1000 FROM products.products")
         .execute(&shop.database)
         .await
@@ -132,7 +132,7 @@ async fn listing_sold_out_products_scans_no_whole_table() {
     const SORTS: [&str; 8] = ["created_at", "-created_at", "name", "-name", "price", "-price", "views", "-views"];
     let shop = Shop::api().await;
     freeze_statistics(&shop.database, &TABLES).await;
-    shelf::put(&shop.database, 1, ROWS).await.unwrap();
+    numbered_products::put(&shop.database, 1, ROWS).await.unwrap();
     raw_sql("INSERT INTO products.stock (product_id, on_hand) SELECT id, CASE WHEN right(sku, 3) = '777' THEN 0 ELSE 9 END FROM products.products")
         .execute(&shop.database)
         .await
@@ -150,7 +150,7 @@ async fn listing_sold_out_products_scans_no_whole_table() {
             .fetch_one(&shop.database)
             .await
             .unwrap();
-        holds(scans >= 8, || scans)
+        check(scans >= 8, || scans)
     })
     .await;
     let rows = TableStatistics::read(&shop.database, &TABLES, "products.stock").await.rows - before;
@@ -191,7 +191,7 @@ impl TableStatistics {
         let what = format!("{written} rows of {of} are in the statistics");
         eventually(&what, async || {
             let read = Self::read(database, tables, of).await;
-            holds(read.written >= written.cast_signed(), || read.written).map(|()| read.rows)
+            check(read.written >= written.cast_signed(), || read.written).map(|()| read.rows)
         })
         .await
     }

@@ -5,7 +5,7 @@ use catalog_tests::{
     buying::{order, stocked},
     people::ADA,
     samples::{self, create},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn block_lists(database: &PgPool) -> Transaction<'static, Postgres> {
 async fn in_use(shop: &mut Shop, kind: &str, count: f64) {
     eventually("the permits are in use", async || {
         let used = shop.metric(Role::Serve, "database_read_permits_in_use", &[kind]).await;
-        holds(used == Some(count), || used)
+        check(used == Some(count), || used)
     })
     .await;
 }
@@ -84,7 +84,7 @@ async fn a_slow_list_gets_statement_timeout_and_its_connection_is_reused() {
     blocked.rollback().await.unwrap();
     eventually("lists are served", async || {
         let status = shop.anyone.get("/v1/products").await.status;
-        holds(status == 200, || status)
+        check(status == 200, || status)
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use catalog_tests::{
     Api, Process, Shop,
     samples::{self, create},
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::json;
 use sqlx::raw_sql;
@@ -109,7 +109,7 @@ async fn names_written_by_the_previous_release_are_folded_soon() {
     .unwrap();
     eventually("both are found", async || {
         let skus = found(&shop.anyone, "hocker").await;
-        holds(skus == ["T-1", "T-2"], || skus)
+        check(skus == ["T-1", "T-2"], || skus)
     })
     .await;
     assert_eq!(found(&shop.anyone, "stool").await, [""; 0], "the old name is still found");

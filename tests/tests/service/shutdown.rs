@@ -5,7 +5,7 @@ use std::time::Duration;
 use catalog_tests::{
     Role, Shop, eventually,
     samples::{self, create, create_many},
-    wait::holds,
+    wait::check,
 };
 use futures::StreamExt;
 use tokio::{
@@ -40,10 +40,10 @@ async fn a_request_in_flight_is_finished() {
     pieces.send(row(2)).await.unwrap();
     let address = shop.process(Role::Serve).address("OPS_ADDRESS").await;
     shop.process(Role::Serve).terminate();
-    eventually("it says that it drains", async || {
+    eventually("it reports that it drains", async || {
         let response = reqwest::get(format!("http://{address}/readyz")).await.map_err(|error| error.to_string())?;
         let (status, text) = (response.status(), response.text().await.unwrap_or_default());
-        holds(status == 503 && text.contains("draining"), || text)
+        check(status == 503 && text.contains("draining"), || text)
     })
     .await;
     assert!(reqwest::get(format!("{}/v1/products", shop.anyone.base())).await.is_err(), "new connections are accepted while draining");
@@ -113,7 +113,7 @@ async fn a_graceful_stop_loses_no_view() {
     shop.process(Role::Serve).terminate();
     let status = shop.process(Role::Serve).ended().await;
     assert_eq!(status.code(), Some(0), "{}", shop.process(Role::Serve).report());
-    shop.open(Role::Serve).await;
+    shop.start_role(Role::Serve).await;
     for product in &products {
         shop.views_reach(&product.id, 10).await;
     }
@@ -136,7 +136,7 @@ async fn stopping_workers_under_load_loses_and_repeats_nothing() {
             shop.process(role).terminate();
             let status = shop.process(role).ended().await;
             assert_eq!(status.code(), Some(0), "{}", shop.process(role).report());
-            shop.open(role).await;
+            shop.start_role(role).await;
         }
     }
     shop.inbox().at_least(30).await;

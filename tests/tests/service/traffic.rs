@@ -12,7 +12,7 @@ use catalog_tests::{
     Mail, Shop,
     people::{GRACE, OWNER},
     samples::Created,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 use serde_json::json;
 
@@ -83,7 +83,7 @@ impl Traffic {
         let (changes, served) = (self.changes.load(Ordering::Relaxed) + 8, self.served.load(Ordering::Relaxed) + 40);
         eventually("more changes are confirmed and more reads are served", async || {
             let now = (self.changes.load(Ordering::Relaxed), self.served.load(Ordering::Relaxed));
-            holds(now.0 >= changes && now.1 >= served, || now)
+            check(now.0 >= changes && now.1 >= served, || now)
         })
         .await;
     }
@@ -109,10 +109,10 @@ pub async fn counted(shop: &Shop) -> u64 {
 }
 
 /// Asserts that every served view is counted once, also when no messages are in flight any more.
-pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
+pub async fn assert_every_view_is_counted_once(shop: &Shop, served: u64) {
     eventually("every view is counted", async || {
         let counted = counted(shop).await;
-        holds(counted >= served, || (counted, served))
+        check(counted >= served, || (counted, served))
     })
     .await;
     shop.wait_until_idle().await;
@@ -120,7 +120,7 @@ pub async fn every_view_is_counted_once(shop: &Shop, served: u64) {
 }
 
 /// Asserts that both other admins got a mail about every confirmed change, and that repeated mails have the same Message-ID.
-pub fn every_admin_was_notified_of_every_change(mails: &[Mail], confirmed: &[String]) {
+pub fn assert_every_admin_was_notified_of_every_change(mails: &[Mail], confirmed: &[String]) {
     for address in [GRACE.1, OWNER.1] {
         // A mail has the old and the new name. The next change has this name as the old one.
         let mut sent: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();

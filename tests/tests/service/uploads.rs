@@ -6,7 +6,7 @@ use catalog_tests::{
     Api, Reply, Shop, eventually,
     people::GRACE,
     samples::{self, create},
-    wait::holds,
+    wait::check,
 };
 use futures::channel::mpsc;
 use serde_json::json;
@@ -66,7 +66,7 @@ async fn staged(shop: &Shop) -> i64 {
 async fn are_staged(shop: &Shop, uploads: i64) {
     eventually(&format!("the first rows of {uploads} uploads are staged"), async || {
         let staged = staged(shop).await;
-        holds(staged == uploads, || staged)
+        check(staged == uploads, || staged)
     })
     .await;
 }
@@ -127,7 +127,7 @@ async fn a_request_whose_session_ends_during_its_body_is_rejected() {
     assert_eq!(String::from_utf8_lossy(&reply), "HTTP/1.1 100 Continue\r\n\r\n");
     let started = Instant::now();
     shop.owner.delete(&format!("/v1/admins/{}", shop.people.grace.id)).await.expect(204);
-    eventually("the body is slow", async || holds(started.elapsed() > Duration::from_millis(200), || started.elapsed())).await;
+    eventually("the body is slow", async || check(started.elapsed() > Duration::from_millis(200), || started.elapsed())).await;
     client.write_all(BODY.as_bytes()).await.unwrap();
     let mut reply = String::new();
     client.read_to_string(&mut reply).await.unwrap();

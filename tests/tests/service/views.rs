@@ -6,16 +6,16 @@ use catalog_tests::{
     Role, Shop,
     samples::{self, create, create_many},
     shop::MAX_DELAY,
-    wait::{holds, within},
+    wait::{check, within},
 };
 
-async fn open() -> Shop {
+async fn start_shop() -> Shop {
     Shop::builder().roles(&[Role::Serve, Role::Tracker]).start().await
 }
 
 #[tokio::test]
 async fn a_new_product_has_no_views() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let shown = shop.ada.get(&product.at("views")).await.expect(200).json();
     let fields: Vec<_> = shown.as_object().unwrap().keys().collect();
@@ -25,7 +25,7 @@ async fn a_new_product_has_no_views() {
 
 #[tokio::test]
 async fn anonymous_reads_by_id_and_sku_and_conditional_reads_are_counted() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     shop.anyone.get(&product.path).await.expect(200);
     shop.anyone.get("/v1/products/by-sku/T-1").await.expect(200);
@@ -36,7 +36,7 @@ async fn anonymous_reads_by_id_and_sku_and_conditional_reads_are_counted() {
 
 #[tokio::test]
 async fn other_requests_are_not_counted() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     let marker = create(&shop.ada, &samples::plain("marker")).await;
     shop.ada.get(&product.path).await.expect(200);
@@ -88,7 +88,7 @@ async fn ten_thousand_reads_by_eight_clients_are_ten_thousand_views_two_seconds_
     };
     within(MAX_DELAY, "all views are counted", async || {
         let counted = total().await;
-        holds(counted >= READS, || counted)
+        check(counted >= READS, || counted)
     })
     .await;
     let mut shown = 0;
@@ -100,7 +100,7 @@ async fn ten_thousand_reads_by_eight_clients_are_ten_thousand_views_two_seconds_
 
 #[tokio::test]
 async fn views_show_in_lists_and_survive_deletion_and_restoration() {
-    let shop = open().await;
+    let shop = start_shop().await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     for _ in 0..3 {
         shop.anyone.get(&product.path).await.expect(200);
@@ -108,7 +108,7 @@ async fn views_show_in_lists_and_survive_deletion_and_restoration() {
     shop.views_reach(&product.id, 3).await;
     catalog_tests::eventually("lists show the views", async || {
         let list = shop.anyone.get("/v1/products").await.expect(200).json();
-        holds(list["items"][0]["views"] == 3, || list)
+        check(list["items"][0]["views"] == 3, || list)
     })
     .await;
     shop.ada.delete(&product.path).await.expect(204);
@@ -119,9 +119,9 @@ async fn views_show_in_lists_and_survive_deletion_and_restoration() {
 
 #[tokio::test]
 async fn several_trackers_share_the_work_without_counting_twice() {
-    let mut shop = open().await;
-    shop.open(Role::Tracker).await;
-    shop.open(Role::Tracker).await;
+    let mut shop = start_shop().await;
+    shop.start_role(Role::Tracker).await;
+    shop.start_role(Role::Tracker).await;
     let product = create(&shop.ada, &samples::plain("T-1")).await;
     for _ in 0..20 {
         futures::future::join_all((0..15).map(|_| async { shop.anyone.get(&product.path).await.expect(200) })).await;

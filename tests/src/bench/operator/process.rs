@@ -12,7 +12,7 @@ use crate::{
     nats::free_port,
     process_guard, programs,
     scratch::Scratch,
-    wait::{eventually, holds},
+    wait::{check, eventually},
 };
 
 /// A running `catalog-operator run`, killed on drop.
@@ -40,7 +40,7 @@ impl Operator {
     pub async fn ready(&self) {
         eventually("the operator is ready", async || {
             let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await.map_err(|error| error.to_string())?;
-            holds(response.status().is_success(), || self.log())
+            check(response.status().is_success(), || self.log())
         })
         .await;
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 
-use crate::wait::{holds, within};
+use crate::wait::{check, within};
 
 /// The time within which the API must delete all carts.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -47,7 +47,7 @@ pub async fn create_expired(pool: &PgPool, count: i64) -> anyhow::Result<Instant
 pub async fn wait_until_deleted(pool: &PgPool, started: Instant) -> anyhow::Result<f64> {
     within(LIMIT, "all carts are deleted", async || {
         let left: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM orders.carts)").fetch_one(pool).await.map_err(|e| e.to_string())?;
-        holds(!left, || "some carts remain".to_owned())
+        check(!left, || "some carts remain".to_owned())
     })
     .await;
     Ok(started.elapsed().as_secs_f64())

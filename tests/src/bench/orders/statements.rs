@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::bench::shelf::{self, id_in_sql};
+use crate::bench::numbered_products::{self, id_in_sql};
 
 /// The values that a real order wrote.
 pub struct Sample {
@@ -28,7 +28,7 @@ impl Sample {
     /// If the order is rejected, or a row cannot be read.
     pub async fn of(pool: &PgPool, address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let (_, claims) = crate::tokens::read(token);
-        let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, shelf::id(1));
+        let body = format!(r#"{{"items":[{{"product_id":"{}","quantity":1}}]}}"#, numbered_products::id(1));
         let key = uuid::Uuid::now_v7().to_string();
         let request = reqwest::Client::new().post(format!("http://{address}/v1/orders")).bearer_auth(token);
         let reply = request.header("idempotency-key", &key).header("content-type", "application/json").body(body).send().await?;

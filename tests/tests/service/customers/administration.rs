@@ -6,12 +6,12 @@ use catalog_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{ME, PASSWORD, join, login, names, newcomer, newcomers, refresh, sign_in};
+use super::{ME, PASSWORD, login, names, newcomer, newcomers, refresh, register, sign_in};
 
 #[tokio::test]
 async fn accounts_are_not_found_by_the_routes_of_the_other_role() {
     let shop = Shop::api().await;
-    let (customer, _, path) = join(&shop, "clara").await;
+    let (customer, _, path) = register(&shop, "clara").await;
     let missing = [
         (format!("/v1/customers/{}", shop.people.grace.id), "No customer has this id."),
         (format!("/v1/customers/{}", shop.people.owner.id), "No customer has this id."),
@@ -78,7 +78,7 @@ async fn a_customer_is_found_by_the_whole_address_case_insensitively() {
 #[tokio::test]
 async fn a_deactivated_customer_loses_access_at_once_and_can_be_restored() {
     let shop = Shop::api().await;
-    let (_, clara, path) = join(&shop, "clara").await;
+    let (_, clara, path) = register(&shop, "clara").await;
     let (_, pair) = sign_in(&shop, "clara", PASSWORD).await;
     clara.get(ME).await.expect(200);
 

@@ -7,7 +7,7 @@ use catalog_tests::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ME, PASSWORD, join, login, newcomer, newcomers, refresh, sign_in};
+use super::{ME, PASSWORD, login, newcomer, newcomers, refresh, register, sign_in};
 
 #[tokio::test]
 async fn a_new_customer_is_returned_without_a_password_and_can_sign_in() {
@@ -41,7 +41,7 @@ async fn a_full_name_is_optional_and_omitted_when_absent() {
 #[tokio::test]
 async fn every_taken_value_is_reported_and_nothing_is_created() {
     let shop = Shop::api().await;
-    join(&shop, "clara").await;
+    register(&shop, "clara").await;
     let cases: [(&str, &str, &[&str]); 6] = [
         ("clara", "other@home.test", &["#/username"]),
         ("Clara", "other@home.test", &["#/username"]),

@@ -17,7 +17,7 @@ pub use call::{Call, Verb, without_hash};
 pub use disturbed::Disturbance;
 pub use journal::RecordedCall;
 
-use self::{journal::Journal, service::Wired};
+use self::{journal::Journal, service::RecordingService};
 
 /// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,8 +35,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The faults that any call can have.
-    pub const OUTAGES: [Self; 3] = [Self::NotSent, Self::ResponseLost, Self::Crash];
+    /// The faults that both reads and writes can have.
+    pub const CALL_FAULTS: [Self; 3] = [Self::NotSent, Self::ResponseLost, Self::Crash];
 
     /// Whether this fault at this call has an effect that no other injected fault has.
     ///
@@ -51,11 +51,11 @@ impl Fault {
     }
 }
 
-/// The [`Layer`] around a client. Clones share their state.
+/// A [`Layer`] around a client that records its calls and injects faults. Clones share their state.
 ///
 /// Watches and calls for Leases and Events are not recorded: they do not decide the result of a reconcile.
 #[derive(Clone, Default)]
-pub struct Wire(Arc<State>);
+pub struct CallRecorder(Arc<State>);
 
 #[derive(Default)]
 struct State {
@@ -67,7 +67,7 @@ struct State {
     expired: Mutex<Option<String>>,
 }
 
-impl Wire {
+impl CallRecorder {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,10 +141,10 @@ impl Wire {
     }
 }
 
-impl<S> Layer<S> for Wire {
-    type Service = Wired<S>;
+impl<S> Layer<S> for CallRecorder {
+    type Service = RecordingService<S>;
 
-    fn layer(&self, inner: S) -> Wired<S> {
-        Wired::new(inner, self.clone())
+    fn layer(&self, inner: S) -> RecordingService<S> {
+        RecordingService::new(inner, self.clone())
     }
 }

@@ -13,7 +13,7 @@ use kube::client::Body;
 use tower::{BoxError, Service};
 
 use super::{
-    Fault, Wire,
+    CallRecorder, Fault,
     breakable_watch::BreakableWatch,
     call::{self, Verb},
     disturbed::DisturbedWatch,
@@ -37,19 +37,19 @@ const CONFLICT: &[u8] = concat!(
 )
 .as_bytes();
 
-/// A client's service inside a [`Wire`].
-pub struct Wired<S> {
+/// A client's service inside a [`CallRecorder`].
+pub struct RecordingService<S> {
     inner: S,
-    wire: Wire,
+    recorder: CallRecorder,
 }
 
-impl<S> Wired<S> {
-    pub fn new(inner: S, wire: Wire) -> Self {
-        Self { inner, wire }
+impl<S> RecordingService<S> {
+    pub fn new(inner: S, recorder: CallRecorder) -> Self {
+        Self { inner, recorder }
     }
 }
 
-impl<S, B> Service<Request<Body>> for Wired<S>
+impl<S, B> Service<Request<Body>> for RecordingService<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
@@ -67,15 +67,15 @@ where
         let uri = request.uri().clone();
         if call::is_unrecorded(&uri) {
             let is_watch = call::is_watch(&uri);
-            let watches_broken = self.wire.0.watches_broken.subscribe();
+            let watches_broken = self.recorder.0.watches_broken.subscribe();
             if is_watch && *watches_broken.borrow() {
                 return Box::pin(async { Err(broken("watches are broken")) });
             }
-            if is_watch && self.wire.expires(&uri) {
+            if is_watch && self.recorder.expires(&uri) {
                 return Box::pin(async { Ok(Response::new(whole(Bytes::from_static(EXPIRED)))) });
             }
             let sent = self.inner.call(request);
-            let disturbance = self.wire.0.disturbance.subscribe();
+            let disturbance = self.recorder.0.disturbance.subscribe();
             return Box::pin(async move {
                 let response = sent.await?;
                 Ok(if is_watch {
@@ -87,7 +87,7 @@ where
         }
         let is_read = *request.method() == Verb::GET;
         let ((index, fault), first) = {
-            let mut journal = self.wire.journal();
+            let mut journal = self.recorder.journal();
             (journal.record(request.method(), &uri), journal.first(&uri))
         };
         match (fault, first) {
@@ -97,7 +97,7 @@ where
             _ => {}
         }
         let sent = self.inner.call(request);
-        let wire = self.wire.clone();
+        let recorder = self.recorder.clone();
         Box::pin(async move {
             let (parts, body) = sent.await?.into_parts();
             // The server has certainly executed the call once its response is complete.
@@ -105,14 +105,14 @@ where
             match fault {
                 Some(Fault::ResponseLost) => return Err(broken("the response was lost")),
                 Some(Fault::Crash) => {
-                    wire.0.crashed.notify_one();
+                    recorder.0.crashed.notify_one();
                     return std::future::pending().await;
                 }
                 _ => {}
             }
             if is_read {
                 let answer = Answer { status: parts.status, headers: parts.headers.clone(), body: body.clone() };
-                wire.journal().remember(index, &uri, answer);
+                recorder.journal().remember(index, &uri, answer);
             }
             Ok(Response::from_parts(parts, whole(body)))
         })
