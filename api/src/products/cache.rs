@@ -190,8 +190,8 @@ impl Cache {
         }
     }
 
-    /// Call when the invalidation feed has responded.
-    pub fn feed_answered(&self) {
+    /// Call when the feed of changes is up to date.
+    pub fn mark_feed_up_to_date(&self) {
         let until = self.times.millis(Instant::now() + FEED_TIMEOUT);
         self.times.alive_until.fetch_max(until, Ordering::AcqRel);
     }
@@ -235,7 +235,7 @@ mod tests {
 
     fn alive() -> Cache {
         let cache = Cache::default();
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         cache
     }
 
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn an_evicted_tombstone_still_rejects_older_reads() {
         let (cache, id) = (Cache::of(64, 64 * ENTRY_BYTES), Uuid::now_v7());
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         let before = later();
         std::iter::repeat_with(Instant::now).find(|now| *now > before);
         let invalidate_others = || (0..1000).for_each(|_| cache.invalidate(Uuid::now_v7(), 1));
@@ -304,7 +304,7 @@ mod tests {
     fn without_its_feed_the_cache_neither_serves_nor_stores() {
         let (cache, id) = (Cache::default(), Uuid::now_v7());
         cache.fill(id, &rendered(1), later());
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(1), later());
         assert!(cache.get(id).is_some());
