@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_asked_when_the_parameter_is_silent() {
+    fn without_the_parameter_the_accept_header_decides() {
         assert_eq!(Format::choose(None, &HeaderMap::new()), Format::Json);
         for csv in [
             "text/csv",

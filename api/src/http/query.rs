@@ -11,7 +11,7 @@ use serde::{
 };
 
 use super::{
-    body::serde_message::Fault,
+    body::serde_message::DeserializeError,
     problem::{FieldError, Problem},
 };
 use crate::text::Text;
@@ -39,12 +39,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
             let at = error.path().to_string();
-            let error = match Fault::parse(&error.inner().to_string()) {
-                Fault::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
-                Fault::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
+            let error = match DeserializeError::parse(&error.inner().to_string()) {
+                DeserializeError::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
+                DeserializeError::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
                 // Messages of the service begin with a verb.
-                Fault::Value(detail) if detail.starts_with("must ") && at != "." => FieldError::parameter(&at, format!("{at} {detail}")),
-                Fault::Value(detail) => FieldError::parameter(if at == "." { "query".into() } else { at }, detail),
+                DeserializeError::Value(detail) if detail.starts_with("must ") && at != "." => {
+                    FieldError::parameter(&at, format!("{at} {detail}"))
+                }
+                DeserializeError::Value(detail) => FieldError::parameter(if at == "." { "query".into() } else { at }, detail),
             };
             Problem::bad_parameters(vec![error])
         })

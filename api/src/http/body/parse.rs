@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
+use super::{find_duplicate_key, serde_message::DeserializeError, structure::BodySchema};
 use crate::http::{
     json_pointer::{self, escape},
     problem::{FieldError, Problem},
@@ -113,12 +113,14 @@ pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     let at = json_pointer::from_path(error.path());
     let path = error.path().to_string();
     let name = |field: &str| if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-    match Fault::parse(message.map_or(&text, |(message, _)| message)) {
-        Fault::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
-        Fault::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
+    match DeserializeError::parse(message.map_or(&text, |(message, _)| message)) {
+        DeserializeError::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
+        DeserializeError::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
         // Messages of the service begin with a verb.
-        Fault::Value(detail) if detail.starts_with("must ") => (at, format!("{} {detail}", if path == "." { "the body" } else { &path })),
-        Fault::Value(detail) => (at, detail),
+        DeserializeError::Value(detail) if detail.starts_with("must ") => {
+            (at, format!("{} {detail}", if path == "." { "the body" } else { &path }))
+        }
+        DeserializeError::Value(detail) => (at, detail),
     }
 }
 
