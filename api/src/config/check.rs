@@ -90,8 +90,8 @@ impl Checker {
         self.errors.push(format!("{name} must be {allowed}, not {given:?}"));
     }
 
-    /// Adds any other error, for secrets and for settings that depend on each other.
-    pub fn note(&mut self, error: impl Into<String>) {
+    /// Adds another error, such as one about a secret or about settings that depend on each other.
+    pub fn add_error(&mut self, error: impl Into<String>) {
         self.errors.push(error.into());
     }
 

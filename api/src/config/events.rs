@@ -50,7 +50,7 @@ impl EventsArgs {
         let servers: Option<Vec<async_nats::ServerAddr>> = self.nats_url.split(',').map(|url| url.trim().parse().ok()).collect();
         if servers.is_none() {
             // The URL may carry a password: name the setting, not the value.
-            check.note("NATS_URL must be nats://host:port or tls://host:port, several separated by commas");
+            check.add_error("NATS_URL must be nats://host:port or tls://host:port, several separated by commas");
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let prefix = check.value("EVENTS_PREFIX", &self.events_prefix, "1 to 64 letters, digits, '-' or '_'", |p: &String| {
