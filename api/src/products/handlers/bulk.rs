@@ -73,7 +73,7 @@ pub struct ImportRows {
 /// Import products
 ///
 /// Creates products and updates those whose sku exists; deleted products are not restored. Rows with the same sku are
-/// merged: later values win, categories and attributes are united. Absent fields keep their value; null removes it. The
+/// merged: later values win, categories and attributes are combined. Absent fields keep their value; null removes it. The
 /// body may have any size, each row up to 1 MiB. Rows are numbered from 1, in CSV after the header. Blank rows (empty
 /// lines, and CSV rows with empty cells only) are numbered, skipped and counted in `blank`. If merged rows have different
 /// names, the last name is used and reported in `warnings`.

@@ -1,4 +1,4 @@
-//! Merging the rows of one sku: later values win, categories and attributes are united. Importing the same rows again
+//! Merging the rows of one sku: later values win, categories and attributes are combined. Importing the same rows again
 //! therefore changes nothing.
 
 use std::{collections::BTreeMap, vec};
