@@ -44,11 +44,11 @@ const PING_AFTER_IDLE: Duration = Duration::from_millis(1);
 
 /// How long a list waits for a connection. Waiting limits the rate of a client's requests.
 const LIST_WAIT: Duration = Duration::from_secs(1);
-/// How long a report waits, and each chunk of an export.
+/// How long a report or a chunk of an export waits for a connection.
 const REPORT_WAIT: Duration = Duration::from_secs(10);
-/// How long a read of one row waits that misses the cache.
+/// How long a single-row read that misses the cache waits for a connection.
 const LOOKUP_WAIT: Duration = Duration::from_secs(1);
-/// Waiting reads of one row per permit.
+/// Maximum number of waiting single-row reads per permit.
 const WAITING_LOOKUPS: u32 = 64;
 
 /// The connections of `catalog serve`. Cheap to clone.
