@@ -39,7 +39,7 @@ const BEGIN_LONG: &str = begin_with_index_scans!("SET LOCAL idle_in_transaction_
 /// For transactions of milliseconds: a lock that another transaction holds for long, or a process that hangs, must not block all
 /// connections.
 const BEGIN_BRIEF: &str = begin_with_index_scans!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
-/// Connections that were idle for longer are pinged before use. On a busy pool, none is.
+/// Connections that were idle for longer are pinged before use. In a busy pool, connections are rarely idle that long.
 const PING_AFTER_IDLE: Duration = Duration::from_millis(1);
 
 /// How long a list waits for a connection. Waiting limits the rate of a client's requests.

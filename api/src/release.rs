@@ -142,8 +142,8 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     Ok(conn.lock().await?)
 }
 
-/// Migrates the database to this release. A database that a newer release has migrated stays as it is, and is an error if that
-/// release doesn't support this one. So is another installation than `expected`. Call it with the [`lock`] held.
+/// Migrates the database to this release. A database that a newer release has migrated is not changed; it is an error if that release
+/// doesn't support this one. Another installation than `expected` is an error, too. Call it with the [`lock`] held.
 ///
 /// # Errors
 /// See [`ReleaseError`].

@@ -1,4 +1,4 @@
-//! Where the data lives, and which currency it is in.
+//! Settings of the database and of the currency.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 

@@ -34,7 +34,7 @@ pub struct UploadLimits {
     pub min_rate: u32,
     /// How long the client may pause: 100 milliseconds to 1 hour.
     pub window: Duration,
-    /// Longest duration, the server's own work included: 1 second to 12 hours.
+    /// Maximum duration, including the time in which the server processes rows: 1 second to 12 hours.
     pub max_duration: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Path parameters. A value that cannot be an id or a sku is 404.
+//! Path parameters. An invalid id or sku gets 404.
 
 use axum::{
     extract::{FromRequestParts, Path, RawPathParams},
@@ -27,9 +27,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Sku {
 
 /// The `{id}` of a cart and the `{product_id}` of an item.
 pub struct ItemOf {
-    /// Cart.
+    /// Id of the cart.
     pub id: Uuid,
-    /// Product.
+    /// Id of the product.
     pub product_id: Uuid,
 }
 

@@ -1,4 +1,4 @@
-//! Query strings, rejected with the name of the parameter.
+//! Extracts query strings. Errors have the name of the parameter.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -62,7 +62,7 @@ fn normalized(query: &str) -> Cow<'_, str> {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
 }
 
-/// A parameter that is `true` or `false`; with `#[serde(default)]`.
+/// Deserializes an optional parameter that is `true` or `false`. Needs `#[serde(default)]`.
 ///
 /// # Errors
 /// If it is neither.
@@ -74,13 +74,13 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
     }
 }
 
-/// A parameter that is a time; with `#[serde(default)]`.
+/// Deserializes an optional parameter that is a time. Needs `#[serde(default)]`.
 ///
 /// # Errors
 /// If it is anything else.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // The library takes a blank for the T. A year of four digits may have five in UTC.
+    // The library also accepts a blank instead of the T. A time whose year has four digits can have a year of five digits in UTC.
     let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| !text.contains(' ') && (0..=9999).contains(&time.to_utc().year()));
     time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("must be an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

@@ -13,11 +13,11 @@ use crate::http::{
     validate::field_errors,
 };
 
-/// Parses a JSON object strictly: as `T` says, without NUL characters and without duplicate keys. `rules` are checked only for a
-/// body that is rejected for another reason, so that the response has their errors, too: commands check them anyway.
+/// Parses a JSON object into a `T`. NUL characters and duplicate keys are errors. `rules` are checked only for a body that is rejected for
+/// another reason, so that the response has their errors, too. For valid bodies, commands check them.
 ///
 /// # Errors
-/// 400 unless it is JSON, 422 with every error unless it is a `T`.
+/// 400 if it is not JSON, 422 with every error if it is not a `T`.
 pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T) -> Result<(), garde::Report>) -> Result<T, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let duplicate = find_duplicate_key(text).map_err(|error| not_json(&error))?;
@@ -54,7 +54,7 @@ pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// Parses any JSON object without duplicate keys and NUL characters.
 ///
 /// # Errors
-/// 400 unless it is JSON, 422 unless it is such an object.
+/// 400 if it is not JSON, 422 if it is not such an object.
 pub fn parse_object(bytes: &[u8]) -> Result<Value, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let invalid = |pointer: String, detail: &str| Err(Problem::invalid(vec![FieldError::body(pointer, detail)]));
