@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_brackets_are_understood() {
+    fn ports_and_brackets_of_entries_are_ignored() {
         assert_eq!(client_address(&["192.0.2.1:4711"], 1), "192.0.2.1");
         assert_eq!(client_address(&["2001:db8::1"], 1), "2001:db8::1");
         assert_eq!(client_address(&["[2001:db8::1]"], 1), "2001:db8::1");

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_is_pointed_at() {
+    fn every_violated_rule_has_the_pointer_of_its_field() {
         let bad = || Price { amount: String::new() };
         let order = Order {
             price: bad(),

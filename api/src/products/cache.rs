@@ -1,6 +1,6 @@
 //! Cache of single products, as rendered bodies with their header values.
 //!
-//! It serves only while its invalidation feed is alive (see [`super::invalidation`]), so that it does not serve stale prices
+//! It serves only while its feed of changes is up to date (see [`super::invalidation`]), so that it does not serve stale prices
 //! for long during an outage of NATS. An invalidation leaves a tombstone that rejects fills from earlier reads: a slow read
 //! cannot put an old version back.
 
@@ -33,7 +33,7 @@ const ENTRY_BYTES: u64 = 300;
 const MAX_BODY: usize = 64 * 1024;
 /// Lifetime of an entry, in case an invalidation is missed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-/// Time without a response after which the feed counts as dead.
+/// Time after which the feed counts as interrupted if it was not up to date meanwhile.
 const FEED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A product that is ready to be sent.
