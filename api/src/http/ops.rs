@@ -97,7 +97,7 @@ impl Readiness {
         }
     }
 
-    /// Probes all dependencies concurrently and returns one line for each.
+    /// Probes all dependencies and returns one line for each.
     async fn probe_dependencies(&self) -> String {
         let results: Vec<_> = {
             let probes = self.0.probes.lock().unwrap_or_else(PoisonError::into_inner);
