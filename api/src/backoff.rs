@@ -9,14 +9,14 @@ const FIRST: Duration = Duration::from_millis(50);
 /// Longest delay, without jitter.
 pub const LONGEST: Duration = Duration::from_secs(1);
 
-/// Endless delays that double from 50 ms to 1 s. Up to as much again is added to each at random, so that processes do not retry in
-/// step.
+/// Returns delays that double from 50 ms to 1 s, without an end. Jitter of up to 100 % is added to each, so that processes do not retry at
+/// the same time.
 #[must_use]
 pub fn delays() -> ExponentialBackoff {
     ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(LONGEST).with_jitter().without_max_times().build()
 }
 
-/// The next delay.
+/// Waits for the next delay.
 pub async fn wait(delays: &mut ExponentialBackoff) {
     tokio::time::sleep(delays.next().unwrap_or(LONGEST)).await;
 }

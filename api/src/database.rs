@@ -39,16 +39,16 @@ const BEGIN_LONG: &str = begin_with_index_scans!("SET LOCAL idle_in_transaction_
 /// For transactions of milliseconds: a lock that another transaction holds for long, or a process that hangs, must not block all
 /// connections.
 const BEGIN_BRIEF: &str = begin_with_index_scans!("SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '15s'");
-/// Connections that were idle for longer are pinged before use. On a busy pool, none is.
+/// Connections that were idle for longer are pinged before use. In a busy pool, connections are rarely idle that long.
 const PING_AFTER_IDLE: Duration = Duration::from_millis(1);
 
 /// How long a list waits for a connection. Waiting limits the rate of a client's requests.
 const LIST_WAIT: Duration = Duration::from_secs(1);
-/// How long a report waits, and each chunk of an export.
+/// How long a report or a chunk of an export waits for a connection.
 const REPORT_WAIT: Duration = Duration::from_secs(10);
-/// How long a read of one row waits that misses the cache.
+/// How long a single-row read that misses the cache waits for a connection.
 const LOOKUP_WAIT: Duration = Duration::from_secs(1);
-/// Waiting reads of one row per permit.
+/// Maximum number of waiting single-row reads per permit.
 const WAITING_LOOKUPS: u32 = 64;
 
 /// The connections of `catalog serve`. Cheap to clone.

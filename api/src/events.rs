@@ -1,5 +1,5 @@
-//! Events (CloudEvents): written to the outbox in the transaction of the change, relayed to JetStream, and consumed at least
-//! once. Only this folder names NATS subjects.
+//! Events (CloudEvents). They are written to the outbox in the transaction of the change, published to JetStream by the relay, and
+//! consumed at least once. NATS subjects are defined only in this folder.
 
 pub mod consume;
 mod envelope;

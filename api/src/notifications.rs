@@ -6,9 +6,9 @@ mod circuit_breaker;
 mod deliveries;
 mod distribute;
 mod fields;
+mod housekeeping;
 mod in_flight;
 mod mail;
-mod maintenance;
 mod metrics;
 mod notification;
 mod sender;
@@ -16,6 +16,6 @@ mod templates;
 mod transport;
 
 pub use distribute::Distributor;
-pub use maintenance::{measure_backlog, purge_messages};
+pub use housekeeping::{measure_backlog, purge_messages};
 pub use sender::Senders;
 pub use transport::Transport;

@@ -3,7 +3,7 @@
 //! Migrations expand first and contract one release later, so the database may be newer than this release. It records the
 //! oldest release that may use it.
 
-mod identity;
+mod installation_id;
 mod schema_watch;
 
 use std::{fmt, sync::LazyLock, time::Duration};
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{config::Currency, http::ops::Readiness, products};
 
 pub use self::{
-    identity::{Identity, InstallationReport, write_termination_message},
+    installation_id::{DatabaseInstallation, InstallationReport, write_termination_message},
     schema_watch::watch_schema,
 };
 
@@ -64,7 +64,7 @@ pub enum ReleaseError {
         "this database {found}, but installation {expected} is expected; nothing was changed: connect to the database of \
          installation {expected} or restore it, or leave out EXPECT_INSTALLATION to use this one"
     )]
-    OtherInstallation { expected: Uuid, found: Identity },
+    OtherInstallation { expected: Uuid, found: DatabaseInstallation },
     /// A migration failed, or an applied migration was edited later.
     #[error("a migration failed")]
     Migration(#[from] MigrateError),
@@ -142,8 +142,8 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), ReleaseError> {
     Ok(conn.lock().await?)
 }
 
-/// Migrates the database to this release. A database that a newer release has migrated stays as it is, and is an error if that
-/// release doesn't support this one. So is another installation than `expected`. Call it with the [`lock`] held.
+/// Migrates the database to this release. A database that a newer release has migrated is not changed; it is an error if that release
+/// doesn't support this one. Another installation than `expected` is an error, too. Call it with the [`lock`] held.
 ///
 /// # Errors
 /// See [`ReleaseError`].
@@ -154,7 +154,7 @@ pub async fn migrate(
     now: DateTime<Utc>,
 ) -> Result<Migrated, ReleaseError> {
     if let Some(expected) = expected {
-        identity::expect(conn, expected).await?;
+        installation_id::check(conn, expected).await?;
     }
     let before = Installation::read(conn).await?;
     if let Some(installation) = before

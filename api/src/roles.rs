@@ -40,13 +40,13 @@ enum Role {
     Openapi,
     /// Count published views
     Tracker(tracker::TrackerArgs),
-    /// Move orders on: confirm and fulfil them
+    /// Confirm new orders and fulfil due ones
     Fulfiller(fulfiller::FulfillerArgs),
-    /// Bring the database, the superuser and the streams to this release, then exit
+    /// Upgrade the database, the superuser and the streams to this release, then exit
     Migrate(migrate::MigrateArgs),
     /// Manage admins in the database
     Admin(admin::AdminArgs),
-    /// Ask /readyz of the role on this machine: exit code 0 means ready
+    /// Request /readyz of the role on this machine; exit code 0 means ready
     Healthcheck(healthcheck::HealthcheckArgs),
 }
 

@@ -43,9 +43,9 @@ pub struct App {
     pub views: Views,
     /// Reports of views.
     pub reports: Arc<Reports>,
-    /// How many anonymous reads a client may make.
+    /// Limits the anonymous reads of a client.
     pub read_limit: ReadLimit,
-    /// How users reach the API.
+    /// The URL at which users reach the API.
     pub public_url: PublicUrl,
 }
 

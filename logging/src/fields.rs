@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 pub(crate) struct Fields(pub Vec<(&'static str, Value)>);
 
 impl Fields {
-    /// The value recorded last replaces earlier ones.
+    /// Adds a field, or replaces the value of a field that was recorded before.
     fn set(&mut self, field: &Field, value: Value) {
         match self.0.iter_mut().find(|(name, _)| *name == field.name()) {
             Some((_, old)) => *old = value,
@@ -45,7 +45,7 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // The metadata of records of the `log` crate, which the line has already.
+        // These fields are the metadata of records of the `log` crate. The line has them already.
         if !field.name().starts_with("log.") {
             self.set(field, fmt::format(format_args!("{value:?}")).into());
         }

@@ -1,4 +1,4 @@
-//! JSON lines in which the fields of an event and of every span around it are at the top level, so that
+//! The JSON format of log lines. The fields of an event and of all spans around it are at the top level, so that
 //! `jq 'select(.request_id == "…")'` finds all lines of a request.
 
 use std::io::Write;
@@ -20,13 +20,13 @@ use tracing_subscriber::{
 
 use crate::fields::Fields;
 
-/// Writes every event as one line.
+/// A layer that writes every event as one line.
 pub struct JsonLayer<W> {
     writer: W,
 }
 
 impl<W> JsonLayer<W> {
-    /// Writes to what `writer` makes.
+    /// Creates a layer that writes to `writer`.
     pub fn new(writer: W) -> Self {
         Self { writer }
     }
@@ -57,7 +57,7 @@ where
         let mut line = Vec::with_capacity(512);
         if write_line(&mut line, event, &context).is_ok() {
             line.push(b'\n');
-            // A line that cannot be written cannot be reported either.
+            // If the line cannot be written, an error message cannot be written either.
             let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
         }
     }
@@ -71,20 +71,20 @@ where
     let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
     let mut timestamp = String::new();
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
-    let mut own = Fields::default();
-    event.record(&mut own);
+    let mut event_fields = Fields::default();
+    event.record(&mut event_fields);
 
     let mut serializer = serde_json::Serializer::new(line);
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("timestamp", &timestamp)?;
     map.serialize_entry("level", metadata.level().as_str())?;
-    let message = own.0.iter().find(|(name, _)| *name == "message");
+    let message = event_fields.0.iter().find(|(name, _)| *name == "message");
     map.serialize_entry("message", message.map_or(&Value::Null, |(_, value)| value))?;
     map.serialize_entry("target", metadata.target())?;
     let mut written = vec!["timestamp", "level", "message", "target"];
     let mut add = |fields: &Fields| {
         for (name, value) in &fields.0 {
-            // What is closer to the event counts: names are unique in a line.
+            // Each name occurs once. Fields of the event override those of spans, and inner spans override outer ones.
             if !written.contains(name) {
                 written.push(name);
                 map.serialize_entry(name, value)?;
@@ -92,7 +92,7 @@ where
         }
         Ok::<_, serde_json::Error>(())
     };
-    add(&own)?;
+    add(&event_fields)?;
     for span in context.event_scope(event).into_iter().flatten() {
         if let Some(fields) = span.extensions().get::<Fields>() {
             add(fields)?;

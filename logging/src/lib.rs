@@ -1,4 +1,4 @@
-//! Log lines of Catalog's programs. docs/logging.md lists their fields.
+//! Logging of Catalog's programs. docs/logging.md lists the fields of log lines.
 
 mod fields;
 mod json;
@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 pub use json::JsonLayer;
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One JSON object per line
@@ -21,16 +21,16 @@ pub enum LogFormat {
     Text,
 }
 
-/// Sends log lines and panics to standard error, so that tools can print results on standard output. Without a format, they are
-/// text on a terminal and JSON elsewhere. `filter` is in the syntax of `RUST_LOG`.
+/// Starts to log events and panics to standard error. Standard output is for the results of tools. Without a format, log lines are text
+/// if standard error is a terminal, and JSON otherwise. `filter` has the syntax of `RUST_LOG`.
 ///
 /// # Errors
 /// If `filter` is invalid.
 pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
-    // For the whole registry: sqlx asks whether statements are logged, and a filter of one layer that says no to such a question
-    // drops the thread's next event as well.
-    // Spans that carry ids are made with `error_span!`. They pass also with `RUST_LOG=sqlx=debug`, so that a statement is logged
-    // with the `request_id` it belongs to. Later directives replace earlier ones.
+    // A global filter, not a per-layer one: sqlx checks with `enabled!` whether statements are logged, and a per-layer filter that
+    // disables such a check also drops the next event of the thread.
+    // Spans with ids have the level `ERROR`, which `error,` enables. So they are enabled with `RUST_LOG=sqlx=debug`, too, and statements
+    // are logged with their `request_id`. Later directives replace earlier ones.
     let filter = EnvFilter::try_new(format!("error,{filter}")).map_err(|error| anyhow!("RUST_LOG={filter} is invalid: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let lines = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
@@ -42,7 +42,7 @@ pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows an error with its causes. A cause that an error quotes in its own text is not repeated.
+/// Displays an error with its causes. A cause that is already contained in the text is left out.
 pub struct Chain<'a>(pub &'a (dyn Error + 'a));
 
 impl fmt::Display for Chain<'_> {
@@ -50,9 +50,9 @@ impl fmt::Display for Chain<'_> {
         let mut text = self.0.to_string();
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.contains(&more) {
-                text = format!("{text}: {more}");
+            let cause_text = error.to_string();
+            if !text.contains(&cause_text) {
+                text = format!("{text}: {cause_text}");
             }
             cause = error.source();
         }

@@ -1,4 +1,4 @@
-//! Panics as log lines, and as errors where they are caught.
+//! Logs panics, or returns them as errors where they are caught.
 
 use std::{
     any::Any,
@@ -9,12 +9,12 @@ use std::{
 };
 
 thread_local! {
-    /// Whether [`catch`] is on the stack of this thread.
+    /// Whether this thread is inside [`catch`].
     static CATCHING: Cell<bool> = const { Cell::new(false) };
     static CAUGHT: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// A panic that was caught: where it was, what it said and, with `RUST_BACKTRACE`, the backtrace.
+/// A panic with its location, its message and, with `RUST_BACKTRACE`, its backtrace.
 #[derive(Debug)]
 pub struct Panic(String);
 
@@ -26,7 +26,7 @@ impl fmt::Display for Panic {
 
 impl std::error::Error for Panic {}
 
-/// Logs every panic that is not caught by [`catch`] as `panic`, within the spans of its thread.
+/// Sets a hook that logs every panic outside [`catch`] as `panic`, with the fields of the spans of its thread.
 pub(crate) fn log_panics() {
     set_hook(Box::new(|info| {
         let panic = describe(info);
@@ -40,7 +40,7 @@ pub(crate) fn log_panics() {
 
 fn describe(info: &PanicHookInfo<'_>) -> Panic {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("panicked at {location}: {}", text_of(info.payload()));
+    let mut text = format!("panicked at {location}: {}", message_of(info.payload()));
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         text = format!("{text}\n{backtrace}");
@@ -48,20 +48,20 @@ fn describe(info: &PanicHookInfo<'_>) -> Panic {
     Panic(text)
 }
 
-fn text_of(payload: &dyn Any) -> &str {
+fn message_of(payload: &dyn Any) -> &str {
     payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
-/// Does `work`. A panic of it is not logged but returned, for the caller to log with what it belongs to.
+/// Runs `work`. A panic is returned and not logged, so that the calling code can log it with its own context.
 ///
 /// # Errors
-/// The panic.
+/// If `work` panics.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     let outer = CATCHING.replace(true);
-    let done = catch_unwind(AssertUnwindSafe(work));
+    let result = catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(outer);
-    // Where another hook is set, such as in tests, the location is unknown.
-    done.map_err(|payload| CAUGHT.take().unwrap_or_else(|| Panic(format!("panicked: {}", text_of(&*payload)))))
+    // If another hook is set, for example in tests, the location is unknown.
+    result.map_err(|payload| CAUGHT.take().unwrap_or_else(|| Panic(format!("panicked: {}", message_of(&*payload)))))
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_that_is_caught_says_what_happened() {
+    fn a_caught_panic_has_the_message_of_the_panic() {
         assert_eq!(catch(|| 1).unwrap(), 1);
         let panic = catch(|| panic!("no price for {}", 7)).unwrap_err().to_string();
         assert!(panic.contains("no price for 7"), "{panic}");

@@ -14,7 +14,7 @@ use crate::{
 /// The exit code of `catalog migrate` when the database is another installation (api/src/roles/migrate.rs).
 const OTHER_INSTALLATION: i32 = 3;
 
-/// The termination message of `catalog migrate` (api/src/release/identity.rs).
+/// The termination message of `catalog migrate` (`api/src/release/installation_id.rs`).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {

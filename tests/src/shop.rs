@@ -147,7 +147,7 @@ impl Shop {
         &self.environment
     }
 
-    /// Returns the prefix of the shop's streams, subjects and consumers, which is also the name of its database.
+    /// Returns the prefix of the shop's streams and subjects, which is also the name of its database.
     pub fn prefix(&self) -> &str {
         &self.name
     }

@@ -4,14 +4,14 @@
 use catalog_tests::modules::{CRATES, parse};
 
 #[test]
-fn no_modules_use_each_other_in_a_circle() {
-    let mut circles = Vec::new();
+fn the_uses_of_modules_form_no_cycle() {
+    let mut cycles = Vec::new();
     for (name, root) in CRATES {
         for siblings in parse(root).siblings() {
-            circles.extend(siblings.circles().iter().map(|used| format!("{name}: {used}")));
+            cycles.extend(siblings.cycles().iter().map(|used| format!("{name}: {used}")));
         }
     }
-    assert!(circles.is_empty(), "modules use each other in circles:\n{}", circles.join("\n"));
+    assert!(cycles.is_empty(), "the uses of modules form cycles:\n{}", cycles.join("\n"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl SuperuserArgs {
             (None, None, None) => Some(None),
             (Some(username), Some(email), Some(password)) => Some(Some(SuperuserSettings { username, email, password })),
             _ => {
-                check.note("SUPERUSER_USERNAME, SUPERUSER_EMAIL and SUPERUSER_PASSWORD belong together: set all three or none");
+                check.add_error("SUPERUSER_USERNAME, SUPERUSER_EMAIL and SUPERUSER_PASSWORD belong together: set all three or none");
                 None
             }
         }

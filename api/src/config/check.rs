@@ -39,7 +39,7 @@ impl Checker {
         parsed
     }
 
-    /// A duration such as `50ms`, `15m` or `30d`, between two bounds.
+    /// Parses a duration such as `50ms`, `15m` or `30d`, between two bounds.
     pub fn duration(&mut self, name: &str, raw: &str, min: Duration, max: Duration) -> Option<Duration> {
         let parsed = humantime::parse_duration(raw.trim()).ok().filter(|d| (min..=max).contains(d));
         if parsed.is_none() {
@@ -49,7 +49,7 @@ impl Checker {
         parsed
     }
 
-    /// A secret from the environment variable `name`, or from the file named by `<name>_FILE`
+    /// Reads a secret from the environment variable `name`, or from the file named by `<name>_FILE`
     /// (`file`). Never from an argument: arguments are visible to every user of the machine.
     pub fn secret(&mut self, name: &str, file: Option<&PathBuf>) -> Option<Secret> {
         let direct = std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -70,7 +70,7 @@ impl Checker {
         }
     }
 
-    /// A required secret.
+    /// Reads a required secret.
     pub fn required_secret(&mut self, name: &str, file: Option<&PathBuf>) -> Option<Secret> {
         let before = self.errors.len();
         let secret = self.secret(name, file);
@@ -90,12 +90,12 @@ impl Checker {
         self.errors.push(format!("{name} must be {allowed}, not {given:?}"));
     }
 
-    /// Adds any other error, for secrets and for settings that depend on each other.
-    pub fn note(&mut self, error: impl Into<String>) {
+    /// Adds another error, such as one about a secret or about settings that depend on each other.
+    pub fn add_error(&mut self, error: impl Into<String>) {
         self.errors.push(error.into());
     }
 
-    /// The checked settings. `settings` is `Some` unless an error was added.
+    /// Returns the checked settings. `settings` is `Some` unless an error was added.
     ///
     /// # Errors
     /// All errors that were added.

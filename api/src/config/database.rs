@@ -1,4 +1,4 @@
-//! Where the data lives, and which currency it is in.
+//! Settings of the database and of the currency.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -43,7 +43,7 @@ impl DatabaseArgs {
             secret.and_then(|url| {
                 let options = postgres_options(url.expose_secret());
                 if options.is_none() {
-                    check.note(format!("{name} is not a PostgreSQL URL: give postgres://user:password@host:port/name"));
+                    check.add_error(format!("{name} is not a PostgreSQL URL: give postgres://user:password@host:port/name"));
                 }
                 options
             })

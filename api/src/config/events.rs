@@ -26,7 +26,7 @@ pub struct EventsArgs {
     /// CA certificates to trust, PEM; TLS is then required
     #[arg(long, env = "NATS_CA_FILE", value_name = "FILE")]
     nats_ca_file: Option<PathBuf>,
-    /// What streams, subjects and consumers start with, so that catalogues can share one NATS
+    /// Prefix of the names of streams and of subjects, so that shops can share one NATS server
     #[arg(long, env = "EVENTS_PREFIX", default_value = "catalog", value_name = "NAME")]
     events_prefix: String,
 }
@@ -40,7 +40,7 @@ pub struct EventsSettings {
     pub creds_file: Option<PathBuf>,
     /// CA certificates, PEM.
     pub ca_file: Option<PathBuf>,
-    /// What every stream, subject and consumer starts with: 1–64 of `A-Z a-z 0-9 _ -`.
+    /// Prefix of the names of streams and of subjects: 1–64 of `A-Z a-z 0-9 _ -`.
     pub prefix: String,
 }
 
@@ -49,8 +49,8 @@ impl EventsArgs {
     pub fn check(&self, check: &mut Checker) -> Option<EventsSettings> {
         let servers: Option<Vec<async_nats::ServerAddr>> = self.nats_url.split(',').map(|url| url.trim().parse().ok()).collect();
         if servers.is_none() {
-            // The URL may carry a password: name the setting, not the value.
-            check.note("NATS_URL must be nats://host:port or tls://host:port, several separated by commas");
+            // The URL may contain a password, so the error has only the name of the setting.
+            check.add_error("NATS_URL must be nats://host:port or tls://host:port, several separated by commas");
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let prefix = check.value("EVENTS_PREFIX", &self.events_prefix, "1 to 64 letters, digits, '-' or '_'", |p: &String| {
@@ -82,7 +82,7 @@ pub struct ViewsArgs {
 pub struct ViewsSettings {
     /// 1 ms to 10 s.
     pub flush_interval: Duration,
-    /// Views waiting in memory, at most.
+    /// Maximum number of views in memory.
     pub buffer_limit: u64,
 }
 

@@ -13,13 +13,13 @@ const MAX_UPLOAD: Duration = Duration::from_hours(12);
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Imports")]
 pub struct UploadArgs {
-    /// Least rate of an upload in bytes per second, averaged over `IMPORT_RATE_WINDOW`; 0 for none
+    /// Minimum rate of an upload in bytes per second, averaged over `IMPORT_RATE_WINDOW`; 0 for none
     #[arg(long, env = "IMPORT_MIN_RATE", default_value = "500", value_name = "BYTES")]
     import_min_rate: String,
-    /// How long an upload may pause or stay below the least rate
+    /// How long an upload may pause or stay below the minimum rate
     #[arg(long, env = "IMPORT_RATE_WINDOW", default_value = "60s", value_name = "DURATION")]
     import_rate_window: String,
-    /// Longest duration of an upload
+    /// Maximum duration of an upload
     #[arg(long, env = "IMPORT_MAX_DURATION", default_value = "1h", value_name = "DURATION")]
     import_max_duration: String,
     /// Imports that one admin may run at the same time in one process
@@ -30,11 +30,11 @@ pub struct UploadArgs {
 /// Limits of one upload.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadLimits {
-    /// Least rate in bytes per second, averaged over `window`, at most 1 GiB; 0 for none.
+    /// Minimum rate in bytes per second, averaged over `window`, at most 1 GiB; 0 for none.
     pub min_rate: u32,
     /// How long the client may pause: 100 milliseconds to 1 hour.
     pub window: Duration,
-    /// Longest duration, the server's own work included: 1 second to 12 hours.
+    /// Maximum duration, including the time in which the server processes rows: 1 second to 12 hours.
     pub max_duration: Duration,
 }
 

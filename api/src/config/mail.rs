@@ -71,7 +71,7 @@ impl MailArgs {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
             _ => {
-                check.note("MAIL_USERNAME and MAIL_PASSWORD belong together: set both or none");
+                check.add_error("MAIL_USERNAME and MAIL_PASSWORD belong together: set both or none");
                 None
             }
         };

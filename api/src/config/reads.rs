@@ -73,7 +73,7 @@ impl ReadArgs {
         if let Some(database) = database {
             let reads = settings.connections_of_primary(database);
             if database.max_connections <= reads {
-                check.note(format!(
+                check.add_error(format!(
                     "DATABASE_MAX_CONNECTIONS={} leaves no connection for orders and sign-ins: set it to more than \
                      DATABASE_LIST_CONNECTIONS and DATABASE_REPORT_CONNECTIONS together ({reads})",
                     database.max_connections

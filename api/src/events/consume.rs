@@ -1,4 +1,4 @@
-//! Consumers: batches of messages, each acknowledged after its work is done.
+//! Consumers. They fetch messages in batches, and acknowledge each message after it was handled.
 
 mod dead;
 
@@ -41,36 +41,36 @@ static HANDLED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// Largest batch in bytes. NATS closes a connection with 64 MiB pending (`max_pending`), which a backlog of large messages would
 /// reach in one fetch.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// How long one fetch waits for messages before the next.
+/// How long one fetch waits for messages.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the reply to a fetch may take beyond [`FETCH_TIMEOUT`].
+/// How much longer than [`FETCH_TIMEOUT`] the client waits for the reply to a fetch.
 const FETCH_GRACE: Duration = Duration::from_secs(1);
-/// How often the lag is measured.
+/// Interval at which the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(3);
-/// Delay before a message that was not handled is delivered again.
+/// Delay before an unhandled message is redelivered.
 const REDELIVERY_DELAY: Duration = Duration::from_millis(100);
 
 /// The handler of a consumer's messages.
 pub trait Handle: Send + Sync + 'static {
-    /// Handles a batch, which is never empty. Messages may be delivered more than once. The returned ones are dead-lettered, the
+    /// Handles a batch, which is never empty. Messages may be delivered more than once. The returned messages are dead-lettered, the
     /// others acknowledged.
     ///
     /// # Errors
-    /// If nothing of the batch was done.
+    /// If the batch was not handled completely. All its messages are then handled again.
     fn handle(&self, batch: &[Incoming]) -> impl Future<Output = Result<Vec<Malformed>, HandleError>> + Send;
 }
 
-/// A message to be handled.
+/// A received message.
 pub struct Incoming(Message);
 
 impl Incoming {
-    /// The bytes.
+    /// Returns the payload of the message.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
     }
 
-    /// The event's id: the message id that the relay gave it.
+    /// Returns the message id, which is the id of the event.
     fn id(&self) -> &str {
         self.header(NATS_MESSAGE_ID.as_ref()).unwrap_or_default()
     }
@@ -79,11 +79,11 @@ impl Incoming {
         self.0.headers.as_ref()?.get(name).map(HeaderValue::as_str)
     }
 
-    /// A span for the work on this message. Log lines in it can be followed to the request that wrote the event.
+    /// Returns a span for the handling of this message. Its `request_id` is that of the request that wrote the event.
     #[must_use]
     pub fn span(&self) -> Span {
         let delivered = self.0.info().map_or(0, |info| info.delivered);
-        // At this level it passes every filter.
+        // Error level, so that no log filter drops the span.
         tracing::error_span!(
             "message",
             event_id = self.id(),
@@ -98,31 +98,31 @@ impl Incoming {
 /// A message that no release can handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Its index in the batch.
+    /// Index of the message in the batch.
     pub index: usize,
-    /// The reason, for the dead letter.
+    /// Why it is malformed. It becomes a header of the dead letter.
     pub reason: String,
 }
 
-/// Why a batch was not handled.
+/// The reason why a batch was not handled.
 #[derive(Debug, Error)]
 pub enum HandleError {
-    /// A dependency is unavailable: the batch is redelivered.
-    #[error("handling failed for now")]
+    /// A dependency is unavailable. The batch is redelivered.
+    #[error("handling failed temporarily")]
     Transient(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A message of the batch cannot be handled. Each is tried alone, and those that fail again are dead-lettered.
+    /// A message of the batch cannot be handled. Each message is then handled alone, and those that fail again are dead-lettered.
     #[error("handling failed permanently")]
     Permanent(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<sqlx::Error> for HandleError {
     fn from(error: sqlx::Error) -> Self {
-        // Classes 22 (data exception) and 23 (integrity constraint violation), PostgreSQL manual,
-        // appendix A, and values that cannot be sent or read, come from the message itself.
+        // The message causes errors of the SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation; PostgreSQL
+        // manual, appendix A), and of values that cannot be encoded or decoded.
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let from_the_message = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        let is_caused_by_message = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             || matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. });
-        if from_the_message && !database::is_outage(&error) { Self::Permanent(error.into()) } else { Self::Transient(error.into()) }
+        if is_caused_by_message && !database::is_outage(&error) { Self::Permanent(error.into()) } else { Self::Transient(error.into()) }
     }
 }
 
@@ -130,13 +130,13 @@ impl From<sqlx::Error> for HandleError {
 enum PullError {
     #[error("cannot find the consumer")]
     Consumer(#[from] async_nats::jetstream::stream::ConsumerError),
-    #[error("cannot ask for messages")]
+    #[error("cannot request messages")]
     Request(#[from] pull::BatchError),
-    #[error("cannot get messages")]
+    #[error("cannot receive messages")]
     Messages(#[source] async_nats::Error),
 }
 
-/// Consumes until `stop`, then finishes and acknowledges the batch in flight. Survives outages of NATS and the loss of the
+/// Consumes until `stop`, then finishes and acknowledges the batch in flight. Continues after outages of NATS, and recreates a deleted
 /// consumer.
 ///
 /// # Errors
@@ -148,7 +148,7 @@ pub async fn run(nats: Nats, durable: Durable, handler: impl Handle, stop: Cance
         () = worker.run(&stop).instrument(span) => {}
         () = measure_lag(&nats, durable) => {}
     }
-    // Acknowledgements are sent asynchronously.
+    // Acknowledgements are sent asynchronously, so wait until they are.
     if nats.is_connected() {
         let _ = tokio::time::timeout(FETCH_GRACE, nats.client.flush()).await;
     }
@@ -177,20 +177,20 @@ impl<H: Handle> Worker<H> {
         }
     }
 
-    /// Handles batch after batch.
+    /// Fetches and handles batches until `stop`, until the connection is lost, or until an error.
     async fn pull(&self, stop: &CancellationToken, delays: &mut ExponentialBackoff) -> Result<(), PullError> {
         let consumer = streams::consumer(&self.nats, self.durable).await?;
         while !stop.is_cancelled() && self.nats.is_connected() {
             let batch = self.fetch(&consumer, stop).await?;
             *delays = backoff::delays();
             if !batch.is_empty() {
-                self.work(&batch, stop).await;
+                self.handle_or_split(&batch, stop).await;
             }
         }
         Ok(())
     }
 
-    /// The messages available now, or else the next ones; none after [`FETCH_TIMEOUT`] or at `stop`.
+    /// Fetches a batch. Waits for messages if there are none, and returns an empty batch after [`FETCH_TIMEOUT`] or at `stop`.
     async fn fetch(&self, consumer: &Consumer<pull::Config>, stop: &CancellationToken) -> Result<Vec<Incoming>, PullError> {
         let mut messages =
             consumer.fetch().max_messages(self.durable.batch).max_bytes(MAX_BATCH_BYTES).expires(FETCH_TIMEOUT).messages().await?;
@@ -212,38 +212,38 @@ impl<H: Handle> Worker<H> {
         Ok(batch)
     }
 
-    /// Handles one batch, which is redelivered after a transient error.
-    async fn work(&self, batch: &[Incoming], stop: &CancellationToken) {
-        let failed = match self.attempt(batch).await {
+    /// Handles a batch. After a permanent error, handles each of its messages alone. Unhandled messages are redelivered.
+    async fn handle_or_split(&self, batch: &[Incoming], stop: &CancellationToken) {
+        let result = match self.handle_once(batch).await {
             Err(HandleError::Permanent(_)) if batch.len() > 1 => {
-                let mut failed = Ok(());
-                for alone in batch.chunks(1) {
-                    failed = failed.and(self.attempt(alone).await);
+                let mut result = Ok(());
+                for message in batch.chunks(1) {
+                    result = result.and(self.handle_once(message).await);
                 }
-                failed
+                result
             }
             other => other,
         };
-        if let Err(HandleError::Transient(error) | HandleError::Permanent(error)) = failed {
+        if let Err(HandleError::Transient(error) | HandleError::Permanent(error)) = result {
             let event_ids = Ids(batch.iter().map(Incoming::id));
             tracing::warn!(error = %Chain(&*error), messages = batch.len(), %event_ids, "messages not handled; redelivering");
             stop.run_until_cancelled(tokio::time::sleep(backoff::LONGEST)).await;
         }
     }
 
-    /// Acknowledges handled messages, dead-letters malformed ones and has the others redelivered. Returns
-    /// [`HandleError::Permanent`] only for a batch of several messages, none of which is acknowledged then.
-    async fn attempt(&self, batch: &[Incoming]) -> Result<(), HandleError> {
+    /// Calls the handler once. Acknowledges handled messages, dead-letters malformed ones, and requests redelivery after a transient
+    /// error. Returns [`HandleError::Permanent`] only for a batch of several messages, and then acknowledges none of them.
+    async fn handle_once(&self, batch: &[Incoming]) -> Result<(), HandleError> {
         let span = if let [message] = batch { message.span() } else { Span::current() };
         let handled = tokio::time::timeout(self.durable.handler_timeout, self.handler.handle(batch).instrument(span)).await;
         match handled.unwrap_or_else(|elapsed| Err(HandleError::Transient(elapsed.into()))) {
             Ok(malformed) => {
-                self.settle(batch, &malformed).await;
+                self.acknowledge_batch(batch, &malformed).await;
                 Ok(())
             }
             Err(HandleError::Permanent(error)) if batch.len() == 1 => {
                 let reason = Chain(&*error).to_string();
-                self.settle(batch, &[Malformed { index: 0, reason }]).await;
+                self.acknowledge_batch(batch, &[Malformed { index: 0, reason }]).await;
                 Ok(())
             }
             Err(HandleError::Transient(error)) => {
@@ -254,15 +254,16 @@ impl<H: Handle> Worker<H> {
         }
     }
 
-    async fn settle(&self, batch: &[Incoming], malformed: &[Malformed]) {
+    /// Dead-letters the malformed messages of a batch and acknowledges the others.
+    async fn acknowledge_batch(&self, batch: &[Incoming], malformed: &[Malformed]) {
         let is_malformed = |index: usize| malformed.iter().any(|message| message.index == index);
-        let good = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
-        self.acknowledge_with(good, AckKind::Ack, "acknowledged").await;
-        let dead_lettered = malformed
+        let handled = batch.iter().enumerate().filter(|(index, _)| !is_malformed(*index)).map(|(_, message)| message);
+        self.acknowledge_with(handled, AckKind::Ack, "acknowledged").await;
+        let dead_letters = malformed
             .iter()
             .filter_map(|m| Some((batch.get(m.index)?, m)))
             .map(|(message, m)| self.dead_letter(message, &m.reason).instrument(message.span()));
-        futures::future::join_all(dead_lettered).await;
+        futures::future::join_all(dead_letters).await;
     }
 
     async fn dead_letter(&self, message: &Incoming, reason: &str) {
@@ -283,7 +284,7 @@ impl<H: Handle> Worker<H> {
     async fn acknowledge_with(&self, messages: impl Iterator<Item = &Incoming>, kind: AckKind, outcome: &str) {
         let counter = HANDLED.with_label_values(&[self.durable.name, outcome]);
         for message in messages {
-            // After a lost acknowledgement the message is delivered again, which every handler expects.
+            // If an acknowledgement is lost, the message is redelivered. Every handler accepts a message more than once.
             if let Err(error) = message.0.ack_with(kind).await {
                 tracing::debug!(%error, event_id = message.id(), "acknowledgement failed");
             }

@@ -8,10 +8,10 @@ use thiserror::Error;
 use uuid::Uuid;
 
 const TYPE_PREFIX: &str = "catalog.";
-/// The version that is written, followed by the others that are understood.
+/// The supported versions of event types. Events are written with the first one.
 const VERSIONS: [&str; 1] = [".v1"];
 
-/// The `type` of events of a kind such as `product.updated`.
+/// Returns the `type` of a kind of event, such as `catalog.product.updated.v1` for `product.updated`.
 pub(super) fn type_of(kind: &str) -> String {
     format!("{TYPE_PREFIX}{kind}{}", VERSIONS[0])
 }
@@ -21,35 +21,35 @@ pub(super) fn type_of(kind: &str) -> String {
 pub struct Envelope<T> {
     /// Always `1.0`.
     pub specversion: String,
-    /// Unique, time-ordered; also the message id.
+    /// A UUIDv7. It is also the message id in NATS.
     pub id: Uuid,
-    /// Which installation it comes from: its public URL.
+    /// The public URL of the shop.
     pub source: String,
-    /// Versioned, such as `catalog.product.updated.v1`.
+    /// Type with version, such as `catalog.product.updated.v1`.
     pub r#type: String,
-    /// What it is about: the id of the product.
+    /// Id of the aggregate that changed, such as a product or an order.
     pub subject: String,
-    /// When it happened.
+    /// Time of the change.
     pub time: DateTime<Utc>,
     /// Always `application/json`.
     pub datacontenttype: String,
-    /// What happened, by type.
+    /// Details of the change. Their structure depends on the type.
     pub data: T,
 }
 
-/// Who did it.
+/// The account that made a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// Account id.
     pub id: Uuid,
-    /// Username at that moment.
+    /// Username at the time of the change.
     pub username: String,
 }
 
 /// The origin of a command, sent in the NATS headers of its events.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Who.
+    /// The account that sent the command.
     pub actor: Actor,
     /// `X-Request-Id`.
     pub request_id: String,
@@ -58,7 +58,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of what the shop does by itself, in a new trace that is not sampled: the worker `name` is the actor.
+    /// Returns the origin of a command that the worker `name` sends, with a new trace that is not sampled.
     #[must_use]
     pub fn shop(name: &str) -> Self {
         let (id, trace, span): ([u8; 16], u128, u64) = rand::rng().random();
@@ -70,25 +70,25 @@ impl Origin {
     }
 }
 
-/// Why an event cannot be understood by this release.
+/// The reason why this release cannot read an event.
 #[derive(Debug, Error)]
 pub enum Unreadable {
     /// Not a `CloudEvent`.
     #[error("not a CloudEvent: {0}")]
     NotAnEvent(serde_json::Error),
-    /// A later specification than the one known.
+    /// A version of the CloudEvents specification other than 1.0.
     #[error("specversion is {0:?}, not \"1.0\"")]
     Specification(String),
-    /// Not one of the types known, or not in a version known.
-    #[error("the type {0:?} is not known to this release")]
+    /// This release does not know the type, or not its version.
+    #[error("this release does not know the type {0:?}")]
     Type(String),
-    /// The type is known, but its data is something else.
-    #[error("data does not fit the type {0:?}: {1}")]
+    /// The data does not have the structure of the type.
+    #[error("data is invalid for the type {0:?}: {1}")]
     Data(String, serde_json::Error),
 }
 
 impl Envelope<Box<RawValue>> {
-    /// Reads an event and leaves its data for [`Envelope::data_as`].
+    /// Parses an event without its data, which [`Envelope::data_as`] parses.
     ///
     /// # Errors
     /// If it is not a `CloudEvent` 1.0.
@@ -97,25 +97,24 @@ impl Envelope<Box<RawValue>> {
         if envelope.specversion == "1.0" { Ok(envelope) } else { Err(Unreadable::Specification(envelope.specversion)) }
     }
 
-    /// The type without prefix and version, such as `product.updated`, if the version is one that
-    /// this release understands: this one, and the one before once there is one.
+    /// Returns the type without prefix and version, such as `product.updated`.
     ///
     /// # Errors
-    /// If it is another.
+    /// If the type has another prefix or a version that this release does not support.
     pub fn kind(&self) -> Result<&str, Unreadable> {
         let kind = self.r#type.strip_prefix(TYPE_PREFIX).and_then(|rest| VERSIONS.iter().find_map(|version| rest.strip_suffix(version)));
         kind.filter(|kind| !kind.is_empty()).ok_or_else(|| self.unknown())
     }
 
-    /// What happened.
+    /// Parses the data.
     ///
     /// # Errors
-    /// If the data is not of that shape.
+    /// If the data does not have the structure of `T`.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
         serde_json::from_str(self.data.get()).map_err(|error| Unreadable::Data(self.r#type.clone(), error))
     }
 
-    /// The error for an unknown type.
+    /// Returns the error for an unknown type.
     #[must_use]
     pub fn unknown(&self) -> Unreadable {
         Unreadable::Type(self.r#type.clone())
@@ -140,19 +139,19 @@ mod tests {
     }
 
     #[test]
-    fn this_version_is_read_and_fields_of_later_releases_are_ignored() {
+    fn fields_that_a_later_release_added_are_ignored() {
         let envelope = read(&event("catalog.product.updated.v1")).unwrap();
         assert_eq!(envelope.kind().unwrap(), "product.updated");
         assert_eq!(envelope.data_as::<Value>().unwrap(), json!({"n": 1}));
     }
 
     #[test]
-    fn what_append_writes_is_what_kind_reads() {
+    fn the_type_of_a_written_event_is_parsed_back() {
         assert_eq!(read(&event(&type_of("product.created"))).unwrap().kind().unwrap(), "product.created");
     }
 
     #[test]
-    fn unknown_types_and_versions_are_rejected_by_name() {
+    fn the_error_of_an_unknown_type_or_version_contains_the_type() {
         for kind in ["catalog.product.updated.v2", "catalog.product.updated", "com.example.updated.v1", "catalog..v1", "catalog.v1", ""] {
             let error = read(&event(kind)).unwrap().kind().unwrap_err().to_string();
             assert!(error.contains(&format!("{kind:?}")), "{error}");
@@ -160,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_specification_and_garbage_are_rejected() {
+    fn an_unknown_specversion_and_invalid_json_are_rejected() {
         let mut later = event("catalog.product.updated.v1");
         later["specversion"] = json!("2.0");
         assert!(matches!(read(&later), Err(Unreadable::Specification(version)) if version == "2.0"));
-        for garbage in ["", "{", "[]", "null", "{\"specversion\":\"1.0\"}"] {
-            assert!(matches!(Envelope::read(garbage.as_bytes()), Err(Unreadable::NotAnEvent(_))), "{garbage}");
+        for invalid in ["", "{", "[]", "null", "{\"specversion\":\"1.0\"}"] {
+            assert!(matches!(Envelope::read(invalid.as_bytes()), Err(Unreadable::NotAnEvent(_))), "{invalid}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The feed of changes to every process that caches products.
+//! The feed of product changes, with which API processes invalidate their caches.
 //!
-//! Each process has an ephemeral consumer of its own: it starts with new events, needs no acknowledgements and is deleted after the
-//! process. In return it reports every gap in which it may have missed events.
+//! Each process has an ephemeral consumer. It starts with new events, needs no acknowledgements, and is deleted after the process has
+//! ended. Because it may have missed events, the feed reports a gap at its start and after every interruption.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use uuid::Uuid;
 use super::{Envelope, Nats, streams};
 use crate::backoff;
 
-/// How often the server is asked whether the consumer still exists.
-const ASK_INTERVAL: Duration = Duration::from_millis(500);
+/// Interval at which the consumer's state is requested from the server.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The server deletes a consumer that no process has used for this long.
 const INACTIVE_THRESHOLD: Duration = Duration::from_mins(1);
 
-/// A cache of aggregates.
+/// A receiver of changes, such as a cache.
 pub trait Listener: Send + Sync + 'static {
-    /// The aggregate changed in the way `kind` says, such as `product.updated`, and has this version now.
+    /// An aggregate changed, and now has this version. `kind` is the kind of the event, such as `product.updated`.
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64);
-    /// The feed is up to date: every event published until a moment ago was passed on.
-    fn answered(&self);
-    /// The feed has restarted: changes may have been missed.
+    /// The listener has received every event that was published before the latest poll of the consumer.
+    fn up_to_date(&self);
+    /// The feed has restarted, so changes may have been missed.
     fn gap(&self);
 }
 
@@ -42,7 +42,7 @@ struct Version {
 /// Passes changes of products to `listener` until `stop`.
 ///
 /// # Errors
-/// None: an outage ends in a gap.
+/// None: after an outage it reports a gap.
 pub async fn follow(nats: Nats, listener: impl Listener, stop: CancellationToken) -> anyhow::Result<()> {
     let mut delays = backoff::delays();
     let attempts = async {
@@ -60,8 +60,8 @@ pub async fn follow(nats: Nats, listener: impl Listener, stop: CancellationToken
     }
 }
 
-/// Listens with one consumer for as long as that lives.
-async fn listen(nats: &Nats, listener: &impl Listener, mut started: impl FnMut()) -> anyhow::Result<()> {
+/// Creates a consumer and passes its messages to `listener` until the consumer is deleted or an error occurs.
+async fn listen(nats: &Nats, listener: &impl Listener, mut on_start: impl FnMut()) -> anyhow::Result<()> {
     let consumer = match subscribe(nats).await {
         Ok(consumer) => consumer,
         Err(error) => {
@@ -69,25 +69,25 @@ async fn listen(nats: &Nats, listener: &impl Listener, mut started: impl FnMut()
             return Err(error);
         }
     };
-    let mut asked = consumer.clone();
+    let mut polled = consumer.clone();
     let mut messages = consumer.messages().await.context("cannot read from the consumer")?;
     listener.gap();
-    listener.answered();
-    started();
-    let mut ask = interval(ASK_INTERVAL);
-    ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    listener.up_to_date();
+    on_start();
+    let mut polls = interval(POLL_INTERVAL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // Messages first: an answer means that every message before it was passed on.
+            // Messages first: when a poll finds none pending, `listener` has received all messages before the poll.
             biased;
             message = messages.next() => match message {
-                Some(message) => notify(listener, &message.context("a message is missing")?),
+                Some(message) => notify(listener, &message.context("cannot receive a message")?),
                 None => return Ok(()),
             },
-            _ = ask.tick() => {
-                let info = asked.info().await.context("the consumer was deleted")?;
+            _ = polls.tick() => {
+                let info = polled.info().await.context("the consumer was deleted")?;
                 if info.num_pending == 0 {
-                    listener.answered();
+                    listener.up_to_date();
                 }
             }
         }
@@ -95,9 +95,10 @@ async fn listen(nats: &Nats, listener: &impl Listener, mut started: impl FnMut()
 }
 
 async fn subscribe(nats: &Nats) -> anyhow::Result<Consumer<pull::Config>> {
-    let stream = nats.jetstream.get_stream_no_info(streams::changes_stream(nats.prefix())).await.context("no stream of changes")?;
+    let stream =
+        nats.jetstream.get_stream_no_info(streams::changes_stream(nats.prefix())).await.context("cannot find the stream of changes")?;
     let config = pull::Config {
-        description: Some("invalidation of one process's cache".into()),
+        description: Some("Invalidates the cache of one process".into()),
         deliver_policy: DeliverPolicy::New,
         ack_policy: AckPolicy::None,
         filter_subject: streams::product_changes(nats.prefix()),
@@ -106,11 +107,11 @@ async fn subscribe(nats: &Nats) -> anyhow::Result<Consumer<pull::Config>> {
         num_replicas: 1,
         ..pull::Config::default()
     };
-    stream.create_consumer(config).await.context("cannot make a consumer of changes")
+    stream.create_consumer(config).await.context("cannot create a consumer of changes")
 }
 
 fn notify(listener: &impl Listener, message: &Message) {
-    // Summaries of imports carry no version and concern no single product.
+    // Summaries of imports have no version and are not about a single product.
     let Ok(event) = Envelope::read(&message.payload) else { return };
     if let (Ok(kind), Ok(id), Ok(data)) = (event.kind(), event.subject.parse(), event.data_as::<Version>()) {
         listener.changed(kind, id, data.version);

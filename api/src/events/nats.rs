@@ -22,13 +22,13 @@ use tokio::sync::Notify;
 use crate::{backoff, config::EventsSettings};
 
 /// Timeout of requests to `JetStream` and of publish acknowledgements.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection with two unanswered pings is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// How often the connection state is polled: the client has no notification for it.
-const CONNECTED_POLL: Duration = Duration::from_millis(50);
+/// Poll interval of the connection state. The client has no notification for it.
+const CONNECTED_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why the connection cannot even be attempted.
+/// The reason why the client cannot start to connect.
 #[derive(Debug, Error)]
 pub enum NatsError {
     /// `NATS_CREDS_FILE` cannot be read, or holds no credentials.
@@ -36,10 +36,10 @@ pub enum NatsError {
     Credentials {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: io::Error,
     },
-    /// `NATS_CA_FILE` or `NATS_URL` cannot be used.
+    /// `NATS_CA_FILE` or `NATS_URL` is invalid.
     #[error("cannot prepare the connection to NATS")]
     Connect(#[from] async_nats::ConnectError),
 }
@@ -49,28 +49,28 @@ pub enum NatsError {
 pub struct Nats {
     /// Core NATS.
     pub client: Client,
-    /// `JetStream`, with [`ANSWER_TIMEOUT`].
+    /// `JetStream`, with [`REQUEST_TIMEOUT`].
     pub jetstream: jetstream::Context,
     prefix: Arc<str>,
     missing: Arc<Notify>,
 }
 
 impl Nats {
-    /// Starts connecting and returns at once: the server may come up later.
+    /// Starts to connect and returns at once, because the server may start later than this process.
     ///
     /// # Errors
-    /// If a file named by the settings cannot be used.
+    /// If a file in the settings cannot be read or is invalid.
     pub async fn connect(settings: &EventsSettings) -> Result<Self, NatsError> {
         let mut options = ConnectOptions::new()
             .name(format!("catalog {}", settings.prefix))
             .retry_on_initial_connect()
             .max_reconnects(None)
-            .connection_timeout(ANSWER_TIMEOUT)
-            .request_timeout(Some(ANSWER_TIMEOUT))
+            .connection_timeout(REQUEST_TIMEOUT)
+            .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(log_events());
-        options = sign_in(options, &settings.servers);
+        options = set_credentials(options, &settings.servers);
         if let Some(path) = &settings.creds_file {
             let credentials = read_credentials(path).await?;
             options = options.credentials(&credentials).map_err(|source| NatsError::Credentials { path: path.clone(), source })?;
@@ -79,17 +79,17 @@ impl Nats {
             options = options.add_root_certificates(path.clone()).require_tls(true);
         }
         let client = options.connect(&settings.servers).await?;
-        let jetstream = ContextBuilder::new().timeout(ANSWER_TIMEOUT).build(client.clone());
+        let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         Ok(Self { client, jetstream, prefix: settings.prefix.as_str().into(), missing: Arc::default() })
     }
 
-    /// What every stream, subject and consumer starts with.
+    /// Returns the prefix of all names of streams and of all subjects.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Whether the server answered lately.
+    /// Returns whether the client is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
@@ -98,11 +98,11 @@ impl Nats {
     /// Resolves when the client is connected.
     pub async fn connected(&self) {
         while !self.is_connected() {
-            tokio::time::sleep(CONNECTED_POLL).await;
+            tokio::time::sleep(CONNECTED_POLL_INTERVAL).await;
         }
     }
 
-    /// Reports a missing stream or consumer, so that it is recreated now instead of at the next check.
+    /// Reports a missing stream or consumer, so that the next check starts earlier.
     pub fn report_missing(&self) {
         self.missing.notify_one();
     }
@@ -113,8 +113,8 @@ impl Nats {
     }
 }
 
-/// Takes user and password, or a token, from the first URL that has them; the client ignores them.
-fn sign_in(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+/// Sets the user and password, or the token, of the first URL that has them. The client itself ignores them.
+fn set_credentials(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let Some((user, password)) = servers.iter().find_map(|server| Some((server.username()?, server.password()))) else { return options };
     match password {
@@ -127,7 +127,7 @@ async fn read_credentials(path: &Path) -> Result<String, NatsError> {
     tokio::fs::read_to_string(path).await.map_err(|source| NatsError::Credentials { path: path.to_owned(), source })
 }
 
-/// No delay before the first attempt, then delays that double, with jitter.
+/// Returns the delay before an attempt to reconnect: zero before the first, then doubling delays with jitter.
 fn reconnect_delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::ZERO;
@@ -135,7 +135,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
     backoff::delays().nth((attempts - 2).min(10)).unwrap_or(backoff::LONGEST)
 }
 
-/// During an outage attempts to connect fail every few seconds; only the first is logged as a warning.
+/// Logs client events. During an outage, attempts to connect fail every few seconds, and only the first failure is logged as a warning.
 fn log_events() -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
     let is_logged = AtomicBool::new(false);
     move |event| {

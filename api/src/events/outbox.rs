@@ -1,4 +1,4 @@
-//! The outbox: events are inserted in the transaction of the change they describe.
+//! The outbox. Events are inserted in the transaction of the change that they describe.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use uuid::Uuid;
 use super::{Envelope, Origin, envelope::type_of};
 use crate::telemetry;
 
-/// How many relays can publish at the same time.
+/// Number of partitions. At most as many relays can publish at the same time.
 pub const PARTITIONS: i16 = 16;
 
-/// Scheme of references to whole events in the outbox.
+/// Scheme of the URIs that refer to complete events in the outbox.
 const DATAREF_SCHEME: &str = "catalog-outbox:";
 
-/// An event to be written.
+/// An event that is not written yet.
 pub struct Draft<T> {
-    /// Type without prefix and version, and subject below `<prefix>.changes.`: `product.updated`.
+    /// Kind, such as `product.updated`: the type without prefix and version, and the end of the NATS subject.
     pub kind: &'static str,
-    /// Events of one aggregate are published in the order they were written.
+    /// Id of the aggregate. Events of one aggregate are published in the order in which they were written.
     pub aggregate_id: Uuid,
-    /// When it happened.
+    /// Time of the change.
     pub time: DateTime<Utc>,
-    /// What happened.
+    /// Details of the change.
     pub data: T,
 }
 
@@ -45,8 +45,8 @@ impl Outbox {
         Self { source: source.into(), written: Arc::default() }
     }
 
-    /// Writes an event in the transaction of its change, and returns its id. The transaction must
-    /// hold the aggregate's row lock, so that the outbox has the order of the commits.
+    /// Writes an event in the transaction of its change, and returns its id. The transaction must hold the row lock of the
+    /// aggregate, so that the events of an aggregate are in the order of the commits.
     ///
     /// # Errors
     /// If the database fails.
@@ -61,7 +61,7 @@ impl Outbox {
             aggregate_id,
             kind,
             headers(origin),
-            as_text(&envelope)?,
+            to_json(&envelope)?,
         )
         .execute(tx)
         .await?;
@@ -69,8 +69,8 @@ impl Outbox {
         Ok(id)
     }
 
-    /// Writes many events in the transaction of their changes, in their order. The rule of
-    /// [`Outbox::append`] about row locks holds for each.
+    /// Writes events in the given order, in the transaction of their changes. The transaction must hold the row locks of all their
+    /// aggregates, as for [`Outbox::append`].
     ///
     /// # Errors
     /// If the database fails.
@@ -91,7 +91,7 @@ impl Outbox {
         for draft in drafts {
             let envelope = self.envelope(draft);
             ids.push(envelope.id);
-            payloads.push(as_text(&envelope)?);
+            payloads.push(to_json(&envelope)?);
         }
         sqlx::query!(
             "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload)
@@ -123,7 +123,7 @@ impl Outbox {
         }
     }
 
-    /// Wakes the relay of this process. Call it after the commit; without it the relay's poll finds the rows.
+    /// Wakes the relay of this process. Call it after the commit. Without the call, the relay finds the rows at its next poll.
     pub fn wake(&self) {
         self.written.notify_one();
     }
@@ -134,7 +134,7 @@ impl Outbox {
     }
 }
 
-fn as_text<T: Serialize>(envelope: &Envelope<T>) -> Result<String, sqlx::Error> {
+fn to_json<T: Serialize>(envelope: &Envelope<T>) -> Result<String, sqlx::Error> {
     serde_json::to_string(envelope).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
@@ -147,10 +147,10 @@ fn partition(aggregate_id: Uuid) -> i16 {
     i16::from(aggregate_id.as_bytes()[15]) % PARTITIONS
 }
 
-/// What is published of an event that exceeds `max_payload`: a reference (the extension
-/// `dataref`, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>)
-/// in place of its data, of which only the version is kept. `None` if the payload is not an event.
-pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
+/// Builds the event that is published instead of one that exceeds `max_payload`. It has only the version of the data, and a reference
+/// to the complete event in the outbox (extension `dataref`,
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md>). Returns `None` if `payload` is not an event.
+pub(super) fn build_reference(payload: &[u8]) -> Option<Bytes> {
     let mut event: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let version = event.get("data")?.get("version").cloned();
     event.insert("data".into(), version.map_or_else(|| json!({}), |version| json!({"version": version})));
@@ -159,7 +159,7 @@ pub(super) fn reference(payload: &[u8]) -> Option<Bytes> {
     serde_json::to_vec(&event).ok().map(Bytes::from)
 }
 
-/// The whole event from the outbox that `payload` refers to. `None` if it is not a reference, or if the event was purged.
+/// Reads the complete event to which `payload` refers. Returns `None` if `payload` is not a reference, or if the event was purged.
 ///
 /// # Errors
 /// If the database fails.
@@ -170,8 +170,8 @@ pub async fn dereference(conn: &mut PgConnection, payload: &[u8]) -> Result<Opti
     }
     let id = serde_json::from_slice::<Reference>(payload).ok().and_then(|r| r.dataref.strip_prefix(DATAREF_SCHEME)?.parse::<Uuid>().ok());
     let Some(id) = id else { return Ok(None) };
-    let whole = sqlx::query_scalar!("SELECT payload FROM events.outbox WHERE id = $1", id);
-    Ok(whole.fetch_optional(conn).await?.map(String::into_bytes))
+    let complete = sqlx::query_scalar!("SELECT payload FROM events.outbox WHERE id = $1", id);
+    Ok(complete.fetch_optional(conn).await?.map(String::into_bytes))
 }
 
 #[cfg(test)]
@@ -179,17 +179,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_keeps_everything_but_of_the_data_only_the_version() {
+    fn a_reference_has_only_the_version_of_the_data() {
         let event = json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "data": {"product": "x", "version": 7}});
-        let reference: Value = serde_json::from_slice(&reference(event.to_string().as_bytes()).unwrap()).unwrap();
+        let reference: Value = serde_json::from_slice(&build_reference(event.to_string().as_bytes()).unwrap()).unwrap();
         let dataref = "catalog-outbox:0190-x";
         assert_eq!(reference, json!({"specversion": "1.0", "id": "0190-x", "subject": "s", "dataref": dataref, "data": {"version": 7}}));
     }
 
     #[test]
-    fn only_events_can_be_referenced() {
-        for garbage in ["", "[]", "{}", r#"{"data": 1}"#, r#"{"data": 1, "id": 2}"#] {
-            assert_eq!(reference(garbage.as_bytes()), None, "{garbage}");
+    fn a_payload_that_is_not_an_event_has_no_reference() {
+        for invalid in ["", "[]", "{}", r#"{"data": 1}"#, r#"{"data": 1, "id": 2}"#] {
+            assert_eq!(build_reference(invalid.as_bytes()), None, "{invalid}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The relay: publishes the outbox to `JetStream`, in order for every aggregate, at least once.
-//! Any number of relays share the work by locking partitions.
+//! The relay publishes the events of the outbox to `JetStream` at least once, in order per aggregate. Several relays can run at the
+//! same time: each locks the partitions that it publishes.
 
+mod housekeeping;
 mod publish;
 mod replay;
-mod upkeep;
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::publish::Waiting;
+use self::publish::PendingEvent;
 use super::{Ids, Nats, Outbox};
 use crate::{backoff, database, metrics};
 
@@ -26,34 +26,35 @@ static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::register_counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again")
 });
 
-/// Longest delay of a row that another process wrote, or that was written without [`Outbox::wake`].
+/// Poll interval for rows that another process wrote, or that were written without [`Outbox::wake`].
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Batch window after a round: a round costs as much as a few orders. The first event after an idle time does not wait.
+/// Pause after a round that published events, in which further events accumulate: a round takes as long as a few orders. The first event
+/// after an idle time is published without this pause.
 const BATCH_WINDOW: Duration = Duration::from_millis(20);
-/// Most rows of one partition in one transaction.
+/// Maximum number of rows of one partition in one transaction.
 const ROWS_PER_PARTITION: i64 = 32;
-/// Most payload bytes in memory, not counting the last row.
+/// Maximum number of payload bytes in one transaction, without the last row.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Error)]
 enum RelayError {
-    #[error("the outbox cannot be read")]
+    #[error("cannot read or update the outbox")]
     Database(#[from] sqlx::Error),
-    #[error("events are not published")]
+    #[error("cannot publish events")]
     Publish { events: Vec<Uuid>, source: async_nats::jetstream::context::PublishError },
 }
 
 /// The result of one round.
 struct Round {
-    /// Rows that were published.
+    /// Number of published events.
     published: usize,
-    /// Whether more rows may be pending.
+    /// Whether the round has reached a limit, so that more events may be pending.
     full: bool,
-    /// Why others were not.
+    /// The error, if the database failed or an event was not published.
     failure: Option<RelayError>,
 }
 
-/// Publishes until `stop`, and once more after it. Retries during outages of the database and of NATS.
+/// Publishes until `stop`, and then publishes the events that are still pending. Retries during outages of the database and of NATS.
 ///
 /// # Errors
 /// None: it retries.
@@ -64,7 +65,12 @@ pub async fn run(nats: Nats, pool: PgPool, outbox: Outbox, stop: CancellationTok
         return Ok(());
     }
     let relay = Relay { nats: nats.clone(), pool: pool.clone() };
-    tokio::join!(relay.run(&outbox, &stop), replay::watch(&nats, &pool, &stop), upkeep::measure(&pool, &stop), upkeep::purge(&pool, &stop));
+    tokio::join!(
+        relay.run(&outbox, &stop),
+        replay::watch(&nats, &pool, &stop),
+        housekeeping::measure_backlog(&pool, &stop),
+        housekeeping::purge_published(&pool, &stop)
+    );
     Ok(())
 }
 
@@ -97,7 +103,8 @@ impl Relay {
                     continue;
                 }
                 stop.run_until_cancelled(tokio::time::sleep(BATCH_WINDOW)).await;
-                // Rows that other processes wrote meanwhile wake no relay; a fulfiller writes some within milliseconds.
+                // Look for more rows at once: a fulfiller reacts to published events within milliseconds, and rows of other processes
+                // don't wake this relay.
                 if round.failure.is_none() {
                     continue;
                 }
@@ -111,7 +118,7 @@ impl Relay {
                 () = stop.cancelled() => break,
             }
         }
-        // Publishes what the last requests wrote. Without NATS the next relay does.
+        // Publish the events of the last requests. If NATS is unavailable, another relay publishes them later.
         while self.nats.is_connected() {
             let round = self.round().await;
             if round.published == 0 || !round.full {
@@ -124,17 +131,17 @@ impl Relay {
         self.publish_batch().await.unwrap_or_else(|error| Round { published: 0, full: false, failure: Some(error.into()) })
     }
 
-    /// Locks the partitions that no other relay has locked, publishes the first rows of each, and marks those acknowledged.
+    /// Locks the partitions that no other relay has locked, publishes the first rows of each, and marks the acknowledged ones as published.
     async fn publish_batch(&self) -> Result<Round, sqlx::Error> {
-        let nothing = Round { published: 0, full: false, failure: None };
+        let empty = Round { published: 0, full: false, failure: None };
         let mut tx = database::begin_with_index_scans(&self.pool).await?;
         let partitions = lock_partitions(&mut tx).await?;
         if partitions.is_empty() {
             tx.commit().await?;
-            return Ok(nothing);
+            return Ok(empty);
         }
-        let (waiting, full) = read_waiting(&mut tx, &partitions).await?;
-        let outcome = publish::publish(&self.nats, waiting).await;
+        let (pending, full) = read_pending(&mut tx, &partitions).await?;
+        let outcome = publish::publish(&self.nats, pending).await;
         let published = outcome.published.len();
         mark_published(&mut tx, &outcome.published, Utc::now()).await?;
         tx.commit().await?;
@@ -145,8 +152,9 @@ impl Relay {
     }
 }
 
-/// Locks the unlocked partitions with pending rows. The scalar subquery makes PostgreSQL do one index lookup per partition; EXISTS becomes
-/// a join over all pending rows. The timeout releases the partitions of a relay that hangs or whose machine has failed.
+/// Locks the partitions that have pending rows and are not locked. With the scalar subquery, PostgreSQL does one index lookup per
+/// partition; with EXISTS it would join all pending rows. The timeout releases the partitions of a relay that hangs or whose machine has
+/// failed.
 async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT p.partition, set_config('idle_in_transaction_session_timeout', '60s', true)
@@ -157,8 +165,8 @@ async fn lock_partitions(tx: &mut PgConnection) -> Result<Vec<i16>, sqlx::Error>
     Ok(rows.fetch_all(tx).await?.into_iter().map(|row| row.partition).collect())
 }
 
-/// The first rows of each partition, and whether there may be more.
-async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<Waiting>, bool), sqlx::Error> {
+/// Reads the first rows of each partition, and returns whether there may be more.
+async fn read_pending(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<PendingEvent>, bool), sqlx::Error> {
     let mut rows = sqlx::query!(
         r#"SELECT o.seq, o.partition, o.id, o.aggregate_id, o.subject, o.headers AS "headers!: Json<HashMap<String, String>>", o.payload AS "payload!"
            FROM unnest($1::smallint[]) AS p (partition)
@@ -171,17 +179,17 @@ async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<
         ROWS_PER_PARTITION
     )
     .fetch(tx);
-    let mut waiting = Vec::new();
+    let mut pending = Vec::new();
     let mut bytes = 0;
     let mut full = false;
     let mut in_partition = (-1, 0);
     while let Some(row) = rows.try_next().await? {
         in_partition = if in_partition.0 == row.partition { (row.partition, in_partition.1 + 1) } else { (row.partition, 1) };
         full |= bytes > BATCH_BYTES || in_partition.1 == ROWS_PER_PARTITION;
-        // The rows after the cut are left to the next round, which keeps the order within a partition.
+        // The next round publishes the rows after the limit, so that the order within a partition is kept.
         if bytes <= BATCH_BYTES {
             bytes += row.payload.len();
-            waiting.push(Waiting {
+            pending.push(PendingEvent {
                 seq: row.seq,
                 id: row.id,
                 aggregate_id: row.aggregate_id,
@@ -191,7 +199,7 @@ async fn read_waiting(tx: &mut PgConnection, partitions: &[i16]) -> Result<(Vec<
             });
         }
     }
-    Ok((waiting, full))
+    Ok((pending, full))
 }
 
 async fn mark_published(tx: &mut PgConnection, seqs: &[i64], now: DateTime<Utc>) -> Result<(), sqlx::Error> {

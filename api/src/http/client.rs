@@ -46,14 +46,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_came_another_way_counts_for_its_peer() {
+    fn without_enough_forwarded_entries_the_peer_is_the_client() {
         assert_eq!(client_address(&[], 1), "10.0.0.1");
         assert_eq!(client_address(&["192.0.2.1"], 2), "10.0.0.1");
         assert_eq!(client_address(&["unknown"], 1), "10.0.0.1");
     }
 
     #[test]
-    fn ports_and_brackets_are_understood() {
+    fn ports_and_brackets_of_entries_are_ignored() {
         assert_eq!(client_address(&["192.0.2.1:4711"], 1), "192.0.2.1");
         assert_eq!(client_address(&["2001:db8::1"], 1), "2001:db8::1");
         assert_eq!(client_address(&["[2001:db8::1]"], 1), "2001:db8::1");

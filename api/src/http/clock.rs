@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Now, in microseconds: the precision of PostgreSQL, so that responses have the times that later reads return.
+/// Returns the current time in microseconds, the precision of PostgreSQL, so that a response has the same times as later reads.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)

@@ -21,7 +21,7 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID_LENGTH: usize = 36;
 /// Version, trace id, span id and flags in hexadecimal.
 const TRACEPARENT_LENGTH: usize = 55;
-/// Longest request id of a client.
+/// Maximum length of a request id from a client, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
 /// The request's id and trace: the client's if they are valid, otherwise generated.

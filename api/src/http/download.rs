@@ -23,7 +23,7 @@ pub struct Download<T, P> {
     pub position: fn(&T) -> P,
 }
 
-/// Why a download ends early. The client can detect that it is incomplete.
+/// The reason why a download ends early. The client can detect that it is incomplete.
 #[derive(Debug, thiserror::Error)]
 enum DownloadError {
     #[error("the rows could not be read")]

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -23,7 +23,7 @@ pub enum Format {
 const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
 
 impl Format {
-    /// The parameter decides, else the `Accept` header, else it is JSON.
+    /// Returns the format of the parameter, otherwise that of the `Accept` header, otherwise JSON.
     pub fn choose(parameter: Option<Self>, headers: &HeaderMap) -> Self {
         parameter.unwrap_or_else(|| {
             let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
@@ -34,7 +34,7 @@ impl Format {
     }
 }
 
-/// The weight of a media type: that of the most specific range that matches it (RFC 9110, section 12.5.1). Of two types with
+/// Returns the weight of a media type: that of the most specific range that matches it (RFC 9110, section 12.5.1). Of two types with
 /// the same weight, the one with the more specific range is preferred.
 fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
     let found = ranges.iter().enumerate().find_map(|(distance, range)| {
@@ -44,13 +44,13 @@ fn wanted(given: &[(String, u16)], ranges: [&str; 3]) -> (u16, Reverse<usize>) {
     found.filter(|(weight, _)| *weight > 0).unwrap_or((0, Reverse(ranges.len())))
 }
 
-/// `Vary: Accept` for caches.
+/// Adds `Vary: Accept`, for caches.
 pub fn varies(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response
 }
 
-/// Headers of a CSV response that browsers save as `name`.
+/// Returns the headers of a CSV response that browsers save as `name`.
 pub fn csv_headers(name: &'static str) -> [(header::HeaderName, HeaderValue); 2] {
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).unwrap_or(HeaderValue::from_static("attachment"));
     [(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, disposition)]
@@ -60,7 +60,7 @@ fn essence(range: &str) -> String {
     range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// `q` in thousandths, RFC 9110, section 12.4.2.
+/// Returns the weight `q` in thousandths (RFC 9110, section 12.4.2).
 fn weight(range: &str) -> u16 {
     let q = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
     let q: f32 = q.map_or(1.0, |q| q.parse().unwrap_or(0.0));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_asked_when_the_parameter_is_silent() {
+    fn without_the_parameter_the_accept_header_decides() {
         assert_eq!(Format::choose(None, &HeaderMap::new()), Format::Json);
         for csv in [
             "text/csv",

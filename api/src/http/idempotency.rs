@@ -23,7 +23,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key, in characters.
 const MAX_KEY: usize = 255;
 /// How long responses are kept.
-pub const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+pub const RETENTION: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// A key, scoped to its principal and route, with the hash of the request body. The column `caller` of
 /// `http.idempotency_keys` has the principal.
@@ -123,7 +123,7 @@ impl IdempotencyKey {
         .fetch_optional(&mut *tx)
         .await?;
         // Not a condition in SQL, because PostgreSQL might then scan all recent keys.
-        let Some(stored) = stored.filter(|stored| stored.created_at > now - KEPT) else { return Ok(None) };
+        let Some(stored) = stored.filter(|stored| stored.created_at > now - RETENTION) else { return Ok(None) };
         if stored.request_hash != self.request_hash {
             let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key reused", detail));
@@ -176,11 +176,11 @@ impl From<StorableResponse> for Response {
     }
 }
 
-/// Deletes responses older than [`KEPT`].
+/// Deletes responses older than [`RETENTION`].
 ///
 /// # Errors
 /// If the database fails.
 pub async fn purge(pool: &sqlx::PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let deleted = sqlx::query!("DELETE FROM http.idempotency_keys WHERE created_at <= $1", now - KEPT).execute(pool).await?;
+    let deleted = sqlx::query!("DELETE FROM http.idempotency_keys WHERE created_at <= $1", now - RETENTION).execute(pool).await?;
     Ok(deleted.rows_affected())
 }

@@ -52,7 +52,7 @@ impl Modify for Bearer {
     }
 }
 
-/// Completes the document once all operations are in it, which `modifiers` come too early for.
+/// Completes the document when it has all operations. The `modifiers` of utoipa run earlier.
 pub fn complete(document: &mut openapi::OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let changes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch].map(|operation| (false, operation));

@@ -1,4 +1,4 @@
-//! The private listener of every role: `/livez`, `/readyz` and `/metrics`.
+//! The ops listener, which every role has: `/livez`, `/readyz` and `/metrics`.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -19,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 use super::server::{self, Limits};
 use crate::telemetry;
 
-/// Connections at most, of all clients: probes and scrapes need a handful.
+/// Maximum number of connections. Probes and scrapes need only a few.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take to read 16 KiB.
+/// How long a client may take to read 16 KiB of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one dependency may take to answer `/readyz?verbose`.
+/// Timeout of the probe of one dependency for `/readyz?verbose`.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether this process wants work. Cheap to clone.
+/// The readiness of this process. Cheap to clone.
 ///
-/// Ready means started, not draining, and on a database with the schema that this release needs. It doesn't fail
-/// with a dependency: otherwise an outage would remove all pods from the Service, and none would answer with 503.
+/// A process is ready when it has started, is not draining, and its database has the schema that this release needs. It stays ready while a
+/// dependency is unavailable: otherwise an outage would remove all pods from the Service, and no pod would answer with 503.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
 
 struct Inner {
-    state: Mutex<Phase>,
+    phase: Mutex<Phase>,
     probes: Mutex<Vec<(&'static str, Probe)>>,
 }
 
@@ -48,30 +48,30 @@ enum Phase {
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(Arc::new(Inner { state: Mutex::new(Phase::Waiting("start".into())), probes: Mutex::default() }))
+        Self(Arc::new(Inner { phase: Mutex::new(Phase::Waiting("start".into())), probes: Mutex::default() }))
     }
 }
 
 impl Readiness {
-    /// Not ready yet: waiting for `what`, which is also logged.
+    /// Sets this process to not ready, because it waits for `what`. Logs that.
     pub fn waiting_for(&self, what: &str) {
         tracing::info!(dependency = what, "waiting for dependency");
         self.set(Phase::Waiting(what.to_owned()));
     }
 
-    /// Started: from now on ready until the drain.
+    /// Sets this process to ready. Logs that.
     pub fn ready(&self) {
         tracing::info!("ready");
         self.set(Phase::Ready);
     }
 
-    /// Stopping: no new work, please.
+    /// Sets this process to not ready, permanently, because it stops.
     pub fn draining(&self) {
         self.set(Phase::Draining);
     }
 
-    /// Adds a dependency that `/readyz?verbose` asks. It never decides readiness.
-    pub fn dependency<F, Fut>(&self, name: &'static str, probe: F)
+    /// Adds a dependency that `/readyz?verbose` probes. The result does not affect readiness.
+    pub fn add_dependency<F, Fut>(&self, name: &'static str, probe: F)
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
@@ -80,32 +80,34 @@ impl Readiness {
         self.0.probes.lock().unwrap_or_else(PoisonError::into_inner).push((name, probe));
     }
 
-    /// A drain is final.
-    fn set(&self, state: Phase) {
-        let mut current = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Sets the phase, unless this process is draining.
+    fn set(&self, phase: Phase) {
+        let mut current = self.0.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*current, Phase::Draining) {
-            *current = state;
+            *current = phase;
         }
     }
 
-    fn verdict(&self) -> (StatusCode, String) {
-        match &*self.0.state.lock().unwrap_or_else(PoisonError::into_inner) {
+    /// Returns the status and text of the response to `/readyz`.
+    fn readiness_response(&self) -> (StatusCode, String) {
+        match &*self.0.phase.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Ready => (StatusCode::OK, "ready\n".into()),
             Phase::Waiting(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {what}\n")),
             Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
         }
     }
 
-    async fn verbose(&self) -> String {
-        let running: Vec<_> = {
+    /// Probes all dependencies and returns one line for each.
+    async fn probe_dependencies(&self) -> String {
+        let results: Vec<_> = {
             let probes = self.0.probes.lock().unwrap_or_else(PoisonError::into_inner);
             probes.iter().map(|(name, probe)| (*name, tokio::time::timeout(PROBE_TIMEOUT, probe()))).collect()
         };
         let mut lines = String::new();
-        for (name, answer) in running {
-            let line = match answer.await {
+        for (name, result) in results {
+            let line = match result.await {
                 Ok(Ok(())) => format!("[+] {name}: ok\n"),
-                Ok(Err(why)) => format!("[-] {name}: {why}\n"),
+                Ok(Err(error)) => format!("[-] {name}: {error}\n"),
                 Err(_) => format!("[-] {name}: no answer within {} s\n", PROBE_TIMEOUT.as_secs()),
             };
             lines.push_str(&line);
@@ -129,9 +131,9 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, stop: Cancellati
 }
 
 async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -> Response {
-    let (status, mut text) = readiness.verdict();
+    let (status, mut text) = readiness.readiness_response();
     if query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))) {
-        text.push_str(&readiness.verbose().await);
+        text.push_str(&readiness.probe_dependencies().await);
     }
     (status, text).into_response()
 }
@@ -151,10 +153,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drain_is_final() {
+    fn a_draining_process_never_becomes_ready_again() {
         let readiness = Readiness::default();
         readiness.draining();
         readiness.ready();
-        assert_eq!(readiness.verdict(), (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
+        assert_eq!(readiness.readiness_response(), (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
     }
 }

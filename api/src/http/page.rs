@@ -21,9 +21,9 @@ use super::{
     problem::{FieldError, Problem},
 };
 
-/// Items per page without `limit`.
+/// Number of items per page without `limit`.
 pub const DEFAULT_LIMIT: u16 = 50;
-/// Items per page at most.
+/// Maximum number of items per page.
 pub const MAX_LIMIT: u16 = 200;
 /// Maximum length of a cursor, in characters. A cursor with the longest possible name has about 1300.
 const MAX_CURSOR: usize = 2048;
@@ -62,7 +62,7 @@ impl<T: ToSchema> ToSchema for Page<T> {
 }
 
 impl<T: Serialize> Page<T> {
-    /// The page as a response to `uri`, with `Link: rel="next"` when there is more.
+    /// Converts the page to a response to `uri`, with `Link: rel="next"` unless it is the last page.
     pub fn respond(self, uri: &Uri) -> Response {
         let mut body = match serde_json::to_vec(&self) {
             Ok(body) => body,

@@ -1,4 +1,4 @@
-//! Path parameters. A value that cannot be an id or a sku is 404.
+//! Path parameters. An invalid id or sku gets 404.
 
 use axum::{
     extract::{FromRequestParts, Path, RawPathParams},
@@ -21,15 +21,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Sku {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let sku = Path::<String>::from_request_parts(parts, state).await.ok().filter(|Path(sku)| !sku.contains('\0'));
         sku.map(|Path(sku)| Self(sku.into_nfc()))
-            .ok_or_else(|| Problem::not_found("The sku in the path cannot be one, so there is nothing by it."))
+            .ok_or_else(|| Problem::not_found("The path does not contain a valid sku, so no product has it."))
     }
 }
 
 /// The `{id}` of a cart and the `{product_id}` of an item.
 pub struct ItemOf {
-    /// Cart.
+    /// Id of the cart.
     pub id: Uuid,
-    /// Product.
+    /// Id of the product.
     pub product_id: Uuid,
 }
 
@@ -52,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemOf {
 }
 
 async fn uuids<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S, names: [&str; N]) -> Result<[Uuid; N], Problem> {
-    let missing = || Problem::not_found("An id in the path is not a UUID, so there is nothing by that id.");
+    let missing = || Problem::not_found("An id in the path is not a UUID, so no resource has it.");
     let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
     let uuid = |name: &str| ids::parse(params.iter().find(|(given, _)| *given == name)?.1);
     let mut found = [Uuid::nil(); N];

@@ -1,4 +1,4 @@
-//! Query strings, rejected with the name of the parameter.
+//! Extracts query strings. Errors have the name of the parameter.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -11,7 +11,7 @@ use serde::{
 };
 
 use super::{
-    body::serde_message::Fault,
+    body::serde_message::DeserializeError,
     problem::{FieldError, Problem},
 };
 use crate::text::Text;
@@ -39,12 +39,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(|error| {
             let at = error.path().to_string();
-            let error = match Fault::parse(&error.inner().to_string()) {
-                Fault::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
-                Fault::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
+            let error = match DeserializeError::parse(&error.inner().to_string()) {
+                DeserializeError::Missing(name) => FieldError::parameter(name, format!("{name} is required")),
+                DeserializeError::Unknown(name) => FieldError::parameter(name, "unknown parameter; remove it or check its spelling"),
                 // Messages of the service begin with a verb.
-                Fault::Value(detail) if detail.starts_with("must ") && at != "." => FieldError::parameter(&at, format!("{at} {detail}")),
-                Fault::Value(detail) => FieldError::parameter(if at == "." { "query".into() } else { at }, detail),
+                DeserializeError::Value(detail) if detail.starts_with("must ") && at != "." => {
+                    FieldError::parameter(&at, format!("{at} {detail}"))
+                }
+                DeserializeError::Value(detail) => FieldError::parameter(if at == "." { "query".into() } else { at }, detail),
             };
             Problem::bad_parameters(vec![error])
         })
@@ -60,7 +62,7 @@ fn normalized(query: &str) -> Cow<'_, str> {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
 }
 
-/// A parameter that is `true` or `false`; with `#[serde(default)]`.
+/// Deserializes an optional parameter that is `true` or `false`. Needs `#[serde(default)]`.
 ///
 /// # Errors
 /// If it is neither.
@@ -72,13 +74,13 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
     }
 }
 
-/// A parameter that is a time; with `#[serde(default)]`.
+/// Deserializes an optional parameter that is a time. Needs `#[serde(default)]`.
 ///
 /// # Errors
 /// If it is anything else.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // The library takes a blank for the T. A year of four digits may have five in UTC.
+    // The library also accepts a blank instead of the T. A time whose year has four digits can have a year of five digits in UTC.
     let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| !text.contains(' ') && (0..=9999).contains(&time.to_utc().year()));
     time.map(|time| Some(time.to_utc())).ok_or_else(|| de::Error::custom("must be an RFC 3339 time such as 2026-11-01T00:00:00Z"))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 connections: their limits, timeouts and shutdown. `axum::serve` has none of these.
+//! A server for HTTP/1.1 with connection limits, timeouts and a drain, which `axum::serve` lacks.
 
 mod head_timeout;
 mod limits;
@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use self::{
-    head_timeout::{Activity, HeadTimer, IDLE_TIMEOUT, Timed},
+    head_timeout::{Activity, HeadTimer, IDLE_TIMEOUT, TimedConnection},
     limits::Rejection,
     linger::Linger,
     request_body::RequestBody,
@@ -39,24 +39,24 @@ use self::{
 };
 pub use self::{limits::Limits, open_files::raise_open_file_limit};
 
-/// Largest head of a request, in bytes; hyper rejects a larger one with 431. It is also the read buffer of a connection.
+/// Maximum size of the head of a request, in bytes. A larger one gets 431. It is also the size of a connection's read buffer.
 const MAX_HEAD: usize = 32 * 1024;
-/// Send buffer of a socket, in bytes; the kernel takes twice as much with its own overhead. Without a bound it grows to 4 MiB
-/// (`tcp_wmem`) for a client that doesn't read, which counts as memory of the container.
+/// Size of a socket's send buffer, in bytes. The kernel allocates twice as much, because it includes its overhead. Without a limit, the
+/// buffer grows to 4 MiB (`tcp_wmem`) for a client that doesn't read, and counts as memory of the container.
 const SEND_BUFFER: u32 = 128 * 1024;
-/// Pause after an error of accept, such as too many open files, which would otherwise repeat at once.
+/// Pause after `accept` has failed, for example because of too many open files: otherwise it would fail again at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// Before idle connections are closed, responses on busy ones carry `Connection: close` for this long: otherwise a client may
-/// send a request into a connection that is being closed.
+/// Time at the start of a drain in which idle connections stay open and responses have `Connection: close`. Without it, a client could
+/// send a request on a connection that is being closed.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Interval at which the drain checks for open connections.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a rejected connection may take to send its request and to read the response.
+/// Timeout of a rejected connection, for the request, the response and the linger.
 const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
-/// The response to a connection that is rejected while too many others are being rejected.
+/// The response to a rejected connection if too many others are being rejected. It has no body.
 const REJECTION: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n";
 
-/// What all connections of a listener share.
+/// The state that all connections of a listener share.
 #[derive(Clone)]
 struct Server {
     router: Router,
@@ -65,7 +65,7 @@ struct Server {
     tasks: TaskTracker,
 }
 
-/// Serves until `stop`, then finishes the requests in progress.
+/// Accepts connections until `stop`, then finishes the requests in progress.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     if let Err(error) = socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER as usize) {
         tracing::warn!(%error, "cannot set the send buffer size");
@@ -100,19 +100,20 @@ fn is_connection_error(error: &io::Error) -> bool {
 }
 
 impl Server {
+    /// Serves a connection in a new task, or rejects it if it exceeds a limit.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, connections: &GracefulShutdown) {
-        // Disables Nagle's algorithm: responses are written whole, and it would only delay them.
+        // Disable Nagle's algorithm. Responses are written in one piece, so it would only delay them.
         let _ = stream.set_nodelay(true);
-        // Limits how long unacknowledged data is kept, also after close.
+        // Limit how long the kernel keeps unacknowledged data, also after the connection is closed.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.write_timeout));
         match self.limits.admit(peer.ip()) {
             Ok(permit) => {
                 let (server, activity) = (self.clone(), Activity::start(self.limits.clone()));
                 let service_activity = activity.clone();
                 let service = service_fn(move |request| server.clone().respond(request, peer, service_activity.clone()));
-                let (transport, linger) = self.transport(stream, &activity);
-                let connection = protocol(&activity).serve_connection(transport, service);
-                let connection = Timed::new(connections.watch(connection), activity);
+                let (transport, linger) = self.wrap_stream(stream, &activity);
+                let connection = http1_builder(&activity).serve_connection(transport, service);
+                let connection = TimedConnection::new(connections.watch(connection), activity);
                 self.tasks.spawn(async move {
                     let _permit = permit;
                     if let Err(error) = connection.await {
@@ -125,8 +126,9 @@ impl Server {
         }
     }
 
-    fn transport(&self, stream: TcpStream, activity: &Arc<Activity>) -> (TokioIo<Transport<TcpStream>>, Linger<TcpStream>) {
-        // Otherwise the kernel would keep unsent data for a client that doesn't read.
+    /// Wraps a stream with the write timeout.
+    fn wrap_stream(&self, stream: TcpStream, activity: &Arc<Activity>) -> (TokioIo<Transport<TcpStream>>, Linger<TcpStream>) {
+        // Otherwise the kernel would keep unsent data for a client that doesn't read the response.
         let reset: fn(&TcpStream) = |stream| {
             let _ = stream.set_zero_linger();
         };
@@ -134,8 +136,8 @@ impl Server {
         (TokioIo::new(transport), linger)
     }
 
-    /// Rejects the first request of a connection over a limit. The response waits for the request, because many clients discard
-    /// responses without one.
+    /// Rejects the first request of a connection that exceeds a limit. It waits for the request, because many clients discard a response
+    /// that they receive before they have sent a request.
     fn reject(&self, stream: TcpStream, peer: SocketAddr, rejection: Rejection) {
         let Some(slot) = rejection.slot else {
             let _ = stream.try_write(REJECTION);
@@ -145,18 +147,19 @@ impl Server {
         let problem = rejection.problem;
         let service =
             service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
-        let (transport, linger) = self.transport(stream, &activity);
-        let connection = protocol(&activity).serve_connection(transport, service);
+        let (transport, linger) = self.wrap_stream(stream, &activity);
+        let connection = http1_builder(&activity).serve_connection(transport, service);
         tokio::spawn(async move {
             let _slot = slot;
             let _ = tokio::time::timeout(REJECTION_TIMEOUT, async {
-                let _ = Timed::new(connection, activity).await;
+                let _ = TimedConnection::new(connection, activity).await;
                 linger.discard().await;
             })
             .await;
         });
     }
 
+    /// Routes a request and reads the rest of its body.
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr, activity: Arc<Activity>) -> Result<Response, Infallible> {
         let (mut parts, body) = request.into_parts();
         if head_length(&parts) > MAX_HEAD {
@@ -165,30 +168,30 @@ impl Server {
         parts.extensions.insert(ConnectInfo(peer));
         let (body, unread) = RequestBody::watch(body, &parts.headers);
         let mut response = self.router.oneshot(Request::from_parts(parts, body)).await?;
-        let read = match unread {
+        let is_read = match unread {
             Some(unread) => unread.drain().await,
             None => true,
         };
-        if read {
-            activity.request_read();
+        if is_read {
+            activity.record_request_read();
         }
-        if !read || self.draining.load(Ordering::Relaxed) {
+        if !is_read || self.draining.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
 }
 
-/// Returns the size of a request's head in bytes. Hyper checks its limit only against unparsed bytes, so a larger head that
-/// arrives at once passes. Check again.
+/// Returns the size of a request's head in bytes. Hyper compares only unparsed bytes with its limit, so it accepts a larger head that
+/// arrives in one piece. Therefore the server checks the size again.
 fn head_length(parts: &Parts) -> usize {
     let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     parts.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
 }
 
-fn protocol(activity: &Arc<Activity>) -> http1::Builder {
-    let mut protocol = http1::Builder::new();
-    protocol.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
-    protocol
+fn http1_builder(activity: &Arc<Activity>) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
+    builder
 }

@@ -1,10 +1,10 @@
-//! Rules that garde found broken, as the fields of a problem document.
+//! Converts the rules that garde reports as violated to the errors of a problem document.
 
 use garde::error::Path;
 
 use super::{json_pointer::escape, problem::FieldError};
 
-/// Every broken rule with the JSON pointer of its field, such as `/price/amount` or `/categories/0`.
+/// Returns every violated rule with the JSON pointer of its field, such as `/price/amount` or `/categories/0`.
 #[must_use]
 pub fn field_errors(report: garde::Report) -> Vec<FieldError> {
     report.into_inner().into_iter().map(|(path, error)| FieldError::body(pointer(&path), error.message())).collect()
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_is_pointed_at() {
+    fn every_violated_rule_has_the_pointer_of_its_field() {
         let bad = || Price { amount: String::new() };
         let order = Order {
             price: bad(),

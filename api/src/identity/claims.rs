@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Maximum number of cached tokens.
-const VERIFIED_KEPT: usize = 10_000;
+/// Maximum number of tokens in the cache.
+const MAX_VERIFIED_TOKENS: usize = 10_000;
 
 /// The role of an account, which determines what the account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
@@ -61,7 +61,7 @@ pub struct Verified(Cache<[u8; 32], Claims>);
 
 impl Default for Verified {
     fn default() -> Self {
-        Self(Cache::new(VERIFIED_KEPT))
+        Self(Cache::new(MAX_VERIFIED_TOKENS))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{config::Secret, telemetry};
 
 /// Refresh tokens are kept this long after their expiry, because access tokens of the session may still be valid; this is the
 /// longest lifetime that can be configured.
-const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
+const RETENTION_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
 
 /// What a sign-in needs to know about an account.
 pub struct Login {
@@ -175,7 +175,7 @@ pub async fn revoke_all(conn: &mut PgConnection, account_id: Uuid, now: DateTime
 /// # Errors
 /// If the database fails.
 pub async fn purge(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    let before = now - KEPT_AFTER_EXPIRY;
+    let before = now - RETENTION_AFTER_EXPIRY;
     sqlx::query!("DELETE FROM identity.refresh_tokens WHERE expires_at <= $1", before).execute(pool).await?;
     sqlx::query!(
         "DELETE FROM identity.sessions s WHERE created_at <= $1

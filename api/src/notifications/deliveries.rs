@@ -112,7 +112,7 @@ pub(super) async fn mark_sent(tx: &mut PgConnection, id: i64, reply: &str, now: 
     finish(tx, id, "sent", reply, now).await
 }
 
-/// Marks a delivery that the mail server rejected permanently.
+/// Marks a delivery that the mail server rejected permanently. Its state is stored as `refused`.
 pub(super) async fn mark_rejected(tx: &mut PgConnection, id: i64, reply: &str, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     finish(tx, id, "refused", reply, now).await
 }

@@ -1,5 +1,5 @@
-//! Senders. Each claims one delivery at a time in a transaction that stays open while the mail is in flight, so that a process
-//! that dies unlocks its deliveries at once.
+//! Senders. Each claims one delivery at a time in a transaction that stays open while the mail is in flight, so that the
+//! deliveries of a crashed process are unlocked at once.
 
 use std::{
     sync::{
@@ -32,9 +32,9 @@ use crate::database;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Idle timeout of sessions.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// First and longest time until a deferred delivery is retried.
+/// First and maximum delay before a deferred delivery is retried. Attempts and age of a delivery are not limited.
 const DEFERRAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
-/// Longest time until the database is tried again after an error.
+/// Maximum delay before a sender retries after an error of the database.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The senders of this process. Cheap to clone.
@@ -241,7 +241,7 @@ impl Shared {
     }
 }
 
-/// Doubles with every deferral.
+/// Returns the delay before the next attempt. It doubles with every deferral, and has jitter.
 fn deferral(deferrals: i32) -> TimeDelta {
     let doublings = u32::try_from(deferrals).unwrap_or(0).min(20);
     let pause = DEFERRAL.0.saturating_mul(1 << doublings).min(DEFERRAL.1);

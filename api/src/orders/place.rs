@@ -61,13 +61,13 @@ impl Orders {
         Ok(Prepared { order, requested, sellable })
     }
 
-    /// Takes the stock of an order and returns the products that went out of stock, with their versions. Call it last before
+    /// Deducts the stock of an order and returns the products that went out of stock, with their versions. Call it last before
     /// the commit: other orders of the same products wait until the transaction ends.
     ///
     /// # Errors
     /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
     /// transaction must then be rolled back.
-    pub async fn take_stock(
+    pub async fn deduct_stock(
         &self,
         tx: &mut PgConnection,
         origin: &Origin,

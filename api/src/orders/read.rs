@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{config::Currency, products::Money};
 
-/// The name of [`OrderActor`] in a query whose text keys its cached metadata in `.sqlx`.
+/// Former name of [`OrderActor`], which a query below contains. `.sqlx` has the metadata of the query under a hash of its text, so the
+/// text must not change.
 type Party = OrderActor;
 
 /// Conditions that an order must all meet.

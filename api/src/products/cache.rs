@@ -1,6 +1,6 @@
 //! Cache of single products, as rendered bodies with their header values.
 //!
-//! It serves only while its invalidation feed is alive (see [`super::invalidation`]), so that it does not serve stale prices
+//! It serves only while its feed of changes is up to date (see [`super::invalidation`]), so that it does not serve stale prices
 //! for long during an outage of NATS. An invalidation leaves a tombstone that rejects fills from earlier reads: a slow read
 //! cannot put an old version back.
 
@@ -33,7 +33,7 @@ const ENTRY_BYTES: u64 = 300;
 const MAX_BODY: usize = 64 * 1024;
 /// Lifetime of an entry, in case an invalidation is missed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-/// Time without a response after which the feed counts as dead.
+/// Time after which the feed counts as interrupted if it was not up to date meanwhile.
 const FEED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A product that is ready to be sent.
@@ -190,8 +190,8 @@ impl Cache {
         }
     }
 
-    /// Call when the invalidation feed has responded.
-    pub fn feed_answered(&self) {
+    /// Call when the feed of changes is up to date.
+    pub fn mark_feed_up_to_date(&self) {
         let until = self.times.millis(Instant::now() + FEED_TIMEOUT);
         self.times.alive_until.fetch_max(until, Ordering::AcqRel);
     }
@@ -235,7 +235,7 @@ mod tests {
 
     fn alive() -> Cache {
         let cache = Cache::default();
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         cache
     }
 
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn an_evicted_tombstone_still_rejects_older_reads() {
         let (cache, id) = (Cache::of(64, 64 * ENTRY_BYTES), Uuid::now_v7());
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         let before = later();
         std::iter::repeat_with(Instant::now).find(|now| *now > before);
         let invalidate_others = || (0..1000).for_each(|_| cache.invalidate(Uuid::now_v7(), 1));
@@ -304,7 +304,7 @@ mod tests {
     fn without_its_feed_the_cache_neither_serves_nor_stores() {
         let (cache, id) = (Cache::default(), Uuid::now_v7());
         cache.fill(id, &rendered(1), later());
-        cache.feed_answered();
+        cache.mark_feed_up_to_date();
         assert!(cache.get(id).is_none());
         cache.fill(id, &rendered(1), later());
         assert!(cache.get(id).is_some());

@@ -291,8 +291,8 @@ impl Totals {
         applied.stale
     }
 
-    /// Counts products that were counted as unchanged but have a new quantity as updated, and returns them. The mailed summary does not
-    /// count them, because changes of stock are not mailed.
+    /// Moves products that only have a new quantity from `unchanged` to `updated`, and returns them. The mailed summary counts them as
+    /// unchanged, because changes of stock are not mailed.
     fn count_quantity_changes(&mut self, changes: QuantityChanges) -> QuantityChanges {
         let count = changes.len() as u64;
         self.result.updated += count;

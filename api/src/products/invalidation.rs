@@ -11,8 +11,8 @@ impl Listener for Cache {
         if kind == AVAILABILITY { self.invalidate(aggregate_id, version) } else { self.invalidate_older(aggregate_id, version) }
     }
 
-    fn answered(&self) {
-        self.feed_answered();
+    fn up_to_date(&self) {
+        self.mark_feed_up_to_date();
     }
 
     fn gap(&self) {

@@ -1,7 +1,7 @@
 //! Lists of products: filters, sort orders and keyset pages.
 //!
-//! Every page costs as much as the first, because it starts at an index position and not at an offset. A product whose sort
-//! key does not change meanwhile appears exactly once, because the id breaks ties.
+//! Every page costs as much as the first, because it starts at an index position and not at an offset. A product whose sort key does not
+//! change while a client pages through the list appears exactly once, because products with the same sort key are ordered by id.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::TryStreamExt;

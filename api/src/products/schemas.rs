@@ -20,8 +20,8 @@ pub fn categories() -> Array {
 
 /// `categories` of a row of an import.
 pub fn categories_of_row() -> Array {
-    let description =
-        "Categories, each at most once. They replace those of the product; rows with the same sku are combined. Null removes them.";
+    let description = "Categories, each at most once. They replace those of the product; those of rows with the same sku are combined. \
+                       Null removes them.";
     categories_or_null(description)
 }
 
@@ -50,7 +50,7 @@ pub fn attributes_or_null() -> Object {
     attributes.additional_properties = Some(Box::new(value(SchemaType::from_iter([Type::String, Type::Null])).into()));
     attributes.max_properties = None;
     attributes.description = Some(
-        "Further attributes by name, changed one by one; a null value removes an attribute, null instead of the object all of them.".into(),
+        "Further attributes by name, changed one by one. A null value removes one attribute; null for the whole field removes all.".into(),
     );
     attributes
 }

@@ -68,7 +68,7 @@ pub async fn run(args: NotifierArgs) -> anyhow::Result<()> {
     let from = settings.mail.from.clone();
     let distributor = Distributor::new(pool.clone(), &settings.public_url, &from, new_deliveries.clone())?;
     let senders = Senders::new(pool.clone(), Transport::new(&settings.mail)?, from, new_deliveries);
-    worker.readiness().dependency("mail server", {
+    worker.readiness().add_dependency("mail server", {
         let senders = senders.clone();
         move || std::future::ready(senders.check())
     });

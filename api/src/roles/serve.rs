@@ -122,14 +122,14 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let (views, publisher) = Views::new(settings.views, nats.clone(), &settings.api.public_url);
 
     let readiness = supervisor.readiness().clone();
-    readiness.dependency("postgresql", {
+    readiness.add_dependency("postgresql", {
         let pool = database.primary.clone();
         move || {
             let pool = pool.clone();
             async move { database::ping(&pool).await }
         }
     });
-    readiness.dependency("nats", {
+    readiness.add_dependency("nats", {
         let nats = nats.clone();
         move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
     });
@@ -138,7 +138,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     // The publisher stops after the last response of the API, to publish its view.
     let answered = CancellationToken::new();
     supervisor.spawn("view publisher", publisher.run(answered.clone()));
-    supervisor.spawn("streams", streams::keep(nats.clone(), stop.clone()));
+    supervisor.spawn("streams", streams::recreate_missing_until_stopped(nats.clone(), stop.clone()));
     supervisor.spawn("cache invalidation", feed::follow(nats.clone(), catalogue.cache.clone(), stop.clone()));
 
     let usable = async { Ok(release::wait_until_usable(&readiness, &database.primary, settings.currency).await?) };

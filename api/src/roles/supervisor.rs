@@ -60,7 +60,7 @@ impl Supervisor {
 
     /// Spawns a task, which must finish its work and end when [`Supervisor::stop`] is cancelled.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        // A span of this level passes every filter.
+        // Error level, so that no log filter drops the span.
         let span = tracing::error_span!(parent: None, "task", task = name);
         self.tasks.spawn(async move { (name, task.await) }.instrument(span));
     }

@@ -28,14 +28,14 @@ impl Worker {
         let pool = database::primary(database);
         let nats = Nats::connect(events).await?;
         let readiness = supervisor.readiness();
-        readiness.dependency("postgresql", {
+        readiness.add_dependency("postgresql", {
             let pool = pool.clone();
             move || {
                 let pool = pool.clone();
                 async move { database::ping(&pool).await }
             }
         });
-        readiness.dependency("nats", {
+        readiness.add_dependency("nats", {
             let nats = nats.clone();
             move || std::future::ready(if nats.is_connected() { Ok(()) } else { Err("not connected".to_owned()) })
         });
@@ -83,7 +83,7 @@ impl Worker {
     /// # Errors
     /// See [`Supervisor::run`].
     pub async fn run(mut self) -> anyhow::Result<()> {
-        self.spawn("streams", streams::keep(self.nats.clone(), self.stop()));
+        self.spawn("streams", streams::recreate_missing_until_stopped(self.nats.clone(), self.stop()));
         let watch = release::watch_schema(self.readiness().clone(), self.pool.clone(), self.stop());
         self.spawn("schema watch", watch);
         self.readiness().ready();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    counters::{Open, SHARDS, Views},
+    counters::{SHARDS, UnpublishedCounts, Views},
     message::{self, View, Viewed},
 };
 use crate::events::Envelope;
@@ -43,7 +43,7 @@ impl Batch {
 pub(super) struct BatchBuilder {
     views: Views,
     source: Arc<str>,
-    spare: Open,
+    spare: UnpublishedCounts,
     next_shard: usize,
     taken: Vec<View>,
 }
@@ -51,7 +51,7 @@ pub(super) struct BatchBuilder {
 impl BatchBuilder {
     /// `source` is the public URL of the installation.
     pub(super) fn new(views: Views, source: &str) -> Self {
-        Self { views, source: source.into(), spare: Open::default(), next_shard: 0, taken: Vec::new() }
+        Self { views, source: source.into(), spare: UnpublishedCounts::default(), next_shard: 0, taken: Vec::new() }
     }
 
     /// Builds the next batch, and returns whether it is full, so that more views may be left. Returns `None` if there are none.

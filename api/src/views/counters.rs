@@ -26,14 +26,14 @@ static VIEWS_WAITING: LazyLock<IntGauge> =
     LazyLock::new(|| metrics::register_gauge("views_waiting", "Views in memory that NATS has not acknowledged"));
 
 /// Counters of one shard. A fast hash is sufficient, because clients cannot choose product ids.
-pub(super) type Open = HashMap<(Uuid, Hour), u32, RandomState>;
+pub(super) type UnpublishedCounts = HashMap<(Uuid, Hour), u32, RandomState>;
 
 /// Counts views. Cheap to clone.
 #[derive(Clone)]
 pub struct Views(Arc<Shared>);
 
 struct Shared {
-    shards: Box<[Mutex<Open>]>,
+    shards: Box<[Mutex<UnpublishedCounts>]>,
     /// Views in the shards and in unacknowledged batches.
     waiting: AtomicU64,
     limit: u64,
@@ -79,7 +79,7 @@ impl Views {
 
     /// Moves the counters of a shard to the end of `taken`. They still count as waiting. The empty map `spare` replaces them, so
     /// that the lock is held briefly and the allocation is reused.
-    pub(super) fn take(&self, shard: usize, spare: &mut Open, taken: &mut Vec<View>) {
+    pub(super) fn take(&self, shard: usize, spare: &mut UnpublishedCounts, taken: &mut Vec<View>) {
         std::mem::swap(&mut *self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner), spare);
         taken.extend(spare.drain().map(|((product_id, hour), count)| View { product_id, hour, count }));
     }
@@ -102,7 +102,7 @@ mod tests {
 
     fn take_all(views: &Views) -> Vec<View> {
         let mut taken = Vec::new();
-        (0..SHARDS).for_each(|shard| views.take(shard, &mut Open::default(), &mut taken));
+        (0..SHARDS).for_each(|shard| views.take(shard, &mut UnpublishedCounts::default(), &mut taken));
         taken
     }
 

@@ -108,7 +108,7 @@ pub enum Malformed {
     #[error("the id is not a UUIDv7")]
     Id,
     /// The message is too old or from the future, so a duplicate could not be detected.
-    #[error("the id is of {0}; outside the period in which duplicates are detected")]
+    #[error("the id was created at {0}, outside the period in which duplicates are detected")]
     Age(DateTime<Utc>),
     /// An entry without views.
     #[error("an entry has no views")]

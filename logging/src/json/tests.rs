@@ -24,8 +24,8 @@ impl Write for Buffer {
 
 fn lines(log: impl FnOnce()) -> Vec<Value> {
     let buffer = Buffer::default();
-    let made = buffer.clone();
-    with_default(tracing_subscriber::registry().with(JsonLayer::new(move || made.clone())), log);
+    let writer = buffer.clone();
+    with_default(tracing_subscriber::registry().with(JsonLayer::new(move || writer.clone())), log);
     let bytes = buffer.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
@@ -43,14 +43,14 @@ fn fields_of_all_spans_are_at_the_top_level() {
     assert_eq!((&line["message"], &line["level"]), (&"import canceled".into(), &"WARN".into()));
     assert_eq!((&line["request_id"], &line["account_id"], &line["import_id"]), (&"r1".into(), &"a1".into(), &7.into()));
     assert_eq!((&line["rows"], &line["atomic"]), (&3.into(), &true.into()));
-    assert!(line.get("event_id").is_none(), "what was not recorded is absent: {line}");
+    assert!(line.get("event_id").is_none(), "a field without a value is left out: {line}");
 }
 
 #[test]
-fn a_name_stands_once_and_the_closest_value_counts() {
+fn each_name_occurs_once_with_the_innermost_value() {
     let buffer = Buffer::default();
-    let made = buffer.clone();
-    with_default(tracing_subscriber::registry().with(JsonLayer::new(move || made.clone())), || {
+    let writer = buffer.clone();
+    with_default(tracing_subscriber::registry().with(JsonLayer::new(move || writer.clone())), || {
         let _outer = tracing::error_span!("outer", event_id = "outer", message = "none", level = "none").entered();
         let _inner = tracing::error_span!("inner", event_id = "inner").entered();
         tracing::info!("first");

@@ -23,7 +23,7 @@ pub struct Plan {
     pub currency: String,
     /// URL of the API, without a trailing slash.
     pub public_url: String,
-    /// Prefix of the names of streams, subjects and consumers.
+    /// Prefix of the names of streams and of subjects.
     pub events_prefix: String,
     /// The PostgreSQL database.
     pub database: DatabasePlan,

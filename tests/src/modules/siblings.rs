@@ -45,15 +45,15 @@ fn path(modules: &[Module], module: usize) -> String {
 }
 
 impl Siblings {
-    /// The uses that form circles, as `a -> b` with whole paths.
-    pub fn circles(&self) -> Vec<&str> {
-        let circle = self.circle();
-        let uses = circle.iter().flat_map(|user| &self.uses[*user]);
-        uses.filter(|(used, _)| circle.contains(&used.as_str())).flat_map(|(_, by)| by).map(String::as_str).collect()
+    /// Returns the uses that belong to cycles, as `a -> b` with complete paths.
+    pub fn cycles(&self) -> Vec<&str> {
+        let cyclic = self.cyclic_modules();
+        let uses = cyclic.iter().flat_map(|user| &self.uses[*user]);
+        uses.filter(|(used, _)| cyclic.contains(&used.as_str())).flat_map(|(_, by)| by).map(String::as_str).collect()
     }
 
-    /// The modules that use each other, directly or through others.
-    fn circle(&self) -> Vec<&str> {
+    /// Returns the modules that belong to a cycle or are between cycles.
+    fn cyclic_modules(&self) -> Vec<&str> {
         let mut left: BTreeSet<_> = self.uses.keys().map(String::as_str).collect();
         loop {
             let uses_one_of = |name: &str| self.uses[name].keys().any(|used| left.contains(used.as_str()));
@@ -66,7 +66,7 @@ impl Siblings {
         }
     }
 
-    /// A Mermaid flowchart. A use that follows from two others is left out.
+    /// A Mermaid flowchart. Transitive dependencies are omitted.
     pub fn flowchart(&self) -> String {
         let mut lines = vec!["flowchart TD".to_owned()];
         for (user, used) in &self.uses {

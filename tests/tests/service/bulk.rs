@@ -68,7 +68,7 @@ async fn an_absent_field_keeps_its_value_and_null_removes_it() {
 }
 
 #[tokio::test]
-async fn rows_of_one_sku_are_merged_and_their_categories_united() {
+async fn rows_of_one_sku_are_merged_and_their_categories_combined() {
     let shop = Shop::api().await;
     let row = |name: &str, categories: Value| {
         let mut row = samples::plain("A");

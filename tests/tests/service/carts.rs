@@ -127,7 +127,7 @@ async fn a_cart_shows_price_changes_and_deleted_products() {
     shop.ada.delete(&deleted.path).await.expect(204);
     let filled = put(&shop.carol, &path, &unchanged, 1).await.expect(200).json();
     let changes = |cart: &Value| {
-        let change = |item: &Value| (item["current_price"].clone(), item["gone"].clone());
+        let change = |item: &Value| (item["current_price"].clone(), item["product_deleted"].clone());
         cart["items"].as_array().unwrap().iter().map(change).collect::<Vec<_>>()
     };
     let nothing = (Value::Null, Value::Null);

@@ -119,7 +119,7 @@ impl ImportArgs {
         let source = self.source(&mut check);
         let notation = if self.decimal_comma { Notation::Comma } else { Notation::Point };
         let mapping = Mapping::new(&self.map, &self.set, self.sku_from.as_deref(), notation);
-        let mapping = mapping.map_err(|faults| faults.into_iter().for_each(|fault| check.note(fault))).ok();
+        let mapping = mapping.map_err(|faults| faults.into_iter().for_each(|fault| check.add_error(fault))).ok();
         let target = if self.dry_run { Some(None) } else { self.target(&mut check).map(Some) };
         let settings = || Some(ImportSettings { source: source?, mapping: mapping?, target: target? });
         check.finish(settings())
@@ -128,7 +128,10 @@ impl ImportArgs {
     fn source(&self, check: &mut Checker) -> Option<Source> {
         let format = self.format.or_else(|| FileFormat::from_name(&self.file));
         if format.is_none() {
-            check.note(format!("the name of {} doesn't end with a known format: set --format to json, ndjson or csv", self.file.display()));
+            check.add_error(format!(
+                "the name of {} doesn't end with a known format: set --format to json, ndjson or csv",
+                self.file.display()
+            ));
         }
         let by_name = if self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv")) { "tab" } else { "," };
         let delimiter = match self.delimiter.as_deref().unwrap_or(by_name) {
@@ -151,7 +154,7 @@ impl ImportArgs {
         let authorities = self.ca_file.as_deref().map_or(Some(Vec::new()), |file| authorities(file, check));
         let username = self.username.clone().filter(|name| !name.is_empty());
         if username.is_none() {
-            check.note("CATALOG_USERNAME is missing: set it, or use --username");
+            check.add_error("CATALOG_USERNAME is missing: set it, or use --username");
         }
         let password = check.secret("CATALOG_PASSWORD", self.password_file.as_ref());
         if password.is_none() && self.password_file.is_none() && !std::io::stdin().is_terminal() {
@@ -167,7 +170,9 @@ impl ImportArgs {
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() {
-            check.note("CATALOG_URL must not contain credentials: remove the part before @, and set CATALOG_USERNAME and CATALOG_PASSWORD");
+            check.add_error(
+                "CATALOG_URL must not contain credentials: remove the part before @, and set CATALOG_USERNAME and CATALOG_PASSWORD",
+            );
             return None;
         }
         if url.scheme() == "http" && !is_this_machine(&url) {
@@ -190,7 +195,7 @@ fn authorities(file: &Path, check: &mut Checker) -> Option<Vec<CertificateDer<'s
         Ok(_) => {
             check.reject("CATALOG_CA_FILE", &file.display().to_string(), "a file with a certificate in PEM format; this file has none");
         }
-        Err(error) => check.note(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
+        Err(error) => check.add_error(format!("CATALOG_CA_FILE: cannot read {}: {error}", file.display())),
     }
     None
 }

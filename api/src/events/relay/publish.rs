@@ -1,4 +1,4 @@
-//! One batch of the outbox on its way to `JetStream`.
+//! Publishes one batch of the outbox to `JetStream`.
 
 use std::{
     collections::HashMap,
@@ -19,49 +19,49 @@ use uuid::Uuid;
 
 use crate::events::{Nats, outbox, streams};
 
-/// Aggregates whose events are on their way at once; of each, one event.
+/// Maximum number of aggregates whose events are published concurrently, one event each.
 const AGGREGATES_IN_FLIGHT: usize = 128;
 
-/// A row that waits to be published.
+/// An event of the outbox that is not published yet.
 #[derive(Debug, Clone)]
-pub(super) struct Waiting {
+pub(super) struct PendingEvent {
     pub seq: i64,
     pub id: Uuid,
     pub aggregate_id: Uuid,
-    /// Below `<prefix>.changes.`.
+    /// Kind of the event: the end of its subject, after `<prefix>.changes.`.
     pub kind: String,
     pub headers: HashMap<String, String>,
-    /// The whole event as JSON.
+    /// The complete event as JSON.
     pub payload: Bytes,
 }
 
-/// What became of a batch.
+/// The result of publishing a batch.
 pub(super) struct Outcome {
-    /// Rows that `JetStream` has for certain.
+    /// Rows that `JetStream` has acknowledged.
     pub published: Vec<i64>,
-    /// Events that it may not have.
+    /// Events that it has not acknowledged.
     pub failed: Vec<Uuid>,
-    /// Why, of one of them.
+    /// One of the errors, if any event failed.
     pub error: Option<PublishError>,
 }
 
-/// Publishes rows that are in order. An event waits until the one before it, of the same aggregate,
-/// is acknowledged; when that fails, it stays where it is.
-pub(super) async fn publish(nats: &Nats, waiting: Vec<Waiting>) -> Outcome {
-    let mut outcome = Outcome { published: Vec::with_capacity(waiting.len()), failed: Vec::new(), error: None };
-    // When one goes unanswered, those not yet sent would only wait for as long, with the lock held.
-    let give_up = AtomicBool::new(false);
-    let publish_aggregate = async |rows: Vec<Waiting>| {
+/// Publishes events in their order. An event is sent when the previous event of the same aggregate was acknowledged. If one fails, the
+/// later events of its aggregate are not sent and stay pending.
+pub(super) async fn publish(nats: &Nats, pending: Vec<PendingEvent>) -> Outcome {
+    let mut outcome = Outcome { published: Vec::with_capacity(pending.len()), failed: Vec::new(), error: None };
+    // After one outage error, stop: the remaining events would fail too while this transaction holds the locks of the partitions.
+    let is_stopped = AtomicBool::new(false);
+    let publish_aggregate = async |rows: Vec<PendingEvent>| {
         let mut published = Vec::with_capacity(rows.len());
         let mut error = None;
         for row in &rows {
-            if give_up.load(Ordering::Relaxed) {
+            if is_stopped.load(Ordering::Relaxed) {
                 break;
             }
             match send(nats, row).await {
                 Ok(()) => published.push(row.seq),
                 Err(failure) => {
-                    give_up.fetch_or(is_outage(&failure), Ordering::Relaxed);
+                    is_stopped.fetch_or(is_outage(&failure), Ordering::Relaxed);
                     error = Some(failure);
                     break;
                 }
@@ -70,8 +70,8 @@ pub(super) async fn publish(nats: &Nats, waiting: Vec<Waiting>) -> Outcome {
         let failed: Vec<_> = rows[published.len()..].iter().map(|row| row.id).collect();
         (published, failed, error)
     };
-    let mut done = stream::iter(by_aggregate(waiting)).map(publish_aggregate).buffer_unordered(AGGREGATES_IN_FLIGHT);
-    while let Some((published, failed, error)) = done.next().await {
+    let mut results = stream::iter(group_by_aggregate(pending)).map(publish_aggregate).buffer_unordered(AGGREGATES_IN_FLIGHT);
+    while let Some((published, failed, error)) = results.next().await {
         outcome.failed.extend(failed);
         outcome.published.extend(published);
         outcome.error = outcome.error.or(error);
@@ -79,28 +79,28 @@ pub(super) async fn publish(nats: &Nats, waiting: Vec<Waiting>) -> Outcome {
     outcome
 }
 
-/// Whether other events would fare no better.
+/// Returns whether the error affects all events, and not only this one.
 fn is_outage(error: &PublishError) -> bool {
     !matches!(error.kind(), PublishErrorKind::MaxPayloadExceeded)
 }
 
-/// Keeps the order within each aggregate.
-fn by_aggregate(waiting: Vec<Waiting>) -> Vec<Vec<Waiting>> {
-    let mut places = HashMap::new();
-    let mut groups: Vec<Vec<Waiting>> = Vec::new();
-    for row in waiting {
-        let place = *places.entry(row.aggregate_id).or_insert_with(|| {
+/// Groups events by aggregate, in their order.
+fn group_by_aggregate(pending: Vec<PendingEvent>) -> Vec<Vec<PendingEvent>> {
+    let mut indexes = HashMap::new();
+    let mut groups: Vec<Vec<PendingEvent>> = Vec::new();
+    for row in pending {
+        let index = *indexes.entry(row.aggregate_id).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
-        groups[place].push(row);
+        groups[index].push(row);
     }
     groups
 }
 
-async fn send(nats: &Nats, row: &Waiting) -> Result<(), PublishError> {
+async fn send(nats: &Nats, row: &PendingEvent) -> Result<(), PublishError> {
     match send_payload(nats, row, row.payload.clone()).await {
-        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => match outbox::reference(&row.payload) {
+        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => match outbox::build_reference(&row.payload) {
             Some(reference) => send_payload(nats, row, reference).await,
             None => Err(error),
         },
@@ -108,14 +108,14 @@ async fn send(nats: &Nats, row: &Waiting) -> Result<(), PublishError> {
     }
 }
 
-async fn send_payload(nats: &Nats, row: &Waiting, payload: Bytes) -> Result<(), PublishError> {
+async fn send_payload(nats: &Nats, row: &PendingEvent, payload: Bytes) -> Result<(), PublishError> {
     let subject = streams::change_subject(nats.prefix(), &row.kind);
     let message = PublishMessage::build().headers(headers(row)).payload(payload);
     nats.jetstream.send_publish(subject, message).await?.await?;
     Ok(())
 }
 
-fn headers(row: &Waiting) -> HeaderMap {
+fn headers(row: &PendingEvent) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in &row.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
@@ -132,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn row(seq: i64, aggregate: u8) -> Waiting {
-        Waiting {
+    fn row(seq: i64, aggregate: u8) -> PendingEvent {
+        PendingEvent {
             seq,
             id: Uuid::from_u128(u128::from(seq.unsigned_abs())),
             aggregate_id: Uuid::from_u128(aggregate.into()),
@@ -145,9 +145,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn grouping_loses_nothing_mixes_nothing_and_keeps_order(aggregates in prop::collection::vec(0_u8..6, 0..60)) {
+        fn groups_have_all_events_of_one_aggregate_in_order(aggregates in prop::collection::vec(0_u8..6, 0..60)) {
             let rows: Vec<_> = (0..).zip(&aggregates).map(|(seq, aggregate)| row(seq, *aggregate)).collect();
-            let groups = by_aggregate(rows.clone());
+            let groups = group_by_aggregate(rows.clone());
             prop_assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), rows.len());
             for group in &groups {
                 prop_assert!(group.iter().all(|row| row.aggregate_id == group[0].aggregate_id));

@@ -1,4 +1,4 @@
-//! Publishes the events of the outbox again when the stream of changes was recreated.
+//! Publishes the events of the outbox again after the stream of changes was recreated.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::{
     Nats,
-    streams::{self, CHANGES_KEPT},
+    streams::{self, CHANGES_RETENTION},
 };
 
-/// Delay before the first check is repeated.
-const RETRY: Duration = Duration::from_secs(1);
+/// Delay before the check at the start is repeated after an error.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Checks the streams before anything is published, and repeats that until it succeeds. Returns false if it was stopped.
+/// Checks the streams before the relay publishes, and retries until the check succeeds. Returns false if `stop` was cancelled.
 pub(super) async fn replay_at_start(nats: &Nats, pool: &PgPool, stop: &CancellationToken) -> bool {
     let checked = async {
         loop {
@@ -23,19 +23,20 @@ pub(super) async fn replay_at_start(nats: &Nats, pool: &PgPool, stop: &Cancellat
             if check(nats, pool).await {
                 return;
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     };
     stop.run_until_cancelled(checked).await.is_some()
 }
 
-/// Creates missing streams and consumers until `stop`, and replays events into a new stream of changes.
+/// Recreates missing streams and consumers until `stop`, and replays events into a recreated stream of changes.
 pub(super) async fn watch(nats: &Nats, pool: &PgPool, stop: &CancellationToken) {
     while streams::check_due(nats, stop).await {
         check(nats, pool).await;
     }
 }
 
+/// Recreates missing streams and consumers, purges handled events and starts a replay if necessary. Returns whether it succeeded.
 async fn check(nats: &Nats, pool: &PgPool) -> bool {
     let created = match streams::ensure_missing(nats).await {
         Ok(created) => created,
@@ -56,26 +57,27 @@ async fn check(nats: &Nats, pool: &PgPool) -> bool {
     replayed.is_ok()
 }
 
-/// Makes the relays publish the events of the outbox again if the stream is newer than the known one. Returns the number of events.
+/// If the stream was created later than the one that is stored in `events.streams`, marks the events of the outbox as unpublished, so that
+/// the relays publish them again. Returns the number of events.
 async fn replay_into(pool: &PgPool, name: &str, created: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let known = sqlx::query_scalar!("SELECT created_at FROM events.streams WHERE name = $1", name).fetch_optional(pool).await?;
-    if known.is_some_and(|known| known >= micros(created)) {
+    if known.is_some_and(|known| known >= truncate_to_micros(created)) {
         return Ok(0);
     }
     let mut tx = pool.begin().await?;
-    // Running relays may have published to the previous stream: wait until they have marked their events as published.
+    // Running relays may have published to the previous stream. Wait until they have marked those events as published.
     sqlx::query!("SELECT partition FROM events.outbox_partitions ORDER BY partition FOR UPDATE").fetch_all(&mut *tx).await?;
     let newer = sqlx::query!(
         "INSERT INTO events.streams AS known (name, created_at) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET created_at = EXCLUDED.created_at WHERE known.created_at < EXCLUDED.created_at",
         name,
-        micros(created)
+        truncate_to_micros(created)
     )
     .execute(&mut *tx)
     .await?;
     let mut replayed = 0;
     if newer.rows_affected() > 0 {
-        let since = now - TimeDelta::from_std(CHANGES_KEPT).unwrap_or(TimeDelta::MAX);
+        let since = now - TimeDelta::from_std(CHANGES_RETENTION).unwrap_or(TimeDelta::MAX);
         replayed = sqlx::query!("UPDATE events.outbox SET published_at = NULL WHERE published_at > $1", since)
             .execute(&mut *tx)
             .await?
@@ -88,7 +90,7 @@ async fn replay_into(pool: &PgPool, name: &str, created: DateTime<Utc>, now: Dat
     Ok(replayed)
 }
 
-/// Truncates to PostgreSQL's precision, so that the value compares equal after it was stored and read.
-fn micros(time: DateTime<Utc>) -> DateTime<Utc> {
+/// Truncates a time to the precision of PostgreSQL, so that it is still equal after it was stored and read.
+fn truncate_to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }

@@ -1,5 +1,5 @@
-//! Deletes events that every consumer has handled before the stream of changes is full: a full stream rejects new events,
-//! and they would wait in the outbox until the oldest ones expire.
+//! Deletes events that every consumer has handled, before the stream of changes is full. A full stream rejects new events, which would
+//! stay in the outbox until the oldest events of the stream expire.
 
 use async_nats::jetstream::{
     consumer,
@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::{FULFILLER, NOTIFIER, changes_stream};
 use crate::events::Nats;
 
-/// Why handled events are still there.
+/// The reason why handled events were not deleted.
 #[derive(Debug, Error)]
 pub(in crate::events) enum Error {
     #[error("cannot read the stream of changes")]
@@ -22,7 +22,7 @@ pub(in crate::events) enum Error {
     Purge(#[from] PurgeError),
 }
 
-/// Deletes the oldest handled events if the stream of changes is more than half full, and returns how many those were.
+/// Deletes the oldest handled events if the stream of changes is more than half full. Returns their number.
 ///
 /// # Errors
 /// If NATS does not respond or rejects a request.
@@ -32,7 +32,7 @@ pub(in crate::events) async fn purge_handled(nats: &Nats) -> Result<u64, Error> 
     if !is_half_full(info.state.bytes, info.config.max_bytes) {
         return Ok(0);
     }
-    // After the state of the stream: what a consumer has handled by now was handled or not yet published then.
+    // The state of the consumers is read after that of the stream. Then an idle consumer has handled all events up to `last_sequence`.
     let mut handled = info.state.last_sequence;
     for durable in [NOTIFIER, FULFILLER] {
         handled = handled.min(handled_by(&stream.consumer_info(durable.name).await?, info.state.last_sequence));
@@ -43,19 +43,20 @@ pub(in crate::events) async fn purge_handled(nats: &Nats) -> Result<u64, Error> 
     }
 }
 
-/// A stream without a limit (-1) is never full.
+/// Returns whether a stream is more than half full. `max_bytes` of -1 means no limit.
 fn is_half_full(bytes: u64, max_bytes: i64) -> bool {
     u64::try_from(max_bytes).is_ok_and(|max_bytes| max_bytes > 0 && bytes > max_bytes / 2)
 }
 
-/// The last sequence number up to which a consumer has handled everything. Its floor stays at the last message that its filter
-/// has let through, so a consumer that has nothing left has handled the whole stream.
+/// Returns the last sequence number up to which a consumer has handled all its messages. The acknowledgement floor advances only with
+/// messages that match the consumer's filter, so an idle consumer counts as having handled the whole stream.
 fn handled_by(consumer: &consumer::Info, last_sequence: u64) -> u64 {
     let is_idle = consumer.num_pending == 0 && consumer.num_ack_pending == 0;
     if is_idle { last_sequence } else { consumer.ack_floor.stream_sequence }
 }
 
-/// Of the handled events a quarter stays: the caches of the API processes read them a moment later.
+/// Returns the sequence number up to which events can be deleted, exclusively. The newest quarter of the handled events is kept, because
+/// API processes may not have received them yet.
 fn first_kept(state: &State, handled: u64) -> Option<u64> {
     let count = (handled + 1).checked_sub(state.first_sequence)?;
     let purged = count - count / 4;
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_the_handled_events_stays_and_all_others() {
+    fn purging_keeps_a_quarter_of_the_handled_events_and_all_unhandled_ones() {
         assert_eq!(first_kept(&state(1, 500), 100), Some(76));
         assert_eq!(first_kept(&state(76, 500), 100), Some(95));
         assert_eq!(first_kept(&state(1, 500), 0), None);

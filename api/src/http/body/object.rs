@@ -7,7 +7,8 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// A JSON object. Deserialize takes arrays for structs, too, which would make the order of fields part of the API.
+/// A JSON object. Derived implementations of `Deserialize` accept an array of the fields of a struct, too, which would make the order of
+/// fields part of the API.
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -30,7 +31,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A field that is a list of objects, if it is given; with `#[serde(default)]`.
+/// Deserializes an optional field that is a list of objects. Needs `#[serde(default)]`.
 ///
 /// # Errors
 /// If it is anything else.

@@ -6,18 +6,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{find_duplicate_key, serde_message::Fault, structure::BodySchema};
+use super::{find_duplicate_key, serde_message::DeserializeError, structure::BodySchema};
 use crate::http::{
     json_pointer::{self, escape},
     problem::{FieldError, Problem},
     validate::field_errors,
 };
 
-/// Parses a JSON object strictly: as `T` says, without NUL characters and without duplicate keys. `rules` are checked only for a
-/// body that is rejected for another reason, so that the response has their errors, too: commands check them anyway.
+/// Parses a JSON object into a `T`. NUL characters and duplicate keys are errors. `rules` are checked only for a body that is rejected for
+/// another reason, so that the response has their errors, too. For valid bodies, commands check them.
 ///
 /// # Errors
-/// 400 unless it is JSON, 422 with every error unless it is a `T`.
+/// 400 if it is not JSON, 422 with every error if it is not a `T`.
 pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8], rules: impl FnOnce(&T) -> Result<(), garde::Report>) -> Result<T, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let duplicate = find_duplicate_key(text).map_err(|error| not_json(&error))?;
@@ -54,7 +54,7 @@ pub fn parse_internal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// Parses any JSON object without duplicate keys and NUL characters.
 ///
 /// # Errors
-/// 400 unless it is JSON, 422 unless it is such an object.
+/// 400 if it is not JSON, 422 if it is not such an object.
 pub fn parse_object(bytes: &[u8]) -> Result<Value, Problem> {
     let text = from_utf8(bytes).map_err(|_| Problem::malformed("The body is not valid UTF-8."))?;
     let invalid = |pointer: String, detail: &str| Err(Problem::invalid(vec![FieldError::body(pointer, detail)]));
@@ -113,12 +113,14 @@ pub fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     let at = json_pointer::from_path(error.path());
     let path = error.path().to_string();
     let name = |field: &str| if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-    match Fault::parse(message.map_or(&text, |(message, _)| message)) {
-        Fault::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
-        Fault::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
+    match DeserializeError::parse(message.map_or(&text, |(message, _)| message)) {
+        DeserializeError::Missing(field) => (format!("{at}/{}", escape(field)), format!("{} is required", name(field))),
+        DeserializeError::Unknown(field) => (format!("{at}/{}", escape(field)), super::structure::UNKNOWN_FIELD.to_owned()),
         // Messages of the service begin with a verb.
-        Fault::Value(detail) if detail.starts_with("must ") => (at, format!("{} {detail}", if path == "." { "the body" } else { &path })),
-        Fault::Value(detail) => (at, detail),
+        DeserializeError::Value(detail) if detail.starts_with("must ") => {
+            (at, format!("{} {detail}", if path == "." { "the body" } else { &path }))
+        }
+        DeserializeError::Value(detail) => (at, detail),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Receiving a body into memory, within limits of size, time and the memory of all bodies together.
+//! Receives a body into memory, within limits of its size, its time and the memory of all bodies together.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::http::{
     session::{RequestSession, session_ended},
 };
 
-/// How long a body may take to arrive: a megabyte over a poor line.
+/// How long a client may take to send a body. It is enough for 1 MiB at 0.5 Mbit/s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The session of a request whose body took longer is checked again, because it may have ended.
 const RECHECK_AFTER: Duration = Duration::from_millis(100);
@@ -25,11 +25,11 @@ const RECHECK_AFTER: Duration = Duration::from_millis(100);
 static MEMORY: Semaphore = Semaphore::const_new(64 * 1024);
 const UNIT: usize = 1024;
 
-/// The whole body, of at most `max` bytes.
+/// Receives a body of at most `max` bytes.
 ///
 /// # Errors
-/// 413 at once if its length says so, else at the limit; 408, 400, 401 if the session ended during the request, and 503 if too many
-/// bodies are being received.
+/// 413 for a larger body: at once if its `Content-Length` is larger, otherwise when the limit is reached. 408 if it takes longer than 20 s,
+/// 400 if it ends early, 401 if the session ended during the request, and 503 if too many bodies are being received.
 pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     let session = request.extensions().get::<RequestSession>().cloned();
     let body = request.into_body();
@@ -49,7 +49,8 @@ pub async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     Ok(bytes)
 }
 
-/// Frames are copied into one buffer: kept separate, a body in chunks of one byte would take many times its length.
+/// Collects the frames of a body in one buffer. Kept separately, the frames of a body that arrives byte by byte would take many times its
+/// length.
 async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
     let mut received = BytesMut::new();
     let mut memory = Memory::default();
@@ -65,7 +66,7 @@ async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
     Ok(received.freeze())
 }
 
-/// What a body takes while it is being received.
+/// The share of [`MEMORY`] that a body uses while it is being received.
 #[derive(Default)]
 struct Memory {
     permits: Option<SemaphorePermit<'static>>,
@@ -88,7 +89,7 @@ impl Memory {
     }
 }
 
-/// 413 with the limit.
+/// Returns the problem 413 with the limit.
 fn too_large(max: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,

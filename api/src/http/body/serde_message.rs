@@ -5,7 +5,7 @@ const MAX_QUOTED: usize = 100;
 
 /// The meaning of an error message of serde.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fault<'a> {
+pub enum DeserializeError<'a> {
     /// A required field is missing.
     Missing(&'a str),
     /// A field is unknown.
@@ -14,7 +14,7 @@ pub enum Fault<'a> {
     Value(String),
 }
 
-impl<'a> Fault<'a> {
+impl<'a> DeserializeError<'a> {
     /// Parses a message. A message of this service is kept unchanged.
     pub fn parse(message: &'a str) -> Self {
         let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').nth(1);
@@ -106,20 +106,26 @@ mod tests {
             ("null", "must be a whole number, not null"),
             ("true", "must be a whole number, not a boolean"),
         ] {
-            assert_eq!(Fault::parse(&message::<i64>(text)), Fault::Value(expected.into()), "{text}");
+            assert_eq!(DeserializeError::parse(&message::<i64>(text)), DeserializeError::Value(expected.into()), "{text}");
         }
-        assert_eq!(Fault::parse(&message::<Vec<i64>>("7")), Fault::Value("must be an array, not 7".into()));
-        assert_eq!(Fault::parse(&message::<Structure>("\"x\"")), Fault::Value("must be an object, not a string".into()));
-        assert_eq!(Fault::parse(&message::<Structure>("{}")), Fault::Missing("units"));
-        assert_eq!(Fault::parse(&message::<Structure>(r#"{"nuits": 1}"#)), Fault::Unknown("nuits"));
+        assert_eq!(DeserializeError::parse(&message::<Vec<i64>>("7")), DeserializeError::Value("must be an array, not 7".into()));
+        assert_eq!(
+            DeserializeError::parse(&message::<Structure>("\"x\"")),
+            DeserializeError::Value("must be an object, not a string".into())
+        );
+        assert_eq!(DeserializeError::parse(&message::<Structure>("{}")), DeserializeError::Missing("units"));
+        assert_eq!(DeserializeError::parse(&message::<Structure>(r#"{"nuits": 1}"#)), DeserializeError::Unknown("nuits"));
         let choices = r#"must be one of "pending", "confirmed", "cancelled", not "shipped""#;
-        assert_eq!(Fault::parse(&message::<Choice>("\"shipped\"")), Fault::Value(choices.into()));
-        assert_eq!(Fault::parse("give a date such as 2024-05-23"), Fault::Value("give a date such as 2024-05-23".into()));
+        assert_eq!(DeserializeError::parse(&message::<Choice>("\"shipped\"")), DeserializeError::Value(choices.into()));
+        assert_eq!(
+            DeserializeError::parse("give a date such as 2024-05-23"),
+            DeserializeError::Value("give a date such as 2024-05-23".into())
+        );
     }
 
     #[test]
     fn long_values_are_clipped() {
         let message = message::<Choice>(&format!("{:?}", "x".repeat(1000)));
-        assert!(matches!(Fault::parse(&message), Fault::Value(text) if text.len() < 200));
+        assert!(matches!(DeserializeError::parse(&message), DeserializeError::Value(text) if text.len() < 200));
     }
 }

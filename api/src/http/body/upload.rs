@@ -1,8 +1,7 @@
-//! A streamed request body with a least rate and a longest duration.
+//! A streamed request body with a minimum rate and a maximum duration.
 //!
-//! As in Apache's `mod_reqtimeout` (`body=60,MinRate=500`), received bytes extend the time that the client may
-//! take for the next ones. Only time spent waiting for the client counts: while the server is busy with what
-//! it has received, the client cannot send.
+//! As in Apache's `mod_reqtimeout` (`body=60,MinRate=500`), received bytes extend the time that the client has for the next bytes. Only
+//! the time in which the server waits for the client counts, because the client cannot send while the server processes received rows.
 
 use std::{io, time::Duration};
 
@@ -14,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::UploadLimits;
 
-/// Why an upload was ended: the error inside an [`io::ErrorKind::TimedOut`].
+/// The reason why an upload was ended. It is the source of an [`io::ErrorKind::TimedOut`] error.
 #[derive(Debug, Error)]
 enum UploadTimeout {
     #[error("nothing was received for {}", format_duration(*.0))]
@@ -30,14 +29,14 @@ struct Upload<B> {
     body: B,
     limits: UploadLimits,
     deadline: Instant,
-    /// How long the client may take from now on.
+    /// How long the client may take from now.
     allowance: Duration,
-    /// Whether anything was received since the allowance was full.
+    /// Whether a chunk was received since the allowance was last full.
     received: bool,
 }
 
-/// The chunks of `body` as they arrive. A client that exceeds the limits ends the stream with
-/// [`io::ErrorKind::TimedOut`], whose text says which limit it was.
+/// Returns the chunks of `body` as they arrive. If the client exceeds a limit, the stream ends with an [`io::ErrorKind::TimedOut`] error
+/// that names the limit.
 pub fn upload<B, E>(body: B, limits: UploadLimits) -> impl Stream<Item = io::Result<Bytes>>
 where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -74,15 +73,15 @@ where
         };
         if let Some(Ok(chunk)) = &next {
             let left = self.allowance.saturating_sub(started.elapsed());
-            self.allowance = window.min(left + earned(chunk.len(), min_rate, window));
+            self.allowance = window.min(left + time_allowed_for(chunk.len(), min_rate, window));
             self.received = self.allowance < window;
         }
         Ok(next)
     }
 }
 
-/// The time that so many bytes take at the least rate.
-fn earned(bytes: usize, min_rate: u32, window: Duration) -> Duration {
+/// Returns the time that `bytes` take at the minimum rate, or the whole window without a minimum rate.
+fn time_allowed_for(bytes: usize, min_rate: u32, window: Duration) -> Duration {
     let micros = (bytes as u64).saturating_mul(1_000_000).checked_div(min_rate.into());
     micros.map_or(window, Duration::from_micros)
 }
@@ -97,7 +96,7 @@ mod tests {
 
     const LIMITS: UploadLimits = UploadLimits { min_rate: 500, window: Duration::from_mins(1), max_duration: Duration::from_hours(1) };
 
-    /// A client that sends `bytes` every `pause`, `times` times, and then nothing more.
+    /// A client that sends `bytes` bytes after every `pause` seconds, `times` times, and then nothing more.
     fn client(bytes: usize, pause: u64, times: usize) -> impl Stream<Item = Result<Bytes, Infallible>> {
         let chunks = stream::iter(0..times).then(move |_| async move {
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -106,7 +105,7 @@ mod tests {
         chunks.chain(stream::pending())
     }
 
-    /// Bytes received, seconds until the upload was ended, and the reason.
+    /// Returns the number of received bytes, the seconds until the upload was ended, and the reason.
     async fn received(chunks: impl Stream<Item = Result<Bytes, Infallible>>, limits: UploadLimits) -> (usize, u64, String) {
         let started = Instant::now();
         let chunks = Box::pin(chunks);
@@ -127,18 +126,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_sends_nothing_is_ended_after_the_window() {
+    async fn an_upload_without_data_is_ended_after_the_window() {
         let (bytes, seconds, reason) = received(client(0, 0, 0), LIMITS).await;
         assert_eq!((bytes, seconds), (0, 60));
         assert_eq!(reason, "nothing was received for 1m");
-        // A burst earns no more than the window.
+        // A large chunk does not extend the time beyond the window.
         let (_, seconds, _) = received(client(10_000_000, 1, 1), LIMITS).await;
         assert_eq!(seconds, 61);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_below_the_least_rate_is_ended_although_it_sends() {
-        // A tenth of the least rate: every second earns a tenth of a second.
+    async fn an_upload_below_the_minimum_rate_is_ended() {
+        // A tenth of the minimum rate: the bytes of each second extend the time by a tenth of a second.
         let (bytes, seconds, reason) = received(client(50, 1, 10_000), LIMITS).await;
         assert!((60..=70).contains(&seconds), "{seconds}");
         assert!(bytes > 0);
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_at_the_least_rate_may_pause_and_is_ended_at_the_longest_duration() {
+    async fn an_upload_at_the_minimum_rate_may_pause_and_is_ended_at_the_maximum_duration() {
         for (bytes, pause) in [(500, 1), (25_000, 50)] {
             let (_, seconds, reason) = received(client(bytes, pause, 100_000), LIMITS).await;
             assert_eq!(seconds, 3600);
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_least_rate_only_silence_ends_an_upload() {
+    async fn without_a_minimum_rate_an_upload_is_ended_only_after_a_window_without_data() {
         let limits = UploadLimits { min_rate: 0, ..LIMITS };
         let (bytes, seconds, reason) = received(client(1, 59, 20), limits).await;
         assert_eq!((bytes, seconds), (20, 59 * 20 + 60));
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_that_the_server_takes_does_not_count_as_the_clients() {
+    async fn the_time_in_which_the_server_processes_rows_does_not_count() {
         let upload = upload(Box::pin(client(500, 1, 20)), LIMITS);
         pin_mut!(upload);
         for _ in 0..20 {
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_always_has_more_is_ended_at_the_longest_duration() {
+    async fn an_upload_that_never_pauses_is_ended_at_the_maximum_duration() {
         let endless = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(b"x")));
         let upload = upload(endless, LIMITS);
         pin_mut!(upload);

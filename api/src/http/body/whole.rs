@@ -120,7 +120,7 @@ fn string_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::body::serde_message::Fault;
+    use crate::http::body::serde_message::DeserializeError;
 
     #[derive(Debug, PartialEq, Eq, Deserialize)]
     struct Units {
@@ -151,7 +151,10 @@ mod tests {
             ("[]", "must be a whole number, not an array"),
         ] {
             let value = serde_json::from_str::<serde_json::Value>(&format!("{{\"quantity\": {text}}}")).unwrap();
-            assert_eq!(Fault::parse(&serde_json::from_value::<Units>(value).unwrap_err().to_string()), Fault::Value(words.to_owned()));
+            assert_eq!(
+                DeserializeError::parse(&serde_json::from_value::<Units>(value).unwrap_err().to_string()),
+                DeserializeError::Value(words.to_owned())
+            );
         }
     }
 

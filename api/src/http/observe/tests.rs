@@ -82,7 +82,7 @@ async fn an_anonymous_read_has_its_fields_on_every_line_once_it_has_waited() {
 }
 
 #[tokio::test]
-async fn a_flood_of_rejected_requests_does_not_flood_the_log() {
+async fn the_number_of_log_lines_for_rejected_requests_is_limited() {
     let buffer = Buffer::default();
     let writer = buffer.clone();
     let lines = JsonLayer::new(move || writer.clone()).with_filter(LevelFilter::INFO);

@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type, schema::SchemaType},
 };
 
-/// For the document only: a choice of objects, each of which has one of the optional fields of `T`, and the others null or
+/// A schema for the document only: a choice of objects, each of which has one of the optional fields of `T`. The others are null or
 /// absent.
 pub struct Either<T>(PhantomData<T>);
 
@@ -24,7 +24,7 @@ impl<T: ToSchema> PartialSchema for Either<T> {
 fn alternative<T: ToSchema>(object: &Object, optional: &[String], chosen: &str) -> Object {
     let mut alternative = object.clone();
     alternative.description = None;
-    // Generators of clients name their types by it.
+    // Client generators use the title as the name of the type.
     alternative.title = Some(format!("{}With{}", T::name(), pascal_case(chosen)));
     alternative.required.push(chosen.to_owned());
     for name in optional {

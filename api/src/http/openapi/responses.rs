@@ -47,7 +47,7 @@ pub(super) fn add_components(components: &mut Components) {
     }
 }
 
-/// The statuses of the errors that an operation can have like others of its kind.
+/// Returns the error statuses that follow from the operation's path, parameters, body and security.
 fn errors(path: &str, is_read: bool, operation: &Operation) -> Vec<&'static str> {
     let is_checked = |parameter: &Parameter| match parameter.parameter_in {
         ParameterIn::Query => true,

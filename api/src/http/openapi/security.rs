@@ -1,4 +1,4 @@
-//! Reads from the security requirements who may use an operation.
+//! Reads the security requirements of an operation.
 
 use serde_json::Value;
 use utoipa::openapi::path::Operation;

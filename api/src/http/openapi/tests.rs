@@ -104,7 +104,7 @@ fn operation_ids_are_unique_and_are_a_verb_and_a_resource() {
 }
 
 #[test]
-fn public_operations_state_that_they_are() {
+fn public_operations_have_an_empty_list_of_security_requirements() {
     let document = document();
     let is_public = |operation: &Value| operation["security"] == json!([]);
     let public: Vec<_> = operations(&document).filter(|(_, operation)| is_public(operation)).map(|(at, _)| at).collect();
@@ -186,7 +186,7 @@ fn every_reference_leads_to_a_component() {
 }
 
 #[test]
-fn no_name_of_a_pattern_is_left_and_every_pattern_is_of_the_whole_text() {
+fn pattern_names_are_replaced_and_every_pattern_matches_the_whole_text() {
     fn check(value: &Value) {
         match value {
             Value::Object(fields) => {

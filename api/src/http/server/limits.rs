@@ -23,8 +23,8 @@ use crate::{
     metrics, rate_limit,
 };
 
-/// Rejected connections that get a response with a body, at most. More get one without a body, or none.
-const REJECTIONS: usize = 128;
+/// Maximum number of concurrently rejected connections that get a response with a body. Further ones get one without a body, or none.
+const MAX_REJECTIONS: usize = 128;
 /// Seconds after which a rejected client may retry.
 const RETRY_AFTER: u64 = 2;
 
@@ -45,12 +45,12 @@ static WRITE_TIMEOUTS: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::register_counter("http_write_timeouts_total", "Connections closed because the client didn't read the response")
 });
 
-/// Counts a connection that was closed because its client didn't read.
-pub fn write_timed_out() {
+/// Counts a connection that was closed because its client didn't read the response.
+pub fn count_write_timeout() {
     WRITE_TIMEOUTS.inc();
 }
 
-/// The limits of a listener, and the connections it has.
+/// The limits of a listener, and its open connections.
 pub struct Limits {
     /// How long a client may take to read 16 KiB of a response.
     pub write_timeout: Duration,
@@ -63,10 +63,10 @@ pub struct Limits {
     rejected: [IntCounter; 2],
 }
 
-/// Why a connection is rejected.
+/// The rejection of a connection.
 pub struct Rejection {
     pub problem: RejectionProblem,
-    /// `None` if too many others are being rejected.
+    /// `None` if too many other connections are being rejected.
     pub slot: Option<OwnedSemaphorePermit>,
 }
 
@@ -77,7 +77,7 @@ pub enum RejectionProblem {
     Client,
 }
 
-/// One open connection. Dropping it admits another.
+/// Permission for one open connection. Dropping it allows another connection.
 pub struct Permit {
     limits: Arc<Limits>,
     client: Option<IpAddr>,
@@ -85,7 +85,7 @@ pub struct Permit {
 }
 
 impl Limits {
-    /// `listener` is a label of metrics. Without `max_per_client`, one client may have all connections: behind a proxy, it has.
+    /// `listener` is a label of metrics. Without `max_per_client`, one address may use all connections, as a proxy may need.
     pub fn new(listener: &str, max: usize, max_per_client: Option<usize>, write_timeout: Duration) -> Self {
         LazyLock::force(&WRITE_TIMEOUTS);
         Self {
@@ -94,13 +94,13 @@ impl Limits {
             max_per_client,
             free: Arc::new(Semaphore::new(max)),
             clients: Mutex::default(),
-            rejections: Arc::new(Semaphore::new(REJECTIONS)),
+            rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
             open: OPEN.with_label_values(&[listener]),
             rejected: ["total", "client"].map(|limit| REJECTED.with_label_values(&[listener, limit])),
         }
     }
 
-    /// Admits a connection, or says which limit it would exceed. It never waits.
+    /// Admits a connection, or returns a rejection with the limit that it would exceed. Does not wait.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
         let Ok(free) = self.free.clone().try_acquire_owned() else { return Err(self.reject(RejectionProblem::Total)) };
         let client = self.max_per_client.map(|max| (rate_limit::client(address), max));
@@ -121,7 +121,7 @@ impl Limits {
         Rejection { problem, slot: self.rejections.clone().try_acquire_owned().ok() }
     }
 
-    /// Whether less than a quarter of the connections is free.
+    /// Returns whether less than a quarter of the connections is free.
     pub fn connections_are_scarce(&self) -> bool {
         self.free.available_permits() < self.max.div_ceil(4)
     }
@@ -142,7 +142,7 @@ impl Drop for Permit {
 }
 
 impl RejectionProblem {
-    /// The response to the first request of the connection, which ends it.
+    /// Returns the response to the first request of the connection. The connection is closed after it.
     pub fn respond<B>(self, request: &Request<B>, peer: SocketAddr) -> Response {
         let context = RequestContext::of(request.headers(), peer.ip().to_canonical());
         let problem = match self {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_connection_makes_room_for_another() {
+    fn after_a_connection_is_closed_another_is_admitted() {
         let limits = limits(2, None);
         let first = admit(&limits, "192.0.2.1").ok().unwrap();
         let _second = admit(&limits, "192.0.2.1").ok().unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_counts_as_one_client_and_a_client_leaves_no_trace() {
+    fn an_ipv6_network_counts_as_one_client_and_the_entry_of_a_client_without_connections_is_removed() {
         let limits = limits(10, Some(2));
         let permits = [admit(&limits, "2001:db8::1").ok().unwrap(), admit(&limits, "2001:db8::2:1").ok().unwrap()];
         assert_eq!(admit(&limits, "2001:db8::3").err(), Some(RejectionProblem::Client));
@@ -197,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn more_rejections_than_slots_get_the_short_response() {
+    fn rejections_beyond_the_limit_have_no_body() {
         let limits = limits(1, None);
         let _open = admit(&limits, "192.0.2.1").ok().unwrap();
         let reject = || limits.admit("192.0.2.2".parse().unwrap()).err().unwrap();
-        let slots: Vec<_> = (0..REJECTIONS).map(|_| reject().slot.unwrap()).collect();
+        let slots: Vec<_> = (0..MAX_REJECTIONS).map(|_| reject().slot.unwrap()).collect();
         assert!(reject().slot.is_none());
         drop(slots);
         assert!(reject().slot.is_some());

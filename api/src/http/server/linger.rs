@@ -1,4 +1,4 @@
-//! Lets a client read the response if it is still sending when the server closes the connection.
+//! Delays the close of a connection on which the client is still sending, so that the client can read the response.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::{
     time::timeout,
 };
 
-/// After the last response of a connection, further input is read and discarded up to these limits. Closing a socket with
-/// unread input resets the connection, and the client may lose the response (nginx: `lingering_close`).
+/// After the last response of a connection, input is read and discarded up to these limits. Closing a socket with unread input would
+/// reset the connection, and the client may lose the response (nginx: `lingering_close`).
 const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Receives the stream of a connection that closes while the client may still be sending. The other memory of the connection,
-/// such as its read buffer, is then already freed.
+/// Receives the stream of a connection that ends while the client may still be sending. The other memory of the connection, such as its
+/// read buffer, is freed by then.
 pub struct Linger<S>(pub oneshot::Receiver<S>);
 
 impl<S: AsyncRead + Unpin> Linger<S> {
-    /// Discards further input, if there may be any. Call it when the connection has ended.
+    /// Reads and discards further input, if the client may still be sending. Call it when the connection has ended.
     pub async fn discard(mut self) {
         if let Ok(stream) = self.0.try_recv() {
             let _ = timeout(LINGER_TIMEOUT, tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink())).await;
@@ -46,12 +46,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closing_reads_the_input_that_the_client_is_still_sending() {
+    async fn input_after_the_response_is_read_and_discarded() {
         let (mut client, mut transport, linger, activity) = transport();
-        activity.input();
+        activity.record_input();
         let sent = tokio::spawn(async move {
             client.write_all(&vec![0; 300 * 1024]).await.unwrap();
-            assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the end was sent first");
+            assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0, "nothing is sent but the end of the stream");
         });
         transport.shutdown().await.unwrap();
         drop(transport);
@@ -60,14 +60,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closing_waits_no_longer_than_its_timeout_and_not_at_all_without_input() {
+    async fn the_linger_ends_after_its_timeout_and_at_once_without_unread_input() {
         let started = Instant::now();
         let (_client, mut closed, linger, _) = transport();
         closed.shutdown().await.unwrap();
         linger.discard().await;
         assert_eq!(started.elapsed().as_secs(), 0);
         let (_client, mut transport, linger, activity) = transport();
-        activity.input();
+        activity.record_input();
         transport.shutdown().await.unwrap();
         linger.discard().await;
         assert_eq!(started.elapsed(), LINGER_TIMEOUT);

@@ -1,11 +1,11 @@
-//! The process's limit of open files, which must not be reached before the limit of connections.
+//! The limit of open files of this process. It must be higher than the limit of connections.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Files that a process has open besides its connections: database, NATS, listeners, the runtime's own.
+/// Number of open files besides HTTP connections: connections to the database and NATS, listeners, and files of the runtime.
 const OTHER_FILES: u64 = 512;
 
-/// Raises the soft limit of open files (`ulimit -n`, often 1024) as far as `connections` need it and the hard limit allows.
+/// Raises the soft limit of open files (`ulimit -n`, often 1024) to what `connections` need, or to the hard limit if that is lower.
 pub fn raise_open_file_limit(connections: usize) {
     let needed = connections as u64 + OTHER_FILES;
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {

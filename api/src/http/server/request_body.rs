@@ -1,5 +1,5 @@
-//! A request body that isn't lost when the handler leaves it unread: the rest is drained, or the response says that the
-//! connection closes. Otherwise the next request on it would fail without a reason that the client can see.
+//! Request bodies that a handler did not read completely. The rest is read and discarded, or the response has `Connection: close`.
+//! Otherwise the next request on the connection would fail, and the client would not know why.
 
 use std::{
     pin::Pin,
@@ -16,12 +16,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-/// Bytes that are read and discarded to keep a connection, at most.
+/// Maximum number of unread bytes that are read and discarded to keep a connection open.
 const DRAIN_BYTES: u64 = 64 * 1024;
-/// How long the response waits for them.
+/// Timeout for reading the unread bytes, for which the response waits.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A body that returns its unread rest when it is dropped.
+/// A body that sends its unread rest to [`Unread`] when it is dropped.
 pub struct RequestBody {
     // Always `Some` until it is dropped.
     incoming: Option<Incoming>,
@@ -31,7 +31,7 @@ pub struct RequestBody {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The client waits for `100 Continue`, which is sent with the first read.
+    /// Not read yet, and the client waits for `100 Continue`, which hyper sends when the body is first read.
     Expected,
     Reading,
     Ended,
@@ -43,11 +43,11 @@ struct Rest {
     state: State,
 }
 
-/// The part of a body that the handler leaves unread.
+/// Access to the part of a body that the handler leaves unread.
 pub struct Unread(oneshot::Receiver<Rest>);
 
 impl RequestBody {
-    /// Wraps a body for a handler, and returns access to the part that is left unread, or `None` for an empty body.
+    /// Wraps a body for a handler. Also returns access to the part that is left unread, or `None` for an empty body.
     pub fn watch(incoming: Incoming, headers: &HeaderMap) -> (Body, Option<Unread>) {
         if incoming.is_end_stream() {
             return (Body::empty(), None);
@@ -94,7 +94,7 @@ impl Drop for RequestBody {
 }
 
 impl Unread {
-    /// Reads and discards the rest within limits. Returns whether the end of the body was reached.
+    /// Reads and discards the rest within limits. Returns whether the body was read to its end.
     pub async fn drain(mut self) -> bool {
         match self.0.try_recv() {
             Ok(rest) => rest.drain().await,
@@ -107,17 +107,17 @@ impl Unread {
 
 impl Rest {
     async fn drain(mut self) -> bool {
-        // A client that waits for `100 Continue` needn't send its body (RFC 9110, section 10.1.1).
+        // A client that waits for `100 Continue` need not send its body (RFC 9110, section 10.1.1).
         if self.state != State::Reading || self.incoming.size_hint().lower() > DRAIN_BYTES {
             return false;
         }
         let to_end = async {
-            let mut left = DRAIN_BYTES;
+            let mut remaining = DRAIN_BYTES;
             while let Some(frame) = self.incoming.frame().await {
                 let Ok(frame) = frame else { return false };
                 let read = frame.data_ref().map_or(0, |data| data.len() as u64);
-                let Some(rest) = left.checked_sub(read) else { return false };
-                left = rest;
+                let Some(rest) = remaining.checked_sub(read) else { return false };
+                remaining = rest;
             }
             true
         };

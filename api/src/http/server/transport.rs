@@ -1,4 +1,4 @@
-//! The stream of a connection. A client that doesn't read is disconnected.
+//! The stream of a connection, with a write timeout: a client that doesn't read the response is disconnected.
 
 use std::{
     future::Future,
@@ -17,16 +17,17 @@ use tokio::{
 
 use super::{head_timeout::Activity, linger::Linger};
 
-/// Bytes that a client must take within each write timeout. Without it, one byte now and then would keep a response in memory.
+/// Bytes that a client must read within each write timeout. Without this minimum, a client that reads single bytes could keep a response
+/// in memory for a very long time.
 const MIN_PROGRESS: usize = 16 * 1024;
 
-/// A stream with a write timeout. One whose client is still sending when the connection closes is handed over to [`Linger`].
+/// A stream with a write timeout. If the client is still sending when the connection ends, the stream is passed to [`Linger`].
 pub struct Transport<S> {
-    /// `Some` until it is handed over.
+    /// `None` after it was passed to [`Linger`].
     stream: Option<S>,
     activity: Arc<Activity>,
     write_timeout: Duration,
-    /// Makes the stream discard what is unsent when it is dropped.
+    /// Configures the stream to discard unsent data when it is dropped.
     reset: fn(&S),
     /// Armed while a write is pending.
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -46,7 +47,8 @@ impl<S: Unpin> Transport<S> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn progress(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Starts the write deadline when a write is pending, and ends it after enough progress. Returns an error after the deadline.
+    fn check_progress(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match (&written, &mut self.write_deadline) {
             (Poll::Ready(Ok(bytes)), Some(_)) => {
                 self.written += bytes;
@@ -65,7 +67,7 @@ impl<S: Unpin> Transport<S> {
                 if let Some(stream) = &self.stream {
                     (self.reset)(stream);
                 }
-                super::limits::write_timed_out();
+                super::limits::count_write_timeout();
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client doesn't read the response")))
             }
         }
@@ -77,7 +79,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         let before = buffer.filled().len();
         ready!(self.stream()?.poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.input();
+            self.activity.record_input();
         }
         Poll::Ready(Ok(()))
     }
@@ -86,19 +88,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write(cx, buffer);
-        self.progress(written, cx)
+        self.check_progress(written, cx)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write_vectored(cx, buffers);
-        self.progress(written, cx)
+        self.check_progress(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
-    /// Called when all data is written.
+    /// Hyper calls this when all data is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.write_deadline = None;
         self.stream()?.poll_flush(cx)

@@ -111,8 +111,9 @@ pub async fn read_customer(State(identity): State<Identity>, _: Admin, Id(id): I
 
 /// Deactivate a customer
 ///
-/// The customer can no longer sign in, and all sessions end. The account is kept and can be restored. Orders that are not
-/// fulfilled fail, confirmed ones when they are due, and release their stock; restoring the account does not restore them.
+/// The customer can no longer sign in, and all sessions end. The account is kept and can be restored. Pending
+/// orders fail when the shop processes them, confirmed ones when they become due, and both release their stock. Restoring the account
+/// does not restore them.
 #[utoipa::path(delete, path = "/v1/customers/{id}", tag = "customers",
     params(("id" = Uuid, Path, description = "Customer id")),
     responses((status = 204, description = "Deactivated")), security(("bearer" = ["admin"])))]

@@ -36,7 +36,8 @@ pub async fn patch_profile(
 /// Delete your own account
 ///
 /// The account is deleted permanently and all sessions end; username and address can be used again. Orders are kept without
-/// personal data; those that are not fulfilled fail and release their stock. Carts release theirs when they expire.
+/// personal data. Pending orders fail when the shop processes them, confirmed ones when they become due, and both release their stock.
+/// Carts release their stock when they expire.
 #[utoipa::path(delete, path = "/v1/customers/me", tag = "customers",
     responses((status = 204, description = "Deleted")), security(("bearer" = ["customer"])))]
 pub async fn delete_profile(State(identity): State<Identity>, customer: Customer) -> Result<StatusCode, Problem> {

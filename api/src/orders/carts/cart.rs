@@ -41,5 +41,5 @@ pub struct CartItem {
     pub current_price: Option<Money>,
     /// `true` if the product was deleted. The cart cannot be ordered until the item is removed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub gone: bool,
+    pub product_deleted: bool,
 }

@@ -83,7 +83,7 @@ impl Orders {
                 price: self.money(item.price),
                 quantity: item.quantity,
                 current_price: product.filter(|product| product.price != item.price).map(|product| self.money(product.price)),
-                gone: product.is_none(),
+                product_deleted: product.is_none(),
             }
         };
         Cart { id, items: items.into_iter().map(item).collect(), total: self.money(total), expires_at }

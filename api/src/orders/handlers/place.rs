@@ -82,7 +82,7 @@ async fn try_place_order(
     let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
     let response = StorableResponse::json(StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order)?;
     key.store(&mut tx, &response, now).await?;
-    let stale = match orders.take_stock(&mut tx, origin, &prepared, now).await {
+    let stale = match orders.deduct_stock(&mut tx, origin, &prepared, now).await {
         Err(Error::Contended) => {
             tx.rollback().await?;
             return Ok(None);

@@ -73,9 +73,9 @@ type ProductPage = Page<ListedProduct>;
 
 /// List products
 ///
-/// In pages linked by cursors. A product whose sort key does not change meanwhile appears exactly once. A page may have fewer
-/// items than `limit`; only the last page has no `next_cursor`. Lists have database connections and a timeout of their own:
-/// after a 503 `too-busy`, retry after `Retry-After` seconds; after a 503 `statement-timeout`, narrow the filters.
+/// The products are in pages linked by cursors. A product whose sort key does not change while a client pages through the list appears
+/// exactly once. A page may have fewer items than `limit`; only the last page has no `next_cursor`. Lists have database connections and a
+/// timeout of their own: after a 503 `too-busy`, retry after `Retry-After` seconds; after a 503 `statement-timeout`, narrow the filters.
 #[utoipa::path(get, path = "/v1/products", tag = "products",
     params(ListParams),
     responses(

@@ -99,7 +99,7 @@ pub struct ImportResult {
     pub updated: u64,
     /// Products that already had the imported values.
     pub unchanged: u64,
-    /// Rows rejected.
+    /// Number of rejected rows.
     pub failed: u64,
     /// Skipped blank rows: empty lines of NDJSON and CSV, and CSV rows with empty cells only.
     pub blank: u64,

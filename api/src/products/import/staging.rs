@@ -16,7 +16,7 @@ const PAGE_ROWS: i64 = 1000;
 /// Maximum size of a page in bytes, except for a single larger row.
 const PAGE_BYTES: i64 = 8 * 1024 * 1024;
 /// How long staged rows are kept at most. No import runs that long.
-const STAGED_ROWS_KEPT: TimeDelta = TimeDelta::days(1);
+const STAGED_ROWS_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// A batch of rows, as columns.
 #[derive(Debug, Default)]
@@ -158,7 +158,7 @@ pub async fn read_page(connection: &mut PgConnection, import_id: Uuid, sku: &str
 /// Database errors.
 pub async fn purge_abandoned_rows(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     // An import id is a UUIDv7, which starts with its time.
-    let millis = u64::try_from((now - STAGED_ROWS_KEPT).timestamp_millis()).unwrap_or(0);
+    let millis = u64::try_from((now - STAGED_ROWS_RETENTION).timestamp_millis()).unwrap_or(0);
     let time = Duration::from_millis(millis);
     let oldest = Uuid::new_v7(Timestamp::from_unix(NoContext, time.as_secs(), time.subsec_nanos()));
     let deleted = sqlx::query!("DELETE FROM products.import_rows WHERE import_id < $1", oldest).execute(pool).await?;

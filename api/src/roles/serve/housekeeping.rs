@@ -1,5 +1,5 @@
-//! Purges expired rows and finishes imports that a crash has interrupted. Processes can do this concurrently: the statements
-//! skip locked rows.
+//! Housekeeping of the catalogue: purges expired rows, and finishes imports that a crash has interrupted. Several processes can do this
+//! at the same time, because the statements skip locked rows.
 
 use std::{sync::Arc, time::Duration};
 

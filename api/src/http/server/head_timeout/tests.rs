@@ -19,31 +19,31 @@ fn connection(limits: &Arc<Limits>) -> DuplexStream {
     let activity = Activity::start(limits.clone());
     let service_activity = activity.clone();
     let service = service_fn(move |_| {
-        service_activity.request_read();
+        service_activity.record_request_read();
         std::future::ready(Ok::<_, Infallible>(Response::new(Body::from("here"))))
     });
     let mut protocol = http1::Builder::new();
     protocol.timer(HeadTimer(activity.clone())).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD);
     let transport = Transport::new(server, activity.clone(), Duration::from_secs(30), |_| {}).0;
     let connection = protocol.serve_connection(TokioIo::new(transport), service);
-    tokio::spawn(Timed::new(connection, activity));
+    tokio::spawn(TimedConnection::new(connection, activity));
     client
 }
 
-/// Seconds until the server closes.
-async fn closed_after(client: &mut DuplexStream) -> u64 {
+/// Returns the seconds until the server closes the connection.
+async fn seconds_until_closed(client: &mut DuplexStream) -> u64 {
     let started = Instant::now();
     client.read_to_end(&mut Vec::new()).await.unwrap();
     started.elapsed().as_secs()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_closed_after_the_idle_timeout() {
-    assert_eq!(closed_after(&mut connection(&limits(100))).await, 75);
+async fn a_connection_without_requests_is_closed_after_the_idle_timeout() {
+    assert_eq!(seconds_until_closed(&mut connection(&limits(100))).await, 75);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_comes_too_slowly_is_cut_off() {
+async fn a_connection_is_closed_if_its_head_is_not_complete_after_the_head_timeout() {
     let mut client = connection(&limits(100));
     let started = Instant::now();
     for byte in REQUEST {
@@ -57,18 +57,18 @@ async fn a_head_that_comes_too_slowly_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_connections_are_closed_early_while_connections_are_scarce() {
+async fn idle_connections_are_closed_earlier_while_few_connections_are_free() {
     let limits = limits(4);
     let open: Vec<_> = (0..3).map(|_| limits.admit([192, 0, 2, 1].into()).ok().unwrap()).collect();
     let mut idle = connection(&limits);
     let last = limits.admit([192, 0, 2, 1].into()).ok().unwrap();
-    assert!((5..=10).contains(&closed_after(&mut idle).await));
+    assert!((5..=10).contains(&seconds_until_closed(&mut idle).await));
     drop((open, last));
-    assert_eq!(closed_after(&mut connection(&limits)).await, 75);
+    assert_eq!(seconds_until_closed(&mut connection(&limits)).await, 75);
 }
 
 #[test]
-fn the_alarm_rings_when_the_sleep_is_over() {
+fn the_timer_never_fires_before_the_deadline() {
     let activity = Activity::start(limits(100));
     let timer = HeadTimer(activity.clone());
     for nanos in (0..5_000_000).step_by(99_999) {
@@ -79,7 +79,7 @@ fn the_alarm_rings_when_the_sleep_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_request_has_the_whole_time() {
+async fn the_idle_timeout_restarts_after_every_request() {
     let mut client = connection(&limits(100));
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(70)).await;
@@ -88,5 +88,5 @@ async fn every_request_has_the_whole_time() {
         let read = client.read(&mut response).await.unwrap();
         assert!(response[..read].starts_with(b"HTTP/1.1 200"));
     }
-    assert_eq!(closed_after(&mut client).await, 75);
+    assert_eq!(seconds_until_closed(&mut client).await, 75);
 }

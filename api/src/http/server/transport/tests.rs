@@ -15,7 +15,7 @@ fn transport() -> (DuplexStream, Transport<DuplexStream>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_is_cut_off_after_the_write_timeout() {
+async fn a_client_that_does_not_read_is_disconnected_after_the_write_timeout() {
     let (_client, mut transport) = transport();
     let started = Instant::now();
     let error = transport.write_all(&vec![0; 64 * 1024]).await.unwrap_err();
@@ -23,7 +23,7 @@ async fn a_client_that_does_not_read_is_cut_off_after_the_write_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
+async fn a_client_that_reads_single_bytes_slowly_is_disconnected_after_the_write_timeout() {
     let (mut client, mut transport) = transport();
     tokio::spawn(async move {
         while client.read_u8().await.is_ok() {
@@ -36,7 +36,7 @@ async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_slowly_but_steadily_gets_everything() {
+async fn a_client_that_reads_1_kib_per_second_gets_the_complete_response() {
     let (mut client, mut transport) = transport();
     let read = tokio::spawn(async move {
         let mut read = 0;

@@ -10,14 +10,14 @@ use super::{MIGRATOR, ReleaseError, default_if_undefined};
 
 /// The installation id of a database, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
+pub enum DatabaseInstallation {
     NoSchema,
-    /// The schema of a release before installation ids.
+    /// The schema was created by a release without installation ids.
     WithoutId,
     Installation(Uuid),
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for DatabaseInstallation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSchema => f.write_str("has no schema"),
@@ -51,18 +51,20 @@ impl InstallationReport {
 ///
 /// # Errors
 /// [`ReleaseError::OtherInstallation`] if it isn't.
-pub async fn expect(conn: &mut PgConnection, expected: Uuid) -> Result<(), ReleaseError> {
+pub async fn check(conn: &mut PgConnection, expected: Uuid) -> Result<(), ReleaseError> {
     let found = read(conn).await?;
-    if found == Identity::Installation(expected) { Ok(()) } else { Err(ReleaseError::OtherInstallation { expected, found }) }
+    if found == DatabaseInstallation::Installation(expected) { Ok(()) } else { Err(ReleaseError::OtherInstallation { expected, found }) }
 }
 
-async fn read(conn: &mut PgConnection) -> Result<Identity, ReleaseError> {
+async fn read(conn: &mut PgConnection) -> Result<DatabaseInstallation, ReleaseError> {
     // SQLSTATE 42703 is `undefined_column`.
     let read = match sqlx::query_scalar!("SELECT id FROM release.installation").fetch_optional(conn).await {
-        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42703") => return Ok(Identity::WithoutId),
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42703") => {
+            return Ok(DatabaseInstallation::WithoutId);
+        }
         read => default_if_undefined(read)?,
     };
-    Ok(read.map_or(Identity::NoSchema, Identity::Installation))
+    Ok(read.map_or(DatabaseInstallation::NoSchema, DatabaseInstallation::Installation))
 }
 
 /// Writes the termination message of the container. A failure is only logged.

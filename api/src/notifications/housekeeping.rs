@@ -1,4 +1,4 @@
-//! Measures the backlog of deliveries and purges old messages.
+//! Housekeeping of notifications: measures the backlog of deliveries and purges old messages.
 
 use std::time::Duration;
 

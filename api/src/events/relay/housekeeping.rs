@@ -1,4 +1,4 @@
-//! Measuring and purging the outbox.
+//! Housekeeping of the outbox: measures the pending events and purges published ones.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -8,7 +8,7 @@ use prometheus::{Gauge, IntGauge, register_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{database, events::streams::CHANGES_KEPT, metrics};
+use crate::{database, events::streams::CHANGES_RETENTION, metrics};
 
 static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::register_gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
@@ -19,13 +19,13 @@ static OLDEST_AGE: LazyLock<Gauge> = LazyLock::new(|| {
 
 const MEASURE_INTERVAL: Duration = Duration::from_secs(3);
 const PURGE_INTERVAL: Duration = Duration::from_mins(5);
-/// Rows deleted in one transaction, at most.
+/// Maximum number of rows deleted in one transaction.
 const PURGE_BATCH: i64 = 1000;
 
-/// Keeps the gauges of the outbox true to some seconds.
-pub(super) async fn measure(pool: &PgPool, stop: &CancellationToken) {
+/// Updates the gauges of the outbox every [`MEASURE_INTERVAL`] until `stop`.
+pub(super) async fn measure_backlog(pool: &PgPool, stop: &CancellationToken) {
     loop {
-        match backlog(pool).await {
+        match read_backlog(pool).await {
             Ok((rows, oldest)) => {
                 ROWS.set(rows);
                 let age = oldest.map_or(0, |oldest| (Utc::now() - oldest).num_milliseconds().max(0));
@@ -40,7 +40,7 @@ pub(super) async fn measure(pool: &PgPool, stop: &CancellationToken) {
     }
 }
 
-async fn backlog(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
+async fn read_backlog(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
     let mut tx = database::begin_with_index_scans(pool).await?;
     let row = sqlx::query!(r#"SELECT count(*) AS "rows!", min(created_at) AS oldest FROM events.outbox WHERE published_at IS NULL"#)
         .fetch_one(&mut *tx)
@@ -49,10 +49,10 @@ async fn backlog(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Er
     Ok((row.rows, row.oldest))
 }
 
-/// Deletes events that were published longer ago than any stream keeps them.
-pub(super) async fn purge(pool: &PgPool, stop: &CancellationToken) {
+/// Deletes events that were published more than [`CHANGES_RETENTION`] ago, until `stop`.
+pub(super) async fn purge_published(pool: &PgPool, stop: &CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(PURGE_INTERVAL)).await.is_some() {
-        let before = Utc::now() - TimeDelta::from_std(CHANGES_KEPT).unwrap_or(TimeDelta::MAX);
+        let before = Utc::now() - TimeDelta::from_std(CHANGES_RETENTION).unwrap_or(TimeDelta::MAX);
         loop {
             match purge_batch(pool, before).await {
                 Ok(deleted) if deleted < PURGE_BATCH.unsigned_abs() || stop.is_cancelled() => break,
