@@ -15,6 +15,7 @@ mod mail;
 mod pods;
 mod recovery;
 mod rejected;
+mod rejected_rollout;
 mod reports;
 mod retention;
 mod reverted;
