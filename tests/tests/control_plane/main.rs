@@ -11,6 +11,7 @@ mod installations;
 mod keda;
 mod last_applied;
 mod leader;
+mod lease_rejected;
 mod mail;
 mod pods;
 mod recovery;
