@@ -9,6 +9,7 @@ mod idle;
 mod installation;
 mod installations;
 mod keda;
+mod large_spec;
 mod last_applied;
 mod leader;
 mod lease_rejected;
