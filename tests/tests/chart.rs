@@ -137,7 +137,7 @@ fn the_notes_say_how_to_install_the_crd_if_the_release_does_not() {
 fn the_readme_says_that_a_second_release_does_not_install_the_crd() {
     let readme = read("charts/catalog-operator/README.md");
     let name = crd::definition().metadata.name.unwrap();
-    assert!(readme.contains(&format!("`CustomResourceDefinition \"{name}\" … exists and cannot be imported into the\ncurrent release`")));
+    assert!(readme.contains(&format!("`CustomResourceDefinition \"{name}\" … exists and cannot be imported into the current release`")));
     for option in ["--set crds.install=false\n", "--set crds.install=true --take-ownership\n"] {
         assert!(readme.contains(option), "{option}");
     }
