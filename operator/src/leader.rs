@@ -208,6 +208,10 @@ impl Elector {
         }
         // If this process didn't hold the Lease without interruption, another installation may have begun to lead.
         let leads = ours && self.leadership.holds();
+        // A process that cannot list Leases never leads. If it held the Lease, others would wait for it.
+        if let Some(installations) = self.installations.as_ref().filter(|_| !leads) {
+            installations.check_access().await.inspect_err(|_| self.leadership.mark_leader_unknown())?;
+        }
         let spec = self.renewed_spec(record.as_ref(), ours);
         let exists = found.is_some();
         let mut lease = Lease { spec: Some(spec), ..found.unwrap_or_default() };
@@ -227,7 +231,7 @@ impl Elector {
             self.api.create(&PostParams::default(), &lease).await
         };
         if let (Err(kube::Error::Api(status)), Some(owner)) = (&written, &mut self.owner)
-            && status.is_forbidden()
+            && (status.is_forbidden() || status.is_invalid())
             && lease.metadata.owner_references != references
         {
             owner.record_failure(Some(status.message.clone()));

@@ -3,6 +3,7 @@
 //! [`FakeControllers`] writes the statuses that those would write, when a test calls it. Each test has its own namespace,
 //! which is never deleted because the API server is discarded with the suite.
 
+pub mod admission;
 pub mod api_server;
 pub mod audit;
 pub mod call_recorder;

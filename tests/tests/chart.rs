@@ -115,3 +115,32 @@ fn the_built_in_cluster_roles_may_use_catalogs() {
     assert!(view.contains("verbs: [get, list, watch]") && !view.contains("create"));
     assert!(edit.contains("verbs: [create, update, patch, delete, deletecollection]"));
 }
+
+#[test]
+fn the_notes_say_how_to_install_the_crd_if_the_release_does_not() {
+    let notes = read("charts/catalog-operator/templates/NOTES.txt");
+    let (always, rest) = notes.split_once("{{- if not .Values.crds.install }}\n").unwrap();
+    let (without_crd, end) = rest.split_once("{{- end }}").unwrap();
+    assert!(!always.contains("CustomResourceDefinition") && end.trim().is_empty(), "{notes}");
+    // A CRD that exists was installed by another release or with the command below.
+    assert!(!without_crd.contains("was not installed"), "{without_crd}");
+    let command = "docker run --rm {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }} crd | kubectl apply";
+    assert!(without_crd.contains(command), "{without_crd}");
+    assert!(without_crd.contains(&crd::definition().metadata.name.unwrap()), "{without_crd}");
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains("ENTRYPOINT [\"/usr/local/bin/catalog-operator\"]"), "the command `crd` is an argument of the image");
+    // A user without permission to read CRDs couldn't install the chart.
+    assert!(!notes.contains("lookup"), "{notes}");
+}
+
+#[test]
+fn the_readme_says_that_a_second_release_does_not_install_the_crd() {
+    let readme = read("charts/catalog-operator/README.md");
+    let name = crd::definition().metadata.name.unwrap();
+    assert!(readme.contains(&format!("`CustomResourceDefinition \"{name}\" … exists and cannot be imported into the current release`")));
+    for option in ["--set crds.install=false\n", "--set crds.install=true --take-ownership\n"] {
+        assert!(readme.contains(option), "{option}");
+    }
+    let crd = read("charts/catalog-operator/templates/crd.yaml");
+    assert!(crd.contains("\"helm.sh/resource-policy\" \"keep\""), "the first release can be uninstalled without deleting all Catalogs");
+}

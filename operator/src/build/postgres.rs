@@ -75,7 +75,7 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         name: "login-roles".into(),
         image: Some(database.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(["sh", "-c", SET_LOGIN_ROLES].map(str::to_owned).to_vec()),
+        command: Some(vec!["sh".into(), "-c".into(), without_comments(SET_LOGIN_ROLES)]),
         env: Some(vec![environment::plain("POSTGRES_USER", ACCOUNT), environment::plain("LOGIN_ROLES", LOGIN_ROLES)]),
         resources: Some(login_roles_resources()),
         security_context: Some(container::security()),
@@ -92,6 +92,13 @@ pub fn template(plan: &Plan, database: &EmbeddedDatabasePlan) -> PodTemplateSpec
         ..PodSpec::default()
     };
     container::template(plan, Component::Postgres, std::collections::BTreeMap::new(), spec)
+}
+
+/// Removes comments and empty lines from a script. It is part of the pod template, so every change of it restarts the server.
+fn without_comments(script: &str) -> String {
+    let is_comment = |line: &str| (line.starts_with('#') && !line.starts_with("#!")) || line.starts_with("-- ");
+    let lines = script.lines().filter(|line| !line.is_empty() && !is_comment(line.trim_start()));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn login_roles_resources() -> ResourceRequirements {
@@ -171,6 +178,21 @@ mod tests {
             }
             assert_eq!(connections(&plan), expected);
         }
+    }
+
+    #[test]
+    fn an_edited_comment_of_the_script_does_not_replace_the_pod() {
+        let before = "#!/bin/sh\nset -e # exit\n\npsql <<'SQL'\n  -- why\nSELECT '#1';\nSQL\n  # why\necho '# done' -- x\n";
+        let after = "#!/bin/sh\n# explains\nset -e # exit\npsql <<'SQL'\nSELECT '#1';\nSQL\necho '# done' -- x\n";
+        assert_eq!(without_comments(before), without_comments(after));
+        assert_eq!(without_comments(before), "#!/bin/sh\nset -e # exit\npsql <<'SQL'\nSELECT '#1';\nSQL\necho '# done' -- x\n");
+        let plan = samples::minimal();
+        let DatabasePlan::Embedded(database) = &plan.database else { unreachable!("the sample has an embedded database") };
+        let spec = template(&plan, database).spec.unwrap();
+        let script = spec.containers[1].command.as_ref().unwrap()[2].clone();
+        assert!(script.contains("\nset_login_roles() {\n") && script.ends_with("\ndone\n"), "{script}");
+        let comments: Vec<_> = script.lines().filter(|line| line.trim_start().starts_with(['#', '-'])).collect();
+        assert!(comments.is_empty(), "{comments:?}");
     }
 
     #[test]

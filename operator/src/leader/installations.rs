@@ -84,10 +84,22 @@ impl Installations {
     /// # Errors
     /// If Leases cannot be listed.
     pub async fn find_others(&mut self) -> Result<Others, kube::Error> {
-        // RBAC allows listing only Leases of this name.
-        let leases = self.api.list(&ListParams::default().fields(&format!("metadata.name={NAME}"))).await?;
+        let leases = self.api.list(&leases_of_installations()).await?;
         Ok(self.observed.evaluate(&leases.items, Instant::now()))
     }
+
+    /// Checks that Leases of all namespaces can be listed.
+    ///
+    /// # Errors
+    /// If they cannot.
+    pub async fn check_access(&self) -> Result<(), kube::Error> {
+        self.api.list_metadata(&leases_of_installations().limit(1)).await.map(|_| ())
+    }
+}
+
+/// Selects the Leases of all installations. RBAC allows listing only Leases of this name.
+fn leases_of_installations() -> ListParams {
+    ListParams::default().fields(&format!("metadata.name={NAME}"))
 }
 
 /// The Leases of other namespaces as they were last seen.
@@ -129,8 +141,8 @@ impl Observed {
             if now.duration_since(record.since) >= LEASE_DURATION {
                 continue;
             }
-            // Ignore candidates whose Lease has no owner: they yield to us. Otherwise a candidate that may not list Leases would
-            // block us forever.
+            // A candidate whose Lease has no owner yields to this installation. One of an earlier release that may not list Leases would
+            // renew its Lease forever.
             if is_owned && is_candidate(lease) && owner(lease).is_none() {
                 continue;
             }

@@ -42,7 +42,16 @@ impl Installed {
 
     /// Whether the readiness probe succeeds.
     async fn is_ready(&self) -> bool {
-        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ops)).await;
+        self.succeeds("/readyz").await
+    }
+
+    /// Whether the liveness probe succeeds.
+    async fn is_alive(&self) -> bool {
+        self.succeeds("/livez").await
+    }
+
+    async fn succeeds(&self, path: &str) -> bool {
+        let response = reqwest::get(format!("http://127.0.0.1:{}{path}", self.ops)).await;
         response.is_ok_and(|response| response.status().is_success())
     }
 
@@ -218,18 +227,32 @@ async fn a_leader_whose_lease_was_deleted_looks_for_other_installations_before_i
     assert!(!leadership.holds());
 }
 
+/// A pod whose liveness probe failed would be restarted, and `helm install --wait` would succeed if its readiness probe succeeded.
 #[tokio::test]
-async fn an_operator_that_waits_for_another_installation_logs_that_once() {
+async fn an_operator_that_waits_for_another_installation_is_alive_but_not_ready_and_logs_that_once() {
     let server = ApiServer::start().await;
     let (blue, green) = (Namespace::new(&server, "blue").await, Namespace::new(&server, "green").await);
     // The Lease of a process that has ended without releasing it.
     let held = json!({"metadata": {"name": LEASE}, "spec": {"holderIdentity": "ended"}});
     green.api::<Lease>().create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
     let operator = Installed::start(&server, &blue, "first");
+    let waits = |line: &String| line.contains("may be running; waiting");
+    eventually("the operator waits", async || {
+        let lines = operator.process.log().lines();
+        check(lines.iter().any(waits), || lines.clone())
+    })
+    .await;
+    assert!(operator.is_alive().await && !operator.is_ready().await, "it waits for another installation");
+    // Another pod of its installation doesn't lead either, so it isn't ready to take over.
+    let standby = Installed::start(&server, &blue, "standby");
+    eventually("the standby is alive", async || check(standby.is_alive().await, || standby.process.log().lines())).await;
+    assert!(!standby.is_ready().await, "no pod of its installation leads");
     operator.wait_until_ready().await;
-    let logged = operator.process.log().lines().into_iter().filter(|line| line.contains("may be running; waiting")).count();
+    standby.wait_until_ready().await;
+    let logged = operator.process.log().lines().iter().filter(|line| waits(line)).count();
     let notes: Vec<_> = blue.all::<Event>().await.into_iter().filter_map(|event| event.note).collect();
     let note = format!("first doesn't lead yet: another installation of the operator may be running in namespace {}", green.name());
     assert!(logged == 1 && notes.iter().filter(|found| found.starts_with(&note)).count() == 1, "{logged} {notes:?}");
+    standby.stop().await;
     operator.stop().await;
 }
