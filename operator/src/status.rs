@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod claims;
+mod complete;
 mod conditions;
 mod containers;
 mod controllers;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 pub use autoscaling::keda_due_at;
+pub use complete::blocked_rotation;
 pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};
@@ -35,7 +37,7 @@ use crate::{
     crd::{Catalog, CatalogStatus, LastApplied, Replicas},
     error::Error,
     live::Live,
-    validate::{Problems, Skipped},
+    validate::{Problems, Skipped, scheduled_rotations},
 };
 
 /// The outcome of a reconcile.
@@ -101,16 +103,14 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
-    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
-        conditions.set("Complete", &complete(skipped));
-    } else {
-        conditions.keep("Complete");
-    }
+    complete::set_condition(&mut conditions, catalog, live, outcome, now);
     match mail {
         Some(MailStatus { holds: Some(holds), reason, message }) => {
             conditions.set(mail::CONDITION, &ConditionState { holds, reason, message });
         }
-        Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
+        Some(MailStatus { holds: None, reason, message }) => {
+            conditions.set_unknown(mail::CONDITION, &ConditionState::no(&reason, message));
+        }
         None => conditions.keep(mail::CONDITION),
     }
     if live.is_complete() {
@@ -150,6 +150,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         version,
         database: live.database.status.clone().or(before.database),
         messaging,
+        scheduled_rotations: scheduled_rotations(catalog, now),
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
         last_applied,
     }
@@ -189,15 +190,6 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
         }
         Outcome::Applied(_) => ConditionState::no("Settled", "everything is applied and ready"),
     }
-}
-
-/// Skipped objects don't make a Catalog degraded, but are reported.
-fn complete(skipped: &[Skipped]) -> ConditionState {
-    if skipped.is_empty() {
-        return ConditionState::yes("NothingSkipped", "no declared object or field was skipped");
-    }
-    let messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    ConditionState::no("Skipped", messages.join("; "))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
 mod autoscaling;
+mod complete;
 mod degraded;
 mod drift;
 mod faults;
