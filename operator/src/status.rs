@@ -16,6 +16,7 @@ mod mail;
 pub mod messaging;
 mod parts;
 mod pods;
+mod scaling_up;
 pub mod unreadable;
 mod zero_replicas;
 
@@ -67,7 +68,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         Outcome::Migrating { job, .. } => Some(job.as_str()),
         Outcome::Paused | Outcome::Rejected(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
+    let before = catalog.status.clone().unwrap_or_default();
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
+    scaling_up::set_conditions(&before.conditions, now, &mut parts);
     installation::set_conditions(&live.database, &mut parts);
     let messaging = messaging::volume(catalog, live, now);
     messaging::append_replacement(messaging.as_ref(), &mut parts.messaging);
@@ -75,7 +78,6 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         claims::append_skipped(skipped, "spec.database.embedded.", &mut parts.database);
         claims::append_skipped(skipped, "spec.messaging.embedded.", &mut parts.messaging);
     }
-    let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
         ("DatabaseReady", &parts.database),
@@ -93,8 +95,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let failing = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
     // A shop doesn't serve from the database of another installation, nor from a new volume before its migration.
     let serves = parts.all_serve() && live.database.problem.is_none() && !installation::has_other_volume(catalog, live);
-    let mail =
-        issues.filter(|_| live.is_complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
+    let mail = issues
+        .filter(|_| live.is_complete())
+        .map(|issues| mail::mail(catalog, live, &issues.mail, &issues.mail_servers, conditions.before(mail::CONDITION)));
     let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let mail_or_autoscaling =
@@ -118,8 +121,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("AutoscalingReady");
     }
-    // A migration in progress is not the cause of an unavailable shop.
-    let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(failing.as_ref());
+    // A migration in progress is not the cause of an unavailable shop, and pods that start are not a failure.
+    let failing_parts = || all.iter().filter(|(_, state)| !state.holds && state.reason != scaling_up::REASON);
+    let cause = failing_parts().find(|(kind, _)| migration.is_none() || *kind != "Migrated").or(failing_parts().next());
     let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
