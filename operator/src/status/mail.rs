@@ -30,9 +30,9 @@ impl MailStatus {
 pub fn mail(catalog: &Catalog, live: &Live, report: &MailReport, servers: &[String], previous: Option<&Condition>) -> MailStatus {
     let state = |holds, reason: &str, message: String| MailStatus { holds, reason: reason.into(), message };
     let declared = format!("{}:{}", catalog.spec.mail.server, catalog.spec.mail.port);
-    let pending = || match servers.iter().any(|server| *server != declared) {
-        true => format!("; not all notifiers use {declared} of spec.mail yet: see Progressing"),
-        false => String::new(),
+    let pending = || {
+        let is_pending = servers.iter().any(|server| *server != declared);
+        if is_pending { format!("; not all notifiers use {declared} of spec.mail yet: see Progressing") } else { String::new() }
     };
     let deployment = format!("{}-notifier", catalog.name_any());
     let replicas = live.get(Kind::Deployment, &deployment).and_then(|live| live.data["spec"]["replicas"].as_i64());
