@@ -52,7 +52,9 @@ pub enum ReleaseError {
         /// The newest release that migrated it.
         migrated_by: String,
     },
-    #[error("CURRENCY={configured}, but the prices in this database are in {stored}: set CURRENCY={stored}, or use another database")]
+    #[error(
+        "the currency is {configured}, but the prices in this database are in {stored}: set the currency to {stored}, or use another database"
+    )]
     OtherCurrency { stored: String, configured: Currency },
     /// The database has no schema, or an older one than this release needs.
     #[error("{}: run catalog migrate", describe_schema(*.newest))]
@@ -62,7 +64,7 @@ pub enum ReleaseError {
     },
     #[error(
         "this database {found}, but installation {expected} is expected; nothing was changed: connect to the database of \
-         installation {expected} or restore it, or leave out EXPECT_INSTALLATION to use this one"
+         installation {expected}, or restore it"
     )]
     OtherInstallation { expected: Uuid, found: DatabaseInstallation },
     /// A migration failed, or an applied migration was edited later.

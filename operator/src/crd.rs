@@ -28,7 +28,7 @@ pub use messaging::{EmbeddedMessaging, ExternalMessaging, Messaging};
 pub use pod::{EnvVar, EnvVarSource, Pod, Resources};
 pub use quantity::Quantity;
 pub use references::{SecretKeyRef, SecretRef};
-pub use status::{CatalogStatus, Condition, DatabaseStatus, LastApplied, MessagingStatus, Replicas, Time};
+pub use status::{CatalogStatus, Condition, DatabaseStatus, LastApplied, MessagingStatus, Replicas, ScheduledRotations, Time};
 pub use workload::{Api, ApiAutoscaling, Worker, WorkerAutoscaling};
 
 /// Maximum length of a Catalog's name. All names that are derived from it are then valid DNS labels.

@@ -73,6 +73,7 @@ pub fn after_migration(
         installation_id: installation_id().or_else(|| plan.installation.expected.clone()),
         claim_uid: plan.installation.claim_uid.clone(),
         migration: Some(job.to_owned()),
+        abandoned: plan.installation.abandoned.clone().filter(|_| plan.installation.is_abandoned).or_else(|| before?.abandoned.clone()),
     })
 }
 
@@ -123,7 +124,7 @@ mod tests {
     fn a_claim_is_lost_if_the_status_contains_it_and_it_was_not_abandoned() {
         let (mut catalog, mut observed) = samples::minimal_input();
         assert_eq!(volume_lost(&validate(&catalog, &observed).unwrap()), None, "a new Catalog");
-        let known = DatabaseStatus { installation_id: None, claim_uid: Some("u1".into()), migration: None };
+        let known = DatabaseStatus { installation_id: None, claim_uid: Some("u1".into()), ..Default::default() };
         catalog.status = Some(crate::crd::CatalogStatus { database: Some(known), ..Default::default() });
         let plan = validate(&catalog, &observed).unwrap();
         let Some(DatabaseProblem::VolumeLost(message)) = volume_lost(&plan) else { panic!("not lost") };
@@ -147,5 +148,10 @@ mod tests {
         assert_eq!(after_migration(Some(&after), &plan, "shop-migrate-1", || Some("b".into())), None);
         let next = after_migration(Some(&after), &plan, "shop-migrate-2", || Some("b".into())).unwrap();
         assert_eq!(next.installation_id.as_deref(), Some("b"));
+        plan.installation.abandoned = Some("a".into());
+        let ignored = after_migration(Some(&after), &plan, "shop-migrate-3", || Some("b".into())).unwrap();
+        plan.installation.is_abandoned = true;
+        let abandoned = after_migration(Some(&after), &plan, "shop-migrate-3", || Some("b".into())).unwrap();
+        assert_eq!((ignored.abandoned, abandoned.abandoned.as_deref()), (None, Some("a")));
     }
 }

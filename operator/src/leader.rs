@@ -279,7 +279,9 @@ impl Elector {
             Ok::<_, kube::Error>(())
         });
         if matches!(released.await, Ok(Ok(()))) {
-            self.journal.record_released();
+            if self.leads {
+                self.journal.record_released();
+            }
             self.journal.publish().await;
         } else {
             tracing::warn!(expires_after_s = LEASE_DURATION.as_secs(), "lease not released");

@@ -7,6 +7,7 @@ mod poll;
 mod schedule;
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -32,7 +33,7 @@ pub enum MailReport {
     PollFailed(String),
     /// The last mail was accepted, or none was sent yet.
     Available,
-    /// The server rejects mail or doesn't respond. Contains its reply or the error.
+    /// The server rejects mail or doesn't respond. Contains the server, and its reply or the error.
     Unavailable(String),
 }
 
@@ -41,6 +42,8 @@ pub enum MailReport {
 pub struct NotifierPod {
     name: String,
     address: SocketAddr,
+    /// Host and port of the mail server that the pod uses. During a rollout, it may be another one than that of the spec.
+    mail_server: String,
 }
 
 /// Selects the running pods of the notifier.
@@ -51,9 +54,26 @@ pub fn notifiers(pods: &[Pod]) -> Vec<NotifierPod> {
         let is_notifier = pod.labels().get("app.kubernetes.io/component").is_some_and(|component| component == "notifier");
         is_notifier && phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
     });
-    let mut notifiers: Vec<_> = running.filter_map(|pod| Some(NotifierPod { name: pod.name_any(), address: ops_address(pod)? })).collect();
+    let of_pod = |pod: &Pod| {
+        Some(NotifierPod { name: pod.name_any(), address: ops_address(pod)?, mail_server: mail_server(pod).unwrap_or_default() })
+    };
+    let mut notifiers: Vec<_> = running.filter_map(of_pod).collect();
     notifiers.sort_by(|a, b| a.name.cmp(&b.name));
     notifiers
+}
+
+/// Returns the mail servers that the pods use, each once.
+#[must_use]
+pub fn mail_servers(pods: &[NotifierPod]) -> Vec<String> {
+    let servers: BTreeSet<_> = pods.iter().map(|pod| pod.mail_server.clone()).filter(|server| !server.is_empty()).collect();
+    servers.into_iter().collect()
+}
+
+/// Reads the mail server from the variables of the pod (`build/environment.rs`).
+fn mail_server(pod: &Pod) -> Option<String> {
+    let variables = || pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.env.iter().flatten());
+    let value = |name: &str| variables().find(|variable| variable.name == name)?.value.clone();
+    Some(format!("{}:{}", value("MAIL_SERVER")?, value("MAIL_PORT")?))
 }
 
 fn ops_address(pod: &Pod) -> Option<SocketAddr> {
@@ -128,10 +148,11 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, component: &str, status: &serde_json::Value) -> Pod {
+        let env = json!([{"name": "MAIL_SERVER", "value": "smtp.example.com"}, {"name": "MAIL_PORT", "value": "25"}]);
         let ports = json!([{"name": "ops", "containerPort": 9090}]);
         let metadata = json!({"name": name, "labels": {"app.kubernetes.io/component": component}});
         serde_json::from_value(
-            json!({"metadata": metadata, "spec": {"containers": [{"name": component, "ports": ports}]}, "status": status}),
+            json!({"metadata": metadata, "spec": {"containers": [{"name": component, "ports": ports, "env": env}]}, "status": status}),
         )
         .unwrap()
     }
@@ -145,6 +166,7 @@ mod tests {
             pod("c", "tracker", &running),
             pod("d", "notifier", &json!({"phase": "Pending"})),
         ];
+        assert_eq!(mail_servers(&notifiers(&pods)), ["smtp.example.com:25"]);
         let found: Vec<_> = notifiers(&pods).into_iter().map(|pod| format!("{} {}", pod.name, pod.address)).collect();
         assert_eq!(found, ["a 10.0.0.2:9090", "b [2001:db8::1]:9090"]);
     }

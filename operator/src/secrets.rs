@@ -3,6 +3,7 @@
 //! A deleted Secret is generated again; an edited one keeps its edits. No value in a Secret is derived from another one, so that an edit
 //! of one value never contradicts the others.
 
+mod blocked_rotation;
 mod database_login;
 mod in_use;
 mod signing_keys;
@@ -20,6 +21,7 @@ use crate::{
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
 };
 
+pub use blocked_rotation::BlockedRotation;
 pub use database_login::{LoginChange, login_to_restore, old_passwords_expire_at, update as update_login};
 pub use in_use::{LoginInUse, login_in_use};
 pub use signing_keys::rotate as rotate_signing_keys;

@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod claims;
+mod complete;
 mod conditions;
 mod containers;
 mod controllers;
@@ -15,6 +16,7 @@ mod mail;
 pub mod messaging;
 mod parts;
 mod pods;
+mod scaling_up;
 pub mod unreadable;
 mod zero_replicas;
 
@@ -22,6 +24,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 pub use autoscaling::next_ignored_at;
+pub use complete::blocked_rotation;
 pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};
@@ -35,7 +38,7 @@ use crate::{
     crd::{Catalog, CatalogStatus, LastApplied, Replicas},
     error::Error,
     live::Live,
-    validate::{Problems, Skipped},
+    validate::{Problems, Skipped, scheduled_rotations},
 };
 
 /// The outcome of a reconcile.
@@ -65,7 +68,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         Outcome::Migrating { job, .. } => Some(job.as_str()),
         Outcome::Paused | Outcome::Rejected(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
+    let before = catalog.status.clone().unwrap_or_default();
     let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
+    scaling_up::set_conditions(&before.conditions, now, &mut parts);
     installation::set_conditions(&live.database, &mut parts);
     let messaging = messaging::volume(catalog, live, now);
     messaging::append_replacement(messaging.as_ref(), &mut parts.messaging);
@@ -73,7 +78,6 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         claims::append_skipped(skipped, "spec.database.embedded.", &mut parts.database);
         claims::append_skipped(skipped, "spec.messaging.embedded.", &mut parts.messaging);
     }
-    let before = catalog.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, catalog.metadata.generation, now);
     let all = [
         ("DatabaseReady", &parts.database),
@@ -91,8 +95,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let failing = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
     // A shop doesn't serve from the database of another installation, nor from a new volume before its migration.
     let serves = parts.all_serve() && live.database.problem.is_none() && !installation::has_other_volume(catalog, live);
-    let mail =
-        issues.filter(|_| live.is_complete()).map(|issues| mail::mail(catalog, live, &issues.mail, conditions.before(mail::CONDITION)));
+    let mail = issues
+        .filter(|_| live.is_complete())
+        .map(|issues| mail::mail(catalog, live, &issues.mail, &issues.mail_servers, conditions.before(mail::CONDITION)));
     let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(catalog, live, now);
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let mail_or_autoscaling =
@@ -101,16 +106,14 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
-    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
-        conditions.set("Complete", &complete(skipped));
-    } else {
-        conditions.keep("Complete");
-    }
+    complete::set_condition(&mut conditions, catalog, live, outcome, now);
     match mail {
         Some(MailStatus { holds: Some(holds), reason, message }) => {
             conditions.set(mail::CONDITION, &ConditionState { holds, reason, message });
         }
-        Some(MailStatus { holds: None, reason, message }) => conditions.set_unknown(mail::CONDITION, &reason, &message),
+        Some(MailStatus { holds: None, reason, message }) => {
+            conditions.set_unknown(mail::CONDITION, &ConditionState::no(&reason, message));
+        }
         None => conditions.keep(mail::CONDITION),
     }
     if live.is_complete() {
@@ -118,8 +121,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     } else {
         conditions.keep("AutoscalingReady");
     }
-    // A migration in progress is not the cause of an unavailable shop.
-    let cause = all.iter().find(|(kind, state)| !(state.holds || migration.is_some() && *kind == "Migrated")).or(failing.as_ref());
+    // A migration in progress is not the cause of an unavailable shop, and pods that start are not a failure.
+    let failing_parts = || all.iter().filter(|(_, state)| !state.holds && state.reason != scaling_up::REASON);
+    let cause = failing_parts().find(|(kind, _)| migration.is_none() || *kind != "Migrated").or(failing_parts().next());
     let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
@@ -150,6 +154,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         version,
         database: live.database.status.clone().or(before.database),
         messaging,
+        scheduled_rotations: scheduled_rotations(catalog, now),
         url: catalog.namespace().map(|namespace| format!("http://{}-api.{namespace}.svc", catalog.name_any())),
         last_applied,
     }
@@ -189,15 +194,6 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
         }
         Outcome::Applied(_) => ConditionState::no("Settled", "everything is applied and ready"),
     }
-}
-
-/// Skipped objects don't make a Catalog degraded, but are reported.
-fn complete(skipped: &[Skipped]) -> ConditionState {
-    if skipped.is_empty() {
-        return ConditionState::yes("NothingSkipped", "no declared object or field was skipped");
-    }
-    let messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    ConditionState::no("Skipped", messages.join("; "))
 }
 
 #[cfg(test)]

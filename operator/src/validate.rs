@@ -37,7 +37,7 @@ pub use plan::{
     Volume, WorkerScale,
 };
 pub use problem::{Problem, Problems, Reason};
-pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD, next_rotation};
+pub use rotation::{ROTATE, ROTATE_DATABASE_PASSWORD, requested_database_rotation, scheduled_rotations};
 pub use shop::version;
 pub use worker::{WaitingRows, WorkerRole};
 
@@ -85,7 +85,7 @@ fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>)
     let release = shop::check_image(&spec.image, &mut check);
     let currency = shop::check_currency(&spec.currency, &mut check);
     let database = database::check(catalog, &shop, &mut check);
-    let installation = installation::check(catalog, database.as_ref(), &check);
+    let installation = installation::check(catalog, database.as_ref(), &mut check);
     let messaging = messaging::check(&shop, &spec.messaging, &mut check);
     let mail = mail::check(&spec.mail, &mut check);
     let auth = auth::check(catalog, &shop, &mut check);

@@ -28,6 +28,9 @@ pub struct CatalogStatus {
     /// The volume that the embedded NATS uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messaging: Option<MessagingStatus>,
+    /// Rotations that annotations request for a later time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_rotations: Option<ScheduledRotations>,
     /// URL of the API in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -61,6 +64,21 @@ pub struct DatabaseStatus {
     /// Name of the migration Job that reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
+    /// The value of the annotation catalog.rs/abandon-installation that last took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<String>,
+}
+
+/// Rotations that annotations request for a later time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledRotations {
+    /// When the signing keys are rotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_keys: Option<Time>,
+    /// When the password of the embedded database is rotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_password: Option<Time>,
 }
 
 /// The volume that the embedded NATS uses.

@@ -68,6 +68,9 @@ async fn poll(client: Client, key: CatalogKey, pods: Vec<NotifierPod>) -> (Catal
 async fn poll_pod(client: &Client, pod: &NotifierPod) -> MailReport {
     let error = match timeout(RESPONSE_TIMEOUT, read(client, pod)).await {
         Ok(Ok(text)) => match parse(&text) {
+            Some(MailReport::Unavailable(reply)) if !pod.mail_server.is_empty() => {
+                return MailReport::Unavailable(format!("mail server {}: {reply}", pod.mail_server));
+            }
             Some(report) => return report,
             None => "its report has no line about the mail server".to_owned(),
         },
@@ -99,7 +102,7 @@ mod tests {
     use crate::mail::schedule::Schedule;
 
     fn pod(listener: &TcpListener) -> NotifierPod {
-        NotifierPod { name: "notifier".into(), address: listener.local_addr().unwrap() }
+        NotifierPod { name: "notifier".into(), address: listener.local_addr().unwrap(), mail_server: "smtp.example.com:25".into() }
     }
 
     async fn names(changes: &mut (impl Stream<Item = ObjectRef<GuardedCatalog>> + Unpin), number: usize) -> BTreeSet<String> {
@@ -130,7 +133,7 @@ mod tests {
         assert_eq!(names(&mut changes, 2).await, expected);
         *line.lock().unwrap() = "[-] mail server: permanent error (535): no";
         assert_eq!(names(&mut changes, 2).await, expected, "the next poll isn't delayed either");
-        let failing = MailReport::Unavailable("permanent error (535): no".into());
+        let failing = MailReport::Unavailable("mail server smtp.example.com:25: permanent error (535): no".into());
         assert_eq!(reports.follow("shops", "b", answering.clone()), failing);
         assert_eq!(reports.follow("shops", "a", unresponsive_pods.clone()), MailReport::NotPolled);
         // The pods of one Catalog are polled together: unresponsive ones delay its report by one timeout.

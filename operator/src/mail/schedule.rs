@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn pods(address: &str) -> Vec<NotifierPod> {
-        vec![NotifierPod { name: "a".into(), address: format!("{address}:9090").parse().unwrap() }]
+        vec![NotifierPod { name: "a".into(), address: format!("{address}:9090").parse().unwrap(), mail_server: String::new() }]
     }
 
     fn key(name: &str) -> CatalogKey {

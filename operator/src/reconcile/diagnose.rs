@@ -9,7 +9,7 @@ use super::Context;
 use crate::{
     error::Error,
     live::{Live, pod_selector},
-    mail::notifiers,
+    mail::{mail_servers, notifiers},
     status::{Issues, uids_needing_events},
 };
 
@@ -40,7 +40,10 @@ impl Context {
                 Vec::new()
             }
         };
-        Ok(Issues { mail: self.mail.follow(namespace, name, notifiers(&pods)), ..Issues::find(live, &pods, &events, now) })
+        let found = Issues::find(live, &pods, &events, now);
+        let notifiers = notifiers(&pods);
+        let mail_servers = mail_servers(&notifiers);
+        Ok(Issues { mail: self.mail.follow(namespace, name, notifiers), mail_servers, ..found })
     }
 
     /// Lists the pods of a Catalog, those of its migrations included.

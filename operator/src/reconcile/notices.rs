@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use kube::runtime::events::EventType;
 
 use crate::{
-    crd::{CatalogStatus, Condition},
+    crd::{CatalogStatus, Condition, ScheduledRotations, Time},
     status::messaging::LOST,
+    validate::{ROTATE, ROTATE_DATABASE_PASSWORD},
 };
 
 /// An Event about a Catalog.
@@ -27,10 +28,11 @@ pub fn notices(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Times
         upgrade(before, after),
         messaging_volume(before, after),
         changed_to(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
-        changed_to(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
+        incomplete(before, after),
     ]
     .into_iter()
     .flatten()
+    .chain(scheduled_rotations(before, after))
     .collect()
 }
 
@@ -72,6 +74,27 @@ fn messaging_volume(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Op
     let replaced_at = |status: &CatalogStatus| status.messaging.as_ref().and_then(|messaging| messaging.volume_replaced_at.clone());
     let is_new = replaced_at(after).is_some() && replaced_at(after) != before.and_then(replaced_at);
     is_new.then(|| warning("MessagingVolumeReplaced", format!("The volume of NATS was replaced: {LOST}.")))
+}
+
+/// A changed message is a new Event: it may be about another value of an annotation.
+fn incomplete(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
+    let is = condition(after, "Complete").filter(|is| is.status == "False")?;
+    let was = before.and_then(|before| condition(before, "Complete"));
+    was.is_none_or(|was| (&was.status, &was.message) != (&is.status, &is.message)).then(|| warning(&is.reason, is.message.clone()))
+}
+
+fn scheduled_rotations(before: Option<&CatalogStatus>, after: &CatalogStatus) -> impl Iterator<Item = Notice> {
+    let of = |status: &CatalogStatus| {
+        let ScheduledRotations { signing_keys, database_password } = status.scheduled_rotations.clone().unwrap_or_default();
+        [(ROTATE, "The signing keys are", signing_keys), (ROTATE_DATABASE_PASSWORD, "The database password is", database_password)]
+    };
+    let before = before.map(of);
+    of(after).into_iter().filter(move |rotation| before.as_ref().is_none_or(|before| !before.contains(rotation))).filter_map(
+        |(annotation, what, at)| {
+            let Time(at) = at?;
+            Some(normal("RotationScheduled", format!("{what} rotated at {at}, as annotation {annotation} requests.")))
+        },
+    )
 }
 
 /// The condition, if it has this status now and had another status or reason before.
@@ -173,5 +196,30 @@ mod tests {
         let before = status(None, &[("Degraded", "False", "Healthy"), ("Complete", "True", "NothingSkipped")]);
         let after = status(None, &[("Degraded", "True", "ImagePullBackOff"), ("Complete", "False", "Skipped")]);
         assert_eq!(reported(Some(&before), &after), ["ImagePullBackOff: text", "Skipped: text"]);
+    }
+
+    #[test]
+    fn each_value_of_an_ignored_annotation_publishes_an_event() {
+        let skipped = |message: &str| {
+            let mut status = status(None, &[("Complete", "False", "Skipped")]);
+            status.conditions[0].message = message.into();
+            status
+        };
+        assert_eq!(reported(Some(&skipped("\"a\" is ignored")), &skipped("\"b\" is ignored")), ["Skipped: \"b\" is ignored"]);
+        assert_eq!(reported(Some(&skipped("\"b\" is ignored")), &skipped("\"b\" is ignored")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_scheduled_rotation_publishes_one_event() {
+        let at = |seconds: i64| {
+            let database_password = Some(Time(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)));
+            let rotations = ScheduledRotations { signing_keys: None, database_password };
+            CatalogStatus { scheduled_rotations: Some(rotations), ..status(None, &[]) }
+        };
+        let expected = "RotationScheduled: The database password is rotated at 1970-01-01T00:10:00Z, as annotation \
+                        catalog.rs/rotate-database-password requests.";
+        assert_eq!(reported(Some(&at(500)), &at(600)), [expected]);
+        assert_eq!(reported(Some(&at(600)), &at(600)), Vec::<String>::new());
+        assert_eq!(reported(Some(&at(600)), &status(None, &[])), Vec::<String>::new(), "it has started, or the annotation was removed");
     }
 }

@@ -17,13 +17,12 @@ use super::{
 };
 use crate::{
     apply::Change,
-    crd::{Catalog, CatalogStatus, DatabaseStatus},
+    crd::{Catalog, CatalogStatus, DatabaseStatus, ScheduledRotations},
     error::Error,
     kinds::Kind,
     live::{Live, deployment_names},
     secrets,
-    status::{Issues, Outcome, next_ignored_at, status},
-    validate::next_rotation,
+    status::{Issues, Outcome, blocked_rotation, next_ignored_at, status},
 };
 
 /// Maximum length of a note in bytes (events.k8s.io/v1, `note`).
@@ -63,9 +62,11 @@ pub async fn report(catalog: &Catalog, context: &Context, namespace: &str, live:
         let in_use = secrets::login_in_use(live, deployment_names(&catalog.name_any()));
         secrets::old_passwords_expire_at(&secret.data.unwrap_or_default(), in_use.as_ref()).filter(|at| *at > now)
     });
-    let rotates_at = next_rotation(catalog, now);
-    let changes_at =
-        |issues: Issues| issues.changes_at.into_iter().chain(next_ignored_at(live, now)).chain(expire_at).chain(rotates_at).min();
+    let scheduled = report.scheduled_rotations.iter().flat_map(|rotations| [&rotations.signing_keys, &rotations.database_password]);
+    let rotates_at = scheduled.flatten().map(|at| at.0);
+    let blocked_at = blocked_rotation(catalog, live, now).map(|blocked| blocked.report_at).filter(|at| *at > now);
+    let known = rotates_at.chain(next_ignored_at(live, now)).chain(expire_at).chain(blocked_at).min();
+    let changes_at = |issues: Issues| issues.changes_at.into_iter().chain(known).min();
     let until_change = issues.map_or(Some(RETRY_LISTING_PODS_AFTER), |issues| changes_at(issues).map(until));
     Ok(Reported { status: report, until_change })
 }
@@ -74,7 +75,8 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     let name = catalog.name_any();
     let api: Api<Catalog> = Api::namespaced(context.client.clone(), namespace);
     // Absent fields are written as null, which removes them (RFC 7396).
-    let CatalogStatus { observed_generation, conditions, replicas, version, database, messaging, url, last_applied } = status;
+    let CatalogStatus { observed_generation, conditions, replicas, version, database, messaging, scheduled_rotations, url, last_applied } =
+        status;
     let mut patch = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
@@ -90,10 +92,16 @@ async fn write(catalog: &Catalog, context: &Context, namespace: &str, status: &C
     if before.and_then(|before| before.messaging.as_ref()) != messaging.as_ref() {
         patch["messaging"] = json!(messaging);
     }
+    if before.and_then(|before| before.scheduled_rotations.as_ref()) != scheduled_rotations.as_ref() {
+        patch["scheduledRotations"] = json!(scheduled_rotations.as_ref().map(|rotations| {
+            let ScheduledRotations { signing_keys, database_password } = rotations;
+            json!({"signingKeys": signing_keys, "databasePassword": database_password})
+        }));
+    }
     if before.and_then(|before| before.database.as_ref()) != database.as_ref() {
         patch["database"] = json!(database.as_ref().map(|database| {
-            let DatabaseStatus { installation_id, claim_uid, migration } = database;
-            json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration})
+            let DatabaseStatus { installation_id, claim_uid, migration, abandoned } = database;
+            json!({"installationId": installation_id, "claimUid": claim_uid, "migration": migration, "abandoned": abandoned})
         }));
     }
     match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": patch}))).await {

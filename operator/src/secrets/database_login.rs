@@ -101,18 +101,18 @@ pub fn has_password(data: &Data, login: &str) -> bool {
 }
 
 /// Whether the Secret has passwords besides the active one.
-fn has_old_passwords(data: &Data, active: &str) -> bool {
+pub fn has_old_passwords(data: &Data, active: &str) -> bool {
     data.contains_key(inactive_login(active)) || data.contains_key(OWNER_PASSWORD)
 }
 
 /// When the active password was generated. `None` if any key is missing or invalid.
-fn read_changed_at(data: &Data, active: &str) -> Option<Timestamp> {
+pub fn read_changed_at(data: &Data, active: &str) -> Option<Timestamp> {
     text(data, active)?;
     text(data, USERNAME).filter(|username| *username == active)?;
     text(data, CHANGED_AT)?.parse().ok()
 }
 
-fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
+pub fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
     let ByteString(value) = data.get(key)?;
     std::str::from_utf8(value).ok().filter(|text| !text.trim().is_empty())
 }

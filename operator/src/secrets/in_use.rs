@@ -28,7 +28,7 @@ pub fn login_in_use(live: &Live, deployments: impl IntoIterator<Item = String>) 
     });
     let deployments = deployments.collect::<Option<Vec<_>>>()?;
     let rolled_out_at = deployments.iter().map(|(_, rolled_out_at)| *rolled_out_at).max()?;
-    let mut logins = deployments.into_iter().map(|(login, _)| login).chain(keda_logins(live));
+    let mut logins = deployments.into_iter().map(|(login, _)| login).chain(keda_logins(live).map(|(_, login)| login));
     let first = logins.next()?;
     logins.all(|login| login == first).then(|| LoginInUse { login: first.to_owned(), rolled_out_at })
 }
@@ -44,18 +44,20 @@ pub fn login(deployment: &DynamicObject) -> Option<&str> {
 /// object that could not be applied has the previous role, even after all pods were replaced.
 ///
 /// Objects that are being deleted don't count: one may stay for its finalizer after KEDA was removed.
-fn keda_logins(live: &Live) -> impl Iterator<Item = &str> {
-    let of_kind = |kind| live.of_kind(kind).filter(|object| object.metadata.deletion_timestamp.is_none());
-    let triggers = of_kind(Kind::ScaledObject).filter_map(|object| object.data["spec"]["triggers"].as_array()).flatten();
-    let users = triggers.filter_map(|trigger| trigger["metadata"]["userName"].as_str());
-    let references = of_kind(Kind::TriggerAuthentication).filter_map(|object| object.data["spec"]["secretTargetRef"].as_array()).flatten();
-    let passwords = references.filter(|reference| reference["parameter"] == "password");
-    users.chain(passwords.filter_map(|reference| reference["key"].as_str()))
+pub fn keda_logins(live: &Live) -> impl Iterator<Item = (&DynamicObject, &str)> {
+    let entries = |kind, field: &'static str| {
+        let objects = live.of_kind(kind).filter(|object| object.metadata.deletion_timestamp.is_none());
+        objects.flat_map(move |object| object.data["spec"][field].as_array().into_iter().flatten().map(move |entry| (object, entry)))
+    };
+    let users =
+        entries(Kind::ScaledObject, "triggers").filter_map(|(object, trigger)| Some((object, trigger["metadata"]["userName"].as_str()?)));
+    let references = entries(Kind::TriggerAuthentication, "secretTargetRef").filter(|(_, reference)| reference["parameter"] == "password");
+    users.chain(references.filter_map(|(object, reference)| Some((object, reference["key"].as_str()?))))
 }
 
 /// When the rollout ended, or `None` if it hasn't. The deployment controller updates the condition `Progressing` with every progress of
 /// a rollout, and not after it has ended.
-fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
+pub fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
     let status = &deployment.data["status"];
     let number = |field: &str| status.get(field).and_then(Value::as_i64).unwrap_or(0);
     let is_observed = deployment.metadata.generation.is_none_or(|generation| number("observedGeneration") >= generation);

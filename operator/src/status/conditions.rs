@@ -52,8 +52,15 @@ impl<'a> Conditions<'a> {
     }
 
     /// Sets a condition to Unknown.
-    pub fn set_unknown(&mut self, kind: &str, reason: &str, message: &str) {
-        self.write(kind, "Unknown", &ConditionState::no(reason, message));
+    pub fn set_unknown(&mut self, kind: &str, state: &ConditionState) {
+        self.write(kind, "Unknown", state);
+    }
+
+    /// Sets a condition that is True or False to the same state for the current generation. Returns whether it is.
+    pub fn confirm(&mut self, kind: &str) -> bool {
+        let Some(before) = self.before(kind).filter(|before| before.status != "Unknown") else { return false };
+        self.set.push(Condition { observed_generation: self.generation, ..before.clone() });
+        true
     }
 
     fn write(&mut self, kind: &str, status: &str, state: &ConditionState) {
@@ -70,10 +77,19 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition of `before`, unless it is unknown only because the Catalog could not be read.
+    /// Keeps a condition of `before`, or sets it to Unknown if there is none.
     pub fn keep(&mut self, kind: &str) {
+        self.keep_or(kind, &ConditionState::no("NotRead", "its objects could not be read yet: see Ready"));
+    }
+
+    /// Keeps a condition of `before`. If there is none, or it is unknown only because the Catalog could not be read, it becomes Unknown
+    /// with the reason and message of `otherwise`.
+    pub fn keep_or(&mut self, kind: &str, otherwise: &ConditionState) {
         let is_known = |before: &&Condition| before.status != "Unknown" || before.reason != UNREADABLE;
-        self.set.extend(self.before(kind).filter(is_known).cloned());
+        match self.before(kind).filter(is_known) {
+            Some(before) => self.set.push(before.clone()),
+            None => self.set_unknown(kind, otherwise),
+        }
     }
 
     /// The condition of `before`.

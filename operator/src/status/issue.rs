@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 /// Time after which a waiting pod, or a Job without pods, is an issue. Pulling an image usually takes less.
 pub const SLOW_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
+/// Reason of the issue of a migration whose container has failed.
+pub const MIGRATION_FAILING: &str = "MigrationFailing";
+
 /// A current or recent failure or delay of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {

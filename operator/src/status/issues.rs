@@ -18,6 +18,8 @@ pub struct Issues {
     pub changes_at: Option<Timestamp>,
     /// The notifiers' report on the mail server.
     pub mail: MailReport,
+    /// The mail servers that the polled notifiers use.
+    pub mail_servers: Vec<String>,
 }
 
 impl Issues {
@@ -35,7 +37,7 @@ impl Issues {
         let slow = pods.iter().filter_map(|pod| pods::slow_at(pod, live)).chain(controllers::slow_at(live));
         let changes_at = list.iter().filter_map(|issue| issue.until).chain(slow).filter(|at| *at > now).min();
         list.dedup_by(|later, first| later.component == first.component);
-        Self { list, changes_at, mail: MailReport::default() }
+        Self { list, changes_at, mail: MailReport::default(), mail_servers: Vec::new() }
     }
 
     /// The issue of a component.

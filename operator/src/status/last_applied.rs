@@ -18,6 +18,16 @@ pub fn after(catalog: &Catalog, outcome: &Outcome, before: Option<LastApplied>) 
     }
 }
 
+/// Whether the last applied spec is that of the Catalog, regardless of `spec.paused`.
+#[must_use]
+pub fn is_current(catalog: &Catalog) -> bool {
+    let Some(last) = self::catalog(catalog) else { return false };
+    let mut spec = catalog.spec.clone();
+    spec.image.tag = Some(version(&spec.image).to_owned());
+    spec.paused = last.spec.paused;
+    spec == last.spec
+}
+
 fn record(catalog: &Catalog) -> Option<LastApplied> {
     let mut spec = catalog.spec.clone();
     // The default tag is the operator's release. An upgraded operator must not replace this release before its migration.

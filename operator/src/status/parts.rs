@@ -3,7 +3,12 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{conditions::ConditionState, issue::Issue, issues::Issues, zero_replicas::may_be_zero};
+use super::{
+    conditions::ConditionState,
+    issue::{Issue, MIGRATION_FAILING},
+    issues::Issues,
+    zero_replicas::may_be_zero,
+};
 use crate::{
     crd::Catalog,
     kinds::Kind,
@@ -12,6 +17,11 @@ use crate::{
 
 /// Label with the release that an object runs.
 const VERSION: &str = "app.kubernetes.io/version";
+
+/// Reason of the condition of a workload that may have no pods and has none.
+pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+/// Reason of the condition of a workload without available pods, of which no issue is known.
+pub const UNAVAILABLE: &str = "Unavailable";
 
 /// Conditions of all components.
 pub struct Parts {
@@ -112,10 +122,10 @@ impl Workload {
         let rolling = !seen || updated < desired || total > updated || available < desired;
         let count = format!("{available} of {desired} pods are available");
         let state = match issue {
-            _ if desired == 0 && may_be_zero => ConditionState::yes("ScaledToZero", "its Deployment is scaled to 0 pods"),
+            _ if desired == 0 && may_be_zero => ConditionState::yes(SCALED_TO_ZERO, "its Deployment is scaled to 0 pods"),
             _ if desired == 0 => ConditionState::no("NoReplicas", no_replicas(&deployment.name_any())),
             Some(issue) if available == 0 => ConditionState::no(&issue.reason, issue.to_string()),
-            None if available == 0 => ConditionState::no("Unavailable", count),
+            None if available == 0 => ConditionState::no(UNAVAILABLE, count),
             Some(issue) => ConditionState::yes("Available", format!("{count}; {issue}")),
             None => ConditionState::yes("Available", count),
         };
@@ -152,14 +162,23 @@ fn embedded_server(live: &Live, name: &str, issue: Option<&Issue>) -> ConditionS
 fn migrated(migration: Option<&DynamicObject>, issue: Option<&Issue>) -> ConditionState {
     match (migration, issue) {
         (Some(job), _) if has_condition(job, "Complete") => ConditionState::yes("Succeeded", "the migration has succeeded"),
-        (Some(job), _) if has_condition(job, "Failed") => ConditionState::no(
-            "MigrationFailed",
-            format!("see `kubectl logs job/{}`; fix the cause, then delete the Job to run it again", job.name_any()),
-        ),
-        (Some(job), Some(issue)) => ConditionState::no(&issue.reason, format!("{issue}; see `kubectl logs job/{}`", job.name_any())),
+        (Some(job), issue) if has_condition(job, "Failed") => {
+            let cause = issue.map_or_else(|| format!("Job {} has failed", job.name_any()), |issue| with_logs(issue, job));
+            ConditionState::no("MigrationFailed", format!("{cause}; fix the cause, then delete the Job to run it again"))
+        }
+        (Some(job), Some(issue)) => ConditionState::no(&issue.reason, with_logs(issue, job)),
+        // Before its container has started, the pod has no logs.
+        (Some(job), None) if job.data["status"]["ready"].as_i64().unwrap_or(0) == 0 => {
+            ConditionState::no("MigrationRunning", format!("the pod of Job {} starts", job.name_any()))
+        }
         (Some(job), None) => ConditionState::no("MigrationRunning", format!("see `kubectl logs job/{}`", job.name_any())),
         (None, _) => ConditionState::no("NotCreated", "its Job does not exist yet"),
     }
+}
+
+/// Describes the issue of a migration, with the command for its logs if a container has run.
+fn with_logs(issue: &Issue, job: &DynamicObject) -> String {
+    if issue.reason == MIGRATION_FAILING { format!("{issue}; see `kubectl logs job/{}`", job.name_any()) } else { issue.to_string() }
 }
 
 /// The newest migration Job, for a Catalog without a pending one.
@@ -175,7 +194,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::build::samples;
+    use crate::{build::samples, status::issue::Source};
 
     #[test]
     fn the_pending_migration_is_reported_instead_of_one_of_the_same_second() {
@@ -194,5 +213,33 @@ mod tests {
         // A pending Job that does not exist yet is not replaced by another Job.
         let parts = Parts::of(&catalog, &live, Some("shop-migrate-4"), &Issues::default());
         assert_eq!(parts.migrated.reason, "NotCreated");
+    }
+
+    #[test]
+    fn logs_are_mentioned_only_if_a_container_of_the_migration_has_run() {
+        let message = |status: serde_json::Value, reason: Option<&str>| {
+            let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "shop-migrate-1"}, "status": status});
+            let issue = reason.map(|reason| Issue {
+                component: "migrate".into(),
+                source: Source::Pod,
+                reason: reason.into(),
+                object: "Pod a".into(),
+                message: "text".into(),
+                is_failure: true,
+                until: None,
+            });
+            migrated(Some(&serde_json::from_value(job).unwrap()), issue.as_ref()).message
+        };
+        let failed = json!({"conditions": [{"type": "Failed", "status": "True"}]});
+        for (status, reason, expected) in [
+            (json!({"active": 1, "ready": 0}), None, "the pod of Job shop-migrate-1 starts"),
+            (json!({"active": 1, "ready": 1}), None, "see `kubectl logs job/shop-migrate-1`"),
+            (json!({"active": 1}), Some("ErrImagePull"), "Pod a: text"),
+            (json!({"active": 1}), Some("MigrationFailing"), "Pod a: text; see `kubectl logs job/shop-migrate-1`"),
+            (failed.clone(), Some("Deadline"), "Pod a: text; fix the cause, then delete the Job to run it again"),
+            (failed, None, "Job shop-migrate-1 has failed; fix the cause, then delete the Job to run it again"),
+        ] {
+            assert_eq!(message(status, reason), expected);
+        }
     }
 }

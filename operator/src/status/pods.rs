@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use super::{
     containers::{self, Finding, HEALTHY_AFTER},
     events::last_warning,
-    issue::{Issue, SLOW_AFTER, Source},
+    issue::{Issue, MIGRATION_FAILING, SLOW_AFTER, Source},
 };
 use crate::{
     kinds::Kind,
@@ -29,7 +29,7 @@ pub fn component(pod: &Pod) -> &str {
 pub fn issue(pod: &Pod, live: &Live, events: &[Event], now: Timestamp) -> Option<Issue> {
     let issue = |finding: Finding, is_failure| {
         // For a migration one reason covers all failures: the Job retries it, so restarts don't matter.
-        let reason = if finding.has_ended && is_migration(pod) { "MigrationFailing".to_owned() } else { finding.reason };
+        let reason = if finding.has_ended && is_migration(pod) { MIGRATION_FAILING.to_owned() } else { finding.reason };
         Issue {
             component: component(pod).into(),
             source: Source::Pod,

@@ -5,7 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
-use super::conditions::{ConditionState, Conditions, UNREADABLE};
+use super::{
+    complete,
+    conditions::{ConditionState, Conditions, UNREADABLE},
+};
 
 /// Derives the conditions of an object that cannot be deserialised because of `error`. Those of components are Unknown, because the
 /// operator doesn't read their objects.
@@ -19,8 +22,10 @@ pub fn unreadable_conditions(object: &DynamicObject, error: &str, now: Timestamp
     let mut conditions = Conditions::new(&previous, object.metadata.generation, now);
     conditions.set("Ready", &ConditionState::no(UNREADABLE, message.clone()));
     conditions.set("Degraded", &ConditionState::yes(UNREADABLE, message));
-    for part in previous.iter().filter(|condition| !["Ready", "Degraded"].contains(&condition.type_.as_str())) {
-        conditions.set_unknown(&part.type_, UNREADABLE, "the Catalog cannot be read: see Ready");
+    let previous_kinds = previous.iter().map(|condition| condition.type_.as_str());
+    let others = previous_kinds.filter(|kind| !["Ready", "Degraded", complete::CONDITION].contains(kind));
+    for kind in others.chain([complete::CONDITION]) {
+        conditions.set_unknown(kind, &ConditionState::no(UNREADABLE, "the Catalog cannot be read: see Ready"));
     }
     conditions.finish()
 }
@@ -53,7 +58,7 @@ mod tests {
         let (first, second) = (Timestamp::UNIX_EPOCH, "2026-01-02T00:00:00Z".parse().unwrap());
         let before = catalog(&json!([was("Ready"), was("ApiAvailable")]));
         let now = unreadable_conditions(&before, "spec.currency: invalid type", first);
-        assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True"), ("ApiAvailable", "Unknown")]);
+        assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True"), ("ApiAvailable", "Unknown"), ("Complete", "Unknown")]);
         assert!(now[0].message.contains(": spec.currency: invalid type.") && now[0].observed_generation == Some(2), "{:?}", now[0]);
         let again = unreadable_conditions(&catalog(&json!(now)), "spec.currency: invalid type", second);
         assert_eq!(again, now, "an unchanged report is not written again");
@@ -63,7 +68,7 @@ mod tests {
     fn conditions_that_cannot_be_deserialised_are_replaced() {
         for before in [json!(null), json!("none"), json!([{"type": "Ready"}])] {
             let now = unreadable_conditions(&catalog(&before), "status.conditions: invalid type", Timestamp::UNIX_EPOCH);
-            assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True")]);
+            assert_eq!(states(&now), [("Ready", "False"), ("Degraded", "True"), ("Complete", "Unknown")]);
         }
     }
 }

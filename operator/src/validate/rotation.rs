@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::check::Check;
-use crate::crd::Catalog;
+use crate::crd::{Catalog, ScheduledRotations, Time};
 
 /// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
 pub const ROTATE: &str = "catalog.rs/rotate-signing-key";
@@ -21,11 +21,20 @@ pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> 
     instant
 }
 
-/// The next instant after `now` for which an annotation requests a rotation.
+/// The rotations that annotations request for an instant after `now`, or `None` if there are none.
 #[must_use]
-pub fn next_rotation(catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
-    let instants = [ROTATE, ROTATE_DATABASE_PASSWORD].into_iter().filter_map(|annotation| parse(given(catalog, annotation)?));
-    instants.filter(|instant| *instant > now).min()
+pub fn scheduled_rotations(catalog: &Catalog, now: Timestamp) -> Option<ScheduledRotations> {
+    let later = |instant: Option<Timestamp>| instant.filter(|instant| *instant > now).map(Time);
+    let signing_keys = later(given(catalog, ROTATE).and_then(|text| parse(text)));
+    let database_password = later(requested_database_rotation(catalog));
+    (signing_keys.is_some() || database_password.is_some()).then_some(ScheduledRotations { signing_keys, database_password })
+}
+
+/// The instant for which an annotation requests a rotation of the embedded database's password.
+#[must_use]
+pub fn requested_database_rotation(catalog: &Catalog) -> Option<Timestamp> {
+    catalog.spec.database.embedded.as_ref()?;
+    parse(given(catalog, ROTATE_DATABASE_PASSWORD)?)
 }
 
 /// The password of an external database cannot be rotated here.
@@ -71,19 +80,21 @@ mod tests {
     }
 
     #[test]
-    fn the_next_rotation_is_the_first_instant_in_the_future() {
-        let (mut catalog, _) = minimal_input();
-        let mut next = |keys: &str, password: &str| {
+    fn only_rotations_in_the_future_are_scheduled() {
+        let (earlier, later) = ("2026-11-30T10:00:20Z", "2099-11-30T11:00:00Z");
+        let scheduled = |(mut catalog, _): (Catalog, Observed), keys: &str, password: &str| {
             let annotations = [(ROTATE, keys), (ROTATE_DATABASE_PASSWORD, password)].map(|(key, value)| (key.to_owned(), value.to_owned()));
             catalog.metadata.annotations = Some(annotations.into());
-            next_rotation(&catalog, "2026-11-30T10:00:00Z".parse().unwrap()).map(|next| next.to_string())
+            let rotations = scheduled_rotations(&catalog, "2026-11-30T10:00:00Z".parse().unwrap()).unwrap_or_default();
+            [rotations.signing_keys, rotations.database_password].map(|at| at.map(|Time(at)| at.to_string()))
         };
-        let (earlier, later) = ("2026-11-30T10:00:20Z", "2026-11-30T11:00:00Z");
-        assert_eq!(next(earlier, later).as_deref(), Some(earlier));
-        assert_eq!(next("now", later).as_deref(), Some(later));
-        assert_eq!(next("2026-11-30T10:00:00Z", "2026-11-30T09:00:00Z"), None);
-        assert_eq!(next("2026-11-30T10:00:20.9Z", later).as_deref(), Some(earlier), "whole seconds");
-        assert_eq!(next_rotation(&minimal_input().0, Timestamp::UNIX_EPOCH), None);
+        let expected = [Some(earlier.to_owned()), Some(later.to_owned())];
+        assert_eq!(scheduled(minimal_input(), earlier, later), expected);
+        assert_eq!(scheduled(minimal_input(), "2026-11-30T10:00:20.9Z", later), expected, "whole seconds");
+        assert_eq!(scheduled(minimal_input(), "now", later), [None, expected[1].clone()]);
+        assert_eq!(scheduled(minimal_input(), "2026-11-30T10:00:00Z", "2026-11-30T09:00:00Z"), [None, None]);
+        assert_eq!(scheduled(full_input(), earlier, later), [expected[0].clone(), None], "the database is external");
+        assert_eq!(scheduled_rotations(&minimal_input().0, Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

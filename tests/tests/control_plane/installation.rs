@@ -169,6 +169,8 @@ async fn abandoning_an_installation_creates_an_empty_volume_only_once() {
     assert_eq!(status.installation_id.as_deref(), Some(SECOND));
     assert_eq!(status.claim_uid, claim_uid(&operator).await);
     // The annotation is still set, and names the first installation.
+    assert_eq!(status.abandoned.as_deref(), Some(FIRST));
+    assert!(operator.condition("Complete").await.is_true, "the annotation has taken effect");
     lose_the_volume(&mut operator).await;
     assert_reported(&operator, "DatabaseReady", "VolumeLost", &[SECOND]).await;
     assert_eq!(claim_uid(&operator).await, None);

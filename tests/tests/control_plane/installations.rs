@@ -130,6 +130,7 @@ async fn a_second_installation_exits_while_the_first_runs_and_leads_after_it() {
     assert_eq!(second.process.log().lines().pop(), Some(why.clone()), "the kubelet shows the last lines of the log");
     let notes: Vec<_> = green.all::<Event>().await.into_iter().filter_map(|event| event.note).collect();
     assert!(notes.contains(&format!("second doesn't lead: {why}")), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("stopped leading")), "it never led: {notes:?}");
     assert_eq!((holder(&green).await, holder(&blue).await.as_deref()), (None, Some("first")));
 
     first.stop().await;

@@ -46,18 +46,22 @@ async fn mail_ready_follows_the_report_of_the_notifier() {
     .await;
     wait_for(&namespace, "MailReady", "Unknown", "NotRunning", "no pod of Deployment shop-notifier runs").await;
 
+    // The pod gets the variables of the Deployment's template.
+    let mail = namespace.api::<Catalog>().get(NAME).await.unwrap().spec.mail;
+    let server = format!("{}:{}", mail.server, mail.port);
     let notifier = Notifier::start().await;
     controllers.run_notifier("shop-notifier", &notifier).await;
     // The operator does not watch pods, but the status of the Deployment.
     controllers.mark_pods_unavailable("shop-notifier").await;
     controllers.complete_all().await;
-    wait_for(&namespace, "MailReady", "True", "NoFailure", "no notifier reports a failure of mail server").await;
+    wait_for(&namespace, "MailReady", "True", "NoFailure", &format!("no notifier reports a failure of mail server {server}")).await;
     wait_for(&namespace, "Degraded", "False", "Healthy", "").await;
 
     notifier.set_mail_report("[-] mail server: permanent error (535): 5.7.8 authentication failed");
-    let cause = "permanent error (535): 5.7.8 authentication failed. Mail waits and is sent later; check spec.mail";
-    wait_for(&namespace, "MailReady", "False", "MailServerUnavailable", cause).await;
-    wait_for(&namespace, "Degraded", "True", "MailServerUnavailable", cause).await;
+    let cause =
+        format!("mail server {server}: permanent error (535): 5.7.8 authentication failed. Mail waits and is sent later; check spec.mail");
+    wait_for(&namespace, "MailReady", "False", "MailServerUnavailable", &cause).await;
+    wait_for(&namespace, "Degraded", "True", "MailServerUnavailable", &cause).await;
     wait_for(&namespace, "Ready", "True", "Ready", "the shop serves; see Degraded").await;
 
     notifier.set_mail_report("[+] mail server: ok");

@@ -3,6 +3,7 @@
 
 mod autoscaling;
 mod call_recorder;
+mod complete;
 mod degraded;
 mod drift;
 mod faults;

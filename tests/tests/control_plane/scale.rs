@@ -4,7 +4,10 @@ use catalog_tests::control_plane::{
     Operator,
     specs::{full, minimal, with},
 };
-use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, events::v1::Event};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, events::v1::Event},
+    jiff::SignedDuration,
+};
 use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
@@ -141,4 +144,25 @@ async fn only_workers_with_a_minimum_of_zero_can_be_scaled_to_zero() {
     assert_eq!(operator.condition("NotifierAvailable").await.reason, "ScaledToZero");
     assert_eq!(replicas(&operator, "shop-tracker").await, Some(1));
     assert_eq!(operator.condition("TrackerAvailable").await.reason, "Available");
+}
+
+#[tokio::test]
+async fn pods_that_start_after_a_scale_from_zero_degrade_the_catalog_only_if_they_take_more_than_a_minute() {
+    let mut operator = Operator::new("starting").await;
+    operator.apply(&with(minimal(), "/api", json!({"replicas": 0}))).await.unwrap();
+    operator.reconcile_until_ready().await;
+    operator.apply(&with(minimal(), "/api", json!({"replicas": 2}))).await.unwrap();
+    for _ in 0..2 {
+        operator.reconcile().await;
+        let [api, ready, degraded] =
+            [operator.condition("ApiAvailable").await, operator.condition("Ready").await, operator.condition("Degraded").await];
+        assert!(!api.is_true && api.reason == "ScalingUp" && api.message.starts_with("0 of 2 pods are available"), "{api:?}");
+        assert!(!ready.is_true && !degraded.is_true, "{ready:?} {degraded:?}");
+    }
+    operator.advance_clock(SignedDuration::from_secs(61));
+    operator.reconcile().await;
+    let degraded = operator.condition("Degraded").await;
+    assert!(degraded.is_true && degraded.reason == "Unavailable", "{degraded:?}");
+    operator.reconcile_until_ready().await;
+    assert!(!operator.condition("Degraded").await.is_true);
 }

@@ -1,0 +1,145 @@
+//! Derives the condition `Complete`.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{
+    Outcome,
+    conditions::{ConditionState, Conditions},
+    last_applied,
+};
+use crate::{
+    crd::Catalog,
+    live::{Live, deployment_names},
+    secrets::BlockedRotation,
+    validate::{Skipped, requested_database_rotation},
+};
+
+/// The condition `Complete`.
+pub const CONDITION: &str = "Complete";
+
+/// Sets `Complete`. Until a spec was applied, and while the Catalog is paused with another spec, it is Unknown.
+pub fn set_condition(conditions: &mut Conditions<'_>, catalog: &Catalog, live: &Live, outcome: &Outcome, now: Timestamp) {
+    let last = catalog.status.as_ref().and_then(|status| status.last_applied.as_ref());
+    let unknown_until_applied =
+        |reason: &str| ConditionState::no(reason, "the spec was not applied in full yet: see Ready and Progressing");
+    match outcome {
+        Outcome::Migrating { skipped, .. } if skipped.is_empty() && last.is_none() => {
+            conditions.set_unknown(CONDITION, &unknown_until_applied("Migrating"));
+        }
+        Outcome::Applied(skipped) | Outcome::Migrating { skipped, .. } => {
+            let blocked = blocked_rotation(catalog, live, now).filter(|blocked| blocked.report_at <= now);
+            conditions.set(CONDITION, &complete(skipped, blocked));
+        }
+        Outcome::Paused => {
+            if !(last_applied::is_current(catalog) && conditions.confirm(CONDITION)) {
+                conditions.set_unknown(CONDITION, &paused(last.and_then(|last| last.observed_generation)));
+            }
+        }
+        Outcome::Rejected(..) => conditions.keep_or(CONDITION, &unknown_until_applied("Refused")),
+        Outcome::Failed(_) => conditions.keep_or(CONDITION, &unknown_until_applied("Retrying")),
+    }
+}
+
+/// The rotation of the embedded database's password that is or will be blocked.
+#[must_use]
+pub fn blocked_rotation(catalog: &Catalog, live: &Live, now: Timestamp) -> Option<BlockedRotation> {
+    catalog.spec.database.embedded.as_ref()?;
+    let name = catalog.name_any();
+    let data = live.secret(&format!("{name}-postgres"))?.data?;
+    BlockedRotation::find(live, deployment_names(&name), &data, requested_database_rotation(catalog), now)
+}
+
+/// Skipped objects and a blocked rotation don't make a Catalog degraded, but are reported.
+fn complete(skipped: &[Skipped], blocked: Option<BlockedRotation>) -> ConditionState {
+    let mut messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
+    messages.extend(blocked.map(|blocked| blocked.message));
+    match (messages.is_empty(), skipped.is_empty()) {
+        (true, _) => ConditionState::yes("NothingSkipped", "no declared object or field was skipped"),
+        (false, true) => ConditionState::no("RotationBlocked", messages.join("; ")),
+        (false, false) => ConditionState::no("Skipped", messages.join("; ")),
+    }
+}
+
+fn paused(last_generation: Option<i64>) -> ConditionState {
+    let applied = match last_generation {
+        Some(generation) => format!("generation {generation} was applied last"),
+        None => "no generation was applied in full yet".to_owned(),
+    };
+    ConditionState::no("Paused", format!("the spec is not applied while spec.paused is true; {applied}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    use super::*;
+    use crate::{
+        build::samples,
+        status::status,
+        validate::{Problems, Reason},
+    };
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1)
+    }
+
+    /// Reconciles with this outcome, and returns `Complete`.
+    fn reconcile(catalog: &mut Catalog, outcome: &Outcome) -> Condition {
+        catalog.status = Some(status(catalog, &Live::of([]), outcome, None, now()));
+        let conditions = &catalog.status.as_ref().unwrap().conditions;
+        conditions.iter().find(|condition| condition.type_ == CONDITION).unwrap().clone()
+    }
+
+    fn edit(catalog: &mut Catalog, generation: i64, change: impl FnOnce(&mut Catalog)) {
+        catalog.metadata.generation = Some(generation);
+        change(catalog);
+    }
+
+    fn state(condition: &Condition) -> (&str, &str, Option<i64>) {
+        (&condition.status, &condition.reason, condition.observed_generation)
+    }
+
+    fn rejected() -> Outcome {
+        let problem = crate::validate::Problem { path: "spec".into(), reason: Reason::InvalidValue, message: "wrong".into() };
+        Outcome::Rejected(Problems(vec![problem]), None)
+    }
+
+    #[test]
+    fn complete_is_unknown_until_a_spec_was_applied() {
+        let migrating = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
+        let failed = Outcome::Failed(crate::error::Error::name_taken(crate::kinds::Kind::Service, "shop-api", "foreign".into()));
+        for (outcome, reason) in [(Outcome::Paused, "Paused"), (rejected(), "Refused"), (failed, "Retrying"), (migrating, "Migrating")] {
+            let (mut catalog, _) = samples::minimal_input();
+            catalog.metadata.generation = Some(1);
+            assert_eq!(state(&reconcile(&mut catalog, &outcome)), ("Unknown", reason, Some(1)), "{outcome:?}");
+            assert_eq!(state(&reconcile(&mut catalog, &Outcome::Applied(Vec::new()))).0, "True", "after {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn complete_of_a_rejected_spec_describes_the_last_applied_generation() {
+        let (mut catalog, _) = samples::minimal_input();
+        catalog.metadata.generation = Some(1);
+        reconcile(&mut catalog, &Outcome::Applied(Vec::new()));
+        edit(&mut catalog, 2, |_| {});
+        assert_eq!(state(&reconcile(&mut catalog, &rejected())), ("True", "NothingSkipped", Some(1)));
+    }
+
+    #[test]
+    fn complete_of_a_paused_catalog_is_unknown_while_its_spec_differs_from_the_applied_one() {
+        let (mut catalog, _) = samples::minimal_input();
+        catalog.metadata.generation = Some(1);
+        let skipped = Skipped { path: "spec.tracker".into(), message: "KEDA is not installed".into() };
+        reconcile(&mut catalog, &Outcome::Applied(vec![skipped]));
+        edit(&mut catalog, 2, |catalog| catalog.spec.paused = true);
+        let paused = reconcile(&mut catalog, &Outcome::Paused);
+        assert_eq!(state(&paused), ("False", "Skipped", Some(2)), "the spec is as applied");
+        assert_eq!(paused.message, "spec.tracker: KEDA is not installed");
+        edit(&mut catalog, 3, |catalog| catalog.spec.api.replicas = Some(7));
+        let edited = reconcile(&mut catalog, &Outcome::Paused);
+        assert_eq!(state(&edited), ("Unknown", "Paused", Some(3)));
+        assert_eq!(edited.message, "the spec is not applied while spec.paused is true; generation 1 was applied last");
+    }
+}
