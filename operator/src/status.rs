@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod claims;
+mod complete;
 mod conditions;
 mod containers;
 mod controllers;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 pub use autoscaling::keda_due_at;
+pub use complete::SKIPPED;
 pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};
@@ -103,10 +105,9 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
-    if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
-        conditions.set("Complete", &complete(skipped));
-    } else {
-        conditions.keep("Complete");
+    match complete::complete(outcome) {
+        Some(state) => conditions.set("Complete", &state),
+        None => conditions.keep("Complete"),
     }
     match mail {
         Some(MailStatus { holds: Some(holds), reason, message }) => {
@@ -161,9 +162,11 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 fn ready(outcome: &Outcome, serves: bool, failing: Option<(&'static str, &ConditionState)>, is_impaired: bool) -> ConditionState {
     let summary = if is_impaired { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, failing) {
-        (Outcome::Rejected(problems, _), _) => {
-            ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
-        }
+        (Outcome::Rejected(..), None | Some(("Migrated", _))) if serves => ConditionState::yes(
+            "LastAppliedSpecServes",
+            "the shop serves with the last applied spec; the current spec cannot be applied, see Degraded",
+        ),
+        (Outcome::Rejected(problems, _), _) => ConditionState::no(problems.reason(), problems.to_string()),
         (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
         // Migrated is the first condition that doesn't hold, so the prerequisites are ready.
         (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => {
@@ -182,7 +185,10 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
             let restored = last_applied
                 .and_then(|applied| applied.observed_generation)
                 .map(|generation| format!("; until then deleted and edited objects are restored to generation {generation}"));
-            ConditionState::no("Refused", format!("the spec is rejected and must be corrected; see Ready{}", restored.unwrap_or_default()))
+            ConditionState::no(
+                "Refused",
+                format!("the spec is rejected and must be corrected; see Degraded{}", restored.unwrap_or_default()),
+            )
         }
         Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator retries with increasing delays; see Degraded"),
         Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads are applied when the migration has succeeded"),
@@ -192,15 +198,6 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
         }
         Outcome::Applied(_) => ConditionState::no("Settled", "everything is applied and ready"),
     }
-}
-
-/// Skipped objects don't make a Catalog degraded, but are reported.
-fn complete(skipped: &[Skipped]) -> ConditionState {
-    if skipped.is_empty() {
-        return ConditionState::yes("NothingSkipped", "no declared object or field was skipped");
-    }
-    let messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    ConditionState::no("Skipped", messages.join("; "))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use kube::runtime::events::EventType;
 
 use crate::{
     crd::{CatalogStatus, Condition},
-    status::messaging::LOST,
+    status::{SKIPPED, messaging::LOST},
 };
 
 /// An Event about a Catalog.
@@ -27,7 +27,10 @@ pub fn notices(before: Option<&CatalogStatus>, after: &CatalogStatus, now: Times
         upgrade(before, after),
         messaging_volume(before, after),
         changed_to(before, after, "Degraded", "True").map(|degraded| warning(&degraded.reason, degraded.message.clone())),
-        changed_to(before, after, "Complete", "False").map(|skipped| warning("Skipped", skipped.message.clone())),
+        // The Event about Degraded reports a rejected spec.
+        changed_to(before, after, "Complete", "False")
+            .filter(|complete| complete.reason == SKIPPED)
+            .map(|skipped| warning(SKIPPED, skipped.message.clone())),
     ]
     .into_iter()
     .flatten()

@@ -52,7 +52,7 @@ fn of_outcome(outcome: &Outcome) -> Option<ConditionState> {
         Outcome::Rejected(problems, error) => {
             let restoring = error.as_ref().map(|error| format!("; not all objects of the last applied spec are restored: {error}"));
             let message = format!("{problems}{}", restoring.unwrap_or_default());
-            Some(ConditionState::yes(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), message))
+            Some(ConditionState::yes(problems.reason(), message))
         }
         Outcome::Failed(error) => Some(ConditionState::yes(error.reason(), error.to_string())),
         Outcome::Paused | Outcome::Migrating { .. } | Outcome::Applied(_) => None,

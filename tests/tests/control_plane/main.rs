@@ -5,6 +5,7 @@ mod autoscaling;
 mod degraded;
 mod drift;
 mod faults;
+mod generated_secrets;
 mod idle;
 mod installation;
 mod installations;

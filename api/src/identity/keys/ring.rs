@@ -31,6 +31,8 @@ pub struct SigningKey {
     pub signing: EncodingKey,
     /// Verifies tokens.
     pub verifying: DecodingKey,
+    /// Whether the file became unreadable after the key was loaded.
+    is_damaged: bool,
     public: Jwk,
 }
 
@@ -64,7 +66,7 @@ pub struct Jwks {
     pub keys: Vec<Jwk>,
 }
 
-/// All usable keys of the directory, oldest first.
+/// All usable keys, oldest first.
 #[derive(Default)]
 pub struct KeyRing {
     pub(super) keys: Vec<SigningKey>,
@@ -76,10 +78,12 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Returns the key that signs at `now`: the newest key that has been published long enough, otherwise the oldest key, which
-    /// most verifiers have fetched.
+    /// most verifiers have fetched. A key whose file is damaged signs only if no other has been published long enough, because new
+    /// processes don't have it.
     #[must_use]
     pub fn signer(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
-        self.keys.iter().rev().find(|key| key.created_at <= now - PUBLISHED_BEFORE_SIGNING).or(self.keys.first())
+        let published = || self.keys.iter().rev().filter(|key| key.created_at <= now - PUBLISHED_BEFORE_SIGNING);
+        published().find(|key| !key.is_damaged).or_else(|| published().next()).or(self.keys.first())
     }
 
     /// Finds a key by the key id in the header of a token.
@@ -107,8 +111,20 @@ impl KeyRing {
                 }
             }
         }
-        ring.keys.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
+        ring.sort();
         Ok(ring)
+    }
+
+    /// Keeps keys of `before` whose files are unreadable now, so that the tokens that they have signed stay valid.
+    pub(super) fn keep_damaged(&mut self, before: &Self) {
+        let is_unreadable = |key: &&SigningKey| self.ignored.keys().any(|file| key_id(file) == Some(&key.kid));
+        let damaged: Vec<_> = before.keys.iter().filter(is_unreadable).map(|key| SigningKey { is_damaged: true, ..key.clone() }).collect();
+        self.keys.extend(damaged);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.keys.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
     }
 
     pub(super) fn kids(&self) -> Vec<&str> {
@@ -136,6 +152,7 @@ impl SigningKey {
             created_at,
             signing: EncodingKey::from_ec_der(secret.to_pkcs8_der()?.as_bytes()),
             verifying: DecodingKey::from_ec_der(point.as_bytes()),
+            is_damaged: false,
             public: Jwk { kty: "EC", crv: "P-256", x, y, kid: kid.to_owned(), alg: "ES256", r#use: "sig" },
         })
     }
