@@ -17,6 +17,7 @@ pub mod messaging;
 mod parts;
 mod pods;
 mod scaling_up;
+mod signing_keys;
 pub mod unreadable;
 mod zero_replicas;
 
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 pub use autoscaling::next_ignored_at;
-pub use complete::blocked_rotation;
+pub use complete::{ROTATION_BLOCKED, SKIPPED, blocked_rotation};
 pub use conditions::UNREADABLE;
 pub use issue::Issue;
 pub use issues::{Issues, uids_needing_events};
@@ -102,7 +103,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let mail_or_autoscaling =
         mail.as_ref().and_then(MailStatus::failure).or(failing_autoscaling.map(|state| ConditionState { holds: true, ..state }));
-    let ready = ready(outcome, serves, failing, mail_or_autoscaling.is_some());
+    let signing_keys = signing_keys::unreadable(catalog, live);
+    let ready = ready(outcome, serves, failing, signing_keys.is_some() || mail_or_autoscaling.is_some());
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
@@ -127,6 +129,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
+        signing_keys,
         mail_or_autoscaling,
         // A Catalog that has served has a version.
         failing_condition: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),
@@ -163,9 +166,11 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 fn ready(outcome: &Outcome, serves: bool, failing: Option<(&'static str, &ConditionState)>, is_impaired: bool) -> ConditionState {
     let summary = if is_impaired { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, failing) {
-        (Outcome::Rejected(problems, _), _) => {
-            ConditionState::no(problems.0.first().map_or("Refused", |problem| problem.reason.as_str()), problems.to_string())
-        }
+        (Outcome::Rejected(..), None | Some(("Migrated", _))) if serves => ConditionState::yes(
+            "LastAppliedSpecServes",
+            "the shop serves with the last applied spec; the current spec cannot be applied, see Degraded",
+        ),
+        (Outcome::Rejected(problems, _), _) => ConditionState::no(problems.reason(), problems.to_string()),
         (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
         // Migrated is the first condition that doesn't hold, so the prerequisites are ready.
         (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => {
@@ -184,7 +189,10 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
             let restored = last_applied
                 .and_then(|applied| applied.observed_generation)
                 .map(|generation| format!("; until then deleted and edited objects are restored to generation {generation}"));
-            ConditionState::no("Refused", format!("the spec is rejected and must be corrected; see Ready{}", restored.unwrap_or_default()))
+            ConditionState::no(
+                "Refused",
+                format!("the spec is rejected and must be corrected; see Degraded{}", restored.unwrap_or_default()),
+            )
         }
         Outcome::Failed(_) => ConditionState::yes("Retrying", "the operator retries with increasing delays; see Degraded"),
         Outcome::Migrating { .. } => ConditionState::yes("Migrating", "the workloads are applied when the migration has succeeded"),

@@ -17,17 +17,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use p256::{
-    SecretKey,
-    elliptic_curve::rand_core::OsRng,
-    pkcs8::{EncodePrivateKey, LineEnding},
-};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 pub use ring::{Jwks, KeyRing};
-
-use ring::NAME_FORMAT;
 
 /// Poll interval of the directory.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
@@ -94,8 +87,8 @@ impl SigningKeys {
         }
     }
 
-    /// Reloads the directory. If it cannot be read or has no usable key, the current keys stay in use: a mistake in a rotation
-    /// must not sign all users out.
+    /// Reloads the directory. If it cannot be read or has no usable key, the current keys stay in use, and a loaded key whose file is
+    /// damaged still verifies tokens: a mistake in a rotation must not sign users out.
     fn reload(&self) {
         let before = self.current();
         let mut ring = KeyRing::read(&self.dir).unwrap_or_else(|error| KeyRing {
@@ -103,6 +96,7 @@ impl SigningKeys {
             ..KeyRing::default()
         });
         log_ignored(&before, &ring);
+        ring.keep_damaged(&before);
         if ring.keys.is_empty() {
             ring.keys.clone_from(&before.keys);
         }
@@ -130,9 +124,7 @@ fn log_ignored(before: &KeyRing, after: &KeyRing) {
 /// # Errors
 /// If the file cannot be written.
 pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
-    let secret = SecretKey::random(&mut OsRng);
-    let pem = secret.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?;
-    let name = format!("{}-{:08x}.pem", now.format(NAME_FORMAT), rand::random::<u32>());
+    let (name, pem) = catalog_signing_keys::generate(now.into(), &mut rand::rng());
     let (unfinished, path) = (dir.join(format!(".{name}")), dir.join(name));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;
@@ -203,6 +195,30 @@ mod tests {
         assert!(!text.contains("README"), "{text}");
         generate(&dir.0, at(0)).unwrap();
         assert_eq!(SigningKeys::open(&dir.0).unwrap().current().keys.len(), 1);
+    }
+
+    #[test]
+    fn a_key_whose_file_is_damaged_verifies_tokens_until_the_file_is_removed_and_does_not_sign() {
+        let dir = Dir::new();
+        let (first, second) = (generate(&dir.0, at(0)).unwrap(), generate(&dir.0, at(10)).unwrap());
+        let keys = SigningKeys::open(&dir.0).unwrap();
+        let kid = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let signer = || keys.current().signer(at(1000)).unwrap().kid.clone();
+        assert_eq!(signer(), kid(&second));
+        let pem = fs::read(&second).unwrap();
+        fs::write(&second, "damaged").unwrap();
+        keys.reload();
+        assert!(keys.current().find(&kid(&second)).is_some());
+        assert_eq!(signer(), kid(&first));
+        fs::write(&first, "damaged").unwrap();
+        keys.reload();
+        assert_eq!(signer(), kid(&second), "a damaged key signs if there is no other");
+        fs::write(&second, &pem).unwrap();
+        keys.reload();
+        assert_eq!(signer(), kid(&second));
+        fs::remove_file(&first).unwrap();
+        keys.reload();
+        assert_eq!(keys.current().kids(), [kid(&second)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use kube::runtime::events::EventType;
 
 use crate::{
     crd::{CatalogStatus, Condition, ScheduledRotations, Time},
-    status::messaging::LOST,
+    status::{ROTATION_BLOCKED, SKIPPED, messaging::LOST},
     validate::{ROTATE, ROTATE_DATABASE_PASSWORD},
 };
 
@@ -76,9 +76,9 @@ fn messaging_volume(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Op
     is_new.then(|| warning("MessagingVolumeReplaced", format!("The volume of NATS was replaced: {LOST}.")))
 }
 
-/// A changed message is a new Event: it may be about another value of an annotation.
+/// A changed message is a new Event: it may be about another value of an annotation. The Event about `Degraded` reports a rejected spec.
 fn incomplete(before: Option<&CatalogStatus>, after: &CatalogStatus) -> Option<Notice> {
-    let is = condition(after, "Complete").filter(|is| is.status == "False")?;
+    let is = condition(after, "Complete").filter(|is| is.status == "False" && [SKIPPED, ROTATION_BLOCKED].contains(&is.reason.as_str()))?;
     let was = before.and_then(|before| condition(before, "Complete"));
     was.is_none_or(|was| (&was.status, &was.message) != (&is.status, &is.message)).then(|| warning(&is.reason, is.message.clone()))
 }

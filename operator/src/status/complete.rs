@@ -17,6 +17,11 @@ use crate::{
 
 /// The condition `Complete`.
 pub const CONDITION: &str = "Complete";
+/// Reason if objects, fields or annotations were skipped.
+pub const SKIPPED: &str = "Skipped";
+/// Reason if an object blocks a rotation of the database password.
+pub const ROTATION_BLOCKED: &str = "RotationBlocked";
+const NOTHING_SKIPPED: &str = "NothingSkipped";
 
 /// Sets `Complete`. Until a spec was applied, and while the Catalog is paused with another spec, it is Unknown.
 pub fn set_condition(conditions: &mut Conditions<'_>, catalog: &Catalog, live: &Live, outcome: &Outcome, now: Timestamp) {
@@ -32,11 +37,16 @@ pub fn set_condition(conditions: &mut Conditions<'_>, catalog: &Catalog, live: &
             conditions.set(CONDITION, &complete(skipped, blocked));
         }
         Outcome::Paused => {
-            if !(last_applied::is_current(catalog) && conditions.confirm(CONDITION)) {
+            let was_applied = conditions
+                .before(CONDITION)
+                .is_some_and(|before| [SKIPPED, ROTATION_BLOCKED, NOTHING_SKIPPED].contains(&before.reason.as_str()));
+            if !(was_applied && last_applied::is_current(catalog) && conditions.confirm(CONDITION)) {
                 conditions.set_unknown(CONDITION, &paused(last.and_then(|last| last.observed_generation)));
             }
         }
-        Outcome::Rejected(..) => conditions.keep_or(CONDITION, &unknown_until_applied("Refused")),
+        Outcome::Rejected(problems, _) => {
+            conditions.set(CONDITION, &ConditionState::no(problems.reason(), format!("the spec is not applied: {problems}")));
+        }
         Outcome::Failed(_) => conditions.keep_or(CONDITION, &unknown_until_applied("Retrying")),
     }
 }
@@ -55,9 +65,9 @@ fn complete(skipped: &[Skipped], blocked: Option<BlockedRotation>) -> ConditionS
     let mut messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
     messages.extend(blocked.map(|blocked| blocked.message));
     match (messages.is_empty(), skipped.is_empty()) {
-        (true, _) => ConditionState::yes("NothingSkipped", "no declared object or field was skipped"),
-        (false, true) => ConditionState::no("RotationBlocked", messages.join("; ")),
-        (false, false) => ConditionState::no("Skipped", messages.join("; ")),
+        (true, _) => ConditionState::yes(NOTHING_SKIPPED, "no declared object or field was skipped"),
+        (false, true) => ConditionState::no(ROTATION_BLOCKED, messages.join("; ")),
+        (false, false) => ConditionState::no(SKIPPED, messages.join("; ")),
     }
 }
 
@@ -110,7 +120,7 @@ mod tests {
     fn complete_is_unknown_until_a_spec_was_applied() {
         let migrating = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
         let failed = Outcome::Failed(crate::error::Error::name_taken(crate::kinds::Kind::Service, "shop-api", "foreign".into()));
-        for (outcome, reason) in [(Outcome::Paused, "Paused"), (rejected(), "Refused"), (failed, "Retrying"), (migrating, "Migrating")] {
+        for (outcome, reason) in [(Outcome::Paused, "Paused"), (failed, "Retrying"), (migrating, "Migrating")] {
             let (mut catalog, _) = samples::minimal_input();
             catalog.metadata.generation = Some(1);
             assert_eq!(state(&reconcile(&mut catalog, &outcome)), ("Unknown", reason, Some(1)), "{outcome:?}");
@@ -119,12 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn complete_of_a_rejected_spec_describes_the_last_applied_generation() {
+    fn complete_of_a_rejected_spec_is_false_with_the_reason() {
         let (mut catalog, _) = samples::minimal_input();
         catalog.metadata.generation = Some(1);
         reconcile(&mut catalog, &Outcome::Applied(Vec::new()));
         edit(&mut catalog, 2, |_| {});
-        assert_eq!(state(&reconcile(&mut catalog, &rejected())), ("True", "NothingSkipped", Some(1)));
+        assert_eq!(state(&reconcile(&mut catalog, &rejected())), ("False", "InvalidValue", Some(2)));
+        assert_eq!(state(&reconcile(&mut catalog, &Outcome::Paused)), ("Unknown", "Paused", Some(2)), "the reason may not apply any more");
     }
 
     #[test]

@@ -49,6 +49,14 @@ impl fmt::Display for Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// Returns the reason of conditions: that of the first problem.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.0.first().map_or("Refused", |problem| problem.reason.as_str())
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {

@@ -42,6 +42,7 @@ enum Fault {
     DatabasePodNotReady,
     MessagingPodNotReady,
     SecretDeleted,
+    SigningKeyUnreadable,
     MailServerUnavailable,
     ApiPodsExceedQuota,
     DatabasePodExceedsQuota,
@@ -50,7 +51,7 @@ enum Fault {
     ApiScaledToZero,
 }
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 14] = [
     Fault::ApiPodsNotReady,
     Fault::ApiImageNotPulled,
     Fault::NotifierCrashLoop,
@@ -58,6 +59,7 @@ const FAULTS: [Fault; 13] = [
     Fault::DatabasePodNotReady,
     Fault::MessagingPodNotReady,
     Fault::SecretDeleted,
+    Fault::SigningKeyUnreadable,
     Fault::MailServerUnavailable,
     Fault::ApiPodsExceedQuota,
     Fault::DatabasePodExceedsQuota,
@@ -70,9 +72,10 @@ const QUOTA: &str = r#"pods "x" is forbidden: exceeded quota: team, requested: p
 const CLAIM: &str = "shop-postgres-data";
 
 impl Fault {
-    /// Whether requests of clients fail. After a failed migration the previous release serves; mail is sent in the background.
+    /// Whether requests of clients fail. After a failed migration the previous release serves; mail is sent in the background; running
+    /// pods keep the values of a deleted Secret, and have another signing key.
     fn affects_clients(self) -> bool {
-        !matches!(self, Self::MigrationFailed | Self::MailServerUnavailable)
+        !matches!(self, Self::MigrationFailed | Self::MailServerUnavailable | Self::SecretDeleted | Self::SigningKeyUnreadable)
     }
 
     fn spec(self) -> Value {
@@ -91,6 +94,7 @@ impl Fault {
             Self::DatabasePodNotReady => "DatabaseReady: its pod",
             Self::MessagingPodNotReady => "MessagingReady: its pod",
             Self::SecretDeleted => "Secret mail",
+            Self::SigningKeyUnreadable => "SigningKeyUnreadable: Secret shop-signing-keys: 20260101T000000Z-a.pem is not a private key",
             Self::MailServerUnavailable => "421 too busy",
             Self::ApiPodsExceedQuota => "FailedCreate: Deployment shop-api: pods \"x\" is forbidden: exceeded quota: team",
             Self::DatabasePodExceedsQuota => "FailedCreate: StatefulSet shop-postgres: pods \"x\" is forbidden: exceeded quota: team",
@@ -124,6 +128,7 @@ impl Fault {
             Self::SecretDeleted => {
                 namespace.api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
             }
+            Self::SigningKeyUnreadable => set_signing_key(namespace, Some("dHJ1bmNhdGVk")).await,
             Self::MailServerUnavailable => {
                 let notifier = Notifier::start().await;
                 notifier.set_mail_report("[-] mail server: 421 too busy");
@@ -170,6 +175,7 @@ impl Fault {
                 }
             }
             Self::SecretDeleted => write_secret(namespace).await,
+            Self::SigningKeyUnreadable => set_signing_key(namespace, None).await,
             // As a user restores it from a snapshot.
             Self::DatabaseClaimDeleted => {
                 let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}});
@@ -190,6 +196,12 @@ impl Fault {
 async fn write_secret(namespace: &Namespace) {
     let data = json!({"username": "shop", "password": "secret"});
     namespace.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mail"}, "stringData": data})).await.unwrap();
+}
+
+/// Sets an entry of the Secret of signing keys, or removes it.
+async fn set_signing_key(namespace: &Namespace, base64: Option<&str>) {
+    let data = Patch::Merge(json!({"data": {"20260101T000000Z-a.pem": base64}}));
+    namespace.api::<Secret>().patch("shop-signing-keys", &PatchParams::default(), &data).await.unwrap();
 }
 
 async fn status(namespace: &Namespace) -> CatalogStatus {

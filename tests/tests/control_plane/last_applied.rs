@@ -59,7 +59,7 @@ async fn objects_are_restored_while_the_current_spec_is_invalid() {
     let differences = differences(&before, &snapshot::take(operator.namespace()).await).into_iter();
     assert_eq!(differences.filter(|differs| !differs.starts_with("Catalog/")).collect::<Vec<_>>(), Vec::<String>::new());
     let catalog = operator.catalog().await.unwrap();
-    for kind in ["Ready", "Degraded"] {
+    for kind in ["Complete", "Degraded"] {
         let condition = catalog.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == kind).unwrap();
         assert_eq!(
             (condition.reason.as_str(), condition.observed_generation),
@@ -104,7 +104,7 @@ async fn objects_are_restored_without_replacing_pods_while_a_secret_is_missing()
     operator.namespace().api::<Secret>().delete("mail", &DeleteParams::default()).await.unwrap();
     deployments.delete("shop-api", &DeleteParams::background()).await.unwrap();
     operator.reconcile_until_idle().await;
-    assert_eq!(operator.condition("Ready").await.reason, "SecretNotFound");
+    assert_eq!(operator.condition("Degraded").await.reason, "SecretNotFound");
     deployments.get("shop-api").await.unwrap();
     assert_eq!(deployments.get("shop-notifier").await.unwrap().metadata.generation, notifier.metadata.generation);
     operator.write_secret("mail", &[("username", "shop"), ("password", "secret")]).await;

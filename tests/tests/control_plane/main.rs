@@ -7,6 +7,7 @@ mod complete;
 mod degraded;
 mod drift;
 mod faults;
+mod generated_secrets;
 mod idle;
 mod installation;
 mod installations;

@@ -1,6 +1,7 @@
 //! The roles of `catalog` become ready with exactly the environment and volumes of the pods that the operator renders.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "in a test, a panic is the report of a failure")]
 
+mod forwarder;
 mod login_roles;
 mod pods;
 #[path = "../e2e/reader.rs"]

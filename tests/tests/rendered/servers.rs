@@ -1,11 +1,6 @@
 //! Runs the embedded servers in containers of their images, as their pods declare.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, UdpSocket},
-    os::unix::fs::chown,
-    path::Path,
-};
+use std::{fs, os::unix::fs::chown, path::Path};
 
 use catalog_tests::{
     Process,
@@ -19,13 +14,18 @@ use catalog_tests::{
 use nix::unistd::geteuid;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::pods::{Pod, Rendered};
+use crate::{
+    forwarder::Forwarder,
+    pods::{Pod, Rendered},
+};
 
 /// A server that runs as its pod declares, except for its port.
 pub struct Server {
     image: Image,
     port: u16,
     monitor: Option<u16>,
+    // Clients connect through it to PostgreSQL.
+    forwarder: Option<Forwarder>,
     overrides: Environment,
     process: Process,
     // PostgreSQL's second container.
@@ -100,7 +100,8 @@ impl Server {
         words.extend(ports.into_iter().flatten());
         overrides.insert("PGPORT".to_owned(), port.to_string());
         let process = container_of(pod, &image, &scratch, &overrides).start_command(&words);
-        Self { image, port, monitor, overrides, process, login_roles: None, scratch }
+        let forwarder = monitor.is_none().then(|| Forwarder::start(port));
+        Self { image, port, monitor, forwarder, overrides, process, login_roles: None, scratch }
     }
 
     /// Returns the address of the monitoring endpoint of NATS.
@@ -108,29 +109,14 @@ impl Server {
         self.monitor.map(|port| format!("127.0.0.1:{port}"))
     }
 
-    /// Replaces the address in `url` by that of this server. It is not the loopback address if the machine has another one,
-    /// because PostgreSQL requires no password from loopback clients.
+    /// Replaces the address in `url` by that of this server.
     pub fn reached_by(&self, url: &str) -> String {
         let (scheme, rest) = url.split_once("://").expect("a URL");
         let (account, rest) = rest.rsplit_once('@').map_or(("", rest), |(account, rest)| (account, rest));
         let path = rest.find('/').map_or("", |slash| &rest[slash..]);
         let at = if account.is_empty() { "" } else { "@" };
-        format!("{scheme}://{account}{at}{}:{}{path}", own_address(), self.port)
-    }
-}
-
-/// Whether PostgreSQL requires no password because this machine has only a loopback address.
-pub fn has_only_loopback() -> bool {
-    own_address() == Ipv4Addr::LOCALHOST
-}
-
-/// Returns the address of this machine on its default route, or the loopback address if it has none.
-fn own_address() -> Ipv4Addr {
-    // Connecting a UDP socket sends nothing and only selects a route. 192.0.2.1 is in TEST-NET-1 (RFC 5737).
-    let chosen = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect(("192.0.2.1", 9)).map(|()| socket));
-    match chosen.and_then(|socket| socket.local_addr()).map(|address| address.ip()) {
-        Ok(std::net::IpAddr::V4(address)) => address,
-        _ => Ipv4Addr::LOCALHOST,
+        let port = self.forwarder.as_ref().map_or(self.port, Forwarder::port);
+        format!("{scheme}://{account}{at}127.0.0.1:{port}{path}")
     }
 }
 
