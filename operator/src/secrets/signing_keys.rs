@@ -177,9 +177,14 @@ mod tests {
         assert_eq!(super::rotate(&plan, &both, Some(edited_at), expired, &mut rng()).unwrap().len(), 1);
     }
 
+    /// Reads a key as the API does, and returns its creation time.
+    fn read(name: &str, ByteString(content): &ByteString) -> Option<Timestamp> {
+        catalog_signing_keys::read(name, content).ok()?.created_at.try_into().ok()
+    }
+
     /// The key with which `catalog` signs (api/src/identity/keys/ring.rs).
     fn signer(data: &Data, now: Timestamp) -> Option<String> {
-        let mut keys: Vec<_> = data.iter().filter_map(|(name, content)| Some((created_at(name, content)?, name))).collect();
+        let mut keys: Vec<_> = data.iter().filter_map(|(name, content)| Some((read(name, content)?, name))).collect();
         keys.sort_unstable();
         let published = now - SignedDuration::from_mins(5);
         keys.iter().rev().find(|(created_at, _)| *created_at <= published).or(keys.first()).map(|(_, name)| (*name).clone())
@@ -244,14 +249,14 @@ mod tests {
                 }
                 let after = super::rotate(&plan, &data, edited_at, now, &mut rng).unwrap_or_else(|| data.clone());
                 for (name, content) in &data {
-                    let is_readable = created_at(name, content).is_some();
+                    let is_readable = read(name, content).is_some();
                     let has_tokens = last_signed.get(name).is_some_and(|signed_at| now.duration_since(*signed_at) <= lifetime);
                     prop_assert!(!is_readable || !has_tokens || after.contains_key(name), "{} signed until {:?}; now {}", name, last_signed[name], now);
                     prop_assert!(is_readable || after.contains_key(name), "the unreadable entry {} was removed", name);
                 }
                 prop_assert!(signer(&after, now).is_some());
                 data = after;
-                generated.extend(data.iter().filter(|(name, content)| created_at(name, content).is_some()).map(|(name, content)| (name.clone(), content.clone())));
+                generated.extend(data.iter().filter(|(name, content)| read(name, content).is_some()).map(|(name, content)| (name.clone(), content.clone())));
             }
         }
     }
