@@ -18,7 +18,7 @@ mod server;
 
 pub use auth::{AuthArgs, AuthSettings, SuperuserArgs, SuperuserSettings};
 pub use check::{Checker, ConfigError, Secret};
-pub use database::{CatalogueArgs, Currency, DatabaseArgs, DatabaseSettings};
+pub use database::{CatalogueArgs, DatabaseArgs, DatabaseSettings};
 pub use events::{EventsArgs, EventsSettings, ViewsArgs, ViewsSettings};
 pub use http::{HttpArgs, HttpSettings};
 pub use imports::{UploadArgs, UploadLimits, UploadSettings};

@@ -9,7 +9,6 @@ pub(crate) mod etag;
 pub(crate) mod format;
 pub(crate) mod idempotency;
 pub(crate) mod ids;
-pub mod json_pointer;
 pub(crate) mod observe;
 pub(crate) mod openapi;
 pub mod ops;

@@ -10,6 +10,7 @@ use std::{fmt, sync::LazyLock, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use catalog_logging::Chain;
+use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use semver::Version;
 use sqlx::{
@@ -19,7 +20,7 @@ use sqlx::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{config::Currency, http::ops::Readiness, products};
+use crate::{http::ops::Readiness, products};
 
 pub use self::{
     identity::{Identity, InstallationReport, write_termination_message},

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use catalog_values::Currency;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -11,7 +12,7 @@ use super::{
     Error, HistoryEntry, Order, OrderActor, Status,
     lines::{self, LineRow},
 };
-use crate::{config::Currency, products::Money};
+use crate::products::Money;
 
 /// The name of [`OrderActor`] in a query whose text keys its cached metadata in `.sqlx`.
 type Party = OrderActor;

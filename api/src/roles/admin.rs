@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_values::text::Text;
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
@@ -18,7 +19,6 @@ use crate::{
     database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,
-    text::Text,
 };
 
 /// Admins per query of `list`.

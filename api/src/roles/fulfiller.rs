@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use catalog_values::Currency;
 use clap::Args;
 
 use super::worker::Worker;
 use crate::{
     config::{
-        CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs,
-        LinksArgs, OpsArgs, OpsSettings,
+        CatalogueArgs, Checker, ConfigError, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs, LinksArgs,
+        OpsArgs, OpsSettings,
     },
     events::{Outbox, consume, streams::FULFILLER},
     orders::{

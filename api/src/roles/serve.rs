@@ -4,6 +4,7 @@ mod housekeeping;
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_values::Currency;
 use chrono::TimeDelta;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -11,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
-        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, UploadArgs,
-        UploadSettings, ViewsArgs, ViewsSettings,
+        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, DatabaseArgs, DatabaseSettings,
+        EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, UploadArgs, UploadSettings,
+        ViewsArgs, ViewsSettings,
     },
     database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},

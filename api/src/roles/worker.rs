@@ -1,11 +1,12 @@
 //! The common part of workers: roles that consume events and need the database and NATS.
 
+use catalog_values::Currency;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::Supervisor;
 use crate::{
-    config::{Currency, DatabaseSettings, EventsSettings, OpsSettings},
+    config::{DatabaseSettings, EventsSettings, OpsSettings},
     database,
     events::{Nats, streams},
     http::ops::Readiness,

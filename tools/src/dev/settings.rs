@@ -6,12 +6,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_values::Currency;
 use clap::Args;
 use nix::unistd::Uid;
 
 use super::ports::{self, ListenAddress};
 use catalog::{
-    config::{Checker, Currency, Secret},
+    config::{Checker, Secret},
     roles::healthcheck::reachable,
 };
 

@@ -1,5 +1,6 @@
 //! Accounts of admins in requests and responses.
 
+use catalog_values::text;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,6 @@ use super::{Account, Changes, Details, RoleAccount, present, present_text};
 use crate::{
     config::Secret,
     identity::{claims::Role, rules},
-    text,
 };
 
 /// An account that manages the catalogue.

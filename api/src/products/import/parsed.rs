@@ -6,6 +6,7 @@ use std::{
     ops::ControlFlow,
 };
 
+use catalog_values::text::Text;
 use sha2::{Digest, Sha256};
 use tokio::{io::AsyncRead, sync::mpsc, task};
 use tokio_util::io::SyncIoBridge;
@@ -17,7 +18,7 @@ use super::{
     rows::{self, Format, ReadError, Row},
     staging::{Batch, Staging},
 };
-use crate::{products::rules::Rules, text::Text};
+use crate::products::rules::Rules;
 
 /// Batches in the channel, in addition to the one being staged and the one being parsed.
 const CHANNEL_CAPACITY: usize = 2;

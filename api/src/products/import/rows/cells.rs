@@ -2,18 +2,17 @@
 
 use std::{collections::BTreeMap, io::BufRead};
 
+use catalog_values::json_pointer::escape;
+
 use super::{
     ReadError, Row, RowHandler,
     columns::{self, Column},
     csv::{CsvReader, CsvRecord},
     header,
 };
-use crate::{
-    http::json_pointer::escape,
-    products::import::{
-        report::Fault,
-        row::{FieldUpdate, RowDocument, RowPrice},
-    },
+use crate::products::import::{
+    report::Fault,
+    row::{FieldUpdate, RowDocument, RowPrice},
 };
 
 /// Maximum number of reported columns.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{products::rules::MAX_ATTRIBUTES, text::Text};
+use catalog_values::{product::MAX_ATTRIBUTES, text::Text};
 
 /// Maximum number of columns: all fields, and the maximum number of attributes of a product.
 pub const MAX_COLUMNS: usize = Column::FIELDS.len() + MAX_ATTRIBUTES;

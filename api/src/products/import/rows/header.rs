@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use catalog_values::text::Text;
+
 use super::{
     columns::{MAX_COLUMNS, clip},
     csv::CsvRecord,
 };
-use crate::text::Text;
 
 /// Reads the trimmed names of a header. Several columns can have an empty name.
 ///

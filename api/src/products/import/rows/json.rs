@@ -6,6 +6,7 @@ use std::{
     ops::ControlFlow,
 };
 
+use catalog_values::json_pointer::escape;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
@@ -13,7 +14,7 @@ use super::{
     MAX_ROW, ReadError,
     byte_counter::{Limited, RowBytes},
 };
-use crate::{http::json_pointer::escape, products::import::report::Fault};
+use crate::products::import::report::Fault;
 
 /// Allowance for white space and punctuation around a row, in bytes.
 const SLACK: usize = 64 * 1024;

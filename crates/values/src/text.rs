@@ -40,7 +40,7 @@ impl<T: Text> Text for Vec<T> {
     }
 }
 
-/// Merges keys that are equal in NFC. For JSON bodies, `http::body::find_duplicate_key` has rejected them before.
+/// Merges keys that are equal in NFC. For JSON bodies, [`crate::find_duplicate_key`] has rejected them before.
 impl<T: Text> Text for BTreeMap<String, T> {
     fn into_nfc(self) -> Self {
         self.into_iter().map(|(key, value)| (key.into_nfc(), value.into_nfc())).collect()

@@ -6,7 +6,7 @@ use std::{cell::Cell, collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Track;
 
-use crate::{http::json_pointer, text::Text};
+use crate::{json_pointer, text::Text};
 
 /// The JSON pointer of the first duplicate key.
 ///
