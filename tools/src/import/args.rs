@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use catalog_rows::Charset;
 use clap::Args;
 use reqwest::Url;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -15,10 +16,7 @@ use super::{
     numbers::Notation,
     source::{FileFormat, Source},
 };
-use catalog::{
-    config::{Checker, ConfigError, Secret},
-    products::import::Charset,
-};
+use catalog::config::{Checker, ConfigError, Secret};
 
 const EXAMPLES: &str = "\
 Fields: sku, name, brand, description, categories (separated by |), price, currency, url, released_on,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalog_rows::{Column, Fault, pointer};
 use catalog_values::{
     full_date,
     whole::{Literal, parse_literal},
@@ -13,10 +14,6 @@ use super::{
     numbers::Notation,
     slug,
     value::{Record, Value},
-};
-use catalog::products::import::{
-    Fault,
-    rows::{Column, pointer},
 };
 
 /// The options `--map`, `--set`, `--sku-from` and `--decimal-comma`.

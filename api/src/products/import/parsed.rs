@@ -6,6 +6,7 @@ use std::{
     ops::ControlFlow,
 };
 
+use catalog_rows::ReadError;
 use catalog_values::text::Text;
 use sha2::{Digest, Sha256};
 use tokio::{io::AsyncRead, sync::mpsc, task};
@@ -15,7 +16,7 @@ use tracing::Span;
 use super::{
     Error, ImportResult, Permits,
     report::RejectedRow,
-    rows::{self, Format, ReadError, Row},
+    rows::{self, Format, Row},
     staging::{Batch, Staging},
 };
 use crate::products::rules::Rules;

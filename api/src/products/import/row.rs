@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use catalog_rows::Fault;
 use catalog_values::{find_duplicate_key, full_date, whole};
 use chrono::NaiveDate;
 use garde::Validate;
@@ -9,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::report::Fault;
 use crate::{
     http::{
         body::{DUPLICATE, Object, describe_error, structure::BodySchema},

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use catalog_values::{product::MAX_ATTRIBUTES, text::Text};
+use catalog_values::{json_pointer::escape, product::MAX_ATTRIBUTES, text::Text};
 
 /// Maximum number of columns: all fields, and the maximum number of attributes of a product.
 pub const MAX_COLUMNS: usize = Column::FIELDS.len() + MAX_ATTRIBUTES;
@@ -74,4 +74,14 @@ impl fmt::Display for Column {
 #[must_use]
 pub fn clip(name: &str) -> &str {
     name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
+}
+
+/// JSON pointer of the field that a column sets.
+#[must_use]
+pub fn pointer(column: &Column) -> String {
+    match column {
+        Column::Attribute(name) => format!("/attributes/{}", escape(name)),
+        Column::Currency => "/price/currency".into(),
+        field => format!("/{field}"),
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use catalog_values::text::Text;
 
-use super::{
+use crate::{
     columns::{MAX_COLUMNS, clip},
     csv::CsvRecord,
 };

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use super::{MAX_ROW, ReadError};
+use crate::{MAX_ROW, ReadError};
 
 /// Passes every line to `each`, trimmed, with its number from 1.
 ///

@@ -10,7 +10,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{MAX_ROW, ReadError, columns::MAX_COLUMNS};
+use crate::{MAX_ROW, ReadError, columns::MAX_COLUMNS};
 
 /// A violation of the quoting rules of RFC 4180. The end of the row is then ambiguous, so reading ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

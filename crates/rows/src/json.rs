@@ -10,11 +10,10 @@ use catalog_values::json_pointer::escape;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
-use super::{
-    MAX_ROW, ReadError,
+use crate::{
+    Fault, MAX_ROW, ReadError,
     byte_counter::{Limited, RowBytes},
 };
-use crate::products::import::report::Fault;
 
 /// Allowance for white space and punctuation around a row, in bytes.
 const SLACK: usize = 64 * 1024;
