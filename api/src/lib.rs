@@ -1,17 +1,14 @@
 //! The shop backend: the API and its workers. The binary `catalog` starts one of the roles.
 
 mod backoff;
-pub mod config;
+mod config;
 mod database;
 mod events;
-pub mod http;
+mod http;
 pub mod identity;
-pub mod listener;
-mod metrics;
 mod notifications;
 mod orders;
-pub mod products;
-pub mod program;
+mod products;
 mod rate_limit;
 mod release;
 pub mod roles;

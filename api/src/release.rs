@@ -10,6 +10,7 @@ use std::{fmt, sync::LazyLock, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use catalog_logging::Chain;
+use catalog_process::ops::Readiness;
 use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use semver::Version;
@@ -20,7 +21,7 @@ use sqlx::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{http::ops::Readiness, products};
+use crate::products;
 
 pub use self::{
     identity::{Identity, InstallationReport, write_termination_message},

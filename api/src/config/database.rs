@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
+use catalog_process::config::Checker;
 use catalog_values::Currency;
 use clap::Args;
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
-
-use super::Checker;
 
 /// PostgreSQL. `DATABASE_URL` and `DATABASE_READ_URL` hold passwords, so they come from the
 /// environment or from files, never from arguments.

@@ -6,6 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_process::{
+    config::{Checker, Secret},
+    output::print_line,
+};
 use catalog_values::text::Text;
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::{Args, Subcommand};
@@ -13,9 +17,8 @@ use comfy_table::{Table, presets};
 use garde::Validate;
 use sqlx::PgPool;
 
-use super::output::print_line;
 use crate::{
-    config::{Checker, DatabaseArgs, Secret},
+    config::DatabaseArgs,
     database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,

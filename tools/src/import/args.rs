@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use catalog_process::config::{Checker, ConfigError, Secret};
 use catalog_rows::Charset;
 use clap::Args;
 use reqwest::Url;
@@ -16,7 +17,6 @@ use super::{
     numbers::Notation,
     source::{FileFormat, Source},
 };
-use catalog::config::{Checker, ConfigError, Secret};
 
 const EXAMPLES: &str = "\
 Fields: sku, name, brand, description, categories (separated by |), price, currency, url, released_on,

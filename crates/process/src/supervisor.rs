@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
     config::OpsSettings,
-    http::ops::{self, Readiness},
-    listener,
+    listener::listen,
+    ops::{self, Readiness},
+    server::RespondToRejected,
+    signal,
 };
 
 /// The tasks of one role.
@@ -27,11 +25,11 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the listener for probes and metrics.
+    /// Starts the listener for probes and metrics, which answers connections over its limit with `respond`.
     ///
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on.
-    pub fn start(settings: OpsSettings) -> anyhow::Result<Self> {
+    pub fn start(settings: OpsSettings, respond: RespondToRejected) -> anyhow::Result<Self> {
         let listener = listen("OPS_ADDRESS", settings.address)?;
         let readiness = Readiness::default();
         let ops_stop = CancellationToken::new();
@@ -42,7 +40,7 @@ impl Supervisor {
             readiness: readiness.clone(),
             shutdown_timeout: settings.shutdown_timeout,
         };
-        supervisor.spawn("probes and metrics", ops::serve(listener, readiness, ops_stop));
+        supervisor.spawn("probes and metrics", ops::serve(listener, readiness, respond, ops_stop));
         Ok(supervisor)
     }
 
@@ -72,7 +70,7 @@ impl Supervisor {
     pub async fn run_start<T>(&mut self, start: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
         tokio::select! {
             started = start => started.map(Some),
-            signal = wait_for_signal() => { signal?; Ok(None) }
+            signal = signal::wait_for_stop() => { signal?; Ok(None) }
             Some(ended) = self.tasks.join_next() => Err(unexpected_end(ended)),
         }
     }
@@ -83,7 +81,7 @@ impl Supervisor {
     /// If a task ended unexpectedly or failed while draining, or draining took longer than `SHUTDOWN_TIMEOUT`.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let cause = tokio::select! {
-            signal = wait_for_signal() => signal.err(),
+            signal = signal::wait_for_stop() => signal.err(),
             Some(ended) = self.tasks.join_next() => Some(unexpected_end(ended)),
         };
         self.readiness.draining();
@@ -118,25 +116,4 @@ fn unexpected_end(ended: Result<(&'static str, anyhow::Result<()>), tokio::task:
         Ok((name, Err(error))) => error.context(format!("{name} failed")),
         Err(error) => anyhow!(error).context("a task panicked"),
     }
-}
-
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-/// Listens on an address (IPv4 and IPv6 for `[::]`) and logs it, because port 0 means any port.
-///
-/// # Errors
-/// Names the setting if the address is in use, not of this machine, or not permitted.
-pub fn listen(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener =
-        listener::bind(address).and_then(TcpListener::from_std).with_context(|| format!("cannot listen on {setting}={address}"))?;
-    tracing::info!(setting, address = %listener.local_addr()?, "listening");
-    Ok(listener)
 }

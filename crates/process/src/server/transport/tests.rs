@@ -4,7 +4,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::server::limits::Limits;
+use crate::server::limits::Limits;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 

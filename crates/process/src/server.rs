@@ -37,7 +37,10 @@ use self::{
     request_body::RequestBody,
     transport::Transport,
 };
-pub use self::{limits::Limits, open_files::raise_open_file_limit};
+pub use self::{
+    limits::{ConnectionLimit, Limits, RETRY_AFTER, RespondToRejected, client_key, respond_without_body},
+    open_files::raise_open_file_limit,
+};
 
 /// Largest head of a request, in bytes; hyper rejects a larger one with 431. It is also the read buffer of a connection.
 const MAX_HEAD: usize = 32 * 1024;
@@ -61,17 +64,18 @@ const REJECTION: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close
 struct Server {
     router: Router,
     limits: Arc<Limits>,
+    respond: RespondToRejected,
     draining: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
-/// Serves until `stop`, then finishes the requests in progress.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Serves until `stop`, and answers connections over a limit with `respond`. Then finishes the requests in progress.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, respond: RespondToRejected, stop: CancellationToken) {
     if let Err(error) = socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER as usize) {
         tracing::warn!(%error, "cannot set the send buffer size");
     }
     let connections = GracefulShutdown::new();
-    let server = Server { router, limits: Arc::new(limits), draining: Arc::default(), tasks: TaskTracker::new() };
+    let server = Server { router, limits: Arc::new(limits), respond, draining: Arc::default(), tasks: TaskTracker::new() };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => server.admit(stream, peer, &connections),
@@ -142,9 +146,12 @@ impl Server {
             return;
         };
         let activity = Activity::start(self.limits.clone());
-        let problem = rejection.problem;
-        let service =
-            service_fn(move |request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(problem.respond(&request, peer))));
+        let (respond, limit) = (self.respond, rejection.limit);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut response = respond(limit, request.headers(), peer);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
         let (transport, linger) = self.transport(stream, &activity);
         let connection = protocol(&activity).serve_connection(transport, service);
         tokio::spawn(async move {

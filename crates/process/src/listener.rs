@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
+use anyhow::Context;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel keeps until they are accepted.
@@ -31,6 +32,26 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Listens on an address (IPv4 and IPv6 for `[::]`) and logs it, because port 0 means any port.
+///
+/// # Errors
+/// Names the setting if the address is in use, not of this machine, or not permitted.
+pub fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let listener =
+        bind(address).and_then(tokio::net::TcpListener::from_std).with_context(|| format!("cannot listen on {setting}={address}"))?;
+    tracing::info!(setting, address = %listener.local_addr()?, "listening");
+    Ok(listener)
+}
+
+/// Returns the address to connect to: 127.0.0.1 for a wildcard, also on a machine without IPv6.
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv6Addr, TcpStream};
@@ -53,6 +74,15 @@ mod tests {
             let listener = bind(SocketAddr::new(wildcard, 0)).unwrap();
             let loopback = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
             assert_eq!(bind(loopback).unwrap_err().kind(), io::ErrorKind::AddrInUse, "{wildcard}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_on_the_loopback_address() {
+        for (listener, reached) in
+            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
+        {
+            assert_eq!(reachable(listener.parse().unwrap()), reached.parse().unwrap());
         }
     }
 }

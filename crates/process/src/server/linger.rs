@@ -36,7 +36,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::server::{head_timeout::Activity, limits::Limits, transport::Transport};
+    use crate::server::{head_timeout::Activity, limits::Limits, transport::Transport};
 
     fn transport() -> (DuplexStream, Transport<DuplexStream>, Linger<DuplexStream>, Arc<Activity>) {
         let (client, server) = tokio::io::duplex(1024);

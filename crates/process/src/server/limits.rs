@@ -2,31 +2,24 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum::{
-    body::Body,
-    http::{HeaderValue, Request, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{
-    http::{
-        context::{REQUEST_ID, RequestContext, TRACEPARENT},
-        problem::Problem,
-    },
-    metrics, rate_limit,
-};
+use crate::metrics;
 
 /// Rejected connections that get a response with a body, at most. More get one without a body, or none.
 const REJECTIONS: usize = 128;
 /// Seconds after which a rejected client may retry.
-const RETRY_AFTER: u64 = 2;
+pub const RETRY_AFTER: u64 = 2;
 
 static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     #[allow(clippy::expect_used, reason = "registered once, with a constant name")]
@@ -65,17 +58,23 @@ pub struct Limits {
 
 /// Why a connection is rejected.
 pub struct Rejection {
-    pub problem: RejectionProblem,
+    pub limit: ConnectionLimit,
     /// `None` if too many others are being rejected.
     pub slot: Option<OwnedSemaphorePermit>,
 }
 
 /// The limit that a connection would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RejectionProblem {
+pub enum ConnectionLimit {
+    /// The limit of all connections.
     Total,
+    /// The limit of the connections of one client.
     Client,
 }
+
+/// Builds the response to the first request of a rejected connection from the limit, the headers of the request and the address of the
+/// client.
+pub type RespondToRejected = fn(ConnectionLimit, &HeaderMap, SocketAddr) -> Response;
 
 /// One open connection. Dropping it admits another.
 pub struct Permit {
@@ -102,13 +101,13 @@ impl Limits {
 
     /// Admits a connection, or says which limit it would exceed. It never waits.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
-        let Ok(free) = self.free.clone().try_acquire_owned() else { return Err(self.reject(RejectionProblem::Total)) };
-        let client = self.max_per_client.map(|max| (rate_limit::client(address), max));
+        let Ok(free) = self.free.clone().try_acquire_owned() else { return Err(self.reject(ConnectionLimit::Total)) };
+        let client = self.max_per_client.map(|max| (client_key(address), max));
         if let Some((client, max)) = client {
             let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
             let connections = clients.entry(client).or_default();
             if *connections >= max {
-                return Err(self.reject(RejectionProblem::Client));
+                return Err(self.reject(ConnectionLimit::Client));
             }
             *connections += 1;
         }
@@ -116,9 +115,9 @@ impl Limits {
         Ok(Permit { limits: self.clone(), client: client.map(|(client, _)| client), _free: free })
     }
 
-    fn reject(&self, problem: RejectionProblem) -> Rejection {
-        self.rejected[usize::from(problem == RejectionProblem::Client)].inc();
-        Rejection { problem, slot: self.rejections.clone().try_acquire_owned().ok() }
+    fn reject(&self, limit: ConnectionLimit) -> Rejection {
+        self.rejected[usize::from(limit == ConnectionLimit::Client)].inc();
+        Rejection { limit, slot: self.rejections.clone().try_acquire_owned().ok() }
     }
 
     /// Whether less than a quarter of the connections is free.
@@ -141,25 +140,22 @@ impl Drop for Permit {
     }
 }
 
-impl RejectionProblem {
-    /// The response to the first request of the connection, which ends it.
-    pub fn respond<B>(self, request: &Request<B>, peer: SocketAddr) -> Response {
-        let context = RequestContext::of(request.headers(), peer.ip().to_canonical());
-        let problem = match self {
-            Self::Total => Problem::unavailable(format!("The server has reached its limit of connections. Retry after {RETRY_AFTER} s.")),
-            Self::Client => Problem::too_many(
-                format!("Your address has too many open connections. Close some or reuse them, then retry after {RETRY_AFTER} s."),
-                RETRY_AFTER,
-            ),
-        };
-        let body = problem.to_json(context.request_id());
-        let mut response = problem.into_response();
-        *response.body_mut() = Body::from(body);
-        let headers = response.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(REQUEST_ID, context.request_id);
-        headers.insert(TRACEPARENT, context.traceparent);
-        response
+/// Responds with a status and `Retry-After` only.
+#[must_use]
+pub fn respond_without_body(limit: ConnectionLimit, _: &HeaderMap, _: SocketAddr) -> Response {
+    let status = match limit {
+        ConnectionLimit::Total => StatusCode::SERVICE_UNAVAILABLE,
+        ConnectionLimit::Client => StatusCode::TOO_MANY_REQUESTS,
+    };
+    (status, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))]).into_response()
+}
+
+/// Key of a client: its IPv4 address, or its IPv6 /64 network, which usually belongs to one customer of a provider.
+#[must_use]
+pub fn client_key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 
@@ -171,8 +167,8 @@ mod tests {
         Arc::new(Limits::new("test", max, max_per_client, Duration::from_secs(30)))
     }
 
-    fn admit(limits: &Arc<Limits>, address: &str) -> Result<Permit, RejectionProblem> {
-        limits.admit(address.parse().unwrap()).map_err(|rejection| rejection.problem)
+    fn admit(limits: &Arc<Limits>, address: &str) -> Result<Permit, ConnectionLimit> {
+        limits.admit(address.parse().unwrap()).map_err(|rejection| rejection.limit)
     }
 
     #[test]
@@ -180,7 +176,7 @@ mod tests {
         let limits = limits(2, None);
         let first = admit(&limits, "192.0.2.1").ok().unwrap();
         let _second = admit(&limits, "192.0.2.1").ok().unwrap();
-        assert_eq!(admit(&limits, "192.0.2.2").err(), Some(RejectionProblem::Total));
+        assert_eq!(admit(&limits, "192.0.2.2").err(), Some(ConnectionLimit::Total));
         drop(first);
         assert!(admit(&limits, "192.0.2.2").is_ok());
     }
@@ -189,7 +185,7 @@ mod tests {
     fn an_ipv6_network_counts_as_one_client_and_a_client_leaves_no_trace() {
         let limits = limits(10, Some(2));
         let permits = [admit(&limits, "2001:db8::1").ok().unwrap(), admit(&limits, "2001:db8::2:1").ok().unwrap()];
-        assert_eq!(admit(&limits, "2001:db8::3").err(), Some(RejectionProblem::Client));
+        assert_eq!(admit(&limits, "2001:db8::3").err(), Some(ConnectionLimit::Client));
         assert!(admit(&limits, "2001:db8:0:1::3").is_ok());
         drop(permits);
         assert!(limits.clients.lock().unwrap().is_empty());
@@ -205,5 +201,14 @@ mod tests {
         assert!(reject().slot.is_none());
         drop(slots);
         assert!(reject().slot.is_some());
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
+        let same = |a: &str, b: &str| client_key(a.parse().unwrap()) == client_key(b.parse().unwrap());
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
     }
 }

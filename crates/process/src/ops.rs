@@ -16,8 +16,10 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{self, Limits};
-use crate::telemetry;
+use crate::{
+    metrics,
+    server::{self, Limits, RespondToRejected},
+};
 
 /// Connections at most, of all clients: probes and scrapes need a handful.
 const MAX_CONNECTIONS: usize = 64;
@@ -118,13 +120,13 @@ impl Readiness {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, readiness: Readiness, respond: RespondToRejected, stop: CancellationToken) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(encoded_metrics))
         .with_state(readiness);
-    server::serve(listener, router, Limits::new("ops", MAX_CONNECTIONS, None, WRITE_TIMEOUT), stop).await;
+    server::serve(listener, router, Limits::new("ops", MAX_CONNECTIONS, None, WRITE_TIMEOUT), respond, stop).await;
     Ok(())
 }
 
@@ -136,8 +138,8 @@ async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -
     (status, text).into_response()
 }
 
-async fn metrics() -> Response {
-    match telemetry::encode_metrics() {
+async fn encoded_metrics() -> Response {
+    match metrics::encode() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics not encoded");
