@@ -63,6 +63,12 @@ impl SecretFacts {
         self.values.contains_key(key)
     }
 
+    /// Whether the key is missing or has only white space.
+    #[must_use]
+    pub fn is_blank(&self, key: &str) -> bool {
+        self.values.get(key).is_none_or(|value| value.expose_secret().trim_ascii().is_empty())
+    }
+
     /// Returns the SHA-256 of each value, by key.
     #[must_use]
     pub fn digests(&self) -> BTreeMap<String, [u8; 32]> {

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::core::ObjectMeta;
-use rand::{Rng, RngExt};
+use rand::{CryptoRng, Rng, RngExt};
 
 use crate::{
+    live::Live,
     metadata::{Component, retainable_metadata},
     observed::Observed,
     validate::{DatabasePlan, MessagingPlan, Plan, Superuser},
@@ -22,7 +23,7 @@ use crate::{
 
 pub use database_login::{LoginChange, login_to_restore, old_passwords_expire_at, update as update_login};
 pub use in_use::{LoginInUse, login_in_use};
-pub use signing_keys::rotate as rotate_signing_keys;
+pub use signing_keys::{rotate as rotate_signing_keys, unreadable as unreadable_signing_keys};
 
 /// Length of generated passwords: 190 bits.
 const PASSWORD_LENGTH: usize = 32;
@@ -60,7 +61,7 @@ impl SecretSpec {
 
     /// Generates the Secret.
     #[must_use]
-    pub fn generate(&self, now: Timestamp, rng: &mut impl Rng) -> Secret {
+    pub fn generate(&self, now: Timestamp, rng: &mut impl CryptoRng) -> Secret {
         let data = match &self.content {
             Content::SigningKeys => [signing_keys::generate(now, rng)].into(),
             Content::Superuser { email } => {
@@ -79,6 +80,22 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Vec<SecretSpec> {
     let mut secret_specs = secret_specs(plan);
     secret_specs.retain(|secret_spec| !observed.generated.contains_key(secret_spec.name()));
     secret_specs
+}
+
+/// Returns name and completed content of the generated Secrets that lack a value or have a blank one. Those of the signing keys and of the
+/// database are completed by [`rotate_signing_keys`] and [`update_login`].
+#[must_use]
+pub fn completed(plan: &Plan, live: &Live, now: Timestamp, rng: &mut impl CryptoRng) -> Vec<(String, Data)> {
+    let mut specs = secret_specs(plan);
+    specs.retain(|secret_spec| matches!(secret_spec.content, Content::Superuser { .. } | Content::Password));
+    let completed = specs.iter().filter_map(|secret_spec| {
+        let data = live.secret(secret_spec.name())?.data.unwrap_or_default();
+        let mut generated = secret_spec.generate(now, rng).data?;
+        generated.retain(|key, _| data.get(key).is_none_or(|ByteString(value)| value.trim_ascii().is_empty()));
+        let completed = data.into_iter().chain(generated.clone()).collect();
+        (!generated.is_empty()).then(|| (secret_spec.name().to_owned(), completed))
+    });
+    completed.collect()
 }
 
 /// Returns the names of all generated Secrets and the parts that they belong to.
@@ -129,6 +146,7 @@ mod tests {
     use super::*;
     use crate::{
         build::samples,
+        kinds::Kind,
         observed::SecretFacts,
         validate::{Reason, validate},
     };
@@ -162,12 +180,43 @@ mod tests {
     }
 
     #[test]
-    fn the_problem_of_an_emptied_secret_says_how_to_repair_it() {
+    fn the_problem_of_an_invalid_value_says_how_to_repair_it() {
+        let (catalog, mut observed) = samples::minimal_input();
+        observed.generated.insert("shop-nats".into(), SecretFacts::from([("password", "p@ss word")]));
+        let problem = validate(&catalog, &observed).unwrap_err().0.remove(0);
+        assert_eq!((problem.path.as_str(), problem.reason), ("spec.messaging.embedded", Reason::SecretValueInvalid));
+        assert!(problem.message.ends_with("delete the Secret, and the operator generates a new one"), "{problem}");
+    }
+
+    #[test]
+    fn missing_and_blank_values_are_generated_and_other_values_are_not_changed() {
+        let (catalog, mut observed) = samples::minimal_input();
+        let plan = validate(&catalog, &observed).unwrap();
+        let secret = |name: &str, values: &[(&str, &str)]| {
+            let data = values.iter().map(|(key, value)| entry(key, value)).collect();
+            let secret =
+                Secret { metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() }, data: Some(data), ..Secret::default() };
+            (Kind::Secret, serde_json::from_value(serde_json::to_value(secret).unwrap()).unwrap())
+        };
+        let damaged = [secret("shop-nats", &[("note", ""), ("password", " \n")]), secret("shop-superuser", &[("username", "root")])];
+        let live = Live::of(damaged);
+        let completed = completed(&plan, &live, Timestamp::UNIX_EPOCH, &mut StdRng::seed_from_u64(1));
+        let [(superuser, superuser_data), (nats, nats_data)] = &completed[..] else { panic!("{} Secrets", completed.len()) };
+        assert_eq!((superuser.as_str(), nats.as_str()), ("shop-superuser", "shop-nats"));
+        assert_eq!((superuser_data.len(), &superuser_data["username"], nats_data["note"].0.len()), (3, &entry("", "root").1, 0));
+        for (name, data) in &completed {
+            let secret = Secret { data: Some(data.clone()), ..Secret::default() };
+            observed.generated.insert(name.clone(), SecretFacts::of(&secret));
+        }
+        validate(&catalog, &observed).unwrap();
+    }
+
+    #[test]
+    fn a_blank_value_of_a_generated_secret_is_not_a_problem_of_the_spec() {
         let (catalog, mut observed) = samples::minimal_input();
         observed.generated.insert("shop-nats".into(), SecretFacts::default());
-        let problem = validate(&catalog, &observed).unwrap_err().0.remove(0);
-        assert_eq!((problem.path.as_str(), problem.reason), ("spec.messaging.embedded", Reason::SecretKeyMissing));
-        assert!(problem.message.ends_with("delete the Secret, and the operator generates a new one"), "{problem}");
+        observed.generated.insert("shop-superuser".into(), SecretFacts::from([("password", "")]));
+        validate(&catalog, &observed).unwrap();
     }
 
     #[test]

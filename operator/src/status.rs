@@ -15,6 +15,7 @@ mod mail;
 pub mod messaging;
 mod parts;
 mod pods;
+mod signing_keys;
 pub mod unreadable;
 mod zero_replicas;
 
@@ -97,7 +98,8 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let mail_or_autoscaling =
         mail.as_ref().and_then(MailStatus::failure).or(failing_autoscaling.map(|state| ConditionState { holds: true, ..state }));
-    let ready = ready(outcome, serves, failing, mail_or_autoscaling.is_some());
+    let signing_keys = signing_keys::unreadable(catalog, live);
+    let ready = ready(outcome, serves, failing, signing_keys.is_some() || mail_or_autoscaling.is_some());
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
@@ -123,6 +125,7 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
     let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
+        signing_keys,
         mail_or_autoscaling,
         // A Catalog that has served has a version.
         failing_condition: cause.filter(|_| !ready.holds && before.version.is_some()).copied(),

@@ -17,17 +17,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use p256::{
-    SecretKey,
-    elliptic_curve::rand_core::OsRng,
-    pkcs8::{EncodePrivateKey, LineEnding},
-};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 pub use ring::{Jwks, KeyRing};
-
-use ring::NAME_FORMAT;
 
 /// Poll interval of the directory.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
@@ -130,9 +123,7 @@ fn log_ignored(before: &KeyRing, after: &KeyRing) {
 /// # Errors
 /// If the file cannot be written.
 pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
-    let secret = SecretKey::random(&mut OsRng);
-    let pem = secret.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?;
-    let name = format!("{}-{:08x}.pem", now.format(NAME_FORMAT), rand::random::<u32>());
+    let (name, pem) = catalog_signing_keys::generate(now.into(), &mut rand::rng());
     let (unfinished, path) = (dir.join(format!(".{name}")), dir.join(name));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;

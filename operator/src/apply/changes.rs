@@ -88,6 +88,13 @@ impl Change {
         Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event, overridden: Vec::new() }
     }
 
+    /// Missing values of a generated Secret were added.
+    #[must_use]
+    pub fn completed(name: &str) -> Self {
+        let reason = "a value of a generated Secret was missing or blank".to_owned();
+        Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason, event: None, overridden: Vec::new() }
+    }
+
     /// A new signing key was added to its Secret.
     #[must_use]
     pub fn rotated(name: &str) -> Self {

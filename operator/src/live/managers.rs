@@ -1,5 +1,6 @@
 //! Owners of fields, read from `managedFields`.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
@@ -60,6 +61,14 @@ pub fn replica_owners(object: &DynamicObject) -> Vec<String> {
     let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some());
     let managers = object.managed_fields().iter().filter(sets).filter_map(|entry| entry.manager.clone());
     managers.filter(|manager| manager != MANAGER && manager != HANDOVER).collect()
+}
+
+/// When a manager other than the operator last edited the data of a Secret.
+#[must_use]
+pub fn data_edited_at(secret: &DynamicObject) -> Option<Timestamp> {
+    let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:data").is_some());
+    let others = secret.managed_fields().iter().filter(sets).filter(|entry| entry.manager.as_deref() != Some(MANAGER));
+    others.filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max()
 }
 
 /// Whether the object declares a number of replicas.

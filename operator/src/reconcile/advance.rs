@@ -13,7 +13,7 @@ use crate::{
     dereference::{Referenced, observed},
     error::Error,
     kinds::Kind,
-    live::{conditions::has_condition, deployment_names},
+    live::{conditions::has_condition, deployment_names, managers::data_edited_at},
     secrets,
     status::Outcome,
     validate::{DatabasePlan, Plan, validate},
@@ -43,7 +43,7 @@ pub async fn advance(catalog: &Catalog, referenced: &Referenced, apply: &mut App
     Ok(if is_done { Outcome::Applied(skipped) } else { Outcome::Migrating { job, skipped } })
 }
 
-/// Creates missing generated Secrets, and rotates signing keys and database passwords that are due. Returns whether any changed.
+/// Creates missing generated Secrets, completes those that lack values, and rotates signing keys and database passwords that are due. Returns whether any changed.
 async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, context: &Context) -> Result<bool, Error> {
     let login_changed = change_login(plan, apply, context).await?;
     let missing = secrets::missing(plan, &observed(apply.live, referenced));
@@ -51,13 +51,18 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
         let made = secret_spec.generate(context.now(), &mut rand::rng());
         apply.create(&made).await?;
     }
-    let name = format!("{}-signing-keys", apply.name);
-    let data = apply.live.secret(&name).map(|secret| secret.data.unwrap_or_default());
-    let rotated = data.and_then(|data| secrets::rotate_signing_keys(plan, &data, context.now(), &mut rand::rng()));
-    if let Some(data) = &rotated {
-        apply.replace(&name, serde_json::to_value(data)?, Change::rotated(&name)).await?;
+    let completed = secrets::completed(plan, apply.live, context.now(), &mut rand::rng());
+    for (name, data) in &completed {
+        apply.replace(name, serde_json::to_value(data)?, Change::completed(name)).await?;
     }
-    Ok(!missing.is_empty() || rotated.is_some() || login_changed)
+    let name = &plan.auth.signing_keys;
+    let data = apply.live.secret(name).map(|secret| secret.data.unwrap_or_default());
+    let edited_at = apply.live.get(Kind::Secret, name).and_then(data_edited_at);
+    let rotated = data.and_then(|data| secrets::rotate_signing_keys(plan, &data, edited_at, context.now(), &mut rand::rng()));
+    if let Some(data) = &rotated {
+        apply.replace(name, serde_json::to_value(data)?, Change::rotated(name)).await?;
+    }
+    Ok(!missing.is_empty() || !completed.is_empty() || rotated.is_some() || login_changed)
 }
 
 /// Rotates or completes the passwords of the embedded database, or removes old ones. Returns whether any changed.

@@ -9,6 +9,8 @@ pub struct DegradedInputs<'a> {
     pub database: &'a DatabaseFindings,
     /// Issues of the parts; `None` if pods could not be listed.
     pub issues: Option<&'a Issues>,
+    /// Unreadable signing keys. Running pods still serve.
+    pub signing_keys: Option<ConditionState>,
     /// A failure of mail or autoscaling, without which the shop still serves.
     pub mail_or_autoscaling: Option<ConditionState>,
     /// Type and state of the condition because of which a Catalog that has served is not ready.
@@ -26,19 +28,22 @@ pub fn degraded(outcome: &Outcome, inputs: DegradedInputs<'_>) -> Option<Conditi
     let of_database = installation::problem(inputs.database);
     if let Some(first) = of_outcome {
         // Database and pods may fail for another reason, so all messages are reported.
-        let all: Vec<_> = [Some(first.clone()), of_database, of_pods].into_iter().flatten().map(|state| state.message).collect();
-        return Some(ConditionState { message: all.join("; "), ..first });
+        return join([Some(first), of_database, of_pods, inputs.signing_keys]);
     }
     if of_database.is_none() && inputs.issues.is_none() {
         return None;
     }
     let failing_condition =
         inputs.failing_condition.map(|(kind, state)| ConditionState::yes(&state.reason, format!("{kind}: {}", state.message)));
-    of_database
-        .or(of_pods)
-        .or(failing_condition)
+    // Pods may fail because of a signing key.
+    join([of_database.or(of_pods).or(failing_condition), inputs.signing_keys])
         .or(inputs.mail_or_autoscaling)
         .or_else(|| Some(ConditionState::no("Healthy", "nothing is wrong")))
+}
+
+/// Returns the reason of the first state, and the messages of all.
+fn join<const N: usize>(states: [Option<ConditionState>; N]) -> Option<ConditionState> {
+    states.into_iter().flatten().reduce(|first, other| ConditionState { message: format!("{}; {}", first.message, other.message), ..first })
 }
 
 /// Derives the state from an outcome in which the spec is not applied.
@@ -66,7 +71,7 @@ mod tests {
     fn degraded_state(outcome: &Outcome, issues: Option<&Issues>, api: Option<&ConditionState>) -> Option<ConditionState> {
         let failing_condition = api.map(|state| ("ApiAvailable", state));
         let database = &DatabaseFindings::default();
-        degraded(outcome, DegradedInputs { database, issues, mail_or_autoscaling: None, failing_condition })
+        degraded(outcome, DegradedInputs { database, issues, signing_keys: None, mail_or_autoscaling: None, failing_condition })
     }
 
     fn crash_loop() -> Issues {
@@ -97,7 +102,13 @@ mod tests {
     fn a_lost_volume_and_failing_pods_are_reported_together_with_a_rejected_spec() {
         let problem = Problem { path: "spec.mail".into(), reason: Reason::SecretNotFound, message: "there is no Secret mail".into() };
         let lost = DatabaseFindings { problem: Some(DatabaseProblem::VolumeLost("the volume is lost".into())), ..Default::default() };
-        let inputs = DegradedInputs { database: &lost, issues: Some(&crash_loop()), mail_or_autoscaling: None, failing_condition: None };
+        let inputs = DegradedInputs {
+            database: &lost,
+            issues: Some(&crash_loop()),
+            signing_keys: None,
+            mail_or_autoscaling: None,
+            failing_condition: None,
+        };
         let found = degraded(&Outcome::Rejected(Problems(vec![problem]), None), inputs).unwrap();
         assert_eq!(found.reason, "SecretNotFound");
         assert_eq!(found.message, "spec.mail: there is no Secret mail; the volume is lost; Pod shop-api-1: api ended with exit code 1");

@@ -87,9 +87,11 @@ impl<'a> Check<'a> {
         self.observed?.generated.get(name)?.text(key)
     }
 
-    /// Reports a problem if a generated Secret exists, but lacks the key or has an invalid value in it.
+    /// Reports a problem if a generated Secret has an invalid value. A missing or blank one is not reported: `crate::secrets` generates
+    /// another.
     pub fn check_generated_key(&mut self, path: &str, name: &str, key: &str, valid: Rule) -> SecretKey {
-        if let Some(secret) = self.observed.and_then(|observed| observed.generated.get(name)) {
+        let secret = self.observed.and_then(|observed| observed.generated.get(name));
+        if let Some(secret) = secret.filter(|secret| !secret.is_blank(key)) {
             let before = self.problems.len();
             self.check_value(path, name, secret, key, valid);
             for problem in &mut self.problems[before..] {

@@ -8,13 +8,10 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use catalog_signing_keys::{KeyFile, MAX_SIZE, key_id};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use p256::{
-    SecretKey,
-    elliptic_curve::sec1::ToEncodedPoint,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey},
-};
+use p256::{SecretKey, elliptic_curve::sec1::ToEncodedPoint, pkcs8::EncodePrivateKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,10 +19,6 @@ use crate::identity::claims::Verified;
 
 /// How long a key is published before it signs.
 const PUBLISHED_BEFORE_SIGNING: TimeDelta = TimeDelta::minutes(5);
-/// Format of the creation time (UTC) at the start of file names.
-pub const NAME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
-/// Maximum size of a key file, in bytes. A PEM file of a P-256 key has a few hundred.
-const MAX_FILE: u64 = 16 * 1024;
 
 /// A private key with its public key.
 #[derive(Clone)]
@@ -106,9 +99,8 @@ impl KeyRing {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            // Kubernetes stores the versions of a mounted Secret in directories whose names start with dots.
-            let Some(kid) = name.strip_suffix(".pem").filter(|_| !name.starts_with('.')) else { continue };
-            match SigningKey::read(kid, &path) {
+            let Some(kid) = key_id(name) else { continue };
+            match SigningKey::read(kid, name, &path) {
                 Ok(key) => ring.keys.push(key),
                 Err(why) => {
                     ring.ignored.insert(name.to_owned(), why);
@@ -125,14 +117,14 @@ impl KeyRing {
 }
 
 impl SigningKey {
-    fn read(kid: &str, path: &Path) -> Result<Self, String> {
-        let created_at = creation_time(kid).ok_or("doesn't start with its creation time, as in 20261121T100000Z-name.pem")?;
-        let mut text = String::new();
+    fn read(kid: &str, name: &str, path: &Path) -> Result<Self, String> {
+        let mut content = Vec::new();
+        let more_than_allowed = u64::try_from(MAX_SIZE + 1).unwrap_or(u64::MAX);
         fs::File::open(path)
-            .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+            .and_then(|file| file.take(more_than_allowed).read_to_end(&mut content))
             .map_err(|error| format!("cannot be read: {error}"))?;
-        let secret = parse(&text).ok_or("is not a private key on the curve P-256 in PEM form (PKCS #8 or SEC1)")?;
-        Self::new(kid, created_at, &secret).map_err(|_| "cannot be encoded".to_owned())
+        let KeyFile { secret, created_at } = catalog_signing_keys::read(name, &content).map_err(|invalid| invalid.to_string())?;
+        Self::new(kid, created_at.into(), &secret).map_err(|_| "cannot be encoded".to_owned())
     }
 
     fn new(kid: &str, created_at: DateTime<Utc>, secret: &SecretKey) -> Result<Self, p256::pkcs8::Error> {
@@ -149,23 +141,9 @@ impl SigningKey {
     }
 }
 
-fn creation_time(kid: &str) -> Option<DateTime<Utc>> {
-    let time = kid.split('-').next().unwrap_or_default();
-    NaiveDateTime::parse_from_str(time, NAME_FORMAT).ok().map(|time| time.and_utc())
-}
-
-fn parse(text: &str) -> Option<SecretKey> {
-    // `openssl ecparam -genkey` puts the curve's parameters in front of a SEC1 key.
-    let sec1 = text.find("-----BEGIN EC PRIVATE KEY-----").map(|at| &text[at..]);
-    match sec1 {
-        Some(sec1) => SecretKey::from_sec1_pem(sec1).ok(),
-        None => SecretKey::from_pkcs8_pem(text).ok(),
-    }
-}
-
 #[cfg(test)]
 pub mod tests {
-    use p256::{elliptic_curve::rand_core::OsRng, pkcs8::LineEnding};
+    use p256::elliptic_curve::rand_core::OsRng;
     use proptest::prelude::*;
 
     use super::*;
@@ -211,14 +189,5 @@ pub mod tests {
             let published_long_enough = ages.iter().copied().filter(|age| *age >= 300).min();
             prop_assert_eq!(Some(signer), published_long_enough.or(ages.iter().copied().max()));
         }
-    }
-
-    #[test]
-    fn sec1_keys_are_read_with_and_without_curve_parameters() {
-        let secret = SecretKey::random(&mut OsRng);
-        let sec1 = secret.to_sec1_pem(LineEnding::LF).unwrap();
-        let with_parameters = format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}", sec1.as_str());
-        assert_eq!(parse(&sec1).unwrap(), secret);
-        assert_eq!(parse(&with_parameters).unwrap(), secret);
     }
 }
