@@ -5,7 +5,7 @@ mod config;
 mod database;
 mod events;
 mod http;
-pub mod identity;
+mod identity;
 mod notifications;
 mod orders;
 mod products;

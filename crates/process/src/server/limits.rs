@@ -85,6 +85,7 @@ pub struct Permit {
 
 impl Limits {
     /// `listener` is a label of metrics. Without `max_per_client`, one client may have all connections: behind a proxy, it has.
+    #[must_use]
     pub fn new(listener: &str, max: usize, max_per_client: Option<usize>, write_timeout: Duration) -> Self {
         LazyLock::force(&WRITE_TIMEOUTS);
         Self {
@@ -100,7 +101,7 @@ impl Limits {
     }
 
     /// Admits a connection, or says which limit it would exceed. It never waits.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
         let Ok(free) = self.free.clone().try_acquire_owned() else { return Err(self.reject(ConnectionLimit::Total)) };
         let client = self.max_per_client.map(|max| (client_key(address), max));
         if let Some((client, max)) = client {
@@ -121,7 +122,7 @@ impl Limits {
     }
 
     /// Whether less than a quarter of the connections is free.
-    pub fn connections_are_scarce(&self) -> bool {
+    pub(super) fn connections_are_scarce(&self) -> bool {
         self.free.available_permits() < self.max.div_ceil(4)
     }
 }
