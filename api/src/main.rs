@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use catalog::{program, roles::Cli};
+use catalog::roles::Cli;
+use catalog_process::program;
 use clap::Parser;
 
 /// A cached read makes some twenty small allocations, and many are freed by another thread. With this allocator it takes 5 % less

@@ -30,5 +30,4 @@ pub use exists::exists;
 pub use installed::any_exist;
 pub use names::read_names;
 pub use product::{Money, Product, ProductInput, TotalAmount};
-pub use rules::is_sku;
 pub use sellable::{SellableProduct, read_sellable};

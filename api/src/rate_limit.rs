@@ -2,7 +2,6 @@
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
-    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::Arc,
     time::Duration,
@@ -135,15 +134,6 @@ impl StateStore for ReadOnly {
     }
 }
 
-/// Key of a client: its IPv4 address, or its IPv6 /64 network, which usually belongs to one customer of a provider.
-#[must_use]
-pub fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use governor::clock::FakeRelativeClock;
@@ -182,14 +172,5 @@ mod tests {
         assert!(limit.peek(&"b").is_ok());
         clock.advance(Duration::from_secs(30));
         assert!(limit.peek(&"a").is_ok());
-    }
-
-    #[test]
-    fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
-        let same = |a: &str, b: &str| client(a.parse().unwrap()) == client(b.parse().unwrap());
-        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
-        assert!(!same("192.0.2.1", "192.0.2.2"));
-        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::"));
-        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
     }
 }

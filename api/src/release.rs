@@ -10,6 +10,8 @@ use std::{fmt, sync::LazyLock, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use catalog_logging::Chain;
+use catalog_process::ops::Readiness;
+use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use semver::Version;
 use sqlx::{
@@ -19,7 +21,7 @@ use sqlx::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{config::Currency, http::ops::Readiness, products};
+use crate::products;
 
 pub use self::{
     installation_id::{DatabaseInstallation, InstallationReport, write_termination_message},

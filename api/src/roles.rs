@@ -2,22 +2,19 @@
 
 mod admin;
 mod fulfiller;
-pub mod healthcheck;
+mod healthcheck;
 mod migrate;
 mod notifier;
 mod openapi;
-pub mod output;
 mod serve;
-pub mod supervisor;
 mod tracker;
 mod worker;
 
 use std::process::ExitCode;
 
 use catalog_logging::LogFormat;
+use catalog_process::config::LogArgs;
 use clap::{Parser, Subcommand};
-
-use crate::config::LogArgs;
 
 /// The shop backend of Catalog: the API and its workers.
 #[derive(Parser)]

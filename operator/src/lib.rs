@@ -17,7 +17,6 @@ pub mod error;
 pub mod installation;
 pub mod kinds;
 pub mod leader;
-pub mod listener;
 pub mod live;
 pub mod mail;
 pub mod metadata;

@@ -3,19 +3,15 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
+use catalog_process::{listener, signal};
 use clap::Args;
 use kube::{Client, Config, client::ClientBuilder};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     connection::with_timeouts,
     controller,
     leader::{Elector, Leadership, fence},
-    listener,
     metrics::Metrics,
     ops,
 };
@@ -64,7 +60,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut election = tokio::spawn(elector.run(async { drop(stopped.await) }));
 
     let ended = tokio::select! {
-        signalled = wait_for_stop_signal() => signalled,
+        signalled = signal::wait_for_stop() => signalled.inspect(|()| tracing::info!("stopping")),
         served = ops::serve(listener, metrics.clone(), leadership.clone()) => served.context("the server of probes and metrics ended"),
         () = lead(&leadership, &fenced, &metrics, args.concurrency) => bail!("the controller ended"),
         ended = &mut election => return Err(ended.context("the election ended")?.err().context("the election ended")?.into()),
@@ -87,16 +83,6 @@ async fn lead(leadership: &Leadership, client: &Client, metrics: &Metrics, concu
         }
         metrics.set_leader(false);
     }
-}
-
-async fn wait_for_stop_signal() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
-    Ok(())
 }
 
 fn hostname() -> String {

@@ -1,8 +1,9 @@
-//! The graph of the modules of a crate: which module uses which.
+//! The graph of the packages of the workspace, and of the modules of each: which uses which.
 //!
 //! The source is parsed by `syn`. Code under `#[cfg(test)]` is left out. A path is followed through re-exports to the module that
 //! defines the item. Paths in the tokens of macros count from `crate` only.
 
+mod packages;
 mod paths;
 mod resolve;
 mod siblings;
@@ -10,18 +11,16 @@ mod tree;
 
 use std::path::Path;
 
+pub use packages::{Package, flowchart, packages};
 pub use siblings::Siblings;
 use tree::Module;
 
-/// The crates of the workspace that are programs, and their root files.
-pub const CRATES: [(&str, &str); 3] = [("api", "api/src/lib.rs"), ("operator", "operator/src/lib.rs"), ("tools", "tools/src/main.rs")];
-
-/// Parses the crate whose root file is at `root` in the repository.
+/// Parses the crate whose root file is `root`.
 ///
 /// # Panics
 /// If a file of the crate cannot be read or parsed.
-pub fn parse(root: &str) -> Crate {
-    Crate { modules: tree::parse(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root)) }
+pub fn parse(root: &Path) -> Crate {
+    Crate { modules: tree::parse(root) }
 }
 
 /// One crate, parsed.

@@ -76,7 +76,7 @@ async fn print_programs() -> anyhow::Result<()> {
         "nats_server": found.nats_server,
         "run_as": user.map(|user| user.name),
     });
-    Ok(catalog::roles::output::print_line(&found.to_string())?)
+    Ok(catalog_process::output::print_line(&found.to_string())?)
 }
 
 /// Starts the shop, waits for a stop request, and stops all processes in order, also if the start failed.

@@ -18,10 +18,10 @@ use std::{io::Write, ops::ControlFlow, process::ExitCode, sync::Arc};
 use anyhow::Context;
 pub use args::ImportArgs;
 use args::ImportSettings;
+use catalog_process::output::print_line;
+use catalog_rows::Fault;
 use client::Session;
 use source::ParsedRow;
-
-use catalog::{products::import::Fault, roles::output::print_line};
 
 /// Exit status when some rows were rejected.
 const SOME_REJECTED: u8 = 3;

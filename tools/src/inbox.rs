@@ -9,15 +9,17 @@ mod smtp;
 
 use std::{path::PathBuf, sync::Arc};
 
+use catalog_process::{
+    config::{Checker, OpsArgs},
+    listener::listen,
+    server::respond_without_body,
+    supervisor::Supervisor,
+};
 use clap::Args;
 
 use self::{
     chaos::Chaos,
     mailbox::{Limits, Mailbox},
-};
-use catalog::{
-    config::{Checker, OpsArgs},
-    roles::supervisor::{Supervisor, listen},
 };
 
 /// Settings of `catalogctl inbox`.
@@ -59,7 +61,7 @@ pub async fn run(args: InboxArgs) -> anyhow::Result<()> {
     let settings = smtp.zip(page).zip(messages.zip(bytes)).zip(ops);
     let (((smtp_address, page_address), (messages, bytes)), ops) = check.finish(settings)?;
 
-    let mut supervisor = Supervisor::start(ops)?;
+    let mut supervisor = Supervisor::start(ops, respond_without_body)?;
     let mailbox = Arc::new(Mailbox::open(args.inbox_dir, Limits { messages, bytes })?);
     let chaos = Arc::new(Chaos::default());
     let smtp_listener = listen("SMTP_ADDRESS", smtp_address)?;

@@ -6,8 +6,8 @@ mod inbox;
 
 use std::process::ExitCode;
 
-use catalog::{config::LogArgs, program};
 use catalog_logging::LogFormat;
+use catalog_process::{config::LogArgs, program};
 use clap::{Parser, Subcommand};
 
 /// The command-line tools of Catalog: a whole shop on this machine, imports, and an inbox for tests.

@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use catalog_process::config::{Checker, Secret};
 use clap::Args;
-
-use super::{Checker, Secret};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);

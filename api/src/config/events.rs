@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use catalog_process::config::Checker;
 use clap::Args;
-
-use super::Checker;
 
 /// NATS `JetStream`.
 #[derive(Args, Debug, Clone)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use catalog_process::config::Checker;
 use clap::Args;
-
-use super::Checker;
 
 const MIB: usize = 1024 * 1024;
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use catalog_process::config::Checker;
 use clap::Args;
-
-use super::Checker;
 
 /// Staged rows of an import are purged after a day, so an upload must end well before.
 const MAX_UPLOAD: Duration = Duration::from_hours(12);

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
+use catalog_process::config::{Checker, Secret};
 use clap::{Args, ValueEnum};
 use lettre::message::Mailbox;
-
-use super::{Checker, Secret};
 
 /// SMTP.
 #[derive(Args, Debug, Clone)]

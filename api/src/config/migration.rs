@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
+use catalog_process::config::Checker;
 use clap::Args;
 use uuid::Uuid;
-
-use super::Checker;
 
 /// Settings of `catalog migrate` about the installation.
 #[derive(Args, Debug, Clone)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use catalog_process::config::Checker;
 use clap::Args;
 
-use super::{Checker, DatabaseSettings};
+use super::DatabaseSettings;
 
 /// Limits of lists, reports and exports, so that orders and sign-ins always have connections.
 #[derive(Args, Debug, Clone)]

@@ -8,6 +8,7 @@ mod replay;
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use catalog_logging::Chain;
+use catalog_process::metrics;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use prometheus::IntCounter;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use self::publish::PendingEvent;
 use super::{Ids, Nats, Outbox};
-use crate::{backoff, database, metrics};
+use crate::{backoff, database};
 
 static PUBLISHED: LazyLock<IntCounter> =
     LazyLock::new(|| metrics::register_counter("outbox_published_total", "Events published and acknowledged"));

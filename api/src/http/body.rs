@@ -1,15 +1,12 @@
 //! JSON bodies: their limits, strict parsing, and errors with locations.
 
-mod duplicate_key;
 mod object;
 mod parse;
 mod receive;
 pub(crate) mod serde_message;
 pub mod structure;
 mod upload;
-pub mod whole;
 
-pub use duplicate_key::find_duplicate_key;
 pub use object::{Object, objects};
 pub use parse::{DUPLICATE, all_errors, describe_error, parse, parse_internal};
 pub use upload::upload;
@@ -19,6 +16,7 @@ use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
+use catalog_values::whole;
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

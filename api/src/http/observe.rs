@@ -26,6 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use catalog_logging::panics;
+use catalog_process::metrics;
 use foldhash::fast::RandomState;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use pin_project_lite::pin_project;
@@ -39,7 +40,6 @@ use super::{
     context::{REQUEST_ID, RequestContext, TRACEPARENT},
     problem::Problem,
 };
-use crate::metrics;
 
 static DURATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
     #[allow(clippy::expect_used, reason = "registered once, with a constant name")]

@@ -4,10 +4,10 @@ use axum::{
     extract::{FromRequestParts, Path, RawPathParams},
     http::request::Parts,
 };
+use catalog_values::text::Text;
 use uuid::Uuid;
 
 use super::{ids, problem::Problem};
-use crate::text::Text;
 
 /// The `{id}` of the path.
 pub struct Id(pub Uuid);

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use catalog_values::text::Text;
 use chrono::{DateTime, Datelike, Utc};
 use percent_encoding::percent_decode_str;
 use serde::{
@@ -14,7 +15,6 @@ use super::{
     body::serde_message::DeserializeError,
     problem::{FieldError, Problem},
 };
-use crate::text::Text;
 
 /// A query string of type `T`, which should deny unknown fields. Values are in NFC.
 pub struct Query<T>(pub T);

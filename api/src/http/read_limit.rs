@@ -7,13 +7,14 @@ use axum::{
     http::{header, request::Parts},
     response::Response,
 };
+use catalog_process::server::client_key;
 
 use super::{
     context::RequestContext,
     problem::Problem,
     rate_limit_response::{headers, too_many},
 };
-use crate::rate_limit::{self, Allowance, Limit};
+use crate::rate_limit::{Allowance, Limit};
 
 /// `HTTP_READS_PER_CLIENT`, if there is such a limit. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +55,7 @@ where
             return Ok(Self(None));
         }
         let Some(client) = parts.extensions.get::<RequestContext>().map(|context| context.client) else { return Ok(Self(None)) };
-        match limit.charge(&rate_limit::client(client)) {
+        match limit.charge(&client_key(client)) {
             Ok(allowance) => Ok(Self(Some(allowance))),
             Err(allowance) => {
                 Err(too_many(&allowance, "Too many reads from this address. Retry after the seconds in Retry-After, or sign in."))

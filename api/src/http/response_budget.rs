@@ -17,6 +17,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use catalog_process::{metrics, server::client_key};
 use futures::{StreamExt, future::BoxFuture};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -28,7 +29,6 @@ use tokio::{
 use tower::{Layer, Service};
 
 use super::{context::RequestContext, problem::Problem};
-use crate::{metrics, rate_limit};
 
 /// Minimum size of a response that uses the budget, in bytes. The number of connections bounds the smaller ones.
 const LARGE: u64 = 16 * 1024;
@@ -156,7 +156,7 @@ impl Budget {
     }
 
     async fn send(&'static self, client: IpAddr, response: Response) -> Response {
-        let client = rate_limit::client(client);
+        let client = client_key(client);
         let Some(length) = response.body().size_hint().exact() else {
             return response.map(|body| self.stream(client, body));
         };

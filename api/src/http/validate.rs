@@ -1,8 +1,9 @@
 //! Converts the rules that garde reports as violated to the errors of a problem document.
 
+use catalog_values::json_pointer::escape;
 use garde::error::Path;
 
-use super::{json_pointer::escape, problem::FieldError};
+use super::problem::FieldError;
 
 /// Returns every violated rule with the JSON pointer of its field, such as `/price/amount` or `/categories/0`.
 #[must_use]

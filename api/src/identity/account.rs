@@ -3,6 +3,8 @@
 mod admin;
 mod customer;
 
+use catalog_process::config::Secret;
+use catalog_values::text::Text;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Deserializer};
@@ -13,7 +15,6 @@ pub use self::{
     customer::{CustomerAccount, CustomerPatch, NewCustomer},
 };
 use super::claims::Role;
-use crate::{config::Secret, text::Text};
 
 /// An account as stored, without the password. The role is known from the query that read the account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,16 +7,13 @@ pub(super) mod ring;
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, Utc};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -119,23 +116,13 @@ fn log_ignored(before: &KeyRing, after: &KeyRing) {
     }
 }
 
-/// Writes a new key into `dir`, readable only by this user, and returns its path.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn generate(dir: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
-    let (name, pem) = catalog_signing_keys::generate(now.into(), &mut rand::rng());
-    let (unfinished, path) = (dir.join(format!(".{name}")), dir.join(name));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    // Renamed when complete, so that processes that poll the directory never read a partial key.
-    fs::rename(&unfinished, &path)?;
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use catalog_signing_keys::create_file;
+    use chrono::{DateTime, Utc};
+
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -162,7 +149,7 @@ mod tests {
     fn generated_keys_can_be_loaded_and_only_their_owner_can_read_them() {
         use std::os::unix::fs::PermissionsExt;
         let dir = Dir::new();
-        let path = generate(&dir.0, at(0)).unwrap();
+        let path = create_file(&dir.0, at(0).into()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let keys = SigningKeys::open(&dir.0).unwrap().current();
         assert_eq!(keys.keys[0].created_at, at(0));
@@ -174,7 +161,7 @@ mod tests {
         let dir = Dir::new();
         let version = dir.0.join("..2026_11_21");
         fs::create_dir(&version).unwrap();
-        let key = generate(&version, at(0)).unwrap();
+        let key = create_file(&version, at(0).into()).unwrap();
         std::os::unix::fs::symlink("..2026_11_21", dir.0.join("..data")).unwrap();
         let name = key.file_name().unwrap();
         std::os::unix::fs::symlink(Path::new("..data").join(name), dir.0.join(name)).unwrap();
@@ -193,14 +180,14 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(!text.contains("README"), "{text}");
-        generate(&dir.0, at(0)).unwrap();
+        create_file(&dir.0, at(0).into()).unwrap();
         assert_eq!(SigningKeys::open(&dir.0).unwrap().current().keys.len(), 1);
     }
 
     #[test]
     fn a_key_whose_file_is_damaged_verifies_tokens_until_the_file_is_removed_and_does_not_sign() {
         let dir = Dir::new();
-        let (first, second) = (generate(&dir.0, at(0)).unwrap(), generate(&dir.0, at(10)).unwrap());
+        let (first, second) = (create_file(&dir.0, at(0).into()).unwrap(), create_file(&dir.0, at(10).into()).unwrap());
         let keys = SigningKeys::open(&dir.0).unwrap();
         let kid = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
         let signer = || keys.current().signer(at(1000)).unwrap().kid.clone();
@@ -224,9 +211,9 @@ mod tests {
     #[test]
     fn rotated_keys_are_reloaded_and_the_last_keys_stay_in_use_if_the_directory_is_emptied() {
         let dir = Dir::new();
-        let first = generate(&dir.0, at(0)).unwrap();
+        let first = create_file(&dir.0, at(0).into()).unwrap();
         let keys = SigningKeys::open(&dir.0).unwrap();
-        let second = generate(&dir.0, at(1)).unwrap();
+        let second = create_file(&dir.0, at(1).into()).unwrap();
         keys.reload();
         assert_eq!(keys.current().keys.len(), 2);
         fs::remove_file(first).unwrap();

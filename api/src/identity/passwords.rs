@@ -12,6 +12,7 @@ use std::{
 };
 
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use catalog_process::config::Secret;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +20,6 @@ use tracing::Span;
 use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use self::memory::Memory;
-use crate::config::Secret;
 
 /// Maximum number of passwords that wait for a permit: the work of a few seconds for one core.
 const QUEUE: usize = 128;

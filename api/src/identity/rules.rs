@@ -2,10 +2,11 @@
 
 #![allow(clippy::trivially_copy_pass_by_ref, reason = "garde passes the context, here (), by reference")]
 
+use catalog_process::config::Secret;
+use catalog_values::characters;
 use secrecy::ExposeSecret;
 
 use super::passwords;
-use crate::{characters, config::Secret};
 
 /// Maximum length of a username, in characters.
 pub const MAX_USERNAME: usize = 64;

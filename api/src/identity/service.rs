@@ -5,6 +5,7 @@ mod accounts;
 use std::{sync::Arc, time::Duration};
 
 use catalog_logging::Chain;
+use catalog_process::config::Secret;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use secrecy::ExposeSecret;
@@ -22,12 +23,7 @@ use super::{
     rules, sessions,
     tokens::{self, TokenError},
 };
-use crate::{
-    config::{AuthSettings, Secret},
-    database::Database,
-    rate_limit::Limit,
-    telemetry,
-};
+use crate::{config::AuthSettings, database::Database, rate_limit::Limit, telemetry};
 
 /// Interval at which expired sessions are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);

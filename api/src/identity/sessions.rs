@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use catalog_process::config::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use super::{
     claims::{Role, Subject},
     error::RefreshTokenError,
 };
-use crate::{config::Secret, telemetry};
+use crate::telemetry;
 
 /// Refresh tokens are kept this long after their expiry, because access tokens of the session may still be valid; this is the
 /// longest lifetime that can be configured.

@@ -1,5 +1,6 @@
 //! The superuser: the admin that settings create and that cannot be changed through the API.
 
+use catalog_values::text::Text;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use sqlx::{Connection, PgConnection};
@@ -7,7 +8,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{NewAdmin, accounts, admins, claims::Role, passwords, sessions};
-use crate::{config::SuperuserSettings, text::Text};
+use crate::config::SuperuserSettings;
 
 /// Why the superuser could not be created or updated.
 #[derive(Debug, Error)]

@@ -1,9 +1,9 @@
 //! Orders as CSV (RFC 4180), one row per order line, for accounting.
 
+use catalog_values::characters;
 use chrono::SecondsFormat;
 
 use super::Order;
-use crate::characters;
 
 const HEADER: [&str; 11] =
     ["order_id", "created_at", "status", "customer_id", "product_id", "sku", "name", "price", "quantity", "line_total", "currency"];

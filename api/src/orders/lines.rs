@@ -1,11 +1,12 @@
 //! Rows of `orders.lines`.
 
+use catalog_values::Currency;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::OrderLine;
-use crate::{config::Currency, products::Money};
+use crate::products::Money;
 
 #[derive(Debug, Clone)]
 pub(super) struct LineRow {

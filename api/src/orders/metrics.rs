@@ -2,9 +2,8 @@
 
 use std::sync::LazyLock;
 
+use catalog_process::metrics::register_counter;
 use prometheus::IntCounter;
-
-use crate::metrics::register_counter;
 
 pub(super) static ORDERS_PLACED: LazyLock<IntCounter> = LazyLock::new(|| register_counter("orders_placed_total", "Orders placed"));
 pub(super) static CARTS_EXPIRED: LazyLock<IntCounter> =

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use catalog_values::Currency;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -11,7 +12,7 @@ use super::{
     Error, HistoryEntry, Order, OrderActor, Status,
     lines::{self, LineRow},
 };
-use crate::{config::Currency, products::Money};
+use crate::products::Money;
 
 /// Former name of [`OrderActor`], which a query below contains. `.sqlx` has the metadata of the query under a hash of its text, so the
 /// text must not change.

@@ -2,16 +2,14 @@
 
 use std::collections::HashSet;
 
+use catalog_values::whole;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::rules;
-use crate::http::{
-    body::{objects, whole},
-    ids,
-};
+use crate::http::{body::objects, ids};
 
 /// A new order: give either `items` or `cart_id`. The shop sets the prices and the total.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

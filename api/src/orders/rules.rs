@@ -1,6 +1,6 @@
 //! Rules of order and cart requests. Each error says what is allowed.
 
-use crate::characters;
+use catalog_values::characters;
 
 /// Maximum number of products in a cart or order.
 pub const MAX_LINES: usize = 100;

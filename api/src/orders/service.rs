@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use catalog_values::Currency;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Error, Order, Transition, TransitionOutcome, TransitionService};
 use crate::{
-    config::Currency,
     database,
     events::Origin,
     products::{Catalogue, Money},

@@ -1,12 +1,12 @@
 //! Changes of an order's status. All of them go through [`TransitionService`], which returns stock once and writes the event.
 
+use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Order, OrderActor, OrderChange, Status, change, lines, lines::LineRow, read};
 use crate::{
-    config::Currency,
     events::{Draft, Origin, Outbox},
     products::stock::{self, Cause, MovementKind, StockDelta},
 };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use catalog_values::{text, whole};
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,6 @@ use super::{
     store,
     write::Command,
 };
-use crate::{http::body::whole, text};
 
 /// A change of stock: give either `delta` or `quantity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
+use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Error, cache::Cache, cache::Rendered, reader::Reader, rules::Rules, store, write::Command};
 use crate::{
-    config::Currency,
     database::Database,
     events::{Origin, Outbox},
 };

@@ -1,9 +1,9 @@
 //! Bulk imports: upserts by sku, of any size, in constant memory.
 //!
-//! Rows are parsed and validated one by one and staged in the database ([`parsed`], [`rows`], [`row`], [`staging`]). They
-//! are then read back in the order of skus, and the rows of one sku are merged ([`merge`]). The result is applied in
-//! chunks ([`apply`]), each in a transaction with its events and its part of the summary ([`progress`]). An atomic import
-//! applies all chunks in one transaction.
+//! Rows are parsed and validated one by one and staged in the database ([`catalog_rows`], [`rows`], [`row`], [`parsed`],
+//! [`staging`]). They are then read back in the order of skus, and the rows of one sku are merged ([`merge`]). The result is
+//! applied in chunks ([`apply`]), each in a transaction with its events and its part of the summary ([`progress`]). An atomic
+//! import applies all chunks in one transaction.
 
 mod apply;
 mod error;
@@ -14,7 +14,7 @@ mod permits;
 mod progress;
 mod report;
 mod row;
-pub mod rows;
+mod rows;
 mod staging;
 mod upsert;
 
@@ -35,9 +35,9 @@ use permits::AdminPermit;
 pub use permits::Permits;
 use progress::Counts;
 pub use progress::finish_abandoned_imports;
-pub use report::{Fault, ImportResult, RowError};
+pub use report::{ImportResult, RowError};
 pub use row::RowDocument;
-pub use rows::{Charset, Format};
+pub use rows::Format;
 use staging::Staging;
 pub use staging::purge_abandoned_rows;
 

@@ -3,6 +3,7 @@
 //! Every page costs as much as the first, because it starts at an index position and not at an offset. A product whose sort key does not
 //! change while a client pages through the list appears exactly once, because products with the same sort key are ordered by id.
 
+use catalog_values::Currency;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::TryStreamExt;
 use rust_decimal::Decimal;
@@ -13,7 +14,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Product, search::Phrase, store::ProductRow};
-use crate::config::Currency;
 
 /// Size in bytes after which a page ends, the item that exceeds it included.
 const PAGE_BYTES: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use catalog_values::{Currency, full_date, text, whole};
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use rust_decimal::Decimal;
@@ -13,12 +14,7 @@ use super::{
     rules::{self, Rules},
     schemas,
 };
-use crate::{
-    config::Currency,
-    full_date,
-    http::body::{Object, whole},
-    text,
-};
+use crate::http::body::Object;
 
 /// An amount of money in the currency of the catalogue. The amount is a decimal string, never a float.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]

@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use catalog_values::Currency;
 use sqlx::PgPool;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -12,7 +13,6 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{Error, Product, store};
-use crate::config::Currency;
 
 /// Maximum number of ids per query.
 const MAX_BATCH: usize = 256;

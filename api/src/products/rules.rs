@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use catalog_values::{
+    Currency, characters,
+    product::{MAX_ATTRIBUTES, is_sku},
+};
 use chrono::{Datelike, NaiveDate};
 use rust_decimal::Decimal;
-
-use crate::{characters, config::Currency};
 
 /// Context of the rules.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +22,6 @@ const PRICE_LIMIT: u32 = 1_000_000_000;
 pub const MAX_QUANTITY: i64 = 1_000_000_000;
 /// Maximum number of categories of a product.
 pub const MAX_CATEGORIES: usize = 50;
-/// Maximum number of attributes of a product.
-pub const MAX_ATTRIBUTES: usize = 100;
 
 fn invalid(why: impl AsRef<str>) -> garde::Result {
     Err(garde::Error::new(why.as_ref()))
@@ -76,14 +76,6 @@ pub fn quantity(quantity: &i64, _: &Rules) -> garde::Result {
 pub fn delta(delta: &i64, _: &Rules) -> garde::Result {
     let allowed = *delta != 0 && (-MAX_QUANTITY..=MAX_QUANTITY).contains(delta);
     if allowed { Ok(()) } else { invalid(format!("delta must be a whole number from -{MAX_QUANTITY} to {MAX_QUANTITY}, except 0")) }
-}
-
-/// Whether `text` is a valid sku.
-#[must_use]
-pub fn is_sku(text: &str) -> bool {
-    let is_hidden = |c: char| c.is_control() || characters::is_blank(c);
-    // Clients remove the path segments . and .. before they send a request (RFC 3986, section 6.2.2.3).
-    (1..=64).contains(&text.chars().count()) && !text.chars().any(is_hidden) && !matches!(text, "." | "..")
 }
 
 /// `sku`.

@@ -1,11 +1,12 @@
 //! OpenAPI schemas of fields whose rules utoipa's attributes cannot express.
 
+use catalog_values::product::MAX_ATTRIBUTES;
 use serde_json::json;
 use utoipa::openapi::{
     Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type, extensions::Extensions, schema::SchemaType,
 };
 
-use super::rules::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_QUANTITY};
+use super::rules::{MAX_CATEGORIES, MAX_QUANTITY};
 use crate::http::openapi::patterns::{LINE, TEXT};
 
 /// `categories`: [`super::rules::categories`].

@@ -3,10 +3,10 @@
 mod refold;
 
 use caseless::Caseless;
+use catalog_values::characters;
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
 
 pub use self::refold::{refold, refold_all};
-use crate::characters;
 
 /// Minimum length of a folded phrase, in characters. The trigram index cannot find shorter ones.
 pub const MIN_PHRASE: usize = 3;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use catalog_values::Currency;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::{FromRow, PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{Money, Product};
-use crate::config::Currency;
 
 /// A product with its availability.
 #[derive(Debug, FromRow)]

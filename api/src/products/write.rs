@@ -1,6 +1,7 @@
 //! Commands on products: create, patch, delete, restore, purge. Each writes the rows and the event in the caller's
 //! transaction.
 
+use catalog_values::text::Text;
 use chrono::{DateTime, TimeDelta, Utc};
 use garde::Validate;
 use serde_json::Value;
@@ -15,10 +16,7 @@ use super::{
     stock::{self, AvailabilityChange, Cause, MovementKind},
     store,
 };
-use crate::{
-    events::{Draft, Origin, Outbox},
-    text::Text,
-};
+use crate::events::{Draft, Origin, Outbox};
 
 /// Products per purge transaction, so that it holds few locks.
 const PURGE_BATCH: i64 = 1000;
@@ -237,7 +235,7 @@ fn sku_taken(error: sqlx::Error, sku: &str) -> Error {
 /// Applies the patch to the product and reads the result as strictly as a new product.
 fn merge(product: &Product, patch: &Value) -> Result<ProductInput, Error> {
     for (field, value) in patch.as_object().into_iter().flatten() {
-        let invalid = |why: &str| Err(Error::Shape(format!("/{}", crate::http::json_pointer::escape(field)), why.to_owned()));
+        let invalid = |why: &str| Err(Error::Shape(format!("/{}", catalog_values::json_pointer::escape(field)), why.to_owned()));
         match field.as_str() {
             // The merge would drop the field silently.
             "sku" | "name" | "price" if value.is_null() => return invalid("is required and cannot be removed"),

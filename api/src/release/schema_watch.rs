@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use catalog_process::ops::Readiness;
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{ReleaseError, check_schema, describe_schema};
-use crate::http::ops::Readiness;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -6,19 +6,22 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_process::{
+    config::{Checker, Secret},
+    output::print_line,
+};
+use catalog_values::text::Text;
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use garde::Validate;
 use sqlx::PgPool;
 
-use super::output::print_line;
 use crate::{
-    config::{Checker, DatabaseArgs, Secret},
+    config::DatabaseArgs,
     database,
     identity::{self, AdminPatch, NewAdmin, passwords},
     release,
-    text::Text,
 };
 
 /// Admins per query of `list`.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use catalog_process::config::{Checker, ConfigError, OpsArgs, OpsSettings};
+use catalog_values::Currency;
 use clap::Args;
 
 use super::worker::Worker;
 use crate::{
-    config::{
-        CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs,
-        LinksArgs, OpsArgs, OpsSettings,
-    },
+    config::{CatalogueArgs, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs, LinksArgs},
     events::{Outbox, consume, streams::FULFILLER},
     orders::{
         TransitionService,

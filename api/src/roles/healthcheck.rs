@@ -1,15 +1,10 @@
 //! `catalog healthcheck`: requests `/readyz` of the role on this machine, for containers without a shell.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use catalog_process::{config::Checker, listener::reachable, output::print_line};
 use clap::Args;
-
-use super::output::print_line;
-use crate::config::Checker;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -37,27 +32,4 @@ pub async fn run(args: HealthcheckArgs) -> anyhow::Result<()> {
         bail!("{}", text.trim());
     }
     Ok(print_line(text.trim())?)
-}
-
-/// Returns the address to connect to: 127.0.0.1 for a wildcard, also on a machine without IPv6.
-#[must_use]
-pub fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wildcard_is_reached_on_the_loopback_address() {
-        for (listener, reached) in
-            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
-        {
-            assert_eq!(reachable(listener.parse().unwrap()), reached.parse().unwrap());
-        }
-    }
 }

@@ -5,12 +5,13 @@ use std::{pin::pin, process::ExitCode, time::Duration};
 use anyhow::Context;
 use backon::Retryable;
 use catalog_logging::Chain;
+use catalog_process::config::Checker;
 use chrono::{SubsecRound, Utc};
 use clap::Args;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
-    config::{CatalogueArgs, Checker, DatabaseArgs, EventsArgs, EventsSettings, MigrationArgs, SuperuserArgs},
+    config::{CatalogueArgs, DatabaseArgs, EventsArgs, EventsSettings, MigrationArgs, SuperuserArgs},
     events::{Nats, streams},
     identity::superuser::{self, Ensured},
     products,

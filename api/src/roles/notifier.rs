@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use catalog_process::config::{Checker, ConfigError, OpsArgs, OpsSettings};
 use clap::Args;
 use tokio::sync::Notify;
 
 use super::worker::Worker;
 use crate::{
-    config::{
-        Checker, ConfigError, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, LinksArgs, MailArgs, MailSettings, OpsArgs,
-        OpsSettings,
-    },
+    config::{DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, LinksArgs, MailArgs, MailSettings},
     events::{consume, streams::NOTIFIER},
     notifications::{self, Distributor, Senders, Transport},
 };

@@ -5,7 +5,7 @@
 /// # Errors
 /// If it cannot be written.
 pub fn run() -> anyhow::Result<()> {
-    Ok(super::output::print_line(&document()?)?)
+    Ok(catalog_process::output::print_line(&document()?)?)
 }
 
 fn document() -> anyhow::Result<String> {

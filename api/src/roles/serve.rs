@@ -4,24 +4,25 @@ mod housekeeping;
 
 use std::{sync::Arc, time::Duration};
 
+use catalog_process::{
+    config::{Checker, ConfigError, OpsArgs, OpsSettings},
+    listener::listen,
+    server::{self, Limits},
+    supervisor::Supervisor,
+};
+use catalog_values::Currency;
 use chrono::TimeDelta;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::{Supervisor, listen};
 use crate::{
     config::{
-        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, Checker, ConfigError, Currency, DatabaseArgs,
-        DatabaseSettings, EventsArgs, EventsSettings, HttpArgs, HttpSettings, OpsArgs, OpsSettings, ReadArgs, ReadSettings, UploadArgs,
-        UploadSettings, ViewsArgs, ViewsSettings,
+        ApiArgs, ApiSettings, AuthArgs, AuthSettings, CartArgs, CatalogueArgs, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings,
+        HttpArgs, HttpSettings, ReadArgs, ReadSettings, UploadArgs, UploadSettings, ViewsArgs, ViewsSettings,
     },
     database::{self, Database},
     events::{Nats, Outbox, feed, relay, streams},
-    http::{
-        public_url::PublicUrl,
-        read_limit::ReadLimit,
-        server::{self, Limits},
-    },
+    http::{public_url::PublicUrl, read_limit::ReadLimit, rejection},
     identity::Identity,
     orders::{self, Orders},
     products::{Catalogue, handlers::bulk::Uploads},
@@ -111,7 +112,7 @@ impl ServeArgs {
 /// Invalid settings, listeners that cannot be opened, or a task that ended.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = args.check()?;
-    let mut supervisor = Supervisor::start(settings.ops)?;
+    let mut supervisor = Supervisor::start(settings.ops, rejection::respond)?;
     let listener = listen("HTTP_ADDRESS", settings.api.address)?;
     let database = Database::new(&settings.database, &settings.reads);
     let identity = Identity::new(&database, settings.auth, &settings.api.public_url)?;
@@ -166,7 +167,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         let router = router(app, settings.api.access_log_sample, settings.api.trusted_proxy_hops, response_budget);
         supervisor.spawn("public API", async move {
             let _last_request_answered = answered.drop_guard();
-            server::serve(listener, router, limits, stop).await;
+            server::serve(listener, router, limits, rejection::respond, stop).await;
             Ok(())
         });
         readiness.ready();

@@ -1,10 +1,11 @@
 //! `catalog tracker`: counts published views.
 
+use catalog_process::config::{Checker, OpsArgs};
 use clap::Args;
 
 use super::worker::Worker;
 use crate::{
-    config::{Checker, DatabaseArgs, EventsArgs, OpsArgs},
+    config::{DatabaseArgs, EventsArgs},
     events::{consume, streams::TRACKER},
     tracking::{self, Tracker},
 };

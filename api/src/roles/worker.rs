@@ -1,14 +1,15 @@
 //! The common part of workers: roles that consume events and need the database and NATS.
 
+use catalog_process::{config::OpsSettings, ops::Readiness, supervisor::Supervisor};
+use catalog_values::Currency;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::Supervisor;
 use crate::{
-    config::{Currency, DatabaseSettings, EventsSettings, OpsSettings},
+    config::{DatabaseSettings, EventsSettings},
     database,
     events::{Nats, streams},
-    http::ops::Readiness,
+    http::rejection,
     release,
 };
 
@@ -24,7 +25,7 @@ impl Worker {
     /// # Errors
     /// If `OPS_ADDRESS` cannot be listened on, or a file of NATS settings cannot be read.
     pub async fn start(database: &DatabaseSettings, events: &EventsSettings, ops: OpsSettings) -> anyhow::Result<Self> {
-        let supervisor = Supervisor::start(ops)?;
+        let supervisor = Supervisor::start(ops, rejection::respond)?;
         let pool = database::primary(database);
         let nats = Nats::connect(events).await?;
         let readiness = supervisor.readiness();

@@ -1,9 +1,9 @@
 //! Reports as CSV (RFC 4180).
 
+use catalog_values::characters;
 use chrono::SecondsFormat;
 
 use super::reports::{BucketViews, TopProduct};
-use crate::characters;
 
 /// Formats rows of the views report, after the header line if `header` is set.
 ///

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use catalog_logging::Chain;
+use catalog_process::metrics;
 use chrono::{DateTime, Utc};
 use prometheus::IntCounter;
 use sqlx::PgPool;
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::{
     events::consume::{Handle, HandleError, Incoming, Malformed},
-    metrics,
     views::message::Message,
 };
 

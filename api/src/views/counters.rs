@@ -8,13 +8,13 @@ use std::{
     },
 };
 
+use catalog_process::metrics;
 use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use prometheus::{IntCounter, IntGauge};
 use uuid::Uuid;
 
 use super::message::{Hour, View};
-use crate::metrics;
 
 /// Number of shards. It is large enough for the threads of a large machine to rarely contend.
 pub(super) const SHARDS: usize = 64;

@@ -12,6 +12,7 @@ use async_nats::jetstream::{
     message::PublishMessage,
 };
 use bytes::Bytes;
+use catalog_process::metrics;
 use chrono::Utc;
 use futures::{StreamExt, stream::FuturesUnordered};
 use prometheus::IntCounter;
@@ -27,7 +28,6 @@ use crate::{
     backoff,
     config::ViewsSettings,
     events::{Nats, streams},
-    metrics,
 };
 
 /// Maximum number of unacknowledged batches. When it is reached, further views stay in the counters.

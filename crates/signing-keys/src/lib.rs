@@ -2,7 +2,13 @@
 //!
 //! A file has a name such as `20261121T100000Z-1a2b3c.pem`, and contains an ES256 private key.
 
-use std::time::SystemTime;
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use p256::{
     SecretKey,
@@ -74,6 +80,21 @@ pub fn generate(created_at: SystemTime, rng: &mut impl CryptoRng) -> (String, Ze
             return (format!("{time}-{suffix:06x}{EXTENSION}"), pem);
         }
     }
+}
+
+/// Generates a key, writes it into `directory`, readable only by this user, and returns its path.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn create_file(directory: &Path, created_at: SystemTime) -> io::Result<PathBuf> {
+    let (name, pem) = generate(created_at, &mut rand::rng());
+    let (unfinished, path) = (directory.join(format!(".{name}")), directory.join(name));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.write_all(pem.as_bytes())?;
+    file.sync_all()?;
+    // Renamed when complete, so that processes that poll the directory never read a partial key.
+    fs::rename(&unfinished, &path)?;
+    Ok(path)
 }
 
 fn created_at(name: &str) -> Option<SystemTime> {

@@ -1,10 +1,12 @@
-//! Prints which modules of each crate use which, as the flowcharts of docs/architecture.md.
+//! Prints which packages, and which modules of each, use which, as the flowcharts of docs/architecture.md.
 #![allow(clippy::print_stdout, reason = "a report for people")]
 
-use catalog_tests::modules::{CRATES, parse};
+use catalog_tests::modules::{flowchart, packages, parse};
 
 fn main() {
-    for (name, root) in CRATES {
-        println!("{name}\n\n{}\n", parse(root).flowchart());
+    let packages = packages();
+    println!("packages\n\n{}\n", flowchart(&packages));
+    for package in packages.iter().filter(|package| package.folder != "tests") {
+        println!("{}\n\n{}\n", package.folder, parse(&package.root).flowchart());
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::import::{import, output_text};
 
 /// The reference reader of the unit tests.
-#[path = "../../../api/src/products/import/rows/reference.rs"]
+#[path = "../../../crates/rows/src/reference.rs"]
 mod reference;
 
 const BULK: &str = "/v1/products/bulk";

@@ -56,7 +56,7 @@ async fn a_500_is_found_by_its_request_id_with_its_cause() {
 
 #[tokio::test]
 async fn every_line_of_a_request_carries_its_id() {
-    let mut shop = Shop::builder().only_api().setting("RUST_LOG", "catalog::roles=info,sqlx=debug").start().await;
+    let mut shop = Shop::builder().only_api().setting("RUST_LOG", "catalog_process=info,sqlx=debug").start().await;
     for (id, reply) in [
         ("log-read", shop.anyone.get("/v1/products").header("x-request-id", "log-read").await),
         ("log-write", shop.ada.post("/v1/products", &samples::plain("L-2")).header("x-request-id", "log-write").await),

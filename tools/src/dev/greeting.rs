@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use catalog_process::listener::reachable;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{ports::Ports, samples};
-use catalog::roles::healthcheck::reachable;
 
 pub struct Greeting<'a> {
     /// URL of the API.

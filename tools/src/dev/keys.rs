@@ -3,9 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
+use catalog_signing_keys::create_file;
 use chrono::{DateTime, Utc};
-
-use catalog::identity::keys;
 
 /// Generates a signing key unless the directory has one.
 ///
@@ -17,7 +16,7 @@ pub fn ensure_key(directory: &Path, now: DateTime<Utc>) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    keys::generate(directory, now).with_context(|| format!("cannot create a signing key in {}", directory.display()))?;
+    create_file(directory, now.into()).with_context(|| format!("cannot create a signing key in {}", directory.display()))?;
     Ok(())
 }
 

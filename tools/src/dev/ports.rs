@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::Context;
+use catalog_process::listener;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::listening_process::find_listening_process;
-use catalog::listener;
 
 /// Attempts to find a free random port.
 const MAX_ATTEMPTS: usize = 100;

@@ -6,14 +6,15 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_process::{
+    config::{Checker, Secret},
+    listener::reachable,
+};
+use catalog_values::Currency;
 use clap::Args;
 use nix::unistd::Uid;
 
 use super::ports::{self, ListenAddress};
-use catalog::{
-    config::{Checker, Currency, Secret},
-    roles::healthcheck::reachable,
-};
 
 /// Settings of `catalogctl dev`, as given.
 #[derive(Args)]

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use catalog_process::config::{Checker, ConfigError, Secret};
+use catalog_rows::Charset;
 use clap::Args;
 use reqwest::Url;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -14,10 +16,6 @@ use super::{
     mapping::Mapping,
     numbers::Notation,
     source::{FileFormat, Source},
-};
-use catalog::{
-    config::{Checker, ConfigError, Secret},
-    products::import::Charset,
 };
 
 const EXAMPLES: &str = "\

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use axum::http::{HeaderValue, StatusCode, header};
+use catalog_process::config::Secret;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -10,7 +11,6 @@ use super::{
     args::Target,
     transport::{self, Body, Reply, Transport},
 };
-use catalog::config::Secret;
 
 /// A signed-in client.
 pub struct Session {

@@ -2,6 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalog_rows::{Column, Fault, pointer};
+use catalog_values::{
+    full_date,
+    whole::{Literal, parse_literal},
+};
 use serde_json::{Map, json};
 
 use super::{
@@ -9,14 +14,6 @@ use super::{
     numbers::Notation,
     slug,
     value::{Record, Value},
-};
-use catalog::{
-    full_date,
-    http::body::whole::{Literal, parse_literal},
-    products::import::{
-        Fault,
-        rows::{Column, pointer},
-    },
 };
 
 /// The options `--map`, `--set`, `--sku-from` and `--decimal-comma`.
@@ -132,7 +129,7 @@ impl Mapping {
         let mut faults: Vec<_> = unknown
             .map(|name| {
                 let detail = format!("{:?} is not a field of products; map it with --map, or remove it", clip(name));
-                Fault { pointer: format!("/{}", catalog::http::json_pointer::escape(name)), detail }
+                Fault { pointer: format!("/{}", catalog_values::json_pointer::escape(name)), detail }
             })
             .collect();
         for (column, value) in self.fields(record) {

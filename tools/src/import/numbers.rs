@@ -1,6 +1,6 @@
 //! Parses numbers of a file by a strict grammar: a misplaced separator is an error.
 
-use catalog::products::import::rows;
+use catalog_rows::{quantity, quantity_error};
 
 /// Separators of groups of three digits. A number has only one kind.
 const SEPARATORS: [char; 4] = ['.', ' ', '\u{a0}', '\u{202f}'];
@@ -33,7 +33,7 @@ impl Notation {
     /// The validation error.
     pub fn quantity(self, text: &str) -> Result<i64, String> {
         match self {
-            Self::Point => rows::quantity(text).ok_or_else(|| rows::quantity_error(text)),
+            Self::Point => quantity(text).ok_or_else(|| quantity_error(text)),
             Self::Comma => parse_decimal_comma(text)
                 .and_then(|digits| digits.parse().ok())
                 .ok_or_else(|| validation_error("a whole number such as 12 or 1.299", text)),

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
 
+use catalog_rows::Fault;
 use serde_json::Value;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     mapping::{Mapped, Mapping},
     source::{ParsedRow, Source},
 };
-use catalog::products::import::Fault;
 
 /// A rejected row, read again from the file.
 #[derive(Default)]

@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
+use catalog_values::{characters, product::MAX_SKU};
+
 use sha2::{Digest, Sha256};
 
-use catalog::characters;
-
-/// Longest sku, in characters.
-const MAX_SKU: usize = 64;
 /// Hexadecimal digits of the hash. With 40 bits, collisions are unlikely among a million rows.
 const HASH_DIGITS: usize = 10;
 
@@ -40,7 +38,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use catalog::products::is_sku;
+    use catalog_values::product::is_sku;
 
     #[test]
     fn invisible_letters_are_left_out() {

@@ -8,16 +8,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use catalog_rows::{
+    Charset, Decoded, ReadError, clip,
+    csv::{CsvReader, CsvRecord},
+    json, names, ndjson,
+};
 use clap::ValueEnum;
 
 use super::{
     mapping::Mapping,
     value::{Record, Value},
-};
-use catalog::products::import::rows::{
-    Charset, Decoded, ReadError, clip,
-    csv::{CsvReader, CsvRecord},
-    json, names, ndjson,
 };
 
 /// Format of a file.

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use catalog_values::find_duplicate_key;
 use serde_json::value::RawValue;
-
-use catalog::http::body::find_duplicate_key;
 
 /// A record of a file: values by column or field.
 pub type Record = BTreeMap<String, Value>;

@@ -3,12 +3,13 @@
 use std::{sync::LazyLock, time::Duration};
 
 use catalog_logging::Chain;
+use catalog_process::metrics;
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::{Gauge, IntGauge, register_gauge};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::{database, events::streams::CHANGES_RETENTION, metrics};
+use crate::{database, events::streams::CHANGES_RETENTION};
 
 static ROWS: LazyLock<IntGauge> = LazyLock::new(|| metrics::register_gauge("outbox_rows", "Events that wait to be published"));
 #[allow(clippy::expect_used, reason = "registered once, with a constant name")]

@@ -2,13 +2,16 @@
 
 use std::str::from_utf8;
 
+use catalog_values::{
+    find_duplicate_key,
+    json_pointer::{self, escape},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{find_duplicate_key, serde_message::DeserializeError, structure::BodySchema};
+use super::{serde_message::DeserializeError, structure::BodySchema};
 use crate::http::{
-    json_pointer::{self, escape},
     problem::{FieldError, Problem},
     validate::field_errors,
 };

@@ -73,6 +73,7 @@ fn translate_expected(expected: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use catalog_values::whole;
     use serde::{Deserialize, de::DeserializeOwned};
 
     use super::*;
@@ -90,6 +91,13 @@ mod tests {
         Pending,
         Confirmed,
         Cancelled,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only its structure matters")]
+    struct Units {
+        #[serde(deserialize_with = "whole::number")]
+        quantity: i64,
     }
 
     fn message<T: DeserializeOwned>(text: &str) -> String {
@@ -121,6 +129,22 @@ mod tests {
             DeserializeError::parse("give a date such as 2024-05-23"),
             DeserializeError::Value("give a date such as 2024-05-23".into())
         );
+    }
+
+    #[test]
+    fn errors_of_whole_numbers_use_terms_of_json() {
+        for (text, words) in [
+            ("1.5", "must be a whole number, not 1.5"),
+            ("\"1\"", "must be a whole number, not a string"),
+            ("true", "must be a whole number, not a boolean"),
+            ("[]", "must be a whole number, not an array"),
+        ] {
+            let value = serde_json::from_str::<serde_json::Value>(&format!("{{\"quantity\": {text}}}")).unwrap();
+            assert_eq!(
+                DeserializeError::parse(&serde_json::from_value::<Units>(value).unwrap_err().to_string()),
+                DeserializeError::Value(words.to_owned())
+            );
+        }
     }
 
     #[test]

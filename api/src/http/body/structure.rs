@@ -3,15 +3,11 @@
 //! Serde stops at the first error and describes Rust types. This check uses the schema of the body in the OpenAPI document, so it
 //! needs no code per type. It runs only for bodies that could not be deserialized.
 
+use catalog_values::{full_date, json_pointer::escape, whole};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::whole;
-use crate::http::json_pointer::escape;
-use crate::{
-    full_date,
-    http::{ids, problem::FieldError},
-};
+use crate::http::{ids, problem::FieldError};
 
 /// Error detail for a field that the schema doesn't have.
 pub const UNKNOWN_FIELD: &str = "unknown field; remove it or check its spelling";

@@ -4,11 +4,10 @@
 
 use std::sync::LazyLock;
 
+use catalog_values::characters::{breaks_line, is_blank};
 use utoipa::openapi::{RefOr, Schema, path::Operation};
 
-use crate::characters::{breaks_line, is_blank};
-
-/// [`crate::characters::is_plain_line`].
+/// [`catalog_values::characters::is_plain_line`].
 pub static LINE: LazyLock<String> =
     LazyLock::new(|| format!("^(?=.*[^{}])[^{}]+$", class(|c| is_blank(c) || breaks_line(c)), class(breaks_line)));
 

@@ -1,5 +1,7 @@
 //! Accounts of admins in requests and responses.
 
+use catalog_process::config::Secret;
+use catalog_values::text;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -7,11 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Account, Changes, Details, RoleAccount, present, present_text};
-use crate::{
-    config::Secret,
-    identity::{claims::Role, rules},
-    text,
-};
+use crate::identity::{claims::Role, rules};
 
 /// An account that manages the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -5,13 +5,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use catalog_process::config::Secret;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::auth_allowance::AuthAllowance;
 use crate::{
-    config::Secret,
     http::{body::Json, clock, problem::Problem},
     identity::{
         Credentials, Identity, TokenPair,

@@ -5,6 +5,7 @@ use axum::{
     http::request::Parts,
     response::{IntoResponse, Response},
 };
+use catalog_process::server::client_key;
 
 use crate::{
     http::{
@@ -13,7 +14,7 @@ use crate::{
         rate_limit_response::{headers, too_many},
     },
     identity::Identity,
-    rate_limit::{self, Allowance},
+    rate_limit::Allowance,
 };
 
 /// Charges the request to the allowance of its client address, and rejects it with 429 when that is used up.
@@ -39,7 +40,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let address = RequestContext::from_request_parts(parts, state).await.map_or_else(|never| match never {}, |context| context.client);
-        match Identity::from_ref(state).per_client().charge(&rate_limit::client(address)) {
+        match Identity::from_ref(state).per_client().charge(&client_key(address)) {
             Ok(allowance) => Ok(Self(allowance)),
             Err(allowance) => {
                 let detail = "Too many sign-ins, refreshes and registrations from this address. Retry after the seconds in Retry-After.";

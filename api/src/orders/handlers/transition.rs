@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use catalog_values::text;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -17,7 +18,6 @@ use crate::{
     },
     identity::principal::{Admin, Principal},
     orders::{Error, Order, OrderActor, Orders, Status, Transition, rules},
-    text,
 };
 
 /// Cancellation of an order.

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use catalog_rows::{Charset, ReadError};
 use futures::Stream;
 use serde::Deserialize;
 use tokio_util::io::StreamReader;
@@ -27,7 +28,7 @@ use crate::{
     identity::principal::{Admin, Authentication},
     products::{
         Catalogue,
-        import::{self, Charset, Format, Import, ImportResult, Permits, RowDocument, RowError, rows::ReadError},
+        import::{self, Format, Import, ImportResult, Permits, RowDocument, RowError},
     },
 };
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::Uri, response::Response};
+use catalog_values::full_date;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    full_date,
     http::{
         page::{self, Limit, Page},
         problem::{FieldError, Problem},

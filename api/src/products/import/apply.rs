@@ -2,18 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use catalog_rows::Fault;
 use garde::Validate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{
-    Error,
-    merge::Merged,
-    progress::Counts,
-    report::{Fault, RejectedRow},
-    row::FieldUpdate,
-    upsert,
-};
+use super::{Error, merge::Merged, progress::Counts, report::RejectedRow, row::FieldUpdate, upsert};
 use crate::{
     events::Draft,
     http::validate::field_errors,

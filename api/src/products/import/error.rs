@@ -1,8 +1,9 @@
 //! Errors that end an import.
 
+use catalog_rows::ReadError;
 use thiserror::Error;
 
-use super::{report::ImportResult, rows::ReadError};
+use super::report::ImportResult;
 
 /// An error that ends an import.
 #[derive(Debug, Error)]

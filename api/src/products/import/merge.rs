@@ -3,12 +3,13 @@
 
 use std::{collections::BTreeMap, vec};
 
+use catalog_rows::Fault;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
     Error,
-    report::{Fault, RejectedRow, RowWarning},
+    report::{RejectedRow, RowWarning},
     row::{FieldUpdate, ValidRow},
     staging::{self, StagedRow},
 };

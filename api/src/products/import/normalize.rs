@@ -1,7 +1,8 @@
 //! Unicode normalisation (NFC) of rows, for all formats.
 
+use catalog_values::text::Text;
+
 use super::row::{FieldUpdate, RowDocument};
-use crate::text::Text;
 
 impl<T: Text> Text for FieldUpdate<T> {
     fn into_nfc(self) -> Self {

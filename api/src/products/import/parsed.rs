@@ -6,6 +6,8 @@ use std::{
     ops::ControlFlow,
 };
 
+use catalog_rows::ReadError;
+use catalog_values::text::Text;
 use sha2::{Digest, Sha256};
 use tokio::{io::AsyncRead, sync::mpsc, task};
 use tokio_util::io::SyncIoBridge;
@@ -14,10 +16,10 @@ use tracing::Span;
 use super::{
     Error, ImportResult, Permits,
     report::RejectedRow,
-    rows::{self, Format, ReadError, Row},
+    rows::{self, Format, Row},
     staging::{Batch, Staging},
 };
-use crate::{products::rules::Rules, text::Text};
+use crate::products::rules::Rules;
 
 /// Batches in the channel, in addition to the one being staged and the one being parsed.
 const CHANNEL_CAPACITY: usize = 2;

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use catalog_rows::Fault;
+use catalog_values::{find_duplicate_key, full_date, whole};
 use chrono::NaiveDate;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::report::Fault;
 use crate::{
-    full_date,
     http::{
-        body::{DUPLICATE, Object, describe_error, find_duplicate_key, structure::BodySchema, whole},
+        body::{DUPLICATE, Object, describe_error, structure::BodySchema},
         validate::field_errors,
     },
     products::{Money, Product, ProductInput, rules::Rules, schemas},

@@ -2,12 +2,12 @@
 
 use std::{ops::RangeInclusive, str::FromStr};
 
+use catalog_values::full_date;
 use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de};
 use sqlx::PgConnection;
 
 use super::{Bucket, Error};
-use crate::full_date;
 
 /// Allowed years of a bound, in UTC. Widened to whole buckets in any time zone, they still have four digits.
 const YEARS: RangeInclusive<i32> = 1970..=9998;

@@ -11,7 +11,7 @@ struct Product {
     name: String,
     #[garde(skip)]
     price: Option<Price>,
-    #[serde(default, deserialize_with = "super::super::whole::optional")]
+    #[serde(default, deserialize_with = "catalog_values::whole::optional")]
     #[garde(inner(range(min = 0)))]
     quantity: Option<i64>,
 }

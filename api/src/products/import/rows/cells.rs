@@ -2,19 +2,14 @@
 
 use std::{collections::BTreeMap, io::BufRead};
 
-use super::{
-    ReadError, Row, RowHandler,
-    columns::{self, Column},
+use catalog_rows::{
+    Column, Fault, ReadError, clip,
     csv::{CsvReader, CsvRecord},
-    header,
+    names, pointer, quantity, quantity_error,
 };
-use crate::{
-    http::json_pointer::escape,
-    products::import::{
-        report::Fault,
-        row::{FieldUpdate, RowDocument, RowPrice},
-    },
-};
+
+use super::{Row, RowHandler};
+use crate::products::import::row::{FieldUpdate, RowDocument, RowPrice};
 
 /// Maximum number of reported columns.
 const MAX_ERRORS: usize = 20;
@@ -39,13 +34,13 @@ pub fn read_rows<R: BufRead>(source: R, each: RowHandler<'_>) -> Result<(), Read
 }
 
 fn columns(header: CsvRecord<'_>) -> Result<Vec<Column>, Vec<String>> {
-    let names = header::names(header)?;
+    let names = names(header)?;
     let mut columns = Vec::with_capacity(names.len());
     let mut errors = Vec::new();
     for (index, name) in names.iter().enumerate() {
         match name.parse() {
             Ok(column) => columns.push(column),
-            Err(()) => errors.push(format!("the column {:?} (number {}) is unknown", columns::clip(name), index + 1)),
+            Err(()) => errors.push(format!("the column {:?} (number {}) is unknown", clip(name), index + 1)),
         }
     }
     if errors.is_empty() {
@@ -99,29 +94,6 @@ fn document(columns: &[Column], record: CsvRecord<'_>) -> Result<RowDocument, Ve
     if faults.is_empty() { Ok(document) } else { Err(faults) }
 }
 
-/// Parses a quantity: digits only.
-#[must_use]
-pub fn quantity(text: &str) -> Option<i64> {
-    if text.bytes().all(|c| c.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
-/// Error detail for a text that is not a [`quantity`].
-#[must_use]
-pub fn quantity_error(text: &str) -> String {
-    let clipped: String = text.chars().take(32).collect();
-    format!("quantity must be a whole number written in digits only, such as 12, not {clipped:?}")
-}
-
 fn categories(cell: &str) -> Vec<String> {
     cell.split(SEPARATOR).map(str::trim).filter(|category| !category.is_empty()).map(str::to_owned).collect()
-}
-
-/// JSON pointer of the field that a column sets.
-#[must_use]
-pub fn pointer(column: &Column) -> String {
-    match column {
-        Column::Attribute(name) => format!("/attributes/{}", escape(name)),
-        Column::Currency => "/price/currency".into(),
-        field => format!("/{field}"),
-    }
 }

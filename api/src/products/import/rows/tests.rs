@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fmt::Write};
 
+use catalog_rows::{Column, EncodingError, MAX_ROW};
 use proptest::{collection, option, prelude::*};
 use serde_json::{Value, json};
 
