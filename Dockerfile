@@ -2,7 +2,7 @@
 # Three images: `docker build -t catalog .`, `docker build -t catalog-operator --target operator .` and
 # `docker build -t catalogctl --target tools .` (before Docker 23 with `DOCKER_BUILDKIT=1`).
 # They are the same as those of `make images` (docs/images.md): the program, its C library and CA certificates, for the
-# user 65532. Keep their configuration in sync with tests/images/project.py.
+# user 65532. Keep their configuration in sync with deploy/images/project.py.
 
 FROM rust:1.95.0-bookworm AS build
 # Overrides rust-toolchain.toml, which would also install components for development.
@@ -12,7 +12,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --workspace --bin catalog --bin catalogctl --bin catalog-operator && \
-    tests/images/make --programs target/release --out /out --unpacked catalog catalogctl catalog-operator
+    deploy/images/make --programs target/release --out /out --unpacked catalog catalogctl catalog-operator
 
 FROM scratch AS base
 ENV PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

@@ -1,4 +1,4 @@
-//! Unpacks container images of `tests/images/make`.
+//! Unpacks container images of `deploy/images/make`.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ impl Image {
         let scratch = Scratch::new(None);
         // Builds for tests are not optimised, so they are large.
         let output = make(scratch.path(), &["--limit", "1000", name]);
-        assert!(output.status.success(), "tests/images/make {name}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "deploy/images/make {name}: {}", String::from_utf8_lossy(&output.stderr));
         let opened = scratch.path().join("opened");
         unpack(&scratch.path().join(format!("{name}.tar")), &opened);
         let read = |path: &str| -> Value { serde_json::from_slice(&fs::read(opened.join(path)).expect(path)).expect(path) };
@@ -83,12 +83,12 @@ impl Image {
     }
 }
 
-/// Runs `tests/images/make` for the programs of this build.
+/// Runs `deploy/images/make` for the programs of this build.
 ///
 /// # Panics
 /// If the script cannot be run.
 pub fn make(out: &Path, args: &[&str]) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/make");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/images/make");
     let built = programs::catalog().parent().expect("a program lies in a directory");
     Command::new(script)
         .arg("--programs")
@@ -97,7 +97,7 @@ pub fn make(out: &Path, args: &[&str]) -> Output {
         .arg(out)
         .args(args)
         .output()
-        .expect("tests/images/make can be run with python3")
+        .expect("deploy/images/make can be run with python3")
 }
 
 fn unpack(archive: &Path, into: &Path) {

@@ -91,7 +91,7 @@ fn chart_and_manifests_name_this_release() {
     let chart: serde_json::Value = serde_norway::from_str(&read("charts/catalog-operator/Chart.yaml")).unwrap();
     assert_eq!(chart["appVersion"], VERSION);
     assert_eq!(chart["version"], VERSION);
-    assert!(read("tests/cluster/manifests/inbox.yaml").contains(&format!("image: catalogctl:{VERSION}\n")));
+    assert!(read("deploy/cluster/manifests/inbox.yaml").contains(&format!("image: catalogctl:{VERSION}\n")));
 }
 
 fn rules() -> Vec<Rule> {

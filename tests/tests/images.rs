@@ -58,6 +58,27 @@ fn own_images_have_one_program_and_an_unprivileged_user() {
 }
 
 #[test]
+fn the_context_of_docker_has_every_package_and_the_script_that_makes_the_images() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let context = Scratch::new(None);
+    let mut patterns = include_str!("../../.dockerignore").lines();
+    assert_eq!(patterns.next(), Some("*"), "only what the other patterns name is copied");
+    for pattern in patterns {
+        let entry = pattern.strip_prefix('!').expect("the other patterns have exceptions");
+        let copied = Command::new("cp").arg("--recursive").arg(root.join(entry)).arg(context.path()).status().unwrap();
+        assert!(copied.success(), "{entry} exists");
+    }
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"])
+        .current_dir(context.path())
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let script = "deploy/images/make";
+    assert!(include_str!("../../Dockerfile").contains(script) && context.path().join(script).exists());
+}
+
+#[test]
 fn the_dockerfile_builds_the_same_images() {
     let dockerfile = include_str!("../../Dockerfile").replace(" \\\n     ", "");
     // Stages in order: the build, what is common, the operator, the tools, and the shop.

@@ -24,15 +24,15 @@ pub fn programs() -> &'static Programs {
     PROGRAMS.get_or_init(|| {
         // Builds only what KUBEBUILDER_ASSETS lacks.
         let built = Command::new(cluster().join("build")).args(["etcd", "kube-apiserver"]).stdin(Stdio::null()).output();
-        let built = built.expect("tests/cluster/build can be run");
-        assert!(built.status.success(), "tests/cluster/build failed:\n{}", String::from_utf8_lossy(&built.stderr));
+        let built = built.expect("deploy/cluster/build can be run");
+        assert!(built.status.success(), "deploy/cluster/build failed:\n{}", String::from_utf8_lossy(&built.stderr));
         Programs { etcd: find("etcd"), kube_apiserver: find("kube-apiserver") }
     })
 }
 
 /// Returns the directory of the cluster's scripts.
 pub fn cluster() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/cluster")
 }
 
 fn find(name: &str) -> PathBuf {
@@ -47,6 +47,6 @@ fn find(name: &str) -> PathBuf {
 pub fn script(line: &str) -> String {
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", line]).current_dir(cluster()).stdin(Stdio::null()).output();
     let output = output.expect("bash can be run");
-    assert!(output.status.success(), "`{line}` failed in tests/cluster:\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "`{line}` failed in deploy/cluster:\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

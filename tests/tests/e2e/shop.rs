@@ -35,7 +35,7 @@ pub struct Shop {
     pub inbox: Inbox,
 }
 
-/// The state directory of the local cluster, by the same setting as in `tests/cluster/local/settings`.
+/// The state directory of the local cluster, by the same setting as in `deploy/cluster/local/settings`.
 pub fn cluster_state() -> PathBuf {
     env::var_os("CATALOG_CLUSTER_STATE").map_or_else(|| "/var/lib/catalog/cluster".into(), PathBuf::from)
 }

@@ -48,7 +48,7 @@ fn the_samples_are_accepted() {
         include_str!("../../../samples/minimal.yaml"),
         include_str!("../../../samples/full.yaml"),
         include_str!("../../../samples/catalog.yaml"),
-        include_str!("../../../../tests/cluster/manifests/shop.yaml"),
+        include_str!("../../../../deploy/cluster/manifests/shop.yaml"),
     ] {
         assert_eq!(problems_of(&serde_norway::from_str(sample).unwrap()), []);
     }

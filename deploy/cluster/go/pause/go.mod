@@ -1,0 +1,3 @@
+module catalog.rs/deploy/cluster/pause
+
+go 1.26.0

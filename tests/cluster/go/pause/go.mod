@@ -1,3 +1,0 @@
-module catalog.rs/tests/cluster/pause
-
-go 1.26.0
