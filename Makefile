@@ -9,7 +9,7 @@ BUILD = cargo build --locked --workspace
 TEST = cargo test --locked --workspace
 
 .DEFAULT_GOAL := help
-include tests/cluster/cluster.mk
+include deploy/cluster/cluster.mk
 .PHONY: help run test lint lint-fast audit unit service modules documents control-plane e2e fuzz clients coverage bench bench-operator images generate clean
 
 help: ## List the targets
@@ -26,8 +26,9 @@ endif
 
 test: lint unit service documents control-plane ## lint, unit, service, documents and control-plane
 
-lint: lint-fast ## lint-fast, clippy without warnings, cargo shear, cargo deny (STRICT=yes: fail if advisories cannot be checked)
+lint: lint-fast ## lint-fast, clippy and rustdoc without warnings, cargo shear, cargo deny (STRICT=yes: fail if advisories cannot be checked)
 	cargo clippy --locked --workspace --all-targets --features catalog-tests/e2e -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	tests/lint/dependencies
 
 lint-fast: ## Checks that compile nothing: format, shellcheck, and links, commands and words of documents
@@ -54,20 +55,20 @@ documents: ## Run the commands of README.md and docs/getting-started.md against 
 	tests/documents/run $(TARGET)/debug/catalogctl
 
 control-plane: ## Tests of the operator on a real etcd and kube-apiserver (built once in 5 minutes, or taken from KUBEBUILDER_ASSETS)
-	tests/cluster/build etcd kube-apiserver
+	deploy/cluster/build etcd kube-apiserver
 	$(BUILD) --bin catalog-operator
 	$(TEST) --test control_plane -- --test-threads 4 --show-output
 
 e2e: ## Tests of the operator and a shop on a real cluster on this machine (Linux, root)
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e needs root to start a cluster." >&2; exit 1; }
-	@tests/cluster/local/require-no-cluster
-	@tests/cluster/run check local
+	@deploy/cluster/local/require-no-cluster
+	@deploy/cluster/run check local
 	@$(MAKE) --no-print-directory images
 	$(TEST) --features catalog-tests/e2e --test e2e --no-run
 	@status=0; \
-		{ tests/cluster/run local && \
+		{ deploy/cluster/run local && \
 			$(TEST) --features catalog-tests/e2e --test e2e -- --nocapture; } || \
-			{ status=$$?; tests/cluster/print-diagnostics; }; \
+			{ status=$$?; deploy/cluster/print-diagnostics; }; \
 		$(MAKE) --no-print-directory cluster-down CLUSTER=local; exit $$status
 
 fuzz: ## Schemathesis on every operation of the API, as anonymous client, customer and admin (4 minutes; needs Python 3.11 and PyPI)
@@ -79,7 +80,7 @@ clients: ## Generate TypeScript and Python clients of the OpenAPI document, chec
 	tests/clients/run $(TARGET)/debug/catalogctl
 
 coverage: ## Line coverage of `make test` (installs rustup's llvm-tools if they are missing)
-	tests/cluster/build etcd kube-apiserver
+	deploy/cluster/build etcd kube-apiserver
 	tests/coverage.sh
 
 bench: ## Benchmarks of reads, orders, cart expiry, and orders during expensive lists, as ratios to the limits of this machine
@@ -90,10 +91,10 @@ bench: ## Benchmarks of reads, orders, cart expiry, and orders during expensive 
 
 images: ## Container images without Docker: target/images/*.tar, for `ctr images import` and `docker load`
 	$(BUILD) --release --bin catalog --bin catalogctl --bin catalog-operator
-	tests/images/make --programs $(TARGET)/release --out target/images
+	deploy/images/make --programs $(TARGET)/release --out target/images
 
 bench-operator: ## Benchmark of the operator with one Catalog and with a thousand: memory, writes at rest, API calls, time
-	tests/cluster/build etcd kube-apiserver
+	deploy/cluster/build etcd kube-apiserver
 	$(BUILD) --release --bin catalog --bin catalog-operator --bin bench-operator
 	$(TARGET)/release/bench-operator
 

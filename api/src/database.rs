@@ -128,7 +128,7 @@ pub async fn begin_with_index_scans(pool: &PgPool) -> Result<Transaction<'static
     pool.begin_with(BEGIN_LONG).await
 }
 
-/// Like [`begin_with_index_scans`], for transactions of milliseconds.
+/// Like [`begin_with_index_scans()`], for transactions of milliseconds.
 ///
 /// # Errors
 /// If the database fails.

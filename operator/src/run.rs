@@ -19,7 +19,7 @@ use crate::{
 /// Settings of `catalog-operator run`.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Address of probes and metrics; [::] is IPv4 and IPv6
+    /// Address of probes and metrics; the IPv6 wildcard includes IPv4
     #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: SocketAddr,
     /// Namespace of the Lease for leader election

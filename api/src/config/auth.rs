@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Sign-in")]
 pub struct AuthArgs {
-    /// Directory of PEM private keys (ES256), each named <creation time>-<name>.pem, watched for changes
+    /// Directory of PEM private keys (ES256), each named CREATION_TIME-NAME.pem, watched for changes
     #[arg(long, env = "AUTH_SIGNING_KEYS_DIR", value_name = "DIR")]
     auth_signing_keys_dir: Option<PathBuf>,
     /// Lifetime of an access token

@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "API")]
 pub struct ApiArgs {
-    /// Where the public API listens; [::] is IPv4 and IPv6
+    /// Where the public API listens; the IPv6 wildcard includes IPv4
     #[arg(long, env = "HTTP_ADDRESS", default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     http_address: String,
     /// How users reach the API: links in mails, Location headers, token issuer

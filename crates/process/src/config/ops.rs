@@ -11,7 +11,7 @@ use super::Checker;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Operations")]
 pub struct OpsArgs {
-    /// Where /livez, /readyz and /metrics listen; keep it private; [::] is IPv4 and IPv6
+    /// Where /livez, /readyz and /metrics listen; keep it private; the IPv6 wildcard includes IPv4
     #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: String,
     /// How long requests and mails in progress may take to finish after SIGTERM
