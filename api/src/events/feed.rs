@@ -30,7 +30,7 @@ pub trait Listener: Send + Sync + 'static {
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64);
     /// The feed is up to date: every event published until a moment ago was passed on.
     fn answered(&self);
-    /// The feed has restarted: changes may have been missed.
+    /// Changes may have been missed: the feed has restarted, or this process has committed too many at once.
     fn gap(&self);
 }
 

@@ -26,7 +26,7 @@ static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::register_counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again")
 });
 
-/// Longest delay of a row that another process wrote, or that was written without [`Outbox::wake`].
+/// Longest delay of a row that another process wrote.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Batch window after a round: a round costs as much as a few orders. The first event after an idle time does not wait.
 const BATCH_WINDOW: Duration = Duration::from_millis(20);

@@ -19,7 +19,7 @@ use crate::{
         body::{content_type, require_content_type, unsupported_media_type, upload},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         problem::{FieldError, Problem},
         query::{self, Query},
         session::{Session, session_ended},
@@ -170,25 +170,18 @@ where
     let key = key.map(|key| key.for_hash(staged.hash()));
     let mut tries = 1..MAX_ATTEMPTS;
     loop {
-        let now = clock::now();
-        let mut tx = import.catalogue.database.primary.begin().await?;
-        if let Some(key) = &key
-            && let Some(stored) = key.claim(&mut tx, now).await?
-        {
-            return Ok(stored.into());
+        let imported = respond_once(import.begin().await?, key.clone(), async |work, reply| {
+            let result = import.apply_atomic(work, &staged).await?;
+            reply.json(work, StatusCode::OK, Vec::new(), &result).await
+        });
+        match imported.await {
+            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            Err(problem) => return Err(problem),
+            Ok(response) => {
+                staged.clear().await?;
+                return Ok(response);
+            }
         }
-        let (result, stale) = match import.apply_atomic(&mut tx, &staged).await {
-            Err(import::Error::Contended) if tries.next().is_some() => continue,
-            applied => applied?,
-        };
-        let response =
-            StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
-        if let Some(key) = &key {
-            key.store(&mut tx, &response, now).await?;
-        }
-        tx.commit().await?;
-        import.finish_atomic(staged, stale).await?;
-        return Ok(response.into());
     }
 }
 
@@ -205,7 +198,7 @@ impl From<import::Error> for Problem {
                 Self::too_many(detail, RETRY_AFTER)
             }
             import::Error::SessionEnded => session_ended("Nothing was imported; sign in and send the rows again."),
-            import::Error::Contended => Self::unavailable(
+            import::Error::Contended => Self::contention(
                 "The products are being modified by other requests. Committed rows stay; send the same rows again to complete the import.",
             ),
             import::Error::RowsLost => Self::unavailable(

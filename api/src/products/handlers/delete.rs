@@ -46,12 +46,13 @@ pub async fn delete_product(
     Query(params): Query<DeleteParams>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let origin = admin.origin(&context);
-    let command = catalogue.command(&origin, clock::now());
     let expected = |etag: &str| is_precondition_met(&headers, etag);
-    let mut tx = catalogue.database.primary.begin().await?;
-    let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
-    tx.commit().await?;
-    catalogue.invalidate_product(id, version);
+    let mut work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    if params.purge {
+        catalogue.purge(&mut work, id, expected).await?;
+    } else {
+        catalogue.delete(&mut work, id, expected).await?;
+    }
+    work.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -82,12 +82,10 @@ pub async fn patch_product(
     MergePatch(patch): MergePatch<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
     check(&patch, &catalogue.rules())?;
-    let origin = admin.origin(&context);
-    let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
-    tx.commit().await?;
-    catalogue.invalidate_product(id, outcome.product.version);
-    Ok(with_etag(&outcome.product))
+    let mut work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    let product = catalogue.patch(&mut work, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
+    work.commit().await?;
+    Ok(with_etag(&product))
 }
 
 /// All errors of a patch whose structure is wrong. The rules of any other patch are those of the product that it makes.

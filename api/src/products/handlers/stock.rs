@@ -11,12 +11,11 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    database,
     http::{
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         openapi::either::Either,
         page::{self, Page, PageParams},
         path::Id,
@@ -27,7 +26,7 @@ use crate::{
     identity::principal::{Admin, OptionalPrincipal},
     products::{
         Catalogue,
-        adjust_stock::{self, StockAdjustment, StockLevel},
+        adjust_stock::{StockAdjustment, StockLevel},
         stock::{self, Stock, StockMovement},
     },
 };
@@ -70,23 +69,13 @@ pub async fn adjust_product_stock(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let adjustment: StockAdjustment = parse(&body, |adjustment: &StockAdjustment| adjustment.validate_with(&catalogue.rules()))?;
-    let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
-    let origin = admin.origin(&context);
-    let mut tx = database::begin_brief(&catalogue.database.primary).await?;
-    if let Some(key) = &key
-        && let Some(stored) = key.claim(&mut tx, now).await?
-    {
-        return Ok(stored.into());
-    }
-    let (level, stale) = adjust_stock::adjust_stock(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
-    let response = StorableResponse::json(StatusCode::OK, Vec::new(), &level)?;
-    if let Some(key) = &key {
-        key.store(&mut tx, &response, now).await?;
-    }
-    tx.commit().await?;
-    catalogue.invalidate_products(&stale);
-    Ok(response.into())
+    let work = catalogue.begin_brief(admin.origin(&context), clock::now()).await?;
+    respond_once(work, key, async |work, reply| {
+        let level = catalogue.adjust_stock(work, id, &adjustment).await?;
+        reply.json(work, StatusCode::OK, Vec::new(), &level).await
+    })
+    .await
 }
 
 /// Position of the last movement of a page.
