@@ -36,7 +36,7 @@ pub struct DeleteParams {
 ///
 /// No read returns it any more, its sku is free, and it can be restored until it is purged.
 #[utoipa::path(delete, path = "/v1/products/{id}", tag = "products",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Delete it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Delete it only if it doesn't have this entity tag"), DeleteParams),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = "entity-tags", description = "Delete it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Delete it only if it doesn't have this entity tag"), DeleteParams),
     responses((status = 204, description = "Deleted")), security(("bearer" = ["admin"])))]
 pub async fn delete_product(
     State(catalogue): State<Arc<Catalogue>>,

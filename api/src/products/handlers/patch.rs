@@ -67,7 +67,7 @@ impl ToSchema for ProductPatch {
 /// A JSON merge patch (RFC 7396): absent fields keep their value, null removes it. A patch without changes makes no new
 /// version and sends no mail; nor does a patch of `quantity` only, which is a stock adjustment.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = "entity-tags", description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json", description = "Any part of a product"),
     responses(
         (status = 200, body = Product, headers(("ETag" = String))),
