@@ -155,12 +155,8 @@ mod tests {
     struct Log(Arc<Mutex<Vec<String>>>);
 
     impl Log {
-        fn push(&self, line: String) {
-            self.0.lock().unwrap().push(line);
-        }
-
-        fn lines(&self) -> Vec<String> {
-            self.0.lock().unwrap().clone()
+        fn push(&self, line: impl Into<String>) {
+            self.0.lock().unwrap().push(line.into());
         }
     }
 
@@ -172,66 +168,48 @@ mod tests {
         fn answered(&self) {}
 
         fn gap(&self) {
-            self.push("gap".into());
+            self.push("gap");
         }
     }
 
-    fn event(version: Option<i64>) -> Draft<Data> {
-        Draft { kind: "thing.changed", aggregate_id: Uuid::nil(), data: Data(version) }
-    }
-
-    fn logged_outbox() -> (Log, Outbox) {
+    /// Runs `end` on what follows a commit with events of these versions and an effect. Returns what happened.
+    fn log_of(versions: impl IntoIterator<Item = Option<i64>>, end: impl FnOnce(AfterCommit, &Outbox)) -> (Vec<String>, bool) {
         let log = Log::default();
-        (log.clone(), Outbox::new("").with_listener(log))
-    }
-
-    #[test]
-    fn a_commit_notifies_the_listener_of_versions_then_wakes_the_relay_and_runs_effects() {
-        let (log, outbox) = logged_outbox();
+        let outbox = Outbox::new("").with_listener(log.clone());
         let mut after_commit = AfterCommit::default();
         let effect = log.clone();
-        after_commit.effects.push(Box::new(move || effect.push("effect".into())));
-        for version in [Some(2), None, Some(3)] {
-            after_commit.add_event(&event(version));
+        after_commit.effects.push(Box::new(move || effect.push("effect")));
+        for version in versions {
+            after_commit.add_event(&Draft { kind: "thing.changed", aggregate_id: Uuid::nil(), data: Data(version) });
         }
-        assert!(log.lines().is_empty(), "nothing happens before the commit");
-        after_commit.run(&outbox);
-        assert_eq!(log.lines(), ["thing.changed 2", "thing.changed 3", "effect"]);
-        assert!(outbox.woken().now_or_never().is_some(), "the relay is woken");
+        assert!(after_commit.changes.len() <= MAX_CHANGES + 1);
+        end(after_commit, &outbox);
+        let lines = log.0.lock().unwrap().clone();
+        (lines, outbox.woken().now_or_never().is_some())
     }
 
     #[test]
-    fn a_rollback_has_no_effects() {
-        let (log, outbox) = logged_outbox();
-        let mut after_commit = AfterCommit::default();
-        let effect = log.clone();
-        after_commit.effects.push(Box::new(move || effect.push("effect".into())));
-        after_commit.add_event(&event(Some(2)));
-        drop(after_commit);
-        assert!(log.lines().is_empty());
-        assert!(outbox.woken().now_or_never().is_none());
+    fn a_commit_notifies_the_listener_of_versions_wakes_the_relay_and_runs_effects() {
+        let (log, is_relay_woken) = log_of([Some(2), None, Some(3)], AfterCommit::run);
+        assert_eq!(log, ["thing.changed 2", "thing.changed 3", "effect"]);
+        assert!(is_relay_woken);
+    }
+
+    #[test]
+    fn a_rollback_has_no_effect() {
+        assert_eq!(log_of([Some(2)], |after_commit, _| drop(after_commit)), (Vec::new(), false));
     }
 
     #[test]
     fn a_commit_without_events_does_not_wake_the_relay() {
-        let (_, outbox) = logged_outbox();
-        AfterCommit::default().run(&outbox);
-        assert!(outbox.woken().now_or_never().is_none());
+        assert_eq!(log_of([], AfterCommit::run), (vec!["effect".to_owned()], false));
     }
 
     #[test]
     fn more_changes_than_the_limit_become_one_gap() {
-        let (log, outbox) = logged_outbox();
-        let mut after_commit = AfterCommit::default();
-        (0..MAX_CHANGES).for_each(|_| after_commit.add_event(&event(Some(1))));
-        after_commit.run(&outbox);
-        assert_eq!(log.lines().len(), MAX_CHANGES);
-
-        let (log, outbox) = logged_outbox();
-        let mut after_commit = AfterCommit::default();
-        (0..2 * MAX_CHANGES).for_each(|_| after_commit.add_event(&event(Some(1))));
-        assert!(after_commit.changes.len() <= MAX_CHANGES + 1);
-        after_commit.run(&outbox);
-        assert_eq!(log.lines(), ["gap"]);
+        let changes = |count| log_of(std::iter::repeat_n(Some(1), count), AfterCommit::run).0;
+        assert_eq!(changes(MAX_CHANGES).len(), MAX_CHANGES + 1);
+        assert_eq!(changes(MAX_CHANGES + 1), ["gap", "effect"]);
+        assert_eq!(changes(MAX_CHANGES * 2), ["gap", "effect"]);
     }
 }

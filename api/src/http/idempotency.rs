@@ -45,7 +45,17 @@ pub async fn respond_once(
     key: Option<IdempotencyKey>,
     command: impl AsyncFnOnce(&mut UnitOfWork, Reply) -> Result<Replied, Problem>,
 ) -> Result<Response, Problem> {
-    match claim_and_run(&mut work, key, command).await {
+    let response: Result<StorableResponse, Problem> = async {
+        if let Some(key) = &key
+            && let Some(stored) = key.claim(&mut work).await?
+        {
+            return Ok(stored);
+        }
+        let Replied(response) = command(&mut work, Reply { key }).await?;
+        Ok(response)
+    }
+    .await;
+    match response {
         Ok(response) => {
             work.commit().await?;
             Ok(response.into())
@@ -57,19 +67,6 @@ pub async fn respond_once(
             Err(problem)
         }
     }
-}
-
-async fn claim_and_run(
-    work: &mut UnitOfWork,
-    key: Option<IdempotencyKey>,
-    command: impl AsyncFnOnce(&mut UnitOfWork, Reply) -> Result<Replied, Problem>,
-) -> Result<StorableResponse, Problem> {
-    if let Some(key) = &key
-        && let Some(stored) = key.claim(work).await?
-    {
-        return Ok(stored);
-    }
-    command(work, Reply { key }).await.map(|Replied(response)| response)
 }
 
 /// Stores the response to a command. The command can continue afterwards, for example to take locks that it must hold briefly.
