@@ -54,29 +54,6 @@ impl Orders {
         Ok(Prepared { order, requested, sellable })
     }
 
-    /// Takes the stock of an order. Call it last before the commit: other orders of the same products wait until the transaction
-    /// ends.
-    ///
-    /// # Errors
-    /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
-    /// transaction must then be rolled back.
-    pub async fn take_stock(&self, work: &mut UnitOfWork, prepared: &Prepared) -> Result<(), Error> {
-        let Prepared { order, requested, sellable: seen } = prepared;
-        let cause = Cause { order_id: Some(order.id), ..Cause::of(work, MovementKind::Sale) };
-        let delta = |requested: &RequestedItem| StockDelta {
-            product_id: requested.product_id,
-            on_hand: -requested.quantity,
-            reserved: -requested.reserved,
-        };
-        let deltas: Vec<_> = requested.iter().map(delta).collect();
-        match stock::apply_deltas(work, Some(&cause), &deltas).await? {
-            DeltaOutcome::Insufficient { available } => Err(Error::InsufficientStock(shortages(requested, seen, &available))),
-            // While this transaction waited for the stock, another may have changed a price or started to track stock.
-            DeltaOutcome::Applied { .. } if read_sellable(work, requested).await? != *seen => Err(Error::Contended),
-            DeltaOutcome::Applied { changes, .. } => Ok(stock::append_availability_events(work, &changes).await?),
-        }
-    }
-
     /// Checks that every requested product exists and still has the price of the cart.
     fn check_items(&self, requested: &[RequestedItem], sellable: &HashMap<Uuid, SellableProduct>) -> Result<(), Error> {
         let mut unknown = Vec::new();
@@ -120,6 +97,31 @@ impl Orders {
         work.append(Draft { kind: change::CREATED, aggregate_id: order_id, data }).await?;
         work.after_commit(|| metrics::ORDERS_PLACED.inc());
         Ok(order)
+    }
+}
+
+impl Prepared {
+    /// Takes the stock of the order. Call it last before the commit: other orders of the same products wait until the transaction
+    /// ends.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
+    /// transaction must then be rolled back.
+    pub async fn take_stock(self, work: &mut UnitOfWork) -> Result<(), Error> {
+        let Self { order, requested, sellable: seen } = &self;
+        let cause = Cause { order_id: Some(order.id), ..Cause::of(work, MovementKind::Sale) };
+        let delta = |requested: &RequestedItem| StockDelta {
+            product_id: requested.product_id,
+            on_hand: -requested.quantity,
+            reserved: -requested.reserved,
+        };
+        let deltas: Vec<_> = requested.iter().map(delta).collect();
+        match stock::apply_deltas(work, Some(&cause), &deltas).await? {
+            DeltaOutcome::Insufficient { available } => Err(Error::InsufficientStock(shortages(requested, seen, &available))),
+            // While this transaction waited for the stock, another may have changed a price or started to track stock.
+            DeltaOutcome::Applied { .. } if read_sellable(work, requested).await? != *seen => Err(Error::Contended),
+            DeltaOutcome::Applied { changes, .. } => Ok(stock::append_availability_events(work, &changes).await?),
+        }
     }
 }
 

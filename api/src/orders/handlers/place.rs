@@ -61,7 +61,7 @@ pub async fn place_order(
             let location = format!("{}/v1/orders/{}", public_url.0, prepared.order.id);
             let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
             let replied = reply.json(work, StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order).await?;
-            orders.take_stock(work, &prepared).await?;
+            prepared.take_stock(work).await?;
             Ok(replied)
         });
         match placed.await {
