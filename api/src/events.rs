@@ -8,12 +8,14 @@ pub mod nats;
 pub mod outbox;
 pub mod relay;
 pub mod streams;
+mod unit_of_work;
 
 use std::fmt;
 
 pub use envelope::{Actor, Envelope, Origin, Unreadable};
 pub use nats::Nats;
-pub use outbox::{Draft, Outbox};
+pub use outbox::{Draft, EventData, Outbox};
+pub use unit_of_work::UnitOfWork;
 
 /// Maximum number of ids in one log line.
 const MAX_LOGGED_IDS: usize = 100;

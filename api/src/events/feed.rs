@@ -30,7 +30,7 @@ pub trait Listener: Send + Sync + 'static {
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64);
     /// The listener has received every event that was published before the latest poll of the consumer.
     fn up_to_date(&self);
-    /// The feed has restarted, so changes may have been missed.
+    /// Changes may have been missed: the feed has restarted, or this process has committed too many at once.
     fn gap(&self);
 }
 

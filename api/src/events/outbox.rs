@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Envelope, Origin, envelope::type_of};
+use super::{Envelope, Origin, envelope::type_of, feed::Listener};
 use crate::telemetry;
 
 /// Number of partitions. At most as many relays can publish at the same time.
@@ -25,10 +25,16 @@ pub struct Draft<T> {
     pub kind: &'static str,
     /// Id of the aggregate. Events of one aggregate are published in the order in which they were written.
     pub aggregate_id: Uuid,
-    /// Time of the change.
-    pub time: DateTime<Utc>,
     /// Details of the change.
     pub data: T,
+}
+
+/// Data of an event.
+pub trait EventData: Serialize + Sync {
+    /// Version of the aggregate after the change, if a [`Listener`] caches the aggregate.
+    fn version(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Writes events and wakes the relay. Cheap to clone.
@@ -36,23 +42,35 @@ pub struct Draft<T> {
 pub struct Outbox {
     source: Arc<str>,
     written: Arc<Notify>,
+    listener: Option<Arc<dyn Listener>>,
 }
 
 impl Outbox {
     /// `source` is the installation's public URL.
     #[must_use]
     pub fn new(source: &str) -> Self {
-        Self { source: source.into(), written: Arc::default() }
+        Self { source: source.into(), written: Arc::default(), listener: None }
     }
 
-    /// Writes an event in the transaction of its change, and returns its id. The transaction must hold the row lock of the
-    /// aggregate, so that the events of an aggregate are in the order of the commits.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn append<T: Serialize + Sync>(&self, tx: &mut PgConnection, origin: &Origin, draft: Draft<T>) -> Result<Uuid, sqlx::Error> {
+    /// Passes the changes that this process commits to `listener` at once. The feed has those of other processes.
+    #[must_use]
+    pub fn with_listener(self, listener: impl Listener) -> Self {
+        Self { listener: Some(Arc::new(listener)), ..self }
+    }
+
+    pub(super) fn listener(&self) -> Option<&dyn Listener> {
+        self.listener.as_deref()
+    }
+
+    pub(super) async fn append<T: EventData>(
+        &self,
+        tx: &mut PgConnection,
+        origin: &Origin,
+        time: DateTime<Utc>,
+        draft: Draft<T>,
+    ) -> Result<(), sqlx::Error> {
         let (aggregate_id, kind) = (draft.aggregate_id, draft.kind);
-        let envelope = self.envelope(draft);
+        let envelope = self.envelope(draft, time);
         let id = envelope.id;
         sqlx::query!(
             "INSERT INTO events.outbox (id, partition, aggregate_id, subject, headers, payload) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -66,18 +84,14 @@ impl Outbox {
         .execute(tx)
         .await?;
         telemetry::record_event(id);
-        Ok(id)
+        Ok(())
     }
 
-    /// Writes events in the given order, in the transaction of their changes. The transaction must hold the row locks of all their
-    /// aggregates, as for [`Outbox::append`].
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn append_many<T: Serialize + Sync>(
+    pub(super) async fn append_many<T: EventData>(
         &self,
         tx: &mut PgConnection,
         origin: &Origin,
+        time: DateTime<Utc>,
         drafts: Vec<Draft<T>>,
     ) -> Result<(), sqlx::Error> {
         if drafts.is_empty() {
@@ -89,7 +103,7 @@ impl Outbox {
         let mut ids = Vec::with_capacity(drafts.len());
         let mut payloads = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let envelope = self.envelope(draft);
+            let envelope = self.envelope(draft, time);
             ids.push(envelope.id);
             payloads.push(to_json(&envelope)?);
         }
@@ -110,21 +124,21 @@ impl Outbox {
         Ok(())
     }
 
-    fn envelope<T>(&self, draft: Draft<T>) -> Envelope<T> {
+    fn envelope<T>(&self, draft: Draft<T>, time: DateTime<Utc>) -> Envelope<T> {
         Envelope {
             specversion: "1.0".into(),
             id: Uuid::now_v7(),
             source: self.source.to_string(),
             r#type: type_of(draft.kind),
             subject: draft.aggregate_id.to_string(),
-            time: draft.time,
+            time,
             datacontenttype: "application/json".into(),
             data: draft.data,
         }
     }
 
-    /// Wakes the relay of this process. Call it after the commit. Without the call, the relay finds the rows at its next poll.
-    pub fn wake(&self) {
+    /// Wakes the relay of this process.
+    pub(super) fn wake(&self) {
         self.written.notify_one();
     }
 

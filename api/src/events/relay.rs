@@ -27,7 +27,7 @@ static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::register_counter("outbox_publish_failures_total", "Events that were not acknowledged and will be published again")
 });
 
-/// Poll interval for rows that another process wrote, or that were written without [`Outbox::wake`].
+/// Poll interval for rows that another process wrote.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause after a round that published events, in which further events accumulate: a round takes as long as a few orders. The first event
 /// after an idle time is published without this pause.

@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
+use crate::events::UnitOfWork;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a stored response.
@@ -27,6 +27,7 @@ pub const RETENTION: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// A key, scoped to its principal and route, with the hash of the request body. The column `caller` of
 /// `http.idempotency_keys` has the principal.
+#[derive(Clone)]
 pub struct IdempotencyKey {
     principal: Uuid,
     route: &'static str,
@@ -34,24 +35,76 @@ pub struct IdempotencyKey {
     request_hash: Vec<u8>,
 }
 
-/// A response in a form that can be stored.
-pub struct StorableResponse {
-    /// Status code.
-    pub status: StatusCode,
-    /// Headers to store.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// JSON body.
-    pub body: Vec<u8>,
+/// Runs `command` in `work`, at most once per key: a repeated request gets the stored response instead. Commits the command and
+/// its response together, or neither. A request without a key always runs.
+///
+/// # Errors
+/// 409 while the first request with the key is in progress, 422 if its body was different, and the errors of `command`.
+pub async fn respond_once(
+    mut work: UnitOfWork,
+    key: Option<IdempotencyKey>,
+    command: impl AsyncFnOnce(&mut UnitOfWork, Reply) -> Result<Replied, Problem>,
+) -> Result<Response, Problem> {
+    let response: Result<StorableResponse, Problem> = async {
+        if let Some(key) = &key
+            && let Some(stored) = key.claim(&mut work).await?
+        {
+            return Ok(stored);
+        }
+        let Replied(response) = command(&mut work, Reply { key }).await?;
+        Ok(response)
+    }
+    .await;
+    match response {
+        Ok(response) => {
+            work.commit().await?;
+            Ok(response.into())
+        }
+        Err(problem) => {
+            // Waits, because the key must be free before the client can retry. If it fails, the connection is lost, and
+            // PostgreSQL rolls back.
+            let _ = work.rollback().await;
+            Err(problem)
+        }
+    }
 }
 
-impl StorableResponse {
-    /// A response with a JSON body.
+/// Stores the response to a command. The command can continue afterwards, for example to take locks that it must hold briefly.
+pub struct Reply {
+    key: Option<IdempotencyKey>,
+}
+
+/// The response to a command, which is sent after the commit. Only a [`Reply`] makes one, so a command cannot forget to store
+/// its response.
+pub struct Replied(StorableResponse);
+
+impl Reply {
+    /// Responds with a JSON body.
     ///
     /// # Errors
-    /// 500 if it cannot be written as JSON.
-    pub fn json(status: StatusCode, headers: Vec<(HeaderName, HeaderValue)>, body: &impl Serialize) -> Result<Self, Problem> {
-        Ok(Self { status, headers, body: serde_json::to_vec(body).map_err(|error| Problem::internal(&error))? })
+    /// If the body cannot be written as JSON, or the database fails.
+    pub async fn json(
+        self,
+        work: &mut UnitOfWork,
+        status: StatusCode,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: &impl Serialize,
+    ) -> Result<Replied, Problem> {
+        let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
+        let response = StorableResponse { status, headers, body };
+        if let Some(key) = self.key {
+            key.store(work, &response).await?;
+        }
+        Ok(Replied(response))
     }
+}
+
+/// A response in a form that can be stored.
+struct StorableResponse {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// JSON.
+    body: Vec<u8>,
 }
 
 impl IdempotencyKey {
@@ -98,13 +151,10 @@ impl IdempotencyKey {
     }
 
     /// Locks the key for this transaction, or returns the response that is stored under it.
-    ///
-    /// # Errors
-    /// 409 while the first request with the key is in progress, 422 if its body was different.
-    pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<StorableResponse>, Problem> {
+    async fn claim(&self, work: &mut UnitOfWork) -> Result<Option<StorableResponse>, Problem> {
         let name = format!("{}/{}/{}", self.principal, self.route, self.key);
         let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, name)
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **work)
             .await?;
         if !free {
             return Err(Problem::conflict(
@@ -120,10 +170,10 @@ impl IdempotencyKey {
             self.route,
             self.key,
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **work)
         .await?;
         // Not a condition in SQL, because PostgreSQL might then scan all recent keys.
-        let Some(stored) = stored.filter(|stored| stored.created_at > now - RETENTION) else { return Ok(None) };
+        let Some(stored) = stored.filter(|stored| stored.created_at > work.now() - RETENTION) else { return Ok(None) };
         if stored.request_hash != self.request_hash {
             let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key reused", detail));
@@ -139,11 +189,7 @@ impl IdempotencyKey {
         Ok(Some(StorableResponse { status, headers, body: stored.body }))
     }
 
-    /// Stores the response in the transaction of the effect.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn store(&self, tx: &mut PgConnection, response: &StorableResponse, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    async fn store(&self, work: &mut UnitOfWork, response: &StorableResponse) -> Result<(), sqlx::Error> {
         let headers: Map<String, Value> =
             response.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.into()))).collect();
         sqlx::query!(
@@ -158,9 +204,9 @@ impl IdempotencyKey {
             i16::try_from(response.status.as_u16()).unwrap_or(200),
             Value::Object(headers),
             response.body,
-            now,
+            work.now(),
         )
-        .execute(tx)
+        .execute(&mut **work)
         .await?;
         Ok(())
     }

@@ -37,6 +37,7 @@ pub struct Problem {
     more_errors: u32,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
+    is_contention: bool,
 }
 
 /// The document as it is sent.
@@ -67,7 +68,17 @@ pub struct Document<'a> {
 impl Problem {
     /// Creates a problem of any type.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into().into(), errors: Vec::new(), more_errors: 0, headers: Vec::new(), cause: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into().into(),
+            errors: Vec::new(),
+            more_errors: 0,
+            headers: Vec::new(),
+            cause: None,
+            is_contention: false,
+        }
     }
 
     /// 400: the request is malformed.
@@ -136,6 +147,16 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from(2))
+    }
+
+    /// 503: concurrent requests change the same rows. The service can retry the command before it responds.
+    pub fn contention(detail: impl Into<String>) -> Self {
+        Self { is_contention: true, ..Self::unavailable(detail) }
+    }
+
+    /// Whether this is a [`Problem::contention`].
+    pub fn is_contention(&self) -> bool {
+        self.is_contention
     }
 
     /// 500: a fault of the service. The cause is logged and not shown.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Order, Status};
-use crate::events::Actor;
 pub use crate::events::streams::ORDER_CREATED as CREATED;
+use crate::events::{Actor, EventData};
 
 /// `data` of `catalog.order.{created,confirmed,fulfilled,cancelled,failed}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct OrderChange {
     /// The account that made the change, or the shop.
     pub actor: Actor,
 }
+
+impl EventData for OrderChange {}
 
 /// Event kind of a change to `status`.
 #[must_use]

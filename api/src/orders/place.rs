@@ -4,15 +4,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::PgConnection;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
     CartDifference, Error, HistoryEntry, LineLocation, Order, OrderActor, OrderChange, Orders, Shortage, Status, carts, change,
-    lines::LineRow, request::OrderSource,
+    lines::LineRow, metrics, request::OrderSource,
 };
 use crate::{
-    events::{Draft, Origin},
+    events::{Draft, UnitOfWork},
     products::{
         self, SellableProduct,
         stock::{self, Cause, DeltaOutcome, MovementKind, StockDelta},
@@ -43,53 +42,16 @@ impl Orders {
     /// # Errors
     /// [`Error::CartNotFound`], [`Error::CartEmpty`], [`Error::UnknownProducts`] or [`Error::CartChanged`]. The transaction must
     /// then be rolled back.
-    pub async fn prepare_order(
-        &self,
-        tx: &mut PgConnection,
-        origin: &Origin,
-        source: &OrderSource,
-        now: DateTime<Utc>,
-    ) -> Result<Prepared, Error> {
+    pub async fn prepare_order(&self, work: &mut UnitOfWork, source: &OrderSource) -> Result<Prepared, Error> {
         let requested = match source {
             OrderSource::Items(lines) => lines.iter().map(|line| RequestedItem::from_line(line.product_id, line.quantity)).collect(),
-            OrderSource::Cart(cart_id) => take_cart_items(tx, *cart_id, origin.actor.id, now).await?,
+            OrderSource::Cart(cart_id) => take_cart_items(work, *cart_id).await?,
         };
-        let sellable = read_sellable(tx, &requested).await?;
+        let sellable = read_sellable(work, &requested).await?;
         self.check_items(&requested, &sellable)?;
-        let order_id = Uuid::new_v7(uuid_timestamp(now));
-        let order = self.write_order(tx, origin, order_id, line_rows(order_id, &requested, &sellable), now).await?;
+        let order_id = Uuid::new_v7(uuid_timestamp(work.now()));
+        let order = self.write_order(work, order_id, line_rows(order_id, &requested, &sellable)).await?;
         Ok(Prepared { order, requested, sellable })
-    }
-
-    /// Deducts the stock of an order and returns the products that went out of stock, with their versions. Call it last before
-    /// the commit: other orders of the same products wait until the transaction ends.
-    ///
-    /// # Errors
-    /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
-    /// transaction must then be rolled back.
-    pub async fn deduct_stock(
-        &self,
-        tx: &mut PgConnection,
-        origin: &Origin,
-        prepared: &Prepared,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(Uuid, i64)>, Error> {
-        let Prepared { order, requested, sellable: seen } = prepared;
-        let cause = Cause { kind: MovementKind::Sale, order_id: Some(order.id), actor_id: Some(origin.actor.id), reason: None, at: now };
-        let delta = |requested: &RequestedItem| StockDelta {
-            product_id: requested.product_id,
-            on_hand: -requested.quantity,
-            reserved: -requested.reserved,
-        };
-        let deltas: Vec<_> = requested.iter().map(delta).collect();
-        match stock::apply_deltas(tx, Some(&cause), &deltas).await? {
-            DeltaOutcome::Insufficient { available } => Err(Error::InsufficientStock(shortages(requested, seen, &available))),
-            // While this transaction waited for the stock, another may have changed a price or started to track stock.
-            DeltaOutcome::Applied { .. } if read_sellable(tx, requested).await? != *seen => Err(Error::Contended),
-            DeltaOutcome::Applied { changes, .. } => {
-                Ok(stock::append_availability_events(tx, &self.catalogue.outbox, origin, &changes, now).await?)
-            }
-        }
     }
 
     /// Checks that every requested product exists and still has the price of the cart.
@@ -117,20 +79,13 @@ impl Orders {
     }
 
     /// Inserts the order and appends its event to the outbox.
-    async fn write_order(
-        &self,
-        tx: &mut PgConnection,
-        origin: &Origin,
-        order_id: Uuid,
-        rows: Vec<LineRow>,
-        now: DateTime<Utc>,
-    ) -> Result<Order, sqlx::Error> {
-        let customer_id = origin.actor.id;
+    async fn write_order(&self, work: &mut UnitOfWork, order_id: Uuid, rows: Vec<LineRow>) -> Result<Order, sqlx::Error> {
+        let (actor, now) = (work.origin().actor.clone(), work.now());
         let total: Decimal = rows.iter().map(LineRow::amount).sum();
-        insert_order(tx, order_id, customer_id, total, &rows, now).await?;
+        insert_order(work, order_id, total, &rows).await?;
         let order = Order {
             id: order_id,
-            customer_id,
+            customer_id: actor.id,
             status: Status::Pending,
             items: rows.into_iter().map(|row| row.into_line(self.currency())).collect(),
             total: self.money(total),
@@ -138,9 +93,35 @@ impl Orders {
             updated_at: now,
             history: vec![HistoryEntry { status: Status::Pending, at: now, by: OrderActor::Customer, reason: None }],
         };
-        let data = OrderChange { order: order.clone(), previous_status: None, version: 1, actor: origin.actor.clone() };
-        self.catalogue.outbox.append(tx, origin, Draft { kind: change::CREATED, aggregate_id: order_id, time: now, data }).await?;
+        let data = OrderChange { order: order.clone(), previous_status: None, version: 1, actor };
+        work.append(Draft { kind: change::CREATED, aggregate_id: order_id, data }).await?;
+        work.after_commit(|| metrics::ORDERS_PLACED.inc());
         Ok(order)
+    }
+}
+
+impl Prepared {
+    /// Takes the stock of the order. Call it last before the commit: other orders of the same products wait until the transaction
+    /// ends.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientStock`], or [`Error::Contended`] if the catalogue has changed since the order was prepared. The
+    /// transaction must then be rolled back.
+    pub async fn deduct_stock(self, work: &mut UnitOfWork) -> Result<(), Error> {
+        let Self { order, requested, sellable: seen } = &self;
+        let cause = Cause { order_id: Some(order.id), ..Cause::of(work, MovementKind::Sale) };
+        let delta = |requested: &RequestedItem| StockDelta {
+            product_id: requested.product_id,
+            on_hand: -requested.quantity,
+            reserved: -requested.reserved,
+        };
+        let deltas: Vec<_> = requested.iter().map(delta).collect();
+        match stock::apply_deltas(work, Some(&cause), &deltas).await? {
+            DeltaOutcome::Insufficient { available } => Err(Error::InsufficientStock(shortages(requested, seen, &available))),
+            // While this transaction waited for the stock, another may have changed a price or started to track stock.
+            DeltaOutcome::Applied { .. } if read_sellable(work, requested).await? != *seen => Err(Error::Contended),
+            DeltaOutcome::Applied { changes, .. } => Ok(stock::append_availability_events(work, &changes).await?),
+        }
     }
 }
 
@@ -150,16 +131,16 @@ impl RequestedItem {
     }
 }
 
-async fn read_sellable(tx: &mut PgConnection, requested: &[RequestedItem]) -> Result<HashMap<Uuid, SellableProduct>, sqlx::Error> {
+async fn read_sellable(work: &mut UnitOfWork, requested: &[RequestedItem]) -> Result<HashMap<Uuid, SellableProduct>, sqlx::Error> {
     let ids: Vec<Uuid> = requested.iter().map(|requested| requested.product_id).collect();
-    products::read_sellable(tx, &ids).await
+    products::read_sellable(work, &ids).await
 }
 
 /// Takes all items out of a cart and deletes it.
-async fn take_cart_items(tx: &mut PgConnection, cart_id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<Vec<RequestedItem>, Error> {
-    carts::lock_cart(tx, cart_id, customer_id, now).await?;
-    let items = carts::take_items(tx, cart_id).await?;
-    carts::delete_carts(tx, &[cart_id]).await?;
+async fn take_cart_items(work: &mut UnitOfWork, cart_id: Uuid) -> Result<Vec<RequestedItem>, Error> {
+    carts::lock_cart(work, cart_id).await?;
+    let items = carts::take_items(work, cart_id).await?;
+    carts::delete_carts(work, &[cart_id]).await?;
     if items.is_empty() {
         return Err(Error::CartEmpty);
     }
@@ -200,14 +181,7 @@ fn shortages(requested: &[RequestedItem], sellable: &HashMap<Uuid, SellableProdu
 }
 
 /// Inserts the order, its lines and its first status in one statement.
-async fn insert_order(
-    tx: &mut PgConnection,
-    order_id: Uuid,
-    customer_id: Uuid,
-    total: Decimal,
-    rows: &[LineRow],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+async fn insert_order(work: &mut UnitOfWork, order_id: Uuid, total: Decimal, rows: &[LineRow]) -> Result<(), sqlx::Error> {
     let product_ids: Vec<Uuid> = rows.iter().map(|row| row.product_id).collect();
     let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -225,9 +199,9 @@ async fn insert_order(
          FROM UNNEST($5::uuid[], $6::text[], $7::text[], $8::numeric[], $9::bigint[], $10::bigint[])
               WITH ORDINALITY AS line (product_id, sku, name, price, quantity, taken, position)",
         order_id,
-        customer_id,
+        work.origin().actor.id,
         total,
-        now,
+        work.now(),
         &product_ids,
         &skus as _,
         &names as _,
@@ -235,7 +209,7 @@ async fn insert_order(
         &quantities,
         &deducted,
     )
-    .execute(tx)
+    .execute(&mut **work)
     .await?;
     Ok(())
 }

@@ -6,10 +6,9 @@ use catalog_values::Currency;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Error, Order, Transition, TransitionOutcome, TransitionService};
+use super::{Error, Order, Transition, TransitionOutcome, change_status};
 use crate::{
-    database,
-    events::Origin,
+    events::{Origin, UnitOfWork},
     products::{Catalogue, Money},
 };
 
@@ -19,16 +18,21 @@ pub struct Orders {
     pub catalogue: Arc<Catalogue>,
     /// Time after which a cart without changes expires.
     pub cart_ttl: TimeDelta,
-    /// Changes the status of orders.
-    pub transitions: TransitionService,
 }
 
 impl Orders {
     /// Creates the service of a catalogue.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, cart_ttl: TimeDelta) -> Self {
-        let transitions = TransitionService { outbox: catalogue.outbox.clone(), currency: catalogue.currency };
-        Self { catalogue, cart_ttl, transitions }
+        Self { catalogue, cart_ttl }
+    }
+
+    /// Begins a command on carts or orders by `origin`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn begin(&self, origin: Origin, now: DateTime<Utc>) -> Result<UnitOfWork, sqlx::Error> {
+        self.catalogue.begin_brief(origin, now).await
     }
 
     /// Currency of all prices.
@@ -48,17 +52,16 @@ impl Orders {
     /// [`Error::NotFound`] or [`Error::InvalidTransition`].
     pub async fn change_status(
         &self,
-        origin: &Origin,
+        origin: Origin,
         customer_id: Option<Uuid>,
         id: Uuid,
         transition: Transition<'_>,
         now: DateTime<Utc>,
     ) -> Result<Order, Error> {
-        let mut tx = database::begin_brief(&self.catalogue.database.primary).await?;
-        match self.transitions.change_status(&mut tx, origin, customer_id, id, transition, now).await? {
-            TransitionOutcome::Applied(order, stale) => {
-                tx.commit().await?;
-                self.catalogue.invalidate_products(&stale);
+        let mut work = self.begin(origin, now).await?;
+        match change_status(&mut work, self.currency(), customer_id, id, transition).await? {
+            TransitionOutcome::Applied(order) => {
+                work.commit().await?;
                 Ok(order)
             }
             TransitionOutcome::Unchanged(order) => Ok(order),

@@ -6,12 +6,11 @@ use catalog_values::{text, whole};
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Error,
+    Catalogue, Error,
     rules::{self, Rules},
     schemas,
     stock::{
@@ -19,8 +18,8 @@ use super::{
         set_quantities,
     },
     store,
-    write::Command,
 };
+use crate::events::UnitOfWork;
 
 /// A change of stock: give either `delta` or `quantity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -68,40 +67,41 @@ pub struct StockLevel {
     pub as_of: DateTime<Utc>,
 }
 
-/// Adjusts the stock of a product that isn't deleted. Also returns the products to invalidate in caches.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`], [`Error::StockNotTracked`], [`Error::NotEnoughStock`] or [`Error::TooMuchStock`].
-pub async fn adjust_stock(
-    tx: &mut PgConnection,
-    command: &Command<'_>,
-    id: Uuid,
-    adjustment: &StockAdjustment,
-) -> Result<(StockLevel, Vec<(Uuid, i64)>), Error> {
-    adjustment.validate_with(&command.rules).map_err(Error::Invalid)?;
-    store::lock_product(tx, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
-    let kind = if adjustment.quantity.is_some() { MovementKind::Count } else { MovementKind::Adjustment };
-    let cause = command.cause(kind, Some(&adjustment.reason));
-    let changes = match (adjustment.quantity, adjustment.delta) {
-        (Some(quantity), _) => {
-            let counted = set_quantities(tx, &cause, &HashMap::from([(id, quantity)])).await?;
-            counted.iter().filter_map(StockCount::availability_change).collect()
-        }
-        (None, delta) => apply_delta(tx, &cause, id, delta.unwrap_or_default()).await?,
-    };
-    let stale = append_availability_events(tx, command.outbox, command.origin, &changes, command.now).await?;
+impl Catalogue {
+    /// Adjusts the stock of a product that isn't deleted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`], [`Error::StockNotTracked`], [`Error::NotEnoughStock`] or [`Error::TooMuchStock`].
+    pub async fn adjust_stock(&self, work: &mut UnitOfWork, id: Uuid, adjustment: &StockAdjustment) -> Result<StockLevel, Error> {
+        adjustment.validate_with(&self.rules()).map_err(Error::Invalid)?;
+        store::lock_product(work, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
+        let kind = if adjustment.quantity.is_some() { MovementKind::Count } else { MovementKind::Adjustment };
+        let cause = Cause { reason: Some(&adjustment.reason), ..Cause::of(work, kind) };
+        let changes = match (adjustment.quantity, adjustment.delta) {
+            (Some(quantity), _) => {
+                let counted = set_quantities(work, &cause, &HashMap::from([(id, quantity)])).await?;
+                counted.iter().filter_map(StockCount::availability_change).collect()
+            }
+            (None, delta) => apply_delta(work, &cause, id, delta.unwrap_or_default()).await?,
+        };
+        append_availability_events(work, &changes).await?;
+        Ok(read_level(work, id).await?)
+    }
+}
+
+async fn read_level(work: &mut UnitOfWork, id: Uuid) -> Result<StockLevel, sqlx::Error> {
     let level = sqlx::query_as!(
         StockLevel,
         r#"SELECT product_id, on_hand, reserved, on_hand - reserved AS "quantity!", $2::timestamptz AS "as_of!"
            FROM products.stock WHERE product_id = $1"#,
         id,
-        command.now,
+        work.now(),
     );
-    Ok((level.fetch_one(tx).await?, stale))
+    level.fetch_one(&mut **work).await
 }
 
-async fn apply_delta(tx: &mut PgConnection, cause: &Cause<'_>, id: Uuid, delta: i64) -> Result<Vec<AvailabilityChange>, Error> {
-    match apply_deltas(tx, Some(cause), &[StockDelta { product_id: id, on_hand: delta, reserved: 0 }]).await? {
+async fn apply_delta(work: &mut UnitOfWork, cause: &Cause<'_>, id: Uuid, delta: i64) -> Result<Vec<AvailabilityChange>, Error> {
+    match apply_deltas(work, Some(cause), &[StockDelta { product_id: id, on_hand: delta, reserved: 0 }]).await? {
         DeltaOutcome::Applied { available, changes } => match available.get(&id) {
             None => Err(Error::StockNotTracked),
             Some(quantity) if delta > 0 && *quantity > rules::MAX_QUANTITY => Err(Error::TooMuchStock),

@@ -1,4 +1,4 @@
-//! State that the handlers of products share: cached reads and the context of commands.
+//! State that the handlers of products share: cached reads and the start of commands.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,10 +6,10 @@ use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, cache::Cache, cache::Rendered, reader::Reader, rules::Rules, store, write::Command};
+use super::{Error, cache::Cache, cache::Rendered, reader::Reader, rules::Rules, store};
 use crate::{
-    database::Database,
-    events::{Origin, Outbox},
+    database::{self, Database},
+    events::{Origin, Outbox, UnitOfWork},
 };
 
 /// The products of a shop. All requests share it.
@@ -18,7 +18,7 @@ pub struct Catalogue {
     pub database: Database,
     /// Currency of all prices.
     pub currency: Currency,
-    /// Receives the events.
+    /// Receives the events, and passes those of this process to the cache.
     pub outbox: Outbox,
     /// Cache of single products.
     pub cache: Cache,
@@ -30,7 +30,8 @@ impl Catalogue {
     #[must_use]
     pub fn start(database: Database, currency: Currency, outbox: Outbox) -> Arc<Self> {
         let reader = Reader::start(&database.primary, currency);
-        Arc::new(Self { database, currency, outbox, cache: Cache::default(), reader })
+        let cache = Cache::default();
+        Arc::new(Self { database, currency, outbox: outbox.with_listener(cache.clone()), cache, reader })
     }
 
     /// Rules that products must meet.
@@ -65,24 +66,19 @@ impl Catalogue {
         Ok((product.id, Rendered::new(&product)))
     }
 
-    /// Creates the context of a command by `origin`.
-    #[must_use]
-    pub fn command<'a>(&'a self, origin: &'a Origin, now: DateTime<Utc>) -> Command<'a> {
-        Command { outbox: &self.outbox, origin, rules: self.rules(), now }
+    /// Begins a command on products by `origin`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn begin(&self, origin: Origin, now: DateTime<Utc>) -> Result<UnitOfWork, sqlx::Error> {
+        Ok(UnitOfWork::new(self.database.primary.begin().await?, &self.outbox, origin, now))
     }
 
-    /// Call after the commit of a change: invalidates the product in this process at once and, through the relay, in others.
-    pub fn invalidate_product(&self, id: Uuid, version: i64) {
-        self.cache.invalidate(id, version);
-        self.outbox.wake();
-    }
-
-    /// Call after the commit of availability changes: invalidates the products, given with their versions, in this process at
-    /// once and, through the relay, in others.
-    pub fn invalidate_products(&self, stale: &[(Uuid, i64)]) {
-        for (id, version) in stale {
-            self.cache.invalidate(*id, *version);
-        }
-        self.outbox.wake();
+    /// Begins a command by `origin` that takes milliseconds, such as a change of stock.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn begin_brief(&self, origin: Origin, now: DateTime<Utc>) -> Result<UnitOfWork, sqlx::Error> {
+        Ok(UnitOfWork::new(database::begin_brief(&self.database.primary).await?, &self.outbox, origin, now))
     }
 }

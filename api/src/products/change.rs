@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Product;
-use crate::events::Actor;
+use crate::events::{Actor, EventData};
 
 /// `data` of `catalog.product.{created,updated,deleted,restored}.v1`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +24,12 @@ pub struct ProductChange {
     pub import_id: Option<Uuid>,
 }
 
+impl EventData for ProductChange {
+    fn version(&self) -> Option<i64> {
+        Some(self.version)
+    }
+}
+
 /// Event kind of a product that came into or went out of stock, without a new version. It invalidates caches and sends no
 /// mail.
 pub const AVAILABILITY: &str = "product.availability";
@@ -35,6 +41,12 @@ pub struct AvailabilityData {
     pub version: i64,
     /// Whether it can be bought now.
     pub in_stock: bool,
+}
+
+impl EventData for AvailabilityData {
+    fn version(&self) -> Option<i64> {
+        Some(self.version)
+    }
 }
 
 /// A changed field.
@@ -64,6 +76,8 @@ pub struct ImportSummary {
     /// Account that made the import.
     pub actor: Actor,
 }
+
+impl EventData for ImportSummary {}
 
 /// Fields that admins can set, in the order of the API.
 pub const FIELDS: [&str; 9] = ["sku", "name", "brand", "description", "categories", "price", "url", "released_on", "attributes"];

@@ -24,7 +24,6 @@ use apply::{Applied, StockCounts};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use futures::{TryStreamExt, stream::FuturesUnordered};
-use sqlx::PgConnection;
 use tokio::{io::AsyncRead, sync::SemaphorePermit};
 use uuid::Uuid;
 
@@ -42,13 +41,10 @@ use staging::Staging;
 pub use staging::purge_abandoned_rows;
 
 use super::Catalogue;
-use crate::events::Origin;
+use crate::events::{Origin, UnitOfWork};
 
 /// Concurrent transactions of one import: one is computed while another is written.
 const MAX_IN_FLIGHT: usize = 2;
-
-/// Changed products that are invalidated one by one; if there are more, the whole cache is cleared.
-const MAX_STALE: usize = 20_000;
 
 /// Attempts per chunk, if other transactions contend for its products.
 const MAX_ATTEMPTS: usize = 5;
@@ -100,7 +96,7 @@ where
     let finished = progress::finish_import(pool, &import.catalogue.outbox, id, (import.clock)()).await;
     let result = applied?;
     finished?;
-    staged.staging.clear().await?;
+    staged.clear().await?;
     Ok(result)
 }
 
@@ -109,6 +105,14 @@ impl Staged<'_> {
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.parsed_rows.hash
+    }
+
+    /// Deletes the staged rows.
+    ///
+    /// # Errors
+    /// Database errors. The import is committed nevertheless.
+    pub async fn clear(self) -> Result<(), Error> {
+        Ok(self.staging.clear().await?)
     }
 
     /// # Errors
@@ -172,28 +176,34 @@ impl<'a> Import<'a> {
         Ok(staged)
     }
 
-    /// Applies all staged rows and the summary in the caller's transaction.
+    /// Begins a unit of work.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn begin(&self) -> Result<UnitOfWork, sqlx::Error> {
+        self.catalogue.begin(self.origin.clone(), (self.clock)()).await
+    }
+
+    /// Applies all staged rows and the summary in `work`.
     ///
     /// # Errors
     /// [`Error::Rejected`] if any row is invalid, [`Error::Contended`] if a retry can succeed.
-    pub async fn apply_atomic(&self, tx: &mut PgConnection, staged: &Staged<'_>) -> Result<(ImportResult, StaleProducts), Error> {
+    pub async fn apply_atomic(&self, work: &mut UnitOfWork, staged: &Staged<'_>) -> Result<ImportResult, Error> {
         let mut totals = Totals::default();
         totals.result.blank = staged.parsed_rows.result.blank;
         let mut rows = MergedRows::new(staged.id);
-        let mut stale = StaleProducts::default();
         let mut stock_counts = StockCounts::default();
-        let now = (self.clock)();
-        let command = self.catalogue.command(self.origin, now);
+        let rules = self.catalogue.rules();
         loop {
-            let chunk = rows.next_chunk(tx, &command.rules).await?;
+            let chunk = rows.next_chunk(work, &rules).await?;
             if chunk.is_empty() {
                 break;
             }
             totals.result.add_rejected(chunk.rejected);
             totals.result.add_warnings(chunk.warnings);
-            let mut applied = apply::apply_chunk(tx, &command, staged.id, &chunk.rows).await?;
+            let mut applied = apply::apply_chunk(work, &rules, staged.id, &chunk.rows).await?;
             stock_counts.add(std::mem::take(&mut applied.stock_counts));
-            stale.add(totals.add(applied));
+            totals.add(applied);
         }
         staged.require_all_read(&rows)?;
         if totals.result.failed > 0 {
@@ -201,18 +211,9 @@ impl<'a> Import<'a> {
             return Err(Error::Rejected(totals.result));
         }
         totals.result.sort();
-        stale.add(totals.count_quantity_changes(stock_counts.apply(tx, &command).await?));
-        progress::append_summary(tx, &self.catalogue.outbox, staged.id, self.origin, totals.counts, 0, now).await?;
-        Ok((totals.result, stale))
-    }
-
-    /// Call after the commit of [`Import::apply_atomic`]: invalidates caches and deletes the staged rows.
-    ///
-    /// # Errors
-    /// Database errors. The import is committed nevertheless.
-    pub async fn finish_atomic(&self, staged: Staged<'_>, stale: StaleProducts) -> Result<(), Error> {
-        stale.invalidate(self.catalogue);
-        Ok(staged.staging.clear().await?)
+        totals.count_quantity_changes(stock_counts.apply(work).await?);
+        progress::append_summary(work, staged.id, totals.counts, 0).await?;
+        Ok(totals.result)
     }
 
     async fn apply(&self, staged: &mut Staged<'_>) -> Result<ImportResult, Error> {
@@ -232,10 +233,8 @@ impl<'a> Import<'a> {
                 }
             }
             let Some((applied, quantity_changes)) = in_flight.try_next().await? else { break };
-            let mut stale = StaleProducts::default();
-            stale.add(totals.add(applied));
-            stale.add(totals.count_quantity_changes(quantity_changes));
-            stale.invalidate(self.catalogue);
+            totals.add(applied);
+            totals.count_quantity_changes(quantity_changes);
         }
         staged.require_all_read(&rows)?;
         totals.result.sort();
@@ -243,20 +242,18 @@ impl<'a> Import<'a> {
     }
 
     /// Applies one chunk in a transaction of its own and retries if other transactions contend for its products.
-    async fn commit_chunk(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, QuantityChanges), Error> {
+    async fn commit_chunk(&self, id: Uuid, chunk: Chunk, failed: u64) -> Result<(Applied, u64), Error> {
         let mut backoff =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(MAX_ATTEMPTS - 1).build();
         loop {
             let attempt = async {
-                let now = (self.clock)();
-                let mut tx = self.catalogue.database.primary.begin().await?;
-                let command = self.catalogue.command(self.origin, now);
-                let mut applied = apply::apply_chunk(&mut tx, &command, id, &chunk.rows).await?;
+                let mut work = self.begin().await?;
+                let mut applied = apply::apply_chunk(&mut work, &self.catalogue.rules(), id, &chunk.rows).await?;
                 applied.rejected.extend(chunk.rejected.iter().cloned());
                 let rejected_rows: u64 = applied.rejected.iter().map(|row| row.count).sum();
-                progress::record_progress(&mut tx, id, self.origin, applied.counts, failed, rejected_rows, now).await?;
-                let quantity_changes = applied.stock_counts.apply(&mut tx, &command).await?;
-                tx.commit().await?;
+                progress::record_progress(&mut work, id, applied.counts, failed, rejected_rows).await?;
+                let quantity_changes = applied.stock_counts.apply(&mut work).await?;
+                work.commit().await?;
                 Ok((applied, quantity_changes))
             };
             match (attempt.await, backoff.next()) {
@@ -267,9 +264,6 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Products of which only the quantity changed, with their versions.
-type QuantityChanges = Vec<(Uuid, i64)>;
-
 /// Sum of all chunks.
 #[derive(Default)]
 struct Totals {
@@ -278,8 +272,8 @@ struct Totals {
 }
 
 impl Totals {
-    /// Adds a chunk and returns the products to invalidate.
-    fn add(&mut self, applied: Applied) -> Vec<(Uuid, i64)> {
+    /// Adds a chunk.
+    fn add(&mut self, applied: Applied) {
         let Counts { created, updated, unchanged } = applied.counts;
         self.counts.created += created;
         self.counts.updated += updated;
@@ -288,42 +282,12 @@ impl Totals {
         self.result.updated += updated;
         self.result.unchanged += unchanged;
         self.result.add_rejected(applied.rejected);
-        applied.stale
     }
 
-    /// Moves products that only have a new quantity from `unchanged` to `updated`, and returns them. The mailed summary counts them as
-    /// unchanged, because changes of stock are not mailed.
-    fn count_quantity_changes(&mut self, changes: QuantityChanges) -> QuantityChanges {
-        let count = changes.len() as u64;
+    /// Moves products that only have a new quantity from `unchanged` to `updated`. The mailed summary counts them as unchanged, because
+    /// changes of stock are not mailed.
+    fn count_quantity_changes(&mut self, count: u64) {
         self.result.updated += count;
         self.result.unchanged -= count;
-        changes
-    }
-}
-
-/// Products to invalidate in the cache after the commit.
-#[derive(Default)]
-pub struct StaleProducts {
-    products: Vec<(Uuid, i64)>,
-    too_many: bool,
-}
-
-impl StaleProducts {
-    fn add(&mut self, products: Vec<(Uuid, i64)>) {
-        if self.products.len() + products.len() > MAX_STALE {
-            self.too_many = true;
-        } else {
-            self.products.extend(products);
-        }
-    }
-
-    fn invalidate(self, catalogue: &Catalogue) {
-        if self.too_many {
-            catalogue.cache.clear();
-        }
-        for (id, version) in self.products {
-            catalogue.cache.invalidate(id, version);
-        }
-        catalogue.outbox.wake();
     }
 }

@@ -1,5 +1,5 @@
-//! Commands on products: create, patch, delete, restore, purge. Each writes the rows and the event in the caller's
-//! transaction.
+//! Commands on products: create, patch, delete, restore, purge. Each writes the rows and the event in the caller's unit of
+//! work.
 
 use catalog_values::text::Text;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,50 +9,29 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Error, Money, Product, ProductChange, ProductInput,
+    Catalogue, Error, Money, Product, ProductChange, ProductInput,
     change::{FIELDS, FieldChange, differences},
-    rules::Rules,
     search,
     stock::{self, AvailabilityChange, Cause, MovementKind},
     store,
 };
-use crate::events::{Draft, Origin, Outbox};
+use crate::events::{Draft, UnitOfWork};
 
 /// Products per purge transaction, so that it holds few locks.
 const PURGE_BATCH: i64 = 1000;
-
-/// Context of a command.
-pub struct Command<'a> {
-    /// Receives the events.
-    pub outbox: &'a Outbox,
-    /// The account and the request.
-    pub origin: &'a Origin,
-    /// Rules of the catalogue.
-    pub rules: Rules,
-    /// Time of the command.
-    pub now: DateTime<Utc>,
-}
-
-/// Result of a command.
-pub struct Outcome {
-    /// The product afterwards.
-    pub product: Product,
-    /// Whether the product has a new version.
-    pub has_new_version: bool,
-}
 
 /// Amount of a valid price.
 fn amount(input: &ProductInput) -> rust_decimal::Decimal {
     input.price.decimal().unwrap_or_default()
 }
 
-impl Command<'_> {
+impl Catalogue {
     /// Creates a product.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::SkuTaken`].
-    pub async fn create(&self, tx: &mut PgConnection, input: ProductInput) -> Result<Product, Error> {
-        input.validate_with(&self.rules).map_err(Error::Invalid)?;
+    pub async fn create(&self, work: &mut UnitOfWork, input: ProductInput) -> Result<Product, Error> {
+        input.validate_with(&self.rules()).map_err(Error::Invalid)?;
         let id = Uuid::now_v7();
         let inserted = sqlx::query!(
             "INSERT INTO products.products (id, sku, name, brand, description, categories, price, url, released_on, attributes, created_at, updated_at,
@@ -68,15 +47,15 @@ impl Command<'_> {
             input.url,
             input.released_on,
             Json(&input.attributes) as _,
-            self.now,
+            work.now(),
             search::fold(&input.name),
         )
-        .execute(&mut *tx)
+        .execute(&mut **work)
         .await;
         inserted.map_err(|error| sku_taken(error, &input.sku))?;
-        self.set_quantity(tx, id, input.quantity).await?;
-        let product = self.reload(tx, id).await?;
-        self.append_event(tx, "product.created", &product, differences(None, &product)).await?;
+        set_quantity(work, id, input.quantity).await?;
+        let product = self.reload(work, id).await?;
+        append_event(work, "product.created", &product, differences(None, &product)).await?;
         Ok(product)
     }
 
@@ -85,147 +64,126 @@ impl Command<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`], [`Error::Shape`], [`Error::Invalid`], [`Error::SkuTaken`].
-    pub async fn patch(&self, tx: &mut PgConnection, id: Uuid, patch: &Value, expected: impl Fn(&str) -> bool) -> Result<Outcome, Error> {
-        let before = self.lock_live(tx, id, expected).await?;
+    pub async fn patch(&self, work: &mut UnitOfWork, id: Uuid, patch: &Value, expected: impl Fn(&str) -> bool) -> Result<Product, Error> {
+        let before = self.lock_live(work, id, expected).await?;
         let input = merge(&before, patch)?;
-        input.validate_with(&self.rules).map_err(Error::Invalid)?;
+        input.validate_with(&self.rules()).map_err(Error::Invalid)?;
         let quantity = input.quantity;
-        let after = ProductInput { price: Money::new(amount(&input), self.rules.currency), quantity: None, ..input };
+        let after = ProductInput { price: Money::new(amount(&input), self.currency), quantity: None, ..input };
         let has_new_version = after != before.to_input();
         if has_new_version {
-            self.write(tx, id, &after).await?;
+            write(work, id, &after).await?;
         }
-        let changes = self.set_quantity(tx, id, quantity).await?;
-        let product = self.reload(tx, id).await?;
+        let changes = set_quantity(work, id, quantity).await?;
+        let product = self.reload(work, id).await?;
         if has_new_version {
-            self.append_event(tx, "product.updated", &product, differences(Some(&before), &product)).await?;
+            append_event(work, "product.updated", &product, differences(Some(&before), &product)).await?;
         } else {
-            stock::append_availability_events(tx, self.outbox, self.origin, &changes, self.now).await?;
+            stock::append_availability_events(work, &changes).await?;
         }
-        Ok(Outcome { product, has_new_version })
+        Ok(product)
     }
 
-    async fn write(&self, tx: &mut PgConnection, id: Uuid, after: &ProductInput) -> Result<(), Error> {
-        let updated = sqlx::query!(
-            "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
-                 released_on = $9, attributes = $10, updated_at = $11, version = version + 1, search_name_of = $3, search_name = $12
-             WHERE id = $1",
-            id,
-            after.sku,
-            after.name,
-            after.brand,
-            after.description,
-            &after.categories,
-            amount(after),
-            after.url,
-            after.released_on,
-            Json(&after.attributes) as _,
-            self.now,
-            search::fold(&after.name),
-        )
-        .execute(tx)
-        .await;
-        updated.map_err(|error| sku_taken(error, &after.sku))?;
-        Ok(())
-    }
-
-    /// Deletes a product if `expected` accepts the current entity tag, and returns its last version. It can be restored.
+    /// Deletes a product if `expected` accepts the current entity tag. It can be restored.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`].
-    pub async fn delete(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
-        self.lock_live(tx, id, expected).await?;
-        sqlx::query!("UPDATE products.products SET deleted_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", id, self.now)
-            .execute(&mut *tx)
+    pub async fn delete(&self, work: &mut UnitOfWork, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<(), Error> {
+        self.lock_live(work, id, expected).await?;
+        sqlx::query!("UPDATE products.products SET deleted_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", id, work.now())
+            .execute(&mut **work)
             .await?;
-        let product = self.reload(tx, id).await?;
-        self.append_event(tx, "product.deleted", &product, Vec::new()).await?;
-        Ok(product.version)
+        let product = self.reload(work, id).await?;
+        append_event(work, "product.deleted", &product, Vec::new()).await
     }
 
     /// Deletes a product permanently, also one that is soft-deleted.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Changed`].
-    pub async fn purge(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<i64, Error> {
-        let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
-        let version = if locked.deleted {
-            let product = locked.row.into_product(self.rules.currency);
-            if !expected(&product.etag()) {
-                return Err(Error::Changed);
-            }
-            product.version
-        } else {
-            self.delete(tx, id, expected).await?
-        };
-        stock::purge_stock(tx, &self.cause(MovementKind::Purge, None), &[id]).await?;
-        sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(tx).await?;
-        Ok(version)
+    pub async fn purge(&self, work: &mut UnitOfWork, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let locked = store::lock_product(work, id).await?.ok_or(Error::NotFound)?;
+        if !locked.deleted {
+            self.delete(work, id, expected).await?;
+        } else if !expected(&locked.row.into_product(self.currency).etag()) {
+            return Err(Error::Changed);
+        }
+        let cause = Cause::of(work, MovementKind::Purge);
+        stock::purge_stock(work, &cause, &[id]).await?;
+        sqlx::query!("DELETE FROM products.products WHERE id = $1", id).execute(&mut **work).await?;
+        Ok(())
     }
 
     /// Restores a deleted product. A product that isn't deleted stays as it is.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it was purged, [`Error::SkuTaken`] if another product has its sku by now.
-    pub async fn restore(&self, tx: &mut PgConnection, id: Uuid) -> Result<Outcome, Error> {
-        let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
+    pub async fn restore(&self, work: &mut UnitOfWork, id: Uuid) -> Result<Product, Error> {
+        let locked = store::lock_product(work, id).await?.ok_or(Error::NotFound)?;
         if !locked.deleted {
-            return Ok(Outcome { product: locked.row.into_product(self.rules.currency), has_new_version: false });
+            return Ok(locked.row.into_product(self.currency));
         }
         let restored = sqlx::query!(
             "UPDATE products.products SET deleted_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
             id,
-            self.now
+            work.now()
         )
-        .execute(&mut *tx)
+        .execute(&mut **work)
         .await;
         restored.map_err(|error| sku_taken(error, &locked.row.sku))?;
-        let product = self.reload(tx, id).await?;
-        self.append_event(tx, "product.restored", &product, Vec::new()).await?;
-        Ok(Outcome { product, has_new_version: true })
-    }
-
-    /// Cause of the stock movements of this command.
-    #[must_use]
-    pub fn cause<'a>(&self, kind: MovementKind, reason: Option<&'a str>) -> Cause<'a> {
-        Cause { kind, order_id: None, actor_id: Some(self.origin.actor.id), reason, at: self.now }
-    }
-
-    /// Sets the units that can be sold, if `quantity` is given, and returns the change of availability, if there is one.
-    async fn set_quantity(&self, tx: &mut PgConnection, id: Uuid, quantity: Option<i64>) -> Result<Vec<AvailabilityChange>, sqlx::Error> {
-        let quantities = quantity.map(|quantity| (id, quantity)).into_iter().collect();
-        let counted = stock::set_quantities(tx, &self.cause(MovementKind::Count, None), &quantities).await?;
-        Ok(counted.iter().filter_map(stock::StockCount::availability_change).collect())
+        let product = self.reload(work, id).await?;
+        append_event(work, "product.restored", &product, Vec::new()).await?;
+        Ok(product)
     }
 
     async fn lock_live(&self, tx: &mut PgConnection, id: Uuid, expected: impl Fn(&str) -> bool) -> Result<Product, Error> {
         let locked = store::lock_product(tx, id).await?.filter(|locked| !locked.deleted).ok_or(Error::NotFound)?;
-        let product = locked.row.into_product(self.rules.currency);
+        let product = locked.row.into_product(self.currency);
         if expected(&product.etag()) { Ok(product) } else { Err(Error::Changed) }
     }
 
     async fn reload(&self, tx: &mut PgConnection, id: Uuid) -> Result<Product, Error> {
         let locked = store::lock_product(tx, id).await?.ok_or(Error::NotFound)?;
-        Ok(locked.row.into_product(self.rules.currency))
+        Ok(locked.row.into_product(self.currency))
     }
+}
 
-    async fn append_event(
-        &self,
-        tx: &mut PgConnection,
-        kind: &'static str,
-        product: &Product,
-        changes: Vec<FieldChange>,
-    ) -> Result<(), Error> {
-        let data = ProductChange {
-            product: product.clone(),
-            changes,
-            version: product.version,
-            actor: self.origin.actor.clone(),
-            import_id: None,
-        };
-        self.outbox.append(tx, self.origin, Draft { kind, aggregate_id: product.id, time: self.now, data }).await?;
-        Ok(())
-    }
+async fn write(work: &mut UnitOfWork, id: Uuid, after: &ProductInput) -> Result<(), Error> {
+    let updated = sqlx::query!(
+        "UPDATE products.products SET sku = $2, name = $3, brand = $4, description = $5, categories = $6, price = $7, url = $8,
+             released_on = $9, attributes = $10, updated_at = $11, version = version + 1, search_name_of = $3, search_name = $12
+         WHERE id = $1",
+        id,
+        after.sku,
+        after.name,
+        after.brand,
+        after.description,
+        &after.categories,
+        amount(after),
+        after.url,
+        after.released_on,
+        Json(&after.attributes) as _,
+        work.now(),
+        search::fold(&after.name),
+    )
+    .execute(&mut **work)
+    .await;
+    updated.map_err(|error| sku_taken(error, &after.sku))?;
+    Ok(())
+}
+
+/// Sets the units that can be sold, if `quantity` is given, and returns the change of availability, if there is one.
+async fn set_quantity(work: &mut UnitOfWork, id: Uuid, quantity: Option<i64>) -> Result<Vec<AvailabilityChange>, sqlx::Error> {
+    let quantities = quantity.map(|quantity| (id, quantity)).into_iter().collect();
+    let cause = Cause::of(work, MovementKind::Count);
+    let counted = stock::set_quantities(work, &cause, &quantities).await?;
+    Ok(counted.iter().filter_map(stock::StockCount::availability_change).collect())
+}
+
+async fn append_event(work: &mut UnitOfWork, kind: &'static str, product: &Product, changes: Vec<FieldChange>) -> Result<(), Error> {
+    let actor = work.origin().actor.clone();
+    let data = ProductChange { product: product.clone(), changes, version: product.version, actor, import_id: None };
+    Ok(work.append(Draft { kind, aggregate_id: product.id, data }).await?)
 }
 
 fn sku_taken(error: sqlx::Error, sku: &str) -> Error {

@@ -10,10 +10,7 @@ use super::worker::Worker;
 use crate::{
     config::{CatalogueArgs, DatabaseArgs, DatabaseSettings, EventsArgs, EventsSettings, FulfilmentArgs, LinksArgs},
     events::{Outbox, consume, streams::FULFILLER},
-    orders::{
-        TransitionService,
-        fulfil::{self, Fulfiller, FulfilmentPolicy},
-    },
+    orders::fulfil::{self, Fulfiller, FulfilmentPolicy},
 };
 
 /// Settings of `catalog fulfiller`.
@@ -70,8 +67,7 @@ pub async fn run(args: FulfillerArgs) -> anyhow::Result<()> {
     }
     let (pool, stop) = (worker.pool.clone(), worker.stop());
     // The API relays the outbox.
-    let transitions = TransitionService { outbox: Outbox::new(&settings.public_url), currency: settings.currency };
-    let policy = FulfilmentPolicy::new(pool.clone(), transitions, settings.delay);
+    let policy = FulfilmentPolicy::new(pool.clone(), Outbox::new(&settings.public_url), settings.currency, settings.delay);
     let fulfiller = Fulfiller::new(pool.clone(), policy.clone());
     worker.spawn("confirmation", consume::run(worker.nats.clone(), FULFILLER, fulfiller, stop.clone()));
     worker.spawn("due orders", fulfil::poll_due_orders(pool, policy, stop));

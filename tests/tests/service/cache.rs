@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use catalog_tests::{
     Api, Role, Shop,
+    buying::{cart, put},
+    eventually,
     samples::{self, create},
     wait::{check, within},
 };
@@ -24,6 +26,37 @@ async fn the_process_that_makes_a_change_returns_it_at_once() {
     }
     shop.ada.delete(&product.path).await.expect(204);
     shop.anyone.get(&product.path).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn the_process_that_makes_a_change_does_not_need_its_event() {
+    let shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
+    let mut body = samples::plain("T-1");
+    body["quantity"] = json!(1);
+    let product = create(&shop.ada, &body).await;
+    let path = cart(&shop.carol).await;
+    let read = async || shop.anyone.get(&product.path).await.expect(200).json();
+    eventually("the product is cached", async || {
+        let cached = read().await;
+        sqlx::query("UPDATE products.products SET brand = gen_random_uuid()::text").execute(&shop.database).await.unwrap();
+        let shown = read().await;
+        check(shown == cached, || shown)
+    })
+    .await;
+    // No event arrives from now on, but the cache is used for another two seconds.
+    shop.network().nats.freeze();
+    shop.ada.patch(&product.path, &json!({"name": "Patched"})).await.expect(200);
+    assert_eq!(read().await["name"], "Patched");
+    put(&shop.carol, &path, &product, 1).await.expect(200);
+    assert_eq!(read().await["in_stock"], false);
+    shop.carol.delete(&path).await.expect(204);
+    assert_eq!(read().await["in_stock"], true);
+    body["name"] = json!("Imported");
+    shop.ada.post("/v1/products/bulk", &json!({"items": [body]})).await.expect(200);
+    assert_eq!(read().await["name"], "Imported");
+    shop.ada.delete(&product.path).await.expect(204);
+    shop.anyone.get(&product.path).await.problem(404, "not-found");
+    shop.network().nats.restore();
 }
 
 #[tokio::test]

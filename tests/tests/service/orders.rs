@@ -1,7 +1,7 @@
 //! Orders: all items or none, at the catalogue's prices, placed once.
 
 use catalog_tests::{
-    Shop,
+    Role, Shop,
     buying::{StockAudit, available, cart, last_segment, order, place, put, stocked},
     eventually,
     samples::{self, Created, create},
@@ -66,6 +66,35 @@ async fn an_order_requires_an_idempotency_key_and_a_repeated_request_returns_the
     // A key is scoped to its customer.
     shop.dave.post("/v1/orders", &body).header("idempotency-key", "mine").await.expect(201);
     assert_eq!(available(&shop.anyone, &product).await, 1);
+}
+
+#[tokio::test]
+async fn only_committed_orders_are_counted() {
+    let mut shop = Shop::api().await;
+    let product = stocked(&shop.ada, "A", 5).await;
+    let send = |quantity: i64, key: &str| {
+        let body = json!({"items": [{"product_id": product.id, "quantity": quantity}]});
+        shop.carol.post("/v1/orders", &body).header("idempotency-key", key)
+    };
+    send(2, "mine").await.expect(201);
+    // Written and stored, then rejected and rolled back.
+    send(9, "another").await.problem(409, "insufficient-stock");
+    send(2, "mine").await.expect(201);
+    assert_eq!(shop.metric(Role::Serve, "orders_placed_total", &[]).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn a_key_is_free_again_when_the_response_arrives() {
+    let shop = Shop::api().await;
+    let product = stocked(&shop.ada, "A", 1).await;
+    for _ in 0..50 {
+        let body = json!({"items": [{"product_id": product.id, "quantity": 2}]});
+        shop.carol.post("/v1/orders", &body).header("idempotency-key", "mine").await.problem(409, "insufficient-stock");
+    }
+    let body = json!({"items": [{"product_id": product.id, "quantity": 1}]});
+    for _ in 0..50 {
+        shop.carol.post("/v1/orders", &body).header("idempotency-key", "mine").await.expect(201);
+    }
 }
 
 #[tokio::test]

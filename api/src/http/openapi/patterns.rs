@@ -20,11 +20,21 @@ const AMOUNT: &str = r"^0*[0-9]{1,9}(\.[0-9]{1,4}0*)?$";
 /// [`crate::products::rules::sku`].
 static SKU: LazyLock<String> = LazyLock::new(|| format!(r"^(?!\.{{1,2}}$)[^{}]+$", class(|c| is_blank(c) || c.is_control())));
 
-/// Replaces the names of patterns in the parameters of an operation.
+/// [`crate::http::idempotency::IdempotencyKey::of`].
+const IDEMPOTENCY_KEY: &str = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#;
+
+/// `If-Match`: entity tags or `*`.
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#;
+
+/// Replaces the names of patterns in the parameters of an operation, and describes the pattern of idempotency keys.
 pub(super) fn resolve_in_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
             parameter.schema.iter_mut().for_each(resolve);
+            if parameter.name == "Idempotency-Key" {
+                let purpose = parameter.description.take().unwrap_or_default();
+                parameter.description = Some(format!("1 to 255 visible ASCII characters except quotes, optionally in quotes. {purpose}"));
+            }
         }
     }
 }
@@ -42,6 +52,8 @@ pub(super) fn resolve(schema: &mut RefOr<Schema>) {
         Some("sku") => SKU.as_str(),
         Some("text") => TEXT,
         Some("amount") => AMOUNT,
+        Some("idempotency-key") => IDEMPOTENCY_KEY,
+        Some("entity-tags") => ENTITY_TAGS,
         _ => return,
     };
     object.pattern = Some(named.to_owned());

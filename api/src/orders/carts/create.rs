@@ -13,7 +13,7 @@ use super::{
     rows::{self, ItemRow},
 };
 use crate::{
-    events::Origin,
+    events::UnitOfWork,
     orders::{Error, Orders, rules},
     products::SellableProduct,
 };
@@ -23,10 +23,11 @@ impl Orders {
     ///
     /// # Errors
     /// [`Error::TooManyCarts`].
-    pub async fn create_cart(&self, tx: &mut PgConnection, customer_id: Uuid, now: DateTime<Utc>) -> Result<Cart, Error> {
+    pub async fn create_cart(&self, work: &mut UnitOfWork) -> Result<Cart, Error> {
+        let (customer_id, now) = (work.origin().actor.id, work.now());
         let (id, expires_at) = (Uuid::now_v7(), now + self.cart_ttl);
         // Serialises the transactions of one customer; otherwise each would count without the carts of the others.
-        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("carts/{customer_id}")).execute(&mut *tx).await?;
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("carts/{customer_id}")).execute(&mut **work).await?;
         let made = sqlx::query!(
             "INSERT INTO orders.carts (id, customer_id, created_at, expires_at)
              SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM orders.carts WHERE customer_id = $2 AND expires_at > $3) < $5",
@@ -36,7 +37,7 @@ impl Orders {
             expires_at,
             rules::MAX_CARTS,
         )
-        .execute(&mut *tx)
+        .execute(&mut **work)
         .await?;
         if made.rows_affected() == 0 { Err(Error::TooManyCarts) } else { Ok(self.cart(id, Vec::new(), &HashMap::new(), expires_at)) }
     }
@@ -53,22 +54,16 @@ impl Orders {
         Ok(self.cart(id, items, &sellable, expires_at))
     }
 
-    /// Deletes a cart and releases its reservations. Returns the products that came into stock, with their versions.
+    /// Deletes a cart and releases its reservations.
     ///
     /// # Errors
     /// [`Error::CartNotFound`].
-    pub async fn delete_cart(
-        &self,
-        tx: &mut PgConnection,
-        origin: &Origin,
-        id: Uuid,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(Uuid, i64)>, Error> {
-        rows::lock_cart(tx, id, origin.actor.id, now).await?;
-        let items = rows::take_items(tx, id).await?;
-        rows::delete_carts(tx, &[id]).await?;
+    pub async fn delete_cart(&self, work: &mut UnitOfWork, id: Uuid) -> Result<(), Error> {
+        rows::lock_cart(work, id).await?;
+        let items = rows::take_items(work, id).await?;
+        rows::delete_carts(work, &[id]).await?;
         let reserved: Vec<_> = items.iter().map(|item| (item.product_id, item.reserved)).collect();
-        Ok(release_reservations(tx, &self.catalogue.outbox, origin, &reserved, now).await?)
+        Ok(release_reservations(work, &reserved).await?)
     }
 
     /// Builds a cart from its items and the products that they refer to.

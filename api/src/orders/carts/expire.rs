@@ -14,8 +14,7 @@ use uuid::Uuid;
 
 use super::items::release_reservations;
 use crate::{
-    database::{self, Database},
-    events::{Origin, Outbox},
+    events::Origin,
     http::clock,
     orders::{Orders, metrics},
 };
@@ -27,44 +26,38 @@ const BATCH_ITEMS: i64 = 500;
 /// Poll interval. Reservations are released at most about this long after the expiry.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Result of one batch.
-struct Expired {
-    /// Number of deleted carts.
-    carts: usize,
-    /// Products that came into stock, with their versions, to be invalidated in caches.
-    stale: Vec<(Uuid, i64)>,
-}
-
-/// Deletes one batch of the carts that had expired at `now`. Carts locked by other transactions are skipped.
+/// Deletes one batch of the carts that had expired at `now`, and returns its size. Carts locked by other transactions are skipped.
 ///
 /// # Errors
 /// Database errors.
-async fn expire_batch(database: &Database, outbox: &Outbox, now: DateTime<Utc>) -> Result<Expired, sqlx::Error> {
-    let mut tx = database::begin_brief(&database.primary).await?;
+async fn expire_batch(orders: &Orders, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let mut work = orders.begin(Origin::shop("cart expiry"), now).await?;
     // Locks first, items afterwards: a join would read the items as of before the wait for the locks.
     let carts = sqlx::query_scalar!(
         "SELECT id FROM orders.carts WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         now,
         BATCH,
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut *work)
     .await?;
     if carts.is_empty() {
-        return Ok(Expired { carts: 0, stale: Vec::new() });
+        return Ok(0);
     }
-    let carts = within_limit(&mut tx, carts).await?;
+    let carts = within_limit(&mut work, carts).await?;
     let items = sqlx::query!(
         r#"WITH gone AS (DELETE FROM orders.cart_items WHERE cart_id = ANY($1) RETURNING product_id, reserved)
            SELECT product_id AS "product_id!", sum(reserved)::bigint AS "reserved!" FROM gone GROUP BY product_id"#,
         &carts,
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut *work)
     .await?;
     let reserved: Vec<_> = items.into_iter().map(|row| (row.product_id, row.reserved)).collect();
-    super::delete_carts(&mut tx, &carts).await?;
-    let stale = release_reservations(&mut tx, outbox, &Origin::shop("cart expiry"), &reserved, now).await?;
-    tx.commit().await?;
-    Ok(Expired { carts: carts.len(), stale })
+    super::delete_carts(&mut work, &carts).await?;
+    release_reservations(&mut work, &reserved).await?;
+    work.commit().await?;
+    let expired = carts.len() as u64;
+    metrics::CARTS_EXPIRED.inc_by(expired);
+    Ok(expired)
 }
 
 /// Keeps the first carts that together have about [`BATCH_ITEMS`] items.
@@ -91,13 +84,9 @@ pub async fn run_cart_expiry(orders: Arc<Orders>, stop: CancellationToken) -> an
     LazyLock::force(&metrics::CARTS_EXPIRED);
     while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
         while !stop.is_cancelled() {
-            let catalogue = &orders.catalogue;
-            match expire_batch(&catalogue.database, &catalogue.outbox, clock::now()).await {
-                Ok(Expired { carts: 0, .. }) => break,
-                Ok(Expired { carts, stale }) => {
-                    metrics::CARTS_EXPIRED.inc_by(carts as u64);
-                    catalogue.invalidate_products(&stale);
-                }
+            match expire_batch(&orders, clock::now()).await {
+                Ok(0) => break,
+                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "cart expiry failed; retrying");
                     break;

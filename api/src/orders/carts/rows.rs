@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::orders::Error;
+use crate::{events::UnitOfWork, orders::Error};
 
 #[derive(Debug, Clone)]
 pub(in crate::orders) struct ItemRow {
@@ -18,18 +18,18 @@ pub(in crate::orders) struct ItemRow {
     pub reserved: i64,
 }
 
-/// Locks a customer's cart, unless it has expired.
+/// Locks a cart of the customer who makes the command, unless it has expired.
 ///
 /// # Errors
 /// [`Error::CartNotFound`].
-pub(in crate::orders) async fn lock_cart(tx: &mut PgConnection, id: Uuid, customer_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+pub(in crate::orders) async fn lock_cart(work: &mut UnitOfWork, id: Uuid) -> Result<(), Error> {
     let locked = sqlx::query_scalar!(
         "SELECT id FROM orders.carts WHERE id = $1 AND customer_id = $2 AND expires_at > $3 FOR UPDATE",
         id,
-        customer_id,
-        now,
+        work.origin().actor.id,
+        work.now(),
     );
-    locked.fetch_optional(tx).await?.map(drop).ok_or(Error::CartNotFound)
+    locked.fetch_optional(&mut **work).await?.map(drop).ok_or(Error::CartNotFound)
 }
 
 /// Reads when a customer's cart expires, unless it has expired.
@@ -47,14 +47,9 @@ pub(super) async fn read_expiry(conn: &mut PgConnection, id: Uuid, customer_id: 
 }
 
 /// Extends the expiry of a cart and returns the new one.
-pub(super) async fn extend_expiry(
-    tx: &mut PgConnection,
-    id: Uuid,
-    ttl: TimeDelta,
-    now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, sqlx::Error> {
-    let until = now + ttl;
-    sqlx::query!("UPDATE orders.carts SET expires_at = $2 WHERE id = $1", id, until).execute(tx).await?;
+pub(super) async fn extend_expiry(work: &mut UnitOfWork, id: Uuid, ttl: TimeDelta) -> Result<DateTime<Utc>, sqlx::Error> {
+    let until = work.now() + ttl;
+    sqlx::query!("UPDATE orders.carts SET expires_at = $2 WHERE id = $1", id, until).execute(&mut **work).await?;
     Ok(until)
 }
 

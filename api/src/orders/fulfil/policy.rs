@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog_values::Currency;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tracing::{Instrument, field::Empty};
@@ -10,9 +11,9 @@ use uuid::Uuid;
 use super::metrics;
 use crate::{
     database,
-    events::Origin,
+    events::{Origin, Outbox, UnitOfWork},
     identity,
-    orders::{Error, OrderActor, Status, Transition, TransitionOutcome, TransitionService},
+    orders::{Error, OrderActor, Status, Transition, TransitionOutcome, change_status},
 };
 
 /// Reason of a failed order whose customer was deleted or deactivated.
@@ -31,7 +32,8 @@ pub enum IfLocked {
 #[derive(Clone)]
 pub struct FulfilmentPolicy {
     pool: PgPool,
-    transitions: TransitionService,
+    outbox: Outbox,
+    currency: Currency,
     origin: Origin,
     delay: Duration,
 }
@@ -39,9 +41,9 @@ pub struct FulfilmentPolicy {
 impl FulfilmentPolicy {
     /// `delay` is the time in which a confirmed order can still be cancelled.
     #[must_use]
-    pub fn new(pool: PgPool, transitions: TransitionService, delay: Duration) -> Self {
+    pub fn new(pool: PgPool, outbox: Outbox, currency: Currency, delay: Duration) -> Self {
         metrics::register();
-        Self { pool, transitions, origin: Origin::shop("fulfiller"), delay }
+        Self { pool, outbox, currency, origin: Origin::shop("fulfiller"), delay }
     }
 
     /// Confirms a pending order, fulfils a confirmed order that is due, and fails either if the customer's account is
@@ -51,10 +53,11 @@ impl FulfilmentPolicy {
     /// # Errors
     /// Database errors.
     pub async fn apply(&self, id: Uuid, if_locked: IfLocked, now: DateTime<Utc>) -> Result<(), Error> {
-        let mut tx = database::begin_brief(&self.pool).await?;
+        let transaction = database::begin_brief(&self.pool).await?;
+        let mut work = UnitOfWork::new(transaction, &self.outbox, self.origin.clone(), now);
         if if_locked == IfLocked::Skip {
             let free = sqlx::query_scalar!("SELECT id FROM orders.orders WHERE id = $1 FOR UPDATE SKIP LOCKED", id);
-            if free.fetch_optional(&mut *tx).await?.is_none() {
+            if free.fetch_optional(&mut *work).await?.is_none() {
                 return Ok(());
             }
         }
@@ -64,21 +67,20 @@ impl FulfilmentPolicy {
             id,
             now,
         );
-        let Some(order) = order.fetch_optional(&mut *tx).await? else { return Ok(()) };
+        let Some(order) = order.fetch_optional(&mut *work).await? else { return Ok(()) };
         let to = match (order.status, order.due) {
             (Status::Pending, _) => Status::Confirmed,
             (Status::Confirmed, true) => Status::Fulfilled,
             _ => return Ok(()),
         };
-        let is_active = identity::active_customer(&mut tx, order.customer_id).await?.is_some();
+        let is_active = identity::active_customer(&mut work, order.customer_id).await?.is_some();
         let (to, reason) = if is_active { (to, None) } else { (Status::Failed, Some(NO_CUSTOMER)) };
         let fulfil_at = (to == Status::Confirmed).then(|| now + self.delay);
         let transition = Transition { to, by: OrderActor::Shop, reason, fulfil_at };
         // The caches of the API processes are invalidated by the events.
         let advance = async {
-            if let TransitionOutcome::Applied(..) = self.transitions.change_status(&mut tx, &self.origin, None, id, transition, now).await?
-            {
-                tx.commit().await?;
+            if let TransitionOutcome::Applied(_) = change_status(&mut work, self.currency, None, id, transition).await? {
+                work.commit().await?;
                 metrics::count_advanced(to);
                 tracing::info!("order advanced");
             }

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    database,
     http::{
         body::Json,
         clock,
@@ -41,11 +40,12 @@ pub async fn create_cart(
     State(orders): State<Arc<Orders>>,
     State(public_url): State<PublicUrl>,
     customer: Customer,
+    context: RequestContext,
     _: Option<Json<Option<CartInput>>>,
 ) -> Result<Response, Problem> {
-    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let cart = orders.create_cart(&mut tx, customer.id, clock::now()).await?;
-    tx.commit().await?;
+    let mut work = orders.begin(customer.origin(&context), clock::now()).await?;
+    let cart = orders.create_cart(&mut work).await?;
+    work.commit().await?;
     let location = format!("{}/v1/carts/{}", public_url.0, cart.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(cart)).into_response())
 }
@@ -79,10 +79,9 @@ pub async fn delete_cart(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let stale = orders.delete_cart(&mut tx, &customer.origin(&context), id, clock::now()).await?;
-    tx.commit().await?;
-    orders.catalogue.invalidate_products(&stale);
+    let mut work = orders.begin(customer.origin(&context), clock::now()).await?;
+    orders.delete_cart(&mut work, id).await?;
+    work.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -105,10 +104,9 @@ pub async fn put_cart_item(
     item: ItemOf,
     Json(units): Json<CartItemInput>,
 ) -> Result<axum::Json<Cart>, Problem> {
-    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let (cart, stale) = orders.put_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), &units, clock::now()).await?;
-    tx.commit().await?;
-    orders.catalogue.invalidate_products(&stale);
+    let mut work = orders.begin(customer.origin(&context), clock::now()).await?;
+    let cart = orders.put_item(&mut work, (item.id, item.product_id), &units).await?;
+    work.commit().await?;
     Ok(axum::Json(cart))
 }
 
@@ -127,9 +125,8 @@ pub async fn delete_cart_item(
     context: RequestContext,
     item: ItemOf,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    let stale = orders.remove_item(&mut tx, &customer.origin(&context), (item.id, item.product_id), clock::now()).await?;
-    tx.commit().await?;
-    orders.catalogue.invalidate_products(&stale);
+    let mut work = orders.begin(customer.origin(&context), clock::now()).await?;
+    orders.remove_item(&mut work, (item.id, item.product_id)).await?;
+    work.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

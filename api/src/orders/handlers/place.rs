@@ -9,19 +9,17 @@ use axum::{
 };
 
 use crate::{
-    database,
-    events::Origin,
     http::{
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         openapi::either::Either,
         problem::Problem,
         public_url::PublicUrl,
     },
     identity::principal::Customer,
-    orders::{Error, Order, OrderInput, OrderSource, Orders, metrics},
+    orders::{Error, Order, OrderInput, Orders},
 };
 
 /// Attempts per request, if products change while the order waits for their stock.
@@ -37,7 +35,7 @@ type EitherOrder = Either<OrderInput>;
 /// can mean that one of the products was being changed.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders",
     request_body = EitherOrder,
-    params(("Idempotency-Key" = String, Header, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Use a new key for every order. Makes retries safe for 24 hours")),
+    params(("Idempotency-Key" = String, Header, pattern = "idempotency-key", description = "Use a new key for every order. Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Order, headers(("Location" = String))),
         (status = 400, description = "The body is not JSON, or Idempotency-Key is missing"),
@@ -55,42 +53,20 @@ pub async fn place_order(
     let key = IdempotencyKey::required(&headers, customer.id, "POST /v1/orders", &body)?;
     let order: OrderInput = parse(&body, |order: &OrderInput| order.clone().into_source().map(drop))?;
     let source = order.into_source().map_err(Error::Invalid)?;
-    let origin = customer.origin(&context);
-    for _ in 0..MAX_ATTEMPTS {
-        if let Some(response) = try_place_order(&orders, &public_url, &origin, &key, &source).await? {
-            return Ok(response);
+    let mut tries = 1..MAX_ATTEMPTS;
+    loop {
+        let work = orders.begin(customer.origin(&context), clock::now()).await?;
+        let placed = respond_once(work, Some(key.clone()), async |work, reply| {
+            let prepared = orders.prepare_order(work, &source).await?;
+            let location = format!("{}/v1/orders/{}", public_url.0, prepared.order.id);
+            let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
+            let replied = reply.json(work, StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order).await?;
+            prepared.deduct_stock(work).await?;
+            Ok(replied)
+        });
+        match placed.await {
+            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            responded => return responded,
         }
     }
-    Err(Error::Contended.into())
-}
-
-/// Places the order in one transaction; `None` if the catalogue changed meanwhile and nothing was done.
-async fn try_place_order(
-    orders: &Orders,
-    public_url: &PublicUrl,
-    origin: &Origin,
-    key: &IdempotencyKey,
-    source: &OrderSource,
-) -> Result<Option<Response>, Problem> {
-    let now = clock::now();
-    let mut tx = database::begin_brief(&orders.catalogue.database.primary).await?;
-    if let Some(stored) = key.claim(&mut tx, now).await? {
-        return Ok(Some(stored.into()));
-    }
-    let prepared = orders.prepare_order(&mut tx, origin, source, now).await?;
-    let location = format!("{}/v1/orders/{}", public_url.0, prepared.order.id);
-    let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"));
-    let response = StorableResponse::json(StatusCode::CREATED, vec![(header::LOCATION, location)], &prepared.order)?;
-    key.store(&mut tx, &response, now).await?;
-    let stale = match orders.deduct_stock(&mut tx, origin, &prepared, now).await {
-        Err(Error::Contended) => {
-            tx.rollback().await?;
-            return Ok(None);
-        }
-        result => result?,
-    };
-    tx.commit().await?;
-    metrics::ORDERS_PLACED.inc();
-    orders.catalogue.invalidate_products(&stale);
-    Ok(Some(response.into()))
 }

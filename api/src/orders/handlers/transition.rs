@@ -71,7 +71,7 @@ pub async fn cancel_order(
         Principal::Admin(_) => OrderActor::Admin,
     };
     let transition = Transition { to: Status::Cancelled, by, reason: cancellation.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.change_status(&principal.origin(&context), principal.own_id(), id, transition, clock::now()).await?))
+    Ok(axum::Json(orders.change_status(principal.origin(&context), principal.own_id(), id, transition, clock::now()).await?))
 }
 
 /// Change the status of an order
@@ -95,5 +95,5 @@ pub async fn patch_order(
     let patch: OrderPatch = patch.read()?;
     patch.validate().map_err(Error::Invalid)?;
     let transition = Transition { to: patch.status, by: OrderActor::Admin, reason: patch.reason.as_deref(), fulfil_at: None };
-    Ok(axum::Json(orders.change_status(&admin.origin(&context), None, id, transition, clock::now()).await?))
+    Ok(axum::Json(orders.change_status(admin.origin(&context), None, id, transition, clock::now()).await?))
 }

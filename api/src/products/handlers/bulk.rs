@@ -20,7 +20,7 @@ use crate::{
         body::{content_type, require_content_type, unsupported_media_type, upload},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         problem::{FieldError, Problem},
         query::{self, Query},
         session::{Session, session_ended},
@@ -96,7 +96,7 @@ pub struct ImportRows {
 /// The other admins get one mail about the whole import. Importing the same rows again changes nothing, so an interrupted
 /// import is completed by sending it again. With `atomic=true`, `Idempotency-Key` is accepted as well.
 #[utoipa::path(post, path = "/v1/products/bulk", tag = "products",
-    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. With atomic=true only: makes retries safe for 24 hours")),
+    params(BulkParams, ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "idempotency-key", description = "With atomic=true only: makes retries safe for 24 hours")),
     request_body(content(
         (ImportRows = "application/json"),
         (RowDocument = "application/x-ndjson", example = "{\"sku\": \"BT-100\", \"name\": \"Bar table\", \"price\": {\"amount\": \"265.00\"}}\n{\"sku\": \"BS-200\", \"name\": \"Bar stool\", \"price\": {\"amount\": \"89.00\"}}\n"),
@@ -171,25 +171,18 @@ where
     let key = key.map(|key| key.for_hash(staged.hash()));
     let mut tries = 1..MAX_ATTEMPTS;
     loop {
-        let now = clock::now();
-        let mut tx = import.catalogue.database.primary.begin().await?;
-        if let Some(key) = &key
-            && let Some(stored) = key.claim(&mut tx, now).await?
-        {
-            return Ok(stored.into());
+        let imported = respond_once(import.begin().await?, key.clone(), async |work, reply| {
+            let result = import.apply_atomic(work, &staged).await?;
+            reply.json(work, StatusCode::OK, Vec::new(), &result).await
+        });
+        match imported.await {
+            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            Err(problem) => return Err(problem),
+            Ok(response) => {
+                staged.clear().await?;
+                return Ok(response);
+            }
         }
-        let (result, stale) = match import.apply_atomic(&mut tx, &staged).await {
-            Err(import::Error::Contended) if tries.next().is_some() => continue,
-            applied => applied?,
-        };
-        let response =
-            StorableResponse { status: StatusCode::OK, headers: Vec::new(), body: serde_json::to_vec(&result).unwrap_or_default() };
-        if let Some(key) = &key {
-            key.store(&mut tx, &response, now).await?;
-        }
-        tx.commit().await?;
-        import.finish_atomic(staged, stale).await?;
-        return Ok(response.into());
     }
 }
 
@@ -206,7 +199,7 @@ impl From<import::Error> for Problem {
                 Self::too_many(detail, RETRY_AFTER)
             }
             import::Error::SessionEnded => session_ended("Nothing was imported; sign in and send the rows again."),
-            import::Error::Contended => Self::unavailable(
+            import::Error::Contended => Self::contention(
                 "The products are being modified by other requests. Committed rows stay; send the same rows again to complete the import.",
             ),
             import::Error::RowsLost => Self::unavailable(

@@ -15,7 +15,7 @@ use crate::{
         body::{JsonBytes, MAX_PRODUCT_BODY, parse},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         problem::Problem,
         public_url::PublicUrl,
     },
@@ -28,7 +28,7 @@ use crate::{
 /// A request repeated with the same `Idempotency-Key` returns the first response again and creates nothing.
 #[utoipa::path(post, path = "/v1/products", tag = "products",
     request_body = ProductInput,
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "idempotency-key", description = "Makes retries safe for 24 hours")),
     responses(
         (status = 201, body = Product, headers(("Location" = String), ("ETag" = String))),
         (status = 409, description = "The sku is taken, or the first request with this key is still in progress"),
@@ -43,25 +43,15 @@ pub async fn create_product(
 ) -> Result<Response, Problem> {
     let input: ProductInput = parse(&body, |input: &ProductInput| input.validate_with(&catalogue.rules()))?;
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products", &body)?;
-    let now = clock::now();
-    let origin = admin.origin(&context);
-    let mut tx = catalogue.database.primary.begin().await?;
-    if let Some(key) = &key
-        && let Some(stored) = key.claim(&mut tx, now).await?
-    {
-        return Ok(stored.into());
-    }
-    let product = catalogue.command(&origin, now).create(&mut tx, input).await?;
-    let location = format!("{}/v1/products/{}", public_url.0, product.id);
-    let headers = vec![
-        (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
-        (header::ETAG, etag_of(&product)),
-    ];
-    let response = StorableResponse::json(StatusCode::CREATED, headers, &product)?;
-    if let Some(key) = &key {
-        key.store(&mut tx, &response, now).await?;
-    }
-    tx.commit().await?;
-    catalogue.invalidate_product(product.id, product.version);
-    Ok(response.into())
+    let work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    respond_once(work, key, async |work, reply| {
+        let product = catalogue.create(work, input).await?;
+        let location = format!("{}/v1/products/{}", public_url.0, product.id);
+        let headers = vec![
+            (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
+            (header::ETAG, etag_of(&product)),
+        ];
+        reply.json(work, StatusCode::CREATED, headers, &product).await
+    })
+    .await
 }

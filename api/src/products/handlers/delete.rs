@@ -36,7 +36,7 @@ pub struct DeleteParams {
 ///
 /// No read returns it any more, its sku is free, and it can be restored until it is purged.
 #[utoipa::path(delete, path = "/v1/products/{id}", tag = "products",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Delete it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Delete it only if it doesn't have this entity tag"), DeleteParams),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = "entity-tags", description = "Delete it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Delete it only if it doesn't have this entity tag"), DeleteParams),
     responses((status = 204, description = "Deleted")), security(("bearer" = ["admin"])))]
 pub async fn delete_product(
     State(catalogue): State<Arc<Catalogue>>,
@@ -46,12 +46,13 @@ pub async fn delete_product(
     Query(params): Query<DeleteParams>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let origin = admin.origin(&context);
-    let command = catalogue.command(&origin, clock::now());
     let expected = |etag: &str| is_precondition_met(&headers, etag);
-    let mut tx = catalogue.database.primary.begin().await?;
-    let version = if params.purge { command.purge(&mut tx, id, expected).await? } else { command.delete(&mut tx, id, expected).await? };
-    tx.commit().await?;
-    catalogue.invalidate_product(id, version);
+    let mut work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    if params.purge {
+        catalogue.purge(&mut work, id, expected).await?;
+    } else {
+        catalogue.delete(&mut work, id, expected).await?;
+    }
+    work.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -67,7 +67,7 @@ impl ToSchema for ProductPatch {
 /// A JSON merge patch (RFC 7396): absent fields keep their value, null removes it. A patch without changes makes no new
 /// version and sends no mail; nor does a patch of `quantity` only, which is a stock adjustment.
 #[utoipa::path(patch, path = "/v1/products/{id}", tag = "products",
-    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#, description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
+    params(("id" = Uuid, Path, description = "Product id"), ("If-Match" = Option<String>, Header, nullable = false, pattern = "entity-tags", description = "Change it only if it still has this entity tag"), ("If-None-Match" = Option<String>, Header, nullable = false, description = "Change it only if it doesn't have this entity tag")),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json", description = "Any part of a product"),
     responses(
         (status = 200, body = Product, headers(("ETag" = String))),
@@ -82,12 +82,10 @@ pub async fn patch_product(
     MergePatch(patch): MergePatch<MAX_PRODUCT_BODY>,
 ) -> Result<Response, Problem> {
     check(&patch, &catalogue.rules())?;
-    let origin = admin.origin(&context);
-    let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).patch(&mut tx, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
-    tx.commit().await?;
-    catalogue.invalidate_product(id, outcome.product.version);
-    Ok(with_etag(&outcome.product))
+    let mut work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    let product = catalogue.patch(&mut work, id, &patch, |etag| is_precondition_met(&headers, etag)).await?;
+    work.commit().await?;
+    Ok(with_etag(&product))
 }
 
 /// All errors of a patch whose structure is wrong. The rules of any other patch are those of the product that it makes.

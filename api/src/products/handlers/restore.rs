@@ -25,12 +25,8 @@ pub async fn restore_product(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let origin = admin.origin(&context);
-    let mut tx = catalogue.database.primary.begin().await?;
-    let outcome = catalogue.command(&origin, clock::now()).restore(&mut tx, id).await?;
-    tx.commit().await?;
-    if outcome.has_new_version {
-        catalogue.invalidate_product(id, outcome.product.version);
-    }
-    Ok(with_etag(&outcome.product))
+    let mut work = catalogue.begin(admin.origin(&context), clock::now()).await?;
+    let product = catalogue.restore(&mut work, id).await?;
+    work.commit().await?;
+    Ok(with_etag(&product))
 }

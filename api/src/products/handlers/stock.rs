@@ -11,12 +11,11 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    database,
     http::{
         body::{JsonBytes, parse},
         clock,
         context::RequestContext,
-        idempotency::{IdempotencyKey, StorableResponse},
+        idempotency::{IdempotencyKey, respond_once},
         openapi::either::Either,
         page::{self, Page, PageParams},
         path::Id,
@@ -27,7 +26,7 @@ use crate::{
     identity::principal::{Admin, OptionalPrincipal},
     products::{
         Catalogue,
-        adjust_stock::{self, StockAdjustment, StockLevel},
+        adjust_stock::{StockAdjustment, StockLevel},
         stock::{self, Stock, StockMovement},
     },
 };
@@ -55,7 +54,7 @@ pub async fn read_product_stock(
 /// By `delta` to add or remove units, or to a counted `quantity`. Reserved units stay reserved. The reason is recorded in
 /// the ledger. A request repeated with the same `Idempotency-Key` changes nothing.
 #[utoipa::path(post, path = "/v1/products/{id}/stock-adjustments", tag = "products",
-    params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = r#"^("[!#-~]{1,255}"|[!#-~]{1,255})$"#, description = "1 to 255 visible ASCII characters except quotes, optionally in quotes. Makes retries safe for 24 hours")),
+    params(("id" = Uuid, Path, description = "Product id"), ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "idempotency-key", description = "Makes retries safe for 24 hours")),
     request_body = EitherAdjustment,
     responses(
         (status = 200, body = StockLevel),
@@ -70,23 +69,13 @@ pub async fn adjust_product_stock(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let adjustment: StockAdjustment = parse(&body, |adjustment: &StockAdjustment| adjustment.validate_with(&catalogue.rules()))?;
-    let now = clock::now();
     let key = IdempotencyKey::of(&headers, admin.id, "POST /v1/products/{id}/stock-adjustments", &[id.as_bytes(), &*body].concat())?;
-    let origin = admin.origin(&context);
-    let mut tx = database::begin_brief(&catalogue.database.primary).await?;
-    if let Some(key) = &key
-        && let Some(stored) = key.claim(&mut tx, now).await?
-    {
-        return Ok(stored.into());
-    }
-    let (level, stale) = adjust_stock::adjust_stock(&mut tx, &catalogue.command(&origin, now), id, &adjustment).await?;
-    let response = StorableResponse::json(StatusCode::OK, Vec::new(), &level)?;
-    if let Some(key) = &key {
-        key.store(&mut tx, &response, now).await?;
-    }
-    tx.commit().await?;
-    catalogue.invalidate_products(&stale);
-    Ok(response.into())
+    let work = catalogue.begin_brief(admin.origin(&context), clock::now()).await?;
+    respond_once(work, key, async |work, reply| {
+        let level = catalogue.adjust_stock(work, id, &adjustment).await?;
+        reply.json(work, StatusCode::OK, Vec::new(), &level).await
+    })
+    .await
 }
 
 /// Position of the last movement of a page.

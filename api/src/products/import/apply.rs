@@ -3,20 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use catalog_rows::Fault;
+use chrono::{DateTime, Utc};
 use garde::Validate;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, merge::Merged, progress::Counts, report::RejectedRow, row::FieldUpdate, upsert};
 use crate::{
-    events::Draft,
+    events::{Actor, Draft, UnitOfWork},
     http::validate::field_errors,
     products::{
         Money, Product, ProductChange, ProductInput,
         change::differences,
-        stock::{self, AvailabilityChange, MovementKind, StockCount},
+        rules::Rules,
+        stock::{self, AvailabilityChange, Cause, MovementKind, StockCount},
         store,
-        write::Command,
     },
 };
 
@@ -30,8 +30,6 @@ pub struct Applied {
     pub counts: Counts,
     /// Rows that are invalid together with the existing product.
     pub rejected: Vec<RejectedRow>,
-    /// Products to invalidate in the cache, with their versions.
-    pub stale: Vec<(Uuid, i64)>,
     /// Quantities to set at the end of the transaction.
     pub stock_counts: StockCounts,
 }
@@ -41,8 +39,8 @@ pub struct Applied {
 #[derive(Default)]
 pub struct StockCounts {
     quantities: HashMap<Uuid, i64>,
-    /// Versions of products without other changes. A change of their availability has its own event.
-    unchanged: HashMap<Uuid, i64>,
+    /// Products without other changes. A change of their availability has its own event.
+    unchanged: HashSet<Uuid>,
 }
 
 impl StockCounts {
@@ -52,16 +50,17 @@ impl StockCounts {
         self.unchanged.extend(other.unchanged);
     }
 
-    /// Sets the quantities and returns the products, with their versions, of which only the stock changed.
+    /// Sets the quantities and returns the number of products of which only the stock changed.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn apply(&self, tx: &mut PgConnection, command: &Command<'_>) -> Result<Vec<(Uuid, i64)>, Error> {
-        let counted = stock::set_quantities(tx, &command.cause(MovementKind::Count, None), &self.quantities).await?;
-        let changed = counted.iter().filter(|count| count.is_change() && self.unchanged.contains_key(&count.product_id));
+    pub async fn apply(&self, work: &mut UnitOfWork) -> Result<u64, Error> {
+        let cause = Cause::of(work, MovementKind::Count);
+        let counted = stock::set_quantities(work, &cause, &self.quantities).await?;
+        let changed = counted.iter().filter(|count| count.is_change() && self.unchanged.contains(&count.product_id));
         let changes: Vec<AvailabilityChange> = changed.clone().filter_map(StockCount::availability_change).collect();
-        stock::append_availability_events(tx, command.outbox, command.origin, &changes, command.now).await?;
-        Ok(changed.filter_map(|count| Some((count.product_id, *self.unchanged.get(&count.product_id)?))).collect())
+        stock::append_availability_events(work, &changes).await?;
+        Ok(changed.count() as u64)
     }
 }
 
@@ -69,7 +68,7 @@ impl StockCounts {
 ///
 /// # Errors
 /// [`Error::Contended`] if other transactions keep creating and deleting the same products, or database errors.
-pub async fn apply_chunk(tx: &mut PgConnection, command: &Command<'_>, import_id: Uuid, rows: &[Merged]) -> Result<Applied, Error> {
+pub async fn apply_chunk(work: &mut UnitOfWork, rules: &Rules, import_id: Uuid, rows: &[Merged]) -> Result<Applied, Error> {
     let mut applied = Applied::default();
     let mut pending: Vec<&Merged> = rows.iter().collect();
     for _ in 0..MAX_ROUNDS {
@@ -77,10 +76,10 @@ pub async fn apply_chunk(tx: &mut PgConnection, command: &Command<'_>, import_id
             return Ok(applied);
         }
         let skus: Vec<&str> = pending.iter().map(|merged| merged.row.sku.as_str()).collect();
-        let existing = store::lock_by_skus(tx, &skus).await?;
-        let existing = existing.into_iter().map(|row| (row.sku.clone(), row.into_product(command.rules.currency))).collect();
-        let plan = Plan::new(command, pending, existing, &mut applied);
-        pending = plan.execute(tx, command, import_id, &mut applied).await?;
+        let existing = store::lock_by_skus(work, &skus).await?;
+        let existing = existing.into_iter().map(|row| (row.sku.clone(), row.into_product(rules.currency))).collect();
+        let plan = Plan::new(rules, work.now(), pending, existing, &mut applied);
+        pending = plan.execute(work, import_id, &mut applied).await?;
     }
     Err(Error::Contended)
 }
@@ -95,7 +94,13 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(command: &Command<'_>, rows: Vec<&'a Merged>, mut existing: HashMap<String, Product>, applied: &mut Applied) -> Self {
+    fn new(
+        rules: &Rules,
+        now: DateTime<Utc>,
+        rows: Vec<&'a Merged>,
+        mut existing: HashMap<String, Product>,
+        applied: &mut Applied,
+    ) -> Self {
         let mut plan = Self::default();
         for merged in rows {
             let before = existing.remove(&merged.row.sku);
@@ -103,14 +108,14 @@ impl<'a> Plan<'a> {
             // The row itself is valid, but may not be together with the existing attributes.
             if before.is_some()
                 && matches!(merged.row.attributes, FieldUpdate::Value(_))
-                && let Err(report) = input.validate_with(&command.rules)
+                && let Err(report) = input.validate_with(rules)
             {
                 let faults = field_errors(report).into_iter().map(Fault::from).collect();
                 applied.rejected.push(RejectedRow { row: merged.last, count: merged.count, faults });
                 continue;
             }
             let quantity = input.quantity;
-            let after = build_product(command, before.as_ref(), input);
+            let after = build_product(rules, now, before.as_ref(), input);
             if let Some(quantity) = quantity {
                 plan.quantities.insert(after.id, quantity);
             }
@@ -124,14 +129,9 @@ impl<'a> Plan<'a> {
     }
 
     /// Executes the plan and returns the rows whose products other transactions created meanwhile.
-    async fn execute(
-        mut self,
-        tx: &mut PgConnection,
-        command: &Command<'_>,
-        import_id: Uuid,
-        applied: &mut Applied,
-    ) -> Result<Vec<&'a Merged>, Error> {
-        let created = upsert::insert(tx, &self.creates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
+    async fn execute(mut self, work: &mut UnitOfWork, import_id: Uuid, applied: &mut Applied) -> Result<Vec<&'a Merged>, Error> {
+        let now = work.now();
+        let created = upsert::insert(work, &self.creates.iter().map(|(_, product)| product).collect::<Vec<_>>(), now).await?;
         let mut conflicts = Vec::new();
         if created.len() < self.creates.len() {
             let created: HashSet<Uuid> = created.into_iter().collect();
@@ -143,25 +143,25 @@ impl<'a> Plan<'a> {
                 conflicts.push(merged);
             }
         }
-        upsert::update(tx, &self.updates.iter().map(|(_, product)| product).collect::<Vec<_>>(), command.now).await?;
+        upsert::update(work, &self.updates.iter().map(|(_, product)| product).collect::<Vec<_>>(), now).await?;
 
         let changes = self.creates.iter().map(|(_, after)| ("product.created", None, after));
         let changes = changes.chain(self.updates.iter().map(|(before, after)| ("product.updated", Some(before), after)));
-        let drafts: Vec<_> = changes.map(|(kind, before, after)| build_draft(command, import_id, kind, before, after)).collect();
-        command.outbox.append_many(tx, command.origin, drafts).await?;
+        let actor = &work.origin().actor;
+        let drafts: Vec<_> = changes.map(|(kind, before, after)| build_draft(actor, import_id, kind, before, after)).collect();
+        work.append_many(drafts).await?;
 
         applied.counts.created += self.creates.len() as u64;
         applied.counts.updated += self.updates.len() as u64;
         applied.counts.unchanged += self.unchanged.len() as u64;
-        applied.stale.extend(self.updates.iter().map(|(_, after)| (after.id, after.version)));
         let counted = self.unchanged.iter().filter(|product| self.quantities.contains_key(&product.id));
-        let unchanged = counted.map(|product| (product.id, product.version)).collect();
+        let unchanged = counted.map(|product| product.id).collect();
         applied.stock_counts.add(StockCounts { quantities: self.quantities, unchanged });
         Ok(conflicts)
     }
 }
 
-fn build_product(command: &Command<'_>, before: Option<&Product>, input: ProductInput) -> Product {
+fn build_product(rules: &Rules, now: DateTime<Utc>, before: Option<&Product>, input: ProductInput) -> Product {
     let amount = input.price.decimal().unwrap_or_default();
     Product {
         id: before.map_or_else(Uuid::now_v7, |before| before.id),
@@ -170,30 +170,24 @@ fn build_product(command: &Command<'_>, before: Option<&Product>, input: Product
         brand: input.brand,
         description: input.description,
         categories: input.categories,
-        price: Money::new(amount, command.rules.currency),
+        price: Money::new(amount, rules.currency),
         url: input.url,
         released_on: input.released_on,
         attributes: input.attributes,
         in_stock: input.quantity.map_or(before.is_none_or(|before| before.in_stock), |quantity| quantity > 0),
-        created_at: before.map_or(command.now, |before| before.created_at),
-        updated_at: command.now,
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: now,
         version: before.map_or(1, |before| before.version + 1),
     }
 }
 
-fn build_draft(
-    command: &Command<'_>,
-    import_id: Uuid,
-    kind: &'static str,
-    before: Option<&Product>,
-    after: &Product,
-) -> Draft<ProductChange> {
+fn build_draft(actor: &Actor, import_id: Uuid, kind: &'static str, before: Option<&Product>, after: &Product) -> Draft<ProductChange> {
     let data = ProductChange {
         product: after.clone(),
         changes: differences(before, after),
         version: after.version,
-        actor: command.origin.actor.clone(),
+        actor: actor.clone(),
         import_id: Some(import_id),
     };
-    Draft { kind, aggregate_id: after.id, time: command.now, data }
+    Draft { kind, aggregate_id: after.id, data }
 }

@@ -4,11 +4,11 @@
 use std::{convert::Infallible, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::{
-    events::{Actor, Draft, Origin, Outbox},
+    events::{Actor, Draft, Origin, Outbox, UnitOfWork},
     products::ImportSummary,
 };
 
@@ -33,14 +33,13 @@ pub struct Counts {
 /// # Errors
 /// Database errors.
 pub async fn record_progress(
-    tx: &mut PgConnection,
+    work: &mut UnitOfWork,
     import_id: Uuid,
-    origin: &Origin,
     counts: Counts,
     failed: u64,
     rejected_rows: u64,
-    now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
+    let origin = work.origin();
     sqlx::query!(
         "INSERT INTO products.imports AS i (id, actor_id, actor_username, request_id, traceparent, created, updated, unchanged, failed, progressed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint + $10::bigint, $11)
@@ -56,9 +55,9 @@ pub async fn record_progress(
         signed(counts.unchanged),
         signed(failed),
         signed(rejected_rows),
-        now,
+        work.now(),
     )
-    .execute(tx)
+    .execute(&mut **work)
     .await?;
     Ok(())
 }
@@ -82,12 +81,10 @@ pub async fn finish_import(pool: &PgPool, outbox: &Outbox, import_id: Uuid, now:
     let mut tx = pool.begin().await?;
     let row =
         sqlx::query_as!(EndedImport, "DELETE FROM products.imports WHERE id = $1 RETURNING *", import_id).fetch_optional(&mut *tx).await?;
-    if let Some(row) = row {
-        row.append_summary(&mut tx, outbox, now).await?;
+    match row {
+        Some(row) => row.finish(tx, outbox, now).await,
+        None => Ok(()),
     }
-    tx.commit().await?;
-    outbox.wake();
-    Ok(())
 }
 
 /// Ends abandoned imports, whose heartbeat has stopped, and returns their number. An import whose process is still alive
@@ -110,9 +107,7 @@ pub async fn finish_abandoned_imports(pool: &PgPool, outbox: &Outbox, now: DateT
         .await?;
         let Some(row) = row else { return Ok(finished) };
         tracing::warn!(import_id = %row.id, request_id = row.request_id, "import abandoned; reporting its committed rows");
-        row.append_summary(&mut tx, outbox, now).await?;
-        tx.commit().await?;
-        outbox.wake();
+        row.finish(tx, outbox, now).await?;
         finished += 1;
     }
 }
@@ -121,22 +116,13 @@ pub async fn finish_abandoned_imports(pool: &PgPool, outbox: &Outbox, now: DateT
 ///
 /// # Errors
 /// Database errors.
-pub async fn append_summary(
-    tx: &mut PgConnection,
-    outbox: &Outbox,
-    import_id: Uuid,
-    origin: &Origin,
-    counts: Counts,
-    failed: u64,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+pub async fn append_summary(work: &mut UnitOfWork, import_id: Uuid, counts: Counts, failed: u64) -> Result<(), sqlx::Error> {
     if counts.created + counts.updated == 0 {
         return Ok(());
     }
     let Counts { created, updated, unchanged } = counts;
-    let data = ImportSummary { import_id, created, updated, unchanged, failed, actor: origin.actor.clone() };
-    outbox.append(tx, origin, Draft { kind: "product.imported", aggregate_id: import_id, time: now, data }).await?;
-    Ok(())
+    let data = ImportSummary { import_id, created, updated, unchanged, failed, actor: work.origin().actor.clone() };
+    work.append(Draft { kind: "product.imported", aggregate_id: import_id, data }).await
 }
 
 struct EndedImport {
@@ -154,11 +140,14 @@ struct EndedImport {
 }
 
 impl EndedImport {
-    async fn append_summary(self, tx: &mut PgConnection, outbox: &Outbox, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    /// Appends the summary and commits the deletion of the row.
+    async fn finish(self, tx: Transaction<'static, Postgres>, outbox: &Outbox, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let actor = Actor { id: self.actor_id, username: self.actor_username };
         let origin = Origin { actor, request_id: self.request_id, traceparent: self.traceparent };
         let counts = Counts { created: unsigned(self.created), updated: unsigned(self.updated), unchanged: unsigned(self.unchanged) };
-        append_summary(tx, outbox, self.id, &origin, counts, unsigned(self.failed), now).await
+        let mut work = UnitOfWork::new(tx, outbox, origin, now);
+        append_summary(&mut work, self.id, counts, unsigned(self.failed)).await?;
+        work.commit().await
     }
 }
 

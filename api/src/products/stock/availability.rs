@@ -1,11 +1,9 @@
 //! Events about products that came into stock or went out of it. They invalidate caches and send no mail.
 
-use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    events::{Draft, Origin, Outbox},
+    events::{Draft, UnitOfWork},
     products::change::{AVAILABILITY, AvailabilityData},
 };
 
@@ -27,34 +25,25 @@ impl AvailabilityChange {
     }
 }
 
-/// Appends the events to the outbox and returns the products to invalidate in caches, with their versions. The caller
-/// holds the locks of their stock, so that the events of one product have the order of the commits. They have no order
-/// among the product's other events, so `in_stock` in those can be outdated.
+/// Appends the events to the outbox. The caller holds the locks of their stock, so that the events of one product have the
+/// order of the commits. They have no order among the product's other events, so `in_stock` in those can be outdated.
 ///
 /// # Errors
 /// Database errors.
-pub async fn append_availability_events(
-    tx: &mut PgConnection,
-    outbox: &Outbox,
-    origin: &Origin,
-    changes: &[AvailabilityChange],
-    now: DateTime<Utc>,
-) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+pub async fn append_availability_events(work: &mut UnitOfWork, changes: &[AvailabilityChange]) -> Result<(), sqlx::Error> {
     if changes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let ids: Vec<Uuid> = changes.iter().map(|change| change.product_id).collect();
     // Filtered here and not in SQL, for the reason given at `read_sellable`.
-    let rows = sqlx::query!("SELECT id, version, deleted_at FROM products.products WHERE id = ANY($1)", &ids).fetch_all(&mut *tx).await?;
+    let rows =
+        sqlx::query!("SELECT id, version, deleted_at FROM products.products WHERE id = ANY($1)", &ids).fetch_all(&mut **work).await?;
     let kept = rows.into_iter().filter(|row| row.deleted_at.is_none());
-    let versions: Vec<(Uuid, i64)> = kept.map(|row| (row.id, row.version)).collect();
-    let drafts = versions.iter().filter_map(|(id, version)| {
-        let in_stock = changes.iter().find(|change| change.product_id == *id)?.in_stock;
-        let data = AvailabilityData { version: *version, in_stock };
-        Some(Draft { kind: AVAILABILITY, aggregate_id: *id, time: now, data })
+    let drafts = kept.filter_map(|row| {
+        let in_stock = changes.iter().find(|change| change.product_id == row.id)?.in_stock;
+        Some(Draft { kind: AVAILABILITY, aggregate_id: row.id, data: AvailabilityData { version: row.version, in_stock } })
     });
-    outbox.append_many(tx, origin, drafts.collect()).await?;
-    Ok(versions)
+    work.append_many(drafts.collect()).await
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::products::Error;
+use crate::{events::UnitOfWork, products::Error};
 
 /// Kind of a stock movement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -41,6 +41,14 @@ pub struct Cause<'a> {
     pub reason: Option<&'a str>,
     /// Time of the movements.
     pub at: DateTime<Utc>,
+}
+
+impl Cause<'_> {
+    /// A command by the actor of `work`.
+    #[must_use]
+    pub fn of(work: &UnitOfWork, kind: MovementKind) -> Self {
+        Self { kind, order_id: None, actor_id: Some(work.origin().actor.id), reason: None, at: work.now() }
+    }
 }
 
 /// A stock movement.
