@@ -33,7 +33,7 @@ pub use issues::{Issues, uids_needing_events};
 use self::{
     conditions::{ConditionState, Conditions},
     mail::MailStatus,
-    parts::Parts,
+    parts::{Parts, SCALING_UP},
 };
 use crate::{
     crd::{Catalog, CatalogStatus, LastApplied, Replicas},
@@ -70,10 +70,16 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         Outcome::Paused | Outcome::Rejected(..) | Outcome::Applied(_) | Outcome::Failed(_) => None,
     };
     let before = catalog.status.clone().unwrap_or_default();
-    let mut parts = Parts::of(catalog, live, migration, issues.unwrap_or(&Issues::default()));
+    // Until the current spec can be applied, the objects are those of the last applied one.
+    let last = match outcome {
+        Outcome::Rejected(..) | Outcome::Migrating { .. } => last_applied::catalog(catalog),
+        Outcome::Paused | Outcome::Applied(_) | Outcome::Failed(_) => None,
+    };
+    let running = last.as_ref().unwrap_or(catalog);
+    let mut parts = Parts::of(running, live, migration, issues.unwrap_or(&Issues::default()));
     scaling_up::set_conditions(&before.conditions, now, &mut parts);
     installation::set_conditions(&live.database, &mut parts);
-    let messaging = messaging::volume(catalog, live, now);
+    let messaging = messaging::volume(running, live, now);
     messaging::append_replacement(messaging.as_ref(), &mut parts.messaging);
     if let Outcome::Migrating { skipped, .. } | Outcome::Applied(skipped) = outcome {
         claims::append_skipped(skipped, "spec.database.embedded.", &mut parts.database);
@@ -93,18 +99,21 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         // Without the live objects the condition is unknown, so the previous one is kept.
         if live.is_complete() { conditions.set(kind, state) } else { conditions.keep(kind) }
     }
-    let failing = all.iter().find(|(_, state)| !state.holds).map(|(kind, state)| (*kind, *state));
+    // Workers whose first pods start don't keep the shop from serving.
+    let affects_ready = |kind: &str, state: &ConditionState| !state.holds && (kind == "ApiAvailable" || state.reason != SCALING_UP);
+    let failing = all.iter().find(|(kind, state)| affects_ready(kind, state)).map(|(kind, state)| (*kind, *state));
     // A shop doesn't serve from the database of another installation, nor from a new volume before its migration.
-    let serves = parts.all_serve() && live.database.problem.is_none() && !installation::has_other_volume(catalog, live);
+    let serves = parts.all_serve() && live.database.problem.is_none() && !installation::has_other_volume(running, live);
     let mail = issues
         .filter(|_| live.is_complete())
         .map(|issues| mail::mail(catalog, live, &issues.mail, &issues.mail_servers, conditions.before(mail::CONDITION)));
-    let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(catalog, live, now);
+    let (autoscaling, failing_autoscaling) = autoscaling::autoscaling(running, live, now);
     // The shop serves without mail and autoscalers, so they don't affect Ready.
     let mail_or_autoscaling =
         mail.as_ref().and_then(MailStatus::failure).or(failing_autoscaling.map(|state| ConditionState { holds: true, ..state }));
     let signing_keys = signing_keys::unreadable(catalog, live);
-    let ready = ready(outcome, serves, failing, signing_keys.is_some() || mail_or_autoscaling.is_some());
+    let has_failures = issues.is_some_and(|issues| issues.failures().next().is_some());
+    let ready = ready(outcome, serves, failing, has_failures || signing_keys.is_some() || mail_or_autoscaling.is_some());
     conditions.set("Ready", &ready);
     let last_applied = last_applied::after(catalog, outcome, before.last_applied);
     conditions.set("Progressing", &progressing(outcome, &parts, failing.is_some(), last_applied.as_ref()));
@@ -124,8 +133,11 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
         conditions.keep("AutoscalingReady");
     }
     // A migration in progress is not the cause of an unavailable shop, and pods that start are not a failure.
-    let failing_parts = || all.iter().filter(|(_, state)| !state.holds && state.reason != scaling_up::REASON);
-    let cause = failing_parts().find(|(kind, _)| migration.is_none() || *kind != "Migrated").or(failing_parts().next());
+    let failing_parts = || all.iter().filter(|(_, state)| !state.holds && state.reason != SCALING_UP);
+    let is_scaling_up = all.iter().any(|(_, state)| state.reason == SCALING_UP);
+    let cause = failing_parts()
+        .find(|(kind, _)| migration.is_none() || *kind != "Migrated")
+        .or_else(|| failing_parts().next().filter(|_| !is_scaling_up));
     let inputs = degraded::DegradedInputs {
         database: &live.database,
         issues,
@@ -166,12 +178,13 @@ pub fn status(catalog: &Catalog, live: &Live, outcome: &Outcome, issues: Option<
 fn ready(outcome: &Outcome, serves: bool, failing: Option<(&'static str, &ConditionState)>, is_impaired: bool) -> ConditionState {
     let summary = if is_impaired { "the shop serves; see Degraded" } else { "everything works" };
     match (outcome, failing) {
-        (Outcome::Rejected(..), None | Some(("Migrated", _))) if serves => ConditionState::yes(
+        (Outcome::Rejected(_, None), None | Some(("Migrated", _))) if serves => ConditionState::yes(
             "LastAppliedSpecServes",
             "the shop serves with the last applied spec; the current spec cannot be applied, see Degraded",
         ),
-        (Outcome::Rejected(problems, _), _) => ConditionState::no(problems.reason(), problems.to_string()),
-        (Outcome::Failed(error), _) => ConditionState::no(error.reason(), error.to_string()),
+        // An object that cannot be restored can be one without which no request arrives, such as a Service.
+        (Outcome::Failed(error) | Outcome::Rejected(_, Some(error)), _) => ConditionState::no(error.reason(), error.to_string()),
+        (Outcome::Rejected(problems, None), _) => ConditionState::no(problems.reason(), problems.to_string()),
         // Migrated is the first condition that doesn't hold, so the prerequisites are ready.
         (Outcome::Migrating { .. }, Some(("Migrated", _))) if serves => {
             ConditionState::yes("PreviousReleaseServes", "the previous release serves until the migration has succeeded; see Progressing")
@@ -205,95 +218,4 @@ fn progressing(outcome: &Outcome, parts: &Parts, is_unready: bool, last_applied:
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::core::DynamicObject;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{build::samples, kinds::Kind};
-
-    fn deployment(name: &str, version: &str, wanted: i64, available: i64) -> DynamicObject {
-        let metadata = json!({"name": name, "generation": 1, "labels": {"app.kubernetes.io/version": version}});
-        let status = json!({"observedGeneration": 1, "replicas": available, "updatedReplicas": available, "availableReplicas": available});
-        let spec = json!({"replicas": wanted});
-        serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": status}))
-            .unwrap()
-    }
-
-    fn job(end: Option<&str>) -> DynamicObject {
-        let conditions: Vec<_> = end.into_iter().map(|end| json!({"type": end, "status": "True"})).collect();
-        let metadata = json!({"name": "shop-migrate-1", "labels": {"app.kubernetes.io/component": "migrate"}});
-        serde_json::from_value(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}))
-            .unwrap()
-    }
-
-    fn stateful_set(name: &str, ready: i64) -> DynamicObject {
-        let status = json!({"replicas": 1, "readyReplicas": ready});
-        serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "status": status}))
-            .unwrap()
-    }
-
-    #[test]
-    fn a_catalog_is_ready_during_a_migration_while_the_previous_release_serves() {
-        let (catalog, _) = samples::minimal_input();
-        let ready = |api: Option<(i64, i64)>, tracker: i64, database: i64| {
-            let deployments = [("shop-notifier", 1, 1), ("shop-tracker", 1, tracker), ("shop-fulfiller", 1, 1)].into_iter();
-            let deployments = deployments.chain(api.map(|(wanted, ready)| ("shop-api", wanted, ready))).map(|(name, wanted, available)| {
-                let mut deployment = deployment(name, "1.0", wanted, available);
-                deployment.data["status"]["readyReplicas"] = available.into();
-                (Kind::Deployment, deployment)
-            });
-            let sets = [("shop-postgres", database), ("shop-nats", 1)].map(|(name, ready)| (Kind::StatefulSet, stateful_set(name, ready)));
-            let live = Live::of(deployments.chain(sets).chain([(Kind::Job, job(None))]));
-            let outcome = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
-            let report = status(&catalog, &live, &outcome, Some(&Issues::default()), Timestamp::UNIX_EPOCH);
-            let condition = |kind: &str| {
-                let found = report.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
-                (found.status.clone(), found.reason.clone())
-            };
-            assert_eq!((condition("Progressing").0.as_str(), condition("Migrated").0.as_str()), ("True", "False"));
-            condition("Ready")
-        };
-        assert_eq!(ready(Some((2, 1)), 1, 1), ("True".into(), "PreviousReleaseServes".into()));
-        assert_eq!(ready(Some((2, 0)), 1, 1).0, "False", "no pod serves");
-        assert_eq!(ready(Some((0, 0)), 1, 1).0, "False", "the API is scaled to 0 pods");
-        assert_eq!(ready(None, 1, 1).0, "False", "there is no previous release");
-        assert_eq!(ready(Some((2, 2)), 0, 1).0, "False", "a worker is not available");
-        assert_eq!(ready(Some((2, 2)), 1, 0), ("False".into(), "Starting".into()), "the database isn't ready");
-    }
-
-    #[test]
-    fn degraded_is_unchanged_while_pods_cannot_be_listed() {
-        let (mut catalog, _) = samples::minimal_input();
-        let live = Live::of([(Kind::Job, job(Some("Failed")))]);
-        let issues = Issues::find(&live, &[], &[], Timestamp::UNIX_EPOCH);
-        let degraded = |catalog: &Catalog, issues: Option<&Issues>| {
-            let report = status(catalog, &live, &Outcome::Applied(Vec::new()), issues, Timestamp::UNIX_EPOCH);
-            (report.conditions.iter().find(|condition| condition.type_ == "Degraded").cloned(), report)
-        };
-        let (before, report) = degraded(&catalog, Some(&issues));
-        assert_eq!(before.as_ref().map(|before| (before.status.as_str(), before.reason.as_str())), Some(("True", "MigrationFailed")));
-        catalog.status = Some(report);
-        assert_eq!(degraded(&catalog, None).0, before);
-        assert_eq!(degraded(&catalog, Some(&Issues::default())).0.unwrap().status, "False");
-    }
-
-    #[test]
-    fn the_version_is_unchanged_during_a_rollout() {
-        let (mut catalog, _) = samples::minimal_input();
-        let stages = [
-            ("1.0", 1, 0, None),
-            ("1.0", 1, 1, Some("1.0")),
-            ("1.0", 2, 1, Some("1.0")),
-            ("1.1", 2, 1, Some("1.0")),
-            ("1.1", 2, 2, Some("1.1")),
-        ];
-        for (version, wanted, available, expected) in stages {
-            let all = ["shop-api", "shop-notifier", "shop-tracker", "shop-fulfiller"]
-                .map(|name| (Kind::Deployment, deployment(name, version, wanted, available)));
-            let report = status(&catalog, &Live::of(all), &Outcome::Applied(Vec::new()), Some(&Issues::default()), Timestamp::UNIX_EPOCH);
-            assert_eq!(report.version.as_deref(), expected, "{available} of {wanted} pods of {version}");
-            catalog.status = Some(report);
-        }
-    }
-}
+mod tests;

@@ -23,31 +23,33 @@ pub const SKIPPED: &str = "Skipped";
 pub const ROTATION_BLOCKED: &str = "RotationBlocked";
 const NOTHING_SKIPPED: &str = "NothingSkipped";
 
-/// Sets `Complete`. Until a spec was applied, and while the Catalog is paused with another spec, it is Unknown.
+/// Sets `Complete`. It is Unknown until the spec was applied, also while its migration runs or the Catalog is paused with another spec.
 pub fn set_condition(conditions: &mut Conditions<'_>, catalog: &Catalog, live: &Live, outcome: &Outcome, now: Timestamp) {
-    let last = catalog.status.as_ref().and_then(|status| status.last_applied.as_ref());
-    let unknown_until_applied =
-        |reason: &str| ConditionState::no(reason, "the spec was not applied in full yet: see Ready and Progressing");
-    match outcome {
-        Outcome::Migrating { skipped, .. } if skipped.is_empty() && last.is_none() => {
-            conditions.set_unknown(CONDITION, &unknown_until_applied("Migrating"));
+    let is_current = last_applied::is_current(catalog);
+    let blocked = blocked_rotation(catalog, live, now).filter(|blocked| blocked.report_at <= now);
+    let results = [SKIPPED, ROTATION_BLOCKED, NOTHING_SKIPPED];
+    let has_result = conditions.before(CONDITION).is_some_and(|before| results.contains(&before.reason.as_str()));
+    match (outcome, blocked) {
+        (Outcome::Migrating { skipped, .. }, None) if skipped.is_empty() && !is_current => {
+            let message = format!("the spec is applied when its migration has succeeded; {}", last_generation(catalog));
+            conditions.set_unknown(CONDITION, &ConditionState::no("Migrating", message));
         }
-        Outcome::Applied(skipped) | Outcome::Migrating { skipped, .. } => {
-            let blocked = blocked_rotation(catalog, live, now).filter(|blocked| blocked.report_at <= now);
-            conditions.set(CONDITION, &complete(skipped, blocked));
-        }
-        Outcome::Paused => {
-            let was_applied = conditions
-                .before(CONDITION)
-                .is_some_and(|before| [SKIPPED, ROTATION_BLOCKED, NOTHING_SKIPPED].contains(&before.reason.as_str()));
-            if !(was_applied && last_applied::is_current(catalog) && conditions.confirm(CONDITION)) {
-                conditions.set_unknown(CONDITION, &paused(last.and_then(|last| last.observed_generation)));
+        (Outcome::Applied(skipped) | Outcome::Migrating { skipped, .. }, blocked) => conditions.set(CONDITION, &complete(skipped, blocked)),
+        (Outcome::Paused, _) => {
+            if !(has_result && is_current && conditions.confirm(CONDITION)) {
+                conditions.set_unknown(CONDITION, &paused(catalog, is_current));
             }
         }
-        Outcome::Rejected(problems, _) => {
-            conditions.set(CONDITION, &ConditionState::no(problems.reason(), format!("the spec is not applied: {problems}")));
+        (Outcome::Rejected(problems, _), blocked) => {
+            let blocked = blocked.map_or_else(String::new, |blocked| format!("; {}", blocked.message));
+            conditions.set(CONDITION, &ConditionState::no(problems.reason(), format!("the spec is not applied: {problems}{blocked}")));
         }
-        Outcome::Failed(_) => conditions.keep_or(CONDITION, &unknown_until_applied("Retrying")),
+        (Outcome::Failed(_), blocked @ Some(_)) => conditions.set(CONDITION, &complete(&[], blocked)),
+        (Outcome::Failed(_), None) if has_result => conditions.keep(CONDITION),
+        (Outcome::Failed(_), None) => {
+            let message = format!("the spec is not applied in full: see Degraded; {}", last_generation(catalog));
+            conditions.set_unknown(CONDITION, &ConditionState::no("Retrying", message));
+        }
     }
 }
 
@@ -62,21 +64,26 @@ pub fn blocked_rotation(catalog: &Catalog, live: &Live, now: Timestamp) -> Optio
 
 /// Skipped objects and a blocked rotation don't make a Catalog degraded, but are reported.
 fn complete(skipped: &[Skipped], blocked: Option<BlockedRotation>) -> ConditionState {
-    let mut messages: Vec<_> = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}")).collect();
-    messages.extend(blocked.map(|blocked| blocked.message));
-    match (messages.is_empty(), skipped.is_empty()) {
-        (true, _) => ConditionState::yes(NOTHING_SKIPPED, "no declared object or field was skipped"),
-        (false, true) => ConditionState::no(ROTATION_BLOCKED, messages.join("; ")),
-        (false, false) => ConditionState::no(SKIPPED, messages.join("; ")),
+    let reason = if blocked.is_some() { ROTATION_BLOCKED } else { SKIPPED };
+    let skipped = skipped.iter().map(|Skipped { path, message }| format!("{path}: {message}"));
+    let messages: Vec<_> = blocked.map(|blocked| blocked.message).into_iter().chain(skipped).collect();
+    if messages.is_empty() {
+        return ConditionState::yes(NOTHING_SKIPPED, "no declared object or field was skipped");
     }
+    ConditionState::no(reason, messages.join("; "))
 }
 
-fn paused(last_generation: Option<i64>) -> ConditionState {
-    let applied = match last_generation {
-        Some(generation) => format!("generation {generation} was applied last"),
-        None => "no generation was applied in full yet".to_owned(),
-    };
-    ConditionState::no("Paused", format!("the spec is not applied while spec.paused is true; {applied}"))
+fn paused(catalog: &Catalog, is_current: bool) -> ConditionState {
+    let effect = if is_current { "what of the spec was skipped is not known" } else { "the spec is not applied" };
+    ConditionState::no("Paused", format!("{effect} while spec.paused is true; {}", last_generation(catalog)))
+}
+
+fn last_generation(catalog: &Catalog) -> String {
+    let last = catalog.status.as_ref().and_then(|status| status.last_applied.as_ref()?.observed_generation);
+    last.map_or_else(
+        || "no generation was applied in full yet".to_owned(),
+        |generation| format!("generation {generation} was applied last"),
+    )
 }
 
 #[cfg(test)]
@@ -111,6 +118,14 @@ mod tests {
         (&condition.status, &condition.reason, condition.observed_generation)
     }
 
+    fn migrating() -> Outcome {
+        Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(crate::error::Error::name_taken(crate::kinds::Kind::Service, "shop-api", "foreign".into()))
+    }
+
     fn rejected() -> Outcome {
         let problem = crate::validate::Problem { path: "spec".into(), reason: Reason::InvalidValue, message: "wrong".into() };
         Outcome::Rejected(Problems(vec![problem]), None)
@@ -118,14 +133,36 @@ mod tests {
 
     #[test]
     fn complete_is_unknown_until_a_spec_was_applied() {
-        let migrating = Outcome::Migrating { job: "shop-migrate-1".into(), skipped: Vec::new() };
-        let failed = Outcome::Failed(crate::error::Error::name_taken(crate::kinds::Kind::Service, "shop-api", "foreign".into()));
-        for (outcome, reason) in [(Outcome::Paused, "Paused"), (failed, "Retrying"), (migrating, "Migrating")] {
+        for (outcome, reason) in [(Outcome::Paused, "Paused"), (failed(), "Retrying"), (migrating(), "Migrating")] {
             let (mut catalog, _) = samples::minimal_input();
             catalog.metadata.generation = Some(1);
             assert_eq!(state(&reconcile(&mut catalog, &outcome)), ("Unknown", reason, Some(1)), "{outcome:?}");
             assert_eq!(state(&reconcile(&mut catalog, &Outcome::Applied(Vec::new()))).0, "True", "after {outcome:?}");
         }
+    }
+
+    #[test]
+    fn complete_of_an_edited_spec_is_unknown_until_its_migration_has_succeeded() {
+        let (mut catalog, _) = samples::minimal_input();
+        catalog.metadata.generation = Some(1);
+        reconcile(&mut catalog, &Outcome::Applied(Vec::new()));
+        assert_eq!(state(&reconcile(&mut catalog, &migrating())), ("True", "NothingSkipped", Some(1)), "the spec is the applied one");
+        edit(&mut catalog, 2, |catalog| catalog.spec.api.replicas = Some(7));
+        let pending = reconcile(&mut catalog, &migrating());
+        assert_eq!(state(&pending), ("Unknown", "Migrating", Some(2)));
+        assert_eq!(pending.message, "the spec is applied when its migration has succeeded; generation 1 was applied last");
+        assert_eq!(state(&reconcile(&mut catalog, &Outcome::Applied(Vec::new()))), ("True", "NothingSkipped", Some(2)));
+    }
+
+    #[test]
+    fn the_cause_of_a_rejection_is_not_kept_when_a_later_attempt_fails() {
+        let (mut catalog, _) = samples::minimal_input();
+        catalog.metadata.generation = Some(1);
+        reconcile(&mut catalog, &Outcome::Applied(Vec::new()));
+        assert_eq!(state(&reconcile(&mut catalog, &failed())), ("True", "NothingSkipped", Some(1)));
+        edit(&mut catalog, 2, |_| {});
+        reconcile(&mut catalog, &rejected());
+        assert_eq!(state(&reconcile(&mut catalog, &failed())), ("Unknown", "Retrying", Some(2)));
     }
 
     #[test]

@@ -79,16 +79,10 @@ impl<'a> Conditions<'a> {
 
     /// Keeps a condition of `before`, or sets it to Unknown if there is none.
     pub fn keep(&mut self, kind: &str) {
-        self.keep_or(kind, &ConditionState::no("NotRead", "its objects could not be read yet: see Ready"));
-    }
-
-    /// Keeps a condition of `before`. If there is none, or it is unknown only because the Catalog could not be read, it becomes Unknown
-    /// with the reason and message of `otherwise`.
-    pub fn keep_or(&mut self, kind: &str, otherwise: &ConditionState) {
         let is_known = |before: &&Condition| before.status != "Unknown" || before.reason != UNREADABLE;
         match self.before(kind).filter(is_known) {
             Some(before) => self.set.push(before.clone()),
-            None => self.set_unknown(kind, otherwise),
+            None => self.set_unknown(kind, &ConditionState::no("NotRead", "its objects could not be read yet: see Ready")),
         }
     }
 

@@ -20,6 +20,8 @@ const VERSION: &str = "app.kubernetes.io/version";
 
 /// Reason of the condition of a workload that may have no pods and has none.
 pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+/// Reason of the condition of a workload whose first pods start after it was scaled up from 0. It doesn't make the Catalog degraded.
+pub const SCALING_UP: &str = "ScalingUp";
 /// Reason of the condition of a workload without available pods, of which no issue is known.
 pub const UNAVAILABLE: &str = "Unavailable";
 
@@ -94,9 +96,9 @@ impl Parts {
         self.workloads().iter().any(|workload| workload.rolling)
     }
 
-    /// Whether every workload is available, and the API has a ready pod.
+    /// Whether the API has a ready pod, and every worker is available or its first pods start.
     pub fn all_serve(&self) -> bool {
-        self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds)
+        self.api.serves() && self.workloads().iter().all(|workload| workload.state.holds || workload.state.reason == SCALING_UP)
     }
 
     /// The release of all workloads, unless a rollout is in progress.

@@ -77,7 +77,9 @@ async fn a_spec_that_is_too_large_is_reported_and_objects_are_restored_by_the_la
     operator.namespace().api::<Deployment>().delete("shop-api", &DeleteParams::background()).await.unwrap();
     operator.reconcile_until_idle().await;
     operator.namespace().api::<Deployment>().get("shop-api").await.unwrap();
-    for kind in ["Ready", "Degraded"] {
+    let ready = operator.condition("Ready").await;
+    assert!(ready.is_true && ready.reason == "LastAppliedSpecServes", "{ready:?}");
+    for kind in ["Complete", "Degraded"] {
         let condition = operator.condition(kind).await;
         assert_eq!(condition.reason, "InvalidValue", "{condition:?}");
         assert!(condition.message.contains("spec: has ") && condition.message.contains("at most 262144"), "{condition:?}");

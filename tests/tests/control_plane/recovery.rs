@@ -128,7 +128,8 @@ async fn a_rollout_whose_new_pods_cannot_start_is_reported_while_old_pods_run() 
     assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
     operator.controllers().create_waiting_pod("shop-notifier", "ImagePullBackOff", "Back-off pulling image").await;
     assert!(matches!(operator.reconcile().await, ReconcileOutcome::Succeeded));
-    assert!(operator.condition("Ready").await.is_true, "the old pod is available");
+    let ready = operator.condition("Ready").await;
+    assert!(ready.is_true && ready.message == "the shop serves; see Degraded", "the old pod is available: {ready:?}");
     let condition = operator.condition("Degraded").await;
     assert!(condition.is_true && condition.message.contains("Back-off pulling image"), "{condition:?}");
 }

@@ -64,6 +64,8 @@ async fn assert_both_passwords_stay_while_rejected(operator: &mut Operator, text
     let condition = operator.condition("Degraded").await;
     let names_both = condition.message.contains("Deployment shop-tracker") && condition.message.contains(text);
     assert!(condition.is_true && names_both, "{condition:?}");
+    let condition = operator.condition("Complete").await;
+    assert!(!condition.is_true && condition.reason == "RotationBlocked", "{condition:?}");
 }
 
 /// The previous password is removed five minutes after a rollout that is no longer rejected.
