@@ -233,3 +233,16 @@ async fn an_atomic_import_with_a_key_is_applied_once() {
     let plain = shop.ada.post(BULK, &json!({"items": rows})).header("idempotency-key", "import-3").await;
     assert_eq!(plain.status, 400, "{}", plain.text());
 }
+
+#[tokio::test]
+async fn a_committed_import_succeeds_even_if_its_staged_rows_cannot_be_deleted() {
+    let shop = Shop::api().await;
+    let trigger = "CREATE FUNCTION products.reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'rejected'; END $$;
+         CREATE TRIGGER reject BEFORE DELETE ON products.import_rows EXECUTE FUNCTION products.reject()";
+    sqlx::raw_sql(trigger).execute(&shop.database).await.unwrap();
+    let rows = [samples::plain("A")];
+    let atomic = atomic_with_key(&shop, "import-1", &rows).await.expect(200);
+    assert_eq!(counts(&atomic.json()), [1, 0, 0, 0]);
+    assert_eq!(atomic_with_key(&shop, "import-1", &rows).await.expect(200).body, atomic.body);
+    assert_eq!(counts(&import(&shop.ada, &[samples::plain("B")]).await), [1, 0, 0, 0]);
+}

@@ -179,7 +179,7 @@ where
             Err(problem) if problem.is_contention() && tries.next().is_some() => {}
             Err(problem) => return Err(problem),
             Ok(response) => {
-                staged.clear().await?;
+                staged.clear().await;
                 return Ok(response);
             }
         }
