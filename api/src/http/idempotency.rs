@@ -66,7 +66,11 @@ pub async fn respond_once(
             Ok(stored.into())
         }
         Err(problem) => {
-            let _ = work.rollback().await;
+            let rolled_back = work.rollback().await;
+            if problem.is_contention() {
+                // Without a rollback the next attempt could wait for the locks of this one.
+                rolled_back?;
+            }
             Err(problem)
         }
     }
