@@ -67,7 +67,7 @@ pub async fn respond_once(
         }
         Err(problem) => {
             let rolled_back = work.rollback().await;
-            if problem.is_contention() {
+            if problem.is_retryable() {
                 // Without a rollback the next attempt could wait for the locks of this one.
                 rolled_back?;
             }

@@ -176,7 +176,7 @@ where
             reply.json(work, StatusCode::OK, Vec::new(), &result).await
         });
         match imported.await {
-            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            Err(problem) if problem.is_retryable() && tries.next().is_some() => {}
             Err(problem) => return Err(problem),
             Ok(response) => {
                 staged.clear().await;
@@ -199,7 +199,7 @@ impl From<import::Error> for Problem {
                 Self::too_many(detail, RETRY_AFTER)
             }
             import::Error::SessionEnded => session_ended("Nothing was imported; sign in and send the rows again."),
-            import::Error::Contended => Self::contention(
+            import::Error::Contended => Self::retryable(
                 "The products are being modified by other requests. Committed rows stay; send the same rows again to complete the import.",
             ),
             import::Error::RowsLost => Self::unavailable(
