@@ -225,6 +225,7 @@ async fn an_atomic_import_with_a_key_is_applied_once() {
     let first = atomic_with_key(&shop, "import-1", &rows).await.expect(200);
     let again = atomic_with_key(&shop, "\"import-1\"", &rows).await.expect(200);
     assert_eq!(first.json(), again.json(), "the second response is not the stored one");
+    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
     assert_eq!(counts(&again.json()), [2, 0, 0, 0]);
     let other = atomic_with_key(&shop, "import-1", &rows[..1]).await;
     other.problem(422, "idempotency-key-reused");
