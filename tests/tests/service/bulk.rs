@@ -247,3 +247,16 @@ async fn a_committed_import_succeeds_even_if_its_staged_rows_cannot_be_deleted()
     assert_eq!(atomic_with_key(&shop, "import-1", &rows).await.expect(200).body, atomic.body);
     assert_eq!(counts(&import(&shop.ada, &[samples::plain("B")]).await), [1, 0, 0, 0]);
 }
+
+#[tokio::test]
+async fn an_import_whose_staged_rows_were_lost_says_whether_rows_were_imported() {
+    let shop = Shop::api().await;
+    let trigger = "CREATE FUNCTION products.lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER lose BEFORE INSERT ON products.import_rows FOR EACH ROW EXECUTE FUNCTION products.lose()";
+    sqlx::raw_sql(trigger).execute(&shop.database).await.unwrap();
+    for (query, part) in [("", "Committed rows stay"), ("?atomic=true", "Nothing was imported")] {
+        let reply = shop.ada.post(&format!("{BULK}{query}"), &json!({"items": [samples::plain("A")]})).await;
+        let problem = reply.problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
+    }
+}
