@@ -129,7 +129,12 @@ impl Readiness {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, readiness: Readiness, respond: RespondToRejected, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    respond: RespondToRejected,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
