@@ -173,7 +173,7 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::events::feed::Listener;
+    use crate::events::Listener;
 
     #[derive(Serialize)]
     struct Data(Option<i64>);
