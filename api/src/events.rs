@@ -4,6 +4,7 @@
 pub mod consume;
 mod envelope;
 pub mod feed;
+mod listener;
 pub mod nats;
 pub mod outbox;
 pub mod relay;
@@ -13,6 +14,7 @@ mod unit_of_work;
 use std::fmt;
 
 pub use envelope::{Actor, Envelope, Origin, Unreadable};
+pub use listener::Listener;
 pub use nats::Nats;
 pub use outbox::{Draft, EventData, Outbox};
 pub use unit_of_work::UnitOfWork;

@@ -49,10 +49,12 @@ fn every_shared_crate_is_used_by_two_programs() {
 }
 
 #[test]
-fn rules_of_values_depend_on_no_framework() {
+fn rules_of_values_depend_on_no_framework_and_no_crate_that_could() {
     for package in packages().iter().filter(|package| ["crates/values", "crates/rows"].contains(&package.folder.as_str())) {
         let frameworks: Vec<_> = package.dependencies.iter().filter(|name| FRAMEWORKS.contains(&name.as_str())).collect();
         assert!(frameworks.is_empty(), "{} depends on {frameworks:?}", package.folder);
+        let crates: Vec<_> = package.uses.iter().filter(|used| *used != "crates/values").collect();
+        assert!(crates.is_empty(), "{} uses {crates:?}", package.folder);
     }
 }
 

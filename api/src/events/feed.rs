@@ -14,25 +14,14 @@ use futures::StreamExt;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{Envelope, Nats, streams};
+use super::{Envelope, Listener, Nats, streams};
 use crate::backoff;
 
 /// Interval at which the consumer's state is requested from the server.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The server deletes a consumer that no process has used for this long.
 const INACTIVE_THRESHOLD: Duration = Duration::from_mins(1);
-
-/// A receiver of changes, such as a cache.
-pub trait Listener: Send + Sync + 'static {
-    /// An aggregate changed, and now has this version. `kind` is the kind of the event, such as `product.updated`.
-    fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64);
-    /// The listener has received every event that was published before the latest poll of the consumer.
-    fn up_to_date(&self);
-    /// Changes may have been missed: the feed has restarted, or this process has committed too many at once.
-    fn gap(&self);
-}
 
 #[derive(Deserialize)]
 struct Version {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Envelope, Origin, envelope::type_of, feed::Listener};
+use super::{Envelope, Origin, envelope::type_of, listener::Listener};
 use crate::telemetry;
 
 /// Number of partitions. At most as many relays can publish at the same time.

@@ -45,7 +45,7 @@ impl UnitOfWork {
     /// # Errors
     /// If the database fails.
     pub async fn append<T: EventData>(&mut self, draft: Draft<T>) -> Result<(), sqlx::Error> {
-        self.after_commit.add_event(&draft);
+        self.after_commit.changes.add_event(&draft);
         self.outbox.append(&mut self.transaction, &self.origin, self.now, draft).await
     }
 
@@ -55,7 +55,7 @@ impl UnitOfWork {
     /// If the database fails.
     pub async fn append_many<T: EventData>(&mut self, drafts: Vec<Draft<T>>) -> Result<(), sqlx::Error> {
         for draft in &drafts {
-            self.after_commit.add_event(draft);
+            self.after_commit.changes.add_event(draft);
         }
         self.outbox.append_many(&mut self.transaction, &self.origin, self.now, drafts).await
     }
@@ -65,14 +65,13 @@ impl UnitOfWork {
         self.after_commit.effects.push(Box::new(effect));
     }
 
-    /// Commits. Then passes the changes to the outbox's listener, wakes the relay, and runs the effects.
+    /// Commits, passes the changes to the outbox's listener, wakes the relay, and runs the effects. If the outcome of the commit is
+    /// unknown, because it failed or the request was cancelled, only the effects are left out.
     ///
     /// # Errors
     /// If the database fails. The transaction is rolled back, or its outcome is unknown because the connection was lost.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await?;
-        self.after_commit.run(&self.outbox);
-        Ok(())
+        self.after_commit.run(&self.outbox, self.transaction.commit()).await
     }
 
     /// Rolls back and waits for it. Dropping does not wait, so locks can be held for another moment.
@@ -101,46 +100,80 @@ impl DerefMut for UnitOfWork {
 /// What follows a commit.
 #[derive(Default)]
 struct AfterCommit {
-    has_events: bool,
-    /// Kind, aggregate and version of each change: at most one more than [`MAX_CHANGES`].
-    changes: Vec<(&'static str, Uuid, i64)>,
+    changes: Changes,
     effects: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl AfterCommit {
+    async fn run<E>(self, outbox: &Outbox, commit: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+        let Self { changes, effects } = self;
+        let notification = NotifyOnDrop { changes, outbox };
+        commit.await?;
+        drop(notification);
+        for effect in effects {
+            effect();
+        }
+        Ok(())
+    }
+}
+
+/// Notifies the listener and the relay of changes when it is dropped: also if the commit fails or its future is dropped, because
+/// PostgreSQL may have committed. If it hasn't, the listener reads again and the relay finds no event.
+struct NotifyOnDrop<'a> {
+    changes: Changes,
+    outbox: &'a Outbox,
+}
+
+impl Drop for NotifyOnDrop<'_> {
+    fn drop(&mut self) {
+        self.changes.notify(self.outbox);
+    }
+}
+
+/// The changes of a transaction.
+#[derive(Default)]
+struct Changes {
+    has_events: bool,
+    /// Kind, aggregate and version of each change: at most one more than [`MAX_CHANGES`].
+    versions: Vec<(&'static str, Uuid, i64)>,
+}
+
+impl Changes {
     fn add_event<T: EventData>(&mut self, draft: &Draft<T>) {
         self.has_events = true;
         if let Some(version) = draft.data.version()
-            && self.changes.len() <= MAX_CHANGES
+            && self.versions.len() <= MAX_CHANGES
         {
-            self.changes.push((draft.kind, draft.aggregate_id, version));
+            self.versions.push((draft.kind, draft.aggregate_id, version));
         }
     }
 
-    fn run(self, outbox: &Outbox) {
+    fn notify(&self, outbox: &Outbox) {
         if let Some(listener) = outbox.listener() {
-            if self.changes.len() > MAX_CHANGES {
+            if self.versions.len() > MAX_CHANGES {
                 listener.gap();
             } else {
-                self.changes.iter().for_each(|(kind, id, version)| listener.changed(kind, *id, *version));
+                self.versions.iter().for_each(|(kind, id, version)| listener.changed(kind, *id, *version));
             }
         }
         if self.has_events {
             outbox.wake();
         }
-        self.effects.into_iter().for_each(|effect| effect());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        future::{Ready, pending, ready},
+        sync::{Arc, Mutex},
+    };
 
     use futures::FutureExt;
     use serde::Serialize;
 
     use super::*;
-    use crate::events::feed::Listener;
+    use crate::events::Listener;
 
     #[derive(Serialize)]
     struct Data(Option<i64>);
@@ -172,44 +205,62 @@ mod tests {
         }
     }
 
-    /// Runs `end` on what follows a commit with events of these versions and an effect. Returns what happened.
-    fn log_of(versions: impl IntoIterator<Item = Option<i64>>, end: impl FnOnce(AfterCommit, &Outbox)) -> (Vec<String>, bool) {
+    /// Commits with events of these versions and an effect, until the commit ends or is pending. Returns what happened.
+    fn log_of<E>(versions: impl IntoIterator<Item = Option<i64>>, commit: impl Future<Output = Result<(), E>>) -> (Vec<String>, bool) {
         let log = Log::default();
         let outbox = Outbox::new("").with_listener(log.clone());
         let mut after_commit = AfterCommit::default();
         let effect = log.clone();
         after_commit.effects.push(Box::new(move || effect.push("effect")));
         for version in versions {
-            after_commit.add_event(&Draft { kind: "thing.changed", aggregate_id: Uuid::nil(), data: Data(version) });
+            after_commit.changes.add_event(&Draft { kind: "thing.changed", aggregate_id: Uuid::nil(), data: Data(version) });
         }
-        assert!(after_commit.changes.len() <= MAX_CHANGES + 1);
-        end(after_commit, &outbox);
+        assert!(after_commit.changes.versions.len() <= MAX_CHANGES + 1);
+        let commit = async {
+            let result = commit.await;
+            log.push("commit");
+            result
+        };
+        let _ = after_commit.run(&outbox, commit).now_or_never();
         let lines = log.0.lock().unwrap().clone();
         (lines, outbox.woken().now_or_never().is_some())
     }
 
+    fn succeeds() -> Ready<Result<(), ()>> {
+        ready(Ok(()))
+    }
+
     #[test]
     fn a_commit_notifies_the_listener_of_versions_wakes_the_relay_and_runs_effects() {
-        let (log, is_relay_woken) = log_of([Some(2), None, Some(3)], AfterCommit::run);
-        assert_eq!(log, ["thing.changed 2", "thing.changed 3", "effect"]);
+        let (log, is_relay_woken) = log_of([Some(2), None, Some(3)], succeeds());
+        assert_eq!(log, ["commit", "thing.changed 2", "thing.changed 3", "effect"]);
         assert!(is_relay_woken);
     }
 
     #[test]
-    fn a_rollback_has_no_effect() {
-        assert_eq!(log_of([Some(2)], |after_commit, _| drop(after_commit)), (Vec::new(), false));
+    fn a_failed_commit_notifies_the_listener_and_the_relay_and_runs_no_effect() {
+        let (log, is_relay_woken) = log_of([Some(2)], ready(Err(())));
+        assert_eq!(log, ["commit", "thing.changed 2"]);
+        assert!(is_relay_woken);
+    }
+
+    #[test]
+    fn a_commit_that_is_dropped_while_pending_notifies_the_listener_and_the_relay_and_runs_no_effect() {
+        let (log, is_relay_woken) = log_of([Some(2)], pending::<Result<(), ()>>());
+        assert_eq!(log, ["thing.changed 2"]);
+        assert!(is_relay_woken);
     }
 
     #[test]
     fn a_commit_without_events_does_not_wake_the_relay() {
-        assert_eq!(log_of([], AfterCommit::run), (vec!["effect".to_owned()], false));
+        assert_eq!(log_of([], succeeds()), (vec!["commit".to_owned(), "effect".to_owned()], false));
     }
 
     #[test]
     fn more_changes_than_the_limit_become_one_gap() {
-        let changes = |count| log_of(std::iter::repeat_n(Some(1), count), AfterCommit::run).0;
-        assert_eq!(changes(MAX_CHANGES).len(), MAX_CHANGES + 1);
-        assert_eq!(changes(MAX_CHANGES + 1), ["gap", "effect"]);
-        assert_eq!(changes(MAX_CHANGES * 2), ["gap", "effect"]);
+        let changes = |count| log_of(std::iter::repeat_n(Some(1), count), succeeds()).0;
+        assert_eq!(changes(MAX_CHANGES).len(), MAX_CHANGES + 2);
+        assert_eq!(changes(MAX_CHANGES + 1), ["commit", "gap", "effect"]);
+        assert_eq!(changes(MAX_CHANGES * 2), ["commit", "gap", "effect"]);
     }
 }

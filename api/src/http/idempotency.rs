@@ -45,28 +45,42 @@ pub async fn respond_once(
     key: Option<IdempotencyKey>,
     command: impl AsyncFnOnce(&mut UnitOfWork, Reply) -> Result<Replied, Problem>,
 ) -> Result<Response, Problem> {
-    let response: Result<StorableResponse, Problem> = async {
+    let outcome: Result<Outcome, Problem> = async {
         if let Some(key) = &key
             && let Some(stored) = key.claim(&mut work).await?
         {
-            return Ok(stored);
+            return Ok(Outcome::Repeated(stored));
         }
-        let Replied(response) = command(&mut work, Reply { key }).await?;
-        Ok(response)
+        Ok(Outcome::Done(command(&mut work, Reply { key }).await?))
     }
     .await;
-    match response {
-        Ok(response) => {
+    // A rollback is awaited, because the key must be free before the client can retry. If it fails, the connection is lost, and
+    // PostgreSQL rolls back.
+    match outcome {
+        Ok(Outcome::Done(Replied(response))) => {
             work.commit().await?;
             Ok(response.into())
         }
-        Err(problem) => {
-            // Waits, because the key must be free before the client can retry. If it fails, the connection is lost, and
-            // PostgreSQL rolls back.
+        Ok(Outcome::Repeated(stored)) => {
             let _ = work.rollback().await;
+            Ok(stored.into())
+        }
+        Err(problem) => {
+            let rolled_back = work.rollback().await;
+            if problem.is_retryable() {
+                // Without a rollback the next attempt could wait for the locks of this one.
+                rolled_back?;
+            }
             Err(problem)
         }
     }
+}
+
+enum Outcome {
+    /// The command ran.
+    Done(Replied),
+    /// The response to the first request with the key.
+    Repeated(StorableResponse),
 }
 
 /// Stores the response to a command. The command can continue afterwards, for example to take locks that it must hold briefly.

@@ -37,7 +37,7 @@ pub struct Problem {
     more_errors: u32,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
-    is_contention: bool,
+    is_retryable: bool,
 }
 
 /// The document as it is sent.
@@ -77,7 +77,7 @@ impl Problem {
             more_errors: 0,
             headers: Vec::new(),
             cause: None,
-            is_contention: false,
+            is_retryable: false,
         }
     }
 
@@ -149,14 +149,14 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from(2))
     }
 
-    /// 503: concurrent requests change the same rows. The service can retry the command before it responds.
-    pub fn contention(detail: impl Into<String>) -> Self {
-        Self { is_contention: true, ..Self::unavailable(detail) }
+    /// 503: concurrent requests change the same rows. The service may run the command again in a new unit of work.
+    pub fn retryable(detail: impl Into<String>) -> Self {
+        Self { is_retryable: true, ..Self::unavailable(detail) }
     }
 
-    /// Whether this is a [`Problem::contention`].
-    pub fn is_contention(&self) -> bool {
-        self.is_contention
+    /// Whether the command may be run again in a new unit of work.
+    pub fn is_retryable(&self) -> bool {
+        self.is_retryable
     }
 
     /// 500: a fault of the service. The cause is logged and not shown.
@@ -262,6 +262,8 @@ impl From<sqlx::Error> for Problem {
         } else if crate::database::is_outage(&error) {
             Self::database_unavailable(&error)
         } else if crate::database::is_contention(&error) {
+            // Not retryable: most are lock timeouts, after which the client has waited long enough. A domain that expects
+            // deadlocks maps them itself.
             Self::unavailable("The resource is being modified by another request. No changes were made; retry.").caused_by(&error)
         } else {
             Self::internal(&error)

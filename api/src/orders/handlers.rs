@@ -41,7 +41,7 @@ impl From<Error> for Problem {
             Error::InsufficientStock(lines) => {
                 Self::conflict("insufficient-stock", "Some products have too little stock. No changes were made; reduce the quantities in errors, then retry.").with_errors(shortages(lines))
             }
-            Error::Contended => Self::contention("A product is being modified by another request. Nothing was ordered; retry."),
+            Error::Contended => Self::retryable("A product is being modified by another request. Nothing was ordered; retry."),
             Error::InvalidTransition { order, to } => Self::conflict("order-status", invalid_transition(order.status, to)),
             Error::Invalid(report) => Self::invalid(field_errors(report)),
             Error::Database(error) => error.into(),

@@ -101,7 +101,7 @@ impl Orders {
 }
 
 impl Prepared {
-    /// Takes the stock of the order. Call it last before the commit: other orders of the same products wait until the transaction
+    /// Deducts the stock of the order. Call it last before the commit: other orders of the same products wait until the transaction
     /// ends.
     ///
     /// # Errors

@@ -172,7 +172,7 @@ impl Cache {
 
     /// Invalidates a product in any version, because it or its availability has just changed. `version` is a lower bound of its
     /// current version.
-    pub fn invalidate(&self, id: Uuid, version: i64) {
+    pub(super) fn invalidate(&self, id: Uuid, version: i64) {
         let at = Instant::now();
         self.change(id, |known| {
             let known = match known {
@@ -184,20 +184,20 @@ impl Cache {
     }
 
     /// Invalidates versions of a product older than this one.
-    pub fn invalidate_older(&self, id: Uuid, version: i64) {
+    pub(super) fn invalidate_older(&self, id: Uuid, version: i64) {
         if !matches!(self.slots.get(&id), Some(Slot::Live { rendered, .. }) if rendered.version >= version) {
             self.invalidate(id, version);
         }
     }
 
     /// Call when the feed of changes is up to date.
-    pub fn mark_feed_up_to_date(&self) {
+    pub(super) fn mark_feed_up_to_date(&self) {
         let until = self.times.millis(Instant::now() + FEED_TIMEOUT);
         self.times.alive_until.fetch_max(until, Ordering::AcqRel);
     }
 
     /// Removes all entries. Call when the feed may have missed an invalidation.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.times.alive_until.store(0, Ordering::Release);
         self.times.reject_fills_until(Instant::now());
         self.slots.clear();

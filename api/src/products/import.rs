@@ -96,7 +96,7 @@ where
     let finished = progress::finish_import(pool, &import.catalogue.outbox, id, (import.clock)()).await;
     let result = applied?;
     finished?;
-    staged.clear().await?;
+    staged.clear().await;
     Ok(result)
 }
 
@@ -107,12 +107,9 @@ impl Staged<'_> {
         self.parsed_rows.hash
     }
 
-    /// Deletes the staged rows.
-    ///
-    /// # Errors
-    /// Database errors. The import is committed nevertheless.
-    pub async fn clear(self) -> Result<(), Error> {
-        Ok(self.staging.clear().await?)
+    /// Deletes the staged rows. If that fails, they are deleted later.
+    pub async fn clear(self) {
+        self.staging.clear().await;
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{cache::Cache, change::AVAILABILITY};
-use crate::events::feed::Listener;
+use crate::events::Listener;
 
 impl Listener for Cache {
     fn changed(&self, kind: &str, aggregate_id: Uuid, version: i64) {

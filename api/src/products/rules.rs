@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use catalog_values::{
     Currency, characters,
-    product::{MAX_ATTRIBUTES, is_sku},
+    product::{MAX_ATTRIBUTES, MAX_SKU, is_sku},
 };
 use chrono::{Datelike, NaiveDate};
 use rust_decimal::Decimal;
@@ -81,7 +81,9 @@ pub fn delta(delta: &i64, _: &Rules) -> garde::Result {
 /// `sku`.
 pub fn sku(sku: &str, _: &Rules) -> garde::Result {
     if !is_sku(sku) {
-        return invalid("sku must have 1 to 64 characters without spaces, control or invisible characters, and be neither . nor ..");
+        return invalid(format!(
+            "sku must have 1 to {MAX_SKU} characters without spaces, control or invisible characters, and be neither . nor .."
+        ));
     }
     Ok(())
 }

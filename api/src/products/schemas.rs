@@ -77,3 +77,20 @@ fn text() -> ObjectBuilder {
 fn value(schema_type: SchemaType) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(schema_type).max_length(Some(2000)).pattern(Some(TEXT))
 }
+
+#[cfg(test)]
+mod tests {
+    use catalog_values::product::MAX_SKU;
+    use utoipa::PartialSchema;
+
+    use crate::products::{ProductInput, import::RowDocument};
+
+    // utoipa takes no constants.
+    #[test]
+    fn schemas_have_the_limit_of_skus() {
+        for schema in [ProductInput::schema(), RowDocument::schema()] {
+            let schema = serde_json::to_value(schema).unwrap();
+            assert_eq!(schema["properties"]["sku"]["maxLength"], MAX_SKU, "{schema}");
+        }
+    }
+}

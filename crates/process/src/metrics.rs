@@ -26,7 +26,7 @@ pub fn register_gauge(name: &str, help: &str) -> IntGauge {
 ///
 /// # Errors
 /// If a collector cannot be encoded.
-pub fn encode() -> Result<String, prometheus::Error> {
+pub(crate) fn encode() -> Result<String, prometheus::Error> {
     let mut buffer = Vec::new();
     TextEncoder::new().encode(&prometheus::gather(), &mut buffer)?;
     String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))

@@ -33,7 +33,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The readiness of this process. Cheap to clone.
 ///
-/// A process is ready when it has started, is not draining, and its database has the schema that this release needs. It stays ready while a
+/// A process is ready when it has started, waits for nothing that it needs, and is not draining. It should stay ready while a
 /// dependency is unavailable: otherwise an outage would remove all pods from the Service, and no pod would answer with 503.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
@@ -129,7 +129,12 @@ impl Readiness {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, readiness: Readiness, respond: RespondToRejected, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    respond: RespondToRejected,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))

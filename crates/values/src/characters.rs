@@ -31,8 +31,7 @@ pub fn is_invisible(c: char) -> bool {
 
 /// Whether a character changes the display order of the following text: the embeddings, overrides and isolates of the Unicode
 /// bidirectional algorithm (UAX 9, section 2). Without a closing character, they affect text beyond their own.
-#[must_use]
-pub fn reorders(c: char) -> bool {
+fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,4 +1,4 @@
-//! Dates of the API: strictly `full-date` of RFC 3339, section 5.6, so not `2024-5-3`.
+//! Dates, strictly as `full-date` of RFC 3339, section 5.6: not `2024-5-3`.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, de};

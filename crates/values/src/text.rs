@@ -2,7 +2,7 @@
 //! combining marks; in NFC both have the same bytes and compare as equal.
 //!
 //! Text is normalised on input: when a field is deserialised ([`normalized`]), and in query strings and paths.
-//! Passwords have another normal form (see `identity::passwords`). Tokens, keys, cursors and URLs are not normalised.
+//! It is not for secrets and identifiers such as tokens, keys, cursors and URLs, which keep their bytes.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

@@ -225,6 +225,7 @@ async fn an_atomic_import_with_a_key_is_applied_once() {
     let first = atomic_with_key(&shop, "import-1", &rows).await.expect(200);
     let again = atomic_with_key(&shop, "\"import-1\"", &rows).await.expect(200);
     assert_eq!(first.json(), again.json(), "the second response is not the stored one");
+    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
     assert_eq!(counts(&again.json()), [2, 0, 0, 0]);
     let other = atomic_with_key(&shop, "import-1", &rows[..1]).await;
     other.problem(422, "idempotency-key-reused");
@@ -232,4 +233,30 @@ async fn an_atomic_import_with_a_key_is_applied_once() {
     // Only atomic imports accept a key.
     let plain = shop.ada.post(BULK, &json!({"items": rows})).header("idempotency-key", "import-3").await;
     assert_eq!(plain.status, 400, "{}", plain.text());
+}
+
+#[tokio::test]
+async fn a_committed_import_succeeds_even_if_its_staged_rows_cannot_be_deleted() {
+    let shop = Shop::api().await;
+    let trigger = "CREATE FUNCTION products.reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'rejected'; END $$;
+         CREATE TRIGGER reject BEFORE DELETE ON products.import_rows EXECUTE FUNCTION products.reject()";
+    sqlx::raw_sql(trigger).execute(&shop.database).await.unwrap();
+    let rows = [samples::plain("A")];
+    let atomic = atomic_with_key(&shop, "import-1", &rows).await.expect(200);
+    assert_eq!(counts(&atomic.json()), [1, 0, 0, 0]);
+    assert_eq!(atomic_with_key(&shop, "import-1", &rows).await.expect(200).body, atomic.body);
+    assert_eq!(counts(&import(&shop.ada, &[samples::plain("B")]).await), [1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_import_whose_staged_rows_were_lost_says_whether_rows_were_imported() {
+    let shop = Shop::api().await;
+    let trigger = "CREATE FUNCTION products.lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER lose BEFORE INSERT ON products.import_rows FOR EACH ROW EXECUTE FUNCTION products.lose()";
+    sqlx::raw_sql(trigger).execute(&shop.database).await.unwrap();
+    for (query, part) in [("", "Committed rows stay"), ("?atomic=true", "Nothing was imported")] {
+        let reply = shop.ada.post(&format!("{BULK}{query}"), &json!({"items": [samples::plain("A")]})).await;
+        let problem = reply.problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
+    }
 }

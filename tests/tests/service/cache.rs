@@ -6,10 +6,11 @@ use catalog_tests::{
     Api, Role, Shop,
     buying::{cart, put},
     eventually,
-    samples::{self, create},
+    samples::{self, Created, create},
     wait::{check, within},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Longest time that another process may return the old version of a product.
 const STALE_AT_MOST: Duration = Duration::from_secs(2);
@@ -31,32 +32,65 @@ async fn the_process_that_makes_a_change_returns_it_at_once() {
 #[tokio::test]
 async fn the_process_that_makes_a_change_does_not_need_its_event() {
     let shop = Shop::builder().only_api().proxied().allow_error_logs().start().await;
-    let mut body = samples::plain("T-1");
-    body["quantity"] = json!(1);
-    let product = create(&shop.ada, &body).await;
-    let path = cart(&shop.carol).await;
-    let read = async || shop.anyone.get(&product.path).await.expect(200).json();
-    eventually("the product is cached", async || {
-        let cached = read().await;
-        sqlx::query("UPDATE products.products SET brand = gen_random_uuid()::text").execute(&shop.database).await.unwrap();
-        let shown = read().await;
-        check(shown == cached, || shown)
+    let read = async |product: &Created| shop.anyone.get(&product.path).await.expect(200).json();
+    without_events(&shop, async |product| {
+        shop.ada.patch(&product.path, &json!({"name": "Patched"})).await.expect(200);
+        assert_eq!(read(product).await["name"], "Patched");
+        Ok(())
     })
     .await;
-    // No event arrives from now on, but the cache is used for another two seconds.
-    shop.network().nats.freeze();
-    shop.ada.patch(&product.path, &json!({"name": "Patched"})).await.expect(200);
-    assert_eq!(read().await["name"], "Patched");
-    put(&shop.carol, &path, &product, 1).await.expect(200);
-    assert_eq!(read().await["in_stock"], false);
-    shop.carol.delete(&path).await.expect(204);
-    assert_eq!(read().await["in_stock"], true);
-    body["name"] = json!("Imported");
-    shop.ada.post("/v1/products/bulk", &json!({"items": [body]})).await.expect(200);
-    assert_eq!(read().await["name"], "Imported");
-    shop.ada.delete(&product.path).await.expect(204);
-    shop.anyone.get(&product.path).await.problem(404, "not-found");
-    shop.network().nats.restore();
+    without_events(&shop, async |product| {
+        let path = cart(&shop.carol).await;
+        put(&shop.carol, &path, product, 1).await.expect(200);
+        assert_eq!(read(product).await["in_stock"], false);
+        let used = is_cached(&shop, product).await;
+        shop.carol.delete(&path).await.expect(204);
+        assert_eq!(read(product).await["in_stock"], true);
+        used
+    })
+    .await;
+    without_events(&shop, async |product| {
+        let mut row = samples::plain(product.body["sku"].as_str().unwrap());
+        row["name"] = json!("Imported");
+        shop.ada.post("/v1/products/bulk", &json!({"items": [row]})).await.expect(200);
+        assert_eq!(read(product).await["name"], "Imported");
+        Ok(())
+    })
+    .await;
+    without_events(&shop, async |product| {
+        shop.ada.delete(&product.path).await.expect(204);
+        shop.anyone.get(&product.path).await.problem(404, "not-found");
+        Ok(())
+    })
+    .await;
+}
+
+/// Runs `command` on a cached product, of which one unit is available, while no event arrives. The cache is then in use for another
+/// two seconds: repeats all with another product if it isn't any more when `command` has ended.
+async fn without_events(shop: &Shop, command: impl AsyncFn(&Created) -> Result<(), Value>) {
+    let nats = &shop.network().nats;
+    eventually("the cache is in use until the command has ended", async || {
+        let mut body = samples::plain(&Uuid::now_v7().to_string());
+        body["quantity"] = json!(1);
+        let product = create(&shop.ada, &body).await;
+        let other = create(&shop.ada, &samples::plain(&Uuid::now_v7().to_string())).await;
+        eventually("the product is cached", async || is_cached(shop, &product).await).await;
+        nats.freeze();
+        let done = command(&product).await;
+        let used = is_cached(shop, &other).await;
+        nats.restore();
+        done.and(used)
+    })
+    .await;
+}
+
+/// Returns the product as an error if it is read from the database.
+async fn is_cached(shop: &Shop, product: &Created) -> Result<(), Value> {
+    let read = async || shop.anyone.get(&product.path).await.expect(200).json();
+    let cached = read().await;
+    sqlx::query("UPDATE products.products SET brand = gen_random_uuid()::text").execute(&shop.database).await.unwrap();
+    let shown = read().await;
+    check(shown == cached, || shown)
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 use catalog_tests::{Api, Reply, Shop, samples};
 use serde_json::{Value, json};
 
+/// Marks a stored response.
+const REPLAYED: &str = "idempotent-replayed";
+
 async fn create(admin: &Api, key: &str, body: &Value) -> Reply {
     admin.post("/v1/products", body).header("idempotency-key", key).await
 }
@@ -18,6 +21,7 @@ async fn a_retry_gets_the_stored_response_and_creates_nothing() {
         assert_eq!(first.header(header), again.header(header), "{header}");
     }
     assert_ne!(first.header("x-request-id"), again.header("x-request-id"));
+    assert_eq!((first.header(REPLAYED), again.header(REPLAYED)), ("", "true"));
     // Also after the product was changed or deleted: it is the response to that request.
     let path = format!("/v1/products/{}", first.json()["id"].as_str().unwrap());
     shop.ada.delete(&path).await.expect(204);

@@ -62,6 +62,7 @@ async fn an_order_requires_an_idempotency_key_and_a_repeated_request_returns_the
     let first = send(&body).await.expect(201);
     let again = send(&body).await.expect(201);
     assert_eq!((&first.body, first.header("location")), (&again.body, again.header("location")));
+    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
     send(&json!({"items": [{"product_id": product.id, "quantity": 1}]})).await.problem(422, "idempotency-key-reused");
     // A key is scoped to its customer.
     shop.dave.post("/v1/orders", &body).header("idempotency-key", "mine").await.expect(201);

@@ -65,7 +65,7 @@ pub async fn place_order(
             Ok(replied)
         });
         match placed.await {
-            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            Err(problem) if problem.is_retryable() && tries.next().is_some() => {}
             responded => return responded,
         }
     }

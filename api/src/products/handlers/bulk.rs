@@ -167,22 +167,35 @@ async fn import_atomically<S>(
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let staged = import.stage_atomic(format, source, session.is_active()).await?;
+    let staged = import.stage_atomic(format, source, session.is_active()).await.map_err(atomic_problem)?;
     let key = key.map(|key| key.for_hash(staged.hash()));
     let mut tries = 1..MAX_ATTEMPTS;
     loop {
         let imported = respond_once(import.begin().await?, key.clone(), async |work, reply| {
-            let result = import.apply_atomic(work, &staged).await?;
+            let result = import.apply_atomic(work, &staged).await.map_err(atomic_problem)?;
             reply.json(work, StatusCode::OK, Vec::new(), &result).await
         });
         match imported.await {
-            Err(problem) if problem.is_contention() && tries.next().is_some() => {}
+            Err(problem) if problem.is_retryable() && tries.next().is_some() => {}
             Err(problem) => return Err(problem),
             Ok(response) => {
-                staged.clear().await?;
+                staged.clear().await;
                 return Ok(response);
             }
         }
+    }
+}
+
+/// The problem of an atomic import, which commits no rows if it fails.
+fn atomic_problem(error: import::Error) -> Problem {
+    match error {
+        import::Error::Contended => {
+            Problem::retryable("The products are being modified by other requests. Nothing was imported; send the same rows again.")
+        }
+        import::Error::RowsLost => {
+            Problem::unavailable("The database was restarted during the import. Nothing was imported; send the same rows again.")
+        }
+        error => error.into(),
     }
 }
 
@@ -199,7 +212,7 @@ impl From<import::Error> for Problem {
                 Self::too_many(detail, RETRY_AFTER)
             }
             import::Error::SessionEnded => session_ended("Nothing was imported; sign in and send the rows again."),
-            import::Error::Contended => Self::contention(
+            import::Error::Contended => Self::retryable(
                 "The products are being modified by other requests. Committed rows stay; send the same rows again to complete the import.",
             ),
             import::Error::RowsLost => Self::unavailable(

@@ -26,13 +26,13 @@ pub enum Error {
     /// The session ended or the account was deactivated during the upload. Nothing was imported.
     #[error("the session ended during the upload")]
     SessionEnded,
-    /// Other requests keep modifying the same products. Committed chunks stay; retry.
+    /// Other requests keep modifying the same products. Committed chunks stay, of which an atomic import has none; retry.
     #[error("the products are being modified by other requests")]
     Contended,
-    /// A restart of PostgreSQL deleted the staged rows. Committed chunks stay; retry.
+    /// A restart of PostgreSQL deleted the staged rows. Committed chunks stay, of which an atomic import has none; retry.
     #[error("the database was restarted during the import")]
     RowsLost,
-    /// The database failed or is unavailable. Committed chunks stay.
+    /// The database failed or is unavailable. Committed chunks stay, of which an atomic import has none.
     #[error(transparent)]
     Database(sqlx::Error),
     /// A defect of the importer.

@@ -86,20 +86,17 @@ impl Staging {
         Ok(())
     }
 
-    /// Deletes the rows.
-    ///
-    /// # Errors
-    /// Database errors; [`purge_abandoned_rows`] then deletes them later.
-    pub async fn clear(mut self) -> Result<(), sqlx::Error> {
-        delete_rows(&self.pool, self.import_id).await?;
+    /// Deletes the rows. Logs an error, because the import is committed; [`purge_abandoned_rows`] then deletes them later.
+    pub async fn clear(mut self) {
+        delete_or_log(&self.pool, self.import_id).await;
         self.cleared = true;
-        Ok(())
     }
 }
 
-async fn delete_rows(pool: &PgPool, import_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM products.import_rows WHERE import_id = $1", import_id).execute(pool).await?;
-    Ok(())
+async fn delete_or_log(pool: &PgPool, import_id: Uuid) {
+    if let Err(error) = sqlx::query!("DELETE FROM products.import_rows WHERE import_id = $1", import_id).execute(pool).await {
+        tracing::warn!(error = %Chain(&error), %import_id, "staged rows not deleted");
+    }
 }
 
 impl Drop for Staging {
@@ -109,12 +106,8 @@ impl Drop for Staging {
         }
         let (pool, import_id) = (self.pool.clone(), self.import_id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let remove = async move {
-                if let Err(error) = delete_rows(&pool, import_id).await {
-                    tracing::warn!(error = %Chain(&error), %import_id, "staged rows not deleted");
-                }
-            };
-            runtime.spawn(remove.instrument(Span::current()));
+            let delete = async move { delete_or_log(&pool, import_id).await };
+            runtime.spawn(delete.instrument(Span::current()));
         }
     }
 }

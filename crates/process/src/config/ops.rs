@@ -14,7 +14,7 @@ pub struct OpsArgs {
     /// Where /livez, /readyz and /metrics listen; keep it private; the IPv6 wildcard includes IPv4
     #[arg(long, env = "OPS_ADDRESS", default_value = "[::]:9090", value_name = "ADDRESS:PORT")]
     ops_address: String,
-    /// How long requests and mails in progress may take to finish after SIGTERM
+    /// How long work in progress, such as requests, may take to finish after SIGTERM
     #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     shutdown_timeout: String,
 }

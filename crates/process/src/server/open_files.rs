@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Number of open files besides HTTP connections: connections to the database and NATS, listeners, and files of the runtime.
+/// Number of open files besides HTTP connections: connections to dependencies, listeners, and files of the runtime.
 const OTHER_FILES: u64 = 512;
 
 /// Raises the soft limit of open files (`ulimit -n`, often 1024) to what `connections` need, or to the hard limit if that is lower.
