@@ -38,6 +38,13 @@ pub fn has_applied(object: &DynamicObject) -> bool {
     object.managed_fields().iter().any(is_ours)
 }
 
+/// When [`MANAGER`] last applied a changed field of the object.
+#[must_use]
+pub fn applied_at(object: &DynamicObject) -> Option<Timestamp> {
+    let is_ours = |entry: &&ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply");
+    object.managed_fields().iter().filter(is_ours).filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max()
+}
+
 /// The managers that a conflict names, such as `kubectl-edit`.
 ///
 /// The API server answers a conflict with one cause per field, `conflict with "kubectl-edit" using apps/v1` in its message
