@@ -10,12 +10,16 @@ use crate::crd::Catalog;
 /// takes effect once, because the status contains another id afterwards.
 pub const ABANDON: &str = "catalog.rs/abandon-installation";
 
+/// Maximum number of characters of an annotation's value in a message. An id has 36.
+const MAX_QUOTED: usize = 100;
+
 /// Determines the expected installation from the status of the Catalog and the objects that were read.
 pub fn check(catalog: &Catalog, database: Option<&DatabasePlan>, check: &mut Check<'_>) -> InstallationPlan {
     let known = catalog.status.as_ref().and_then(|status| status.database.clone()).unwrap_or_default();
     let abandoned = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ABANDON)).cloned();
     let is_abandoned = abandoned.is_some() && (abandoned == known.installation_id || abandoned == known.claim_uid);
     if let Some(value) = abandoned.as_ref().filter(|_| check.is_observed() && !is_abandoned && abandoned != known.abandoned) {
+        let value: String = value.chars().take(MAX_QUOTED).collect();
         let known = match (&known.installation_id, &known.claim_uid) {
             (None, None) => "status.database has no installation".to_owned(),
             (Some(id), _) => format!("{value:?} isn't the installation id {id}"),
@@ -67,6 +71,8 @@ mod tests {
         assert_eq!(skipped("bogus", known(Some("a"), Some("u"))), ignored("\"bogus\" isn't the installation id a"));
         assert_eq!(skipped("bogus", known(None, Some("u"))), ignored("\"bogus\" isn't the uid u of the claim"));
         assert_eq!(skipped("bogus", DatabaseStatus::default()), ignored("status.database has no installation"));
+        let long = skipped(&"é".repeat(1000), known(Some("a"), None));
+        assert_eq!(long, ignored(&format!("{:?} isn't the installation id a", "é".repeat(100))));
         let done = DatabaseStatus { abandoned: Some("a".into()), ..known(Some("b"), Some("u")) };
         assert_eq!(skipped("a", done), Vec::<String>::new(), "it took effect");
     }
