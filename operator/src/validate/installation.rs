@@ -1,7 +1,7 @@
 //! Determines which installation the database must be, and whether its volume was lost.
 
 use super::{
-    check::Check,
+    check::{Check, quoted},
     plan::{DatabasePlan, InstallationPlan},
 };
 use crate::crd::Catalog;
@@ -10,20 +10,17 @@ use crate::crd::Catalog;
 /// takes effect once, because the status contains another id afterwards.
 pub const ABANDON: &str = "catalog.rs/abandon-installation";
 
-/// Maximum number of characters of an annotation's value in a message. An id has 36.
-const MAX_QUOTED: usize = 100;
-
 /// Determines the expected installation from the status of the Catalog and the objects that were read.
 pub fn check(catalog: &Catalog, database: Option<&DatabasePlan>, check: &mut Check<'_>) -> InstallationPlan {
     let known = catalog.status.as_ref().and_then(|status| status.database.clone()).unwrap_or_default();
     let abandoned = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ABANDON)).cloned();
     let is_abandoned = abandoned.is_some() && (abandoned == known.installation_id || abandoned == known.claim_uid);
     if let Some(value) = abandoned.as_ref().filter(|_| check.is_observed() && !is_abandoned && abandoned != known.abandoned) {
-        let value: String = value.chars().take(MAX_QUOTED).collect();
+        let value = quoted(value);
         let known = match (&known.installation_id, &known.claim_uid) {
             (None, None) => "status.database has no installation".to_owned(),
-            (Some(id), _) => format!("{value:?} isn't the installation id {id}"),
-            (None, Some(uid)) => format!("{value:?} isn't the uid {uid} of the claim"),
+            (Some(id), _) => format!("{value} isn't the installation id {id}"),
+            (None, Some(uid)) => format!("{value} isn't the uid {uid} of the claim"),
         };
         check.skip(format!("metadata.annotations[{ABANDON}]"), format!("ignored, because {known}; correct or remove the annotation"));
     }
