@@ -234,7 +234,7 @@ impl Elector {
             && (status.is_forbidden() || status.is_invalid())
             && lease.metadata.owner_references != references
         {
-            owner.record_failure(Some(status.message.clone()));
+            owner.record_failure(status.message.clone());
             lease.metadata.owner_references = references;
             written = self.api.replace(NAME, &PostParams::default(), &lease).await;
         }

@@ -80,7 +80,7 @@ fn accepted((plan, problems): (Option<Plan>, Vec<Problem>)) -> Result<Plan, Prob
 /// Returns all problems, and the plan unless a problem prevents it.
 fn plan(catalog: &Catalog, mut check: Check<'_>) -> (Option<Plan>, Vec<Problem>) {
     let spec = &catalog.spec;
-    size::check(spec, &mut check);
+    size::check(catalog, &mut check);
     let shop = shop::check(catalog, &mut check);
     let release = shop::check_image(&spec.image, &mut check);
     let currency = shop::check_currency(&spec.currency, &mut check);

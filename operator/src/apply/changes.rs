@@ -4,7 +4,10 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::{SECRETS_HASH, was_applied};
-use crate::{kinds::Kind, secrets::LoginChange};
+use crate::{
+    kinds::Kind,
+    secrets::{Data, LoginChange},
+};
 
 /// JSON pointer to the requested size of a volume.
 const STORAGE: &str = "/spec/resources/requests/storage";
@@ -95,21 +98,16 @@ impl Change {
         Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason, event: None, overridden: Vec::new() }
     }
 
-    /// A new signing key was added to its Secret.
+    /// A new signing key was added to its Secret, or keys whose tokens have expired were removed.
     #[must_use]
-    pub fn rotated(name: &str) -> Self {
-        let event = Some((
-            "SigningKeyRotated",
-            format!("Secret {name} has a new signing key. Tokens that the previous key signed stay valid until they expire."),
-        ));
-        Self {
-            kind: Kind::Secret,
-            name: name.into(),
-            action: Action::Patched,
-            reason: "a new signing key was due or requested".into(),
-            event,
-            overridden: Vec::new(),
-        }
+    pub fn signing_keys(name: &str, before: &Data, after: &Data) -> Self {
+        let (reason, event) = if after.keys().any(|key| !before.contains_key(key)) {
+            let note = format!("Secret {name} has a new signing key. Tokens that the previous key signed stay valid until they expire.");
+            ("a new signing key was due or requested", Some(("SigningKeyRotated", note)))
+        } else {
+            ("all tokens that an old signing key signed have expired", None)
+        };
+        Self { kind: Kind::Secret, name: name.into(), action: Action::Patched, reason: reason.into(), event, overridden: Vec::new() }
     }
 
     /// An object was deleted.
@@ -153,6 +151,7 @@ fn event(kind: Kind, name: &str, before: Option<&DynamicObject>, declared: &Valu
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::ByteString;
     use serde_json::json;
 
     use super::*;
@@ -185,6 +184,19 @@ mod tests {
         assert_eq!(change(Some("1"), Some("2")), Some("SecretsRotated"));
         assert_eq!(change(Some("1"), Some("1")), None);
         assert_eq!(change(None, Some("1")), None);
+    }
+
+    #[test]
+    fn removing_an_old_signing_key_is_not_a_rotation() {
+        let keys = |names: &[&str]| -> Data { names.iter().map(|name| ((*name).to_owned(), ByteString(b"key".to_vec()))).collect() };
+        let change = |before: &[&str], after: &[&str]| {
+            let change = Change::signing_keys("shop-signing-keys", &keys(before), &keys(after));
+            (change.reason, change.event.map(|(reason, _)| reason))
+        };
+        let rotated = ("a new signing key was due or requested".to_owned(), Some("SigningKeyRotated"));
+        assert_eq!(change(&["1"], &["1", "2"]), rotated);
+        assert_eq!(change(&["1", "2"], &["2", "3"]), rotated);
+        assert_eq!(change(&["1", "2"], &["2"]), ("all tokens that an old signing key signed have expired".to_owned(), None));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Owner {
     name: String,
     /// The reference to it, as last read.
     reference: Option<OwnerReference>,
-    /// The error of reading it that was logged last.
+    /// Why the Lease has no owner, as last logged. `None` once it has one.
     failure: Option<String>,
 }
 
@@ -30,27 +30,26 @@ impl Owner {
     /// Sets the owner of the Lease, unless it is set. If the Deployment cannot be read, the Lease keeps its owners.
     pub async fn set(&mut self, lease: &mut Lease) {
         if self.reference.as_ref().is_some_and(|reference| lease.owner_references().contains(reference)) {
+            self.failure = None;
             return;
         }
-        let failure = match timeout(RETRY / 2, self.api.get_metadata(&self.name)).await {
+        match timeout(RETRY / 2, self.api.get_metadata(&self.name)).await {
             Ok(Ok(deployment)) => {
                 self.reference = deployment.owner_ref(&());
                 // Replaces a reference to a Deployment that was deleted and created again.
                 lease.owner_references_mut().retain(|reference| reference.kind != Deployment::kind(&()));
                 lease.owner_references_mut().extend(self.reference.clone());
-                None
             }
-            Ok(Err(error)) => Some(Chain(&error).to_string()),
-            Err(_) => Some("the API server did not respond in time".to_owned()),
-        };
-        self.record_failure(failure);
+            Ok(Err(error)) => self.record_failure(Chain(&error).to_string()),
+            Err(_) => self.record_failure("the API server did not respond in time".to_owned()),
+        }
     }
 
     /// Logs why the owner could not be set, unless the last failure had the same reason.
-    pub fn record_failure(&mut self, failure: Option<String>) {
-        if let Some(error) = failure.as_ref().filter(|_| failure != self.failure) {
+    pub fn record_failure(&mut self, error: String) {
+        if self.failure.as_ref() != Some(&error) {
             tracing::warn!(error, object_kind = "Deployment", object_name = self.name, "lease has no owner; retrying");
         }
-        self.failure = failure;
+        self.failure = Some(error);
     }
 }

@@ -38,6 +38,13 @@ pub fn has_applied(object: &DynamicObject) -> bool {
     object.managed_fields().iter().any(is_ours)
 }
 
+/// When [`MANAGER`] last applied a changed field of the object.
+#[must_use]
+pub fn applied_at(object: &DynamicObject) -> Option<Timestamp> {
+    let is_ours = |entry: &&ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply");
+    object.managed_fields().iter().filter(is_ours).filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max()
+}
+
 /// The managers that a conflict names, such as `kubectl-edit`.
 ///
 /// The API server answers a conflict with one cause per field, `conflict with "kubectl-edit" using apps/v1` in its message
@@ -64,9 +71,12 @@ pub fn replica_owners(object: &DynamicObject) -> Vec<String> {
 }
 
 /// When a manager other than the operator last edited the data of a Secret.
+///
+/// A client that applies `stringData` with server-side apply owns that field, and the API server writes its values to `data`.
 #[must_use]
 pub fn data_edited_at(secret: &DynamicObject) -> Option<Timestamp> {
-    let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:data").is_some());
+    let is_set = |fields: &Value| ["f:data", "f:stringData"].iter().any(|field| fields.get(field).is_some());
+    let sets = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| is_set(&fields.0));
     let others = secret.managed_fields().iter().filter(sets).filter(|entry| entry.manager.as_deref() != Some(MANAGER));
     others.filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max()
 }
@@ -75,4 +85,28 @@ pub fn data_edited_at(secret: &DynamicObject) -> Option<Timestamp> {
 #[must_use]
 pub fn declares_replicas(declared: &Value) -> bool {
     declared["spec"].get("replicas").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_of_a_secret_is_edited_through_data_and_string_data() {
+        let edited_at = |manager: &str, fields: Value| {
+            let entry = json!({
+                "manager": manager, "operation": "Apply", "apiVersion": "v1", "time": "2026-11-30T10:00:00Z", "fieldsType": "FieldsV1",
+                "fieldsV1": fields,
+            });
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "managedFields": [entry]}});
+            data_edited_at(&serde_json::from_value(secret).unwrap()).map(|time| time.to_string())
+        };
+        let time = Some("2026-11-30T10:00:00Z".to_owned());
+        assert_eq!(edited_at("kubectl", json!({"f:data": {"f:a": {}}})), time);
+        assert_eq!(edited_at("kubectl", json!({"f:stringData": {"f:a": {}}})), time);
+        assert_eq!(edited_at("kubectl", json!({"f:metadata": {"f:labels": {}}})), None);
+        assert_eq!(edited_at(MANAGER, json!({"f:data": {"f:a": {}}})), None);
+    }
 }

@@ -58,11 +58,14 @@ async fn generate(plan: &Plan, referenced: &Referenced, apply: &mut Apply<'_>, c
     let name = &plan.auth.signing_keys;
     let data = apply.live.secret(name).map(|secret| secret.data.unwrap_or_default());
     let edited_at = apply.live.get(Kind::Secret, name).and_then(data_edited_at);
-    let rotated = data.and_then(|data| secrets::rotate_signing_keys(plan, &data, edited_at, context.now(), &mut rand::rng()));
-    if let Some(data) = &rotated {
-        apply.replace(name, serde_json::to_value(data)?, Change::rotated(name)).await?;
+    let keys_changed = data.and_then(|before| {
+        let after = secrets::rotate_signing_keys(plan, &before, edited_at, context.now(), &mut rand::rng())?;
+        Some((before, after))
+    });
+    if let Some((before, after)) = &keys_changed {
+        apply.replace(name, serde_json::to_value(after)?, Change::signing_keys(name, before, after)).await?;
     }
-    Ok(!missing.is_empty() || !completed.is_empty() || rotated.is_some() || login_changed)
+    Ok(!missing.is_empty() || !completed.is_empty() || keys_changed.is_some() || login_changed)
 }
 
 /// Rotates passwords of the embedded database, adds missing keys of its Secret, or removes old passwords. Returns whether any changed.

@@ -1,16 +1,22 @@
 //! Finds the objects because of which a rotation of the database password cannot start or finish.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
+use kube::{ResourceExt, api::DynamicObject};
 
 use super::{
     Data,
     database_login::{USERNAME, has_old_passwords, read_changed_at, text},
-    in_use::{keda_logins, login, rolled_out_at},
+    in_use::{keda_logins, login, progressed_at, rolled_out_at},
 };
-use crate::{kinds::Kind, live::Live};
+use crate::{
+    kinds::Kind,
+    live::{Live, managers::has_applied},
+};
 
-/// How long a rotation may take before the objects that block it are reported. Most take less than ten minutes.
+/// How long a rotation may take, or a rollout may make no progress, before the objects that block it are reported. Most rotations take
+/// less than ten minutes.
 const REPORT_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 /// A rotation that cannot start or finish.
@@ -42,29 +48,47 @@ impl BlockedRotation {
             (since, format!("the rotation of the database password that was requested for {since} has not started"))
         };
         let in_deployments = deployments.into_iter().filter_map(|name| {
-            let Some(deployment) = live.get(Kind::Deployment, &name) else { return Some(format!("Deployment {name} does not exist")) };
-            match login(deployment) {
-                Some(login) if login == active => {
-                    rolled_out_at(deployment).is_none().then(|| format!("Deployment {name} is replacing its pods: see Progressing"))
-                }
-                Some(login) => Some(format!("Deployment {name} uses login role {login} instead of {active}")),
-                None => Some(format!("Deployment {name} has no variable PGUSER")),
-            }
+            let deployment = live.get(Kind::Deployment, &name);
+            // A request may be older than the rollout: it arrives late, or the Catalog was paused.
+            let since = deployment.and_then(progressed_at).map_or(since, |progressed_at| since.max(progressed_at));
+            Some((since, deployment_message(&name, deployment, active)?))
         });
-        let in_keda = keda_logins(live).filter(|(_, login)| *login != active).map(|(object, login)| {
-            let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
-            let name = object.name_any();
-            format!("{kind} {name} uses login role {login}: change it to {active} or delete {kind} {name}")
-        });
-        let blocking: Vec<_> = in_deployments.chain(in_keda).collect();
-        let message = format!("{state}, because {}", blocking.join(", and "));
-        (!blocking.is_empty()).then(|| Self { report_at: since + REPORT_AFTER, message })
+        // Triggers of one object mostly use the same role.
+        let in_keda: BTreeSet<_> = keda_logins(live)
+            .filter(|(_, login)| *login != active)
+            .map(|(object, login)| (since, keda_message(object, login, active)))
+            .collect();
+        let (times, messages): (Vec<_>, Vec<_>) = in_deployments.chain(in_keda).unzip();
+        let first = times.into_iter().min()?;
+        Some(Self { report_at: first + REPORT_AFTER, message: format!("{state}, because {}", messages.join(", and ")) })
+    }
+}
+
+/// What a Deployment lacks to use the `active` login role in all its pods.
+fn deployment_message(name: &str, deployment: Option<&DynamicObject>, active: &str) -> Option<String> {
+    let Some(deployment) = deployment else { return Some(format!("Deployment {name} does not exist: see Migrated and Degraded")) };
+    match login(deployment) {
+        Some(login) if login == active => {
+            rolled_out_at(deployment).is_none().then(|| format!("Deployment {name} is replacing its pods: see Progressing"))
+        }
+        Some(login) => Some(format!("Deployment {name} uses login role {login} instead of {active}: see Migrated and Degraded")),
+        None => Some(format!("Deployment {name} has no variable PGUSER: see Migrated and Degraded")),
+    }
+}
+
+/// That a `ScaledObject` or `TriggerAuthentication` uses another login role, and what to do. The operator changes its own objects itself.
+fn keda_message(object: &DynamicObject, login: &str, active: &str) -> String {
+    let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+    let name = object.name_any();
+    if has_applied(object) {
+        format!("{kind} {name} uses login role {login} instead of {active}: see Migrated and Degraded")
+    } else {
+        format!("{kind} {name} uses login role {login}: change it to {active} or delete {kind} {name}")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kube::api::DynamicObject;
     use serde_json::{Value, json};
 
     use super::*;
@@ -94,6 +118,13 @@ mod tests {
         object(Kind::ScaledObject, "reports", &json!({"spec": {"triggers": [{"metadata": {"userName": login}}]}}))
     }
 
+    /// An object with this field of `metadata.managedFields`: the operator has applied it at this time.
+    fn applied((kind, mut object): (Kind, DynamicObject), time: &str) -> (Kind, DynamicObject) {
+        let entry = json!({"manager": "catalog-operator", "operation": "Apply", "time": time});
+        object.metadata.managed_fields = Some(vec![serde_json::from_value(entry).unwrap()]);
+        (kind, object)
+    }
+
     fn find(objects: Vec<(Kind, DynamicObject)>, keys: &[&str], requested: Option<&str>) -> Option<BlockedRotation> {
         let data = [entry(USERNAME, "catalog_b"), entry("changed-at", CHANGED_AT)].into_iter();
         let data: Data = data.chain(keys.iter().map(|key| entry(key, "x"))).collect();
@@ -112,13 +143,45 @@ mod tests {
         assert_eq!(find(vec![rolled_out.clone(), scaled_object("catalog_b")], &both, None), None);
         assert_eq!(find(vec![rolled_out, scaled_object("catalog_a")], &["catalog_b"], None), None, "no rotation is in progress");
         for (objects, expected) in [
-            (vec![], "Deployment shop-api does not exist"),
-            (vec![deployment("catalog_a", "NewReplicaSetAvailable")], "Deployment shop-api uses login role catalog_a instead of catalog_b"),
+            (vec![], "Deployment shop-api does not exist: see Migrated and Degraded"),
+            (
+                vec![deployment("catalog_a", "NewReplicaSetAvailable")],
+                "Deployment shop-api uses login role catalog_a instead of catalog_b: see Migrated and Degraded",
+            ),
             (vec![deployment("catalog_b", "ReplicaSetUpdated")], "Deployment shop-api is replacing its pods: see Progressing"),
         ] {
             let found = find(objects, &both, None).unwrap();
             assert!(found.message.ends_with(&format!("because {expected}")), "{found:?}");
         }
+    }
+
+    #[test]
+    fn an_object_is_named_once_and_one_of_the_operator_need_not_be_deleted() {
+        let triggers = json!([{"metadata": {"userName": "catalog_a"}}, {"metadata": {"userName": "catalog_a"}}]);
+        let scaled_object = object(Kind::ScaledObject, "shop-notifier", &json!({"spec": {"triggers": triggers}}));
+        let message = |scaled_object| {
+            let objects = vec![deployment("catalog_b", "NewReplicaSetAvailable"), scaled_object];
+            let message = find(objects, &["catalog_a", "catalog_b"], None).unwrap().message;
+            message.split_once("because ").unwrap().1.to_owned()
+        };
+        let expected = "ScaledObject shop-notifier uses login role catalog_a: change it to catalog_b or delete ScaledObject shop-notifier";
+        assert_eq!(message(scaled_object.clone()), expected);
+        let expected = "ScaledObject shop-notifier uses login role catalog_a instead of catalog_b: see Migrated and Degraded";
+        assert_eq!(message(applied(scaled_object, CHANGED_AT)), expected);
+    }
+
+    #[test]
+    fn a_rollout_is_reported_fifteen_minutes_after_it_began_or_progressed() {
+        let report_at = |objects, requested| find(objects, &["catalog_b"], Some(requested)).unwrap().report_at;
+        let rollout = || deployment("catalog_b", "ReplicaSetUpdated");
+        assert_eq!(report_at(vec![rollout()], "2026-11-30T11:00:00Z"), at("2026-11-30T11:15:00Z"), "it began before the request");
+        let later = || applied(rollout(), "2026-11-30T11:40:00Z");
+        assert_eq!(report_at(vec![later()], "2026-11-30T11:00:00Z"), at("2026-11-30T11:55:00Z"), "the operator has just applied it");
+        let (kind, mut progressed) = rollout();
+        progressed.data["status"]["conditions"][0]["lastUpdateTime"] = json!("2026-11-30T11:50:00Z");
+        assert_eq!(report_at(vec![(kind, progressed)], "2026-11-30T11:00:00Z"), at("2026-11-30T12:05:00Z"));
+        let other = || scaled_object("reporting");
+        assert_eq!(report_at(vec![later(), other()], "2026-11-30T11:00:00Z"), at("2026-11-30T11:15:00Z"), "another object blocks it");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     kinds::Kind,
-    live::{Live, conditions::conditions},
+    live::{Live, conditions::conditions, managers::applied_at},
 };
 
 /// The login role of the embedded database that all pods and KEDA use.
@@ -64,6 +64,14 @@ pub fn rolled_out_at(deployment: &DynamicObject) -> Option<Timestamp> {
     let progressing = conditions(deployment).find(|condition| condition["type"] == "Progressing")?;
     let is_complete = progressing["reason"] == "NewReplicaSetAvailable" && number("updatedReplicas") == number("replicas");
     progressing["lastUpdateTime"].as_str()?.parse().ok().filter(|_| is_observed && is_complete)
+}
+
+/// When the rollout began or last progressed. Until the deployment controller has seen a change of the template, that is when the
+/// operator applied it.
+pub fn progressed_at(deployment: &DynamicObject) -> Option<Timestamp> {
+    let progressing = conditions(deployment).find(|condition| condition["type"] == "Progressing");
+    let progressed_at = progressing.and_then(|condition| condition["lastUpdateTime"].as_str()?.parse().ok());
+    progressed_at.max(applied_at(deployment))
 }
 
 #[cfg(test)]

@@ -42,8 +42,9 @@ pub fn mail(catalog: &Catalog, live: &Live, report: &MailReport, servers: &[Stri
             state(None, "Idle", format!("Deployment {deployment} has no pods{starts}"))
         }
         MailReport::NoPods => state(None, "NotRunning", format!("no pod of Deployment {deployment} runs: see NotifierAvailable")),
-        MailReport::NotPolled => match previous {
-            Some(previous) => state(previous.status.to_lowercase().parse().ok(), &previous.reason, previous.message.clone()),
+        MailReport::NotPolled => match previous.and_then(|previous| Some((previous, previous.status.to_lowercase().parse().ok()?))) {
+            Some((previous, holds)) => state(Some(holds), &previous.reason, previous.message.clone()),
+            // The reason of an Unknown condition, such as 0 pods, is that of another report.
             None => state(None, "NotReported", format!("the pods of Deployment {deployment} have not reported yet")),
         },
         MailReport::PollFailed(error) => {
@@ -117,13 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_condition_does_not_change_until_new_pods_are_polled() {
+    fn true_and_false_do_not_change_until_new_pods_are_polled() {
         let (catalog, _) = samples::minimal_input();
-        for (status, holds) in [("True", Some(true)), ("False", Some(false)), ("Unknown", None)] {
+        let unknown = (None, "NotReported", "the pods of Deployment shop-notifier have not reported yet");
+        for (status, expected) in [("True", (Some(true), "R", "M")), ("False", (Some(false), "R", "M")), ("Unknown", unknown)] {
             let before =
                 json!({"type": CONDITION, "status": status, "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
             let state = mail(&catalog, &live(1), &MailReport::NotPolled, &[], Some(&serde_json::from_value(before).unwrap()));
-            assert_eq!((state.holds, state.reason.as_str(), state.message.as_str()), (holds, "R", "M"));
+            assert_eq!((state.holds, state.reason.as_str(), state.message.as_str()), expected);
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::{
     observed::{ClaimFacts, Observed, SecretFacts},
 };
 
+/// Maximum number of characters of an annotation's value in a message. The API server accepts 256 KiB.
+const MAX_QUOTED: usize = 100;
+
 /// Checks the value of a key. The error completes the sentence "the value must be …".
 pub type Rule = fn(&str) -> Result<(), String>;
 
@@ -149,6 +152,11 @@ impl<'a> Check<'a> {
         let generated = self.observed.into_iter().flat_map(|observed| &observed.generated);
         generated.map(|(name, secret)| (name.clone(), secret.uid().map(str::to_owned))).collect()
     }
+}
+
+/// Returns the start of an annotation's value in quotes.
+pub fn quoted(value: &str) -> String {
+    format!("{:?}", value.chars().take(MAX_QUOTED).collect::<String>())
 }
 
 /// Accepts any text that isn't blank.

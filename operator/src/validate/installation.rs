@@ -1,7 +1,7 @@
 //! Determines which installation the database must be, and whether its volume was lost.
 
 use super::{
-    check::Check,
+    check::{Check, quoted},
     plan::{DatabasePlan, InstallationPlan},
 };
 use crate::crd::Catalog;
@@ -16,10 +16,11 @@ pub fn check(catalog: &Catalog, database: Option<&DatabasePlan>, check: &mut Che
     let abandoned = catalog.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ABANDON)).cloned();
     let is_abandoned = abandoned.is_some() && (abandoned == known.installation_id || abandoned == known.claim_uid);
     if let Some(value) = abandoned.as_ref().filter(|_| check.is_observed() && !is_abandoned && abandoned != known.abandoned) {
+        let value = quoted(value);
         let known = match (&known.installation_id, &known.claim_uid) {
             (None, None) => "status.database has no installation".to_owned(),
-            (Some(id), _) => format!("{value:?} isn't the installation id {id}"),
-            (None, Some(uid)) => format!("{value:?} isn't the uid {uid} of the claim"),
+            (Some(id), _) => format!("{value} isn't the installation id {id}"),
+            (None, Some(uid)) => format!("{value} isn't the uid {uid} of the claim"),
         };
         check.skip(format!("metadata.annotations[{ABANDON}]"), format!("ignored, because {known}; correct or remove the annotation"));
     }
@@ -67,6 +68,8 @@ mod tests {
         assert_eq!(skipped("bogus", known(Some("a"), Some("u"))), ignored("\"bogus\" isn't the installation id a"));
         assert_eq!(skipped("bogus", known(None, Some("u"))), ignored("\"bogus\" isn't the uid u of the claim"));
         assert_eq!(skipped("bogus", DatabaseStatus::default()), ignored("status.database has no installation"));
+        let long = skipped(&"é".repeat(1000), known(Some("a"), None));
+        assert_eq!(long, ignored(&format!("{:?} isn't the installation id a", "é".repeat(100))));
         let done = DatabaseStatus { abandoned: Some("a".into()), ..known(Some("b"), Some("u")) };
         assert_eq!(skipped("a", done), Vec::<String>::new(), "it took effect");
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::check::Check;
+use super::check::{Check, quoted};
 use crate::crd::{Catalog, ScheduledRotations, Time};
 
 /// Annotation of a Catalog: signing keys older than this instant (RFC 3339) get a successor.
@@ -15,7 +15,8 @@ pub fn requested(catalog: &Catalog, annotation: &str, check: &mut Check<'_>) -> 
     let text = given(catalog, annotation)?;
     let instant = parse(text);
     if instant.is_none() {
-        let message = format!("no rotation: {text:?} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation");
+        let message =
+            format!("no rotation: {} is not an instant such as 2026-11-21T10:00:00Z; correct or remove the annotation", quoted(text));
         check.skip(path(annotation), message);
     }
     instant
@@ -106,6 +107,7 @@ mod tests {
         };
         assert_eq!(skipped(minimal_input(), "2026-11-30T10:00:00Z"), Vec::<String>::new());
         assert!(skipped(minimal_input(), "now")[0].contains("\"now\" is not an instant"));
+        assert!(skipped(minimal_input(), &"x".repeat(1000))[0].starts_with(&format!("no rotation: {:?} is not", "x".repeat(100))));
         assert!(skipped(full_input(), "2026-11-30T10:00:00Z")[0].contains("external"));
     }
 }

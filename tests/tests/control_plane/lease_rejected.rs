@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use catalog_logging::JsonLayer;
 use catalog_operator::leader::{Elector, Leadership};
 use catalog_tests::{
     control_plane::{ApiServer, Namespace, admission::RejectedUpdates},
+    log::Log,
     wait::{check, eventually},
 };
 use k8s_openapi::{
@@ -16,6 +18,8 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
 
 const LEASE: &str = "catalog-operator";
 const DEPLOYMENT: &str = "operator";
@@ -34,7 +38,7 @@ async fn lease(namespace: &Namespace) -> Option<Lease> {
 
 /// `Forbidden` is the reason of the admission plugin `OwnerReferencesPermissionEnforcement`, and `Invalid` the default of a policy.
 #[tokio::test]
-async fn a_leader_whose_lease_must_not_have_an_owner_renews_it_without_one() {
+async fn a_leader_whose_lease_must_not_have_an_owner_renews_it_without_one_and_logs_this_once() {
     let one = async |stem: &str, reason: &str| {
         let namespace = Namespace::new(ApiServer::shared(), stem).await;
         let owner = install(&namespace).await.owner_ref(&()).unwrap();
@@ -54,7 +58,12 @@ async fn a_leader_whose_lease_must_not_have_an_owner_renews_it_without_one() {
         let leadership = Leadership::default();
         let elector = Elector::new(namespace.client().clone(), namespace.name(), "first".into(), leadership.clone())
             .owned_by(namespace.name(), Some(DEPLOYMENT.into()));
-        let task = tokio::spawn(elector.run(std::future::pending()));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let lines = JsonLayer::new(move || writer.try_clone().unwrap());
+        let elector = elector.run(std::future::pending()).with_subscriber(tracing_subscriber::registry().with(lines));
+        let log = Log::default();
+        log.collect(reader);
+        let task = tokio::spawn(elector);
         leadership.wait_until_won().await;
         let mut renewals = BTreeSet::<MicroTime>::new();
         eventually("the Lease is renewed three times after it was acquired", async || {
@@ -73,6 +82,10 @@ async fn a_leader_whose_lease_must_not_have_an_owner_renews_it_without_one() {
         .await;
         assert!(leadership.holds());
         task.abort();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        log.complete().await;
+        let entries: Vec<_> = log.entries().into_iter().filter(|entry| entry["message"] == "lease has no owner; retrying").collect();
+        assert!(entries.len() == 1 && entries[0]["error"].as_str().is_some_and(|error| error.contains(message)), "{entries:?}");
     };
     tokio::join!(one("owner-forbidden", "Forbidden"), one("owner-invalid", "Invalid"));
 }
