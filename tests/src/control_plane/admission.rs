@@ -1,13 +1,30 @@
-//! Admission policies that reject writes in the namespace of one test.
+//! Admission policies and quotas that reject writes in the namespace of one test.
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::ResourceQuota,
+};
 use kube::{
     Api,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
 use super::Namespace;
+
+/// Creates a quota of `hard` of a resource, of which `used` are in use: no controller counts them. Returns the API of quotas.
+///
+/// # Panics
+/// If the API server rejects the quota.
+pub async fn create_quota(namespace: &Namespace, name: &str, resource: &str, hard: &str, used: &str) -> Api<ResourceQuota> {
+    let hard = json!({ (resource): hard });
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": {"hard": hard}});
+    namespace.apply(&quota).await.expect("the quota is accepted");
+    let quotas = namespace.api::<ResourceQuota>();
+    let status = json!({"status": {"hard": hard, "used": { (resource): used }}});
+    quotas.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.expect("its status is accepted");
+    quotas
+}
 
 /// Updates that an admission policy rejects.
 pub struct RejectedUpdates<'a> {

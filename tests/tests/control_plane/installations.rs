@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 const LEASE: &str = "catalog-operator";
-const DEPLOYMENT: &str = "operator";
+pub(super) const DEPLOYMENT: &str = "operator";
 
 /// An operator process with the environment that the chart sets: the pod's name is the identity in the election, the pod's namespace is
 /// that of the Lease, and the Deployment, if it exists, becomes the owner of the Lease.
@@ -84,7 +84,7 @@ async fn holder(namespace: &Namespace) -> Option<String> {
 }
 
 /// Creates the Deployment of an installation. It has no pods, because no controllers run.
-async fn install(namespace: &Namespace) -> Deployment {
+pub(super) async fn install(namespace: &Namespace) -> Deployment {
     let labels = json!({"app": DEPLOYMENT});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "operator"}]}});
     let spec = json!({"selector": {"matchLabels": labels}, "template": template});

@@ -2,6 +2,7 @@
 
 use catalog_tests::control_plane::{
     Operator,
+    admission::create_quota,
     fake_controllers::JobEnd,
     operator::{NAME, ReconcileOutcome},
     snapshot::{self, differences},
@@ -9,7 +10,7 @@ use catalog_tests::control_plane::{
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
-    core::v1::{ConfigMap, ResourceQuota, Secret, Service},
+    core::v1::{ConfigMap, Secret, Service},
     events::v1::Event,
 };
 use kube::{
@@ -114,12 +115,7 @@ async fn objects_are_restored_without_replacing_pods_while_a_secret_is_missing()
 #[tokio::test]
 async fn objects_are_restored_while_the_api_server_rejects_another_object() {
     let mut operator = ready_operator("object-rejected").await;
-    let hard = json!({"services": "0"});
-    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}});
-    operator.namespace().apply(&quota).await.unwrap();
-    let quotas = operator.namespace().api::<ResourceQuota>();
-    let status = json!({"status": {"hard": hard, "used": {"services": "5"}}});
-    quotas.patch_status("team", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    let quotas = create_quota(operator.namespace(), "team", "services", "0", "5").await;
     operator.namespace().api::<Service>().delete("shop-api", &DeleteParams::background()).await.unwrap();
     let deployments = operator.namespace().api::<Deployment>();
     deployments.delete("shop-tracker", &DeleteParams::background()).await.unwrap();

@@ -10,7 +10,7 @@ use catalog_tests::{
     wait::{check, eventually},
 };
 use k8s_openapi::{
-    api::{apps::v1::Deployment, coordination::v1::Lease, rbac::v1::ClusterRole},
+    api::{coordination::v1::Lease, rbac::v1::ClusterRole},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
@@ -21,16 +21,9 @@ use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
-const LEASE: &str = "catalog-operator";
-const DEPLOYMENT: &str = "operator";
+use super::installations::{DEPLOYMENT, install};
 
-async fn install(namespace: &Namespace) -> Deployment {
-    let labels = json!({"app": DEPLOYMENT});
-    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "operator"}]}});
-    let spec = json!({"selector": {"matchLabels": labels}, "template": template});
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": DEPLOYMENT}, "spec": spec});
-    namespace.apply(&deployment).await.unwrap().try_parse().unwrap()
-}
+const LEASE: &str = "catalog-operator";
 
 async fn lease(namespace: &Namespace) -> Option<Lease> {
     namespace.api().get_opt(LEASE).await.unwrap()

@@ -4,17 +4,14 @@ use catalog_operator::crd::Catalog;
 use catalog_tests::{
     control_plane::{
         Operator,
-        admission::RejectedUpdates,
+        admission::{RejectedUpdates, create_quota},
         operator::{NAME, ReconcileOutcome},
         specs::full,
     },
     wait::{check, eventually},
 };
 use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{ResourceQuota, Secret},
-    },
+    api::{apps::v1::Deployment, core::v1::Secret},
     jiff::SignedDuration,
 };
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -112,12 +109,7 @@ async fn the_previous_password_stays_while_an_admission_policy_rejects_a_deploym
 #[tokio::test]
 async fn the_previous_password_stays_while_a_quota_rejects_a_deployment_whose_pods_may_still_run() {
     let mut operator = before_rollout("rejected-by-quota").await;
-    let hard = json!({"count/deployments.apps": "3"});
-    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}});
-    operator.namespace().apply(&quota).await.unwrap();
-    let quotas = operator.namespace().api::<ResourceQuota>();
-    let status = json!({"status": {"hard": hard, "used": {"count/deployments.apps": "3"}}});
-    quotas.patch_status("team", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    let quotas = create_quota(operator.namespace(), "team", "count/deployments.apps", "3", "3").await;
     // Its pods become orphans and run on.
     operator.namespace().api::<Deployment>().delete("shop-tracker", &DeleteParams::orphan()).await.unwrap();
     remove_finalizers(&operator, "shop-tracker").await;

@@ -3,6 +3,7 @@
 use catalog_operator::crd::Catalog;
 use catalog_tests::control_plane::{
     Operator,
+    admission::create_quota,
     operator::{NAME, ReconcileOutcome},
     specs::{full, minimal, with},
 };
@@ -106,12 +107,7 @@ async fn a_bound_claim_keeps_its_size_and_class_while_other_edits_are_applied() 
 #[tokio::test]
 async fn a_rejected_volume_size_does_not_block_other_edits() {
     let mut operator = ready_operator("quota", &full()).await;
-    let hard = json!({"requests.storage": "8Gi"});
-    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "disks"}, "spec": {"hard": hard}});
-    operator.namespace().apply(&quota).await.unwrap();
-    let quotas = operator.namespace().api::<k8s_openapi::api::core::v1::ResourceQuota>();
-    let status = json!({"status": {"hard": hard, "used": {"requests.storage": "7Gi"}}});
-    quotas.patch_status("disks", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    create_quota(operator.namespace(), "disks", "requests.storage", "8Gi", "7Gi").await;
     operator.apply(&with(storage("60Gi"), "/api/replicas", json!(3))).await.unwrap();
     assert_incomplete(&mut operator, &["PersistentVolumeClaim shop-postgres-data (storage class standard)", "exceeded quota: disks"]).await;
     assert_eq!(operator.namespace().api::<Deployment>().get("shop-api").await.unwrap().spec.replicas, Some(3));
